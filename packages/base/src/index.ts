@@ -1,0 +1,5 @@
+export * from './brand.ts'
+export type * from './clock.ts'
+export type * from './disk/disk.ts'
+export * from './errors.ts'
+export * from './random.ts'
