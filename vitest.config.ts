@@ -2,7 +2,9 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts', 'tools/*/src/**/*.test.ts'],
+    // Relative to `--dir`, so that `vitest run --dir packages/base` finds its tests. Those of e2e have a configuration of their own.
+    include: ['**/src/**/*.test.ts'],
+    exclude: ['**/node_modules/**', '**/dist/**', 'e2e/**'],
     pool: 'forks',
     testTimeout: 30_000,
     sequence: { shuffle: true },
