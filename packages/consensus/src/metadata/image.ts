@@ -13,7 +13,7 @@ export interface MetadataImage {
   readonly brokers: ReadonlyMap<number, BrokerImage>
   /** Dynamic configuration, by {@link configKey}; inner map: name to value. */
   readonly configs: ReadonlyMap<string, ReadonlyMap<string, string>>
-  /** Finalized feature levels by name. */
+  /** Finalized feature levels by name; a level of 0 is absent. */
   readonly features: ReadonlyMap<string, number>
   /** The next producer id that no block covers yet. */
   readonly nextProducerId: number
@@ -32,6 +32,8 @@ export interface PartitionImage {
   readonly leader: number
   readonly leaderEpoch: LeaderEpoch
   readonly partitionEpoch: number
+  /** After an unclean election the leader is recovering until it reports otherwise. */
+  readonly leaderRecoveryState: LeaderRecoveryState
   readonly replicas: readonly number[]
   readonly isr: readonly number[]
   readonly elr: readonly number[]
@@ -42,13 +44,21 @@ export interface PartitionImage {
   readonly directories: readonly Uuid[]
 }
 
+/** 0: recovered, 1: recovering from an unclean election (KIP-704). */
+export type LeaderRecoveryState = 0 | 1
+
 export interface BrokerImage {
   readonly id: number
   readonly epoch: number
   readonly incarnationId: Uuid
   readonly rack: string | null
   readonly fenced: boolean
+  readonly inControlledShutdown: boolean
   readonly endpoints: readonly EndpointImage[]
+  /** Ids of the log directories that are online. */
+  readonly directories: readonly Uuid[]
+  /** Feature levels that the broker's software supports. */
+  readonly features: ReadonlyMap<string, FeatureRange>
 }
 
 export interface EndpointImage {
@@ -56,7 +66,15 @@ export interface EndpointImage {
   readonly listener: string
   readonly host: string
   readonly port: number
-  readonly securityProtocol: 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL'
+  readonly securityProtocol: SecurityProtocol
+}
+
+export type SecurityProtocol = 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL'
+
+/** Levels of a feature, both ends included. */
+export interface FeatureRange {
+  readonly min: number
+  readonly max: number
 }
 
 /** Kafka's numbers of config resources. */
@@ -66,3 +84,36 @@ export const ConfigResourceType = { TOPIC: 2, BROKER: 4, BROKER_LOGGER: 8, CLIEN
 export function configKey(resourceType: number, resourceName: string): string {
   return `${resourceType}:${resourceName}`
 }
+
+/** Inverse of {@link configKey}. */
+export function parseConfigKey(key: string): { resourceType: number; resourceName: string } {
+  const colon = key.indexOf(':')
+  return { resourceType: Number(key.slice(0, colon)), resourceName: key.slice(colon + 1) }
+}
+
+const NO_CONFIGS: ReadonlyMap<string, string> = new Map()
+
+/** Dynamic configuration of one resource; empty if it has none. */
+export function configsOf(
+  image: MetadataImage,
+  resourceType: number,
+  resourceName: string,
+): ReadonlyMap<string, string> {
+  return image.configs.get(configKey(resourceType, resourceName)) ?? NO_CONFIGS
+}
+
+/** Whether replicas of the broker may lead: registered, not fenced, not shutting down (`controller.md`, "active"). */
+export function isActiveBroker(image: MetadataImage, brokerId: number): boolean {
+  const broker = image.brokers.get(brokerId)
+  return broker !== undefined && !broker.fenced && !broker.inControlledShutdown
+}
+
+/**
+ * Ids that stand for a state of placement instead of a directory (KIP-858): `MIGRATING` is the zero id. The first hundred ids
+ * are reserved for such use.
+ */
+export const DirectoryId = {
+  MIGRATING: 'AAAAAAAAAAAAAAAAAAAAAA' as Uuid,
+  UNASSIGNED: 'AAAAAAAAAAAAAAAAAAAAAQ' as Uuid,
+  LOST: 'AAAAAAAAAAAAAAAAAAAAAg' as Uuid,
+} as const
