@@ -1,1 +1,2 @@
-export {}
+export * from './crc32c/crc32c.ts'
+export * from './murmur2/murmur2.ts'
