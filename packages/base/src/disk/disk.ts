@@ -1,6 +1,6 @@
 /**
  * The disk port. It promises little: what was written and not yet synced may vanish, tear or reach the disk in any order;
- * a created, renamed or removed name counts only after `syncDirectory` of its parent. All failures are `DiskError`.
+ * a created, renamed or removed name counts only after its parent directory was synced. All failures are `DiskError`.
  * Synchronous calls may run on the event loop; those that return a promise work on the thread pool and never block it.
  */
 export interface Disk {
@@ -10,6 +10,7 @@ export interface Disk {
   listDirectory(path: string): string[]
   /** Null if there is nothing at the path. */
   stat(path: string): DiskStat | null
+  /** Replaces what is at `to`, if anything. */
   rename(from: string, to: string): void
   /** Removes a file. Absent is an error (`DISK_NOT_FOUND`). */
   removeFile(path: string): void
@@ -17,6 +18,8 @@ export interface Disk {
   removeTree(path: string): Promise<void>
   /** Makes created, renamed and removed names of this directory durable. */
   syncDirectory(path: string): void
+  /** The same on the thread pool. Covers the names as they were when it was called. */
+  syncDirectoryAsync(path: string): Promise<void>
   /** Whole contents of a small file. The buffer is the caller's. */
   readFile(path: string): Buffer
   /** Opens for reading and writing. `create: true` makes an empty file if absent; otherwise absent is `DISK_NOT_FOUND`. */
@@ -33,7 +36,9 @@ export interface DiskStat {
   isDirectory: boolean
 }
 
-/** An open file. One descriptor serves writes and syncs, so that a write-back error is not missed (`reliability.md`, 5.4). */
+/**
+ * An open file. One descriptor serves writes and syncs, so that a write-back error is not missed (`reliability.md`, 5.4).
+ */
 export interface DiskFile {
   readonly path: string
   sizeBytes(): number
@@ -45,33 +50,46 @@ export interface DiskFile {
   read(buffer: Uint8Array, start: number, end: number, position: number): number
   /** The same on the thread pool: for cold data. */
   readAsync(buffer: Uint8Array, start: number, end: number, position: number): Promise<number>
-  /** `fdatasync` on the thread pool. After a failure the file must not be trusted or synced again (S7). */
+  /**
+   * `fdatasync` on the thread pool: what was written, and the size the file had, before the call is durable once it resolves.
+   * After a failure the file must not be trusted or synced again (S7).
+   */
   syncData(): Promise<void>
   /** `fdatasync` on the calling thread. */
   syncDataNow(): void
   truncate(sizeBytes: number): void
-  /** Makes `[from, to)` real, zeroed blocks on the thread pool and grows the file to `to`; a full disk fails here with `DISK_FULL`. */
+  /**
+   * Makes `[from, to)` real, zeroed blocks on the thread pool and grows the file to `to`; a full disk fails here with
+   * `DISK_FULL`. `from` is at or past the end of what was written, nothing may be written there before it resolves.
+   */
   extend(from: number, to: number): Promise<void>
   /**
-   * Maps `[0, sizeBytes)` for reading. The file must have that size already. Null where the port has no mapping: use `read`.
-   * Coherent with `write`. See {@link Mapping} for its life.
+   * Maps `[0, sizeBytes)` for reading. The range may reach past the end of the file, which may grow into it; views must stay
+   * below the end. Null where the port has no mapping: use `read`. Coherent with `write`. See {@link Mapping} for its life.
    */
   map(sizeBytes: number): Mapping | null
-  /** Closes the descriptor. Mappings live on. */
+  /** Closes the descriptor once operations on the thread pool have ended. Mappings live on. */
   close(): void
 }
 
 /**
  * A mapped file range. Borrowed memory: it is unmapped only after `release()` when no view of it is left, so a view that a socket
- * still holds stays valid. The file must not be truncated below a live view: use {@link hasViews} before, or let the file be
- * replaced by another.
+ * still holds stays valid. The file must not be truncated or overwritten below a live view: ask {@link Mapping.hasViews} before,
+ * or let the file be replaced by another.
  */
 export interface Mapping {
   readonly sizeBytes: number
   /** View of `[start, end)`, without a copy; it keeps the mapping alive. */
   view(start: number, end: number): Buffer
+  /**
+   * The whole range, for reading headers in place. Touch only bytes below the file's end and resident ones. The caller must not
+   * keep it: it is not counted by {@link Mapping.hasViews}.
+   */
+  bytesUnsafe(): Buffer
   /** Whether reading the range now would find every page in memory (no fault that waits for the disk). */
   isResident(start: number, end: number): boolean
+  /** False only if certainly no view is left: none was ever given, or the memory has been unmapped. */
+  hasViews(): boolean
   /** The owner needs it no more. */
   release(): void
 }
