@@ -1,0 +1,142 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createWriteStream, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { KafkaProcess } from './kafka-process.ts'
+import { places, requirePlace } from './places.ts'
+import { exitCode, tail } from './run.ts'
+
+/** One broker process that a test owns. */
+export interface Broker {
+  readonly bootstrap: string
+  readonly port: number
+  readonly pid: number
+  /** Where its files are; kept across `restart`. */
+  readonly directory: string
+  /** Asks it to stop (SIGTERM) and waits; fails if it does not exit with 0 within 30 s. */
+  stop(): Promise<void>
+  /** Ends it with SIGKILL, as a crash would, and waits until it is gone. */
+  kill(): Promise<void>
+  /** Starts it again on the same files and port. Pre: it was stopped or killed. */
+  restart(): Promise<void>
+  /** Kills it if it runs and removes its files. Call it in every case. */
+  dispose(): Promise<void>
+}
+
+export type Settings = Readonly<Record<string, string>>
+
+/** What tests want different from the defaults: rebalances without a first delay, and few partitions to load at a restart. */
+const testSettings: Settings = { 'group.initial.rebalance.delay.ms': '0', 'offsets.topic.num.partitions': '8' }
+
+/**
+ * Starts a broker on a free port with files of its own. With `E2E_KAFKA` (a folder with scripts `start PORT DIR k=v…` and `stop DIR`)
+ * it is an Apache Kafka instead: what a test demands of Millrace must hold for Kafka too, or the test is wrong.
+ */
+export async function startBroker(settings: Settings = {}): Promise<Broker> {
+  const directory = mkdtempSync(join(tmpdir(), 'millrace-e2e-'))
+  const all = { ...testSettings, ...settings }
+  const scripts = process.env.E2E_KAFKA
+  const broker = scripts ? new KafkaProcess(scripts, directory, all) : new MillraceProcess(directory, all)
+  try {
+    await broker.restart()
+  } catch (error) {
+    await broker.dispose()
+    throw error
+  }
+  return broker
+}
+
+/** Built Millrace as a child process. `ready …` on its standard output tells that it serves. */
+class MillraceProcess implements Broker {
+  readonly directory: string
+  port = 0
+  readonly #settings: Settings
+  #child: ChildProcess | null = null
+  #exit: Promise<number> = Promise.resolve(0)
+
+  constructor(directory: string, settings: Settings) {
+    this.directory = directory
+    this.#settings = settings
+  }
+
+  get bootstrap(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
+  get #log(): string {
+    return join(this.directory, 'broker.log')
+  }
+
+  async restart(): Promise<void> {
+    const settings = Object.entries(this.#settings).flatMap(([key, value]) => ['--set', `${key}=${value}`])
+    const args = [
+      requirePlace(places.millrace),
+      'start',
+      '--port',
+      String(this.port),
+      '--data-dir',
+      join(this.directory, 'data'),
+    ]
+    const child = spawn(process.execPath, [...args, ...settings], { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = child
+    this.#exit = exitCode(child)
+    const log = createWriteStream(this.#log, { flags: 'a' })
+    child.stderr.pipe(log, { end: false })
+    const lines = createInterface({ input: child.stdout })
+    const ready = new Promise<number>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('no ready line within 30 s')), 30_000)
+      lines.on('line', (line) => {
+        log.write(`${line}\n`)
+        const port = /^ready [\d.]+:(\d+) node \d+ pid \d+ in \d+ ms$/.exec(line)?.[1]
+        if (!port) return
+        clearTimeout(timer)
+        resolve(Number(port))
+      })
+      this.#exit.then(
+        (code) => {
+          clearTimeout(timer)
+          reject(new Error(`exited with ${code} before it was ready`))
+        },
+        (error) => {
+          clearTimeout(timer)
+          reject(error)
+        },
+      )
+    })
+    this.port = await ready.catch((error) => {
+      throw new Error(`broker: ${error.message}\n${this.#output()}`)
+    })
+  }
+
+  #output(): string {
+    return tail(readFileSync(this.#log, 'utf8'))
+  }
+
+  async stop(): Promise<void> {
+    this.#child?.kill('SIGTERM')
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(resolve, 30_000, 'late')
+    })
+    const code = await Promise.race([this.#exit, late])
+    clearTimeout(timer)
+    if (code !== 0) throw new Error(`broker stopped with ${code}\n${this.#output()}`)
+    this.#child = null
+  }
+
+  async kill(): Promise<void> {
+    this.#child?.kill('SIGKILL')
+    await this.#exit
+    this.#child = null
+  }
+
+  async dispose(): Promise<void> {
+    await this.kill()
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+}

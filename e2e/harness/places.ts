@@ -1,0 +1,28 @@
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '../..')
+
+/** What the tests use of the machine and of the build. All of it was put there by `npm ci` and `tools/setup-e2e`. */
+export const places = {
+  root,
+  /** The bundle that `npm ci` builds: the tests run what users run. */
+  millrace: join(root, 'apps/cli/dist/millrace.js'),
+  /** Debian's Python has the clients; another one that comes first on the path has not. */
+  python: '/usr/bin/python3',
+  jars: join(cache(), 'jars'),
+  confluent: join(cache(), 'confluent'),
+  /** The Node for which the native client was compiled. */
+  confluentNode: join(cache(), 'confluent/node'),
+} as const
+
+function cache(): string {
+  return process.env.E2E_CACHE ?? join(homedir(), '.cache/millrace-e2e')
+}
+
+/** Fails with the way to mend it if something was not installed. Nothing is ever skipped for want of a tool. */
+export function requirePlace(path: string): string {
+  if (!existsSync(path)) throw new Error(`${path} is missing: run npm ci and tools/setup-e2e`)
+  return path
+}

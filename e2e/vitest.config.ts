@@ -1,0 +1,17 @@
+import { join } from 'node:path'
+import { defineConfig } from 'vitest/config'
+
+/** Tests of the built broker with other vendors' clients and tools, and of its crashes. `npm run e2e` runs them. */
+export default defineConfig({
+  test: {
+    root: import.meta.dirname,
+    include: ['**/*.test.ts'],
+    exclude: ['**/node_modules/**'],
+    globalSetup: [join(import.meta.dirname, 'harness/global-setup.ts')],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 90_000,
+    hookTimeout: 60_000,
+    sequence: { shuffle: true },
+  },
+})
