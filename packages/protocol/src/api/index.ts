@@ -1,0 +1,3 @@
+export type * from './api-definition.ts'
+export * from './api-key.generated.ts'
+export * from './apis.generated.ts'

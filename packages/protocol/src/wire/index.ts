@@ -1,0 +1,6 @@
+export * from './encode-errors.ts'
+export * from './malformed-message-error.ts'
+export * from './reader.ts'
+export * from './records-data.ts'
+export * from './tagged-field.ts'
+export * from './writer.ts'
