@@ -1,1 +1,3 @@
-export {}
+export * from './errors/client-errors.ts'
+export * from './errors/protocol-error.ts'
+export * from './errors/retriable.ts'
