@@ -15,7 +15,8 @@ export interface InteropClient {
   offsetForTime(options: { topic: string; partition: number; timestampMs: number }): Promise<number>
   /** Joins a group on one topic, from the earliest offset where nothing is committed. */
   join(options: { group: string; topic: string }): Promise<GroupMember>
-  close(): Promise<void>
+  /** Ends what the client holds open between calls, if anything. */
+  close?(): Promise<void>
 }
 
 export type Codec = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
