@@ -1,0 +1,137 @@
+import { ConfigurationError } from '@millrace/base'
+import type { BrokerConfig } from './broker-config.ts'
+import { checkSingleNode } from './single-node-rules.ts'
+
+/**
+ * Rules that bind several settings. Throws `ConfigurationError` for the first that is broken; returns warnings about what is legal
+ * but hardly meant.
+ */
+export function checkBrokerConfig(config: BrokerConfig): string[] {
+  checkLogs(config)
+  checkConnections(config)
+  checkListeners(config)
+  checkReplication(config)
+  checkGroups(config)
+  checkSingleNode(config)
+  const warnings: string[] = []
+  if (config.brokerHeartbeatIntervalMs * 2 > config.brokerSessionTimeoutMs) {
+    warnings.push('broker.heartbeat.interval.ms should be at most half of broker.session.timeout.ms')
+  }
+  if (config.offsetsTopicSegmentBytes > config.logSegmentBytes) {
+    warnings.push('offsets.topic.segment.bytes is larger than log.segment.bytes, so compaction of offsets starts late')
+  }
+  return warnings
+}
+
+function require(condition: boolean, key: string, message: string): void {
+  if (!condition) throw new ConfigurationError(key, message)
+}
+
+function checkLogs(config: BrokerConfig): void {
+  const { logRollMs, logRollJitterMs, logCleanerThreads } = config
+  require(logRollMs === null || logRollMs >= 1, 'log.roll.ms', 'log.roll.ms must be at least 1')
+  require(logRollJitterMs === null ||
+    logRollJitterMs >= 0, 'log.roll.jitter.ms', 'log.roll.jitter.ms must be at least 0')
+  for (const [key, value] of [
+    ['log.retention.ms', config.logRetentionMs],
+    ['log.retention.minutes', config.logRetentionMinutes],
+    ['log.retention.hours', config.logRetentionHours],
+  ] as const) {
+    require(value !== 0, key, `${key} must be at least 1, or -1 to keep records for ever`)
+  }
+  require(config.logCleanerDedupeBufferSize / Math.max(1, logCleanerThreads) >
+    1024 *
+      1024, 'log.cleaner.dedupe.buffer.size', 'log.cleaner.dedupe.buffer.size must be more than 1 MiB per thread of log.cleaner.threads')
+  require(config.logCleanerMinCompactionLagMs <=
+    config.logCleanerMaxCompactionLagMs, 'log.cleaner.min.compaction.lag.ms', 'log.cleaner.min.compaction.lag.ms must not be more than log.cleaner.max.compaction.lag.ms')
+}
+
+function checkConnections(config: BrokerConfig): void {
+  const { queuedMaxRequestBytes, socketRequestMaxBytes, connectionsMaxIdleMs } = config
+  require(queuedMaxRequestBytes <= 0 ||
+    queuedMaxRequestBytes >=
+      socketRequestMaxBytes, 'queued.max.request.bytes', 'queued.max.request.bytes must be at least socket.request.max.bytes, or not positive for no limit')
+  require(config.maxConnectionsPerIp > 0 ||
+    config.connectionLimitsByAddress.size >
+      0, 'max.connections.per.ip', 'max.connections.per.ip may be 0 only if max.connections.per.ip.overrides names addresses')
+  require(connectionsMaxIdleMs < 0 ||
+    config.connectionFailedAuthenticationDelayMs <
+      connectionsMaxIdleMs, 'connection.failed.authentication.delay.ms', 'connection.failed.authentication.delay.ms must be less than connections.max.idle.ms')
+}
+
+function checkListeners(config: BrokerConfig): void {
+  const bound = new Set([...config.endpoints, ...config.controllerEndpoints].map((endpoint) => endpoint.listener))
+  require(config.endpoints.length >
+    0, 'listeners', 'listeners must name one that is not in controller.listener.names: clients would have nowhere to connect')
+  for (const { listener, host } of config.advertisedEndpoints) {
+    require(bound.has(
+      listener,
+    ), 'advertised.listeners', `advertised.listeners names ${listener}, which is not in listeners (${[...bound].join(', ')})`)
+    require(host !== '0.0.0.0' && host !== '::', config.advertisedListeners === null
+      ? 'listeners'
+      : 'advertised.listeners', `Clients cannot connect to ${host}: set advertised.listeners to an address that they can reach`)
+  }
+  require(config.advertisedEndpoints.some(
+    (endpoint) => endpoint.listener === config.interBrokerListener,
+  ), 'inter.broker.listener.name', `The listener between brokers, ${config.interBrokerListener}, must be among advertised.listeners: ` +
+    `set inter.broker.listener.name to one of ${config.advertisedEndpoints.map((e) => e.listener).join(', ')}`)
+}
+
+function checkReplication(config: BrokerConfig): void {
+  require(config.replicaFetchWaitMaxMs <=
+    config.replicaSocketTimeoutMs, 'replica.fetch.wait.max.ms', 'replica.fetch.wait.max.ms must not be more than replica.socket.timeout.ms')
+  require(config.replicaFetchWaitMaxMs <=
+    config.replicaLagTimeMaxMs, 'replica.fetch.wait.max.ms', 'replica.fetch.wait.max.ms must not be more than replica.lag.time.max.ms, or followers leave the in-sync replicas idly')
+}
+
+type NumericKey = { [K in keyof BrokerConfig]: BrokerConfig[K] extends number ? K : never }[keyof BrokerConfig]
+
+/** Value, lower and upper bound, all three settable. */
+const BOUNDED: readonly [string, NumericKey, NumericKey, NumericKey][] = [
+  boundedBy('group.consumer', 'session.timeout.ms', 'groupConsumer', 'SessionTimeoutMs'),
+  boundedBy('group.consumer', 'heartbeat.interval.ms', 'groupConsumer', 'HeartbeatIntervalMs'),
+  boundedBy('group.consumer', 'assignment.interval.ms', 'groupConsumer', 'AssignmentIntervalMs'),
+  boundedBy('group.share', 'session.timeout.ms', 'groupShare', 'SessionTimeoutMs'),
+  boundedBy('group.share', 'heartbeat.interval.ms', 'groupShare', 'HeartbeatIntervalMs'),
+  boundedBy('group.share', 'assignment.interval.ms', 'groupShare', 'AssignmentIntervalMs'),
+  boundedBy('group.share', 'delivery.count.limit', 'groupShare', 'DeliveryCountLimit'),
+  boundedBy('group.share', 'record.lock.duration.ms', 'groupShare', 'RecordLockDurationMs'),
+  boundedBy('group.share', 'partition.max.record.locks', 'groupShare', 'PartitionMaxRecordLocks'),
+  boundedBy('group.streams', 'session.timeout.ms', 'groupStreams', 'SessionTimeoutMs'),
+  boundedBy('group.streams', 'heartbeat.interval.ms', 'groupStreams', 'HeartbeatIntervalMs'),
+  boundedBy('group.streams', 'assignment.interval.ms', 'groupStreams', 'AssignmentIntervalMs'),
+]
+
+function boundedBy(
+  prefix: string,
+  key: string,
+  camelPrefix: string,
+  camelKey: string,
+): [string, NumericKey, NumericKey, NumericKey] {
+  const names = ['', 'Min', 'Max'].map((bound) => `${camelPrefix}${bound}${camelKey}` as NumericKey)
+  return [`${prefix}.${key}`, names[0]!, names[1]!, names[2]!]
+}
+
+function checkGroups(config: BrokerConfig): void {
+  require(config.groupCoordinatorRebalanceProtocols.includes(
+    'classic',
+  ), 'group.coordinator.rebalance.protocols', 'group.coordinator.rebalance.protocols must contain classic')
+  require(config.groupMinSessionTimeoutMs <=
+    config.groupMaxSessionTimeoutMs, 'group.min.session.timeout.ms', 'group.min.session.timeout.ms must not be more than group.max.session.timeout.ms')
+  for (const [key, value, min, max] of BOUNDED) {
+    const [low, high] = [config[min], config[max]]
+    require(low <= high, key, `The smallest value of ${key} (${low}) must not be more than the largest (${high})`)
+    const fits = config[value] >= low && config[value] <= high
+    require(fits, key, `${key} (${config[value]}) must be between its bounds, ${low} and ${high}`)
+  }
+  for (const [name, session, heartbeat] of [
+    ['group.consumer', config.groupConsumerSessionTimeoutMs, config.groupConsumerHeartbeatIntervalMs],
+    ['group.share', config.groupShareSessionTimeoutMs, config.groupShareHeartbeatIntervalMs],
+    ['group.streams', config.groupStreamsSessionTimeoutMs, config.groupStreamsHeartbeatIntervalMs],
+  ] as const) {
+    const key = `${name}.session.timeout.ms`
+    require(session > heartbeat, key, `${key} must be more than ${name}.heartbeat.interval.ms`)
+  }
+  require(config.groupStreamsNumStandbyReplicas <=
+    config.groupStreamsMaxStandbyReplicas, 'group.streams.num.standby.replicas', 'group.streams.num.standby.replicas must not be more than group.streams.max.standby.replicas')
+}

@@ -1,0 +1,130 @@
+import {
+  atLeast,
+  between,
+  INT_MAX,
+  int,
+  LARGEST_REQUEST_BYTES,
+  list,
+  long,
+  nonEmptyList,
+  oneOf,
+  string,
+} from '../definition.ts'
+
+/** Listeners, sockets and limits on connections and requests. Facts: `configs.md`, "Broker and controller". */
+export const networkDefinitions = {
+  listeners: list(
+    'PLAINTEXT://127.0.0.1:9092',
+    'broker',
+    'Addresses to bind, each as NAME://host:port; an empty host binds every interface, port 0 takes a free one.',
+    nonEmptyList,
+  ),
+  'advertised.listeners': list(
+    null,
+    'none',
+    'Addresses that clients are told to use, if they differ from the bound ones.',
+    nonEmptyList,
+  ),
+  'listener.security.protocol.map': string(
+    'SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT',
+    'broker',
+    'Security protocol of each listener name, as NAME:PROTOCOL pairs.',
+  ),
+  'inter.broker.listener.name': string(null, 'none', 'Listener that brokers use among themselves.'),
+  'security.inter.broker.protocol': string(
+    'PLAINTEXT',
+    'none',
+    'Security protocol between brokers when no listener is named for it.',
+    oneOf('PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'),
+  ),
+  'early.start.listeners': list(
+    null,
+    'none',
+    'Accepted for compatibility, without effect: listeners open once the node can serve.',
+  ),
+  'num.network.threads': int(
+    3,
+    'cluster',
+    'Accepted for compatibility, without effect: one event loop serves all connections.',
+    atLeast(1),
+  ),
+  'num.io.threads': int(
+    8,
+    'cluster',
+    'Accepted for compatibility, without effect: one event loop handles all requests.',
+    atLeast(1),
+  ),
+  'queued.max.requests': int(
+    500,
+    'none',
+    'Requests that may wait for handling over all connections before sockets are no longer read.',
+    atLeast(1),
+  ),
+  'queued.max.request.bytes': long(
+    -1,
+    'none',
+    'Bytes of requests that may wait for handling before sockets are no longer read; -1 for no limit.',
+  ),
+  'socket.request.max.bytes': int(
+    104_857_600,
+    'none',
+    'Largest request; a connection that announces a larger one is closed. Less than 352 MiB, since larger sizes look like TLS or HTTP.',
+    between(1, LARGEST_REQUEST_BYTES),
+  ),
+  'socket.send.buffer.bytes': int(102_400, 'none', 'Send buffer of client sockets; -1 leaves it to the system.'),
+  'socket.receive.buffer.bytes': int(102_400, 'none', 'Receive buffer of client sockets; -1 leaves it to the system.'),
+  'socket.listen.backlog.size': int(50, 'none', 'Connections that may wait to be accepted.', atLeast(1)),
+  'connections.max.idle.ms': long(600_000, 'none', 'Time without traffic after which a connection is closed.'),
+  'max.connections': int(INT_MAX, 'cluster', 'Most connections that the node accepts in all.', atLeast(0)),
+  'max.connections.per.ip': int(INT_MAX, 'cluster', 'Most connections from one address.', atLeast(0)),
+  'max.connections.per.ip.overrides': string(
+    '',
+    'cluster',
+    'Limits for single addresses in place of the general one, as address:count pairs.',
+  ),
+  'max.connection.creation.rate': int(INT_MAX, 'cluster', 'Most new connections per second.', atLeast(0)),
+  'connection.failed.authentication.delay.ms': int(
+    100,
+    'none',
+    'How long the answer to a failed authentication is held back.',
+    atLeast(0),
+  ),
+  'connections.max.reauth.ms': long(
+    0,
+    'none',
+    'Longest life of an authenticated session before it must authenticate again; 0 for no limit.',
+  ),
+  'request.timeout.ms': int(30_000, 'none', 'How long the node waits for answers to its own requests to other nodes.'),
+  'fetch.max.bytes': int(
+    57_671_680,
+    'none',
+    'Most bytes in one answer to a fetch, over whatever the client asked for.',
+    atLeast(1024),
+  ),
+  'max.incremental.fetch.session.cache.slots': int(
+    1000,
+    'none',
+    'How many fetch sessions the node remembers.',
+    atLeast(0),
+  ),
+  'fetch.purgatory.purge.interval.requests': int(
+    1000,
+    'none',
+    'Accepted for compatibility, without effect: finished waits are dropped at once.',
+  ),
+  'producer.purgatory.purge.interval.requests': int(
+    1000,
+    'none',
+    'Accepted for compatibility, without effect: finished waits are dropped at once.',
+  ),
+  'delete.records.purgatory.purge.interval.requests': int(
+    1,
+    'none',
+    'Accepted for compatibility, without effect: finished waits are dropped at once.',
+  ),
+  'share.fetch.purgatory.purge.interval.requests': int(
+    1000,
+    'none',
+    'Accepted for compatibility, without effect: finished waits are dropped at once.',
+  ),
+} as const

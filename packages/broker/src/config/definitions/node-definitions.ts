@@ -1,0 +1,158 @@
+import { atLeast, bool, classname, int, list, long, nonEmptyListOf, string } from '../definition.ts'
+
+/** Identity of the node, its roles and its part in the metadata quorum. Facts: `configs.md`, "Broker and controller". */
+export const nodeDefinitions = {
+  'process.roles': list(
+    'broker,controller',
+    'none',
+    'What this node does: it serves clients (`broker`), keeps the metadata (`controller`), or both.',
+    nonEmptyListOf('broker', 'controller'),
+  ),
+  'node.id': int(1, 'none', 'Number of this node, unique in the cluster; clients see it as the broker id.', atLeast(0)),
+  'broker.id': int(-1, 'none', 'Older name of node.id; if both are set they must be equal.'),
+  'broker.rack': string(
+    null,
+    'none',
+    'Label of the failure domain of this node; replicas of a partition are spread over labels.',
+  ),
+  'controller.listener.names': list(
+    '',
+    'none',
+    'Names of the listeners that carry traffic between controllers and brokers; clients cannot use them.',
+  ),
+  'controller.quorum.bootstrap.servers': list(
+    '',
+    'none',
+    'Addresses (host:port) where a node finds the metadata quorum when its voters may change.',
+  ),
+  'controller.quorum.voters': list('', 'none', "Fixed list of the metadata quorum's voters, each as id@host:port."),
+  'controller.quorum.auto.join.enable': bool(
+    false,
+    'none',
+    'Whether a controller that is not yet a voter asks to become one.',
+  ),
+  'controller.quorum.election.timeout.ms': int(
+    1000,
+    'none',
+    'How long a candidate for the metadata leadership waits for votes before it tries again.',
+    atLeast(0),
+  ),
+  'controller.quorum.election.backoff.max.ms': int(
+    1000,
+    'none',
+    'Longest random pause between two tries to win the metadata leadership.',
+    atLeast(0),
+  ),
+  'controller.quorum.fetch.timeout.ms': int(
+    2000,
+    'none',
+    'How long a follower of the metadata log hears nothing from the leader before it starts an election.',
+    atLeast(0),
+  ),
+  'controller.quorum.request.timeout.ms': int(
+    2000,
+    'none',
+    'How long a request between members of the metadata quorum may take.',
+    atLeast(0),
+  ),
+  'controller.quorum.retry.backoff.ms': int(
+    20,
+    'none',
+    'Pause before a failed request between members of the metadata quorum is sent again.',
+    atLeast(0),
+  ),
+  'controller.quorum.append.linger.ms': int(
+    25,
+    'none',
+    'How long metadata writes wait for others to share one disk write.',
+    atLeast(0),
+  ),
+  'controller.quorum.fetch.max.bytes': int(
+    1_048_576,
+    'none',
+    'Most bytes of metadata log that one fetch returns.',
+    atLeast(1),
+  ),
+  'controller.quorum.fetch.snapshot.max.bytes': int(
+    1_048_576,
+    'none',
+    'Most bytes of a metadata snapshot that one fetch returns.',
+    atLeast(1),
+  ),
+  'metadata.log.dir': string(null, 'none', 'Directory of the metadata log; unset, the first data directory.'),
+  'metadata.log.segment.bytes': int(
+    1_073_741_824,
+    'none',
+    'Size at which the metadata log starts a new segment.',
+    atLeast(8_388_608),
+  ),
+  'metadata.log.segment.ms': long(604_800_000, 'none', 'Age at which the metadata log starts a new segment.'),
+  'metadata.log.max.record.bytes.between.snapshots': long(
+    20_971_520,
+    'none',
+    'Bytes of metadata records after which a snapshot replaces them.',
+    atLeast(1),
+  ),
+  'metadata.log.max.snapshot.interval.ms': long(
+    3_600_000,
+    'none',
+    'Longest time between two metadata snapshots if records were written in between; 0 for no limit.',
+    atLeast(0),
+  ),
+  'metadata.max.retention.bytes': long(104_857_600, 'none', 'Size of old metadata log and snapshots that is kept.'),
+  'metadata.max.retention.ms': long(604_800_000, 'none', 'Age of old metadata log and snapshots that is kept.'),
+  'metadata.max.idle.interval.ms': int(
+    500,
+    'none',
+    'Period of empty metadata records that show an idle controller to be alive; 0 for none.',
+    atLeast(0),
+  ),
+  'broker.heartbeat.interval.ms': int(2000, 'none', 'Period of the heartbeats that a broker sends to the controller.'),
+  'broker.session.timeout.ms': int(
+    9000,
+    'none',
+    'Time without a heartbeat after which the controller takes a broker for dead.',
+  ),
+  'initial.broker.registration.timeout.ms': int(
+    60_000,
+    'none',
+    'How long a starting broker tries to register before it gives up.',
+  ),
+  'controller.socket.timeout.ms': int(30_000, 'none', 'How long the controller waits on a connection to a broker.'),
+  'num.recovery.threads.per.data.dir': int(
+    2,
+    'cluster',
+    'How many logs of one data directory are recovered at the same time at start.',
+    atLeast(1),
+  ),
+  'background.threads': int(
+    10,
+    'cluster',
+    'Accepted for compatibility, without effect: housekeeping shares the event loop and its thread pool.',
+    atLeast(1),
+  ),
+  'controlled.shutdown.enable': bool(true, 'none', 'Whether a node hands its leaderships to others before it stops.'),
+  'auto.create.topics.enable': bool(
+    true,
+    'none',
+    'Whether a client that asks for the metadata of an absent topic may bring it into being.',
+  ),
+  'delete.topic.enable': bool(true, 'none', 'Whether topics can be deleted.'),
+  'max.request.partition.size.limit': int(
+    2000,
+    'none',
+    'Most partitions in one answer that describes topics page by page.',
+    atLeast(1),
+  ),
+  'create.topic.policy.class.name': classname(
+    null,
+    'none',
+    'Accepted for compatibility, without effect: there are no Java plug-ins.',
+  ),
+  'alter.config.policy.class.name': classname(
+    null,
+    'none',
+    'Accepted for compatibility, without effect: there are no Java plug-ins.',
+  ),
+  'config.providers': list('', 'cluster', 'Accepted for compatibility, without effect: values are taken as they are.'),
+} as const
