@@ -22,6 +22,8 @@ export interface RequestContext {
   /** Null and absent become the empty string, as in Kafka. */
   readonly clientId: string
   readonly connection: ConnectionContext
+  /** Registers what to do if the client goes away before the answer: stop waiting, free what is held. At most one. */
+  onAbandoned(callback: () => void): void
 }
 
 /**

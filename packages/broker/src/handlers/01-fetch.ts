@@ -1,0 +1,259 @@
+import { type Timers, ZERO_UUID } from '@millrace/base'
+import {
+  createFetchableTopicResponse,
+  createFetchResponse,
+  createFetchResponsePartitionData,
+  decodeFetchRequest,
+  ErrorCode,
+  encodeFetchResponse,
+  type FetchRequest,
+  type FetchResponse,
+} from '@millrace/protocol'
+import {
+  type FetchedPartition,
+  FetchIsolation,
+  FetchOperation,
+  type FetchParameters,
+  type FetchSource,
+} from '../partition/fetch-operation.ts'
+import {
+  FetchPartition,
+  FINAL_FETCH_EPOCH,
+  type FetchSession,
+  fetchPartitionKey,
+  INITIAL_FETCH_EPOCH,
+  nextFetchEpoch,
+} from '../partition/fetch-session.ts'
+import type { FetchSessionCache } from '../partition/fetch-session-cache.ts'
+import type { Partition } from '../partition/partition.ts'
+import type { PartitionManager } from '../partition/partition-manager.ts'
+import type { ApiHandler, RequestContext } from './handler.ts'
+
+const FIRST_VERSION_WITH_IDS = 13
+
+export interface FetchDeps {
+  partitions: PartitionManager
+  sessions: FetchSessionCache
+  timers: Timers
+  /** `fetch.max.bytes`. */
+  fetchMaxBytes: number
+  onFetched(topic: string, sizeBytes: number): void
+  /** A partition was answered with this error. */
+  onFailed(topic: string, errorCode: number): void
+}
+
+/** How the answer is put together: all that was asked for, or what changed since the last answer (KIP-227). */
+type FetchContext =
+  | { kind: 'error'; errorCode: number }
+  | { kind: 'full'; wanted: FetchPartition[]; openSession: boolean; privileged: boolean }
+  | { kind: 'incremental'; session: FetchSession }
+
+/**
+ * Fetch 4–18. Sessions from 7, leader epochs from 9, divergence from 12, topic ids from 13. Throttling is not part of a single
+ * node's job yet, so `throttleTimeMs` is 0.
+ */
+export function fetchHandler(deps: FetchDeps): ApiHandler<FetchRequest, FetchResponse> {
+  const source: FetchSource = { resolve: (wanted) => resolve(deps.partitions, wanted) }
+  return {
+    apiKey: 1,
+    minVersion: 4,
+    maxVersion: 18,
+    decodeRequest: decodeFetchRequest,
+    encodeResponse: encodeFetchResponse,
+    handle(request, context) {
+      const fetchContext = openContext(deps, request, context.apiVersion)
+      if (fetchContext.kind === 'error') return createFetchResponse({ errorCode: fetchContext.errorCode })
+      const wanted =
+        fetchContext.kind === 'full' ? fetchContext.wanted : [...fetchContext.session.partitions.values()]
+      return run(deps, source, request, context, wanted, (answers) => respond(deps, fetchContext, answers, context))
+    },
+  }
+}
+
+/** Runs the operation; the answer is given at once where nothing has to be waited for. */
+function run(
+  deps: FetchDeps,
+  source: FetchSource,
+  request: FetchRequest,
+  context: RequestContext,
+  wanted: FetchPartition[],
+  respondWith: (answers: FetchedPartition[]) => FetchResponse,
+): FetchResponse | Promise<FetchResponse> {
+  let immediate: FetchResponse | null = null
+  let resolveLater: ((response: FetchResponse) => void) | null = null
+  let rejectLater: ((error: unknown) => void) | null = null
+  let failed: unknown = null
+  const operation = new FetchOperation(
+    source,
+    parametersOf(deps, request, context.apiVersion),
+    wanted,
+    (answers) => {
+      const response = respondWith(answers)
+      if (resolveLater === null) immediate = response
+      else resolveLater(response)
+    },
+    (error) => {
+      if (rejectLater === null) failed = error
+      else rejectLater(error)
+    },
+  )
+  operation.start(deps.timers)
+  if (immediate !== null) return immediate
+  if (failed !== null) throw failed
+  context.onAbandoned(() => operation.abandon())
+  return new Promise((resolvePromise, reject) => {
+    resolveLater = resolvePromise
+    rejectLater = reject
+  })
+}
+
+function parametersOf(deps: FetchDeps, request: FetchRequest, version: number): FetchParameters {
+  const replicaId = version >= 15 ? request.replicaState.replicaId : request.replicaId
+  let isolation: FetchIsolation = FetchIsolation.HIGH_WATERMARK
+  if (replicaId !== -1) isolation = FetchIsolation.LOG_END
+  else if (request.isolationLevel === 1) isolation = FetchIsolation.TRANSACTION_COMMITTED
+  const maxBytes = Math.max(0, Math.min(request.maxBytes, deps.fetchMaxBytes))
+  return {
+    replicaId,
+    isolation,
+    maxBytes,
+    minBytes: Math.min(request.minBytes, maxBytes),
+    maxWaitMs: request.maxWaitMs,
+  }
+}
+
+function resolve(partitions: PartitionManager, wanted: FetchPartition): Partition | number {
+  if (wanted.topicId !== ZERO_UUID) {
+    const topic = partitions.topicById(wanted.topicId)
+    if (topic === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
+    wanted.topic = topic.name
+    return topic.partitions[wanted.partition] ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  }
+  return partitions.find(wanted.topic, wanted.partition) ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+}
+
+function wantedOf(request: FetchRequest): FetchPartition[] {
+  const wanted: FetchPartition[] = []
+  for (const topic of request.topics) {
+    for (const p of topic.partitions) {
+      // An offset beyond 2^53 is beyond every log's end: -1 gets the same answer, OFFSET_OUT_OF_RANGE.
+      const offset = typeof p.fetchOffset === 'number' ? p.fetchOffset : -1
+      wanted.push(
+        new FetchPartition(
+          topic.topic,
+          topic.topicId,
+          p.partition,
+          offset,
+          p.currentLeaderEpoch,
+          p.lastFetchedEpoch,
+          p.partitionMaxBytes,
+        ),
+      )
+    }
+  }
+  return wanted
+}
+
+function openContext(deps: FetchDeps, request: FetchRequest, version: number): FetchContext {
+  const usesTopicIds = version >= FIRST_VERSION_WITH_IDS
+  const privileged = (version >= 15 ? request.replicaState.replicaId : request.replicaId) >= 0
+  const epoch = version >= 7 ? request.sessionEpoch : FINAL_FETCH_EPOCH
+  if (epoch === INITIAL_FETCH_EPOCH || epoch === FINAL_FETCH_EPOCH) {
+    if (request.sessionId !== 0) deps.sessions.remove(request.sessionId)
+    return { kind: 'full', wanted: wantedOf(request), openSession: epoch === INITIAL_FETCH_EPOCH, privileged }
+  }
+  const session = deps.sessions.get(request.sessionId)
+  if (session === undefined) return { kind: 'error', errorCode: ErrorCode.FETCH_SESSION_ID_NOT_FOUND }
+  if (session.nextEpoch !== epoch) return { kind: 'error', errorCode: ErrorCode.INVALID_FETCH_SESSION_EPOCH }
+  if (session.usesTopicIds !== usesTopicIds) return { kind: 'error', errorCode: ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR }
+  const forgotten: string[] = []
+  for (const topic of request.forgottenTopicsData) {
+    for (const p of topic.partitions) forgotten.push(fetchPartitionKey(topic.topic, topic.topicId, p, usesTopicIds))
+  }
+  session.apply(wantedOf(request), forgotten)
+  if (session.partitions.size === 0) {
+    deps.sessions.remove(session.id)
+    return { kind: 'full', wanted: [], openSession: false, privileged }
+  }
+  session.nextEpoch = nextFetchEpoch(session.nextEpoch)
+  deps.sessions.touch(session)
+  return { kind: 'incremental', session }
+}
+
+function respond(
+  deps: FetchDeps,
+  fetchContext: Exclude<FetchContext, { kind: 'error' }>,
+  answers: FetchedPartition[],
+  context: RequestContext,
+): FetchResponse {
+  const usesTopicIds = context.apiVersion >= FIRST_VERSION_WITH_IDS
+  let sessionId = 0
+  let included = answers
+  if (fetchContext.kind === 'full') {
+    if (fetchContext.openSession) {
+      const partitions = new Map<string, FetchPartition>()
+      for (const { wanted } of answers) {
+        partitions.set(fetchPartitionKey(wanted.topic, wanted.topicId, wanted.partition, usesTopicIds), wanted)
+      }
+      const session = deps.sessions.create(fetchContext.privileged, usesTopicIds, partitions)
+      sessionId = session?.id ?? 0
+      for (const answer of answers) remember(answer)
+    }
+  } else {
+    const { session } = fetchContext
+    sessionId = session.id
+    included = answers.filter(hasNews)
+    for (const answer of included) {
+      remember(answer)
+      if (answer.sizeBytes > 0) session.moveToBack(answer.wanted)
+    }
+  }
+  for (const answer of answers) {
+    if (answer.errorCode !== ErrorCode.NONE) deps.onFailed(answer.wanted.topic, answer.errorCode)
+    else deps.onFetched(answer.wanted.topic, answer.sizeBytes)
+  }
+  return createFetchResponse({ sessionId, responses: topicsOf(included) })
+}
+
+/** Whether an incremental answer has to name the partition; a changed last stable offset alone is no news. */
+function hasNews(answer: FetchedPartition): boolean {
+  return (
+    answer.sizeBytes > 0 ||
+    answer.errorCode !== ErrorCode.NONE ||
+    answer.divergingEpoch !== null ||
+    answer.highWatermark !== answer.wanted.sentHighWatermark ||
+    answer.logStartOffset !== answer.wanted.sentLogStartOffset
+  )
+}
+
+function remember(answer: FetchedPartition): void {
+  const failed = answer.errorCode !== ErrorCode.NONE
+  answer.wanted.sentHighWatermark = failed ? -1 : answer.highWatermark
+  answer.wanted.sentLogStartOffset = answer.logStartOffset
+}
+
+/** Neighbours of the same topic share one entry, in the order of reading. */
+function topicsOf(answers: readonly FetchedPartition[]): FetchResponse['responses'] {
+  const topics: FetchResponse['responses'] = []
+  for (const answer of answers) {
+    const { wanted } = answer
+    let topic = topics[topics.length - 1]
+    if (topic === undefined || topic.topic !== wanted.topic || topic.topicId !== wanted.topicId) {
+      topic = createFetchableTopicResponse({ topic: wanted.topic, topicId: wanted.topicId, partitions: [] })
+      topics.push(topic)
+    }
+    topic.partitions.push(
+      createFetchResponsePartitionData({
+        partitionIndex: wanted.partition,
+        errorCode: answer.errorCode,
+        highWatermark: answer.highWatermark,
+        lastStableOffset: answer.lastStableOffset,
+        logStartOffset: answer.logStartOffset,
+        divergingEpoch: answer.divergingEpoch ?? undefined,
+        abortedTransactions: answer.abortedTransactions,
+        records: answer.records,
+      }),
+    )
+  }
+  return topics
+}

@@ -1,0 +1,138 @@
+import {
+  createListOffsetsPartitionResponse,
+  createListOffsetsResponse,
+  createListOffsetsTopicResponse,
+  decodeListOffsetsRequest,
+  ErrorCode,
+  encodeListOffsetsResponse,
+  type ListOffsetsPartition,
+  type ListOffsetsPartitionResponse,
+  type ListOffsetsRequest,
+  type ListOffsetsResponse,
+} from '@millrace/protocol'
+import type { Partition } from '../partition/partition.ts'
+import type { PartitionManager } from '../partition/partition-manager.ts'
+import type { ApiHandler } from './handler.ts'
+
+/** Special timestamps and the first version that may ask for them. */
+const LATEST = -1
+const EARLIEST = -2
+const MAX_TIMESTAMP = -3
+const EARLIEST_LOCAL = -4
+const LATEST_TIERED = -5
+const EARLIEST_PENDING_UPLOAD = -6
+const MIN_VERSION_OF = new Map([
+  [LATEST, 1],
+  [EARLIEST, 1],
+  [MAX_TIMESTAMP, 7],
+  [EARLIEST_LOCAL, 8],
+  [LATEST_TIERED, 9],
+  [EARLIEST_PENDING_UPLOAD, 11],
+])
+const CONSUMER_REPLICA_ID = -1
+
+/** ListOffsets 1–11. Look-ups by timestamp may read cold segments, so the answer comes later. */
+export function listOffsetsHandler(deps: {
+  partitions: PartitionManager
+}): ApiHandler<ListOffsetsRequest, ListOffsetsResponse> {
+  return {
+    apiKey: 2,
+    minVersion: 1,
+    maxVersion: 11,
+    decodeRequest: decodeListOffsetsRequest,
+    encodeResponse: encodeListOffsetsResponse,
+    async handle(request, context) {
+      const duplicates = duplicatesOf(request)
+      const topics = []
+      for (const topic of request.topics) {
+        const partitions: ListOffsetsPartitionResponse[] = []
+        for (const wanted of topic.partitions) {
+          const key = `${topic.name}/${wanted.partitionIndex}`
+          const answer = duplicates.has(key)
+            ? failure(wanted, ErrorCode.INVALID_REQUEST)
+            : await lookUp(deps.partitions.find(topic.name, wanted.partitionIndex), wanted, request, context.apiVersion)
+          partitions.push(answer)
+        }
+        topics.push(createListOffsetsTopicResponse({ name: topic.name, partitions }))
+      }
+      return createListOffsetsResponse({ topics })
+    },
+  }
+}
+
+function duplicatesOf(request: ListOffsetsRequest): Set<string> {
+  const seen = new Set<string>()
+  const duplicates = new Set<string>()
+  for (const topic of request.topics) {
+    for (const { partitionIndex } of topic.partitions) {
+      const key = `${topic.name}/${partitionIndex}`
+      if (seen.has(key)) duplicates.add(key)
+      seen.add(key)
+    }
+  }
+  return duplicates
+}
+
+function failure(wanted: ListOffsetsPartition, errorCode: number): ListOffsetsPartitionResponse {
+  return createListOffsetsPartitionResponse({
+    partitionIndex: wanted.partitionIndex,
+    errorCode,
+    timestamp: -1,
+    offset: -1,
+    leaderEpoch: -1,
+  })
+}
+
+async function lookUp(
+  partition: Partition | null,
+  wanted: ListOffsetsPartition,
+  request: ListOffsetsRequest,
+  version: number,
+): Promise<ListOffsetsPartitionResponse> {
+  if (partition === null) return failure(wanted, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+  // A timestamp beyond 2^53 ms is later than every record's.
+  const timestamp = typeof wanted.timestamp === 'number' ? wanted.timestamp : Number.MAX_SAFE_INTEGER
+  if (timestamp < 0 && version < (MIN_VERSION_OF.get(timestamp) ?? Number.POSITIVE_INFINITY)) {
+    return failure(wanted, ErrorCode.UNSUPPORTED_VERSION)
+  }
+  const error = partition.checkLeader(version >= 4 ? wanted.currentLeaderEpoch : -1)
+  if (error !== ErrorCode.NONE) return failure(wanted, error)
+  const { log } = partition
+  const limit = limitOf(partition, request)
+  let offset = -1
+  let foundTimestamp = -1
+  let leaderEpoch = -1
+  if (timestamp === LATEST) {
+    offset = limit
+    leaderEpoch = partition.leaderEpoch
+  } else if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) {
+    offset = log.logStartOffset
+    leaderEpoch = epochAt(partition, offset)
+  } else if (timestamp === MAX_TIMESTAMP || timestamp >= 0) {
+    const found =
+      timestamp === MAX_TIMESTAMP ? await log.offsetOfMaxTimestamp() : await log.offsetForTimestamp(timestamp, limit)
+    if (found !== null && found.offset < limit) {
+      offset = found.offset
+      foundTimestamp = found.timestamp
+      leaderEpoch = found.leaderEpoch
+    }
+  }
+  // The rest asks about tiered storage, which does not exist here: nothing is found.
+  return createListOffsetsPartitionResponse({
+    partitionIndex: wanted.partitionIndex,
+    errorCode: ErrorCode.NONE,
+    timestamp: foundTimestamp,
+    offset,
+    leaderEpoch,
+  })
+}
+
+function limitOf(partition: Partition, request: ListOffsetsRequest): number {
+  if (request.replicaId !== CONSUMER_REPLICA_ID) return partition.log.logEndOffset
+  return request.isolationLevel === 1 ? partition.log.lastStableOffset : partition.log.highWatermark
+}
+
+/** Epoch of the batch at the log's start, as far as the epoch cache knows it. */
+function epochAt(partition: Partition, offset: number): number {
+  return partition.log.epochOf(offset)
+}

@@ -1,0 +1,97 @@
+import type { Clock, Timer, Timers } from '@millrace/base'
+import type { Connection } from './connection.ts'
+
+const SCAN_MS = 5_000
+/** A frame that was begun must make progress: this many bytes in this time, or the connection closes (`reliability.md`, 6.1). */
+const STALLED_FRAME_MS = 30_000
+const STALLED_FRAME_MIN_BYTES = 16 * 1024
+
+interface Watched {
+  connection: Connection
+  /** Bytes received at the last change, and when that was. */
+  receivedBytes: number
+  changedMs: number
+  /** Bytes received when the current frame was first seen incomplete, and when; -1: none. */
+  frameBytes: number
+  frameSinceMs: number
+}
+
+/**
+ * Closes connections that are idle longer than `connections.max.idle.ms` and those that trickle a frame. It samples
+ * counters every few seconds, so the read path pays one addition.
+ */
+export class ConnectionWatch {
+  readonly #watched = new Map<Connection, Watched>()
+  readonly #clock: Clock
+  readonly #timers: Timers
+  readonly #maxIdleMs: number
+  readonly #onClosed: (connection: Connection, reason: 'idle' | 'stalled-frame') => void
+  #timer: Timer | null = null
+
+  constructor(
+    clock: Clock,
+    timers: Timers,
+    maxIdleMs: number,
+    onClosed: (connection: Connection, reason: 'idle' | 'stalled-frame') => void,
+  ) {
+    this.#clock = clock
+    this.#timers = timers
+    this.#maxIdleMs = maxIdleMs
+    this.#onClosed = onClosed
+  }
+
+  get size(): number {
+    return this.#watched.size
+  }
+
+  connections(): Iterable<Connection> {
+    return this.#watched.keys()
+  }
+
+  add(connection: Connection): void {
+    const nowMs = this.#clock.monotonicMs()
+    this.#watched.set(connection, { connection, receivedBytes: 0, changedMs: nowMs, frameBytes: -1, frameSinceMs: 0 })
+    this.#timer ??= this.#timers.setTimer(SCAN_MS, () => this.#scan())
+  }
+
+  remove(connection: Connection): void {
+    this.#watched.delete(connection)
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+    this.#timer = null
+  }
+
+  #scan(): void {
+    const nowMs = this.#clock.monotonicMs()
+    for (const watched of [...this.#watched.values()]) this.#check(watched, nowMs)
+    this.#timer = this.#watched.size > 0 ? this.#timers.setTimer(SCAN_MS, () => this.#scan()) : null
+  }
+
+  #check(watched: Watched, nowMs: number): void {
+    const { connection } = watched
+    if (connection.receivedBytes !== watched.receivedBytes) {
+      watched.receivedBytes = connection.receivedBytes
+      watched.changedMs = nowMs
+    } else if (nowMs - watched.changedMs > this.#maxIdleMs && connection.waitingRequests === 0) {
+      this.#close(connection, 'idle')
+      return
+    }
+    if (!connection.hasPartialFrame) {
+      watched.frameBytes = -1
+      return
+    }
+    if (watched.frameBytes < 0 || connection.receivedBytes - watched.frameBytes >= STALLED_FRAME_MIN_BYTES) {
+      watched.frameBytes = connection.receivedBytes
+      watched.frameSinceMs = nowMs
+    } else if (nowMs - watched.frameSinceMs > STALLED_FRAME_MS) {
+      this.#close(connection, 'stalled-frame')
+    }
+  }
+
+  #close(connection: Connection, reason: 'idle' | 'stalled-frame'): void {
+    this.#onClosed(connection, reason)
+    connection.close()
+  }
+}

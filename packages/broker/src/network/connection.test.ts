@@ -1,0 +1,237 @@
+import { Writer } from '@millrace/protocol'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { ConnectionContext } from '../handlers/handler.ts'
+import { BufferPool } from './buffer-pool.ts'
+import { Connection, type RequestDispatcher } from './connection.ts'
+import { ResponseSlot } from './response-slot.ts'
+import type { Transport } from './transport.ts'
+import { Turn } from './turn.ts'
+
+const context: ConnectionContext = {
+  connectionId: 1,
+  clientAddress: '127.0.0.1',
+  clientPort: 1,
+  listener: 'PLAINTEXT',
+  principal: 'User:ANONYMOUS',
+  clientSoftwareName: '',
+  clientSoftwareVersion: '',
+}
+
+class MemoryTransport implements Transport {
+  readonly remoteAddress = '127.0.0.1'
+  readonly remotePort = 1
+  bufferedBytes = 0
+  written: Buffer[] = []
+  writes = 0
+  paused = false
+  destroyed = false
+  write(chunks: readonly Buffer[]): void {
+    this.writes++
+    for (const chunk of chunks) this.written.push(Buffer.from(chunk))
+  }
+  pauseReading(): void {
+    this.paused = true
+  }
+  resumeReading(): void {
+    this.paused = false
+  }
+  destroy(): void {
+    this.destroyed = true
+  }
+  end(): void {
+    this.destroyed = true
+  }
+}
+
+/** Answers with the request's own bytes. API key 0 may be pipelined, as Produce. */
+class EchoSlot extends ResponseSlot {
+  readonly body: Buffer
+  constructor(pipelined: boolean, body: Buffer) {
+    super(pipelined)
+    this.body = body
+  }
+  encode(writer: Writer): void {
+    writer.beginFrame()
+    writer.raw(this.body)
+    writer.endFrame()
+  }
+}
+
+function setUp(options: { answerAtOnce?: boolean } = {}) {
+  let endOfTurn: (() => void)[] = []
+  const turn = new Turn(
+    (callback) => endOfTurn.push(callback),
+    () => {},
+  )
+  const transport = new MemoryTransport()
+  const started: EchoSlot[] = []
+  let closed = 0
+  const dispatcher: RequestDispatcher = {
+    maxFrameBytes: () => 1 << 20,
+    isPipelined: (buffer, start) => buffer.readInt16BE(start) === 0,
+    dispatch(_connection, buffer, start, end) {
+      const body = Buffer.from(buffer.subarray(start, end))
+      const slot = new EchoSlot(body.readInt16BE(0) === 0, body)
+      started.push(slot)
+      if (options.answerAtOnce !== false) slot.complete()
+      return slot
+    },
+    onBadFrame() {},
+    onConnectionClosed() {
+      closed++
+    },
+  }
+  const pool = new BufferPool()
+  const connection = new Connection(context, transport, dispatcher, turn, pool, new Writer(1024))
+  const runTurn = () => {
+    for (let round = 0; round < 50 && endOfTurn.length > 0; round++) {
+      const callbacks = endOfTurn
+      endOfTurn = []
+      for (const callback of callbacks) callback()
+    }
+  }
+  return { connection, transport, started, runTurn, pool, closedCount: () => closed }
+}
+
+function frame(apiKey: number, tag: number, extraBytes = 0): Buffer {
+  const bytes = Buffer.alloc(4 + 8 + extraBytes, tag & 0xff)
+  bytes.writeInt32BE(8 + extraBytes, 0)
+  bytes.writeInt16BE(apiKey, 4)
+  bytes.writeInt16BE(0, 6)
+  bytes.writeInt32BE(tag, 8)
+  return bytes
+}
+
+describe('connection', () => {
+  it('answers all requests of one read with one write, in order', () => {
+    const { connection, transport, runTurn } = setUp()
+    const sent = Buffer.concat([frame(3, 1), frame(0, 2), frame(18, 3, 100)])
+    connection.onBytes(sent, 0, sent.length)
+    expect(transport.writes).toBe(0)
+    runTurn()
+    expect(transport.writes).toBe(1)
+    expect(Buffer.concat(transport.written)).toEqual(sent)
+  })
+
+  it('does not start another request while one waits', () => {
+    const { connection, started, transport, runTurn } = setUp({ answerAtOnce: false })
+    const sent = Buffer.concat([frame(1, 1), frame(3, 2)])
+    connection.onBytes(sent, 0, sent.length)
+    runTurn()
+    expect(started.length).toBe(1)
+    started[0]!.complete()
+    runTurn()
+    expect(started.length).toBe(2)
+    started[1]!.complete()
+    runTurn()
+    expect(Buffer.concat(transport.written)).toEqual(sent)
+  })
+
+  it('lets Produce follow Produce, and sends the answers in order whatever the order of completion', () => {
+    const { connection, started, transport, runTurn } = setUp({ answerAtOnce: false })
+    const sent = Buffer.concat([frame(0, 1), frame(0, 2), frame(0, 3)])
+    connection.onBytes(sent, 0, sent.length)
+    expect(started.length).toBe(3)
+    started[2]!.complete()
+    started[1]!.complete()
+    runTurn()
+    expect(transport.writes).toBe(0)
+    started[0]!.complete()
+    runTurn()
+    expect(Buffer.concat(transport.written)).toEqual(sent)
+  })
+
+  it('holds back what follows Produce until its answer is known', () => {
+    const { connection, started, runTurn } = setUp({ answerAtOnce: false })
+    const sent = Buffer.concat([frame(0, 1), frame(3, 2)])
+    connection.onBytes(sent, 0, sent.length)
+    expect(started.length).toBe(1)
+    started[0]!.complete()
+    runTurn()
+    expect(started.length).toBe(2)
+  })
+
+  it('stops reading when requests pile up behind one that waits, and reads on afterwards', () => {
+    const { connection, started, transport, runTurn } = setUp({ answerAtOnce: false })
+    const first = frame(1, 1)
+    connection.onBytes(first, 0, first.length)
+    const more = frame(3, 2, 70_000)
+    connection.onBytes(more, 0, more.length)
+    expect(transport.paused).toBe(true)
+    started[0]!.complete()
+    runTurn()
+    expect(transport.paused).toBe(false)
+    expect(started.length).toBe(2)
+  })
+
+  it('starts nothing while the peer does not take its answers', () => {
+    const { connection, started, transport, runTurn } = setUp()
+    transport.bufferedBytes = 9 * 1024 * 1024
+    const sent = frame(3, 1)
+    connection.onBytes(sent, 0, sent.length)
+    expect(started.length).toBe(0)
+    transport.bufferedBytes = 0
+    connection.onDrain()
+    runTurn()
+    expect(started.length).toBe(1)
+  })
+
+  it.each([-1, 0, 7, (1 << 20) + 1, 2147483647])('closes on a frame length of %i', (size) => {
+    const { connection, transport, started } = setUp()
+    const bytes = Buffer.alloc(16)
+    bytes.writeInt32BE(size, 0)
+    connection.onBytes(bytes, 0, bytes.length)
+    expect(transport.destroyed).toBe(true)
+    expect(started.length).toBe(0)
+  })
+
+  it('does not allocate what a frame only declares', () => {
+    const { connection, pool } = setUp()
+    const bytes = Buffer.alloc(5)
+    bytes.writeInt32BE(1 << 20, 0)
+    connection.onBytes(bytes, 0, bytes.length)
+    expect(pool.usedBytes).toBeLessThanOrEqual(2 << 20)
+  })
+
+  it('gives its memory back when it closes, and abandons what waits', () => {
+    const { connection, pool, started, closedCount } = setUp({ answerAtOnce: false })
+    const sent = Buffer.concat([frame(1, 1), frame(3, 2, 500)])
+    connection.onBytes(sent, 0, sent.length - 10)
+    expect(pool.usedBytes).toBeGreaterThan(0)
+    connection.onClose(null)
+    expect(pool.usedBytes).toBe(0)
+    expect(closedCount()).toBe(1)
+    started[0]!.complete()
+    expect(connection.closed).toBe(true)
+  })
+
+  it('gives the same answers however the bytes are cut', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ key: fc.constantFrom(0, 1, 3), extra: fc.integer({ min: 0, max: 40_000 }) }), {
+          minLength: 1,
+          maxLength: 12,
+        }),
+        fc.array(fc.integer({ min: 1, max: 50_000 }), { minLength: 1, maxLength: 40 }),
+        (requests, cuts) => {
+          const { connection, transport, runTurn } = setUp()
+          const sent = Buffer.concat(requests.map((request, tag) => frame(request.key, tag, request.extra)))
+          let position = 0
+          for (let i = 0; position < sent.length; i++) {
+            const end = Math.min(sent.length, position + cuts[i % cuts.length]!)
+            // A shared read buffer is overwritten after each callback; a copy that is wiped stands for it.
+            const shared = Buffer.from(sent.subarray(position, end))
+            connection.onBytes(shared, 0, shared.length)
+            shared.fill(0xff)
+            if (i % 3 === 0) runTurn()
+            position = end
+          }
+          runTurn()
+          expect(Buffer.concat(transport.written).equals(sent)).toBe(true)
+        },
+      ),
+      { numRuns: 150 },
+    )
+  })
+})

@@ -1,0 +1,282 @@
+import type { Writer } from '@millrace/protocol'
+import type { ConnectionContext } from '../handlers/handler.ts'
+import { BufferPool } from './buffer-pool.ts'
+import type { ResponseSlot } from './response-slot.ts'
+import type { Transport, TransportEvents } from './transport.ts'
+import type { Turn } from './turn.ts'
+
+/** Answers waiting on one connection before it is no longer read (`reliability.md`, 6.2); Produce may have more, its data is stored. */
+const MAX_WAITING_REQUESTS = 64
+const MAX_WAITING_PRODUCES = 1024
+/** Bytes kept of requests that may not start yet; above, the socket is not read. */
+const MAX_BLOCKED_BYTES = 64 * 1024
+/** Unsent answer bytes above which no further request of this connection starts (`reliability.md`, 6.2). */
+const MAX_OUTPUT_BYTES = 8 * 1024 * 1024
+/** The first guess of a frame's buffer: a declared size is believed only as far as bytes arrive. */
+const INITIAL_ASSEMBLY_BYTES = 1024 * 1024
+
+export interface RequestDispatcher {
+  /** Largest frame accepted now, for this connection (smaller before authentication). */
+  maxFrameBytes(connection: Connection): number
+  /** API key of the frame at `start`, for the order rule. The frame has at least 8 bytes. */
+  isPipelined(buffer: Buffer, start: number): boolean
+  /**
+   * Starts the request in `buffer[start, end)` (header and body). The bytes are valid during the call only. Null: the connection
+   * must close (the dispatcher has counted and logged why).
+   */
+  dispatch(connection: Connection, buffer: Buffer, start: number, end: number): ResponseSlot | null
+  /** A frame of impossible size arrived. */
+  onBadFrame(connection: Connection, sizeBytes: number): void
+  onConnectionClosed(connection: Connection): void
+}
+
+/**
+ * One client: bytes in, frames out, answers back in order. Requests run one at a time, as in Kafka, except that Produce may
+ * follow Produce: appends happen in order at once, and only their answers wait.
+ */
+export class Connection implements TransportEvents {
+  readonly context: ConnectionContext
+  readonly transport: Transport
+  readonly #dispatcher: RequestDispatcher
+  readonly #turn: Turn
+  readonly #pool: BufferPool
+  readonly #writer: Writer
+  readonly #flush: () => void
+  readonly #onSlotReady: () => void
+
+  /** Answers in request order; `#head` is the first one not sent. */
+  #slots: ResponseSlot[] = []
+  #head = 0
+  /** Slots that are not ready. */
+  #pending = 0
+  /** Whether all pending slots are Produce. */
+  #pendingPipelined = true
+
+  /** Bytes of an incomplete frame, or of frames that may not start yet. */
+  #assembly: Buffer | null = null
+  #assemblyEnd = 0
+
+  #flushRequested = false
+  #readingPaused = false
+  #closed = false
+  #dispatching = false
+  /** Bytes received so far: tells the idle and stalled-frame checks whether anything moved. */
+  receivedBytes = 0
+
+  constructor(
+    context: ConnectionContext,
+    transport: Transport,
+    dispatcher: RequestDispatcher,
+    turn: Turn,
+    pool: BufferPool,
+    writer: Writer,
+  ) {
+    this.context = context
+    this.transport = transport
+    this.#dispatcher = dispatcher
+    this.#turn = turn
+    this.#pool = pool
+    this.#writer = writer
+    this.#flush = () => this.#sendReady()
+    this.#onSlotReady = () => this.#slotBecameReady()
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Requests that were started and not answered yet. */
+  get waitingRequests(): number {
+    return this.#slots.length - this.#head
+  }
+
+  /** The peer began a frame and has not finished it. */
+  get hasPartialFrame(): boolean {
+    return this.#assembly !== null && !this.#hasWholeFrame()
+  }
+
+  onBytes(buffer: Buffer, start: number, end: number): void {
+    if (this.#closed) return
+    this.receivedBytes += end - start
+    if (this.#assembly !== null) {
+      this.#appendToAssembly(buffer, start, end)
+      this.#drainAssembly()
+      return
+    }
+    const consumed = this.#startFrames(buffer, start, end)
+    if (consumed < end && !this.#closed) {
+      this.#appendToAssembly(buffer, consumed, end)
+      this.#pauseIfBlocked()
+    }
+  }
+
+  onDrain(): void {
+    if (!this.#closed) this.#continue()
+  }
+
+  onClose(_error: Error | null): void {
+    if (this.#closed) return
+    this.#closed = true
+    for (let i = this.#head; i < this.#slots.length; i++) this.#slots[i]!.abandon()
+    this.#slots = []
+    this.#head = 0
+    this.#releaseAssembly()
+    this.#dispatcher.onConnectionClosed(this)
+  }
+
+  /** Lets waiting answers time out. Returns whether some still wait. */
+  expireSlots(nowMs: number): boolean {
+    if (this.#pending === 0) return false
+    for (let i = this.#head; i < this.#slots.length; i++) this.#slots[i]!.expire(nowMs)
+    return this.#pending > 0
+  }
+
+  /** Closes at once. What was not sent is dropped; Kafka's answer to whatever it cannot answer. */
+  close(): void {
+    if (!this.#closed) this.transport.destroy()
+  }
+
+  /** Starts complete frames of `buffer[start, end)` while the order rule allows; returns the position of the first byte not used. */
+  #startFrames(buffer: Buffer, start: number, end: number): number {
+    let position = start
+    this.#dispatching = true
+    while (end - position >= 4) {
+      const size = buffer.readInt32BE(position)
+      if (size < 8 || size > this.#dispatcher.maxFrameBytes(this)) {
+        this.#dispatcher.onBadFrame(this, size)
+        this.close()
+        break
+      }
+      if (end - position - 4 < size) break
+      if (!this.#mayStart(this.#dispatcher.isPipelined(buffer, position + 4))) break
+      const slot = this.#dispatcher.dispatch(this, buffer, position + 4, position + 4 + size)
+      position += 4 + size
+      if (slot === null) {
+        this.close()
+        break
+      }
+      this.#enqueue(slot)
+    }
+    this.#dispatching = false
+    return position
+  }
+
+  #mayStart(pipelined: boolean): boolean {
+    if (this.transport.bufferedBytes > MAX_OUTPUT_BYTES) return false
+    if (this.#pending > 0) return pipelined && this.#pendingPipelined && this.#pending < MAX_WAITING_PRODUCES
+    return this.#slots.length - this.#head < (pipelined ? MAX_WAITING_PRODUCES : MAX_WAITING_REQUESTS)
+  }
+
+  #enqueue(slot: ResponseSlot): void {
+    if (slot.ready) {
+      // Silent answers with nothing before them leave no trace.
+      if (slot.silent && this.#slots.length === this.#head) return
+      this.#slots.push(slot)
+      this.#requestFlush()
+      return
+    }
+    this.#slots.push(slot)
+    if (this.#pending === 0) this.#pendingPipelined = slot.pipelined
+    this.#pending++
+    slot.onReady = this.#onSlotReady
+  }
+
+  #slotBecameReady(): void {
+    this.#pending--
+    this.#requestFlush()
+  }
+
+  #requestFlush(): void {
+    if (this.#flushRequested) return
+    this.#flushRequested = true
+    this.#turn.afterFlush(this.#flush)
+  }
+
+  /** End of the turn: every answer that is ready and in order leaves, as one write. Then requests that waited may start. */
+  #sendReady(): void {
+    this.#flushRequested = false
+    if (this.#closed) return
+    const writer = this.#writer
+    const slots = this.#slots
+    let head = this.#head
+    while (head < slots.length && slots[head]!.ready) {
+      const slot = slots[head]!
+      if (!slot.silent) slot.encode(writer)
+      head++
+    }
+    if (head === slots.length) {
+      this.#slots.length = 0
+      this.#head = 0
+    } else if (head > 256 && head * 2 > slots.length) {
+      this.#slots = slots.slice(head)
+      this.#head = 0
+    } else {
+      this.#head = head
+    }
+    const sizeBytes = writer.sizeBytes
+    if (sizeBytes > 0) this.transport.write(writer.takeChunks(), sizeBytes)
+    this.#continue()
+  }
+
+  /** Tries again to start what waits in the assembly, and reads on once it is small enough. */
+  #continue(): void {
+    if (this.#dispatching || this.#closed) return
+    if (this.#assembly !== null) this.#drainAssembly()
+    if (this.#readingPaused && !this.#closed && !this.#isBlocked()) {
+      this.#readingPaused = false
+      this.transport.resumeReading()
+    }
+  }
+
+  #drainAssembly(): void {
+    const assembly = this.#assembly!
+    const consumed = this.#startFrames(assembly, 0, this.#assemblyEnd)
+    if (this.#closed) return
+    if (consumed === this.#assemblyEnd) {
+      this.#releaseAssembly()
+    } else if (consumed > 0) {
+      assembly.copy(assembly, 0, consumed, this.#assemblyEnd)
+      this.#assemblyEnd -= consumed
+    }
+    this.#pauseIfBlocked()
+  }
+
+  /** Complete frames wait for their turn and fill their allowance, or answers pile up unsent. */
+  #isBlocked(): boolean {
+    if (this.transport.bufferedBytes > MAX_OUTPUT_BYTES) return true
+    return this.#assemblyEnd > MAX_BLOCKED_BYTES && this.#hasWholeFrame()
+  }
+
+  #hasWholeFrame(): boolean {
+    return this.#assembly !== null && this.#assemblyEnd >= 4 && this.#assemblyEnd - 4 >= this.#assembly.readInt32BE(0)
+  }
+
+  #pauseIfBlocked(): void {
+    if (this.#readingPaused || this.#closed || !this.#isBlocked()) return
+    this.#readingPaused = true
+    this.transport.pauseReading()
+  }
+
+  #appendToAssembly(buffer: Buffer, start: number, end: number): void {
+    const needed = this.#assemblyEnd + end - start
+    if (this.#assembly === null) {
+      let size = needed
+      if (end - start >= 4) size = Math.max(needed, Math.min(4 + buffer.readInt32BE(start), INITIAL_ASSEMBLY_BYTES))
+      this.#assembly = this.#pool.acquire(size)
+    } else if (needed > this.#assembly.length) {
+      const larger = this.#pool.acquire(Math.max(needed, this.#assembly.length * 2))
+      this.#assembly.copy(larger, 0, 0, this.#assemblyEnd)
+      this.#pool.release(this.#assembly)
+      this.#assembly = larger
+    }
+    buffer.copy(this.#assembly, this.#assemblyEnd, start, end)
+    this.#assemblyEnd = needed
+  }
+
+  #releaseAssembly(): void {
+    if (this.#assembly === null) return
+    this.#pool.release(this.#assembly)
+    this.#assembly = null
+    this.#assemblyEnd = 0
+  }
+}

@@ -1,0 +1,250 @@
+import { type Clock, AssertionError } from '@millrace/base'
+import {
+  ApiKey,
+  apis,
+  createApiVersionsResponse,
+  ErrorCode,
+  encodeApiVersionsResponse,
+  MalformedMessageError,
+  Reader,
+  type Writer,
+} from '@millrace/protocol'
+import type { ApiHandler, RequestContext } from '../handlers/handler.ts'
+import { readRequestHeader, type RequestHeader } from './request-header.ts'
+import type { Logger } from '../logger.ts'
+import type { NetworkMetrics } from '../metrics/network-metrics.ts'
+import type { Connection, RequestDispatcher } from './connection.ts'
+import { ResponseSlot } from './response-slot.ts'
+
+/** A handler that reads its request itself and fills its slot itself: Produce, which is too hot for the general way. */
+export interface RawHandler {
+  readonly apiKey: number
+  readonly minVersion: number
+  readonly maxVersion: number
+  /** `reader` stands at the body; its bytes are valid during the call only. Null: close the connection. */
+  start(reader: Reader, header: RequestHeader, connection: Connection): ResponseSlot | null
+}
+
+export interface DispatcherOptions {
+  handlers: readonly ApiHandler[]
+  rawHandlers: readonly RawHandler[]
+  maxRequestBytes: number
+  clock: Clock
+  logger: Logger
+  metrics: NetworkMetrics
+  /** A handler met a broken invariant: nothing may go on. */
+  onFatal(error: Error): void
+  onClosed(connection: Connection): void
+}
+
+/** Finds the handler of each request and gives its answer a slot. What has no answer by protocol closes the connection (`reliability.md`, 6.1). */
+export class Dispatcher implements RequestDispatcher {
+  readonly #handlers: (ApiHandler | undefined)[] = []
+  readonly #raw: (RawHandler | undefined)[] = []
+  readonly #options: DispatcherOptions
+  readonly #header: RequestHeader = { apiKey: 0, apiVersion: 0, correlationId: 0, clientId: '' }
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options
+    for (const handler of options.handlers) this.#handlers[handler.apiKey] = handler
+    for (const handler of options.rawHandlers) this.#raw[handler.apiKey] = handler
+  }
+
+  maxFrameBytes(_connection: Connection): number {
+    return this.#options.maxRequestBytes
+  }
+
+  isPipelined(buffer: Buffer, start: number): boolean {
+    return buffer[start] === 0 && buffer[start + 1] === ApiKey.PRODUCE
+  }
+
+  onConnectionClosed(connection: Connection): void {
+    this.#options.onClosed(connection)
+  }
+
+  onBadFrame(connection: Connection, sizeBytes: number): void {
+    const limit = this.#options.maxRequestBytes
+    this.#refuse(connection, 'bad-frame', `frame of ${sizeBytes} bytes; allowed are 8 to ${limit} (socket.request.max.bytes)`)
+  }
+
+  dispatch(connection: Connection, buffer: Buffer, start: number, end: number): ResponseSlot | null {
+    const apiKey = buffer.readInt16BE(start)
+    const apiVersion = buffer.readInt16BE(start + 2)
+    const raw = this.#raw[apiKey]
+    try {
+      if (raw !== undefined) {
+        if (apiVersion < raw.minVersion || apiVersion > raw.maxVersion) return this.#unsupported(connection, apiKey, apiVersion)
+        const reader = new Reader(buffer, start, end)
+        readRequestHeader(reader, this.#header)
+        this.#options.metrics.onRequest(apiKey, apiVersion, end - start)
+        return raw.start(reader, this.#header, connection)
+      }
+      const handler = this.#handlers[apiKey]
+      if (handler === undefined) return this.#unsupported(connection, apiKey, apiVersion)
+      if (apiVersion < handler.minVersion || apiVersion > handler.maxVersion) {
+        if (apiKey === ApiKey.API_VERSIONS) return this.#unsupportedApiVersions(handler, buffer.readInt32BE(start + 4))
+        return this.#unsupported(connection, apiKey, apiVersion)
+      }
+      this.#options.metrics.onRequest(apiKey, apiVersion, end - start)
+      return this.#start(handler, connection, buffer, start, end)
+    } catch (error) {
+      if (error instanceof MalformedMessageError) {
+        this.#refuse(connection, 'malformed', `${nameOf(apiKey)} version ${apiVersion}: ${error.message}`)
+        return null
+      }
+      return this.#handlerFailed(connection, apiKey, error)
+    }
+  }
+
+  #start(handler: ApiHandler, connection: Connection, buffer: Buffer, start: number, end: number): ResponseSlot | null {
+    // Handlers may answer much later and may keep what they decoded; the socket's buffer is reused at once.
+    const bytes = Buffer.from(buffer.subarray(start, end))
+    const reader = new Reader(bytes, 0, bytes.length)
+    const header: RequestHeader = { apiKey: 0, apiVersion: 0, correlationId: 0, clientId: '' }
+    readRequestHeader(reader, header)
+    const request = handler.decodeRequest(reader, header.apiVersion)
+    reader.expectEnd()
+    const slot = new GeneralSlot(handler, header, connection, this.#options.clock.monotonicMs())
+    const answer = handler.handle(request, slot)
+    if (answer instanceof Promise) {
+      answer.then(
+        (response) => this.#complete(slot, response),
+        (error: unknown) => {
+          this.#handlerFailed(connection, header.apiKey, error)
+          connection.close()
+        },
+      )
+    } else {
+      this.#complete(slot, answer)
+    }
+    return slot
+  }
+
+  #complete(slot: GeneralSlot, response: unknown): void {
+    this.#options.metrics.onAnswered(slot.apiKey, this.#options.clock.monotonicMs() - slot.startedMs)
+    slot.response = response
+    slot.silent = response === null
+    slot.complete()
+  }
+
+  #unsupportedApiVersions(handler: ApiHandler, correlationId: number): ResponseSlot {
+    const slot = new UnsupportedApiVersionsSlot(handler, correlationId)
+    slot.ready = true
+    return slot
+  }
+
+  #unsupported(connection: Connection, apiKey: number, apiVersion: number): null {
+    this.#refuse(connection, 'unsupported', `${nameOf(apiKey)} version ${apiVersion} is not served`)
+    return null
+  }
+
+  /** The handler threw what it should not. A broken invariant stops the broker; anything else costs the client its connection. */
+  #handlerFailed(connection: Connection, apiKey: number, error: unknown): null {
+    const failure = error instanceof Error ? error : new Error(String(error))
+    if (failure instanceof AssertionError) {
+      this.#options.onFatal(failure)
+      return null
+    }
+    this.#options.metrics.onHandlerError(apiKey)
+    this.#options.logger.error('request failed', {
+      api: nameOf(apiKey),
+      clientAddress: connection.context.clientAddress,
+      error: failure.stack ?? failure.message,
+    })
+    return null
+  }
+
+  #refuse(connection: Connection, kind: string, reason: string): void {
+    this.#options.metrics.onRefused(kind)
+    if (!this.#options.metrics.mayLogRefusal(connection.context.clientAddress, this.#options.clock.monotonicMs())) return
+    this.#options.logger.warn('connection closed: bad request', {
+      clientAddress: connection.context.clientAddress,
+      clientPort: connection.context.clientPort,
+      reason,
+    })
+  }
+}
+
+function nameOf(apiKey: number): string {
+  return apis[apiKey]?.name ?? `API key ${apiKey}`
+}
+
+/** Slot and request context in one: there is one of each per request. */
+class GeneralSlot extends ResponseSlot implements RequestContext {
+  readonly #handler: ApiHandler
+  readonly #connection: Connection
+  readonly #header: RequestHeader
+  readonly startedMs: number
+  response: unknown = null
+  #onAbandoned: (() => void) | null = null
+
+  constructor(handler: ApiHandler, header: RequestHeader, connection: Connection, startedMs: number) {
+    super(false)
+    this.#handler = handler
+    this.#header = header
+    this.#connection = connection
+    this.startedMs = startedMs
+  }
+
+  get apiKey(): number {
+    return this.#header.apiKey
+  }
+
+  get apiVersion(): number {
+    return this.#header.apiVersion
+  }
+
+  get correlationId(): number {
+    return this.#header.correlationId
+  }
+
+  get clientId(): string {
+    return this.#header.clientId
+  }
+
+  get connection(): Connection['context'] {
+    return this.#connection.context
+  }
+
+  onAbandoned(callback: () => void): void {
+    this.#onAbandoned = callback
+  }
+
+  override abandon(): void {
+    super.abandon()
+    const callback = this.#onAbandoned
+    this.#onAbandoned = null
+    if (callback !== null && !this.ready) callback()
+  }
+
+  encode(writer: Writer): void {
+    const version = this.#header.apiVersion
+    writer.beginFrame()
+    writer.int32(this.#header.correlationId)
+    if ((apis[this.#handler.apiKey]?.responseHeaderVersion(version) ?? 0) > 0) writer.unsignedVarint(0)
+    this.#handler.encodeResponse(writer, this.response, version)
+    writer.endFrame()
+    this.response = null
+  }
+}
+
+/** KIP-511: a client that is too new learns in a body of version 0 which versions of ApiVersions are served. */
+class UnsupportedApiVersionsSlot extends ResponseSlot {
+  readonly #handler: ApiHandler
+  readonly #correlationId: number
+
+  constructor(handler: ApiHandler, correlationId: number) {
+    super(false)
+    this.#handler = handler
+    this.#correlationId = correlationId
+  }
+
+  encode(writer: Writer): void {
+    const { apiKey, minVersion, maxVersion } = this.#handler
+    writer.beginFrame()
+    writer.int32(this.#correlationId)
+    const apiKeys = [{ apiKey, minVersion, maxVersion, unknownTaggedFields: null }]
+    encodeApiVersionsResponse(writer, createApiVersionsResponse({ errorCode: ErrorCode.UNSUPPORTED_VERSION, apiKeys }), 0)
+    writer.endFrame()
+  }
+}

@@ -1,0 +1,184 @@
+import type { Clock, Timers } from '@millrace/base'
+import { Writer } from '@millrace/protocol'
+import type { ConnectionContext } from '../handlers/handler.ts'
+import type { Logger } from '../logger.ts'
+import type { NetworkMetrics } from '../metrics/network-metrics.ts'
+import { BufferPool } from './buffer-pool.ts'
+import { Connection, type RequestDispatcher } from './connection.ts'
+import { ConnectionWatch } from './connection-watch.ts'
+import type { HttpServer } from './http-server.ts'
+import { ProtocolSniffer, type SniffedProtocol } from './protocol-sniffer.ts'
+import { TcpListener, type TcpTransport } from './tcp-listener.ts'
+import type { TransportEvents } from './transport.ts'
+import type { Turn } from './turn.ts'
+
+/** Answers are collected here before they leave; what is in flight keeps its part alive. */
+const WRITER_BYTES = 256 * 1024
+
+export interface ListenerEndpoint {
+  /** Upper case listener name. */
+  name: string
+  host: string
+  port: number
+}
+
+export interface SocketServerOptions {
+  listeners: readonly ListenerEndpoint[]
+  backlog: number
+  maxConnections: number
+  maxConnectionsPerIp: number
+  maxIdleMs: number
+  turn: Turn
+  clock: Clock
+  timers: Timers
+  logger: Logger
+  metrics: NetworkMetrics
+  http: HttpServer
+}
+
+/** All listeners of the broker: accepts within the limits, tells Kafka from HTTP, and owns the live connections. */
+export class SocketServer {
+  readonly #options: SocketServerOptions
+  readonly #listeners: { endpoint: ListenerEndpoint; listener: TcpListener }[] = []
+  readonly #pool = new BufferPool()
+  readonly #writer = new Writer(WRITER_BYTES)
+  readonly #watch: ConnectionWatch
+  readonly #connectionsByIp = new Map<string, number>()
+  #dispatcher: RequestDispatcher | null = null
+  #connectionCount = 0
+  #nextConnectionId = 1
+  #limitWarned = false
+
+  constructor(options: SocketServerOptions) {
+    this.#options = options
+    const { metrics } = options
+    this.#watch = new ConnectionWatch(options.clock, options.timers, options.maxIdleMs, (_connection, reason) => {
+      if (reason === 'idle') metrics.connectionsClosedIdle++
+      else metrics.connectionsClosedStalled++
+    })
+  }
+
+  get connectionCount(): number {
+    return this.#connectionCount
+  }
+
+  /** Bytes held by request frames that are not complete. */
+  get assemblyBytes(): number {
+    return this.#pool.usedBytes
+  }
+
+  connections(): Iterable<Connection> {
+    return this.#watch.connections()
+  }
+
+  /** Binds every listener; returns the ports in the order of the options. Nothing is served before `serve`. */
+  async bind(): Promise<ListenerEndpoint[]> {
+    const bound: ListenerEndpoint[] = []
+    for (const endpoint of this.#options.listeners) {
+      const listener = await TcpListener.listen({
+        host: endpoint.host,
+        port: endpoint.port,
+        backlog: this.#options.backlog,
+        onConnection: (transport) => this.#accept(transport, endpoint.name),
+        onError: (error) => this.#options.logger.error('listener failed', { listener: endpoint.name, error: error.message }),
+      })
+      this.#listeners.push({ endpoint, listener })
+      bound.push({ name: endpoint.name, host: endpoint.host, port: listener.port })
+    }
+    return bound
+  }
+
+  /** From here on requests are answered; connections that came earlier were refused. */
+  serve(dispatcher: RequestDispatcher): void {
+    this.#dispatcher = dispatcher
+  }
+
+  /** No new connections; the live ones go on. */
+  stopAccepting(): void {
+    for (const { listener } of this.#listeners) listener.stopAccepting()
+  }
+
+  closeAll(): void {
+    this.#watch.stop()
+    for (const { listener } of this.#listeners) listener.destroyAll()
+  }
+
+  onConnectionClosed(connection: Connection): void {
+    this.#watch.remove(connection)
+    this.#release(connection.transport.remoteAddress)
+  }
+
+  #accept(transport: TcpTransport, listenerName: string): TransportEvents | null {
+    const address = transport.remoteAddress
+    if (this.#dispatcher === null || !this.#reserve(address)) {
+      this.#options.metrics.connectionsRefused++
+      return null
+    }
+    this.#options.metrics.connectionsAccepted++
+    const silent = this.#options.timers.setTimer(this.#options.maxIdleMs, () => transport.destroy())
+    const choose = (protocol: SniffedProtocol): TransportEvents | null => {
+      silent.cancel()
+      const events = this.#eventsFor(protocol, transport, listenerName)
+      if (events !== null) transport.events = events
+      return events
+    }
+    return new ProtocolSniffer(transport, choose, () => {
+      silent.cancel()
+      this.#release(address)
+    })
+  }
+
+  #eventsFor(protocol: SniffedProtocol, transport: TcpTransport, listenerName: string): TransportEvents | null {
+    if (protocol === 'kafka') return this.#openConnection(transport, listenerName)
+    if (protocol === 'http') {
+      transport.socket.once('close', () => this.#release(transport.remoteAddress))
+      return this.#options.http.accept(transport)
+    }
+    const { metrics, logger, clock } = this.#options
+    metrics.onRefused(protocol === 'tls' ? 'tls-on-plaintext' : 'unknown-protocol')
+    if (metrics.mayLogRefusal(transport.remoteAddress, clock.monotonicMs())) {
+      const hint = protocol === 'tls' ? 'a TLS client reached a plaintext listener' : 'the first byte is of no known protocol'
+      logger.warn('connection closed: wrong protocol', { clientAddress: transport.remoteAddress, listener: listenerName, hint })
+    }
+    return null
+  }
+
+  #openConnection(transport: TcpTransport, listenerName: string): Connection {
+    const context: ConnectionContext = {
+      connectionId: this.#nextConnectionId++,
+      clientAddress: transport.remoteAddress,
+      clientPort: transport.remotePort,
+      listener: listenerName,
+      principal: 'User:ANONYMOUS',
+      clientSoftwareName: '',
+      clientSoftwareVersion: '',
+    }
+    const dispatcher = this.#dispatcher!
+    const connection = new Connection(context, transport, dispatcher, this.#options.turn, this.#pool, this.#writer)
+    this.#watch.add(connection)
+    return connection
+  }
+
+  #reserve(address: string): boolean {
+    const { maxConnections, maxConnectionsPerIp, logger } = this.#options
+    const ofAddress = this.#connectionsByIp.get(address) ?? 0
+    if (this.#connectionCount >= maxConnections || ofAddress >= maxConnectionsPerIp) {
+      if (!this.#limitWarned) {
+        this.#limitWarned = true
+        logger.warn('connections are refused: a limit is reached', { maxConnections, maxConnectionsPerIp, address })
+      }
+      return false
+    }
+    this.#limitWarned = false
+    this.#connectionCount++
+    this.#connectionsByIp.set(address, ofAddress + 1)
+    return true
+  }
+
+  #release(address: string): void {
+    this.#connectionCount--
+    const left = (this.#connectionsByIp.get(address) ?? 1) - 1
+    if (left <= 0) this.#connectionsByIp.delete(address)
+    else this.#connectionsByIp.set(address, left)
+  }
+}

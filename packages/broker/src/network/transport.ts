@@ -1,0 +1,27 @@
+/**
+ * The byte stream under a connection, as a port: real sockets implement it in `tcp-listener.ts`, tests and the simulator in
+ * memory. A transport reports through {@link TransportEvents}, never from inside a call into it.
+ */
+export interface Transport {
+  readonly remoteAddress: string
+  readonly remotePort: number
+  /** Bytes handed to `write` that the peer's side has not taken yet. */
+  readonly bufferedBytes: number
+  /** Sends the chunks in order, as one write where the system can. Their memory belongs to the transport until sent. */
+  write(chunks: readonly Buffer[], sizeBytes: number): void
+  pauseReading(): void
+  resumeReading(): void
+  /** Closes now; what was not sent is dropped. `onClose` follows. */
+  destroy(): void
+  /** Sends what is buffered, then closes. */
+  end(): void
+}
+
+export interface TransportEvents {
+  /** Bytes `[start, end)` arrived. The buffer is shared by all connections: it is valid only during the call. */
+  onBytes(buffer: Buffer, start: number, end: number): void
+  /** `bufferedBytes` fell to zero after it was above. */
+  onDrain(): void
+  /** Last event. `error` is null for an orderly end. */
+  onClose(error: Error | null): void
+}

@@ -1,0 +1,233 @@
+import type { Offset, Timer, Timers } from '@millrace/base'
+import { ErrorCode } from '@millrace/protocol'
+import { ReadResult } from '@millrace/storage'
+import type { FetchPartition } from './fetch-session.ts'
+import type { FetchWaiter, Partition } from './partition.ts'
+
+/** Up to where a reader may read. */
+export const FetchIsolation = { LOG_END: 0, HIGH_WATERMARK: 1, TRANSACTION_COMMITTED: 2 } as const
+export type FetchIsolation = (typeof FetchIsolation)[keyof typeof FetchIsolation]
+
+/** What is answered for one partition. */
+export interface FetchedPartition {
+  readonly wanted: FetchPartition
+  errorCode: number
+  highWatermark: Offset
+  lastStableOffset: Offset
+  logStartOffset: Offset
+  /** The reader's log left ours after this (epoch, end offset), KIP-320; null if not. */
+  divergingEpoch: { epoch: number; endOffset: Offset } | null
+  abortedTransactions: { producerId: number; firstOffset: Offset }[] | null
+  /** Views into the log or buffers of their own; valid as long as they are referenced. */
+  records: readonly Buffer[]
+  sizeBytes: number
+}
+
+export interface FetchParameters {
+  /** Of a follower (≥ 0), -1 for consumers, -2 for debugging. */
+  replicaId: number
+  isolation: FetchIsolation
+  minBytes: number
+  maxBytes: number
+  maxWaitMs: number
+}
+
+/** Where an operation finds the partitions; errors are per partition. */
+export interface FetchSource {
+  /** The partition, or the error code to answer. */
+  resolve(wanted: FetchPartition): Partition | number
+}
+
+const NO_RECORDS: readonly Buffer[] = []
+
+/**
+ * One fetch from its start to its answer. It first looks, without reading, whether enough is there; if not, it parks in the
+ * partitions it names until something changes or its time is over (Kafka's purgatory), and reads once, at the end.
+ */
+export class FetchOperation implements FetchWaiter {
+  readonly #source: FetchSource
+  readonly #parameters: FetchParameters
+  readonly #wanted: readonly FetchPartition[]
+  readonly #done: (answers: FetchedPartition[]) => void
+  readonly #failed: (error: unknown) => void
+  readonly #scratch = new ReadResult()
+  #parkedIn: Partition[] = []
+  #timer: Timer | null = null
+  #finished = false
+
+  constructor(
+    source: FetchSource,
+    parameters: FetchParameters,
+    wanted: readonly FetchPartition[],
+    done: (answers: FetchedPartition[]) => void,
+    failed: (error: unknown) => void,
+  ) {
+    this.#source = source
+    this.#parameters = parameters
+    this.#wanted = wanted
+    this.#done = done
+    this.#failed = failed
+  }
+
+  /** Answers now if it can, else parks. `done` may be called before this returns. */
+  start(timers: Timers): void {
+    if (this.#parameters.maxWaitMs <= 0 || this.#wanted.length === 0 || this.#isSatisfied()) {
+      this.#finish()
+      return
+    }
+    for (const wanted of this.#wanted) {
+      const partition = this.#source.resolve(wanted)
+      if (typeof partition === 'number') continue
+      partition.addFetchWaiter(this)
+      this.#parkedIn.push(partition)
+    }
+    this.#timer = timers.setTimer(this.#parameters.maxWaitMs, () => this.#finish())
+  }
+
+  onPartitionChanged(): void {
+    if (!this.#finished && this.#isSatisfied()) this.#finish()
+  }
+
+  /** The client is gone. */
+  abandon(): void {
+    this.#finished = true
+    this.#unpark()
+  }
+
+  #unpark(): void {
+    for (const partition of this.#parkedIn) partition.removeFetchWaiter(this)
+    this.#parkedIn = []
+    this.#timer?.cancel()
+    this.#timer = null
+  }
+
+  /** Enough bytes, or anything that must be told at once: an error, a divergence. */
+  #isSatisfied(): boolean {
+    let availableBytes = 0
+    for (const wanted of this.#wanted) {
+      const partition = this.#source.resolve(wanted)
+      if (typeof partition === 'number') return true
+      if (partition.checkLeader(wanted.currentLeaderEpoch) !== ErrorCode.NONE) return true
+      const { log } = partition
+      if (wanted.fetchOffset < log.logStartOffset || wanted.fetchOffset > log.logEndOffset) return true
+      if (wanted.lastFetchedEpoch >= 0 && divergence(partition, wanted) !== null) return true
+      const upperOffset = upperOffsetOf(partition, this.#parameters.isolation)
+      if (wanted.fetchOffset >= upperOffset) continue
+      availableBytes += log.bytesAvailable(wanted.fetchOffset, upperOffset, wanted.maxBytes)
+      if (availableBytes >= this.#parameters.minBytes) return true
+    }
+    return availableBytes >= this.#parameters.minBytes
+  }
+
+  #finish(): void {
+    if (this.#finished) return
+    this.#finished = true
+    this.#unpark()
+    const answers: FetchedPartition[] = []
+    const pending = this.#readFrom(0, answers, this.#parameters.maxBytes)
+    if (pending === null) this.#done(answers)
+    else pending.then(() => this.#done(answers), this.#failed)
+  }
+
+  /** Reads partition after partition; goes on from a promise where one has to come from the disk. */
+  #readFrom(start: number, answers: FetchedPartition[], budgetBytes: number): Promise<void> | null {
+    let budget = budgetBytes
+    for (let slot = start; slot < this.#wanted.length; slot++) {
+      const answer = this.#answerFor(this.#wanted[slot]!)
+      answers.push(answer)
+      if (answer.errorCode !== ErrorCode.NONE || answer.divergingEpoch !== null) continue
+      const partition = this.#source.resolve(answer.wanted) as Partition
+      const upperOffset = upperOffsetOf(partition, this.#parameters.isolation)
+      if (answer.wanted.fetchOffset >= upperOffset) continue
+      // The first batch of the first partition with data is returned whole, whatever the limits say (KIP-74).
+      const minOneBatch = budget === this.#parameters.maxBytes
+      const maxBytes = Math.min(answer.wanted.maxBytes, budget)
+      if (maxBytes <= 0 && !minOneBatch) continue
+      const read = partition.log.read(answer.wanted.fetchOffset, maxBytes, upperOffset, minOneBatch, this.#scratch)
+      if (typeof read === 'boolean') {
+        budget -= this.#takeRead(partition, answer, upperOffset, read)
+        continue
+      }
+      return read.then((ok) => {
+        const left = budget - this.#takeRead(partition, answer, upperOffset, ok)
+        return this.#readFrom(slot + 1, answers, left) ?? undefined
+      })
+    }
+    return null
+  }
+
+  #takeRead(partition: Partition, answer: FetchedPartition, upperOffset: Offset, ok: boolean): number {
+    const scratch = this.#scratch
+    if (!ok) {
+      answer.errorCode = partition.log.failed ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.CORRUPT_MESSAGE
+      return 0
+    }
+    answer.records = scratch.buffers
+    answer.sizeBytes = scratch.sizeBytes
+    scratch.buffers = []
+    if (this.#parameters.isolation === FetchIsolation.TRANSACTION_COMMITTED && answer.sizeBytes > 0) {
+      const end = Math.min(upperOffset, scratch.lastOffset + 1)
+      answer.abortedTransactions = partition.log.abortedTransactions(answer.wanted.fetchOffset, end)
+    }
+    return answer.sizeBytes
+  }
+
+  #answerFor(wanted: FetchPartition): FetchedPartition {
+    const partition = this.#source.resolve(wanted)
+    if (typeof partition === 'number') return failure(wanted, partition)
+    // A reader that claims to be a replica is none: a single node has no followers, so it gets what Kafka answers to a stranger.
+    if (this.#parameters.replicaId >= 0) {
+      const unknown = wanted.currentLeaderEpoch >= 0 ? ErrorCode.UNKNOWN_LEADER_EPOCH : ErrorCode.NOT_LEADER_OR_FOLLOWER
+      return failure(wanted, unknown)
+    }
+    const error = partition.checkLeader(wanted.currentLeaderEpoch)
+    if (error !== ErrorCode.NONE) return failure(wanted, error)
+    const { log } = partition
+    if (wanted.fetchOffset < log.logStartOffset || wanted.fetchOffset > log.logEndOffset) {
+      return failure(wanted, ErrorCode.OFFSET_OUT_OF_RANGE)
+    }
+    let divergingEpoch: FetchedPartition['divergingEpoch'] = null
+    if (wanted.lastFetchedEpoch >= 0) {
+      divergingEpoch = divergence(partition, wanted)
+      if (divergingEpoch !== null && divergingEpoch.epoch < 0) return failure(wanted, ErrorCode.OFFSET_OUT_OF_RANGE)
+    }
+    return {
+      wanted,
+      errorCode: ErrorCode.NONE,
+      highWatermark: log.highWatermark,
+      lastStableOffset: log.lastStableOffset,
+      logStartOffset: log.logStartOffset,
+      divergingEpoch,
+      abortedTransactions: this.#parameters.isolation === FetchIsolation.TRANSACTION_COMMITTED ? [] : null,
+      records: NO_RECORDS,
+      sizeBytes: 0,
+    }
+  }
+}
+
+function failure(wanted: FetchPartition, errorCode: number): FetchedPartition {
+  return {
+    wanted,
+    errorCode,
+    highWatermark: -1,
+    lastStableOffset: -1,
+    logStartOffset: -1,
+    divergingEpoch: null,
+    abortedTransactions: null,
+    records: NO_RECORDS,
+    sizeBytes: 0,
+  }
+}
+
+function upperOffsetOf(partition: Partition, isolation: FetchIsolation): Offset {
+  const { log } = partition
+  if (isolation === FetchIsolation.LOG_END) return log.writtenOffset
+  return isolation === FetchIsolation.HIGH_WATERMARK ? log.highWatermark : log.lastStableOffset
+}
+
+/** Where the reader's (epoch, offset) left this log, or null if they agree. Epoch -1 means that the epoch is unknown here. */
+function divergence(partition: Partition, wanted: FetchPartition): { epoch: number; endOffset: Offset } | null {
+  const end = partition.log.endOffsetForEpoch(wanted.lastFetchedEpoch)
+  if (end.epoch < 0 || end.endOffset < 0) return { epoch: -1, endOffset: -1 }
+  return end.epoch < wanted.lastFetchedEpoch || end.endOffset < wanted.fetchOffset ? end : null
+}

@@ -1,0 +1,96 @@
+import type { Clock, Random } from '@millrace/base'
+import { type FetchPartition, FetchSession } from './fetch-session.ts'
+
+/** A session unused or older than this may be displaced (Kafka's fixed two minutes). */
+const EVICTION_MS = 120_000
+
+/**
+ * All fetch sessions of the broker, a bounded number (`max.incremental.fetch.session.cache.slots`). When it is full a session
+ * idle for two minutes goes first; else the smallest one that is not larger than the newcomer, of a kind that the newcomer may
+ * displace: followers any consumer's, everybody those older than two minutes (KIP-227).
+ */
+export class FetchSessionCache {
+  readonly #sessions = new Map<number, FetchSession>()
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #maxSessions: number
+  evictions = 0
+
+  constructor(clock: Clock, random: Random, maxSessions: number) {
+    this.#clock = clock
+    this.#random = random
+    this.#maxSessions = maxSessions
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  /** Partitions of all sessions: what the cache holds in memory. */
+  get partitionCount(): number {
+    let count = 0
+    for (const session of this.#sessions.values()) count += session.partitions.size
+    return count
+  }
+
+  get(id: number): FetchSession | undefined {
+    return this.#sessions.get(id)
+  }
+
+  remove(id: number): void {
+    this.#sessions.delete(id)
+  }
+
+  /** Marks it used; the map's order is the order of use. */
+  touch(session: FetchSession): void {
+    session.lastUsedMs = this.#clock.monotonicMs()
+    this.#sessions.delete(session.id)
+    this.#sessions.set(session.id, session)
+  }
+
+  /** A new session, or null where the cache is full of better ones: the client then goes on without. */
+  create(privileged: boolean, usesTopicIds: boolean, partitions: Map<string, FetchPartition>): FetchSession | null {
+    if (this.#maxSessions === 0) return null
+    const nowMs = this.#clock.monotonicMs()
+    if (this.#sessions.size >= this.#maxSessions && !this.#evictFor(privileged, partitions.size, nowMs)) return null
+    const session = new FetchSession(this.#newId(), privileged, usesTopicIds, nowMs, partitions)
+    this.#sessions.set(session.id, session)
+    return session
+  }
+
+  #newId(): number {
+    for (;;) {
+      const id = this.#random.uint32() & 0x7fffffff
+      if (id !== 0 && !this.#sessions.has(id)) return id
+    }
+  }
+
+  #evictFor(privileged: boolean, partitionCount: number, nowMs: number): boolean {
+    for (const oldest of this.#sessions.values()) {
+      if (nowMs - oldest.lastUsedMs > EVICTION_MS) return this.#evict(oldest)
+      break
+    }
+    let smallest: FetchSession | null = null
+    for (const session of this.#sessions.values()) {
+      const isOld = nowMs - session.createdMs > EVICTION_MS
+      if (!isOld && (session.privileged || !privileged)) continue
+      if (smallest === null || isSmaller(session, smallest)) smallest = session
+    }
+    if (smallest === null) return false
+    if (smallest.privileged && !privileged) return false
+    if (smallest.privileged === privileged && smallest.partitions.size >= partitionCount) return false
+    return this.#evict(smallest)
+  }
+
+  #evict(session: FetchSession): boolean {
+    this.#sessions.delete(session.id)
+    this.evictions++
+    return true
+  }
+}
+
+function isSmaller(a: FetchSession, b: FetchSession): boolean {
+  if (a.privileged !== b.privileged) return !a.privileged
+  if (a.partitions.size !== b.partitions.size) return a.partitions.size < b.partitions.size
+  return a.id < b.id
+}

@@ -1,0 +1,68 @@
+import type { Offset } from '@millrace/base'
+import { AppendResult, ReadResult } from '@millrace/storage'
+import type { CoordinatorLog } from '../coordinator/coordinator-log.ts'
+import type { Partition } from './partition.ts'
+import type { PartitionManager } from './partition-manager.ts'
+
+/** Bytes per chunk when a coordinator replays its partition. */
+const REPLAY_CHUNK_BYTES = 1024 * 1024
+
+/** A led partition of an internal topic, as its coordinator sees it. */
+export class PartitionCoordinatorLog implements CoordinatorLog {
+  readonly #partition: Partition
+  readonly #partitions: PartitionManager
+  readonly #appended = new AppendResult()
+
+  constructor(partition: Partition, partitions: PartitionManager) {
+    this.#partition = partition
+    this.#partitions = partitions
+  }
+
+  get topic(): string {
+    return this.#partition.topic
+  }
+
+  get partition(): number {
+    return this.#partition.partition
+  }
+
+  get logStartOffset(): Offset {
+    return this.#partition.log.logStartOffset
+  }
+
+  get logEndOffset(): Offset {
+    return this.#partition.log.logEndOffset
+  }
+
+  get highWatermark(): Offset {
+    return this.#partition.log.highWatermark
+  }
+
+  append(batch: Buffer): number {
+    const error = this.#partition.checkLeader(-1)
+    if (error !== 0) return error
+    const { log, leaderEpoch } = this.#partition
+    const code = log.append(batch, 0, batch.length, 'coordinator', leaderEpoch, this.#appended)
+    if (code === 0) this.#partitions.touched(this.#partition)
+    return code
+  }
+
+  onHighWatermark(listener: (highWatermark: Offset) => void): void {
+    this.#partition.setHighWatermarkListener(listener)
+  }
+
+  async *read(fromOffset: Offset, toOffset: Offset): AsyncIterable<Buffer> {
+    const { log } = this.#partition
+    const result = new ReadResult()
+    let offset = fromOffset
+    while (offset < toOffset) {
+      const ok = await log.read(offset, REPLAY_CHUNK_BYTES, toOffset, true, result)
+      if (!ok) throw new Error(`${this.topic}-${this.partition}: unreadable records at offset ${offset}`)
+      if (result.sizeBytes === 0) return
+      const lastOffset = result.lastOffset
+      // Copies: the chunk outlives the mapping's lease, and replaying may take a while.
+      yield Buffer.concat(result.buffers)
+      offset = lastOffset + 1
+    }
+  }
+}

@@ -1,0 +1,206 @@
+import type { DiskError, Timers, Uuid } from '@millrace/base'
+import type { MetadataImage, TopicImage } from '@millrace/consensus'
+import { ErrorCode } from '@millrace/protocol'
+import type { Log, LogManager } from '@millrace/storage'
+import type { Logger } from '../logger.ts'
+import type { Turn } from '../network/turn.ts'
+import { Partition } from './partition.ts'
+import type { PartitionSettings } from './partition-settings.ts'
+
+/** How often waiting acknowledgements are checked for their request's time-out. */
+const ACK_TIMEOUT_SCAN_MS = 200
+
+/** The partitions of one topic on this node, by partition number. */
+export interface HostedTopic {
+  readonly name: string
+  readonly id: Uuid
+  readonly partitions: (Partition | null)[]
+}
+
+export interface PartitionManagerOptions {
+  nodeId: number
+  logs: LogManager
+  turn: Turn
+  timers: Timers
+  logger: Logger
+  settingsOf(topic: string): PartitionSettings
+  /** Waiters for acknowledgement whose time is over; called while any partition has some. */
+  onAckScan(): void
+}
+
+/**
+ * Follows the metadata: partitions placed on this node get a log, those that went lose it, and configuration and leadership
+ * reach the partitions. Finds partitions for the handlers.
+ */
+export class PartitionManager {
+  readonly #options: PartitionManagerOptions
+  readonly #topics = new Map<string, HostedTopic>()
+  readonly #topicsById = new Map<Uuid, HostedTopic>()
+  /** From a log to its partition, for the calls that come up from the storage. */
+  readonly #byLog = new Map<Log, Partition>()
+  /** Partitions that took records in this turn. */
+  #touched: Partition[] = []
+  #ackScanRunning = false
+  readonly #afterFlush: () => void
+  readonly #runAckScan: () => void
+
+  constructor(options: PartitionManagerOptions) {
+    this.#options = options
+    this.#afterFlush = () => this.#advanceTouched()
+    this.#runAckScan = () => {
+      this.#ackScanRunning = false
+      this.#options.onAckScan()
+    }
+  }
+
+  topic(name: string): HostedTopic | undefined {
+    return this.#topics.get(name)
+  }
+
+  topicById(id: Uuid): HostedTopic | undefined {
+    return this.#topicsById.get(id)
+  }
+
+  find(topic: string, partition: number): Partition | null {
+    return this.#topics.get(topic)?.partitions[partition] ?? null
+  }
+
+  *all(): Iterable<Partition> {
+    for (const topic of this.#topics.values()) {
+      for (const partition of topic.partitions) if (partition !== null) yield partition
+    }
+  }
+
+  /** Records were staged in this partition's log: the end of the turn writes them and moves the watermark. */
+  touched(partition: Partition): void {
+    if (this.#touched.length === 0) this.#options.turn.afterFlush(this.#afterFlush)
+    const touched = this.#touched
+    // Most turns touch one partition again and again.
+    if (touched.length === 0 || touched[touched.length - 1] !== partition) touched.push(partition)
+  }
+
+  #advanceTouched(): void {
+    const touched = this.#touched
+    this.#touched = []
+    for (const partition of touched) {
+      if (partition.log.failed) partition.fail(ErrorCode.KAFKA_STORAGE_ERROR)
+      else partition.advanceHighWatermark()
+    }
+  }
+
+  /** Someone waits for an acknowledgement with a time limit. */
+  requestAckScan(): void {
+    if (this.#ackScanRunning) return
+    this.#ackScanRunning = true
+    this.#options.timers.setTimer(ACK_TIMEOUT_SCAN_MS, this.#runAckScan)
+  }
+
+  /** The storage synced this log. */
+  onDurable(log: Log): void {
+    const partition = this.#byLog.get(log)
+    if (partition === undefined) return
+    partition.advanceHighWatermark()
+  }
+
+  onDirectoryFailed(directory: string, error: DiskError): void {
+    this.#options.logger.error('log directory failed; its partitions are offline', { directory, error: error.message })
+    for (const partition of this.all()) {
+      if (partition.log.directory === directory) partition.fail(ErrorCode.KAFKA_STORAGE_ERROR)
+    }
+  }
+
+  /**
+   * Makes this node's partitions those of the image. Topics named in `changed` are looked at, or all of them at start
+   * (null); then logs without a place in the metadata are set aside, never deleted (S10).
+   */
+  apply(image: MetadataImage, changed: ReadonlySet<string> | null): void {
+    const names = changed ?? new Set([...image.topics.keys(), ...this.#topics.keys()])
+    for (const name of names) {
+      const topic = image.topics.get(name)
+      const hosted = this.#topics.get(name)
+      if (hosted !== undefined && (topic === undefined || topic.id !== hosted.id)) this.#drop(hosted)
+      if (topic !== undefined) this.#host(topic)
+    }
+    if (changed === null) this.#setStraysAside()
+  }
+
+  /** New effective configuration for these topics, or all (null). */
+  updateConfigs(topics: ReadonlySet<string> | null): void {
+    for (const topic of this.#topics.values()) {
+      if (topics !== null && !topics.has(topic.name)) continue
+      const config = this.#options.settingsOf(topic.name)
+      for (const partition of topic.partitions) {
+        if (partition === null) continue
+        partition.config = config
+        partition.log.updateConfig(config.log)
+      }
+    }
+  }
+
+  #host(topic: TopicImage): void {
+    const { nodeId, logs } = this.#options
+    let hosted = this.#topics.get(topic.name)
+    if (hosted === undefined) {
+      hosted = { name: topic.name, id: topic.id, partitions: [] }
+      this.#topics.set(topic.name, hosted)
+      this.#topicsById.set(topic.id, hosted)
+    }
+    let config: PartitionSettings | null = null
+    for (const image of topic.partitions) {
+      while (hosted.partitions.length <= image.partition) hosted.partitions.push(null)
+      const known = hosted.partitions[image.partition] ?? null
+      if (known !== null) {
+        known.update(image)
+        continue
+      }
+      if (!image.replicas.includes(nodeId)) continue
+      config ??= this.#options.settingsOf(topic.name)
+      const log = this.#openLog(logs, topic, image.partition)
+      log.updateConfig(config.log)
+      const partition = new Partition(topic.name, image, log, config, nodeId)
+      hosted.partitions[image.partition] = partition
+      this.#byLog.set(log, partition)
+      if (partition.isLeader && log.latestEpoch < image.leaderEpoch) log.assignEpoch(image.leaderEpoch, log.logEndOffset)
+      partition.advanceHighWatermark()
+    }
+  }
+
+  /** The log on disk, if it is the same topic's; one of an older topic of the same name is set aside. */
+  #openLog(logs: LogManager, topic: TopicImage, partition: number): Log {
+    const existing = logs.log(topic.name, partition)
+    if (existing !== undefined) {
+      if (existing.topicId === topic.id) return existing
+      this.#options.logger.warn('a log of another topic of the same name is set aside', {
+        topic: topic.name,
+        partition,
+        topicId: existing.topicId,
+      })
+      logs.setAsideStray(existing)
+    }
+    return logs.createLog(topic.name, partition, topic.id)
+  }
+
+  #drop(hosted: HostedTopic): void {
+    this.#topics.delete(hosted.name)
+    this.#topicsById.delete(hosted.id)
+    for (const partition of hosted.partitions) {
+      if (partition === null) continue
+      partition.deleted = true
+      this.#byLog.delete(partition.log)
+      partition.fail(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+      this.#options.logs.deleteLog(partition.log)
+    }
+  }
+
+  #setStraysAside(): void {
+    for (const log of [...this.#options.logs.logs()]) {
+      if (this.#byLog.has(log)) continue
+      this.#options.logger.warn('a log without a place in the metadata is set aside', {
+        topic: log.topic,
+        partition: log.partition,
+        topicId: log.topicId,
+      })
+      this.#options.logs.setAsideStray(log)
+    }
+  }
+}
