@@ -1,6 +1,7 @@
 export * from './api/index.ts'
 export * from './crc32c/crc32c.ts'
 export * from './errors/index.ts'
+export * from './headers/index.ts'
 export * from './messages/index.generated.ts'
 export * from './murmur2/murmur2.ts'
 export * from './wire/index.ts'

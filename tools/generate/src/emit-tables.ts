@@ -1,6 +1,7 @@
 import {
   type ApiSchema,
   apiSchemas,
+  type DataSchema,
   dataFamilySchemas,
   errorSchemas,
   NO_VERSION,
@@ -127,7 +128,7 @@ export function emitDataTable(messages: readonly ResolvedMessage[]): string {
     for (const { name, kind } of family.messages) {
       const { key, versions } = byName.get(name)!
       lines.push(
-        `{ name: ${quote(name)}, family: ${quote(family.name)}, kind: ${quote(kind)}, key: ${key}, minVersion: ${versions.min}, maxVersion: ${versions.max}, decode: decode${name}, encode: encode${name} },`,
+        `{ name: ${quote(name)}, family: ${quote(family.name)}, kind: ${quote(kind)}, key: ${key}, framing: ${quote(framingOf(kind, family.name))}, minVersion: ${versions.min}, maxVersion: ${versions.max}, decode: decode${name}, encode: encode${name} },`,
       )
     }
   }
@@ -145,9 +146,16 @@ export function emitMessageIndex(): string {
     fileHeader('packages/protocol/src/schema'),
     `export type * from './data-definition.ts'`,
     `export * from './data-definitions.generated.ts'`,
+    `export * from './data-framing.ts'`,
     ...files.sort().map((file) => `export * from './${file}.generated.ts'`),
     '',
   ].join('\n')
+}
+
+function framingOf(kind: DataSchema['kind'], family: string): string {
+  if (kind === 'metadata') return 'metadata'
+  if (kind === 'coordinator-key') return 'key'
+  return kind === 'coordinator-value' || family === 'consumer-protocol' ? 'version' : 'none'
 }
 
 function headerVersion(flexibleFrom: number, max: number, min: number, flexible: number, legacy: number): string {

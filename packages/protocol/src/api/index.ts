@@ -1,3 +1,4 @@
 export type * from './api-definition.ts'
 export * from './api-key.generated.ts'
 export * from './apis.generated.ts'
+export * from './java-hash.ts'

@@ -10,6 +10,8 @@ export interface DataDefinition<Message = unknown> {
   readonly kind: DataSchema['kind']
   /** Type of the record within its log; -1 for none. */
   readonly key: number
+  /** What stands before the message where Kafka stores it (see `encodeFramed`). */
+  readonly framing: 'none' | 'metadata' | 'key' | 'version'
   readonly minVersion: number
   readonly maxVersion: number
   decode(reader: Reader, version: number): Message

@@ -6,7 +6,11 @@ import { BaseError } from '@millrace/base'
  * answers INVALID_REQUEST. `code` is `MALFORMED_MESSAGE`.
  */
 export class MalformedMessageError extends BaseError {
-  constructor(message: string, options?: { cause?: unknown }) {
+  /** `truncated`: more bytes were needed than are there; `invalid`: no bytes could mend it. */
+  readonly reason: 'truncated' | 'invalid'
+
+  constructor(message: string, options?: { cause?: unknown; reason?: 'truncated' | 'invalid' }) {
     super('MALFORMED_MESSAGE', message, options)
+    this.reason = options?.reason ?? 'invalid'
   }
 }

@@ -105,7 +105,7 @@ export class Reader {
     let position = this.position
     let value = 0
     for (let shift = 0; shift < 35; shift += 7) {
-      if (position >= end) throw new MalformedMessageError('varint ends beyond the message')
+      if (position >= end) throw truncated('varint ends beyond the message')
       const byte = buffer[position++]!
       value |= (byte & 0x7f) << shift
       if (byte < 0x80) {
@@ -130,7 +130,7 @@ export class Reader {
     let low = 0
     let high = 0
     for (let shift = 0; shift < 70; shift += 7) {
-      if (position >= end) throw new MalformedMessageError('varint ends beyond the message')
+      if (position >= end) throw truncated('varint ends beyond the message')
       const byte = buffer[position++]!
       const bits = byte & 0x7f
       if (shift < 28) low |= bits << shift
@@ -240,7 +240,7 @@ export class Reader {
   taggedFieldEnd(): number {
     const sizeBytes = this.unsignedVarint()
     if (sizeBytes > MAX_TAGGED_FIELD_BYTES) throw new MalformedMessageError(`tagged field of ${sizeBytes} bytes`)
-    if (sizeBytes > this.end - this.position) throw new MalformedMessageError('tagged field ends beyond the message')
+    if (sizeBytes > this.end - this.position) throw truncated('tagged field ends beyond the message')
     return this.position + sizeBytes
   }
 
@@ -276,7 +276,7 @@ export class Reader {
   #take(sizeBytes: number): number {
     const at = this.position
     if (sizeBytes > this.end - at) {
-      throw new MalformedMessageError(`${sizeBytes} bytes expected, ${this.end - at} left`)
+      throw truncated(`${sizeBytes} bytes expected, ${this.end - at} left`)
     }
     this.position = at + sizeBytes
     return at
@@ -302,10 +302,14 @@ export class Reader {
 
   #checkedCount(count: number, minElementSizeBytes: number): number {
     if (count * minElementSizeBytes > this.end - this.position) {
-      throw new MalformedMessageError(`${count} elements announced, ${this.end - this.position} bytes left`)
+      throw truncated(`${count} elements announced, ${this.end - this.position} bytes left`)
     }
     return count
   }
+}
+
+function truncated(message: string): MalformedMessageError {
+  return new MalformedMessageError(message, { reason: 'truncated' })
 }
 
 /** Undoes zigzag on 64 bits given as two int32 halves. */
