@@ -1,4 +1,7 @@
 export * from './api/index.ts'
+export * from './compression/codec.ts'
+export * from './compression/codec-table.ts'
+export * from './compression/compress.ts'
 export * from './crc32c/crc32c.ts'
 export * from './errors/index.ts'
 export * from './headers/index.ts'
