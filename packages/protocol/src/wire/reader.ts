@@ -199,6 +199,12 @@ export class Reader {
     return this.buffer.subarray(at, at + sizeBytes)
   }
 
+  /** Moves over the next `sizeBytes` bytes without a view of them; gives the position where they start. */
+  skip(sizeBytes: number): number {
+    if (sizeBytes < 0) throw new MalformedMessageError(`negative length ${sizeBytes}`)
+    return this.#take(sizeBytes)
+  }
+
   /** Count of an array whose elements take at least `minElementSizeBytes` (≥ 1) each, checked against the bytes left. */
   arrayLength(minElementSizeBytes: number): number {
     const count = this.int32()
