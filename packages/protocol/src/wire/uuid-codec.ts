@@ -28,11 +28,41 @@ export function decodeUuid(buffer: Buffer, position: number): Uuid {
   return text
 }
 
-/** Writes the 16 bytes of `id` at `position` (capacity checked by the caller). A text that is no id is a programmer error. */
+/** Value of each base64 character, 64 for what is none. */
+const SEXTETS = sextets()
+
+/**
+ * Writes the 16 bytes of `id` at `position` (capacity checked by the caller). A text that is no id is a programmer error. The
+ * conversion is done here since the native one costs 140 ns a call. Hot path.
+ */
 export function encodeUuid(buffer: Buffer, position: number, id: Uuid): void {
   if (id === ZERO_UUID) {
     buffer.fill(0, position, position + 16)
     return
   }
-  assert(id.length === 22 && buffer.write(id, position, 16, 'base64url') === 16, 'not a UUID in base64')
+  assert(id.length === 22, 'not a UUID in base64')
+  let seen = 0
+  let at = position
+  for (let slot = 0; slot < 20; slot += 4) {
+    const a = SEXTETS[id.charCodeAt(slot)] ?? 64
+    const b = SEXTETS[id.charCodeAt(slot + 1)] ?? 64
+    const c = SEXTETS[id.charCodeAt(slot + 2)] ?? 64
+    const d = SEXTETS[id.charCodeAt(slot + 3)] ?? 64
+    seen |= a | b | c | d
+    buffer[at] = (a << 2) | (b >> 4)
+    buffer[at + 1] = (b << 4) | (c >> 2)
+    buffer[at + 2] = (c << 6) | d
+    at += 3
+  }
+  const a = SEXTETS[id.charCodeAt(20)] ?? 64
+  const b = SEXTETS[id.charCodeAt(21)] ?? 64
+  buffer[at] = (a << 2) | (b >> 4)
+  assert((seen | a | b) < 64, 'not a UUID in base64')
+}
+
+function sextets(): Uint8Array {
+  const table = new Uint8Array(256).fill(64)
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  for (let value = 0; value < alphabet.length; value++) table[alphabet.charCodeAt(value)] = value
+  return table
 }

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import type { Uuid } from '@millrace/base'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { int64Arbitrary } from '../messages/testing/message-arbitrary.ts'
@@ -66,5 +67,15 @@ test('a string is read exactly when its bytes are UTF-8', () => {
       else expect(() => reader.string()).toThrow(MalformedMessageError)
     }),
     { numRuns: 500 },
+  )
+})
+
+test('a UUID is the URL-safe base64 of its bytes, both ways', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (id) => {
+      const text = Buffer.from(id).toString('base64url')
+      expect(new Reader(Buffer.from(id)).uuid()).toBe(text)
+      expect(written((writer) => writer.uuid(text as Uuid)).buffer).toEqual(Buffer.from(id))
+    }),
   )
 })

@@ -31,7 +31,9 @@ describe('Writer', () => {
     expect(() => bytes((writer) => writer.int64(2 ** 53))).toThrow(AssertionError)
     expect(() => bytes((writer) => writer.int64(2n ** 63n))).toThrow(AssertionError)
     expect(() => bytes((writer) => writer.string('x'.repeat(32768)))).toThrow(AssertionError)
-    expect(() => bytes((writer) => writer.uuid('short' as Uuid))).toThrow(AssertionError)
+    for (const id of ['short', 'AAAAAAAAAAAAAAAAAAAAA=', 'AAAAAAAAAAAAAAAAAAAA\u0141A', '+AAAAAAAAAAAAAAAAAAAAA']) {
+      expect(() => bytes((writer) => writer.uuid(id as Uuid))).toThrow(AssertionError)
+    }
   })
 
   test('writes int64 from numbers and bigints alike', () => {

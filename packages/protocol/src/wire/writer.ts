@@ -20,6 +20,8 @@ export class Writer {
   buffer: Buffer
   /** Where the next byte goes, a position in `buffer`. Spliced bytes do not count. */
   position: number
+  /** The same store for the multi-byte integers: one bounds check and one store each instead of four. */
+  #view: DataView
   /** Everything before was handed out by `takeChunks` and must not change any more. */
   #start: number
   #initialSizeBytes: number
@@ -32,6 +34,7 @@ export class Writer {
 
   constructor(initialSizeBytes = DEFAULT_SIZE_BYTES) {
     this.buffer = Buffer.allocUnsafeSlow(initialSizeBytes)
+    this.#view = viewOf(this.buffer)
     this.position = 0
     this.#start = 0
     this.#initialSizeBytes = initialSizeBytes
@@ -72,6 +75,7 @@ export class Writer {
     this.#start = this.position
     if (this.buffer.length - this.position < this.#initialSizeBytes / 2) {
       this.buffer = Buffer.allocUnsafeSlow(this.#initialSizeBytes)
+      this.#view = viewOf(this.buffer)
       this.position = 0
       this.#start = 0
     }
@@ -135,32 +139,34 @@ export class Writer {
 
   int32(value: number): void {
     assert((value | 0) === value, 'value is no int32')
-    this.ensure(4)
     this.#put32(value)
   }
 
   uint32(value: number): void {
     assert(value >>> 0 === value, 'value is no uint32')
-    this.ensure(4)
     this.#put32(value)
   }
 
   int64(value: number | bigint): void {
     this.ensure(8)
+    const view = this.#view
+    const position = this.position
     if (typeof value === 'number') {
       assert(Number.isSafeInteger(value), 'value is no safe integer')
-      this.#put32(Math.floor(value / TWO_32))
-      this.#put32(value)
+      const low = value >>> 0
+      view.setInt32(position, (value - low) / TWO_32)
+      view.setInt32(position + 4, low)
     } else {
       assert(BigInt.asIntN(64, value) === value, 'value is no int64')
-      this.#put32(Number(value >> 32n))
-      this.#put32(Number(value & 0xffffffffn))
+      view.setBigInt64(position, value)
     }
+    this.position = position + 8
   }
 
   float64(value: number): void {
     this.ensure(8)
-    this.position = this.buffer.writeDoubleBE(value, this.position)
+    this.#view.setFloat64(this.position, value)
+    this.position += 8
   }
 
   uuid(value: Uuid): void {
@@ -375,22 +381,14 @@ export class Writer {
 
   #put16(value: number): void {
     this.ensure(2)
-    const buffer = this.buffer
-    const position = this.position
-    buffer[position] = value >>> 8
-    buffer[position + 1] = value
-    this.position = position + 2
+    this.#view.setInt16(this.position, value)
+    this.position += 2
   }
 
-  /** Room was made by the caller. Takes any number modulo 2^32. */
   #put32(value: number): void {
-    const buffer = this.buffer
-    const position = this.position
-    buffer[position] = value >>> 24
-    buffer[position + 1] = value >>> 16
-    buffer[position + 2] = value >>> 8
-    buffer[position + 3] = value
-    this.position = position + 4
+    this.ensure(4)
+    this.#view.setInt32(this.position, value)
+    this.position += 4
   }
 
   #text(value: string, sizeBytes: number): void {
@@ -431,6 +429,7 @@ export class Writer {
     const grown = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.position + sizeBytes))
     this.buffer.copy(grown, this.#start, this.#start, this.position)
     this.buffer = grown
+    this.#view = viewOf(grown)
   }
 }
 
@@ -443,6 +442,10 @@ function putAscii(buffer: Buffer, position: number, text: string): number {
     buffer[position + slot] = unit
   }
   return position + length
+}
+
+function viewOf(buffer: Buffer): DataView {
+  return new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
 }
 
 function textSizeBytes(text: string): number {
