@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 
 /** What a vector check throws when ours and the vector differ. */
-export class Mismatch extends Error {
+class Mismatch extends Error {
   constructor(what: string, expected: unknown, actual: unknown) {
     super(`${what}\n    expected ${shown(expected)}\n    actual   ${shown(actual)}`)
     this.name = 'Mismatch'

@@ -22,7 +22,7 @@ export interface UnknownField {
 type Create = () => Fields
 
 /** The function of the protocol package that makes a struct with the schema's defaults. */
-export function createDefaults(struct: ResolvedStruct): Fields {
+function createDefaults(struct: ResolvedStruct): Fields {
   const create = (protocol as unknown as Record<string, Create | undefined>)[`create${struct.typeName}`]
   if (create === undefined) throw new Error(`no create${struct.typeName}`)
   return create()

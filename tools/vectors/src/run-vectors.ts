@@ -11,7 +11,7 @@ import {
 import type { Row } from './vector-file.ts'
 
 /** A vector that ours does not match. */
-export interface Failure {
+interface Failure {
   readonly place: string
   /** What the row is about, for people. */
   readonly title: string
