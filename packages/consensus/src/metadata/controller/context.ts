@@ -1,0 +1,76 @@
+import type { Random } from '@millrace/base'
+import type { FeatureRange, MetadataImage } from '../image.ts'
+import type { MetadataRecord } from '../records.ts'
+import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
+
+/** Records that one request of a user may cause; more would be one too large batch (`controller.md`, 1.2). */
+export const MAX_RECORDS_PER_OPERATION = 10_000
+
+/** What controller rules know besides the request. They change nothing: they give records, which somebody appends and applies. */
+export interface ControllerContext {
+  readonly image: MetadataImage
+  readonly random: Random
+  readonly settings: ControllerSettings
+  readonly configRules: ConfigRules
+}
+
+export interface ControllerSettings {
+  /** Node that the controller runs on. */
+  readonly nodeId: number
+  /** `num.partitions`, for topics that name no count. */
+  readonly numPartitions: number
+  /** `default.replication.factor`, likewise. */
+  readonly defaultReplicationFactor: number
+  /** `delete.topic.enable`. */
+  readonly deleteTopicEnable: boolean
+  /** Feature levels that this node's software supports. */
+  readonly supportedFeatures: ReadonlyMap<string, FeatureRange>
+}
+
+/** What the controller must know of configuration keys. The broker implements it: this package knows no key by name but a few. */
+export interface ConfigRules {
+  /** Checks all that a resource would have after a change. Null: fine. */
+  validate(
+    resourceType: number,
+    resourceName: string,
+    configs: ReadonlyMap<string, string>,
+    previous: ReadonlyMap<string, string>,
+  ): ApiError | null
+  /** Whether items can be appended to and taken from the value. */
+  isList(resourceType: number, key: string): boolean
+  /** Text of the default in the schema, or null. */
+  schemaDefault(resourceType: number, key: string): string | null
+  /** All settings that a topic with these of its own would have, sorted by name. */
+  effectiveTopicConfigs(image: MetadataImage, own: ReadonlyMap<string, string>): EffectiveTopicConfig[]
+  /** Effective `min.insync.replicas` of a topic. */
+  minInsyncReplicas(image: MetadataImage, topic: string): number
+  /** The value that the node was started with, or the default. */
+  staticMinInsyncReplicas(): number
+  /** Effective `unclean.leader.election.enable` of a topic. */
+  uncleanLeaderElectionEnable(image: MetadataImage, topic: string): boolean
+}
+
+/** As CreateTopics tells it. */
+export interface EffectiveTopicConfig {
+  readonly name: string
+  /** Null if secret or without a value. */
+  readonly value: string | null
+  readonly readOnly: boolean
+  readonly configSource: number
+  readonly isSensitive: boolean
+}
+
+/** What to append, and what to answer once it is committed. The records are one atomic batch. */
+export interface Outcome<Response> {
+  readonly records: readonly MetadataRecord[]
+  readonly response: Response
+}
+
+/** The refusal of a request that would cause too many records, or null. */
+export function tooManyRecords(records: readonly MetadataRecord[]): ApiError | null {
+  if (records.length <= MAX_RECORDS_PER_OPERATION) return null
+  return apiError(
+    MetadataErrorCode.POLICY_VIOLATION,
+    `The request would write ${records.length} metadata records, but one may write at most ${MAX_RECORDS_PER_OPERATION}`,
+  )
+}

@@ -1,0 +1,193 @@
+import type { Uuid } from '@millrace/base'
+import { DirectoryId, isActiveBroker, type MetadataImage, type PartitionImage } from '../image.ts'
+import type { PartitionChangeRecord } from '../records.ts'
+import { newReplicaDirectory } from './placement.ts'
+
+/** How a leader is chosen (`controller.md`, 3.1). */
+export type Election = 'PREFERRED' | 'ONLINE' | 'UNCLEAN'
+
+/** A wish for one partition. Absent targets stay as they are. */
+export interface PartitionChange {
+  readonly image: MetadataImage
+  readonly topicId: Uuid
+  readonly partition: PartitionImage
+  /** Effective `min.insync.replicas`, at most the number of replicas. */
+  readonly minIsr: number
+  readonly election: Election
+  readonly targetIsr?: readonly number[]
+  readonly targetReplicas?: readonly number[]
+  readonly targetAdding?: readonly number[]
+  readonly targetRemoving?: readonly number[]
+  /** Bump the leader epoch although nothing changes: the leader may have lost records that were read. */
+  readonly newLeaderEpoch?: boolean
+}
+
+/** The eligible leader replicas (KIP-966) count only once the feature is finalized. */
+export function isElrEnabled(image: MetadataImage): boolean {
+  return (image.features.get('eligible.leader.replicas.version') ?? 0) >= 1
+}
+
+/**
+ * The record that fulfils a wish, in Kafka's fixed order: complete a reassignment, work out the ELR, elect, note what differs.
+ * Null if nothing changes.
+ */
+export function buildPartitionChange(change: PartitionChange): PartitionChangeRecord | null {
+  const draft = new PartitionChangeDraft(change)
+  return draft.build()
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
+class PartitionChangeDraft {
+  readonly #change: PartitionChange
+  readonly #partition: PartitionImage
+  readonly #elrEnabled: boolean
+  readonly #record: Writable<PartitionChangeRecord>
+  #isr: readonly number[]
+  #replicas: readonly number[]
+  #adding: readonly number[]
+  #removing: readonly number[]
+  #elr: readonly number[]
+
+  constructor(change: PartitionChange) {
+    const { partition } = change
+    this.#change = change
+    this.#partition = partition
+    this.#elrEnabled = isElrEnabled(change.image)
+    this.#record = { type: 'PartitionChangeRecord', topicId: change.topicId, partitionId: partition.partition }
+    this.#isr = change.targetIsr ?? partition.isr
+    this.#replicas = change.targetReplicas ?? partition.replicas
+    this.#adding = change.targetAdding ?? partition.addingReplicas
+    this.#removing = change.targetRemoving ?? partition.removingReplicas
+    this.#elr = partition.elr
+  }
+
+  build(): PartitionChangeRecord | null {
+    const record = this.#record
+    const before = this.#partition
+    this.#completeReassignment()
+    this.#updateElr()
+    this.#elect()
+    const replicaLeft = before.replicas.some((replica) => !this.#replicas.includes(replica))
+    if (record.leader === undefined && (replicaLeft || this.#change.newLeaderEpoch === true))
+      record.leader = before.leader
+    // An unclean election has set the ISR already, and ends all claims of the former members.
+    const unclean = record.isr !== undefined
+    if (unclean || !this.#elrEnabled) this.#elr = []
+    if (!equal(this.#elr, before.elr)) record.eligibleLeaderReplicas = this.#elr
+    const mayBeEmpty = this.#isr.length > 0 || this.#elrEnabled
+    if (!unclean && mayBeEmpty && !equal(this.#isr, before.isr)) record.isr = this.#isr
+    this.#noteLastKnownLeader()
+    this.#noteAssignment()
+    return Object.keys(record).length > UNCHANGED_KEY_COUNT ? record : null
+  }
+
+  /** The move is over once the new replicas are in sync and enough remain without the old ones. */
+  #completeReassignment(): void {
+    if (this.#adding.length === 0 && this.#removing.length === 0) return
+    const isr = this.#isr.filter((replica) => !this.#removing.includes(replica))
+    const replicas = this.#replicas.filter((replica) => !this.#removing.includes(replica))
+    if (isr.length === 0 || replicas.length === 0) return
+    if (!this.#adding.every((replica) => isr.includes(replica))) return
+    // A move to fewer replicas must not shrink the ISR on top: wait for all that remain.
+    const shrinks = this.#adding.length < this.#removing.length
+    if (shrinks && !replicas.every((replica) => isr.includes(replica))) return
+    this.#isr = isr
+    this.#replicas = replicas
+    this.#adding = []
+    this.#removing = []
+  }
+
+  #updateElr(): void {
+    if (!this.#elrEnabled) return
+    if (this.#isr.length >= this.#change.minIsr) {
+      this.#elr = []
+      return
+    }
+    const candidates = new Set([...this.#elr, ...this.#partition.isr])
+    this.#elr = [...candidates].filter((replica) => !this.#isr.includes(replica))
+  }
+
+  #elect(): void {
+    const { node, unclean } = this.#choose()
+    if (node === this.#partition.leader) return
+    if (this.#elr.includes(node)) {
+      this.#isr = [node]
+      this.#elr = this.#elr.filter((replica) => replica !== node)
+    }
+    this.#record.leader = node
+    if (!unclean) return
+    this.#record.isr = [node]
+    if (this.#partition.leaderRecoveryState !== 1) this.#record.leaderRecoveryState = 1
+  }
+
+  #choose(): { node: number; unclean: boolean } {
+    const { leader } = this.#partition
+    const { election } = this.#change
+    const preferred = this.#replicas[0]
+    if (election === 'PREFERRED' && preferred !== undefined && this.#isValid(preferred)) {
+      return { node: preferred, unclean: false }
+    }
+    if (this.#isValid(leader)) return { node: leader, unclean: false }
+    const online = this.#replicas.find((replica) => this.#isValid(replica))
+    if (online !== undefined) return { node: online, unclean: false }
+    const lastKnown = this.#lastKnownLeader()
+    if (lastKnown !== null) return { node: lastKnown, unclean: true }
+    const any = election === 'UNCLEAN' ? this.#replicas.find((replica) => this.#isAcceptable(replica)) : undefined
+    return any === undefined ? { node: -1, unclean: false } : { node: any, unclean: true }
+  }
+
+  /** With nobody left who must have every record, the last leader is the best guess and needs no permission. */
+  #lastKnownLeader(): number | null {
+    const { lastKnownElr } = this.#partition
+    if (!this.#elrEnabled || this.#isr.length > 0 || this.#elr.length > 0 || lastKnownElr.length !== 1) return null
+    const lastKnown = lastKnownElr[0]!
+    return this.#isAcceptable(lastKnown) ? lastKnown : null
+  }
+
+  #isValid(replica: number): boolean {
+    const eligible = this.#isr.includes(replica) || (this.#isr.length === 0 && this.#elr.includes(replica))
+    return eligible && this.#isAcceptable(replica)
+  }
+
+  #isAcceptable(replica: number): boolean {
+    const { image } = this.#change
+    return isActiveBroker(image, replica) && isDirectoryOnline(image, replica, this.#directoryOf(replica))
+  }
+
+  #directoryOf(replica: number): Uuid {
+    const slot = this.#partition.replicas.indexOf(replica)
+    return slot === -1 ? newReplicaDirectory(this.#change.image, replica) : this.#partition.directories[slot]!
+  }
+
+  #noteLastKnownLeader(): void {
+    if (!this.#elrEnabled) return
+    const record = this.#record
+    const { lastKnownElr, leader } = this.#partition
+    if (record.leader === -1 && lastKnownElr.length === 0) record.lastKnownElr = [leader]
+    else if (record.leader !== undefined && record.leader >= 0 && lastKnownElr.length > 0) record.lastKnownElr = []
+  }
+
+  #noteAssignment(): void {
+    const record = this.#record
+    const before = this.#partition
+    const directories = this.#replicas.map((replica) => this.#directoryOf(replica))
+    if (directories.length > 0 && !equal(directories, before.directories)) record.directories = directories
+    if (this.#replicas.length > 0 && !equal(this.#replicas, before.replicas)) record.replicas = this.#replicas
+    if (!equal(this.#removing, before.removingReplicas)) record.removingReplicas = this.#removing
+    if (!equal(this.#adding, before.addingReplicas)) record.addingReplicas = this.#adding
+  }
+}
+
+/** `type`, `topicId` and `partitionId` alone say nothing. */
+const UNCHANGED_KEY_COUNT = 3
+
+/** A directory whose state is not known counts as online; a lost one, or one that the broker does not list, does not. */
+function isDirectoryOnline(image: MetadataImage, brokerId: number, directory: Uuid): boolean {
+  if (directory === DirectoryId.UNASSIGNED || directory === DirectoryId.MIGRATING) return true
+  return image.brokers.get(brokerId)?.directories.includes(directory) ?? false
+}
+
+function equal<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((item, slot) => item === b[slot])
+}
