@@ -1,0 +1,109 @@
+import kafkajs from 'kafkajs'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Broker, startBroker } from '../harness/broker.ts'
+import { createTopic, uniqueName } from '../harness/topics.ts'
+import { until } from '../harness/until.ts'
+import { KafkaJsClient } from '../interop/kafkajs-client.ts'
+import { checkHistory } from './check-history.ts'
+import { partitionCount, type Stored } from './history.ts'
+import { startKafkaJsLoad } from './kafkajs-load.ts'
+import { startLibrdkafkaLoad } from './librdkafka-load.ts'
+
+/** How often the broker is killed. More on purpose: `E2E_KILLS=500 npm run e2e -- crash`. */
+const killCount = Number(process.env.E2E_KILLS ?? 20)
+
+/**
+ * Goal: what was acknowledged survives SIGKILL at any moment, and idempotent producers' retries over a restart add nothing.
+ * Method: other vendors' producers send numbered records; the broker is killed under them and started again on the same files and
+ * port, again and again; at the end all is read back and held against every acknowledgement.
+ */
+describe('a broker killed under load', () => {
+  let broker: Broker
+
+  beforeEach(async () => {
+    broker = await startBroker()
+  })
+
+  afterEach(() => broker.dispose())
+
+  async function readAll(topic: string): Promise<Stored[]> {
+    const kafka = new kafkajs.Kafka({ brokers: [broker.bootstrap], logLevel: kafkajs.logLevel.NOTHING })
+    const admin = kafka.admin()
+    await admin.connect()
+    const ends = await admin.fetchTopicOffsets(topic)
+    await admin.disconnect()
+    const stored: Stored[] = []
+    for (const { partition, high } of ends) {
+      const records = await new KafkaJsClient(broker.bootstrap).fetch({
+        topic,
+        partition,
+        offset: 0,
+        count: Number(high),
+      })
+      stored.push(...records.map(({ offset, value }) => ({ partition, offset, value: value?.toString() ?? '' })))
+    }
+    return stored
+  }
+
+  it(`keeps every acknowledged record, in order, once for idempotent producers (${killCount} kills)`, {
+    timeout: 120_000 + killCount * 15_000,
+  }, async () => {
+    const topic = await createTopic(broker.bootstrap, { partitions: partitionCount })
+    const options = { bootstrap: broker.bootstrap, topic, ratePerSecond: 600 }
+    const loads = [
+      startLibrdkafkaLoad({ ...options, name: 'librdkafka-idempotent', idempotent: true }),
+      startLibrdkafkaLoad({ ...options, name: 'librdkafka-plain', idempotent: false }),
+      await startKafkaJsLoad({ ...options, name: 'kafkajs-idempotent', idempotent: true }),
+      await startKafkaJsLoad({ ...options, name: 'kafkajs-plain', idempotent: false }),
+    ]
+    for (let kill = 0; kill < killCount; kill++) {
+      // Every producer must get on between two kills; how far differs from round to round, so the moments of the kills do too.
+      const goals = loads.map((load) => load.acknowledgedCount() + 20 + ((kill * 67) % 150))
+      await until(
+        'every producer goes on',
+        () => loads.every((load, i) => load.acknowledgedCount() >= (goals[i] ?? 0)),
+        60_000,
+      )
+      await broker.kill()
+      await broker.restart()
+    }
+    const producers = await Promise.all(loads.map((load) => load.finish()))
+    const stored = await readAll(topic)
+    expect(checkHistory({ producers, stored })).toEqual([])
+    for (const { sentCount, acknowledged } of producers) expect(acknowledged).toHaveLength(sentCount)
+  })
+
+  it('keeps created topics and committed offsets', { timeout: 120_000 }, async () => {
+    const kafka = () => new kafkajs.Kafka({ brokers: [broker.bootstrap], logLevel: kafkajs.logLevel.NOTHING })
+    const group = uniqueName('committed')
+    const created: string[] = []
+    for (let round = 1; round <= 5; round++) {
+      const topic = await createTopic(broker.bootstrap, { configs: { 'retention.ms': String(round * 1000) } })
+      created.push(topic)
+      const before = kafka().admin()
+      await before.connect()
+      await before.setOffsets({
+        groupId: group,
+        topic: created[0] as string,
+        partitions: [{ partition: 0, offset: String(round) }],
+      })
+      await before.disconnect()
+
+      await broker.kill()
+      await broker.restart()
+
+      const after = kafka().admin()
+      await after.connect()
+      expect(await after.listTopics()).toEqual(expect.arrayContaining(created))
+      const [committed] = await after.fetchOffsets({ groupId: group, topics: [created[0] as string] })
+      expect(committed?.partitions[0]?.offset).toBe(String(round))
+      const type = kafkajs.ConfigResourceTypes.TOPIC
+      const { resources } = await after.describeConfigs({
+        includeSynonyms: false,
+        resources: [{ type, name: topic, configNames: ['retention.ms'] }],
+      })
+      expect(resources[0]?.configEntries[0]?.configValue).toBe(String(round * 1000))
+      await after.disconnect()
+    }
+  })
+})

@@ -1,0 +1,40 @@
+/** One record as its producer numbered it: the n-th that it sent, to the partition that the number names. */
+export interface Numbered {
+  readonly producer: string
+  readonly sequence: number
+  readonly partition: number
+}
+
+/** A record that the broker acknowledged, at the offset that it named. */
+export interface Acknowledged extends Numbered {
+  readonly offset: number
+}
+
+/** A record as it was read back after the last restart. */
+export interface Stored {
+  readonly partition: number
+  readonly offset: number
+  readonly value: string
+}
+
+export interface ProducerHistory {
+  readonly name: string
+  readonly idempotent: boolean
+  /** Records handed to the client: sequences are `[0, sentCount)`. */
+  readonly sentCount: number
+  readonly acknowledged: readonly Acknowledged[]
+}
+
+export interface History {
+  readonly producers: readonly ProducerHistory[]
+  readonly stored: readonly Stored[]
+}
+
+export const partitionCount = 3
+
+export const partitionOf = (sequence: number): number => sequence % partitionCount
+
+/** The value of a record: who sent it, its number, and a filling whose length depends on the number, up to 1,500 characters. */
+export function textOf(producer: string, sequence: number): string {
+  return `${producer}:${sequence}:${'x'.repeat((sequence * 37) % 1500)}`
+}
