@@ -133,6 +133,13 @@ describe('Reader', () => {
     expect(() => giant(MAX_TAGGED_FIELD_BYTES + 1)).toThrow(MalformedMessageError)
   })
 
+  test('never moves back', () => {
+    const start = reader(1, 2)
+    start.int8()
+    expect(() => start.view(-1)).toThrow(MalformedMessageError)
+    expect(start.position).toBe(1)
+  })
+
   test('bytes are a view of the input', () => {
     const input = Buffer.from([2, 7])
     const view = new Reader(input).compactBytes()

@@ -193,8 +193,9 @@ export class Reader {
     return length < 0 ? null : this.view(length)
   }
 
-  /** View of the next `sizeBytes` bytes. */
+  /** View of the next `sizeBytes` bytes. A negative size is as malformed as one beyond the end. */
   view(sizeBytes: number): Buffer {
+    if (sizeBytes < 0) throw new MalformedMessageError(`negative length ${sizeBytes}`)
     const at = this.#take(sizeBytes)
     return this.buffer.subarray(at, at + sizeBytes)
   }
