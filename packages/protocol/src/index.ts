@@ -7,4 +7,18 @@ export * from './errors/index.ts'
 export * from './headers/index.ts'
 export * from './messages/index.generated.ts'
 export * from './murmur2/murmur2.ts'
+export * from './records/batch-builder.ts'
+export * from './records/batch-cursor.ts'
+export * from './records/batch-header.ts'
+export * from './records/control-record.ts'
+export * from './records/corrupt-batch-error.ts'
+export * from './records/inspect-records.ts'
+export {
+  encodeMessageSet,
+  type LegacyMessage,
+  legacyCodecOf,
+  legacyCrcOf,
+  legacyHasLogAppendTime,
+} from './records/legacy-message.ts'
+export * from './records/record-reader.ts'
 export * from './wire/index.ts'
