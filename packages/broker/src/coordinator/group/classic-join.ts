@@ -1,0 +1,275 @@
+import { randomUuidHex } from '@millrace/base'
+import { ErrorCode } from '@millrace/protocol'
+import { responseErrorOf } from '../runtime/operation-errors.ts'
+import type { ReplyToken } from '../runtime/step.ts'
+import { ClassicGroup } from './classic-group.ts'
+import { ClassicMember } from './classic-member.ts'
+import {
+  answerJoin,
+  failParkedRequests,
+  maybeCompleteJoin,
+  prepareRebalance,
+  rebalanceOrCompleteJoin,
+  removeMember,
+  restartSession,
+  restartSessionWith,
+} from './classic-rebalance.ts'
+import { NEW_MEMBER_JOIN_TIMEOUT_MS } from './group-config.ts'
+import { type GroupContext, sessionTimerKey } from './group-context.ts'
+import { EMPTY_BYTES, type GroupStep, type JoinInput, joinError, type StaticMemberWritten } from './group-protocol.ts'
+
+/** Longest part of a member id that comes from the client: with the id's own 37 characters it fits a string of the protocol. */
+const MAX_MEMBER_ID_PREFIX_LENGTH = 8192
+
+/**
+ * Handles JoinGroup (`coordinators.md` 2, "in check order"). The answer comes through the token: at once, when the rebalance
+ * completes, or when the member leaves the group by other means.
+ */
+export function joinGroup(context: GroupContext, input: JoinInput, token: ReplyToken, step: GroupStep): void {
+  const { groupId, memberId } = input
+  step.continuation = { type: 'join-written', groupId, token }
+  let group = context.groups.get(groupId)
+  if (group === undefined) {
+    if (memberId !== '') {
+      step.reply(token, joinError(ErrorCode.UNKNOWN_MEMBER_ID, memberId))
+      return
+    }
+    group = new ClassicGroup(groupId, step.nowMs)
+    context.groups.set(groupId, group)
+    step.writeApplied({ type: 'group-metadata', groupId, value: group.toMetadata(null) })
+  }
+  if (!hasRoomFor(context, group, memberId)) {
+    removeMember(group, memberId, ErrorCode.GROUP_MAX_SIZE_REACHED, step)
+    step.reply(token, joinError(ErrorCode.GROUP_MAX_SIZE_REACHED, ''))
+  } else if (group.state === 'Dead') {
+    step.reply(token, joinError(ErrorCode.COORDINATOR_NOT_AVAILABLE, memberId))
+  } else if (!group.supportsProtocols(input.protocolType, input.protocols)) {
+    step.reply(token, joinError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, memberId))
+  } else if (memberId === '') {
+    joinWithoutId(context, group, input, token, step)
+  } else if (group.pendingJoins.has(memberId) && input.groupInstanceId === null) {
+    addMember(context, group, memberId, input, token, step)
+  } else {
+    rejoin(context, group, input, token, step)
+  }
+}
+
+/** The write of a step that took a JoinGroup failed: what is still parked of it is answered, and counts as not rejoined. */
+export function onJoinWritten(
+  context: GroupContext,
+  groupId: string,
+  token: ReplyToken,
+  logError: number,
+  step: GroupStep,
+): void {
+  if (logError === 0) return
+  for (const member of context.groups.get(groupId)?.members.values() ?? []) {
+    if (member.joinToken !== token) continue
+    failParkedRequests(context.groups.get(groupId)!, member, responseErrorOf(logError), member.memberId, step)
+    return
+  }
+  step.reply(token, joinError(responseErrorOf(logError), ''))
+}
+
+/**
+ * Whether the group can take the join. While joining, those who wait are counted rather than the members, so that a limit that
+ * was lowered drops the last to rejoin; pending ids never count.
+ */
+function hasRoomFor(context: GroupContext, group: ClassicGroup, memberId: string): boolean {
+  const { groupMaxSize } = context.config
+  switch (group.state) {
+    case 'Empty':
+    case 'Dead':
+      return true
+    case 'PreparingRebalance':
+      return group.members.get(memberId)?.isAwaitingJoin === true || group.awaitingJoinCount < groupMaxSize
+    case 'CompletingRebalance':
+    case 'Stable':
+      return group.members.has(memberId) || group.members.size < groupMaxSize
+  }
+}
+
+function joinWithoutId(
+  context: GroupContext,
+  group: ClassicGroup,
+  input: JoinInput,
+  token: ReplyToken,
+  step: GroupStep,
+): void {
+  const { groupId, groupInstanceId } = input
+  const prefix = (groupInstanceId ?? input.clientId).slice(0, MAX_MEMBER_ID_PREFIX_LENGTH)
+  const memberId = `${prefix}-${randomUuidHex(context.random)}`
+  if (groupInstanceId !== null) {
+    const currentId = group.staticMemberId(groupInstanceId)
+    if (currentId === undefined) addMember(context, group, memberId, input, token, step)
+    else replaceStaticMember(context, group, currentId, memberId, input, token, step)
+  } else if (input.requiresKnownMemberId) {
+    group.pendingJoins.add(memberId)
+    step.schedule(sessionTimerKey(groupId, memberId), input.sessionTimeoutMs, {
+      type: 'session-expired',
+      groupId,
+      memberId,
+    })
+    step.reply(token, joinError(ErrorCode.MEMBER_ID_REQUIRED, memberId))
+  } else {
+    addMember(context, group, memberId, input, token, step)
+  }
+}
+
+function addMember(
+  context: GroupContext,
+  group: ClassicGroup,
+  memberId: string,
+  input: JoinInput,
+  token: ReplyToken,
+  step: GroupStep,
+): void {
+  const { groupInstanceId, clientId, clientHost, protocolType, protocols } = input
+  const { rebalanceTimeoutMs, sessionTimeoutMs } = input
+  const member = new ClassicMember({
+    memberId,
+    groupInstanceId,
+    clientId,
+    clientHost,
+    rebalanceTimeoutMs,
+    sessionTimeoutMs,
+    protocolType,
+    protocols,
+    assignment: EMPTY_BYTES,
+  })
+  member.isNew = true
+  if (group.state === 'PreparingRebalance' && group.previousState === 'Empty') group.hasNewMember = true
+  group.add(member, token)
+  restartSessionWith(group, member, NEW_MEMBER_JOIN_TIMEOUT_MS, step)
+  rebalanceOrCompleteJoin(context, group, step)
+}
+
+/** A member that says who it is. */
+function rejoin(
+  context: GroupContext,
+  group: ClassicGroup,
+  input: JoinInput,
+  token: ReplyToken,
+  step: GroupStep,
+): void {
+  const { memberId, protocols } = input
+  const errorCode = group.validateMember(memberId, input.groupInstanceId)
+  if (errorCode !== 0 || group.state === 'Empty') {
+    step.reply(token, joinError(errorCode === 0 ? ErrorCode.UNKNOWN_MEMBER_ID : errorCode, memberId))
+    return
+  }
+  const member = group.members.get(memberId)!
+  if (member.joinToken !== null) {
+    // The request before this one was given up by the client, or it could not have sent another.
+    step.reply(member.joinToken, joinError(ErrorCode.REBALANCE_IN_PROGRESS, memberId))
+  }
+  const changes = !member.matches(protocols)
+  // A leader that joins again in Stable wants a new assignment, perhaps for reasons that its metadata does not show.
+  if (group.state === 'PreparingRebalance' || changes || (group.state === 'Stable' && group.isLeader(memberId))) {
+    group.updateMember(member, protocols, input.rebalanceTimeoutMs, input.sessionTimeoutMs, token)
+    rebalanceOrCompleteJoin(context, group, step)
+  } else {
+    // The answer was lost, or a follower joins without need. In CompletingRebalance the leader is told the members again.
+    group.setJoinToken(member, token)
+    answerJoin(group, member, false, step)
+  }
+}
+
+/**
+ * A static member comes back without its id (KIP-345): it takes the place of its former self. In Stable that costs no
+ * rebalance as long as the protocol stays the same.
+ */
+function replaceStaticMember(
+  context: GroupContext,
+  group: ClassicGroup,
+  oldMemberId: string,
+  newMemberId: string,
+  input: JoinInput,
+  token: ReplyToken,
+  step: GroupStep,
+): void {
+  const groupInstanceId = input.groupInstanceId!
+  const oldLeader = group.leaderId ?? ''
+  const old = group.members.get(oldMemberId)!
+  failParkedRequests(group, old, ErrorCode.FENCED_INSTANCE_ID, oldMemberId, step)
+  const member = group.replaceStaticMember(groupInstanceId, newMemberId)
+  restartSession(group, member, step)
+  group.updateMember(member, input.protocols, input.rebalanceTimeoutMs, input.sessionTimeoutMs, token)
+  if (group.state === 'CompletingRebalance') {
+    // The leader may be assigning to the old id already.
+    prepareRebalance(context, group, step)
+  } else if (group.state === 'PreparingRebalance') {
+    maybeCompleteJoin(group, step)
+  } else if (group.selectProtocol() !== group.protocolName) {
+    rebalanceOrCompleteJoin(context, group, step)
+  } else {
+    step.writeApplied({ type: 'group-metadata', groupId: group.groupId, value: group.toMetadata(null) })
+    step.continuation = {
+      type: 'static-member-written',
+      groupId: group.groupId,
+      groupInstanceId,
+      generationId: group.generationId,
+      token,
+      newMemberId,
+      supportsSkippingAssignment: input.supportsSkippingAssignment,
+      oldMemberId,
+      oldLeader,
+      oldProtocols: old.protocols,
+      oldRebalanceTimeoutMs: old.rebalanceTimeoutMs,
+      oldSessionTimeoutMs: old.sessionTimeoutMs,
+    }
+  }
+}
+
+/** The record of a static member's new id is committed, or failed and the old id comes back. */
+export function onStaticMemberWritten(
+  context: GroupContext,
+  event: StaticMemberWritten,
+  logError: number,
+  step: GroupStep,
+): void {
+  const group = context.groups.get(event.groupId)
+  const member = group?.members.get(event.newMemberId)
+  // Removed, replaced again, or answered with a later generation meanwhile.
+  if (group === undefined || member === undefined || member.joinToken !== event.token) {
+    if (logError !== 0) step.reply(event.token, joinError(responseErrorOf(logError), ''))
+    return
+  }
+  if (logError !== 0) {
+    failParkedRequests(group, member, responseErrorOf(logError), '', step)
+    const { oldProtocols, oldRebalanceTimeoutMs, oldSessionTimeoutMs } = event
+    group.updateMember(member, oldProtocols, oldRebalanceTimeoutMs, oldSessionTimeoutMs, null)
+    restartSession(group, group.replaceStaticMember(event.groupInstanceId, event.oldMemberId), step)
+  } else if (group.state === 'Stable' && group.generationId === event.generationId) {
+    answerStaticMember(group, member, event, step)
+  }
+  // Else a rebalance has begun, which the parked request takes part in.
+}
+
+/**
+ * Below version 9 the leader is not told that it need not assign, so it is told the id it had before: it takes itself for a
+ * follower and asks for its assignment.
+ */
+function answerStaticMember(
+  group: ClassicGroup,
+  member: ClassicMember,
+  event: StaticMemberWritten,
+  step: GroupStep,
+): void {
+  if (event.supportsSkippingAssignment) {
+    answerJoin(group, member, group.isLeader(member.memberId), step)
+    return
+  }
+  group.setJoinToken(member, null)
+  step.reply(event.token, {
+    kind: 'join',
+    errorCode: ErrorCode.NONE,
+    memberId: member.memberId,
+    generationId: group.generationId,
+    protocolType: group.protocolType,
+    protocolName: group.protocolName,
+    leader: event.oldLeader,
+    skipAssignment: false,
+    members: [],
+  })
+}

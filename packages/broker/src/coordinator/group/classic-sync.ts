@@ -1,0 +1,95 @@
+import { ErrorCode } from '@millrace/protocol'
+import { responseErrorOf } from '../runtime/operation-errors.ts'
+import type { ReplyToken } from '../runtime/step.ts'
+import type { ClassicGroup } from './classic-group.ts'
+import { failAssignment, propagateAssignment, rebalanceOrCompleteJoin } from './classic-rebalance.ts'
+import { type GroupContext, syncTimerKey } from './group-context.ts'
+import { EMPTY_BYTES, type GroupStep, type SyncInput, syncError } from './group-protocol.ts'
+
+/**
+ * Handles SyncGroup. Members wait until the leader's assignment is committed: an assignment that a failing coordinator could
+ * forget must never be acted on.
+ */
+export function syncGroup(context: GroupContext, input: SyncInput, token: ReplyToken, step: GroupStep): void {
+  const { groupId, memberId } = input
+  const group = context.groups.get(groupId)
+  const errorCode = group === undefined ? ErrorCode.UNKNOWN_MEMBER_ID : validateSync(group, input)
+  if (group === undefined || errorCode !== 0) {
+    step.reply(token, syncError(errorCode))
+    return
+  }
+  const member = group.members.get(memberId)!
+  group.pendingSyncs.delete(memberId)
+  if (group.pendingSyncs.size === 0) step.cancel(syncTimerKey(groupId))
+  if (group.state === 'Stable') {
+    const { protocolType, protocolName } = group
+    step.reply(token, { kind: 'sync', errorCode: 0, protocolType, protocolName, assignment: member.assignment })
+    return
+  }
+  if (member.syncToken !== null) {
+    // The request before this one was given up by the client, or it could not have sent another.
+    step.reply(member.syncToken, syncError(ErrorCode.REBALANCE_IN_PROGRESS))
+  }
+  member.syncToken = token
+  if (!group.isLeader(memberId)) {
+    step.continuation = { type: 'sync-written', groupId, token }
+    return
+  }
+  const assignments = new Map<string, Buffer>()
+  for (const id of group.members.keys()) assignments.set(id, input.assignments.get(id) ?? EMPTY_BYTES)
+  step.writeApplied({ type: 'group-metadata', groupId, value: group.toMetadata(assignments) })
+  step.continuation = { type: 'assignment-written', groupId, generationId: group.generationId, assignments }
+}
+
+function validateSync(group: ClassicGroup, input: SyncInput): number {
+  if (group.state === 'Empty') return ErrorCode.UNKNOWN_MEMBER_ID
+  if (group.state === 'Dead') return ErrorCode.COORDINATOR_NOT_AVAILABLE
+  const errorCode = group.validateMember(input.memberId, input.groupInstanceId)
+  if (errorCode !== 0) return errorCode
+  if (input.generationId !== group.generationId) return ErrorCode.ILLEGAL_GENERATION
+  if (input.protocolType !== null && input.protocolType !== group.protocolType) {
+    return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+  }
+  if (input.protocolName !== null && input.protocolName !== group.protocolName) {
+    return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+  }
+  return group.state === 'PreparingRebalance' ? ErrorCode.REBALANCE_IN_PROGRESS : ErrorCode.NONE
+}
+
+/** The leader's assignment is committed, or could not be: all members hear of it. A rebalance in between makes it void. */
+export function onAssignmentWritten(
+  context: GroupContext,
+  groupId: string,
+  generationId: number,
+  assignments: ReadonlyMap<string, Buffer>,
+  logError: number,
+  step: GroupStep,
+): void {
+  const group = context.groups.get(groupId)
+  if (group?.state !== 'CompletingRebalance' || group.generationId !== generationId) return
+  if (logError !== 0) {
+    failAssignment(group, responseErrorOf(logError), step)
+    rebalanceOrCompleteJoin(context, group, step)
+    return
+  }
+  propagateAssignment(group, assignments, step)
+  group.transitionTo('Stable', step.nowMs)
+}
+
+/** Writes that a follower's SyncGroup had to wait for failed: the follower is told, and may ask again. */
+export function onSyncWritten(
+  context: GroupContext,
+  groupId: string,
+  token: ReplyToken,
+  logError: number,
+  step: GroupStep,
+): void {
+  if (logError === 0) return
+  const group = context.groups.get(groupId)
+  for (const member of group?.members.values() ?? []) {
+    if (member.syncToken !== token) continue
+    member.syncToken = null
+    group!.pendingSyncs.add(member.memberId)
+  }
+  step.reply(token, syncError(responseErrorOf(logError)))
+}

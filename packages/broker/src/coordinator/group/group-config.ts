@@ -1,0 +1,23 @@
+/** The settings of the group coordinator, by their Kafka names in camel case. Times in milliseconds unless the name says otherwise. */
+export interface GroupCoordinatorConfig {
+  /** Partitions of `__consumer_offsets`, if this node is the one to have it created. */
+  readonly offsetsTopicNumPartitions: number
+  readonly offsetsRetentionMinutes: number
+  readonly offsetsRetentionCheckIntervalMs: number
+  /** Despite its name, in UTF-16 units, as Kafka counts. */
+  readonly offsetMetadataMaxBytes: number
+  readonly offsetsCommitTimeoutMs: number
+  readonly groupInitialRebalanceDelayMs: number
+  readonly groupMinSessionTimeoutMs: number
+  readonly groupMaxSessionTimeoutMs: number
+  readonly groupMaxSize: number
+  readonly groupCoordinatorAppendLingerMs: number
+  /** Largest batch that `__consumer_offsets` takes. */
+  readonly messageMaxBytes: number
+}
+
+/**
+ * How long a member may take to join for the first time. It does not know its id before, so it cannot send heartbeats, and a
+ * client that gave up must not hold a rebalance for ever.
+ */
+export const NEW_MEMBER_JOIN_TIMEOUT_MS = 300_000

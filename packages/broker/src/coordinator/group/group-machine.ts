@@ -1,0 +1,260 @@
+import type { ProducerId, Random, Uuid } from '@millrace/base'
+import { ErrorCode } from '@millrace/protocol'
+import type { Coordinator, RecordPosition } from '../runtime/coordinator.ts'
+import type { ReplyToken } from '../runtime/step.ts'
+import { type Timeline, TimelineMap } from '../runtime/timeline.ts'
+import { ClassicGroup, type ClassicGroupState } from './classic-group.ts'
+import { joinGroup, onJoinWritten, onStaticMemberWritten } from './classic-join.ts'
+import {
+  type HeartbeatInput,
+  heartbeat,
+  type LeaveAnswer,
+  type LeavingMember,
+  leaveGroup,
+} from './classic-membership.ts'
+import {
+  completeJoin,
+  failParkedRequests,
+  onInitialJoinExpired,
+  onSessionExpired,
+  onSyncExpired,
+  prepareRebalance,
+  restartSession,
+} from './classic-rebalance.ts'
+import { onAssignmentWritten, onSyncWritten, syncGroup } from './classic-sync.ts'
+import type { GroupCoordinatorConfig } from './group-config.ts'
+import type { GroupContext } from './group-context.ts'
+import {
+  EMPTY_BYTES,
+  type GroupEvent,
+  type GroupReply,
+  type GroupStep,
+  type JoinInput,
+  type SyncInput,
+} from './group-protocol.ts'
+import type { GroupRecord } from './group-record.ts'
+import {
+  type CommitAnswer,
+  type CommitInput,
+  commitOffsets,
+  type DeleteTopic,
+  deleteGroup,
+  deleteOffsets,
+  deleteTopicOffsets,
+  expireGroup,
+  type FetchedTopic,
+  type FetchTopic,
+  fetchOffsets,
+} from './offset-operations.ts'
+import { OffsetStore } from './offset-store.ts'
+
+const EXPIRY_TIMER_KEY = 'expire-offsets'
+
+/** A group as ListGroups shows it. */
+export interface ListedGroup {
+  readonly groupId: string
+  readonly protocolType: string
+  readonly state: ClassicGroupState
+}
+
+/** A group as DescribeGroups shows it. */
+export interface DescribedGroup {
+  readonly groupId: string
+  /** Dead: there is no such group. */
+  readonly state: ClassicGroupState
+  readonly protocolType: string
+  /** Empty unless Stable. */
+  readonly protocolName: string
+  readonly members: readonly DescribedMember[]
+}
+
+export interface DescribedMember {
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly clientId: string
+  readonly clientHost: string
+  /** Empty unless the group is Stable. */
+  readonly metadata: Buffer
+  readonly assignment: Buffer
+}
+
+/**
+ * The state machine of one partition of `__consumer_offsets`: classic groups and committed offsets (`coordinators.md`, section
+ * 2). Methods that change anything take a step; the others answer from the last committed state.
+ */
+export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupReply> {
+  readonly #context: GroupContext
+  readonly #offsets: OffsetStore
+
+  constructor(config: GroupCoordinatorConfig, random: Random, timeline: Timeline) {
+    this.#context = { config, random, groups: new TimelineMap(timeline) }
+    this.#offsets = new OffsetStore(timeline)
+  }
+
+  join(input: JoinInput, token: ReplyToken, step: GroupStep): void {
+    joinGroup(this.#context, input, token, step)
+  }
+
+  sync(input: SyncInput, token: ReplyToken, step: GroupStep): void {
+    syncGroup(this.#context, input, token, step)
+  }
+
+  heartbeat(input: HeartbeatInput, step: GroupStep): number {
+    return heartbeat(this.#context, input, step)
+  }
+
+  leave(groupId: string, members: readonly LeavingMember[], step: GroupStep): LeaveAnswer {
+    return leaveGroup(this.#context, groupId, members, step)
+  }
+
+  commit(input: CommitInput, step: GroupStep): CommitAnswer {
+    return commitOffsets(this.#context, input, step)
+  }
+
+  /** Stable: the newest state, so only inside a write operation. Else the last committed. */
+  fetch(groupId: string, topics: readonly FetchTopic[] | null, requireStable: boolean): FetchedTopic[] {
+    return fetchOffsets(this.#context, this.#offsets, groupId, topics, requireStable)
+  }
+
+  deleteOffsets(
+    groupId: string,
+    topics: readonly DeleteTopic[],
+    step: GroupStep,
+  ): { errorCode: number; topicErrors: number[] } {
+    return deleteOffsets(this.#context, this.#offsets, groupId, topics, step)
+  }
+
+  /** Gives the error code of each group, in order. */
+  deleteGroups(groupIds: readonly string[], step: GroupStep): number[] {
+    return groupIds.map((groupId) => deleteGroup(this.#context, this.#offsets, groupId, step))
+  }
+
+  onTopicsDeleted(topics: readonly { name: string; id: Uuid }[], step: GroupStep): void {
+    step.splittable = true
+    for (const { name, id } of topics) deleteTopicOffsets(this.#offsets, name, id, step)
+  }
+
+  list(): ListedGroup[] {
+    return [...this.#context.groups.committedEntries()].map(([groupId, group]) => ({
+      groupId,
+      protocolType: group.protocolType ?? '',
+      state: group.state,
+    }))
+  }
+
+  describe(groupId: string): DescribedGroup {
+    const group = this.#context.groups.getCommitted(groupId)
+    if (group === undefined) return { groupId, state: 'Dead', protocolType: '', protocolName: '', members: [] }
+    const isStable = group.state === 'Stable'
+    return {
+      groupId,
+      state: group.state,
+      protocolType: group.protocolType ?? '',
+      protocolName: isStable ? (group.protocolName ?? '') : '',
+      members: [...group.members.values()].map((member) => ({
+        memberId: member.memberId,
+        groupInstanceId: member.groupInstanceId,
+        clientId: member.clientId,
+        clientHost: member.clientHost,
+        metadata: isStable ? member.metadataFor(group.protocolName) : EMPTY_BYTES,
+        assignment: member.assignment,
+      })),
+    }
+  }
+
+  apply(record: GroupRecord, position: RecordPosition): void {
+    const { groups } = this.#context
+    const { groupId } = record
+    if (record.type === 'group-metadata') {
+      if (record.value === null) groups.delete(groupId)
+      else groups.set(groupId, ClassicGroup.load(groupId, record.value))
+      return
+    }
+    const { topic, partition, value } = record
+    if (value === null) {
+      this.#offsets.delete(groupId, topic, partition)
+      return
+    }
+    // Offsets without a group: somebody who assigns partitions by hand. Such a simple group has no record of its own.
+    if (!groups.has(groupId)) groups.set(groupId, new ClassicGroup(groupId, value.commitTimestampMs))
+    const stored = { value, recordOffset: position.offset }
+    if (position.producerId === -1) this.#offsets.put(groupId, topic, partition, stored)
+    else this.#offsets.putPending(position.producerId, groupId, topic, partition, stored)
+  }
+
+  endTransaction(producerId: ProducerId, committed: boolean): void {
+    this.#offsets.endTransaction(producerId, committed)
+  }
+
+  onLoaded(step: GroupStep): void {
+    for (const group of this.#context.groups.values()) {
+      for (const member of group.members.values()) restartSession(group, member, step)
+      // The limit may have been lowered. The rebalance lets the members commit before some of them are turned away.
+      if (group.members.size > this.#context.config.groupMaxSize) prepareRebalance(this.#context, group, step)
+    }
+    this.#scheduleExpiry(step)
+  }
+
+  onUnloaded(step: GroupStep): void {
+    for (const group of this.#context.groups.values()) {
+      group.transitionTo('Dead', step.nowMs)
+      for (const member of group.members.values()) {
+        failParkedRequests(group, member, ErrorCode.NOT_COORDINATOR, member.memberId, step)
+      }
+    }
+  }
+
+  onTimer(event: GroupEvent, step: GroupStep): void {
+    if (event.type === 'offsets-expiry-due') {
+      this.#expireOffsets(step)
+      return
+    }
+    const group = this.#context.groups.get(event.groupId)
+    // Timers outlive a group that was deleted.
+    if (group === undefined) return
+    switch (event.type) {
+      case 'session-expired':
+        onSessionExpired(this.#context, group, event.memberId, step)
+        break
+      case 'initial-join-expired':
+        onInitialJoinExpired(this.#context, group, event.delayMs, event.remainingMs, step)
+        break
+      case 'join-expired':
+        completeJoin(group, step)
+        break
+      case 'sync-expired':
+        onSyncExpired(this.#context, group, event.generationId, step)
+        break
+    }
+  }
+
+  onWriteDone(event: GroupEvent, errorCode: number, step: GroupStep): void {
+    switch (event.type) {
+      case 'join-written':
+        onJoinWritten(this.#context, event.groupId, event.token, errorCode, step)
+        break
+      case 'sync-written':
+        onSyncWritten(this.#context, event.groupId, event.token, errorCode, step)
+        break
+      case 'static-member-written':
+        onStaticMemberWritten(this.#context, event, errorCode, step)
+        break
+      case 'assignment-written': {
+        const { groupId, generationId, assignments } = event
+        onAssignmentWritten(this.#context, groupId, generationId, assignments, errorCode, step)
+        break
+      }
+    }
+  }
+
+  #expireOffsets(step: GroupStep): void {
+    step.splittable = true
+    for (const group of this.#context.groups.values()) expireGroup(this.#context, this.#offsets, group, step)
+    this.#scheduleExpiry(step)
+  }
+
+  #scheduleExpiry(step: GroupStep): void {
+    const delayMs = this.#context.config.offsetsRetentionCheckIntervalMs
+    step.schedule(EXPIRY_TIMER_KEY, delayMs, { type: 'offsets-expiry-due' }, delayMs)
+  }
+}

@@ -1,0 +1,256 @@
+import { type Offset, type TimestampMs, type Uuid, ZERO_UUID } from '@millrace/base'
+import { ErrorCode } from '@millrace/protocol'
+import type { ClassicGroup } from './classic-group.ts'
+import { restartSession } from './classic-rebalance.ts'
+import type { GroupContext } from './group-context.ts'
+import type { GroupStep } from './group-protocol.ts'
+import type { OffsetStore, StoredOffset } from './offset-store.ts'
+
+/** One partition of an OffsetCommit request. */
+export interface CommitPartition {
+  readonly partition: number
+  readonly committedOffset: Offset
+  readonly leaderEpoch: number
+  readonly metadata: string
+}
+
+/** One topic of an OffsetCommit request, known to exist. */
+export interface CommitTopic {
+  readonly topic: string
+  readonly topicId: Uuid
+  readonly partitions: readonly CommitPartition[]
+}
+
+/** An OffsetCommit request, freed of its version. */
+export interface CommitInput {
+  readonly groupId: string
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  /** Negative: the sender is no member. */
+  readonly generationId: number
+  /** How long each offset shall live, by the wish of the client (v2 to v4); -1: as long as the broker says. */
+  readonly retentionTimeMs: number
+  /** Clients before v9 know no GROUP_ID_NOT_FOUND here. */
+  readonly knowsGroupIdNotFound: boolean
+  readonly topics: readonly CommitTopic[]
+}
+
+/** The answer to OffsetCommit: an error of the request, or one of each partition in the order of the request. */
+export interface CommitAnswer {
+  readonly errorCode: number
+  readonly partitionErrors: readonly (readonly number[])[]
+}
+
+/** Handles OffsetCommit. A group that nobody made yet becomes a simple group, by its first offset. */
+export function commitOffsets(context: GroupContext, input: CommitInput, step: GroupStep): CommitAnswer {
+  const group = context.groups.get(input.groupId)
+  const errorCode = validateCommit(group, input)
+  if (errorCode !== 0) return { errorCode, partitionErrors: [] }
+  if (group !== undefined && (group.state === 'Stable' || group.state === 'PreparingRebalance')) {
+    restartSession(group, group.members.get(input.memberId)!, step)
+  }
+  const { groupId, retentionTimeMs } = input
+  const expireTimestampMs =
+    retentionTimeMs === -1 ? -1 : Math.min(step.nowMs + retentionTimeMs, Number.MAX_SAFE_INTEGER)
+  const partitionErrors = input.topics.map(({ topic, topicId, partitions }) =>
+    partitions.map(({ partition, committedOffset, leaderEpoch, metadata }) => {
+      if (metadata.length > context.config.offsetMetadataMaxBytes) return ErrorCode.OFFSET_METADATA_TOO_LARGE
+      const value = {
+        committedOffset,
+        leaderEpoch,
+        metadata,
+        commitTimestampMs: step.nowMs,
+        expireTimestampMs,
+        topicId,
+      }
+      step.write({ type: 'offset-commit', groupId, topic, partition, value })
+      return ErrorCode.NONE
+    }),
+  )
+  return { errorCode: 0, partitionErrors }
+}
+
+function validateCommit(group: ClassicGroup | undefined, input: CommitInput): number {
+  const { generationId, memberId, groupInstanceId } = input
+  if (group === undefined) {
+    if (generationId < 0) return ErrorCode.NONE
+    return input.knowsGroupIdNotFound ? ErrorCode.GROUP_ID_NOT_FOUND : ErrorCode.ILLEGAL_GENERATION
+  }
+  if (group.state === 'Dead') return ErrorCode.COORDINATOR_NOT_AVAILABLE
+  // An administrator, or a consumer that does not use the group for membership.
+  if (generationId < 0 && group.isEmpty) return ErrorCode.NONE
+  if (generationId < 0 && memberId === '' && groupInstanceId === null) return ErrorCode.UNKNOWN_MEMBER_ID
+  const errorCode = group.validateMember(memberId, groupInstanceId)
+  if (errorCode !== 0) return errorCode
+  if (generationId !== group.generationId) return ErrorCode.ILLEGAL_GENERATION
+  return group.state === 'CompletingRebalance' ? ErrorCode.REBALANCE_IN_PROGRESS : ErrorCode.NONE
+}
+
+/** One topic of an OffsetFetch request. */
+export interface FetchTopic {
+  readonly topic: string
+  /** The zero id: the client did not say. */
+  readonly topicId: Uuid
+  readonly partitions: readonly number[]
+}
+
+export interface FetchedPartition {
+  readonly partition: number
+  /** -1: no commit. */
+  readonly committedOffset: Offset
+  readonly leaderEpoch: number
+  readonly metadata: string
+  readonly errorCode: number
+}
+
+export interface FetchedTopic {
+  readonly topic: string
+  readonly topicId: Uuid
+  readonly partitions: readonly FetchedPartition[]
+}
+
+/**
+ * Handles one group of OffsetFetch; topics null: all there are. With `requireStable` the newest state counts and the caller
+ * releases the answer when that is committed; offsets that an open transaction may change are withheld. Otherwise the last
+ * committed state counts.
+ */
+export function fetchOffsets(
+  context: GroupContext,
+  offsets: OffsetStore,
+  groupId: string,
+  topics: readonly FetchTopic[] | null,
+  requireStable: boolean,
+): FetchedTopic[] {
+  const group = requireStable ? context.groups.get(groupId) : context.groups.getCommitted(groupId)
+  const exists = group !== undefined && group.state !== 'Dead'
+  const read = (topic: string, partition: number, stored: StoredOffset | undefined): FetchedPartition => {
+    if (requireStable && exists && offsets.isInOpenTransaction(groupId, topic, partition)) {
+      return noOffset(partition, ErrorCode.UNSTABLE_OFFSET_COMMIT)
+    }
+    if (stored === undefined) return noOffset(partition, ErrorCode.NONE)
+    const { committedOffset, leaderEpoch, metadata } = stored.value
+    return { partition, committedOffset, leaderEpoch, metadata, errorCode: ErrorCode.NONE }
+  }
+  if (topics === null) {
+    if (!exists) return []
+    return [...offsets.committed.topicViews(groupId, !requireStable)].map(([topic, view]) => ({
+      topic,
+      topicId: ZERO_UUID,
+      partitions: [...view.entries()].map(([partition, stored]) => read(topic, partition, stored)),
+    }))
+  }
+  return topics.map(({ topic, topicId, partitions }) => {
+    const view = offsets.committed.view(groupId, topic, !requireStable)
+    return {
+      topic,
+      topicId,
+      partitions: partitions.map((partition) => {
+        const stored = exists ? view.get(partition) : undefined
+        const isOther = stored !== undefined && isOtherTopic(stored.value.topicId, topicId)
+        return read(topic, partition, isOther ? undefined : stored)
+      }),
+    }
+  })
+}
+
+function noOffset(partition: number, errorCode: number): FetchedPartition {
+  return { partition, committedOffset: -1, leaderEpoch: -1, metadata: '', errorCode }
+}
+
+/** A topic that was deleted and made anew keeps its name, so an offset of the old one must not be served for it. */
+function isOtherTopic(storedId: Uuid, askedId: Uuid): boolean {
+  return storedId !== ZERO_UUID && askedId !== ZERO_UUID && storedId !== askedId
+}
+
+/** One topic of an OffsetDelete request. */
+export interface DeleteTopic {
+  readonly topic: string
+  readonly partitions: readonly number[]
+}
+
+/** Handles OffsetDelete: an error of the request, or one of each topic, which stands for all of its partitions. */
+export function deleteOffsets(
+  context: GroupContext,
+  offsets: OffsetStore,
+  groupId: string,
+  topics: readonly DeleteTopic[],
+  step: GroupStep,
+): { errorCode: number; topicErrors: number[] } {
+  const group = context.groups.get(groupId)
+  if (group === undefined || group.state === 'Dead') return { errorCode: ErrorCode.GROUP_ID_NOT_FOUND, topicErrors: [] }
+  if (!group.isEmpty && !group.usesConsumerProtocol) return { errorCode: ErrorCode.NON_EMPTY_GROUP, topicErrors: [] }
+  const topicErrors = topics.map(({ topic, partitions }) => {
+    if (group.isSubscribedTo(topic)) return ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
+    for (const partition of partitions) {
+      const isStored = offsets.committed.get(groupId, topic, partition) !== undefined
+      if (isStored || offsets.isInOpenTransaction(groupId, topic, partition)) {
+        writeTombstone(groupId, topic, partition, step)
+      }
+    }
+    return ErrorCode.NONE
+  })
+  return { errorCode: 0, topicErrors }
+}
+
+/** Handles one group of DeleteGroups: deletes its offsets, pending ones too, and then the group. */
+export function deleteGroup(context: GroupContext, offsets: OffsetStore, groupId: string, step: GroupStep): number {
+  const group = context.groups.get(groupId)
+  if (group === undefined || group.state === 'Dead') return ErrorCode.GROUP_ID_NOT_FOUND
+  if (!group.isEmpty) return ErrorCode.NON_EMPTY_GROUP
+  for (const { topic, partition } of offsets.committed.entries(groupId)) {
+    writeTombstone(groupId, topic, partition, step)
+  }
+  for (const { topic, partition } of offsets.openPartitions(groupId)) {
+    if (offsets.committed.get(groupId, topic, partition) === undefined) {
+      writeTombstone(groupId, topic, partition, step)
+    }
+  }
+  step.write({ type: 'group-metadata', groupId, value: null })
+  return ErrorCode.NONE
+}
+
+/** Deletes the offsets of a deleted topic: those of its id, and those that do not know an id. */
+export function deleteTopicOffsets(offsets: OffsetStore, topic: string, topicId: Uuid, step: GroupStep): void {
+  const isOfTopic = (stored: StoredOffset): boolean =>
+    stored.value.topicId === ZERO_UUID || stored.value.topicId === topicId
+  for (const groupId of offsets.committed.groupIds()) {
+    for (const [partition, stored] of offsets.committed.partitions(groupId, topic)) {
+      if (isOfTopic(stored)) writeTombstone(groupId, topic, partition, step)
+    }
+  }
+  for (const { groupId, partition, stored } of offsets.pendingPartitions(topic)) {
+    if (isOfTopic(stored)) writeTombstone(groupId, topic, partition, step)
+  }
+}
+
+/** Deletes the expired offsets of a group and the group itself if it is empty and nothing is left of it. */
+export function expireGroup(context: GroupContext, offsets: OffsetStore, group: ClassicGroup, step: GroupStep): void {
+  const { groupId } = group
+  const retentionMs = context.config.offsetsRetentionMinutes * 60_000
+  let isAllExpired = true
+  for (const { topic, partition, value: stored } of offsets.committed.entries(groupId)) {
+    const isExpired =
+      !group.isSubscribedTo(topic) &&
+      !offsets.isInOpenTransaction(groupId, topic, partition) &&
+      isOffsetExpired(group, stored, step.nowMs, retentionMs)
+    if (isExpired) writeTombstone(groupId, topic, partition, step)
+    else isAllExpired = false
+  }
+  if (isAllExpired && group.isEmpty && !offsets.hasOpenTransaction(groupId)) {
+    step.write({ type: 'group-metadata', groupId, value: null })
+  }
+}
+
+function isOffsetExpired(group: ClassicGroup, stored: StoredOffset, nowMs: TimestampMs, retentionMs: number): boolean {
+  const { commitTimestampMs, expireTimestampMs } = stored.value
+  let baseMs = commitTimestampMs
+  if (group.protocolType !== null) {
+    if (group.isEmpty) baseMs = group.stateTimestampMs === -1 ? commitTimestampMs : group.stateTimestampMs
+    else if (!group.usesConsumerProtocol || !group.knowsSubscribedTopics || group.state !== 'Stable') return false
+  }
+  return expireTimestampMs === -1 ? nowMs - baseMs >= retentionMs : nowMs >= expireTimestampMs
+}
+
+function writeTombstone(groupId: string, topic: string, partition: number, step: GroupStep): void {
+  step.write({ type: 'offset-commit', groupId, topic, partition, value: null })
+}
