@@ -1,0 +1,350 @@
+import type { Clock, Random, Timers, Uuid } from '@millrace/base'
+import type { MetadataImage } from '@millrace/consensus'
+import {
+  coordinatorPartition,
+  createDeletableGroupResult,
+  createDeleteGroupsResponse,
+  createDescribeGroupsResponse,
+  createHeartbeatResponse,
+  createListedGroup,
+  createListGroupsResponse,
+  createOffsetDeleteResponse,
+  createOffsetFetchResponseGroup,
+  type DeleteGroupsRequest,
+  type DeleteGroupsResponse,
+  type DescribeGroupsRequest,
+  type DescribeGroupsResponse,
+  ErrorCode,
+  type HeartbeatRequest,
+  type HeartbeatResponse,
+  type JoinGroupRequest,
+  type JoinGroupResponse,
+  type LeaveGroupRequest,
+  type LeaveGroupResponse,
+  type ListGroupsRequest,
+  type ListGroupsResponse,
+  type OffsetCommitRequest,
+  type OffsetCommitResponse,
+  type OffsetDeleteRequest,
+  type OffsetDeleteResponse,
+  type OffsetFetchRequest,
+  type OffsetFetchRequestGroup,
+  type OffsetFetchResponse,
+  type OffsetFetchResponseGroup,
+  type SyncGroupRequest,
+  type SyncGroupResponse,
+} from '@millrace/protocol'
+import type { RequestContext } from '../../handlers/handler.ts'
+import type { Logger } from '../../logger.ts'
+import { GROUP_METADATA_TOPIC } from '../../metadata/internal-topics.ts'
+import type { CoordinatorLog } from '../coordinator-log.ts'
+import { CoordinatorRuntime } from '../runtime/coordinator-runtime.ts'
+import { responseErrorOf } from '../runtime/operation-errors.ts'
+import type { ParkedReply, ReplyToken } from '../runtime/step.ts'
+import type { LeaveAnswer } from './classic-membership.ts'
+import { describedGroup, failedGroup } from './describe-response.ts'
+import type { GroupCoordinatorConfig } from './group-config.ts'
+import { GroupMachine, type ListedGroup } from './group-machine.ts'
+import { type GroupEvent, type GroupReply, type GroupStep, joinError, syncError } from './group-protocol.ts'
+import type { GroupRecord } from './group-record.ts'
+import { GroupRecordCodec } from './group-record-codec.ts'
+import {
+  joinInput,
+  joinResponse,
+  lacksProtocol,
+  leaveResponse,
+  leavingMembers,
+  syncInput,
+  syncResponse,
+} from './group-requests.ts'
+import { fetchRequestGroups, fetchResponse, offsetFetchFailure } from './offset-fetch-versions.ts'
+import { CommitPlan, DeletePlan, FetchPlan } from './offset-requests.ts'
+
+/** What the group coordinator needs of the rest of the broker. */
+export interface GroupCoordinatorDeps {
+  readonly config: GroupCoordinatorConfig
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly random: Random
+  readonly logger: Logger
+  /** The newest metadata. */
+  metadata(): MetadataImage
+  /** Runs the callback once, when the requests at hand were all handled: `Turn.beforeFlush`. */
+  enqueueEndOfTurn(callback: () => void): void
+  /** A bug of ours surfaced; its operation was answered. The process should stop. */
+  onFault(error: unknown): void
+}
+
+type GroupRuntime = CoordinatorRuntime<GroupMachine, GroupRecord, GroupEvent, GroupReply>
+
+/**
+ * Groups and their offsets, for the partitions of `__consumer_offsets` that this node leads: takes decoded requests, gives
+ * responses. The rules are in {@link GroupMachine}; here is what depends on versions, on metadata and on the state of the shard.
+ */
+export class GroupCoordinator {
+  readonly #deps: GroupCoordinatorDeps
+  readonly #runtime: GroupRuntime
+  /** Who waits for the answers that the machine releases by token. */
+  readonly #parked = new Map<ReplyToken, (reply: GroupReply) => void>()
+  #nextToken: ReplyToken = 1
+  /** Fixed at start, since it says where each group is; 0: not started. */
+  #partitionCount = 0
+
+  constructor(deps: GroupCoordinatorDeps) {
+    this.#deps = deps
+    const { config } = deps
+    this.#runtime = new CoordinatorRuntime({
+      clock: deps.clock,
+      timers: deps.timers,
+      logger: deps.logger,
+      codec: new GroupRecordCodec(),
+      limits: {
+        writeTimeoutMs: config.offsetsCommitTimeoutMs,
+        maxBatchSizeBytes: config.messageMaxBytes,
+        appendLingerMs: config.groupCoordinatorAppendLingerMs,
+      },
+      createCoordinator: (_partition, timeline) => new GroupMachine(config, deps.random, timeline),
+      enqueueEndOfTurn: (callback) => deps.enqueueEndOfTurn(callback),
+      onReply: (reply) => this.#onReply(reply),
+      onFault: (error) => deps.onFault(error),
+    })
+  }
+
+  /** Begins to serve. Call when the metadata is there: it says how many partitions `__consumer_offsets` has. */
+  startup(): void {
+    if (this.#partitionCount > 0) return
+    const topic = this.#deps.metadata().topics.get(GROUP_METADATA_TOPIC)
+    this.#partitionCount = topic?.partitions.length ?? this.#deps.config.offsetsTopicNumPartitions
+  }
+
+  /** Ends everything; waiting requests are answered NOT_COORDINATOR, later ones COORDINATOR_NOT_AVAILABLE. */
+  shutdown(): void {
+    this.#partitionCount = 0
+    this.#runtime.close()
+  }
+
+  /** Partition of `__consumer_offsets` that a group belongs to; null before `startup` and after `shutdown`. */
+  partitionFor(groupId: string): number | null {
+    return this.#partitionCount === 0 ? null : coordinatorPartition(groupId, this.#partitionCount)
+  }
+
+  /** This node leads the partition from now on. Resolves when it is loaded, or could not be; need not be awaited. */
+  onElection(partition: number, log: CoordinatorLog): Promise<void> {
+    return this.#runtime.onElection(partition, log)
+  }
+
+  /** This node does not lead the partition any more. */
+  onResignation(partition: number): void {
+    this.#runtime.onResignation(partition)
+  }
+
+  /** Deletes the offsets that groups have in deleted topics. */
+  onTopicsDeleted(topics: readonly { name: string; id: Uuid }[]): void {
+    for (const partition of this.#runtime.partitions) {
+      this.#runtime.write(
+        partition,
+        (machine, step) => machine.onTopicsDeleted(topics, step),
+        (errorCode) => {
+          if (errorCode === 0) return
+          this.#deps.logger.warn('offsets of deleted topics were not deleted', { partition, errorCode, topics })
+        },
+      )
+    }
+  }
+
+  joinGroup(request: JoinGroupRequest, context: RequestContext): Promise<JoinGroupResponse> {
+    const { apiVersion } = context
+    const { groupId, memberId, sessionTimeoutMs } = request
+    const { groupMinSessionTimeoutMs, groupMaxSessionTimeoutMs } = this.#deps.config
+    const failed = (errorCode: number): Promise<JoinGroupResponse> =>
+      Promise.resolve(joinResponse(joinError(errorCode, memberId), apiVersion))
+    const partition = this.partitionFor(groupId)
+    if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    if (groupId === '') return failed(ErrorCode.INVALID_GROUP_ID)
+    if (sessionTimeoutMs < groupMinSessionTimeoutMs || sessionTimeoutMs > groupMaxSessionTimeoutMs) {
+      return failed(ErrorCode.INVALID_SESSION_TIMEOUT)
+    }
+    const input = joinInput(request, context)
+    return this.#park(
+      partition,
+      (machine, token, step) => machine.join(input, token, step),
+      (errorCode) => joinError(errorCode, memberId),
+      (reply) => joinResponse(reply as Extract<GroupReply, { kind: 'join' }>, apiVersion),
+    )
+  }
+
+  syncGroup(request: SyncGroupRequest, context: RequestContext): Promise<SyncGroupResponse> {
+    const failed = (errorCode: number): Promise<SyncGroupResponse> =>
+      Promise.resolve(syncResponse(syncError(errorCode)))
+    if (lacksProtocol(request, context.apiVersion)) return failed(ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
+    const partition = this.partitionFor(request.groupId)
+    if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    if (request.groupId === '') return failed(ErrorCode.INVALID_GROUP_ID)
+    const input = syncInput(request)
+    return this.#park(
+      partition,
+      (machine, token, step) => machine.sync(input, token, step),
+      syncError,
+      (reply) => syncResponse(reply as Extract<GroupReply, { kind: 'sync' }>),
+    )
+  }
+
+  async heartbeat(request: HeartbeatRequest): Promise<HeartbeatResponse> {
+    const respond = (errorCode: number): HeartbeatResponse => createHeartbeatResponse({ errorCode })
+    const partition = this.partitionFor(request.groupId)
+    if (partition === null) return respond(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    if (request.groupId === '') return respond(ErrorCode.INVALID_GROUP_ID)
+    const outcome = await this.#write(partition, (machine, step) => machine.heartbeat(request, step))
+    // While the group loads the member is not thrown out: it may well be in it.
+    if (outcome.errorCode === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS) return respond(ErrorCode.NONE)
+    return respond(outcome.response ?? responseErrorOf(outcome.errorCode))
+  }
+
+  async leaveGroup(request: LeaveGroupRequest, context: RequestContext): Promise<LeaveGroupResponse> {
+    const members = leavingMembers(request, context.apiVersion)
+    const respond = (answer: LeaveAnswer): LeaveGroupResponse => leaveResponse(answer, members, context.apiVersion)
+    const partition = this.partitionFor(request.groupId)
+    if (partition === null) return respond({ errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, memberErrors: [] })
+    if (request.groupId === '') return respond({ errorCode: ErrorCode.INVALID_GROUP_ID, memberErrors: [] })
+    const outcome = await this.#write(partition, (machine, step) => machine.leave(request.groupId, members, step))
+    return respond(outcome.response ?? { errorCode: responseErrorOf(outcome.errorCode), memberErrors: [] })
+  }
+
+  /** The empty group id is a group like others here, for clients that only store offsets. */
+  async commitOffsets(request: OffsetCommitRequest, context: RequestContext): Promise<OffsetCommitResponse> {
+    const plan = new CommitPlan(request, context.apiVersion, this.#deps.metadata())
+    const input = plan.input(context.apiVersion)
+    if (input === null) return plan.response({ errorCode: 0, partitionErrors: [] })
+    const partition = this.partitionFor(request.groupId)
+    if (partition === null)
+      return plan.response({ errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, partitionErrors: [] })
+    const outcome = await this.#write(partition, (machine, step) => machine.commit(input, step))
+    return plan.response(outcome.response ?? { errorCode: responseErrorOf(outcome.errorCode), partitionErrors: [] })
+  }
+
+  async fetchOffsets(request: OffsetFetchRequest, context: RequestContext): Promise<OffsetFetchResponse> {
+    const { apiVersion } = context
+    const groups = fetchRequestGroups(request, apiVersion)
+    const answers = groups.map((group) => this.#fetchGroup(group, request.requireStable, apiVersion))
+    return fetchResponse(groups, await Promise.all(answers), apiVersion)
+  }
+
+  async #fetchGroup(
+    group: OffsetFetchRequestGroup,
+    requireStable: boolean,
+    apiVersion: number,
+  ): Promise<OffsetFetchResponseGroup> {
+    const { groupId } = group
+    const failed = (errorCode: number): OffsetFetchResponseGroup =>
+      createOffsetFetchResponseGroup({ groupId, errorCode: offsetFetchFailure(errorCode, requireStable) })
+    const partition = this.partitionFor(groupId)
+    if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    const plan = new FetchPlan(group, apiVersion, this.#deps.metadata())
+    // Stable offsets wait for what is being written; others are those of the last committed state.
+    const outcome = requireStable
+      ? await this.#write(partition, (machine) => machine.fetch(groupId, plan.topics, true))
+      : this.#runtime.read(partition, (machine) => machine.fetch(groupId, plan.topics, false))
+    return outcome.response === null ? failed(outcome.errorCode) : plan.response(outcome.response)
+  }
+
+  async deleteOffsets(request: OffsetDeleteRequest): Promise<OffsetDeleteResponse> {
+    const { groupId } = request
+    const partition = this.partitionFor(groupId)
+    if (partition === null) return createOffsetDeleteResponse({ errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE })
+    if (groupId === '') return createOffsetDeleteResponse({ errorCode: ErrorCode.INVALID_GROUP_ID })
+    const plan = new DeletePlan(request, this.#deps.metadata())
+    const outcome = await this.#write(partition, (machine, step) => machine.deleteOffsets(groupId, plan.topics, step))
+    if (outcome.response === null) return plan.response(responseErrorOf(outcome.errorCode), [])
+    return plan.response(outcome.response.errorCode, outcome.response.topicErrors)
+  }
+
+  /** Groups named more than once are deleted and answered once. */
+  async deleteGroups(request: DeleteGroupsRequest): Promise<DeleteGroupsResponse> {
+    const groupIds = [...new Set(request.groupsNames)]
+    const errors = new Map<string, number>()
+    const byPartition = new Map<number, string[]>()
+    for (const groupId of groupIds) {
+      const partition = this.partitionFor(groupId)
+      if (partition === null) errors.set(groupId, ErrorCode.COORDINATOR_NOT_AVAILABLE)
+      else byPartition.set(partition, [...(byPartition.get(partition) ?? []), groupId])
+    }
+    const deletions = [...byPartition].map(async ([partition, ids]) => {
+      const outcome = await this.#write(partition, (machine, step) => machine.deleteGroups(ids, step))
+      ids.forEach((id, slot) => {
+        errors.set(id, outcome.response?.[slot] ?? responseErrorOf(outcome.errorCode))
+      })
+    })
+    await Promise.all(deletions)
+    return createDeleteGroupsResponse({
+      results: groupIds.map((groupId) => createDeletableGroupResult({ groupId, errorCode: errors.get(groupId)! })),
+    })
+  }
+
+  describeGroups(request: DescribeGroupsRequest, context: RequestContext): DescribeGroupsResponse {
+    const groups = request.groups.map((groupId) => {
+      const partition = this.partitionFor(groupId)
+      if (partition === null) return failedGroup(groupId, ErrorCode.COORDINATOR_NOT_AVAILABLE)
+      const { response, errorCode } = this.#runtime.read(partition, (machine) => machine.describe(groupId))
+      if (response === null) return failedGroup(groupId, responseErrorOf(errorCode))
+      return describedGroup(response, context.apiVersion, request.includeAuthorizedOperations)
+    })
+    return createDescribeGroupsResponse({ groups })
+  }
+
+  /** Groups of all partitions that this node leads. As long as one of them loads, none is listed: a part would look like all. */
+  listGroups(request: ListGroupsRequest): ListGroupsResponse {
+    if (this.#partitionCount === 0) return createListGroupsResponse({ errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE })
+    const states = new Set(request.statesFilter.map((state) => state.trim().toLowerCase()))
+    const types = request.typesFilter.map((type) => type.toLowerCase())
+    const isWanted = (group: ListedGroup): boolean => states.size === 0 || states.has(group.state.toLowerCase())
+    const groups = []
+    for (const partition of this.#runtime.partitions) {
+      const { errorCode, response } = this.#runtime.read(partition, (machine) => machine.list())
+      if (errorCode === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS) return createListGroupsResponse({ errorCode })
+      if (types.length > 0 && !types.includes('classic')) continue
+      for (const group of response ?? []) {
+        if (!isWanted(group)) continue
+        const { groupId, protocolType, state } = group
+        groups.push(createListedGroup({ groupId, protocolType, groupState: state, groupType: 'Classic' }))
+      }
+    }
+    return createListGroupsResponse({ groups })
+  }
+
+  #write<Response>(
+    partition: number,
+    compute: (machine: GroupMachine, step: GroupStep) => Response,
+  ): Promise<{ errorCode: number; response: Response | null }> {
+    return new Promise((resolve) => {
+      this.#runtime.write(partition, compute, (errorCode, response) => resolve({ errorCode, response }))
+    })
+  }
+
+  /** Starts an operation whose answer comes by token, unless the shard refuses it or its write fails before. */
+  #park<Response>(
+    partition: number,
+    compute: (machine: GroupMachine, token: ReplyToken, step: GroupStep) => void,
+    failed: (errorCode: number) => GroupReply,
+    respond: (reply: GroupReply) => Response,
+  ): Promise<Response> {
+    return new Promise((resolve) => {
+      const token = this.#nextToken++
+      this.#parked.set(token, (reply) => resolve(respond(reply)))
+      this.#runtime.write(
+        partition,
+        (machine, step) => compute(machine, token, step),
+        (errorCode) => {
+          if (errorCode !== 0) this.#onReply({ token, reply: failed(responseErrorOf(errorCode)) })
+        },
+      )
+    })
+  }
+
+  /** Only the first answer to a token counts. */
+  #onReply({ token, reply }: ParkedReply<GroupReply>): void {
+    const respond = this.#parked.get(token)
+    if (respond === undefined) return
+    this.#parked.delete(token)
+    respond(reply)
+  }
+}

@@ -1,0 +1,389 @@
+import type { Clock, Offset, Timer, Timers } from '@millrace/base'
+import { ErrorCode } from '@millrace/protocol'
+import type { Logger } from '../../logger.ts'
+import type { CoordinatorLog } from '../coordinator-log.ts'
+import type { Coordinator, EncodedRecord, RecordCodec } from './coordinator.ts'
+import { KeyedTimers } from './keyed-timers.ts'
+import { replayLog } from './log-replay.ts'
+import { encodeRecordBatch } from './record-batch.ts'
+import { type ParkedReply, Step, type TimerCommand } from './step.ts'
+import { Timeline } from './timeline.ts'
+import { recordSizeBytes, WriteBatch } from './write-batch.ts'
+import { type Complete, WriteOperation } from './write-operation.ts'
+
+/** loading → active | failed; any → closed. A failed shard stays until the next election of its partition. */
+export type ShardState = 'loading' | 'active' | 'failed' | 'closed'
+
+/** Limits and waits of a runtime's writes. */
+export interface WriteLimits {
+  /** How long an operation waits for the high watermark before it ends with REQUEST_TIMED_OUT. */
+  readonly writeTimeoutMs: number
+  /** A batch that would grow beyond this is appended first. One operation may still exceed it: the log decides. */
+  readonly maxBatchSizeBytes: number
+  /** How long a batch stays open for more operations: -1 until the end of the turn, 0 not at all. */
+  readonly appendLingerMs: number
+}
+
+/** What all shards of a runtime share. */
+export interface ShardPorts<Machine, Record, Reply> {
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly logger: Logger
+  readonly codec: RecordCodec<Record>
+  readonly limits: WriteLimits
+  createCoordinator(partition: number, timeline: Timeline): Machine
+  /** Runs the callback once, when the requests at hand were all handled. */
+  enqueueEndOfTurn(callback: () => void): void
+  onReply(reply: ParkedReply<Reply>): void
+  /** A bug of ours surfaced inside a step. The operation was taken back and answered; the process should stop. */
+  onFault(error: unknown): void
+}
+
+/**
+ * Runs the coordinator of one partition: feeds it one operation at a time, writes what it emits, and answers when that is
+ * committed (`coordinators.md`, section 1). Everything is synchronous but loading, so an operation sees all that came before
+ * it, committed or not.
+ */
+export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>, Record, Event, Reply> {
+  readonly partition: number
+  readonly #ports: ShardPorts<Machine, Record, Reply>
+  readonly #log: CoordinatorLog
+  readonly #keyedTimers: KeyedTimers<Event>
+  #state: ShardState = 'loading'
+  #timeline: Timeline
+  #machine: Machine
+  /** Counts loads, so that a superseded one notices. */
+  #loadCount = 0
+  #highWatermark: Offset
+  #openBatch: WriteBatch<Event> | null = null
+  #lingerTimer: Timer | null = null
+  /** Appended batches above the high watermark, oldest first. */
+  #appended: WriteBatch<Event>[] = []
+  #timeoutTimer: Timer | null = null
+
+  constructor(partition: number, log: CoordinatorLog, ports: ShardPorts<Machine, Record, Reply>) {
+    this.partition = partition
+    this.#ports = ports
+    this.#log = log
+    this.#highWatermark = log.highWatermark
+    this.#timeline = new Timeline()
+    this.#machine = ports.createCoordinator(partition, this.#timeline)
+    this.#keyedTimers = new KeyedTimers(ports.clock, ports.timers, (key, event, retryDelayMs) =>
+      this.#onTimer(key, event, retryDelayMs),
+    )
+    log.onHighWatermark((highWatermark) => this.#onHighWatermark(highWatermark))
+  }
+
+  get state(): ShardState {
+    return this.#state
+  }
+
+  /** Replays the log and becomes active, or failed. Resolves in either case, also if the shard was closed meanwhile. */
+  async load(): Promise<void> {
+    const load = ++this.#loadCount
+    const isCurrent = (): boolean => this.#loadCount === load && this.#state === 'loading'
+    const { clock, logger, timers, codec } = this.#ports
+    const startMs = clock.monotonicMs()
+    const fields = { topic: this.#log.topic, partition: this.partition }
+    try {
+      const machine = this.#machine
+      const summary = await replayLog(
+        this.#log,
+        { machine, codec, timeline: this.#timeline, clock, timers, logger },
+        isCurrent,
+      )
+      if (!isCurrent()) return
+      for (const { endOffset, version } of summary.uncommitted) {
+        this.#appended.push(new WriteBatch<Event>(endOffset, version, 0))
+      }
+      this.#state = 'active'
+      logger.info('coordinator loaded', { ...fields, records: summary.recordCount, ms: clock.monotonicMs() - startMs })
+    } catch (error) {
+      if (!isCurrent()) return
+      this.#state = 'failed'
+      logger.error('coordinator failed to load', { ...fields, error })
+      return
+    }
+    this.write((machine, step) => machine.onLoaded(step), this.#logFailure('first step of a coordinator failed'))
+    this.#onHighWatermark(this.#highWatermark)
+  }
+
+  /** Takes one step and writes what it emits. `complete` is called in the order of the operations. */
+  write<Response>(
+    compute: (machine: Machine, step: Step<Record, Event, Reply>) => Response,
+    complete: Complete<Response>,
+  ): void {
+    if (this.#state !== 'active') {
+      complete(this.#stateError(), null)
+      return
+    }
+    const { clock, codec, limits } = this.#ports
+    const step = new Step<Record, Event, Reply>(clock.wallMs())
+    const version = this.#timeline.begin()
+    let response: Response
+    let encoded: EncodedRecord[]
+    try {
+      response = compute(this.#machine, step)
+      encoded = step.records.map((record) => codec.encode(record))
+    } catch (error) {
+      this.#timeline.rollbackFrom(version)
+      complete(ErrorCode.UNKNOWN_SERVER_ERROR, null)
+      this.#ports.onFault(error)
+      return
+    }
+    this.#carryOut(step)
+    const deadlineMs = clock.monotonicMs() + limits.writeTimeoutMs
+    const operation = new WriteOperation<Event>(
+      version,
+      deadlineMs,
+      step.continuation,
+      response,
+      complete as Complete<unknown>,
+    )
+    if (encoded.length === 0) this.#awaitEarlierWrites(operation)
+    else this.#append(step, encoded, operation)
+  }
+
+  /** Answers from the state; only its `Committed` faces may be read. The error code is 0 or that of an inactive shard. */
+  read<Response>(compute: (machine: Machine) => Response): { errorCode: number; response: Response | null } {
+    if (this.#state !== 'active') return { errorCode: this.#stateError(), response: null }
+    return { errorCode: 0, response: compute(this.#machine) }
+  }
+
+  /** Ends everything: pending writes and parked requests are answered NOT_COORDINATOR, timers die. */
+  close(): void {
+    if (this.#state === 'closed') return
+    this.#unload('closed')
+  }
+
+  #stateError(): number {
+    return this.#state === 'loading' ? ErrorCode.COORDINATOR_LOAD_IN_PROGRESS : ErrorCode.NOT_COORDINATOR
+  }
+
+  #carryOut(step: Step<Record, Event, Reply>): void {
+    for (const timer of step.timers) this.#applyTimer(timer)
+    for (const reply of step.replies) this.#ports.onReply(reply)
+  }
+
+  #applyTimer(command: TimerCommand<Event>): void {
+    if (command.event === null) this.#keyedTimers.cancel(command.key)
+    else this.#keyedTimers.schedule(command.key, command.delayMs, command.event, command.retryDelayMs)
+  }
+
+  #onTimer(key: string, event: Event, retryDelayMs: number | null): void {
+    this.write(
+      (machine, step) => machine.onTimer(event, step),
+      (errorCode) => {
+        if (errorCode === 0 || this.#state !== 'active') return
+        if (retryDelayMs !== null && !this.#keyedTimers.has(key)) {
+          this.#keyedTimers.schedule(key, retryDelayMs, event, retryDelayMs)
+        }
+      },
+    )
+  }
+
+  /** An operation without records read uncommitted state, so its answer must not overtake the writes it saw. */
+  #awaitEarlierWrites(operation: WriteOperation<Event>): void {
+    const last = this.#openBatch ?? this.#appended.at(-1)
+    if (last !== undefined) {
+      last.operations.push(operation)
+      if (last !== this.#openBatch) this.#armTimeout()
+      return
+    }
+    this.#timeline.commitThrough(operation.version)
+    this.#end(operation, 0)
+  }
+
+  /**
+   * Adds the records to the open batch: all in one piece or, if the step allows, as many at a time as fit. The operation ends
+   * with its last piece, or with the first that fails.
+   */
+  #append(step: Step<Record, Event, Reply>, encoded: readonly EncodedRecord[], operation: WriteOperation<Event>): void {
+    const pieceLength = step.splittable ? 1 : encoded.length
+    let version = operation.version
+    for (let start = 0; start < encoded.length; start += pieceLength) {
+      const end = start + pieceLength
+      if (!this.#hasRoom(encoded, start, end)) {
+        const errorCode = this.#flush()
+        if (errorCode !== 0) {
+          this.#end(operation, errorCode)
+          return
+        }
+        // What was appended must not be taken back with what follows, so that needs a version of its own.
+        if (start > 0) version = this.#timeline.begin()
+      }
+      if (this.#openBatch === null) this.#open(version)
+      try {
+        this.#apply(step, start, end)
+      } catch (error) {
+        this.#timeline.rollbackFrom(version)
+        this.#end(operation, ErrorCode.UNKNOWN_SERVER_ERROR)
+        this.#ports.onFault(error)
+        return
+      }
+      for (let slot = start; slot < end; slot++) this.#openBatch!.add(encoded[slot]!)
+      this.#openBatch!.lastVersion = version
+    }
+    this.#openBatch!.operations.push(operation)
+    if (this.#ports.limits.appendLingerMs === 0 || this.#openBatch!.sizeBytes >= this.#ports.limits.maxBatchSizeBytes) {
+      this.#flush()
+    }
+  }
+
+  #hasRoom(encoded: readonly EncodedRecord[], start: number, end: number): boolean {
+    const open = this.#openBatch
+    if (open === null || open.records.length === 0) return true
+    let sizeBytes = open.sizeBytes
+    for (let slot = start; slot < end; slot++) sizeBytes += recordSizeBytes(encoded[slot]!)
+    return sizeBytes <= this.#ports.limits.maxBatchSizeBytes
+  }
+
+  #open(version: number): void {
+    const { clock, enqueueEndOfTurn, limits, timers } = this.#ports
+    const batch = new WriteBatch<Event>(this.#log.logEndOffset, version, clock.wallMs())
+    this.#openBatch = batch
+    const flush = (): void => {
+      if (this.#openBatch === batch) this.#flush()
+    }
+    if (limits.appendLingerMs < 0) enqueueEndOfTurn(flush)
+    else if (limits.appendLingerMs > 0) this.#lingerTimer = timers.setTimer(limits.appendLingerMs, flush)
+  }
+
+  #apply(step: Step<Record, Event, Reply>, start: number, end: number): void {
+    const baseOffset = this.#openBatch!.endOffset
+    for (let slot = start; slot < end; slot++) {
+      if (step.alreadyApplied[slot]) continue
+      const position = { offset: baseOffset + slot - start, producerId: -1, producerEpoch: -1 }
+      this.#machine.apply(step.records[slot]!, position)
+    }
+  }
+
+  /** Appends the open batch. On failure its operations end with the error, their state is taken back, and the error is given. */
+  #flush(): number {
+    const batch = this.#openBatch!
+    this.#openBatch = null
+    this.#lingerTimer?.cancel()
+    this.#lingerTimer = null
+    if (batch.records.length === 0) {
+      // Its only records were taken back by a fault; operations that came to wait behind them wait for nothing more.
+      for (const operation of batch.operations) this.#awaitEarlierWrites(operation)
+      return 0
+    }
+    const errorCode = this.#log.append(encodeRecordBatch(batch.records, batch.timestampMs, batch.sizeBytes))
+    if (errorCode !== 0) {
+      this.#ports.logger.warn('append of a coordinator failed', {
+        topic: this.#log.topic,
+        partition: this.partition,
+        errorCode,
+        records: batch.records.length,
+        sizeBytes: batch.sizeBytes,
+      })
+      this.#timeline.rollbackFrom(batch.firstVersion)
+      for (const operation of batch.operations) this.#end(operation, errorCode)
+      return errorCode
+    }
+    this.#appended.push(batch)
+    if (this.#log.logEndOffset !== batch.endOffset) {
+      this.#resynchronize(batch.endOffset)
+      return ErrorCode.NOT_COORDINATOR
+    }
+    this.#armTimeout()
+    return 0
+  }
+
+  /** Somebody else wrote to the log, so that the state is not a function of it any more: load anew. */
+  #resynchronize(expectedEndOffset: Offset): void {
+    this.#ports.logger.error('coordinator is out of step with its log and loads again', {
+      topic: this.#log.topic,
+      partition: this.partition,
+      expectedEndOffset,
+      logEndOffset: this.#log.logEndOffset,
+    })
+    this.#unload('loading')
+    this.#timeline = new Timeline()
+    this.#machine = this.#ports.createCoordinator(this.partition, this.#timeline)
+    void this.load()
+  }
+
+  #unload(state: ShardState): void {
+    const wasActive = this.#state === 'active'
+    this.#state = state
+    this.#loadCount++
+    this.#keyedTimers.cancelAll()
+    this.#lingerTimer?.cancel()
+    this.#lingerTimer = null
+    this.#timeoutTimer?.cancel()
+    this.#timeoutTimer = null
+    const batches = this.#appended
+    if (this.#openBatch !== null) batches.push(this.#openBatch)
+    this.#appended = []
+    this.#openBatch = null
+    for (const batch of batches) {
+      for (const operation of batch.operations) this.#end(operation, ErrorCode.NOT_COORDINATOR)
+    }
+    if (!wasActive) return
+    const step = new Step<Record, Event, Reply>(this.#ports.clock.wallMs())
+    this.#machine.onUnloaded(step)
+    for (const reply of step.replies) this.#ports.onReply(reply)
+  }
+
+  #onHighWatermark(highWatermark: Offset): void {
+    if (highWatermark > this.#highWatermark) this.#highWatermark = highWatermark
+    if (this.#state !== 'active') return
+    while (this.#appended.length > 0 && this.#appended[0]!.endOffset <= this.#highWatermark) {
+      const batch = this.#appended.shift()!
+      this.#timeline.commitThrough(batch.lastVersion)
+      for (const operation of batch.operations) this.#end(operation, 0)
+    }
+  }
+
+  #end(operation: WriteOperation<Event>, errorCode: number): void {
+    operation.end(errorCode, (continuation) => {
+      if (this.#state !== 'active') return
+      this.write((machine, step) => machine.onWriteDone(continuation, errorCode, step), ignoreOutcome)
+    })
+  }
+
+  /** One timer for all appended operations, set for the first that waits; their deadlines are in order. */
+  #armTimeout(): void {
+    if (this.#timeoutTimer !== null) return
+    const { clock, timers } = this.#ports
+    const first = this.#firstWaiting()
+    if (first === null) return
+    this.#timeoutTimer = timers.setTimer(Math.max(first.deadlineMs - clock.monotonicMs(), 0), () => {
+      this.#timeoutTimer = null
+      this.#expire(clock.monotonicMs())
+      this.#armTimeout()
+    })
+  }
+
+  #firstWaiting(): WriteOperation<Event> | null {
+    for (const batch of this.#appended) {
+      for (const operation of batch.operations) {
+        if (!operation.isDone) return operation
+      }
+    }
+    return null
+  }
+
+  #expire(nowMs: number): void {
+    for (const batch of this.#appended) {
+      for (const operation of batch.operations) {
+        if (operation.deadlineMs > nowMs) return
+        this.#end(operation, ErrorCode.REQUEST_TIMED_OUT)
+      }
+    }
+  }
+
+  #logFailure(message: string): (errorCode: number) => void {
+    return (errorCode) => {
+      if (errorCode === 0 || this.#state !== 'active') return
+      this.#ports.logger.warn(message, { topic: this.#log.topic, partition: this.partition, errorCode })
+    }
+  }
+}
+
+/** For writes that nobody waits for: their step has said all it had to say. */
+function ignoreOutcome(errorCode: number): void {
+  void errorCode
+}
