@@ -199,9 +199,13 @@ export class Connection {
   }
 
   /** Writes a request that gets no answer (Produce with acks 0). Throws what `request` would reject with. */
-  send<Request extends object>(api: Api<Request, unknown>, message: RequestMessage<Request>): void {
+  send<Request extends object>(
+    api: Api<Request, unknown>,
+    message: RequestMessage<Request>,
+    maxVersion?: number,
+  ): void {
     if (this.#state !== 'ready') throw this.#closedError()
-    this.#write(api, message, this.versions.choose(api), this.#ports.clock.monotonicMs())
+    this.#write(api, message, this.versions.choose(api, 0, maxVersion), this.#ports.clock.monotonicMs())
   }
 
   /** Resolves when a request was answered or the connection ended. Waiters are woken one per answer, in order. */

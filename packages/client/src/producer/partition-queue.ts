@@ -1,0 +1,226 @@
+import type { ProducerIdentity } from './producer-identity.ts'
+
+/** What the queue needs to know of a batch. `ProducerBatch` has it; tests use a plain one. */
+export interface QueuedBatch {
+  readonly recordCount: number
+  /** First sequence number, -1 before the first sending or without idempotence. */
+  baseSequence: number
+  identity: ProducerIdentity | null
+  state: BatchState
+  /** Gave up: its senders were told. It is kept only until its answer shows what became of it. */
+  abandoned: boolean
+}
+
+export type BatchState = 'open' | 'waiting' | 'in-flight' | 'retry' | 'done'
+
+/** Where new identities come from; `ProducerIdentitySource` in the real producer. */
+export interface IdentitySource {
+  current(): ProducerIdentity | null
+  after(spent: ProducerIdentity): ProducerIdentity | null
+}
+
+/** Sequence numbers are int32 and start again at 0 after the largest. */
+const SEQUENCE_MODULUS = 2 ** 31
+const NO_GAP = -1
+
+/**
+ * Order and sequence numbers of one partition's batches: the one place that decides what may be sent next. Pure; the sender calls
+ * it before each send and with each outcome.
+ *
+ * Batches are `waiting` until first sent, then `pending` (in flight or to be sent again) until their outcome is known. With
+ * idempotence these rules hold:
+ * - Numbers are given at the first sending and kept for every further one, so a batch that was stored although its answer was lost is
+ *   recognised by the broker.
+ * - After a failure nothing is sent until all answers are in; then everything pending is sent again in order.
+ * - A batch that is given up leaves a gap: unknown whether the broker has it. Pending batches then go one at a time under the old
+ *   numbers. Success proves that there is no gap; OUT_OF_ORDER_SEQUENCE_NUMBER for the first pending batch proves that neither
+ *   it nor any later one was stored, so all may get new numbers under a bumped epoch without being stored twice.
+ */
+export class PartitionQueue<Batch extends QueuedBatch> {
+  readonly #identities: IdentitySource | null
+  readonly #maxInFlight: number
+  readonly #waiting: Batch[] = []
+  readonly #pending: Batch[] = []
+  #identity: ProducerIdentity | null = null
+  #nextSequence = 0
+  /** Sequence number before which something is missing, or NO_GAP. Compared only within one identity. */
+  #gapSequence = NO_GAP
+  #mustRenumber = false
+  #inFlightNodeId = -1
+  #inFlightCount = 0
+
+  /** `identities` is null without idempotence. `maxInFlight` counts batches of this partition, at most 5 with idempotence. */
+  constructor(identities: IdentitySource | null, maxInFlight: number) {
+    this.#identities = identities
+    this.#maxInFlight = maxInFlight
+  }
+
+  /** Batches that are not done, oldest first. */
+  get batches(): Batch[] {
+    return [...this.#pending, ...this.#waiting]
+  }
+
+  get isEmpty(): boolean {
+    return this.#pending.length === 0 && this.#waiting.length === 0
+  }
+
+  get inFlightCount(): number {
+    return this.#inFlightCount
+  }
+
+  /** Whether there is something to send, now or once answers are in. */
+  get hasUnsent(): boolean {
+    return this.#waiting.length > 0 || this.#inFlightCount < this.#pending.length
+  }
+
+  /** The oldest batch that is not done, or null. */
+  get first(): Batch | null {
+    return this.#pending[0] ?? this.#waiting[0] ?? null
+  }
+
+  /** A full (or due) batch joins the end. */
+  push(batch: Batch): void {
+    batch.state = 'waiting'
+    this.#waiting.push(batch)
+  }
+
+  /** The batch that {@link take} would give, without taking it; null if nothing may be sent to that node now. */
+  peek(nodeId: number): Batch | null {
+    if (this.#inFlightCount > 0 && this.#inFlightNodeId !== nodeId) return null
+    if (this.#inFlightCount >= this.#maxInFlight) return null
+    if (!this.#renumberIfDue()) return null
+    const retry = this.#nextRetry()
+    if (retry === 'blocked') return null
+    if (retry !== null) return retry
+    const batch = this.#waiting[0]
+    if (batch === undefined || this.#gapSequence !== NO_GAP || this.#mustRenumber) return null
+    if (this.#identities !== null && this.#identity === null) {
+      this.#identity = this.#identities.current()
+      this.#nextSequence = 0
+      if (this.#identity === null) return null
+    }
+    return batch
+  }
+
+  /** Marks the batch that {@link peek} gave as in flight to the node and numbers it if it was not. */
+  take(batch: Batch, nodeId: number): void {
+    if (batch.state === 'waiting') {
+      this.#waiting.shift()
+      this.#pending.push(batch)
+      if (this.#identity !== null) this.#number(batch, this.#identity)
+    }
+    batch.state = 'in-flight'
+    this.#inFlightNodeId = nodeId
+    this.#inFlightCount++
+  }
+
+  /** The broker has it. */
+  onStored(batch: Batch): void {
+    this.#landed(batch)
+    this.#removePending(batch)
+    if (this.#gapSequence !== NO_GAP && this.#isAfterGap(batch)) this.#gapSequence = NO_GAP
+  }
+
+  /** It failed and may be sent again: its outcome is unknown or certainly nothing. An abandoned one is dropped instead. */
+  onRetriable(batch: Batch): void {
+    this.#landed(batch)
+    if (batch.abandoned) this.giveUp(batch)
+    else batch.state = 'retry'
+  }
+
+  /**
+   * The broker misses the numbers before this batch. If there are pending ones before it, they will be sent first and this may mend
+   * itself; else the numbers are of no use any more.
+   */
+  onOutOfOrder(batch: Batch): void {
+    const isFirst = this.#pending[0] === batch
+    this.onRetriable(batch)
+    if (isFirst) this.#mustRenumber = true
+  }
+
+  /** Whether all before it are done, so that its own answer cannot be the consequence of theirs. */
+  isFirst(batch: Batch): boolean {
+    return this.#pending[0] === batch
+  }
+
+  /**
+   * Certainly not stored, and it will not be sent again (its senders were told) or it is given up with an unknown outcome. Later
+   * numbers then lack these.
+   */
+  giveUp(batch: Batch): void {
+    if (batch.state === 'in-flight') this.#landed(batch)
+    if (batch.state === 'waiting') {
+      this.#waiting.splice(this.#waiting.indexOf(batch), 1)
+    } else {
+      this.#removePending(batch)
+      if (batch.identity !== null && batch.identity === this.#identity) {
+        this.#gapSequence = (batch.baseSequence + batch.recordCount) % SEQUENCE_MODULUS
+      }
+    }
+    batch.state = 'done'
+  }
+
+  /** A batch that is certainly not stored gives way to several smaller ones with new numbers. With idempotence only the first. */
+  replace(batch: Batch, parts: readonly Batch[]): void {
+    this.#landed(batch)
+    this.#pending.splice(this.#pending.indexOf(batch), 1, ...parts)
+    batch.state = 'done'
+    for (const part of parts) {
+      part.state = 'retry'
+      part.identity = batch.identity
+      part.baseSequence = batch.baseSequence
+    }
+    if (this.#identity !== null) this.#mustRenumber = true
+  }
+
+  #landed(batch: Batch): void {
+    if (batch.state !== 'in-flight') return
+    batch.state = 'retry'
+    this.#inFlightCount--
+  }
+
+  #removePending(batch: Batch): void {
+    const slot = this.#pending.indexOf(batch)
+    if (slot !== -1) this.#pending.splice(slot, 1)
+    batch.state = 'done'
+  }
+
+  /** The oldest batch to be sent again; 'blocked' if one exists but answers are outstanding that must come first. */
+  #nextRetry(): Batch | null | 'blocked' {
+    let slot = 0
+    while (slot < this.#pending.length && this.#pending[slot]!.state === 'in-flight') slot++
+    if (slot === this.#pending.length) return null
+    // In flight behind it: sending it now would change the order. With a gap: one at a time.
+    if (slot < this.#inFlightCount || (this.#gapSequence !== NO_GAP && this.#inFlightCount > 0)) return 'blocked'
+    return this.#pending[slot]!
+  }
+
+  /** Gives new numbers when the old ones cannot be used. False while that must wait. */
+  #renumberIfDue(): boolean {
+    if (this.#identity === null || this.#identities === null) return true
+    const isDue = this.#mustRenumber || (this.#gapSequence !== NO_GAP && this.#pending.length === 0)
+    if (!isDue) return true
+    if (this.#inFlightCount > 0) return false
+    const identity = this.#identities.after(this.#identity)
+    if (identity === null) return false
+    this.#identity = identity
+    this.#nextSequence = 0
+    this.#gapSequence = NO_GAP
+    this.#mustRenumber = false
+    for (const batch of this.#pending) this.#number(batch, identity)
+    return true
+  }
+
+  #number(batch: Batch, identity: ProducerIdentity): void {
+    batch.identity = identity
+    batch.baseSequence = this.#nextSequence
+    this.#nextSequence = (this.#nextSequence + batch.recordCount) % SEQUENCE_MODULUS
+  }
+
+  /** Whether the batch's numbers begin at the gap or later: distances beyond half the range are wrapped ones. */
+  #isAfterGap(batch: Batch): boolean {
+    if (batch.identity !== this.#identity) return false
+    const distance = (batch.baseSequence - this.#gapSequence + SEQUENCE_MODULUS) % SEQUENCE_MODULUS
+    return distance < SEQUENCE_MODULUS / 2
+  }
+}

@@ -1,0 +1,224 @@
+import { recordSizeBound } from '@millrace/protocol'
+import { ClientCore } from '../client/client-core.ts'
+import type { TopicView } from '../cluster/cluster-view.ts'
+import { ClientClosedError, RecordTooLargeError } from '../errors/client-errors.ts'
+import { wait } from '../retry/wait.ts'
+import { Accumulator, type PreparedRecord } from './accumulator.ts'
+import { BufferMemory } from './buffer-memory.ts'
+import { type Delivery, ManyDelivery, SingleDelivery } from './delivery.ts'
+import { ProducerIdentitySource } from './producer-identity.ts'
+import { type ProducerOptions, type ResolvedProducerOptions, resolveProducerOptions } from './producer-options.ts'
+import { type ProducerRecord, type RecordMetadata, toBuffer, toHeaders, toValue } from './producer-record.ts'
+import { Sender } from './sender.ts'
+
+/** A record that waits for metadata or memory before it can join a batch. */
+interface WaitingRecord {
+  record: PreparedRecord
+  delivery: Delivery
+  place: number
+  /** When `maxBlockMs` is over, in monotonic milliseconds. */
+  deadlineMs: number
+}
+
+/**
+ * Sends records: batched per partition, several requests under way per broker, in order and once per record even when brokers
+ * fail (idempotence is on by default). Made and used at once; it connects when the first record comes.
+ */
+export class Producer implements AsyncDisposable {
+  readonly #core: ClientCore
+  readonly #options: ResolvedProducerOptions
+  readonly #memory: BufferMemory
+  readonly #accumulator: Accumulator
+  readonly #sender: Sender
+  /** Records that wait, by topic: later ones line up behind them, so that order is kept. */
+  readonly #lines = new Map<string, WaitingRecord[]>()
+  #closing: Promise<void> | null = null
+
+  /** Throws `ConfigurationError` for settings that are wrong or do not go together. */
+  constructor(options: ProducerOptions) {
+    this.#options = resolveProducerOptions(options)
+    this.#core = new ClientCore(options, {
+      maxInFlightRequestsPerConnection: this.#options.maxInFlightRequestsPerConnection + 1,
+      allowAutoTopicCreation: true,
+    })
+    this.#memory = new BufferMemory(this.#options.bufferMemory, this.#core.ports)
+    const identities = this.#options.enableIdempotence
+      ? new ProducerIdentitySource(
+          this.#core,
+          () => this.#sender.schedule(),
+          (error) => this.#sender.failAll(error),
+        )
+      : null
+    this.#accumulator = new Accumulator(this.#core, this.#options, identities)
+    this.#sender = new Sender(this.#core, this.#options, this.#accumulator, this.#memory)
+  }
+
+  /**
+   * Sends one record and resolves when it is stored as `acks` asks. Waits when the buffer is full, so awaiting it is back-pressure.
+   * Rejects with `ProtocolError`, `TimeoutError` (`maxBlockMs` before it entered the buffer, `deliveryTimeoutMs` after),
+   * `RecordTooLargeError` or `ClientClosedError`. Calls keep their order per partition whether or not they are awaited.
+   */
+  send(record: ProducerRecord): Promise<RecordMetadata> {
+    const delivery = new SingleDelivery()
+    this.#submit(record, delivery, 0)
+    return delivery.promise
+  }
+
+  /**
+   * Sends many records with one promise. Results are in the order of the records. If some fail, rejects with
+   * `PartialDeliveryError` once the fate of all is known.
+   */
+  sendMany(records: readonly ProducerRecord[]): Promise<RecordMetadata[]> {
+    const delivery = new ManyDelivery(records.length)
+    for (let place = 0; place < records.length; place++) this.#submit(records[place]!, delivery, place)
+    return delivery.promise
+  }
+
+  /**
+   * Takes a record without a promise: the cheapest way. False means that it was not taken, since the buffer is full or the topic is
+   * not known yet; await {@link ready} and post it again. Failed deliveries go to `onDeliveryError`. Hot path.
+   */
+  post(record: ProducerRecord): boolean {
+    this.#assertOpen()
+    const prepared = this.#prepare(record)
+    return this.#tryAppend(prepared, null, 0)
+  }
+
+  /** Resolves when the topic is known and the buffer has room. Rejects as {@link send} does. */
+  async ready(topic: string): Promise<void> {
+    this.#assertOpen()
+    await this.#core.metadata.awaitTopic(topic, this.#options.maxBlockMs)
+    const sizeBytes = Math.min(this.#options.maxRequestSize, this.#options.bufferMemory)
+    await this.#memory.reserve(sizeBytes, this.#options.maxBlockMs)
+    this.#memory.release(sizeBytes)
+  }
+
+  /** Partition count of a topic, asking the cluster if need be. */
+  async partitionCount(topic: string): Promise<number> {
+    this.#assertOpen()
+    const view = await this.#core.metadata.awaitTopic(topic, this.#options.maxBlockMs)
+    return view.partitions.length
+  }
+
+  /** Sends what is buffered without waiting for more and resolves when all of it is stored or has failed. Never rejects for those. */
+  async flush(): Promise<void> {
+    this.#sender.beginFlush()
+    try {
+      const lines = [...this.#lines.values()].flat()
+      await Promise.all(lines.map(({ delivery }) => settled(delivery)))
+      const batches = [...this.#accumulator.active].flatMap((buffer) => buffer.batches)
+      await Promise.all(batches.map((batch) => batch.whenDone()))
+    } finally {
+      this.#sender.endFlush()
+    }
+  }
+
+  /**
+   * Flushes for at most `timeoutMs`, then fails what is left and closes the connections. Later calls give the same promise.
+   */
+  close(options: { timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeoutMs ?? this.#options.deliveryTimeoutMs)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const limit = new AbortController()
+    await Promise.race([this.flush(), wait(this.#core.ports.timers, timeoutMs, limit.signal)])
+    limit.abort()
+    this.#sender.close()
+    this.#memory.close()
+    this.#core.close()
+  }
+
+  #submit(record: ProducerRecord, delivery: Delivery, place: number): void {
+    try {
+      this.#assertOpen()
+      const prepared = this.#prepare(record)
+      if (this.#tryAppend(prepared, delivery, place)) return
+      const deadlineMs = this.#core.ports.clock.monotonicMs() + this.#options.maxBlockMs
+      this.#lineUp({ record: prepared, delivery, place, deadlineMs })
+    } catch (error) {
+      delivery.onFailed(error, place)
+    }
+  }
+
+  #prepare(record: ProducerRecord): PreparedRecord {
+    const key = toBuffer(record.key)
+    const value = toValue(record.value)
+    const headers = toHeaders(record.headers)
+    const sizeBytes = recordSizeBound(key, value, headers)
+    const { maxRequestSize, bufferMemory } = this.#options
+    if (sizeBytes > maxRequestSize) throw new RecordTooLargeError(sizeBytes, maxRequestSize, 'maxRequestSize')
+    if (sizeBytes > bufferMemory) throw new RecordTooLargeError(sizeBytes, bufferMemory, 'bufferMemory')
+    const { topic, partition = -1, timestamp = -1 } = record
+    return { topic, partition, timestamp, key, value, headers, sizeBytes }
+  }
+
+  /** Appends at once if nothing stands in the way. */
+  #tryAppend(record: PreparedRecord, delivery: Delivery | null, place: number): boolean {
+    if (this.#lines.has(record.topic)) return false
+    const topic = this.#core.metadata.view.topics.get(record.topic)
+    if (topic === undefined || topic.partitions.length === 0) return false
+    if (!this.#memory.tryReserve(record.sizeBytes)) return false
+    this.#append(topic, record, delivery, place)
+    return true
+  }
+
+  #append(topic: TopicView, record: PreparedRecord, delivery: Delivery | null, place: number): void {
+    try {
+      this.#accumulator.append(topic, record, delivery, place)
+    } catch (error) {
+      this.#memory.release(record.sizeBytes)
+      throw error
+    }
+    this.#sender.schedule()
+  }
+
+  #lineUp(waiting: WaitingRecord): void {
+    const { topic } = waiting.record
+    const line = this.#lines.get(topic)
+    if (line !== undefined) {
+      line.push(waiting)
+      return
+    }
+    const started = [waiting]
+    this.#lines.set(topic, started)
+    void this.#serve(topic, started)
+  }
+
+  /** Moves a line into batches one by one, each as soon as its topic is known and memory is free. Never rejects. */
+  async #serve(name: string, line: readonly WaitingRecord[]): Promise<void> {
+    const { clock } = this.#core.ports
+    this.#core.metadata.addTopic(name)
+    for (let head = 0; head < line.length; head++) {
+      const { record, delivery, place, deadlineMs } = line[head]!
+      try {
+        const topic = await this.#core.metadata.awaitTopic(name, Math.max(0, deadlineMs - clock.monotonicMs()))
+        await this.#memory.reserve(record.sizeBytes, Math.max(0, deadlineMs - clock.monotonicMs()))
+        this.#append(topic, record, delivery, place)
+      } catch (error) {
+        delivery.onFailed(error, place)
+      }
+    }
+    this.#core.metadata.removeTopic(name)
+    this.#lines.delete(name)
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== null) throw new ClientClosedError('producer')
+    if (this.#sender.fatalError !== null) throw this.#sender.fatalError
+  }
+}
+
+/** Resolves when the delivery has its outcome, whatever it is. */
+async function settled(delivery: Delivery): Promise<void> {
+  const { promise } = delivery as SingleDelivery | ManyDelivery
+  await promise.then(
+    () => undefined,
+    () => undefined,
+  )
+}
