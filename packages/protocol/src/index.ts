@@ -20,5 +20,7 @@ export {
   legacyCrcOf,
   legacyHasLogAppendTime,
 } from './records/legacy-message.ts'
+export * from './records/produce-validation.ts'
 export * from './records/record-reader.ts'
+export * from './records/validate-produce-batch.ts'
 export * from './wire/index.ts'

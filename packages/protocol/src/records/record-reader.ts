@@ -28,7 +28,7 @@ import {
   legacySizeOf,
   legacyTimestampOf,
 } from './legacy-message.ts'
-import { readVarint, readZigzagVarlong, readZigzagVarlongExactly, varintEnd } from './record-varint.ts'
+import { readVarint, readZigzagVarlong, readZigzagVarlongExactly, skipHeaders, varintEnd } from './record-varint.ts'
 
 /** A header of a record (KIP-82): keys may repeat. `value` is a view into the records' bytes. */
 export interface RecordHeader {
@@ -218,20 +218,15 @@ export class RecordReader {
     this.valueLength = valueLength
     if (valueLength > 0) position += valueLength
 
+    const headersPosition = position
     raw = bytes[position++]!
-    if (!(raw < 0x80)) {
-      raw = readVarint(bytes, position - 1, end)
-      position = varintEnd
-    }
-    const headerCount = (raw >>> 1) ^ -(raw & 1)
-    this.headersPosition = position
-    if (headerCount !== 0) position = skipHeaders(bytes, position, end, headerCount)
+    if (raw !== 0) position = skipHeaders(bytes, position - 1, end)
     if (position !== end || keyLength < -1 || valueLength < -1) this.fail('record', 'its parts do not fill it')
 
     if (readCount + 1 === this.declaredCount && end !== bytesEnd) this.fail('count', 'bytes left after the last record')
     if (readCount + 1 === this.declaredCount && this.expansionError !== null) this.fail('compressed-data', 'cut off')
     this.readCount = readCount + 1
-    this.headerCount = headerCount
+    this.headerCount = raw === 0 ? 0 : this.beginHeaders(headersPosition, end)
     this.headersRead = 0
     this.recordPosition = start
     this.recordEnd = end
@@ -311,7 +306,10 @@ export class RecordReader {
 
   /** The timestamp, also where `timestamp` is rounded. For tools. */
   exactTimestamp(): number | bigint {
-    if (Number.isSafeInteger(this.timestamp)) return this.timestamp
+    const { baseTimestamp, timestampDelta, timestamp } = this
+    // Two rounded numbers may well have a safe sum.
+    const exact = this.logAppendTime || (Number.isSafeInteger(baseTimestamp) && Number.isSafeInteger(timestampDelta))
+    if (exact && Number.isSafeInteger(timestamp)) return timestamp
     if (this.magic < 2) {
       const inherited = this.compressed && legacyHasLogAppendTime(this.batch, this.batchPosition)
       return exactInt64At(
@@ -324,6 +322,13 @@ export class RecordReader {
     let position = this.recordPosition
     while (this.bytes[position]! >= 0x80) position++ // the length
     return BigInt.asIntN(64, base + readZigzagVarlongExactly(this.bytes, position + 2))
+  }
+
+  /** Notes where the first header stands; returns how many there are, which `skipHeaders` has checked. */
+  private beginHeaders(countPosition: number, end: number): number {
+    const raw = readVarint(this.bytes, countPosition, end)
+    this.headersPosition = varintEnd
+    return raw >>> 1
   }
 
   private begin(buffer: Buffer, position: number): void {
@@ -441,22 +446,4 @@ export class RecordReader {
       this.fail('record', 'a value that does not fill the message')
     }
   }
-}
-
-/** The end of `headerCount` headers from `position` on; a position other than `end` where they do not fit. */
-function skipHeaders(bytes: Buffer, start: number, end: number, headerCount: number): number {
-  if (headerCount < 0 || headerCount > end - start) return -1 // each takes two bytes or more: bounds the loop
-  let position = start
-  for (let header = 0; header < headerCount; header++) {
-    if (position >= end) return -1
-    let raw = readVarint(bytes, position, end)
-    const keyLength = (raw >>> 1) ^ -(raw & 1)
-    if (keyLength < 0) return -1
-    position = varintEnd + keyLength
-    raw = readVarint(bytes, position, end)
-    const valueLength = (raw >>> 1) ^ -(raw & 1)
-    if (valueLength < -1) return -1
-    position = varintEnd + Math.max(0, valueLength)
-  }
-  return position
 }

@@ -70,6 +70,29 @@ export function readZigzagVarlongExactly(bytes: Buffer, position: number): bigin
   return (raw >> 1n) ^ -(raw & 1n)
 }
 
+/**
+ * The end of a record's headers, whose count stands at `position`, or a position other than `end` where they do not end there. The count
+ * is checked against the bytes left, of which each header takes two or more: that bounds the loop.
+ */
+export function skipHeaders(bytes: Buffer, position: number, end: number): number {
+  let raw = readVarint(bytes, position, end)
+  const headerCount = (raw >>> 1) ^ -(raw & 1)
+  let at = varintEnd
+  if (headerCount < 0 || headerCount > end - at) return VARINT_INVALID
+  for (let header = 0; header < headerCount; header++) {
+    if (at >= end) return VARINT_INVALID
+    raw = readVarint(bytes, at, end)
+    const keyLength = (raw >>> 1) ^ -(raw & 1)
+    if (keyLength < 0) return VARINT_INVALID
+    at = varintEnd + keyLength
+    raw = readVarint(bytes, at, end)
+    const valueLength = (raw >>> 1) ^ -(raw & 1)
+    if (valueLength < -1) return VARINT_INVALID
+    at = varintEnd + Math.max(0, valueLength)
+  }
+  return at
+}
+
 /** Bytes of the zigzag varint of an int32. */
 export function sizeOfVarint(value: number): number {
   return sizeOfUnsignedVarint((value << 1) ^ (value >> 31))
