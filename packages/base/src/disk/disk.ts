@@ -59,8 +59,8 @@ export interface DiskFile {
   syncDataNow(): void
   truncate(sizeBytes: number): void
   /**
-   * Makes `[from, to)` real, zeroed blocks on the thread pool and grows the file to `to`; a full disk fails here with
-   * `DISK_FULL`. `from` is at or past the end of what was written, nothing may be written there before it resolves.
+   * Reserves real blocks for `[from, to)`, which read as zeros, and grows the file to `to`, on the thread pool. What is written
+   * into the range, before or meanwhile, stays. A full disk fails here with `DISK_FULL`. A port that cannot reserve does nothing.
    */
   extend(from: number, to: number): Promise<void>
   /**

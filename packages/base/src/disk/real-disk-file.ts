@@ -5,14 +5,6 @@ import { toDiskError } from './disk-errors.ts'
 import type { NativeCalls } from './native-calls.ts'
 import { RealMapping } from './real-mapping.ts'
 
-/**
- * Extents up to this size are filled with zeros and synced, larger ones only allocated. A sync over blocks that were written
- * before need not convert extents in the journal (p50 of 64 KiB: 222 against 349 µs), but the double writing costs two CPU
- * seconds per GB and half of the disk's bandwidth, which only a slow partition can afford (docs/adr/0002).
- */
-const ZERO_FILL_BYTES_MAX = 1 << 20
-const zeros = Buffer.alloc(64 * 1024)
-
 /** A file of the operating system. */
 export class RealDiskFile implements DiskFile {
   readonly path: string
@@ -99,19 +91,17 @@ export class RealDiskFile implements DiskFile {
   }
 
   async extend(from: number, to: number): Promise<void> {
-    if (this.#calls !== null && to - from > ZERO_FILL_BYTES_MAX) {
-      const errno = await this.#allocate(this.#calls, from, to)
-      if (errno === 0) return
+    if (this.#calls === null) return
+    this.#assertOpen()
+    this.#pendingCount++
+    try {
+      const errno = await this.#calls.allocate(this.#fd, from, to)
       if (errno === ENOSPC) throw new DiskError('DISK_FULL', 'extend', this.path, 'ENOSPC')
       if (errno === EIO) throw new DiskError('DISK_IO', 'extend', this.path, 'EIO')
+      // Other refusals mean that this file system cannot: writes then allocate as they go.
+    } finally {
+      this.#onPooledEnd()
     }
-    for (let position = from; position < to; ) {
-      const at = position
-      position += await this.#pooled<number>('extend', (callback) =>
-        fs.write(this.#fd, zeros, 0, Math.min(zeros.length, to - at), at, callback),
-      )
-    }
-    await this.syncData()
   }
 
   map(sizeBytes: number): Mapping | null {
@@ -133,16 +123,6 @@ export class RealDiskFile implements DiskFile {
       const from = Math.max(0, written - bufferStart)
       if (from < buffer.length) this.write(buffer, from, buffer.length, position + bufferStart + from)
       bufferStart += buffer.length
-    }
-  }
-
-  async #allocate(calls: NativeCalls, from: number, to: number): Promise<number> {
-    this.#assertOpen()
-    this.#pendingCount++
-    try {
-      return await calls.allocate(this.#fd, from, to)
-    } finally {
-      this.#onPooledEnd()
     }
   }
 

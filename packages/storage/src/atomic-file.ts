@@ -1,0 +1,41 @@
+import type { Disk } from '@millrace/base'
+
+/**
+ * Replaces a small file so that a reader, also one after a crash, sees the old contents or the new, never a mix (S6): write beside
+ * it, sync, rename, sync the directory. Throws `DiskError`; the old file is then still there.
+ */
+export function replaceFile(disk: Disk, directory: string, name: string, contents: Buffer): void {
+  const temporary = writeTemporary(disk, directory, name, contents)
+  disk.rename(temporary, `${directory}/${name}`)
+  disk.syncDirectory(directory)
+}
+
+/** The same with the syncs on the thread pool. Calls for one name must not overlap. */
+export async function replaceFileAsync(disk: Disk, directory: string, name: string, contents: Buffer): Promise<void> {
+  const temporary = `${directory}/${name}${TEMPORARY_SUFFIX}`
+  const file = disk.openFile(temporary, { create: true })
+  try {
+    file.truncate(0)
+    file.write(contents, 0, contents.length, 0)
+    await file.syncData()
+  } finally {
+    file.close()
+  }
+  disk.rename(temporary, `${directory}/${name}`)
+  await disk.syncDirectoryAsync(directory)
+}
+
+function writeTemporary(disk: Disk, directory: string, name: string, contents: Buffer): string {
+  const temporary = `${directory}/${name}${TEMPORARY_SUFFIX}`
+  const file = disk.openFile(temporary, { create: true })
+  try {
+    file.truncate(0)
+    file.write(contents, 0, contents.length, 0)
+    file.syncDataNow()
+  } finally {
+    file.close()
+  }
+  return temporary
+}
+
+const TEMPORARY_SUFFIX = '.tmp'

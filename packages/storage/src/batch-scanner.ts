@@ -1,0 +1,137 @@
+import type { DiskFile, Offset } from '@millrace/base'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffsetOf,
+  batchSizeOf,
+  crc32cUpdate,
+  lastOffsetDeltaOf,
+  magicOf,
+} from '@millrace/protocol'
+
+const WINDOW_BYTES = 128 * 1024
+/** First byte that the checksum covers; it stands in the four bytes before. */
+const CRC_START = 21
+
+/** What a scan found at its position. */
+export type ScanResult = 'batch' | 'end' | 'invalid'
+
+/**
+ * Walks the batches of a log file by their headers, with positioned reads of a window, so that large batches are skipped and small
+ * ones share a read. Synchronous: for recovery and short look-ups. The checksum is read only when asked for.
+ */
+export class BatchScanner {
+  readonly #file: DiskFile
+  readonly #end: number
+  readonly #window: Buffer
+  #windowStart: number
+  #windowEnd: number
+  /** Of the current batch, in the file. */
+  position: number
+  sizeBytes: number
+  baseOffset: Offset
+  lastOffset: Offset
+  /** Offsets must start at or above this; the end of the batch before. */
+  expectedOffset: Offset
+
+  constructor(file: DiskFile, start: number, end: number, expectedOffset: Offset) {
+    this.#file = file
+    this.#end = end
+    this.#window = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, Math.max(BATCH_HEADER_BYTES, end - start)))
+    this.#windowStart = 0
+    this.#windowEnd = 0
+    this.position = start
+    this.sizeBytes = 0
+    this.baseOffset = -1
+    this.lastOffset = -1
+    this.expectedOffset = expectedOffset
+  }
+
+  /** Buffer that holds the current header, at {@link headerPosition}. Valid until the next call. */
+  get header(): Buffer {
+    return this.#window
+  }
+
+  get headerPosition(): number {
+    return this.position - this.#windowStart
+  }
+
+  /** Moves to the batch after the current one. After `end` and `invalid`, `position` is where the valid part ends. */
+  next(): ScanResult {
+    if (this.sizeBytes > 0) {
+      this.position += this.sizeBytes
+      this.expectedOffset = this.lastOffset + 1
+      this.sizeBytes = 0
+    }
+    if (this.position >= this.#end) return 'end'
+    if (!this.#hold(this.position, BATCH_HEADER_BYTES)) return 'invalid'
+    const at = this.headerPosition
+    const sizeBytes = batchSizeOf(this.#window, at)
+    const baseOffset = baseOffsetOf(this.#window, at)
+    const lastOffsetDelta = lastOffsetDeltaOf(this.#window, at)
+    if (magicOf(this.#window, at) !== 2 || sizeBytes < BATCH_HEADER_BYTES) return 'invalid'
+    if (sizeBytes > this.#end - this.position) return 'invalid'
+    if (baseOffset < this.expectedOffset || lastOffsetDelta < 0) return 'invalid'
+    if (!Number.isSafeInteger(baseOffset + lastOffsetDelta)) return 'invalid'
+    this.sizeBytes = sizeBytes
+    this.baseOffset = baseOffset
+    this.lastOffset = baseOffset + lastOffsetDelta
+    return 'batch'
+  }
+
+  /** Whether the current batch matches its checksum. Reads the whole batch through the window. */
+  crcOk(): boolean {
+    const expected = this.#window.readUInt32BE(this.headerPosition + CRC_START - 4)
+    const end = this.position + this.sizeBytes
+    let crc = 0
+    for (let at = this.position + CRC_START; at < end; ) {
+      if (at >= this.#windowEnd && !this.#fill(at)) return false
+      const until = Math.min(end, this.#windowEnd)
+      crc = crc32cUpdate(crc, this.#window, at - this.#windowStart, until - this.#windowStart)
+      at = until
+    }
+    return this.#hold(this.position, BATCH_HEADER_BYTES) && crc === expected
+  }
+
+  /** Copy of the first bytes of the current batch, at most `sizeBytes`. */
+  readStart(sizeBytes: number): Buffer {
+    const start = Buffer.alloc(Math.min(sizeBytes, this.sizeBytes))
+    return start.subarray(0, this.#file.read(start, 0, start.length, this.position))
+  }
+
+  /** Whether what stands at `position` looks like blocks that were reserved and never written. */
+  isZeroAt(position: number): boolean {
+    const length = Buffer.alloc(Math.min(16, this.#end - position))
+    return this.#file.read(length, 0, length.length, position) === length.length && length.every((byte) => byte === 0)
+  }
+
+  /**
+   * Searches behind a damaged place for the next batch that is whole by its checksum and follows in offset, below `upperOffset`;
+   * then it is the current one. False if there is none up to the end.
+   */
+  resync(upperOffset: Offset): boolean {
+    const { expectedOffset } = this
+    for (let position = this.position + 1; position + BATCH_HEADER_BYTES <= this.#end; position++) {
+      if (!this.#hold(position, BATCH_HEADER_BYTES)) return false
+      this.position = position
+      // The two bytes that every batch of a log shares spare the rest of the look nearly everywhere.
+      if (this.#window[this.headerPosition + 16] !== 2 || this.#window[this.headerPosition] !== 0) continue
+      this.sizeBytes = 0
+      this.expectedOffset = expectedOffset
+      if (this.next() === 'batch' && this.baseOffset < upperOffset && this.crcOk()) return true
+    }
+    return false
+  }
+
+  #hold(position: number, sizeBytes: number): boolean {
+    if (position >= this.#windowStart && position + sizeBytes <= this.#windowEnd) return true
+    return this.#fill(position) && position + sizeBytes <= this.#windowEnd
+  }
+
+  #fill(position: number): boolean {
+    const wantedBytes = Math.min(this.#window.length, this.#end - position)
+    const count = this.#file.read(this.#window, 0, wantedBytes, position)
+    this.#windowStart = position
+    this.#windowEnd = position + count
+    return count > 0
+  }
+}

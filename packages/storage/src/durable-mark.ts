@@ -1,0 +1,271 @@
+import type { Disk, DiskFile, Offset, Uuid } from '@millrace/base'
+import { crc32c } from '@millrace/protocol'
+
+const HEADER_BYTES = 64
+const RECORD_BYTES = 64
+const ENTRY_BYTES = 2 * RECORD_BYTES
+const MAGIC = 0x4d52444d // "MRDM"
+const VERSION = 1
+
+const FLAG_CLEAN = 1
+const FLAG_NO_PRODUCERS = 2
+const FLAG_REMOVED = 4
+
+/** How far one log was synced. */
+export interface DurableMarkEntry {
+  topicId: Uuid
+  partition: number
+  /** Everything below was synced. */
+  durableOffset: Offset
+  /** Segment that holds the end, and how many of its bytes were synced. */
+  segmentBaseOffset: Offset
+  positionBytes: number
+  /** Written by a clean shutdown: the log ends exactly here. */
+  clean: boolean
+  /** At a clean shutdown no producer had state. */
+  noProducers: boolean
+}
+
+/**
+ * The durable mark of a log directory (`reliability.md`, 5.2): file `durable-mark`, a header of 64 bytes (magic, version) and one
+ * entry a log: two alternating records of 64 bytes, each with checksum and sequence number, so that a torn write leaves the other.
+ * Record: crc32c of the rest (u32), sequence (low u32), topic id (16), partition (i32), flags (u32), durable offset, segment base
+ * offset, position (i64 each), sequence (high u32), 4 unused. It names what was synced, is written after that and synced at leisure: it may lag, never
+ * lead, and no acknowledgement waits for it.
+ */
+export class DurableMark {
+  readonly #file: DiskFile
+  readonly #entries: Map<string, Slot>
+  /** Slots without a log, each with the highest sequence it has on disk. */
+  readonly #freeSlots: { number: number; sequence: number }[]
+  #slotCount: number
+  readonly #dirty: Set<Slot>
+  readonly #record: Buffer
+  /** Entries of which neither record could be read: some log's mark is lost. */
+  readonly unreadableCount: number
+  /** Written since the last sync. */
+  #needsSync: boolean
+
+  constructor(disk: Disk, path: string) {
+    this.#entries = new Map()
+    this.#freeSlots = []
+    this.#dirty = new Set()
+    this.#record = Buffer.alloc(RECORD_BYTES)
+    this.#needsSync = false
+    this.#file = disk.openFile(path, { create: true })
+    const contents = Buffer.alloc(this.#file.sizeBytes())
+    const readBytes = this.#file.read(contents, 0, contents.length, 0)
+    this.#slotCount = Math.ceil(Math.max(0, readBytes - HEADER_BYTES) / ENTRY_BYTES)
+    this.unreadableCount = this.#decode(contents.subarray(0, readBytes))
+    this.#writeHeader()
+  }
+
+  get needsSync(): boolean {
+    return this.#needsSync || this.#dirty.size > 0
+  }
+
+  get(topicId: Uuid, partition: number): DurableMarkEntry | null {
+    return this.#entries.get(keyOf(topicId, partition))?.entry ?? null
+  }
+
+  /** Notes what was synced; reaches the file with {@link write}. */
+  note(
+    topicId: Uuid,
+    partition: number,
+    durableOffset: Offset,
+    segmentBaseOffset: Offset,
+    positionBytes: number,
+  ): void {
+    const slot = this.#slotFor(topicId, partition)
+    slot.entry.durableOffset = durableOffset
+    slot.entry.segmentBaseOffset = segmentBaseOffset
+    slot.entry.positionBytes = positionBytes
+    slot.entry.clean = false
+    slot.entry.noProducers = false
+    this.#dirty.add(slot)
+  }
+
+  /** The log was closed cleanly at what {@link note} last said. */
+  noteClean(topicId: Uuid, partition: number, noProducers: boolean): void {
+    const slot = this.#slotFor(topicId, partition)
+    slot.entry.clean = true
+    slot.entry.noProducers = noProducers
+    this.#dirty.add(slot)
+  }
+
+  /** Hands noted entries to the file. */
+  write(): void {
+    for (const slot of this.#dirty) this.#writeRecord(slot)
+    this.#dirty.clear()
+  }
+
+  async sync(): Promise<void> {
+    this.write()
+    this.#needsSync = false
+    await this.#file.syncData()
+  }
+
+  syncNow(): void {
+    this.write()
+    this.#needsSync = false
+    this.#file.syncDataNow()
+  }
+
+  /**
+   * Lowers an entry before its log is truncated, durably and in both records: neither may go on naming what is about to vanish,
+   * or recovery would take the loss for corruption.
+   */
+  lowerNow(
+    topicId: Uuid,
+    partition: number,
+    durableOffset: Offset,
+    segmentBaseOffset: Offset,
+    positionBytes: number,
+  ): void {
+    const slot = this.#slotFor(topicId, partition)
+    if (slot.entry.durableOffset < durableOffset) return
+    for (let round = 0; round < 2; round++) {
+      this.note(topicId, partition, durableOffset, segmentBaseOffset, positionBytes)
+      this.syncNow()
+    }
+  }
+
+  /** The log is gone. */
+  remove(topicId: Uuid, partition: number): void {
+    const key = keyOf(topicId, partition)
+    const slot = this.#entries.get(key)
+    if (slot === undefined) return
+    this.#entries.delete(key)
+    slot.removed = true
+    // Both records, or an older one would bring the entry back.
+    this.#writeRecord(slot)
+    this.#writeRecord(slot)
+    this.#dirty.delete(slot)
+    this.#freeSlots.push({ number: slot.number, sequence: slot.sequence })
+  }
+
+  close(): void {
+    this.#file.close()
+  }
+
+  #slotFor(topicId: Uuid, partition: number): Slot {
+    const key = keyOf(topicId, partition)
+    let slot = this.#entries.get(key)
+    if (slot === undefined) {
+      const { number, sequence } = this.#freeSlots.pop() ?? { number: this.#slotCount++, sequence: 0 }
+      slot = { number, sequence, removed: false, entry: emptyEntry(topicId, partition) }
+      this.#entries.set(key, slot)
+    }
+    return slot
+  }
+
+  #writeRecord(slot: Slot): void {
+    slot.sequence++
+    encodeRecord(this.#record, slot)
+    const position = HEADER_BYTES + slot.number * ENTRY_BYTES + (slot.sequence & 1) * RECORD_BYTES
+    this.#file.write(this.#record, 0, RECORD_BYTES, position)
+    this.#needsSync = true
+  }
+
+  #writeHeader(): void {
+    const header = Buffer.alloc(HEADER_BYTES)
+    header.writeUInt32BE(MAGIC, 0)
+    header.writeUInt32BE(VERSION, 4)
+    this.#file.write(header, 0, HEADER_BYTES, 0)
+  }
+
+  /** Fills the entries; returns how many could not be read. A file that is not a mark counts as one of them. */
+  #decode(contents: Buffer): number {
+    if (contents.length === 0) return 0
+    if (contents.length < HEADER_BYTES || contents.readUInt32BE(0) !== MAGIC || contents.readUInt32BE(4) !== VERSION) {
+      this.#slotCount = 0
+      this.#file.truncate(0)
+      return 1
+    }
+    let unreadableCount = 0
+    for (let number = 0; number < this.#slotCount; number++) {
+      const position = HEADER_BYTES + number * ENTRY_BYTES
+      const slot = decodeSlot(contents.subarray(position, position + ENTRY_BYTES), number)
+      if (slot === 'unreadable') unreadableCount++
+      if (slot === 'unreadable' || slot === 'empty') this.#freeSlots.push({ number, sequence: 0 })
+      else if (slot.removed) this.#freeSlots.push({ number, sequence: slot.sequence })
+      else this.#entries.set(keyOf(slot.entry.topicId, slot.entry.partition), slot)
+    }
+    return unreadableCount
+  }
+}
+
+interface Slot {
+  readonly number: number
+  sequence: number
+  removed: boolean
+  readonly entry: DurableMarkEntry
+}
+
+function keyOf(topicId: Uuid, partition: number): string {
+  return `${topicId}-${partition}`
+}
+
+function emptyEntry(topicId: Uuid, partition: number): DurableMarkEntry {
+  return {
+    topicId,
+    partition,
+    durableOffset: 0,
+    segmentBaseOffset: 0,
+    positionBytes: 0,
+    clean: false,
+    noProducers: false,
+  }
+}
+
+function encodeRecord(record: Buffer, slot: Slot): void {
+  const { entry } = slot
+  record.fill(0)
+  record.writeUInt32BE(slot.sequence % 2 ** 32, 4)
+  record.writeUInt32BE(Math.floor(slot.sequence / 2 ** 32), 56)
+  record.write(entry.topicId, 8, 16, 'base64url')
+  record.writeInt32BE(entry.partition, 24)
+  const flags =
+    (entry.clean ? FLAG_CLEAN : 0) | (entry.noProducers ? FLAG_NO_PRODUCERS : 0) | (slot.removed ? FLAG_REMOVED : 0)
+  record.writeUInt32BE(flags, 28)
+  record.writeBigInt64BE(BigInt(entry.durableOffset), 32)
+  record.writeBigInt64BE(BigInt(entry.segmentBaseOffset), 40)
+  record.writeBigInt64BE(BigInt(entry.positionBytes), 48)
+  record.writeUInt32BE(crc32c(record, 4, RECORD_BYTES), 0)
+}
+
+/** The newer readable record. */
+function decodeSlot(bytes: Buffer, number: number): Slot | 'empty' | 'unreadable' {
+  let newest: Slot | null = null
+  let damaged = false
+  for (let position = 0; position + RECORD_BYTES <= bytes.length; position += RECORD_BYTES) {
+    const record = bytes.subarray(position, position + RECORD_BYTES)
+    if (record.every((byte) => byte === 0)) continue
+    if (crc32c(record, 4, RECORD_BYTES) !== record.readUInt32BE(0)) {
+      damaged = true
+      continue
+    }
+    const slot = decodeRecord(record, number)
+    if (newest === null || slot.sequence > newest.sequence) newest = slot
+  }
+  if (newest !== null) return newest
+  return damaged ? 'unreadable' : 'empty'
+}
+
+function decodeRecord(record: Buffer, number: number): Slot {
+  const flags = record.readUInt32BE(28)
+  return {
+    number,
+    sequence: record.readUInt32BE(56) * 2 ** 32 + record.readUInt32BE(4),
+    removed: (flags & FLAG_REMOVED) !== 0,
+    entry: {
+      topicId: record.toString('base64url', 8, 24) as Uuid,
+      partition: record.readInt32BE(24),
+      durableOffset: Number(record.readBigInt64BE(32)),
+      segmentBaseOffset: Number(record.readBigInt64BE(40)),
+      positionBytes: Number(record.readBigInt64BE(48)),
+      clean: (flags & FLAG_CLEAN) !== 0,
+      noProducers: (flags & FLAG_NO_PRODUCERS) !== 0,
+    },
+  }
+}

@@ -1,0 +1,130 @@
+import type { LeaderEpoch, Offset } from '@millrace/base'
+import { CorruptFileError, decodeTextCheckpoint, encodeTextCheckpoint, parseSafeInteger } from './text-checkpoint.ts'
+
+/** End of an epoch: -1 and -1 if unknown. `endOffset` is exclusive. */
+export interface EpochEnd {
+  epoch: LeaderEpoch
+  endOffset: Offset
+}
+
+/**
+ * Which leader epoch starts at which offset; both columns strictly increase (R6). Saved as `leader-epoch-checkpoint`. The file may
+ * lag by entries at or above the recovery point, which recovery reads from the batch headers again.
+ */
+export class LeaderEpochCache {
+  #epochs: LeaderEpoch[]
+  #startOffsets: Offset[]
+  /** Changed since {@link encode} was last asked for. */
+  #dirty: boolean
+
+  constructor() {
+    this.#epochs = []
+    this.#startOffsets = []
+    this.#dirty = false
+  }
+
+  get isDirty(): boolean {
+    return this.#dirty
+  }
+
+  get isEmpty(): boolean {
+    return this.#epochs.length === 0
+  }
+
+  /** -1 if empty. */
+  get latestEpoch(): LeaderEpoch {
+    return this.#epochs.length === 0 ? -1 : this.#epochs[this.#epochs.length - 1]!
+  }
+
+  entries(): { epoch: LeaderEpoch; startOffset: Offset }[] {
+    return this.#epochs.map((epoch, slot) => ({ epoch, startOffset: this.#startOffsets[slot]! }))
+  }
+
+  /** Ignored if `epoch` is the latest and does not start earlier; else replaces entries of this or a later epoch or start. */
+  assign(epoch: LeaderEpoch, startOffset: Offset): void {
+    const last = this.#epochs.length - 1
+    if (last >= 0 && epoch === this.#epochs[last] && startOffset >= this.#startOffsets[last]!) return
+    let count = this.#epochs.length
+    while (count > 0 && (this.#epochs[count - 1]! >= epoch || this.#startOffsets[count - 1]! >= startOffset)) count--
+    this.#keepFirst(count)
+    this.#epochs.push(epoch)
+    this.#startOffsets.push(startOffset)
+    this.#dirty = true
+  }
+
+  /** Drops epochs that start at or past `endOffset`. */
+  truncateFromEnd(endOffset: Offset): void {
+    let count = this.#epochs.length
+    while (count > 0 && this.#startOffsets[count - 1]! >= endOffset) count--
+    if (count < this.#epochs.length) {
+      this.#keepFirst(count)
+      this.#dirty = true
+    }
+  }
+
+  /** Drops what ended before `startOffset`; the epoch that holds it then starts there. */
+  truncateFromStart(startOffset: Offset): void {
+    let slot = -1
+    while (slot + 1 < this.#epochs.length && this.#startOffsets[slot + 1]! <= startOffset) slot++
+    if (slot < 0 || (slot === 0 && this.#startOffsets[0] === startOffset)) return
+    this.#epochs = this.#epochs.slice(slot)
+    this.#startOffsets = this.#startOffsets.slice(slot)
+    this.#startOffsets[0] = startOffset
+    this.#dirty = true
+  }
+
+  clear(): void {
+    if (this.#epochs.length > 0) this.#dirty = true
+    this.#keepFirst(0)
+  }
+
+  /** Epoch of the record at `offset`, or -1. */
+  epochAt(offset: Offset): LeaderEpoch {
+    let slot = this.#epochs.length - 1
+    while (slot >= 0 && this.#startOffsets[slot]! > offset) slot--
+    return slot < 0 ? -1 : this.#epochs[slot]!
+  }
+
+  /** KIP-101: largest epoch known that is at most `epoch`, and where it ends. */
+  endOffsetFor(epoch: LeaderEpoch, logEndOffset: Offset): EpochEnd {
+    const count = this.#epochs.length
+    if (epoch < 0 || count === 0 || epoch > this.#epochs[count - 1]!) return { epoch: -1, endOffset: -1 }
+    if (epoch === this.#epochs[count - 1]) return { epoch, endOffset: logEndOffset }
+    if (epoch < this.#epochs[0]!) return { epoch, endOffset: this.#startOffsets[0]! }
+    let slot = count - 1
+    while (this.#epochs[slot]! > epoch) slot--
+    return { epoch: this.#epochs[slot]!, endOffset: this.#startOffsets[slot + 1]! }
+  }
+
+  /** File contents; the cache counts as clean from now on. */
+  encode(): Buffer {
+    this.#dirty = false
+    return encodeTextCheckpoint(this.#epochs.map((epoch, slot) => `${epoch} ${this.#startOffsets[slot]}`))
+  }
+
+  /** Replaces the contents by those of a file. Throws `CorruptFileError` and leaves the cache empty. */
+  decode(path: string, contents: Buffer): void {
+    this.#keepFirst(0)
+    const entries = decodeTextCheckpoint(path, contents, 2)
+    let last = -1
+    let lastStart = -1
+    for (const [epochText, startText] of entries) {
+      const epoch = parseSafeInteger(path, epochText!)
+      const startOffset = parseSafeInteger(path, startText!)
+      if (epoch <= last || startOffset <= lastStart) {
+        this.#keepFirst(0)
+        throw new CorruptFileError(path, 'entries do not increase')
+      }
+      this.#epochs.push(epoch)
+      this.#startOffsets.push(startOffset)
+      last = epoch
+      lastStart = startOffset
+    }
+    this.#dirty = false
+  }
+
+  #keepFirst(count: number): void {
+    this.#epochs.length = count
+    this.#startOffsets.length = count
+  }
+}

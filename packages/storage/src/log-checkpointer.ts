@@ -1,0 +1,125 @@
+import { DiskError, type Offset } from '@millrace/base'
+import type { Log } from './log.ts'
+import type { LogDirectory } from './log-directory.ts'
+import type { StorageContext } from './storage-context.ts'
+
+/** A log is checkpointed each time this much was written: recovery walks no more of it, whatever the segment size. */
+const CHECKPOINT_BYTES = 16 << 20
+
+/**
+ * Raises a log's recovery point: producer snapshot, index entries and leader epochs up to an offset reach the disk beside the data,
+ * in the background; then everything below needs no recovery. One at a time per log.
+ */
+export class LogCheckpointer {
+  readonly #context: StorageContext
+  readonly #home: LogDirectory
+  readonly #log: Log
+  #running: Promise<void> | null
+  #again: boolean
+  #checkpointedBytes: number
+  #durableWaiters: { offset: Offset; wake: () => void }[]
+
+  constructor(context: StorageContext, home: LogDirectory, log: Log) {
+    this.#context = context
+    this.#home = home
+    this.#log = log
+    this.#running = null
+    this.#again = false
+    this.#checkpointedBytes = 0
+    this.#durableWaiters = []
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== null
+  }
+
+  /** After each write. With write caching only rolls and closing raise the recovery point, as in Kafka. */
+  onWritten(): void {
+    if (this.#log.writer.totalBytes - this.#checkpointedBytes < CHECKPOINT_BYTES) return
+    this.#checkpointedBytes = this.#log.writer.totalBytes
+    if (!this.#log.config.writeCaching) this.request()
+  }
+
+  /** The active segment ends at `baseOffset`: Kafka expects a snapshot at the base of each segment. Throws `DiskError`. */
+  onRoll(baseOffset: Offset): void {
+    this.#log.producerStates.writeSnapshot(this.#log.logStartOffset, baseOffset)?.close()
+    this.request()
+  }
+
+  /** Starts a checkpoint, or another one after that which runs. */
+  request(): void {
+    if (this.#running !== null) this.#again = true
+    else this.#start()
+  }
+
+  /** Resolves when a checkpoint that covers the log's current end is done, or the log has failed. */
+  async complete(): Promise<void> {
+    while (!this.#log.failed && (this.#running !== null || this.#isDue())) {
+      if (this.#running === null) this.#start()
+      await this.#running
+    }
+  }
+
+  /** The durable offset rose, or the log failed. */
+  onDurable(): void {
+    if (this.#durableWaiters.length === 0) return
+    const { durableOffset, failed } = this.#log
+    const waiters = this.#durableWaiters
+    this.#durableWaiters = waiters.filter(({ offset }) => !failed && offset > durableOffset)
+    for (const waiter of waiters) if (!this.#durableWaiters.includes(waiter)) waiter.wake()
+  }
+
+  #isDue(): boolean {
+    return this.#log.recoveryPoint < this.#log.logEndOffset || this.#log.epochs.isDirty
+  }
+
+  #start(): void {
+    const running = this.#run()
+      .catch((error: unknown) => {
+        if (!(error instanceof DiskError)) throw error
+        this.#home.onDiskError(error)
+      })
+      .finally(() => {
+        this.#running = null
+        if (!this.#again) return
+        this.#again = false
+        if (!this.#log.failed) this.#start()
+      })
+    this.#running = running
+  }
+
+  async #run(): Promise<void> {
+    const log = this.#log
+    if (log.failed) return
+    log.writeStaged()
+    const { generation, logEndOffset: offset } = log
+    const segments = log.segments.all.filter(({ exists }) => exists)
+    this.#context.failpoint('checkpoint')
+    const snapshot = offset > log.logStartOffset ? log.producerStates.writeSnapshot(log.logStartOffset, offset) : null
+    try {
+      for (const segment of segments) if (segment.hasIndexChanges) segment.flushIndexes(false)
+      await this.#whenDurable(offset)
+      if (log.failed || generation !== log.generation) return
+      await snapshot?.sync()
+      for (const segment of segments) if (segment.hasIndexChanges) await segment.syncIndexes()
+    } finally {
+      snapshot?.close()
+    }
+    await log.epochs.save()
+    await this.#context.disk.syncDirectoryAsync(log.path)
+    if (log.failed || generation !== log.generation) return
+    log.recoveryPoint = Math.max(log.recoveryPoint, offset)
+    this.#home.onOffsetsChanged()
+    const bases = new Set(log.segments.all.map(({ baseOffset }) => baseOffset))
+    log.producerStates.removeSnapshots((other) => other < offset && !bases.has(other))
+  }
+
+  #whenDurable(offset: Offset): Promise<void> {
+    const log = this.#log
+    if (log.durableOffset >= offset || log.failed) return Promise.resolve()
+    return new Promise((wake) => {
+      this.#durableWaiters.push({ offset, wake })
+      this.#home.scheduleSync(log)
+    })
+  }
+}

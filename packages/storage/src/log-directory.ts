@@ -1,0 +1,207 @@
+import { type Disk, DiskError, type Offset, type Timer, type Uuid } from '@millrace/base'
+import { replaceFileAsync } from './atomic-file.ts'
+import { DurableMark } from './durable-mark.ts'
+import { DURABLE_MARK_FILE, HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from './file-names.ts'
+import { GroupCommit } from './group-commit.ts'
+import type { Log } from './log.ts'
+import type { StorageContext } from './storage-context.ts'
+import { encodeTextCheckpoint } from './text-checkpoint.ts'
+
+/** Syncs of one directory at a time: enough to keep a disk busy, few enough to leave the thread pool to others. */
+const SYNC_CONCURRENCY = 2
+/** Durable marks are written this long after the first commit they name, and synced this long after that. */
+const MARK_WRITE_MS = 25
+const MARK_SYNC_MS = 1000
+/** Appends are refused below this much free space, so that the files that recovery needs can still be written. */
+const SPACE_RESERVE_BYTES_MAX = 64 << 20
+const SPACE_CHECK_MS = 1000
+
+/** One log directory that is online: its logs, their group commit, durable mark and checkpoints, and what happens when it fails. */
+export class LogDirectory {
+  readonly path: string
+  readonly id: Uuid
+  readonly mark: DurableMark
+  readonly logs: Set<Log>
+  online: boolean
+  /** Too little space is left: appends are refused until there is more. */
+  isFull: boolean
+  readonly #context: StorageContext
+  readonly #commit: GroupCommit
+  readonly #onFailed: (error: DiskError) => void
+  #markWriteTimer: Timer | null
+  #markSyncTimer: Timer | null
+  #spaceTimer: Timer | null
+  /** Watermarks, log starts or recovery points changed since the checkpoints were written. */
+  #offsetsChanged: boolean
+  #checkpointing: Promise<void> | null
+
+  constructor(context: StorageContext, path: string, id: Uuid, onFailed: (error: DiskError) => void) {
+    this.path = path
+    this.id = id
+    this.mark = new DurableMark(context.disk, `${path}/${DURABLE_MARK_FILE}`)
+    this.logs = new Set()
+    this.online = true
+    this.isFull = false
+    this.#context = context
+    this.#commit = new GroupCommit(SYNC_CONCURRENCY, (error) => this.fail(error))
+    this.#onFailed = onFailed
+    this.#markWriteTimer = null
+    this.#markSyncTimer = null
+    this.#spaceTimer = null
+    this.#offsetsChanged = false
+    this.#checkpointing = null
+  }
+
+  get disk(): Disk {
+    return this.#context.disk
+  }
+
+  /** What the log has written will be synced soon. */
+  scheduleSync(log: Log): void {
+    if (this.online && log.needsSync) this.#commit.schedule(log)
+  }
+
+  /** A sync of the log ended: everything below `offset`, which ends at `positionBytes` of a segment, is durable. */
+  onSynced(log: Log, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
+    if (offset <= log.durableOffset) return
+    log.durableOffset = offset
+    this.mark.note(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes)
+    this.#markWriteTimer ??= this.#context.timers.setTimer(MARK_WRITE_MS, () => this.#writeMark())
+    log.checkpointer.onDurable()
+    this.#context.onDurable(log)
+  }
+
+  /** Part of a clean stop: the log ends exactly here. */
+  markClean(log: Log): void {
+    const { active } = log.segments
+    this.mark.note(log.topicId, log.partition, log.durableOffset, active.baseOffset, active.writtenBytes)
+    this.mark.noteClean(log.topicId, log.partition, log.producerStates.isKnownEmpty)
+  }
+
+  /** Before a truncation: the mark may not name what is about to go. Throws `DiskError`. */
+  lowerMark(log: Log, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
+    this.mark.lowerNow(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes)
+  }
+
+  onOffsetsChanged(): void {
+    this.#offsetsChanged = true
+  }
+
+  /** Writes the text checkpoints if anything changed. Never rejects: a failure takes the directory offline. */
+  writeCheckpoints(): Promise<void> {
+    if (!this.#offsetsChanged || !this.online) return this.#checkpointing ?? Promise.resolve()
+    if (this.#checkpointing !== null) return this.#checkpointing.then(() => this.writeCheckpoints())
+    this.#offsetsChanged = false
+    this.#checkpointing = this.#writeCheckpoints()
+      .catch((error: unknown) => {
+        if (!(error instanceof DiskError)) throw error
+        this.onDiskError(error)
+      })
+      .finally(() => {
+        this.#checkpointing = null
+      })
+    return this.#checkpointing
+  }
+
+  async #writeCheckpoints(): Promise<void> {
+    const recoveryPoints: string[] = []
+    const logStarts: string[] = []
+    const highWatermarks: string[] = []
+    for (const log of this.logs) {
+      const key = `${log.topic} ${log.partition}`
+      recoveryPoints.push(`${key} ${log.recoveryPoint}`)
+      highWatermarks.push(`${key} ${log.highWatermark}`)
+      if (log.logStartOffset > log.segments.first.baseOffset) logStarts.push(`${key} ${log.logStartOffset}`)
+    }
+    this.#context.failpoint('offset-checkpoint')
+    await replaceFileAsync(this.disk, this.path, RECOVERY_POINT_FILE, encodeTextCheckpoint(recoveryPoints))
+    await replaceFileAsync(this.disk, this.path, LOG_START_FILE, encodeTextCheckpoint(logStarts))
+    await replaceFileAsync(this.disk, this.path, HIGH_WATERMARK_FILE, encodeTextCheckpoint(highWatermarks))
+  }
+
+  /** A full disk refuses appends until there is space again; everything else is final for the directory. */
+  onDiskError(error: DiskError): void {
+    if (error.code === 'DISK_FULL') this.#onFull(error)
+    else this.fail(error)
+  }
+
+  /** Takes the directory offline for good: its logs answer KAFKA_STORAGE_ERROR, nothing of it is written or synced again (S7). */
+  fail(error: DiskError): void {
+    if (!this.online) return
+    this.online = false
+    this.#commit.stop()
+    this.#stopTimers()
+    this.#context.logger.error('log directory failed', { directory: this.path, error: error.message })
+    for (const log of this.logs) log.fail()
+    this.#onFailed(error)
+  }
+
+  /** Resolves when no sync is queued or running. */
+  whenSynced(): Promise<void> {
+    return this.#commit.whenIdle()
+  }
+
+  /** Stops timers and closes the mark. */
+  close(): void {
+    this.#stopTimers()
+    this.#commit.stop()
+    this.mark.close()
+  }
+
+  #onFull(error: DiskError): void {
+    if (this.isFull || !this.online) return
+    this.isFull = true
+    this.#context.logger.error('disk full, appends are refused', { directory: this.path, error: error.message })
+    this.#spaceTimer = this.#context.timers.setTimer(SPACE_CHECK_MS, () => this.#checkSpace())
+  }
+
+  #checkSpace(): void {
+    this.#spaceTimer = null
+    try {
+      const { totalBytes, usableBytes } = this.disk.space(this.path)
+      if (usableBytes < Math.min(SPACE_RESERVE_BYTES_MAX, totalBytes / 20)) {
+        this.#spaceTimer = this.#context.timers.setTimer(SPACE_CHECK_MS, () => this.#checkSpace())
+        return
+      }
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.fail(error)
+      return
+    }
+    this.isFull = false
+    this.#context.logger.info('disk has space again', { directory: this.path })
+    // What was staged when the disk filled up is still to be written.
+    for (const log of this.logs) if (log.writer.hasStaged) log.writer.markDirty()
+    this.#context.flushSoon()
+  }
+
+  #writeMark(): void {
+    this.#markWriteTimer = null
+    try {
+      this.#context.failpoint('mark')
+      this.mark.write()
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.onDiskError(error)
+      return
+    }
+    this.#markSyncTimer ??= this.#context.timers.setTimer(MARK_SYNC_MS, () => this.#syncMark())
+  }
+
+  #syncMark(): void {
+    this.#markSyncTimer = null
+    this.mark.sync().catch((error: unknown) => {
+      if (!(error instanceof DiskError)) throw error
+      this.fail(error)
+    })
+  }
+
+  #stopTimers(): void {
+    this.#markWriteTimer?.cancel()
+    this.#markWriteTimer = null
+    this.#markSyncTimer?.cancel()
+    this.#markSyncTimer = null
+    this.#spaceTimer?.cancel()
+    this.#spaceTimer = null
+  }
+}

@@ -1,0 +1,48 @@
+import type { Disk } from '@millrace/base'
+import { replaceFile, replaceFileAsync } from './atomic-file.ts'
+import { LEADER_EPOCH_FILE } from './file-names.ts'
+import { LeaderEpochCache } from './leader-epoch-cache.ts'
+import { readIfPresent } from './text-checkpoint.ts'
+
+/** A log's leader epochs and their file, which is read when first asked for. */
+export class LogEpochs {
+  readonly #disk: Disk
+  readonly #directory: string
+  #cache: LeaderEpochCache | null
+
+  constructor(disk: Disk, directory: string) {
+    this.#disk = disk
+    this.#directory = directory
+    this.#cache = null
+  }
+
+  /** Throws `CorruptFileError` on the first use if the file is damaged; recovery then rebuilds it. */
+  get cache(): LeaderEpochCache {
+    if (this.#cache === null) {
+      const cache = new LeaderEpochCache()
+      const path = `${this.#directory}/${LEADER_EPOCH_FILE}`
+      cache.decode(path, readIfPresent(this.#disk, path))
+      this.#cache = cache
+    }
+    return this.#cache
+  }
+
+  /** Starts from nothing, whatever the file holds. */
+  reset(): LeaderEpochCache {
+    this.#cache = new LeaderEpochCache()
+    return this.#cache
+  }
+
+  get isDirty(): boolean {
+    return this.#cache?.isDirty ?? false
+  }
+
+  saveNow(): void {
+    if (this.#cache?.isDirty) replaceFile(this.#disk, this.#directory, LEADER_EPOCH_FILE, this.#cache.encode())
+  }
+
+  async save(): Promise<void> {
+    if (!this.#cache?.isDirty) return
+    await replaceFileAsync(this.#disk, this.#directory, LEADER_EPOCH_FILE, this.#cache.encode())
+  }
+}

@@ -1,0 +1,415 @@
+import {
+  assert,
+  type Clock,
+  type Disk,
+  DiskError,
+  type Offset,
+  type Random,
+  type Timer,
+  type Timers,
+  type Uuid,
+} from '@millrace/base'
+import { replaceFile } from './atomic-file.ts'
+import { ColdReads } from './cold-reads.ts'
+import {
+  CLEAN_SHUTDOWN_FILE,
+  DELETED_DIRECTORY_SUFFIX,
+  HIGH_WATERMARK_FILE,
+  LOCK_FILE,
+  LOG_START_FILE,
+  PARTITION_METADATA_FILE,
+  parsePartitionDirectoryName,
+  partitionDirectoryName,
+  RECOVERY_POINT_FILE,
+  STRAY_DIRECTORY_SUFFIX,
+  setAsideDirectoryName,
+} from './file-names.ts'
+import { Log } from './log.ts'
+import type { LogConfig, StorageLogger } from './log-config.ts'
+import { LogDirectory } from './log-directory.ts'
+import { LogEpochs } from './log-epochs.ts'
+import { loadLog } from './log-loader.ts'
+import { LogProducers } from './log-producers.ts'
+import { LogSegments } from './log-segments.ts'
+import { openMetaProperties } from './meta-properties.ts'
+import { encodePartitionMetadata } from './partition-metadata.ts'
+import { Segment } from './segment.ts'
+import { StagingPool } from './staging-pool.ts'
+import type { StorageContext } from './storage-context.ts'
+import { CorruptFileError, readOffsetCheckpoint } from './text-checkpoint.ts'
+
+/** Logs without use for this long give back their files and memory. */
+const IDLE_MS = 30_000
+/** Reads of cold data at a time: a slow disk must not take the whole thread pool from the syncs. */
+const COLD_READ_CONCURRENCY = 2
+
+export interface StorageOptions {
+  disk: Disk
+  clock: Clock
+  timers: Timers
+  random: Random
+  /** Log directories; absent ones are created. */
+  directories: readonly string[]
+  nodeId: number
+  clusterId: string | null
+  producerIdExpirationMs: number
+  retentionCheckIntervalMs: number
+  checkpointIntervalMs: number
+  defaultConfig: LogConfig
+  /** Called when a log is opened; later changes come through `Log.updateConfig`. */
+  configOf(topic: string): LogConfig
+  logger: StorageLogger
+  /** `durableOffset` of the log rose: once per log and group commit. */
+  onDurable(log: Log): void
+  /** The directory is offline for good, with the logs in it. */
+  onDirectoryFailed(directory: string, error: DiskError): void
+  /** Called at each step where a crash is worth testing. */
+  failpoint?(name: string): void
+}
+
+export interface DirectoryInfo {
+  path: string
+  id: Uuid
+  online: boolean
+  totalBytes: number
+  usableBytes: number
+}
+
+/** All logs of a node, in their log directories. */
+export class LogManager {
+  /** A directory had no clean-shutdown mark although it had logs. */
+  recoveredUncleanly: boolean
+  readonly #options: StorageOptions
+  readonly #context: StorageContext & { isClosing: boolean }
+  readonly #directories: LogDirectory[]
+  readonly #locks: { release(): void }[]
+  readonly #logs: Map<string, Log>
+  readonly #timers: Set<Timer>
+  #closed: boolean
+
+  private constructor(options: StorageOptions) {
+    this.recoveredUncleanly = false
+    this.#options = options
+    this.#directories = []
+    this.#locks = []
+    this.#logs = new Map()
+    this.#timers = new Set()
+    this.#closed = false
+    const coldReads = new ColdReads(COLD_READ_CONCURRENCY)
+    this.#context = {
+      disk: options.disk,
+      clock: options.clock,
+      timers: options.timers,
+      random: options.random,
+      logger: options.logger,
+      staging: new StagingPool(),
+      producerIdExpirationMs: options.producerIdExpirationMs,
+      configOf: (topic) => options.configOf(topic),
+      dirtyLogs: [],
+      openLogs: new Set(),
+      isClosing: false,
+      onDurable: (log) => options.onDurable(log),
+      flushSoon: () => this.#after(0, () => this.flushStaged()),
+      readCold: (task) => coldReads.run(task),
+      failpoint: (name) => options.failpoint?.(name),
+    }
+  }
+
+  /**
+   * Locks the directories, checks whose they are, loads and recovers every log in them. Directories that fail are offline from the
+   * start; with none left it rejects. Rejects with `DiskError` if another process holds a directory, and with `CorruptFileError` if
+   * one belongs to another node or cluster.
+   */
+  static async open(options: StorageOptions): Promise<LogManager> {
+    assert(options.directories.length > 0, 'at least one log directory')
+    const manager = new LogManager(options)
+    try {
+      for (const path of options.directories) manager.#openDirectory(path)
+      for (const directory of manager.#directories) await directory.whenSynced()
+    } catch (error) {
+      await manager.#abandon()
+      throw error
+    }
+    manager.#every(options.retentionCheckIntervalMs, () => manager.#applyRetention())
+    manager.#every(options.checkpointIntervalMs, () => manager.#writeCheckpoints())
+    manager.#every(IDLE_MS, () => manager.#closeIdle())
+    return manager
+  }
+
+  directories(): DirectoryInfo[] {
+    return this.#directories.map((directory) => {
+      const { path, id } = directory
+      let space = { totalBytes: -1, usableBytes: -1 }
+      try {
+        if (directory.online) space = this.#options.disk.space(path)
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error
+        directory.onDiskError(error)
+      }
+      return { path, id, online: directory.online, ...space }
+    })
+  }
+
+  log(topic: string, partition: number): Log | undefined {
+    return this.#logs.get(partitionDirectoryName(topic, partition))
+  }
+
+  logs(): Iterable<Log> {
+    return this.#logs.values()
+  }
+
+  /**
+   * Makes an empty log, in the online directory with the fewest logs unless one is named. Its names become durable with its first
+   * sync, before anything in it counts as durable. Throws `DiskError`.
+   */
+  createLog(topic: string, partition: number, topicId: Uuid, directory?: string): Log {
+    const name = partitionDirectoryName(topic, partition)
+    assert(!this.#logs.has(name), 'log exists')
+    const home = this.#homeFor(directory)
+    const path = `${home.path}/${name}`
+    try {
+      this.#context.failpoint('create')
+      this.#options.disk.makeDirectory(path)
+      const contents = encodePartitionMetadata(topicId)
+      const file = this.#options.disk.openFile(`${path}/${PARTITION_METADATA_FILE}`, { create: true })
+      file.write(contents, 0, contents.length, 0)
+      file.close()
+    } catch (error) {
+      if (error instanceof DiskError) home.onDiskError(error)
+      throw error
+    }
+    const config = this.#options.configOf(topic)
+    const segments = new LogSegments([new Segment(this.#context, path, 0, config, null)])
+    const log = new Log(this.#context, home, {
+      topic,
+      partition,
+      topicId,
+      path,
+      config,
+      segments,
+      epochs: new LogEpochs(this.#options.disk, path),
+      producers: new LogProducers(this.#context, path, segments, true),
+      logStartOffset: 0,
+      logEndOffset: 0,
+      durableOffset: 0,
+      recoveryPoint: 0,
+      highWatermark: 0,
+      faultyRanges: [],
+      isNew: true,
+    })
+    home.logs.add(log)
+    this.#logs.set(name, log)
+    return log
+  }
+
+  /** Takes a log out of use at once; its directory is renamed and removed after `file.delete.delay.ms`. Throws `DiskError`. */
+  deleteLog(log: Log): void {
+    const path = this.#setAside(log, DELETED_DIRECTORY_SUFFIX)
+    this.#after(this.#options.defaultConfig.fileDeleteDelayMs, () => this.#removeTree(path))
+  }
+
+  /** Takes a log out of use that the metadata does not know; its files stay for the operator. Throws `DiskError`. */
+  setAsideStray(log: Log): void {
+    const path = this.#setAside(log, STRAY_DIRECTORY_SUFFIX)
+    this.#options.logger.warn('stray log set aside', { topic: log.topic, partition: log.partition, path })
+  }
+
+  /** End of a turn: staged appends of all logs are written, then their syncs start. Hot path. */
+  flushStaged(): void {
+    const { dirtyLogs, clock } = this.#context
+    if (dirtyLogs.length === 0) return
+    const nowMs = clock.monotonicMs()
+    for (let slot = 0; slot < dirtyLogs.length; slot++) dirtyLogs[slot]!.flushTurn(nowMs)
+    dirtyLogs.length = 0
+  }
+
+  /** Writes and syncs everything, so that the next start need not look at the logs. Directories that fail meanwhile are left. */
+  async shutdown(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#context.isClosing = true
+    this.flushStaged()
+    for (const timer of this.#timers) timer.cancel()
+    for (const directory of this.#directories) if (directory.online) await this.#closeDirectory(directory)
+    for (const lock of this.#locks) lock.release()
+  }
+
+  #openDirectory(path: string): void {
+    const { disk, logger, random } = this.#options
+    disk.makeDirectory(path)
+    this.#locks.push(disk.lock(`${path}/${LOCK_FILE}`))
+    const { directoryId } = openMetaProperties(disk, path, this.#options, random)
+    const home = new LogDirectory(this.#context, path, directoryId, (error) =>
+      this.#options.onDirectoryFailed(path, error),
+    )
+    this.#directories.push(home)
+    const cleanPath = `${path}/${CLEAN_SHUTDOWN_FILE}`
+    const clean = disk.stat(cleanPath) !== null
+    if (clean) {
+      disk.removeFile(cleanPath)
+      disk.syncDirectory(path)
+    }
+    const count = this.#loadLogs(home, clean)
+    if (!clean && count > 0) this.recoveredUncleanly = true
+    if (count > 0) logger.info('logs loaded', { directory: path, count, clean })
+  }
+
+  #loadLogs(home: LogDirectory, clean: boolean): number {
+    const { disk, logger } = this.#options
+    const recoveryPoints = this.#readCheckpoint(home, RECOVERY_POINT_FILE)
+    const logStarts = this.#readCheckpoint(home, LOG_START_FILE)
+    const highWatermarks = this.#readCheckpoint(home, HIGH_WATERMARK_FILE)
+    let count = 0
+    for (const name of disk.listDirectory(home.path)) {
+      if (name.endsWith(DELETED_DIRECTORY_SUFFIX) && isDirectory(disk, `${home.path}/${name}`)) {
+        this.#removeTree(`${home.path}/${name}`)
+        continue
+      }
+      const parsed = parsePartitionDirectoryName(name)
+      if (parsed === null || !isDirectory(disk, `${home.path}/${name}`)) continue
+      assert(!this.#logs.has(name), 'a log is in one directory only')
+      try {
+        const log = loadLog(this.#context, home, name, parsed.topic, parsed.partition, {
+          recoveryPoint: recoveryPoints.get(name) ?? 0,
+          logStartOffset: logStarts.get(name) ?? 0,
+          highWatermark: highWatermarks.get(name) ?? 0,
+        })
+        home.logs.add(log)
+        this.#logs.set(name, log)
+        count++
+      } catch (error) {
+        if (!(error instanceof CorruptFileError)) throw error
+        // Nobody knows whose data it is: it stays as it is, for the operator (S10).
+        logger.error('log left out', { directory: `${home.path}/${name}`, error: error.message })
+      }
+    }
+    if (!clean) home.onOffsetsChanged()
+    return count
+  }
+
+  #readCheckpoint(home: LogDirectory, name: string): Map<string, Offset> {
+    try {
+      return readOffsetCheckpoint(this.#options.disk, `${home.path}/${name}`)
+    } catch (error) {
+      if (!(error instanceof CorruptFileError)) throw error
+      this.#options.logger.warn('checkpoint unreadable, doing without', { error: error.message })
+      return new Map()
+    }
+  }
+
+  async #closeDirectory(directory: LogDirectory): Promise<void> {
+    for (const log of directory.logs) {
+      if (this.#context.openLogs.has(log) || log.needsSync || log.recoveryPoint < log.logEndOffset)
+        await log.closeIdle()
+    }
+    await directory.whenSynced()
+    if (!directory.online) return
+    try {
+      for (const log of directory.logs) directory.markClean(log)
+      directory.mark.syncNow()
+      await directory.writeCheckpoints()
+      if (directory.online) {
+        replaceFile(
+          this.#options.disk,
+          directory.path,
+          CLEAN_SHUTDOWN_FILE,
+          Buffer.from('{"version":0,"brokerEpoch":-1}'),
+        )
+      }
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      directory.fail(error)
+    }
+    for (const log of directory.logs) log.fail()
+    directory.close()
+  }
+
+  async #abandon(): Promise<void> {
+    this.#closed = true
+    for (const directory of this.#directories) {
+      await directory.whenSynced()
+      for (const log of directory.logs) log.fail()
+      directory.close()
+    }
+    for (const lock of this.#locks) lock.release()
+  }
+
+  #setAside(log: Log, suffix: string): string {
+    const home = this.#directories.find((directory) => directory.logs.has(log))
+    assert(home !== undefined, 'log is not deleted twice')
+    const hex = this.#options.random.bytes(16).toString('hex')
+    const path = `${home.path}/${setAsideDirectoryName(log.topic, log.partition, hex, suffix)}`
+    log.fail()
+    home.logs.delete(log)
+    this.#logs.delete(partitionDirectoryName(log.topic, log.partition))
+    home.onOffsetsChanged()
+    if (!home.online) return path
+    try {
+      this.#context.failpoint('delete')
+      this.#options.disk.rename(log.path, path)
+      log.path = path
+      home.mark.remove(log.topicId, log.partition)
+    } catch (error) {
+      if (error instanceof DiskError) home.onDiskError(error)
+      throw error
+    }
+    return path
+  }
+
+  #homeFor(path: string | undefined): LogDirectory {
+    let best: LogDirectory | null = null
+    for (const directory of this.#directories) {
+      if (!directory.online || (path !== undefined && directory.path !== path)) continue
+      if (best === null || directory.logs.size < best.logs.size) best = directory
+    }
+    if (best === null) throw new DiskError('DISK_OTHER', 'create log', path ?? 'any log directory', null)
+    return best
+  }
+
+  #removeTree(path: string): void {
+    this.#options.disk.removeTree(path).catch((error: unknown) => {
+      if (!(error instanceof DiskError)) throw error
+      // The next start removes what is named so.
+      this.#options.logger.warn('deleted log could not be removed', { path, error: error.message })
+    })
+  }
+
+  #applyRetention(): void {
+    const nowMs = this.#options.clock.wallMs()
+    for (const log of this.#logs.values()) {
+      log.applyRetention(nowMs)
+      log.removeExpiredProducers(nowMs, this.#options.producerIdExpirationMs)
+    }
+  }
+
+  #writeCheckpoints(): void {
+    for (const directory of this.#directories) void directory.writeCheckpoints()
+  }
+
+  /** Logs that were not used since the last look. */
+  #closeIdle(): void {
+    for (const log of [...this.#context.openLogs]) {
+      if (log.touched) log.touched = false
+      else void log.closeIdle()
+    }
+  }
+
+  #every(intervalMs: number, task: () => void): void {
+    this.#after(intervalMs, () => {
+      task()
+      this.#every(intervalMs, task)
+    })
+  }
+
+  #after(delayMs: number, task: () => void): void {
+    const timer = this.#options.timers.setTimer(delayMs, () => {
+      this.#timers.delete(timer)
+      if (!this.#closed) task()
+    })
+    this.#timers.add(timer)
+  }
+}
+
+function isDirectory(disk: Disk, path: string): boolean {
+  return disk.stat(path)?.isDirectory ?? false
+}

@@ -1,0 +1,168 @@
+import { type Clock, type Disk, DiskError, type Offset } from '@millrace/base'
+import { BatchScanner } from './batch-scanner.ts'
+import { offsetFileName, offsetOfFileName, SNAPSHOT_SUFFIX } from './file-names.ts'
+import type { LogSegments } from './log-segments.ts'
+import { decodeProducerSnapshot, encodeProducerSnapshot } from './producer-snapshot.ts'
+import { ProducerState } from './producer-state.ts'
+import type { Segment } from './segment.ts'
+import { CorruptFileError } from './text-checkpoint.ts'
+import { replayProducerBatch } from './transaction-marker.ts'
+
+export interface ProducerPorts {
+  disk: Disk
+  clock: Clock
+  producerIdExpirationMs: number
+}
+
+/** A snapshot that was just written and is still open. */
+export interface SnapshotFile {
+  sync(): Promise<void>
+  syncNow(): void
+  close(): void
+}
+
+/** A log's producer state and its snapshot files. The state is built when first asked for: newest snapshot, then the log after it. */
+export class LogProducers {
+  readonly #ports: ProducerPorts
+  readonly #directory: string
+  readonly #segments: LogSegments
+  #state: ProducerState | null
+  /** Known to be without producers, as a clean shutdown left it: nothing needs to be read. */
+  #knownEmpty: boolean
+  /** Offsets of the snapshot files, ascending; null: not listed yet. */
+  #snapshots: Offset[] | null
+
+  constructor(ports: ProducerPorts, directory: string, segments: LogSegments, knownEmpty: boolean) {
+    this.#ports = ports
+    this.#directory = directory
+    this.#segments = segments
+    this.#state = null
+    this.#knownEmpty = knownEmpty
+    this.#snapshots = null
+  }
+
+  get isLoaded(): boolean {
+    return this.#state !== null
+  }
+
+  /** Certainly no producer has state, without a look at the disk. */
+  get isKnownEmpty(): boolean {
+    return this.#state === null ? this.#knownEmpty : this.#state.isEmpty
+  }
+
+  /** The state at `logEndOffset`. The log must be in its files up to there when this is first asked for. */
+  stateAt(logStartOffset: Offset, logEndOffset: Offset): ProducerState {
+    if (this.#state !== null) return this.#state
+    const state = new ProducerState(logStartOffset)
+    if (this.#knownEmpty) state.mapEndOffset = logEndOffset
+    else this.#rebuild(state, logStartOffset, logEndOffset)
+    this.#state = state
+    return state
+  }
+
+  /** Gives recovery the state as of the newest sound snapshot at or below `offset`. */
+  loadForRecovery(logStartOffset: Offset, offset: Offset): ProducerState {
+    const state = new ProducerState(logStartOffset)
+    this.#knownEmpty = false
+    this.#loadNewestSnapshot(state, logStartOffset, offset)
+    this.#state = state
+    return state
+  }
+
+  /** Builds the state anew, after truncation. */
+  reload(logStartOffset: Offset, logEndOffset: Offset): void {
+    this.#state = null
+    this.#knownEmpty = false
+    this.removeSnapshots((snapshot) => snapshot > logEndOffset)
+    this.stateAt(logStartOffset, logEndOffset)
+  }
+
+  /** Forgets all producers; the log is empty at `offset`. */
+  clear(offset: Offset): void {
+    this.#state = new ProducerState(offset)
+  }
+
+  /** Writes a snapshot of the state at the log's end, unsynced; the caller closes it. Null if there is one at this offset. */
+  writeSnapshot(logStartOffset: Offset, logEndOffset: Offset): SnapshotFile | null {
+    const snapshots = this.#list()
+    if (snapshots.includes(logEndOffset)) return null
+    const state = this.stateAt(logStartOffset, logEndOffset)
+    const contents = encodeProducerSnapshot(state.producers(), state.count)
+    const file = this.#ports.disk.openFile(this.#path(logEndOffset), { create: true })
+    try {
+      file.truncate(0)
+      file.write(contents, 0, contents.length, 0)
+    } catch (error) {
+      file.close()
+      throw error
+    }
+    snapshots.push(logEndOffset)
+    snapshots.sort((left, right) => left - right)
+    return { sync: () => file.syncData(), syncNow: () => file.syncDataNow(), close: () => file.close() }
+  }
+
+  /** Removes the snapshot files that `unwanted` picks. */
+  removeSnapshots(unwanted: (offset: Offset) => boolean): void {
+    this.#snapshots = this.#list().filter((offset) => {
+      if (!unwanted(offset)) return true
+      this.#remove(offset)
+      return false
+    })
+  }
+
+  #rebuild(state: ProducerState, logStartOffset: Offset, logEndOffset: Offset): void {
+    this.#loadNewestSnapshot(state, logStartOffset, logEndOffset)
+    const first = Math.max(0, this.#segments.slotFor(state.mapEndOffset))
+    for (let slot = first; slot < this.#segments.count; slot++) {
+      if (this.#segments.at(slot).writtenBytes > 0) replaySegment(state, this.#segments.at(slot), logEndOffset)
+    }
+    state.mapEndOffset = logEndOffset
+  }
+
+  #loadNewestSnapshot(state: ProducerState, logStartOffset: Offset, maxOffset: Offset): void {
+    const { disk, clock, producerIdExpirationMs } = this.#ports
+    for (const offset of this.#list().toReversed()) {
+      if (offset > maxOffset || offset <= logStartOffset) continue
+      try {
+        const entries = decodeProducerSnapshot(this.#path(offset), disk.readFile(this.#path(offset)))
+        state.load(entries, offset, clock.wallMs(), producerIdExpirationMs)
+        return
+      } catch (error) {
+        const damaged = error instanceof CorruptFileError || (error instanceof DiskError && error.code !== 'DISK_IO')
+        if (!damaged) throw error
+        this.removeSnapshots((snapshot) => snapshot === offset)
+      }
+    }
+  }
+
+  #list(): Offset[] {
+    if (this.#snapshots === null) {
+      const names =
+        this.#ports.disk.stat(this.#directory) === null ? [] : this.#ports.disk.listDirectory(this.#directory)
+      this.#snapshots = names.map((name) => offsetOfFileName(name, SNAPSHOT_SUFFIX)).filter((offset) => offset >= 0)
+    }
+    return this.#snapshots
+  }
+
+  #remove(offset: Offset): void {
+    try {
+      this.#ports.disk.removeFile(this.#path(offset))
+    } catch (error) {
+      if (!(error instanceof DiskError && error.code === 'DISK_NOT_FOUND')) throw error
+    }
+  }
+
+  #path(offset: Offset): string {
+    return `${this.#directory}/${offsetFileName(offset, SNAPSHOT_SUFFIX)}`
+  }
+}
+
+/** Applies the batches of a segment from the state's end on, up to `endOffset`. */
+function replaySegment(state: ProducerState, segment: Segment, endOffset: Offset): void {
+  segment.offsetIndex.file.loadNow()
+  const start = segment.offsetIndex.positionFor(state.mapEndOffset)
+  const scanner = new BatchScanner(segment.file(), start, segment.writtenBytes, segment.baseOffset)
+  while (scanner.next() === 'batch' && scanner.baseOffset < endOffset) {
+    if (scanner.baseOffset >= state.mapEndOffset) replayProducerBatch(state, scanner)
+  }
+}

@@ -1,0 +1,177 @@
+import type { Offset } from '@millrace/base'
+import { BATCH_HEADER_BYTES, baseOffsetOf, batchSizeOf, ErrorCode, lastOffsetOf } from '@millrace/protocol'
+import type { ReadResult } from './log-results.ts'
+import type { Segment } from './segment.ts'
+
+/** A read of one segment. Reused by the log for reads that end at once. */
+export class SegmentRead {
+  segment: Segment
+  fromOffset: Offset
+  /** Exclusive; batches that reach past it are left out. */
+  endOffset: Offset
+  maxBytes: number
+  /** Give the first batch even if it is larger than `maxBytes`. */
+  minOneBatch: boolean
+  /** How far apart index entries may be: what a scan may have to skip. */
+  indexIntervalBytes: number
+
+  constructor(
+    segment: Segment,
+    fromOffset: Offset,
+    endOffset: Offset,
+    maxBytes: number,
+    minOneBatch: boolean,
+    indexIntervalBytes: number,
+  ) {
+    this.segment = segment
+    this.fromOffset = fromOffset
+    this.endOffset = endOffset
+    this.maxBytes = maxBytes
+    this.minOneBatch = minOneBatch
+    this.indexIntervalBytes = indexIntervalBytes
+  }
+}
+
+/** The range is not in memory, or finding it would read from the disk. */
+export const COLD = -1
+/** The segment ends before the offset: compaction or damage took what followed. The next segment has it. */
+export const EXHAUSTED = -2
+const CORRUPT = -3
+
+/** Where the last {@link endOfBatches} ended. Module state: reads are synchronous and this saves an object each. */
+let foundLastOffset: Offset = -1
+
+/**
+ * Reads if the range is in memory: a view into the mapping, without a copy. Otherwise {@link COLD}, with nothing done, for
+ * {@link readCold}; else {@link EXHAUSTED} or the error code, also in `out`. Hot path: allocates the view and its list only.
+ */
+export function readHot(read: SegmentRead, out: ReadResult): number {
+  const { segment, fromOffset } = read
+  const position = segment.lookUp(fromOffset)
+  if (position < 0) return COLD
+  const { writtenBytes } = segment
+  const hot = segment.isHot(position)
+  const mapping = segment.mapping()
+  if (mapping === null) return hot ? readByCopy(read, position, out) : COLD
+  const touchedEnd = Math.min(writtenBytes, position + read.indexIntervalBytes + read.maxBytes + BATCH_HEADER_BYTES)
+  if (!hot && !mapping.isResident(position, touchedEnd)) return COLD
+  const bytes = mapping.bytesUnsafe()
+  const start = startOfBatches(bytes, position, touchedEnd, fromOffset)
+  // A batch longer than the interval between index entries ends outside of what is known to be in memory.
+  if (start < 0) return start === EXHAUSTED && touchedEnd === writtenBytes ? EXHAUSTED : COLD
+  const firstBytes = batchSizeOf(bytes, start)
+  if (firstBytes > writtenBytes - start) return COLD
+  if (read.minOneBatch && !hot && start + firstBytes > touchedEnd && !mapping.isResident(start, start + firstBytes)) {
+    return COLD
+  }
+  const end = endOfBatches(read, bytes, start, read.minOneBatch ? writtenBytes : touchedEnd, 0)
+  if (end < 0) return COLD
+  if (end > start) {
+    out.set(mapping.view(start, end), foundLastOffset)
+    if (end > segment.viewedEndBytes) segment.viewedEndBytes = end
+    segment.addHint(foundLastOffset + 1, end)
+  }
+  return ErrorCode.NONE
+}
+
+/** Without a mapping: what was written just now is read by a call that does not wait for the disk. */
+function readByCopy(read: SegmentRead, position: number, out: ReadResult): number {
+  const wantedBytes = Math.min(
+    read.segment.writtenBytes - position,
+    read.maxBytes + read.indexIntervalBytes + BATCH_HEADER_BYTES,
+  )
+  const buffer = Buffer.allocUnsafeSlow(wantedBytes)
+  const count = read.segment.file().read(buffer, 0, wantedBytes, position)
+  const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, out)
+  return missingBytes > 0 ? COLD : missingBytes === EXHAUSTED ? EXHAUSTED : out.errorCode
+}
+
+/**
+ * Reads on the thread pool, whatever is in memory. The index is loaded if needed. Resolves with {@link EXHAUSTED} or the error code,
+ * also in `out`: CORRUPT_MESSAGE for a damaged file. Rejects with `DiskError`.
+ */
+export async function readCold(read: SegmentRead, out: ReadResult): Promise<number> {
+  const { segment, fromOffset } = read
+  const file = segment.file()
+  await segment.offsetIndex.file.load()
+  const position = Math.max(0, segment.lookUp(fromOffset))
+  let wantedBytes = read.maxBytes + read.indexIntervalBytes + BATCH_HEADER_BYTES
+  for (;;) {
+    const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(wantedBytes, segment.writtenBytes - position)))
+    const count = await file.readAsync(buffer, 0, buffer.length, position)
+    const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, out)
+    if (missingBytes <= 0) return missingBytes === EXHAUSTED ? EXHAUSTED : out.errorCode
+    if (count < wantedBytes) return out.fail(ErrorCode.CORRUPT_MESSAGE)
+    wantedBytes += missingBytes
+  }
+}
+
+/**
+ * Takes what was asked for out of a copy of the file from `filePosition` on. Returns 0 when `out` is filled (or left empty),
+ * {@link EXHAUSTED}, or how many bytes more are needed to have the first batch whole.
+ */
+function takeFromCopy(read: SegmentRead, buffer: Buffer, filePosition: number, out: ReadResult): number {
+  const writtenBytes = read.segment.writtenBytes - filePosition
+  const start = startOfBatches(buffer, 0, buffer.length, read.fromOffset)
+  if (start === CORRUPT) out.fail(ErrorCode.CORRUPT_MESSAGE)
+  if (start === EXHAUSTED)
+    return buffer.length < writtenBytes ? read.indexIntervalBytes + BATCH_HEADER_BYTES : EXHAUSTED
+  if (start < 0) return 0
+  const firstBytes = batchSizeOf(buffer, start)
+  if (start + firstBytes > writtenBytes) {
+    out.fail(ErrorCode.CORRUPT_MESSAGE)
+    return 0
+  }
+  if (start + firstBytes > buffer.length && (read.minOneBatch || firstBytes <= read.maxBytes)) {
+    return start + firstBytes - buffer.length
+  }
+  const end = endOfBatches(read, buffer, start, buffer.length, filePosition)
+  if (end === CORRUPT) out.fail(ErrorCode.CORRUPT_MESSAGE)
+  else if (end > start) {
+    out.set(buffer.subarray(start, end), foundLastOffset)
+    read.segment.addHint(foundLastOffset + 1, filePosition + end)
+  }
+  return 0
+}
+
+/** Position of the first batch that reaches `fromOffset`; EXHAUSTED if its header lies past `limit`. */
+function startOfBatches(bytes: Buffer, position: number, limit: number, fromOffset: Offset): number {
+  let start = position
+  while (start + BATCH_HEADER_BYTES <= limit) {
+    if (lastOffsetOf(bytes, start) >= fromOffset) return start
+    const sizeBytes = batchSizeOf(bytes, start)
+    if (sizeBytes < BATCH_HEADER_BYTES) return CORRUPT
+    start += sizeBytes
+  }
+  return EXHAUSTED
+}
+
+/**
+ * End of the batches from `start` that fit the read, and {@link foundLastOffset}; `start` if none does. `bytes` begin at
+ * `filePosition` and end at `limit`. Index entries spare the walk over small batches.
+ */
+function endOfBatches(read: SegmentRead, bytes: Buffer, start: number, limit: number, filePosition: number): number {
+  const { segment, endOffset, maxBytes } = read
+  const writtenEnd = segment.writtenBytes - filePosition
+  if (endOffset >= segment.writtenNextOffset && writtenEnd - start <= maxBytes && writtenEnd <= limit) {
+    foundLastOffset = segment.writtenNextOffset - 1
+    return writtenEnd
+  }
+  let position = start
+  const indexed = segment.offsetIndex.lastPositionBelow(filePosition + start + maxBytes, endOffset) - filePosition
+  if (indexed > start && indexed + BATCH_HEADER_BYTES <= limit) {
+    position = indexed
+    foundLastOffset = baseOffsetOf(bytes, indexed) - 1
+  }
+  while (position + BATCH_HEADER_BYTES <= limit) {
+    const sizeBytes = batchSizeOf(bytes, position)
+    if (sizeBytes < BATCH_HEADER_BYTES) return position === start ? CORRUPT : position
+    const next = position + sizeBytes
+    if (next > limit || (next - start > maxBytes && !(position === start && read.minOneBatch))) break
+    const lastOffset = lastOffsetOf(bytes, position)
+    if (lastOffset >= endOffset) break
+    foundLastOffset = lastOffset
+    position = next
+  }
+  return position
+}

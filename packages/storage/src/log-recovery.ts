@@ -1,0 +1,128 @@
+import type { Offset } from '@millrace/base'
+import { maxTimestampOf, partitionLeaderEpochOf } from '@millrace/protocol'
+import type { BatchScanner } from './batch-scanner.ts'
+import type { LeaderEpochCache } from './leader-epoch-cache.ts'
+import type { FaultyRange } from './log.ts'
+import type { LogConfig, StorageLogger } from './log-config.ts'
+import type { ProducerState } from './producer-state.ts'
+import type { Segment } from './segment.ts'
+import { replayProducerBatch } from './transaction-marker.ts'
+
+/** What recovery works on and what it must know. */
+export interface RecoveryInput {
+  segments: readonly Segment[]
+  config: LogConfig
+  /** Everything below needs no look: indexes, epochs and a producer snapshot cover it. */
+  recoveryPoint: Offset
+  /** Everything below was synced: damage there is corruption. 0 if not known. */
+  durableOffset: Offset
+  epochs: LeaderEpochCache
+  producers: ProducerState
+  logger: StorageLogger
+}
+
+export interface RecoveryOutput {
+  logEndOffset: Offset
+  /** Segments that hold only what came after a torn place, to be deleted. */
+  lost: Segment[]
+  faultyRanges: FaultyRange[]
+  /** The last segment ends in damage that is kept: appends need a new one at `logEndOffset`. */
+  needsNewSegment: boolean
+}
+
+/**
+ * Walks the log from the recovery point: checks each batch, rebuilds indexes, epochs and producer state.
+ * A bad batch above the mark is a torn tail: the file is cut there and later segments go. One below it is corruption: the bytes stay,
+ * the range is reported and the walk goes on behind it (`reliability.md`, 5.2). Synchronous; throws `DiskError`.
+ */
+export function recoverSegments(input: RecoveryInput): RecoveryOutput {
+  const { segments, recoveryPoint } = input
+  const output: RecoveryOutput = { logEndOffset: 0, lost: [], faultyRanges: [], needsNewSegment: false }
+  let first = segments.length - 1
+  while (first > 0 && segments[first]!.baseOffset > recoveryPoint) first--
+  for (let slot = Math.max(0, first); slot < segments.length; slot++) {
+    const segment = segments[slot]!
+    const upperOffset = segments[slot + 1]?.baseOffset ?? Number.POSITIVE_INFINITY
+    const torn = recoverSegment(input, segment, upperOffset, output)
+    output.logEndOffset = segment.nextOffset
+    if (torn) {
+      output.lost = segments.slice(slot + 1)
+      break
+    }
+  }
+  if (output.logEndOffset < input.durableOffset) reportMissing(input, output)
+  return output
+}
+
+/** Whether it was cut at a torn place. */
+function recoverSegment(input: RecoveryInput, segment: Segment, upperOffset: Offset, output: RecoveryOutput): boolean {
+  const scanner = segment.beginRecovery(input.recoveryPoint)
+  output.needsNewSegment = false
+  for (;;) {
+    const found = scanner.next()
+    if (found === 'end' || (found === 'batch' && scanner.baseOffset >= upperOffset)) break
+    if (found === 'batch' && scanner.crcOk()) {
+      takeBatch(input, segment, scanner)
+      continue
+    }
+    const isTorn = scanner.expectedOffset >= input.durableOffset
+    if (isTorn) {
+      const cutBytes = segment.fileBytes - scanner.position
+      if (!scanner.isZeroAt(scanner.position)) {
+        input.logger.warn('torn tail cut', { segment: segment.logPath, offset: scanner.expectedOffset, cutBytes })
+      }
+      segment.endRecovery(scanner.position)
+      return true
+    }
+    if (!skipDamage(input, segment, scanner, upperOffset, output)) return false
+  }
+  segment.endRecovery(scanner.position)
+  return false
+}
+
+function takeBatch(input: RecoveryInput, segment: Segment, scanner: BatchScanner): void {
+  const { header, headerPosition: at } = scanner
+  segment.sizeBytes = scanner.position
+  segment.onAppended(scanner.sizeBytes, scanner.lastOffset, maxTimestampOf(header, at), input.config.indexIntervalBytes)
+  const epoch = partitionLeaderEpochOf(header, at)
+  if (epoch > input.epochs.latestEpoch) input.epochs.assign(epoch, scanner.baseOffset)
+  if (scanner.baseOffset < input.producers.mapEndOffset) return
+  const aborted = replayProducerBatch(input.producers, scanner)
+  if (aborted !== null && scanner.baseOffset >= input.recoveryPoint) {
+    segment.transactionIndex.append({ ...aborted.ended, lastStableOffset: aborted.lastStableOffset })
+  }
+}
+
+/** Goes on at the next sound batch of the segment, or ends it. Returns whether there is one. */
+function skipDamage(
+  input: RecoveryInput,
+  segment: Segment,
+  scanner: BatchScanner,
+  upperOffset: Offset,
+  output: RecoveryOutput,
+): boolean {
+  const startOffset = scanner.expectedOffset
+  const { position } = scanner
+  const resumed = scanner.resync(upperOffset)
+  const endOffset = resumed ? scanner.baseOffset : Math.max(input.durableOffset, startOffset)
+  const range = { startOffset, endOffset: Math.min(endOffset, upperOffset) }
+  output.faultyRanges.push(range)
+  input.logger.error('corruption below the durable mark', { segment: segment.logPath, position, ...range })
+  if (resumed) {
+    segment.holes.push({ endOffset: range.endOffset, endPosition: scanner.position })
+    takeBatch(input, segment, scanner)
+    return true
+  }
+  segment.endAtDamage(range.endOffset)
+  output.needsNewSegment = true
+  return false
+}
+
+/** The files end before the mark: what is missing was synced once. */
+function reportMissing(input: RecoveryInput, output: RecoveryOutput): void {
+  const range = { startOffset: output.logEndOffset, endOffset: input.durableOffset }
+  output.faultyRanges.push(range)
+  output.logEndOffset = input.durableOffset
+  output.needsNewSegment = true
+  input.logger.error('log is shorter than its durable mark', { segment: input.segments.at(-1)?.logPath, ...range })
+}

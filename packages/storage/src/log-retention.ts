@@ -1,0 +1,58 @@
+import type { Offset, TimestampMs } from '@millrace/base'
+import type { LogConfig } from './log-config.ts'
+import type { LogSegments } from './log-segments.ts'
+
+/** What retention looks at. */
+interface RetainedLog {
+  readonly config: LogConfig
+  readonly segments: LogSegments
+  readonly logStartOffset: Offset
+  readonly highWatermark: Offset
+}
+
+/**
+ * How many of the oldest segments may go (replication-and-transactions.md, 3): those below the log start, then by size, then by
+ * time; only committed ones, and of the active one only if it has data. All of them: the caller rolls first.
+ */
+export function removableSegmentCount(log: RetainedLog, nowMs: TimestampMs): number {
+  const belowStart = countWhile(log, 0, (_, endOffset) => endOffset <= log.logStartOffset)
+  // A segment that ends at the log start and is the last one is the active one: it stays.
+  const count = Math.min(belowStart, log.segments.count - 1)
+  if (!log.config.cleanupDelete) return count
+  return Math.max(count, countByTime(log, countBySize(log, count), nowMs))
+}
+
+function countBySize(log: RetainedLog, from: number): number {
+  const { retentionBytes } = log.config
+  if (retentionBytes < 0) return from
+  let excessBytes = log.segments.sizeBytes - retentionBytes
+  for (let slot = 0; slot < from; slot++) excessBytes -= log.segments.at(slot).sizeBytes
+  return countWhile(log, from, (slot) => {
+    excessBytes -= log.segments.at(slot).sizeBytes
+    return excessBytes >= 0
+  })
+}
+
+function countByTime(log: RetainedLog, from: number, nowMs: TimestampMs): number {
+  const { retentionMs } = log.config
+  if (retentionMs < 0) return from
+  return countWhile(log, from, (slot) => nowMs - largestTimestamp(log, slot) > retentionMs)
+}
+
+/** Of a segment whose batches carry none: the time when its file was last written. */
+function largestTimestamp(log: RetainedLog, slot: number): TimestampMs {
+  const segment = log.segments.at(slot)
+  return segment.maxTimestamp >= 0 ? segment.maxTimestamp : segment.modifiedMs
+}
+
+/** Number of the first segment, from `from` on, that may not go or does not match. */
+function countWhile(log: RetainedLog, from: number, matches: (slot: number, endOffset: Offset) => boolean): number {
+  let slot = from
+  while (slot < log.segments.count) {
+    const endOffset = log.segments.endOffsetOf(slot)
+    const isEmptyActive = slot === log.segments.count - 1 && log.segments.at(slot).sizeBytes === 0
+    if (isEmptyActive || endOffset > log.highWatermark || !matches(slot, endOffset)) break
+    slot++
+  }
+  return slot
+}

@@ -1,0 +1,655 @@
+import { DiskError, type LeaderEpoch, type Offset, type ProducerId, type TimestampMs, type Uuid } from '@millrace/base'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffsetOf,
+  baseSequenceOf,
+  batchCrcOk,
+  batchSizeOf,
+  ErrorCode,
+  hasLogAppendTime,
+  isControlBatch,
+  isTransactionalBatch,
+  lastOffsetDeltaOf,
+  maxTimestampOf,
+  partitionLeaderEpochOf,
+  producerEpochOf,
+  producerIdOf,
+} from '@millrace/protocol'
+import type { Syncable } from './group-commit.ts'
+import type { EpochEnd } from './leader-epoch-cache.ts'
+import { LogCheckpointer } from './log-checkpointer.ts'
+import type { LogConfig } from './log-config.ts'
+import type { LogDirectory } from './log-directory.ts'
+import type { LogEpochs } from './log-epochs.ts'
+import { bytesBetween, findAborted, findByMaxTimestamp, findByTimestamp } from './log-lookup.ts'
+import type { LogProducers } from './log-producers.ts'
+import { COLD, EXHAUSTED, readCold, readHot, SegmentRead } from './log-reader.ts'
+import type { AppendResult, FoundOffset, ReadResult } from './log-results.ts'
+import { removableSegmentCount } from './log-retention.ts'
+import type { LogSegments } from './log-segments.ts'
+import { LogWriter } from './log-writer.ts'
+import type { ProducerEntry } from './producer-entry.ts'
+import { type AppendOrigin, DUPLICATE_BATCH, type ProducerState } from './producer-state.ts'
+import { Segment } from './segment.ts'
+import { removeSegments } from './segment-removal.ts'
+import type { StorageContext } from './storage-context.ts'
+import { readEndMarker } from './transaction-marker.ts'
+
+/** What a log is made of; `LogLoader` puts it together. */
+export interface LogParts {
+  topic: string
+  partition: number
+  topicId: Uuid
+  /** The partition directory. */
+  path: string
+  config: LogConfig
+  segments: LogSegments
+  epochs: LogEpochs
+  producers: LogProducers
+  logStartOffset: Offset
+  logEndOffset: Offset
+  /** Known to have been synced. */
+  durableOffset: Offset
+  recoveryPoint: Offset
+  highWatermark: Offset
+  faultyRanges: FaultyRange[]
+  /** Made just now: its names are not durable yet. */
+  isNew: boolean
+}
+
+/** Offsets whose data recovery found damaged although it had been synced. Reads of them fail; appends go on after them. */
+export interface FaultyRange {
+  startOffset: Offset
+  endOffset: Offset
+}
+
+/**
+ * The log of one partition: an append-only sequence of record batches in segments, with what is derived from them. Single-threaded;
+ * everything but cold reads, look-ups by time and syncs happens within the call. `logStartOffset ≤ highWatermark ≤ logEndOffset` and
+ * `durableOffset ≤ writtenOffset ≤ logEndOffset`. Appends are staged in memory until `LogManager.flushStaged`.
+ */
+export class Log implements Syncable {
+  readonly topic: string
+  readonly partition: number
+  readonly topicId: Uuid
+  /** The log directory that holds it. */
+  readonly directory: string
+  /** The partition directory; changes when it is set aside. */
+  path: string
+  /** Its directory is offline, or it was closed or deleted: calls answer KAFKA_STORAGE_ERROR. */
+  failed: boolean
+  config: LogConfig
+  logStartOffset: Offset
+  /** Where the next record goes. */
+  logEndOffset: Offset
+  /** Everything below is in the file and can be read. */
+  writtenOffset: Offset
+  /** Everything below survives a loss of power. */
+  durableOffset: Offset
+  highWatermark: Offset
+  /** Everything below is synced with its indexes, epochs and a producer snapshot: recovery starts here. */
+  recoveryPoint: Offset
+  syncState: 'idle' | 'queued' | 'running'
+  readonly segments: LogSegments
+  readonly epochs: LogEpochs
+  readonly producerStates: LogProducers
+  readonly faultyRanges: FaultyRange[]
+  readonly writer: LogWriter
+  readonly checkpointer: LogCheckpointer
+  /** Raised by truncation: syncs, reads and checkpoints that began before it say nothing any more. */
+  generation: number
+  /** Used since the manager last looked for idle logs. */
+  touched: boolean
+  readonly #context: StorageContext
+  readonly #home: LogDirectory
+  readonly #read: SegmentRead
+  #unflushedRecordCount: number
+  #unflushedSinceMs: number
+
+  constructor(context: StorageContext, home: LogDirectory, parts: LogParts) {
+    this.topic = parts.topic
+    this.partition = parts.partition
+    this.topicId = parts.topicId
+    this.directory = home.path
+    this.path = parts.path
+    this.failed = false
+    this.config = parts.config
+    this.logStartOffset = parts.logStartOffset
+    this.logEndOffset = parts.logEndOffset
+    this.writtenOffset = parts.logEndOffset
+    this.durableOffset = parts.durableOffset
+    this.highWatermark = parts.highWatermark
+    this.recoveryPoint = parts.recoveryPoint
+    this.syncState = 'idle'
+    this.segments = parts.segments
+    this.epochs = parts.epochs
+    this.producerStates = parts.producers
+    this.faultyRanges = parts.faultyRanges
+    this.writer = new LogWriter(context, home, this, parts.isNew)
+    this.checkpointer = new LogCheckpointer(context, home, this)
+    this.generation = 0
+    this.touched = false
+    this.#context = context
+    this.#home = home
+    this.#read = new SegmentRead(parts.segments.active, 0, 0, 0, false, 0)
+    this.#unflushedRecordCount = 0
+    this.#unflushedSinceMs = -1
+  }
+
+  /** Everything below is committed and belongs to no open transaction. */
+  get lastStableOffset(): Offset {
+    if (this.producerStates.isKnownEmpty) return this.highWatermark
+    const first = this.#producers().firstUnstableOffset
+    return first >= 0 && first < this.highWatermark ? first : this.highWatermark
+  }
+
+  /** -1 before the first. */
+  get latestEpoch(): LeaderEpoch {
+    return this.epochs.cache.latestEpoch
+  }
+
+  get sizeBytes(): number {
+    return this.segments.sizeBytes
+  }
+
+  get needsSync(): boolean {
+    return !this.failed && this.writer.needsSync
+  }
+
+  updateConfig(config: LogConfig): void {
+    this.config = config
+  }
+
+  /** Sets it within the log (a follower may lower it). True if it or the last stable offset rose. */
+  setHighWatermark(offset: Offset): boolean {
+    const highWatermark = Math.max(this.logStartOffset, Math.min(offset, this.logEndOffset))
+    if (highWatermark === this.highWatermark) return false
+    const before = this.highWatermark
+    const stableBefore = this.producerStates.isKnownEmpty ? before : this.lastStableOffset
+    this.highWatermark = highWatermark
+    this.#home.onOffsetsChanged()
+    if (this.producerStates.isLoaded) this.#producers().onHighWatermark(highWatermark)
+    return highWatermark > before || this.lastStableOffset > stableBefore
+  }
+
+  producers(): Iterable<ProducerEntry> {
+    return this.#producers().producers()
+  }
+
+  openTransactions(): { producerId: ProducerId; firstOffset: Offset }[] {
+    return this.#producers().openTransactions()
+  }
+
+  removeExpiredProducers(nowMs: TimestampMs, expirationMs: number): void {
+    if (this.producerStates.isLoaded) this.#producers().removeExpired(nowMs, expirationMs)
+  }
+
+  /**
+   * Appends `buffer[start, end)` and returns 0 or a Kafka error code, which leaves the log as it was (a roll may have happened).
+   * Client and coordinator give one sound v2 batch, which gets its offsets and `leaderEpoch` stamped into the stored copy;
+   * replication gives whole batches as the leader has them, of which those with a later epoch than `leaderEpoch` are left out.
+   * The bytes are copied. `transactionVersion` says how strictly the epoch of an end marker is checked (KIP-890). Hot path:
+   * allocates nothing for a small batch.
+   */
+  append(
+    buffer: Buffer,
+    start: number,
+    end: number,
+    origin: AppendOrigin,
+    leaderEpoch: LeaderEpoch,
+    result: AppendResult,
+    transactionVersion = 0,
+  ): number {
+    if (this.failed || this.#home.isFull) return ErrorCode.KAFKA_STORAGE_ERROR
+    try {
+      if (origin === 'replication') return this.#appendReplicated(buffer, start, end, leaderEpoch, result)
+      return this.#appendAssigned(buffer, start, end, origin, leaderEpoch, result, transactionVersion)
+    } catch (error) {
+      return this.#onError(error)
+    }
+  }
+
+  #appendAssigned(
+    buffer: Buffer,
+    start: number,
+    end: number,
+    origin: AppendOrigin,
+    leaderEpoch: LeaderEpoch,
+    result: AppendResult,
+    transactionVersion: number,
+  ): number {
+    if (end - start > this.config.segmentBytes) return ErrorCode.RECORD_LIST_TOO_LARGE
+    if (producerIdOf(buffer, start) >= 0) {
+      const code = this.#checkProducer(buffer, start, end, origin, transactionVersion)
+      if (code === DUPLICATE_BATCH) {
+        const { duplicateFirstOffset, duplicateLastOffset, duplicateTimestamp } = this.#producers()
+        const timestamp = hasLogAppendTime(buffer, start) ? duplicateTimestamp : -1
+        result.set(duplicateFirstOffset, duplicateLastOffset, timestamp, true)
+        return ErrorCode.NONE
+      }
+      if (code !== ErrorCode.NONE) return code
+    }
+    const baseOffset = this.logEndOffset
+    this.#storeBatch(buffer, start, end, baseOffset, leaderEpoch, true)
+    const timestamp = hasLogAppendTime(buffer, start) ? maxTimestampOf(buffer, start) : -1
+    result.set(baseOffset, this.logEndOffset - 1, timestamp, false)
+    return ErrorCode.NONE
+  }
+
+  #appendReplicated(
+    buffer: Buffer,
+    start: number,
+    end: number,
+    leaderEpoch: LeaderEpoch,
+    result: AppendResult,
+  ): number {
+    let firstOffset = -1
+    for (let position = start; position + BATCH_HEADER_BYTES <= end; ) {
+      const batchEnd = position + batchSizeOf(buffer, position)
+      if (batchEnd < position + BATCH_HEADER_BYTES || batchEnd > end) break
+      const epoch = partitionLeaderEpochOf(buffer, position)
+      if (epoch > leaderEpoch) break
+      if (!batchCrcOk(buffer, position)) return ErrorCode.CORRUPT_MESSAGE
+      const baseOffset = baseOffsetOf(buffer, position)
+      if (baseOffset < this.logEndOffset) {
+        // The leader's log starts inside this batch (delete records): an empty follower starts at the batch.
+        const lastOffset = baseOffset + lastOffsetDeltaOf(buffer, position)
+        if (this.sizeBytes > 0 || lastOffset < this.logEndOffset) return ErrorCode.OFFSET_OUT_OF_RANGE
+        this.truncateFullyAndStartAt(baseOffset)
+      }
+      if (producerIdOf(buffer, position) >= 0) this.#checkProducer(buffer, position, batchEnd, 'replication', 0)
+      this.#storeBatch(buffer, position, batchEnd, baseOffset, epoch, false)
+      if (firstOffset < 0) firstOffset = baseOffset
+      position = batchEnd
+    }
+    result.set(firstOffset, firstOffset < 0 ? -1 : this.logEndOffset - 1, -1, false)
+    return ErrorCode.NONE
+  }
+
+  #checkProducer(buffer: Buffer, start: number, end: number, origin: AppendOrigin, transactionVersion: number): number {
+    const state = this.#producers()
+    const producerId = producerIdOf(buffer, start)
+    const producerEpoch = producerEpochOf(buffer, start)
+    if (isControlBatch(buffer, start)) {
+      const marker = readEndMarker(buffer, start, end)
+      if (marker === null || origin === 'replication') return ErrorCode.NONE
+      return state.checkMarker(producerId, producerEpoch, marker.coordinatorEpoch, transactionVersion)
+    }
+    const baseSequence = baseSequenceOf(buffer, start)
+    const lastOffsetDelta = lastOffsetDeltaOf(buffer, start)
+    const transactional = isTransactionalBatch(buffer, start)
+    return state.checkData(origin, producerId, producerEpoch, baseSequence, lastOffsetDelta, transactional)
+  }
+
+  /** Stores a checked batch at the log's end. Throws `DiskError` before anything is counted. */
+  #storeBatch(
+    buffer: Buffer,
+    start: number,
+    end: number,
+    baseOffset: Offset,
+    leaderEpoch: LeaderEpoch,
+    stamped: boolean,
+  ): void {
+    const lastOffset = baseOffset + lastOffsetDeltaOf(buffer, start)
+    const maxTimestamp = maxTimestampOf(buffer, start)
+    if (this.segments.active.shouldRoll(this.config, end - start, maxTimestamp, lastOffset)) this.#maybeRoll(baseOffset)
+    const { active } = this.segments
+    const direct = this.writer.store(active, buffer, start, end, baseOffset, leaderEpoch, stamped)
+    if (leaderEpoch > this.epochs.cache.latestEpoch) this.epochs.cache.assign(leaderEpoch, baseOffset)
+    active.onAppended(end - start, lastOffset, maxTimestamp, this.config.indexIntervalBytes)
+    this.logEndOffset = lastOffset + 1
+    this.#updateProducers(buffer, start, end, baseOffset, lastOffset, maxTimestamp)
+    this.#unflushedRecordCount += lastOffset - baseOffset + 1
+    if (direct) {
+      active.onWritten()
+      this.writer.onWritten(active)
+      this.writtenOffset = this.logEndOffset
+    }
+    this.writer.markDirty()
+  }
+
+  #updateProducers(
+    buffer: Buffer,
+    start: number,
+    end: number,
+    baseOffset: Offset,
+    lastOffset: Offset,
+    maxTimestamp: TimestampMs,
+  ): void {
+    const producerId = producerIdOf(buffer, start)
+    if (producerId < 0) {
+      if (this.producerStates.isLoaded) this.#producers().mapEndOffset = lastOffset + 1
+      return
+    }
+    const state = this.#producers()
+    const producerEpoch = producerEpochOf(buffer, start)
+    state.mapEndOffset = lastOffset + 1
+    if (!isControlBatch(buffer, start)) {
+      const baseSequence = baseSequenceOf(buffer, start)
+      const transactional = isTransactionalBatch(buffer, start)
+      state.onData(producerId, producerEpoch, baseSequence, baseOffset, lastOffset, maxTimestamp, transactional)
+      return
+    }
+    const marker = readEndMarker(buffer, start, end)
+    if (marker === null) return
+    const ended = state.onMarker(producerId, producerEpoch, marker.coordinatorEpoch, baseOffset, maxTimestamp)
+    if (ended === null) return
+    if (!marker.commit) {
+      const lastStableOffset = state.lastStableOffsetOf(ended)
+      this.segments.active.transactionIndex.append({ ...ended, lastStableOffset })
+    }
+    state.completeTransaction(ended)
+  }
+
+  #maybeRoll(baseOffset: Offset): void {
+    const { active } = this.segments
+    if (active.sizeBytes > 0 || active.baseOffset !== baseOffset) this.roll(baseOffset)
+  }
+
+  /** Starts a new segment at `baseOffset`, at or above the log end. Throws `DiskError`; nothing has changed then. */
+  roll(baseOffset: Offset): void {
+    const { active } = this.segments
+    this.#context.failpoint('roll')
+    this.writeStaged()
+    if (active.seal()) this.writer.onWritten(active)
+    if (active.exists) this.checkpointer.onRoll(baseOffset)
+    if (active.sizeBytes === 0) for (const empty of this.segments.removeFrom(this.segments.count - 1)) empty.abandon()
+    this.segments.add(new Segment(this.#context, this.path, baseOffset, this.config, null))
+  }
+
+  /** Writes staged appends to the file. Throws `DiskError`. */
+  writeStaged(): void {
+    this.writer.writeStaged(this.segments.active)
+    this.writtenOffset = this.logEndOffset
+  }
+
+  /** End of a turn of the loop: what was appended reaches the file and will be synced. */
+  flushTurn(nowMs: number): void {
+    this.writer.onTurnEnd()
+    if (this.failed) return
+    this.touched = true
+    try {
+      this.writeStaged()
+      this.checkpointer.onWritten()
+    } catch (error) {
+      this.#onError(error)
+      return
+    }
+    if (!this.config.writeCaching || this.#isFlushDue(nowMs)) this.#home.scheduleSync(this)
+  }
+
+  /** Kafka's `flush.messages` and `flush.ms`, which only matter with write caching. */
+  #isFlushDue(nowMs: number): boolean {
+    const { flushMessages, flushMs } = this.config
+    if (this.#unflushedSinceMs < 0) this.#unflushedSinceMs = nowMs
+    const due =
+      (flushMessages >= 0 && this.#unflushedRecordCount >= flushMessages) ||
+      (flushMs >= 0 && nowMs - this.#unflushedSinceMs >= flushMs)
+    if (due) this.#unflushedSinceMs = -1
+    return due
+  }
+
+  /** Part of {@link Syncable}: called by the directory's group commit. */
+  async sync(): Promise<void> {
+    const { writtenOffset, generation } = this
+    const { active } = this.segments
+    const positionBytes = active.writtenBytes
+    this.#unflushedRecordCount = 0
+    await this.writer.sync()
+    if (this.failed || generation !== this.generation) return
+    this.#home.onSynced(this, writtenOffset, active.baseOffset, positionBytes)
+  }
+
+  /**
+   * Reads whole batches from the one that holds `fromOffset` on, of one segment, at most `maxBytes` (but one batch in any case if
+   * `minOneBatch`), none that reaches past `upperOffset` or what is written. True: `out` is filled, perhaps with nothing. False:
+   * `out.errorCode` says why. A promise of the same if the data must come from the disk.
+   */
+  read(
+    fromOffset: Offset,
+    maxBytes: number,
+    upperOffset: Offset,
+    minOneBatch: boolean,
+    out: ReadResult,
+  ): boolean | Promise<boolean> {
+    out.clear()
+    if (this.failed) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR) === 0
+    if (fromOffset < this.logStartOffset || fromOffset > this.logEndOffset) {
+      return out.fail(ErrorCode.OFFSET_OUT_OF_RANGE) === 0
+    }
+    let endOffset = Math.min(upperOffset, this.writtenOffset)
+    if (fromOffset >= endOffset) return true
+    if (this.faultyRanges.length > 0) {
+      endOffset = this.#soundEnd(fromOffset, endOffset)
+      if (endOffset <= fromOffset) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR) === 0
+    }
+    this.touched = true
+    const read = this.#read
+    read.fromOffset = fromOffset
+    read.endOffset = endOffset
+    read.maxBytes = Math.max(0, maxBytes)
+    read.minOneBatch = minOneBatch
+    read.indexIntervalBytes = this.config.indexIntervalBytes
+    try {
+      for (let slot = Math.max(0, this.segments.slotFor(fromOffset)); slot < this.segments.count; slot++) {
+        read.segment = this.segments.at(slot)
+        if (!read.segment.isOpen) this.#context.openLogs.add(this)
+        const code = readHot(read, out)
+        if (code === COLD) return this.#readCold(slot, out)
+        if (code !== EXHAUSTED) return code === ErrorCode.NONE
+      }
+      return true
+    } catch (error) {
+      return out.fail(this.#onReadError(error)) === 0
+    }
+  }
+
+  async #readCold(firstSlot: number, out: ReadResult): Promise<boolean> {
+    const { segment, fromOffset, endOffset, maxBytes, minOneBatch, indexIntervalBytes } = this.#read
+    const read = new SegmentRead(segment, fromOffset, endOffset, maxBytes, minOneBatch, indexIntervalBytes)
+    const { generation } = this
+    try {
+      let code: number = EXHAUSTED
+      for (let slot = firstSlot; code === EXHAUSTED && slot < this.segments.count; slot++) {
+        read.segment = this.segments.at(slot)
+        code = await this.#context.readCold(() => readCold(read, out))
+        if (this.failed) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR) === 0
+        // Truncated meanwhile: what was read may be gone. The reader comes again.
+        if (generation !== this.generation) {
+          out.clear()
+          return true
+        }
+      }
+      return code === ErrorCode.NONE || code === EXHAUSTED
+    } catch (error) {
+      return out.fail(this.#onReadError(error)) === 0
+    }
+  }
+
+  #soundEnd(fromOffset: Offset, endOffset: Offset): Offset {
+    let end = endOffset
+    for (const range of this.faultyRanges) {
+      if (fromOffset < range.endOffset && range.startOffset < end) end = Math.max(fromOffset, range.startOffset)
+    }
+    return end
+  }
+
+  /** Bytes of `[fromOffset, min(upperOffset, written))`, at most `maxBytes`. Cheap; may count a few batches too many. */
+  bytesAvailable(fromOffset: Offset, upperOffset: Offset, maxBytes: number): number {
+    const endOffset = Math.min(upperOffset, this.writtenOffset)
+    if (this.failed || fromOffset >= endOffset || fromOffset < this.logStartOffset) return 0
+    return Math.min(maxBytes, bytesBetween(this.segments, fromOffset, endOffset))
+  }
+
+  /** The first record with a timestamp at or above `timestamp`, below `upperOffset`; null if there is none. Rejects with `DiskError`. */
+  offsetForTimestamp(timestamp: TimestampMs, upperOffset: Offset): Promise<FoundOffset | null> {
+    return findByTimestamp(this.segments, this.logStartOffset, timestamp, Math.min(upperOffset, this.writtenOffset))
+  }
+
+  /** The first record with the largest timestamp; null for an empty log. Rejects with `DiskError`. */
+  offsetOfMaxTimestamp(): Promise<FoundOffset | null> {
+    return findByMaxTimestamp(this.segments, this.writtenOffset)
+  }
+
+  endOffsetForEpoch(epoch: LeaderEpoch): EpochEnd {
+    return this.epochs.cache.endOffsetFor(epoch, this.logEndOffset)
+  }
+
+  /** A new leader's first act. Written to its file with the next checkpoint. */
+  assignEpoch(epoch: LeaderEpoch, startOffset: Offset): void {
+    this.epochs.cache.assign(epoch, startOffset)
+    if (this.epochs.isDirty) this.#context.openLogs.add(this)
+  }
+
+  /** Aborted transactions that a reader of `[fromOffset, upperOffset)` must know; may hold a few more. */
+  abortedTransactions(fromOffset: Offset, upperOffset: Offset): { producerId: ProducerId; firstOffset: Offset }[] {
+    return findAborted(this.segments, fromOffset, upperOffset)
+  }
+
+  /** Delete records: nothing below `offset` is read any more. Segments go with the next {@link applyRetention}. */
+  raiseLogStart(offset: Offset): void {
+    const logStartOffset = Math.min(offset, this.logEndOffset)
+    if (logStartOffset <= this.logStartOffset) return
+    this.logStartOffset = logStartOffset
+    if (this.highWatermark < logStartOffset) this.highWatermark = logStartOffset
+    this.epochs.cache.truncateFromStart(logStartOffset)
+    this.#context.openLogs.add(this)
+    this.#home.onOffsetsChanged()
+  }
+
+  /** Deletes old segments by log start, size and time. Returns how many. */
+  applyRetention(nowMs: TimestampMs): number {
+    if (this.failed) return 0
+    try {
+      const count = removableSegmentCount(this, nowMs)
+      if (count === 0) return 0
+      if (count === this.segments.count) {
+        this.roll(this.logEndOffset)
+        // Its name must be there before the others go, or a crash would leave nothing that tells the log's end.
+        this.segments.active.file()
+        this.#context.disk.syncDirectory(this.path)
+      }
+      this.raiseLogStart(this.segments.at(count).baseOffset)
+      this.#remove(this.segments.removeFirst(count))
+      return count
+    } catch (error) {
+      this.#onError(error)
+      return 0
+    }
+  }
+
+  /** Cuts the log so that it ends at `offset`; a batch that holds it goes as a whole. */
+  truncateTo(offset: Offset): void {
+    if (this.failed) return
+    this.epochs.cache.truncateFromEnd(offset)
+    if (offset >= this.logEndOffset) return
+    if (offset < this.segments.first.baseOffset) {
+      this.truncateFullyAndStartAt(offset)
+      return
+    }
+    this.#changeEnd(offset, () => {
+      this.writeStaged()
+      const slot = this.segments.slotFor(offset)
+      const position = this.segments.at(slot).locate(offset)
+      this.#home.lowerMark(this, offset, this.segments.at(slot).baseOffset, position)
+      this.#remove(this.segments.removeFrom(slot + 1))
+      const { active } = this.segments
+      active.cut(position, offset)
+      this.writer.onWritten(active)
+    })
+    this.logStartOffset = Math.min(this.logStartOffset, offset)
+    if (!this.failed) this.producerStates.reload(this.logStartOffset, offset)
+  }
+
+  /** Empties the log: the next record gets `offset`. */
+  truncateFullyAndStartAt(offset: Offset): void {
+    if (this.failed) return
+    this.#changeEnd(offset, () => {
+      this.#home.lowerMark(this, Math.min(offset, this.durableOffset), offset, 0)
+      this.#remove(this.segments.removeFrom(0))
+      this.segments.add(new Segment(this.#context, this.path, offset, this.config, null))
+      this.segments.active.file()
+      this.logStartOffset = offset
+      this.epochs.cache.clear()
+      this.faultyRanges.length = 0
+      this.producerStates.removeSnapshots(() => true)
+      this.producerStates.clear(offset)
+    })
+  }
+
+  #changeEnd(logEndOffset: Offset, change: () => void): void {
+    try {
+      this.#context.failpoint('truncate')
+      change()
+      this.#context.disk.syncDirectory(this.path)
+    } catch (error) {
+      // Half a truncation cannot be told from corruption by what follows: the directory must not go on.
+      if (!(error instanceof DiskError)) throw error
+      this.#home.fail(error)
+      return
+    }
+    this.generation++
+    this.logEndOffset = logEndOffset
+    this.writtenOffset = logEndOffset
+    this.durableOffset = Math.min(this.durableOffset, logEndOffset)
+    this.recoveryPoint = Math.min(this.recoveryPoint, logEndOffset)
+    this.highWatermark = Math.max(this.logStartOffset, Math.min(this.highWatermark, logEndOffset))
+    this.#context.openLogs.add(this)
+    this.#home.onOffsetsChanged()
+  }
+
+  /** The directory is offline, or the log was deleted. */
+  fail(): void {
+    this.failed = true
+    this.writer.forget(() => true)
+    for (const segment of this.segments.all) segment.abandon()
+    this.#context.openLogs.delete(this)
+    this.checkpointer.onDurable()
+  }
+
+  /**
+   * Closes what an idle log holds: files, mappings, loaded indexes, the tail extended ahead. All of it is durable afterwards. Gives up
+   * if the log is used meanwhile.
+   */
+  async closeIdle(): Promise<void> {
+    const { active } = this.segments
+    if (this.failed || this.writer.hasStaged) return
+    this.touched = false
+    try {
+      active.flushIndexes(true)
+      if (active.trim()) this.writer.onWritten(active)
+    } catch (error) {
+      this.#onError(error)
+      return
+    }
+    if (!this.config.writeCaching || this.#context.isClosing) await this.checkpointer.complete()
+    if (this.failed || this.touched || this.writer.hasStaged || this.needsSync) return
+    if (this.segments.all.some((segment) => segment.extending || segment.hasUnsyncedBytes)) return
+    for (const segment of this.segments.all) segment.close()
+    this.#context.openLogs.delete(this)
+  }
+
+  #remove(segments: readonly Segment[]): void {
+    this.writer.forget((segment) => segments.includes(segment))
+    removeSegments(this.#context, segments, this.config.fileDeleteDelayMs)
+    const bases = segments.map((segment) => segment.baseOffset)
+    this.producerStates.removeSnapshots((offset) => bases.includes(offset))
+  }
+
+  #producers(): ProducerState {
+    return this.producerStates.stateAt(this.logStartOffset, this.logEndOffset)
+  }
+
+  #onError(error: unknown): number {
+    if (!(error instanceof DiskError)) throw error
+    this.#home.onDiskError(error)
+    return ErrorCode.KAFKA_STORAGE_ERROR
+  }
+
+  /** One sector that cannot be read costs the reads of it, not the directory. */
+  #onReadError(error: unknown): number {
+    if (!(error instanceof DiskError)) throw error
+    this.#context.logger.error('read failed', { path: error.path, error: error.message })
+    return ErrorCode.KAFKA_STORAGE_ERROR
+  }
+}

@@ -1,0 +1,60 @@
+import { type Disk, type Random, randomUuid, type Uuid } from '@millrace/base'
+import { replaceFile } from './atomic-file.ts'
+import { META_PROPERTIES_FILE } from './file-names.ts'
+import { CorruptFileError, readIfPresent } from './text-checkpoint.ts'
+
+/** `meta.properties` of a log directory: whose it is. */
+export interface MetaProperties {
+  clusterId: string | null
+  nodeId: number
+  directoryId: Uuid
+}
+
+/**
+ * The properties of a directory, written if there are none yet. Throws `CorruptFileError` if the file is damaged or names another
+ * cluster or node: data of another broker must not be served, nor deleted.
+ */
+export function openMetaProperties(
+  disk: Disk,
+  directory: string,
+  expected: { clusterId: string | null; nodeId: number },
+  random: Random,
+): MetaProperties {
+  const path = `${directory}/${META_PROPERTIES_FILE}`
+  const text = readIfPresent(disk, path).toString('utf8')
+  const known = text === '' ? null : parse(path, text)
+  if (known !== null && known.nodeId !== expected.nodeId) {
+    throw new CorruptFileError(path, `belongs to node ${known.nodeId}, not ${expected.nodeId}`)
+  }
+  if (known !== null && known.clusterId !== null && expected.clusterId !== null) {
+    if (known.clusterId !== expected.clusterId)
+      throw new CorruptFileError(path, `belongs to cluster ${known.clusterId}`)
+  }
+  const properties = {
+    clusterId: expected.clusterId ?? known?.clusterId ?? null,
+    nodeId: expected.nodeId,
+    directoryId: known?.directoryId ?? randomUuid(random),
+  }
+  const contents = encode(properties)
+  if (contents !== text) replaceFile(disk, directory, META_PROPERTIES_FILE, Buffer.from(contents))
+  return properties
+}
+
+function encode({ clusterId, nodeId, directoryId }: MetaProperties): string {
+  const cluster = clusterId === null ? '' : `cluster.id=${clusterId}\n`
+  return `version=1\n${cluster}node.id=${nodeId}\ndirectory.id=${directoryId}\n`
+}
+
+function parse(path: string, text: string): MetaProperties & { directoryId: Uuid } {
+  const values = new Map<string, string>()
+  for (const line of text.split(/\r?\n/)) {
+    const separator = line.indexOf('=')
+    if (separator > 0 && !/^\s*[#!]/.test(line))
+      values.set(line.slice(0, separator).trim(), line.slice(separator + 1).trim())
+  }
+  const nodeText = values.get('node.id') ?? values.get('broker.id') ?? ''
+  if (!/^\d{1,10}$/.test(nodeText)) throw new CorruptFileError(path, 'no node id')
+  const directoryId = values.get('directory.id') ?? ''
+  if (!/^[A-Za-z0-9_-]{22}$/.test(directoryId)) throw new CorruptFileError(path, 'no directory id')
+  return { clusterId: values.get('cluster.id') ?? null, nodeId: Number(nodeText), directoryId: directoryId as Uuid }
+}

@@ -1,0 +1,19 @@
+import type { Disk, Uuid } from '@millrace/base'
+import { ZERO_UUID } from '@millrace/base'
+import { PARTITION_METADATA_FILE } from './file-names.ts'
+import { CorruptFileError, readIfPresent } from './text-checkpoint.ts'
+
+/** `partition.metadata`: the id of the topic whose partition the directory holds. */
+export function encodePartitionMetadata(topicId: Uuid): Buffer {
+  return Buffer.from(`version: 0\ntopic_id: ${topicId}`)
+}
+
+/** The topic id, or the zero id if there is no file. Throws `CorruptFileError`. */
+export function readPartitionMetadata(disk: Disk, directory: string): Uuid {
+  const path = `${directory}/${PARTITION_METADATA_FILE}`
+  const text = readIfPresent(disk, path).toString('utf8')
+  if (text === '') return ZERO_UUID
+  const match = /^version: \d+\ntopic_id: (?<id>[A-Za-z0-9_-]{22})\n?$/.exec(text)
+  if (match === null || match.groups!.id === ZERO_UUID) throw new CorruptFileError(path, 'no topic id')
+  return match.groups!.id as Uuid
+}

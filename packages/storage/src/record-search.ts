@@ -1,0 +1,68 @@
+import type { DiskFile, Offset, TimestampMs } from '@millrace/base'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffsetOf,
+  batchSizeOf,
+  lastOffsetOf,
+  maxTimestampOf,
+  partitionLeaderEpochOf,
+  RecordReader,
+} from '@millrace/protocol'
+import type { FoundOffset } from './log-results.ts'
+import type { Segment } from './segment.ts'
+
+/** Headers are read in pieces of this size until a batch qualifies, which is then read whole. */
+const WINDOW_BYTES = 64 * 1024
+
+/**
+ * First record from `position` on with a timestamp of at least `timestamp` and an offset of at least `startOffset`, within one segment;
+ * null if there is none. Reads off the event loop. Rejects with `DiskError`, or with `CorruptBatchError` if a batch cannot be read.
+ */
+export async function findRecordAtOrAfter(
+  segment: Segment,
+  position: number,
+  timestamp: TimestampMs,
+  startOffset: Offset,
+): Promise<FoundOffset | null> {
+  const file = segment.file()
+  const { writtenBytes } = segment
+  let at = position
+  while (at + BATCH_HEADER_BYTES <= writtenBytes) {
+    const window = await readRange(file, at, Math.min(WINDOW_BYTES, writtenBytes - at))
+    let inWindow = 0
+    while (inWindow + BATCH_HEADER_BYTES <= window.length) {
+      const sizeBytes = batchSizeOf(window, inWindow)
+      if (sizeBytes < BATCH_HEADER_BYTES || at + inWindow + sizeBytes > writtenBytes) return null
+      if (maxTimestampOf(window, inWindow) >= timestamp && lastOffsetOf(window, inWindow) >= startOffset) {
+        const batch =
+          inWindow + sizeBytes <= window.length
+            ? window.subarray(inWindow, inWindow + sizeBytes)
+            : await readRange(file, at + inWindow, sizeBytes)
+        const found = findInBatch(batch, timestamp, startOffset)
+        if (found !== null) return found
+      }
+      inWindow += sizeBytes
+    }
+    if (inWindow === 0) return null
+    at += inWindow
+  }
+  return null
+}
+
+function findInBatch(batch: Buffer, timestamp: TimestampMs, startOffset: Offset): FoundOffset | null {
+  const reader = new RecordReader()
+  const baseOffset = baseOffsetOf(batch, 0)
+  reader.open(batch, 0)
+  while (reader.next()) {
+    const offset = baseOffset + reader.offsetDelta
+    const recordTimestamp = Number(reader.timestamp)
+    if (recordTimestamp < timestamp || offset < startOffset) continue
+    return { offset, timestamp: recordTimestamp, leaderEpoch: partitionLeaderEpochOf(batch, 0) }
+  }
+  return null
+}
+
+async function readRange(file: DiskFile, position: number, sizeBytes: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(sizeBytes)
+  return buffer.subarray(0, await file.readAsync(buffer, 0, sizeBytes, position))
+}

@@ -1,0 +1,30 @@
+import type { Clock, Disk, Random, Timers } from '@millrace/base'
+import type { Log } from './log.ts'
+import type { LogConfig, StorageLogger } from './log-config.ts'
+import type { StagingPool } from './staging-pool.ts'
+
+/** What all logs of one manager share. */
+export interface StorageContext {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly random: Random
+  readonly logger: StorageLogger
+  readonly staging: StagingPool
+  readonly producerIdExpirationMs: number
+  configOf(topic: string): LogConfig
+  /** Logs with staged appends, which the end of the turn writes. */
+  readonly dirtyLogs: Log[]
+  /** Logs with open files, looked at from time to time for idleness. */
+  readonly openLogs: Set<Log>
+  /** The manager is shutting down: logs are synced whatever their caching. */
+  readonly isClosing: boolean
+  /** The durable offset of a log rose. */
+  onDurable(log: Log): void
+  /** Staged appends are written soon although no turn ends. */
+  flushSoon(): void
+  /** Runs `task` with a bound on how many read from the disk at once. */
+  readCold<Result>(task: () => Promise<Result>): Promise<Result>
+  /** Names a step of `reliability.md` 5.1; tests stop the process there. */
+  failpoint(name: string): void
+}
