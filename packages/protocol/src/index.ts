@@ -23,4 +23,8 @@ export {
 export * from './records/produce-validation.ts'
 export * from './records/record-reader.ts'
 export * from './records/validate-produce-batch.ts'
+export * from './scram/scram-client.ts'
+export * from './scram/scram-credential.ts'
+export * from './scram/scram-error.ts'
+export * from './scram/scram-server.ts'
 export * from './wire/index.ts'
