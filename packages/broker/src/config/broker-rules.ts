@@ -1,5 +1,6 @@
 import { ConfigurationError } from '@millrace/base'
 import type { BrokerConfig } from './broker-config.ts'
+import { GROUP_KINDS, groupBounds } from './group-bounds.ts'
 import { checkSingleNode } from './single-node-rules.ts'
 
 /**
@@ -84,54 +85,22 @@ function checkReplication(config: BrokerConfig): void {
     config.replicaLagTimeMaxMs, 'replica.fetch.wait.max.ms', 'replica.fetch.wait.max.ms must not be more than replica.lag.time.max.ms, or followers leave the in-sync replicas idly')
 }
 
-type NumericKey = { [K in keyof BrokerConfig]: BrokerConfig[K] extends number ? K : never }[keyof BrokerConfig]
-
-/** Value, lower and upper bound, all three settable. */
-const BOUNDED: readonly [string, NumericKey, NumericKey, NumericKey][] = [
-  boundedBy('group.consumer', 'session.timeout.ms', 'groupConsumer', 'SessionTimeoutMs'),
-  boundedBy('group.consumer', 'heartbeat.interval.ms', 'groupConsumer', 'HeartbeatIntervalMs'),
-  boundedBy('group.consumer', 'assignment.interval.ms', 'groupConsumer', 'AssignmentIntervalMs'),
-  boundedBy('group.share', 'session.timeout.ms', 'groupShare', 'SessionTimeoutMs'),
-  boundedBy('group.share', 'heartbeat.interval.ms', 'groupShare', 'HeartbeatIntervalMs'),
-  boundedBy('group.share', 'assignment.interval.ms', 'groupShare', 'AssignmentIntervalMs'),
-  boundedBy('group.share', 'delivery.count.limit', 'groupShare', 'DeliveryCountLimit'),
-  boundedBy('group.share', 'record.lock.duration.ms', 'groupShare', 'RecordLockDurationMs'),
-  boundedBy('group.share', 'partition.max.record.locks', 'groupShare', 'PartitionMaxRecordLocks'),
-  boundedBy('group.streams', 'session.timeout.ms', 'groupStreams', 'SessionTimeoutMs'),
-  boundedBy('group.streams', 'heartbeat.interval.ms', 'groupStreams', 'HeartbeatIntervalMs'),
-  boundedBy('group.streams', 'assignment.interval.ms', 'groupStreams', 'AssignmentIntervalMs'),
-]
-
-function boundedBy(
-  prefix: string,
-  key: string,
-  camelPrefix: string,
-  camelKey: string,
-): [string, NumericKey, NumericKey, NumericKey] {
-  const names = ['', 'Min', 'Max'].map((bound) => `${camelPrefix}${bound}${camelKey}` as NumericKey)
-  return [`${prefix}.${key}`, names[0]!, names[1]!, names[2]!]
-}
-
 function checkGroups(config: BrokerConfig): void {
   require(config.groupCoordinatorRebalanceProtocols.includes(
     'classic',
   ), 'group.coordinator.rebalance.protocols', 'group.coordinator.rebalance.protocols must contain classic')
   require(config.groupMinSessionTimeoutMs <=
     config.groupMaxSessionTimeoutMs, 'group.min.session.timeout.ms', 'group.min.session.timeout.ms must not be more than group.max.session.timeout.ms')
-  for (const [key, value, min, max] of BOUNDED) {
-    const [low, high] = [config[min], config[max]]
-    require(low <= high, key, `The smallest value of ${key} (${low}) must not be more than the largest (${high})`)
-    const fits = config[value] >= low && config[value] <= high
-    require(fits, key, `${key} (${config[value]}) must be between its bounds, ${low} and ${high}`)
+  const bounds = groupBounds(config)
+  for (const { key: suffix, default: value, min, max } of bounds) {
+    const key = `group.${suffix}`
+    require(min <= max, key, `The smallest value of ${key} (${min}) must not be more than the largest (${max})`)
+    require(value >= min && value <= max, key, `${key} (${value}) must be between its bounds, ${min} and ${max}`)
   }
-  for (const [name, session, heartbeat] of [
-    ['group.consumer', config.groupConsumerSessionTimeoutMs, config.groupConsumerHeartbeatIntervalMs],
-    ['group.share', config.groupShareSessionTimeoutMs, config.groupShareHeartbeatIntervalMs],
-    ['group.streams', config.groupStreamsSessionTimeoutMs, config.groupStreamsHeartbeatIntervalMs],
-  ] as const) {
-    const key = `${name}.session.timeout.ms`
-    require(session > heartbeat, key, `${key} must be more than ${name}.heartbeat.interval.ms`)
+  const valueFor = (suffix: string) => bounds.find((bound) => bound.key === suffix)!.default
+  for (const kind of GROUP_KINDS) {
+    const key = `group.${kind}.session.timeout.ms`
+    const longer = valueFor(`${kind}.session.timeout.ms`) > valueFor(`${kind}.heartbeat.interval.ms`)
+    require(longer, key, `${key} must be more than group.${kind}.heartbeat.interval.ms`)
   }
-  require(config.groupStreamsNumStandbyReplicas <=
-    config.groupStreamsMaxStandbyReplicas, 'group.streams.num.standby.replicas', 'group.streams.num.standby.replicas must not be more than group.streams.max.standby.replicas')
 }

@@ -93,6 +93,31 @@ export class Configuration {
     }
   }
 
+  /**
+   * Why these settings could not take the place of the dynamic ones, for this broker or for all; null if they could. Looks at each
+   * by itself and at all beside the start settings.
+   */
+  dynamicChangeComplaint(settings: RawSettings, perBroker: boolean): string | null {
+    for (const [key, text] of settings) {
+      const complaint = dynamicComplaint(key, text, perBroker)
+      if (complaint !== null) return complaint
+    }
+    const { dynamicBroker, dynamicDefault } = this.#layers
+    const layers: ConfigLayers = {
+      static: this.#layers.static,
+      dynamicDefault: perBroker ? dynamicDefault : settings,
+      dynamicBroker: perBroker ? settings : dynamicBroker,
+    }
+    try {
+      parseBrokerConfig(mergeLayers(layers))
+      resolveTopicConfig(NO_SETTINGS, layers)
+      return null
+    } catch (error) {
+      if (error instanceof ConfigurationError) return error.message
+      throw error
+    }
+  }
+
   /** Called after each change at run time, with the new settings. Returns the way to stop it. */
   subscribe(listener: (broker: BrokerConfig) => void): () => void {
     this.#listeners.add(listener)

@@ -117,3 +117,9 @@ export const DirectoryId = {
   UNASSIGNED: 'AAAAAAAAAAAAAAAAAAAAAQ' as Uuid,
   LOST: 'AAAAAAAAAAAAAAAAAAAAAg' as Uuid,
 } as const
+
+/** Whether a replica in that directory is online. A placement that is not known yet counts; one in a directory not listed does not. */
+export function isDirectoryOnline(broker: BrokerImage, directory: Uuid): boolean {
+  if (directory === DirectoryId.UNASSIGNED || directory === DirectoryId.MIGRATING) return true
+  return broker.directories.includes(directory)
+}

@@ -75,6 +75,16 @@ export const networkDefinitions = {
   'socket.receive.buffer.bytes': int(102_400, 'none', 'Receive buffer of client sockets; -1 leaves it to the system.'),
   'socket.listen.backlog.size': int(50, 'none', 'Connections that may wait to be accepted.', atLeast(1)),
   'connections.max.idle.ms': long(600_000, 'none', 'Time without traffic after which a connection is closed.'),
+  'http.allowed.hosts': list(
+    '',
+    'none',
+    'Host names besides localhost, addresses and advertised hosts by which HTTP requests may call this node.',
+  ),
+  'http.allowed.origins': list(
+    '',
+    'none',
+    'Origins of web pages, besides its own, whose HTTP requests this node answers, for example https://console.example.',
+  ),
   'max.connections': int(INT_MAX, 'cluster', 'Most connections that the node accepts in all.', atLeast(0)),
   'max.connections.per.ip': int(INT_MAX, 'cluster', 'Most connections from one address.', atLeast(0)),
   'max.connections.per.ip.overrides': string(

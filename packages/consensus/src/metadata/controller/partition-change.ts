@@ -1,5 +1,5 @@
 import type { Uuid } from '@millrace/base'
-import { DirectoryId, isActiveBroker, type MetadataImage, type PartitionImage } from '../image.ts'
+import { isActiveBroker, isDirectoryOnline, type MetadataImage, type PartitionImage } from '../image.ts'
 import type { PartitionChangeRecord } from '../records.ts'
 import { newReplicaDirectory } from './placement.ts'
 
@@ -152,7 +152,7 @@ class PartitionChangeDraft {
 
   #isAcceptable(replica: number): boolean {
     const { image } = this.#change
-    return isActiveBroker(image, replica) && isDirectoryOnline(image, replica, this.#directoryOf(replica))
+    return isActiveBroker(image, replica) && isDirectoryOnline(image.brokers.get(replica)!, this.#directoryOf(replica))
   }
 
   #directoryOf(replica: number): Uuid {
@@ -181,12 +181,6 @@ class PartitionChangeDraft {
 
 /** `type`, `topicId` and `partitionId` alone say nothing. */
 const UNCHANGED_KEY_COUNT = 3
-
-/** A directory whose state is not known counts as online; a lost one, or one that the broker does not list, does not. */
-function isDirectoryOnline(image: MetadataImage, brokerId: number, directory: Uuid): boolean {
-  if (directory === DirectoryId.UNASSIGNED || directory === DirectoryId.MIGRATING) return true
-  return image.brokers.get(brokerId)?.directories.includes(directory) ?? false
-}
 
 function equal<T>(a: readonly T[], b: readonly T[]): boolean {
   return a.length === b.length && a.every((item, slot) => item === b[slot])

@@ -1,0 +1,31 @@
+import {
+  type CreateTopicsRequest,
+  type CreateTopicsResponse,
+  createCreatableTopicConfigs,
+  createCreatableTopicResult,
+  createCreateTopicsResponse,
+  createTopicsApi,
+} from '@millrace/protocol'
+import type { MetadataService } from '../metadata/metadata-service.ts'
+import { defineHandler } from './define-handler.ts'
+import type { ApiHandler } from './handler.ts'
+
+/**
+ * CreateTopics 2–7 (`controller.md`, 4). Answers once the topics are committed. The request's time limit is for a start that has to
+ * wait in a queue; here requests start at once.
+ */
+export function createTopicsHandler(deps: {
+  metadata: Pick<MetadataService, 'createTopics'>
+}): ApiHandler<CreateTopicsRequest, CreateTopicsResponse> {
+  return defineHandler(createTopicsApi, async (request) => {
+    const results = await deps.metadata.createTopics(request)
+    return createCreateTopicsResponse({
+      topics: results.map((result) =>
+        createCreatableTopicResult({
+          ...result,
+          configs: result.configs.map((config) => createCreatableTopicConfigs(config)),
+        }),
+      ),
+    })
+  })
+}

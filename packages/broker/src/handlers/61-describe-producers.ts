@@ -1,0 +1,80 @@
+import { type MetadataImage, topicNameComplaint } from '@millrace/consensus'
+import {
+  createDescribeProducersResponse,
+  createPartitionResponse,
+  createProducerState,
+  createTopicResponse,
+  type DescribeProducersRequest,
+  type DescribeProducersResponse,
+  describeProducersApi,
+  ErrorCode,
+  errorInfo,
+  type PartitionResponse,
+} from '@millrace/protocol'
+import { defineHandler } from './define-handler.ts'
+import type { ApiHandler } from './handler.ts'
+
+/** What a partition remembers of a producer. -1 stands for none. */
+export interface ActiveProducer {
+  readonly producerId: number
+  readonly producerEpoch: number
+  readonly lastSequence: number
+  readonly lastTimestamp: number
+  readonly coordinatorEpoch: number
+  /** First offset of the open transaction. */
+  readonly currentTxnStartOffset: number
+}
+
+export interface DescribeProducersDeps {
+  image(): MetadataImage
+  /** The producers that the partition's leader knows, or the error if this node does not lead it. */
+  producersOf(topic: string, partition: number): readonly ActiveProducer[] | { readonly errorCode: number }
+}
+
+/** DescribeProducers 0: producers active on partitions that this node leads (KIP-664). */
+export function describeProducersHandler(
+  deps: DescribeProducersDeps,
+): ApiHandler<DescribeProducersRequest, DescribeProducersResponse> {
+  return defineHandler(describeProducersApi, (request) =>
+    createDescribeProducersResponse({
+      topics: request.topics.map(({ name, partitionIndexes }) => {
+        const refusal = topicError(deps, name)
+        return createTopicResponse({
+          name,
+          partitions: partitionIndexes.map((partition) => describePartition(deps, name, partition, refusal)),
+        })
+      }),
+    }),
+  )
+}
+
+interface Refusal {
+  readonly errorCode: number
+  readonly errorMessage: string | null
+}
+
+function topicError(deps: DescribeProducersDeps, name: string): Refusal | null {
+  const complaint = topicNameComplaint(name)
+  if (complaint !== null) return { errorCode: ErrorCode.INVALID_TOPIC_EXCEPTION, errorMessage: complaint }
+  if (deps.image().topics.has(name)) return null
+  const errorCode = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  return { errorCode, errorMessage: errorInfo(errorCode).description }
+}
+
+function describePartition(
+  deps: DescribeProducersDeps,
+  topic: string,
+  partitionIndex: number,
+  refusal: Refusal | null,
+): PartitionResponse {
+  if (refusal !== null) return createPartitionResponse({ partitionIndex, ...refusal })
+  const producers = deps.producersOf(topic, partitionIndex)
+  if ('errorCode' in producers) {
+    return createPartitionResponse({ partitionIndex, errorCode: producers.errorCode, errorMessage: null })
+  }
+  return createPartitionResponse({
+    partitionIndex,
+    errorMessage: null,
+    activeProducers: producers.map((producer) => createProducerState(producer)),
+  })
+}

@@ -1,0 +1,263 @@
+import { type Disk, DiskError, type Random, randomUuid } from '@millrace/base'
+import {
+  type AlterReassignmentsRequest,
+  type ApiError,
+  allocateProducerIds,
+  alterPartitionReassignments,
+  apiError,
+  applyRecords,
+  type BrokerRegistration,
+  bootstrapRecords,
+  type ConfigAlterations,
+  type ConfigReplacement,
+  type ConfigRules,
+  type ControllerContext,
+  type ControllerSettings,
+  type CreatePartitionsRequest,
+  type CreateTopicsRequest,
+  createPartitions,
+  createTopics,
+  deleteTopics,
+  type ElectLeadersRequest,
+  electLeaders,
+  emptyImage,
+  type FeatureUpdate,
+  incrementalAlterConfigs,
+  legacyAlterConfigs,
+  MetadataErrorCode,
+  type MetadataImage,
+  type MetadataRecord,
+  type Outcome,
+  type ProducerIdBlock,
+  registerBroker,
+  type TopicToDelete,
+  updateFeatures,
+} from '@millrace/consensus'
+import type { Logger } from '../logger.ts'
+import { MetadataJournal } from './metadata-journal.ts'
+import type { MetadataListener, MetadataService } from './metadata-service.ts'
+import { MetadataStoreError } from './metadata-store-error.ts'
+
+export interface LocalMetadataOptions {
+  readonly disk: Disk
+  readonly random: Random
+  readonly logger: Logger
+  /** Directory of the journal: `metadata/` in the first data directory. Made if absent. */
+  readonly directory: string
+  /** Cluster id that the data directories name; null: take the journal's, or make one. */
+  readonly clusterId: string | null
+  readonly configRules: ConfigRules
+  /** Asked for each request, since some of it changes at run time. */
+  settings(): ControllerSettings
+  /** Bytes of records after which a snapshot replaces them. */
+  readonly maxBytesBetweenSnapshots: number
+  /** The journal is in an unknown state: the node must stop. Told once. */
+  onFatal(error: Error): void
+}
+
+/** Someone who waits until all records below `offset` are committed. */
+interface Waiter {
+  readonly offset: number
+  resolve(): void
+  reject(error: Error): void
+}
+
+/**
+ * The metadata of a single node, kept in a journal of its own. Requests are worked out one after the other, each against an image
+ * that holds all before it; what they write is synced in groups. An answer is given when all records below it are on disk: also a
+ * request without records waits for those that it may have seen.
+ */
+export class LocalMetadata implements MetadataService {
+  readonly #options: LocalMetadataOptions
+  readonly #journal: MetadataJournal
+  readonly #listeners = new Set<MetadataListener>()
+  /** Committed. */
+  #image: MetadataImage
+  /** With the records that are not yet synced. */
+  #pending: MetadataImage
+  #records: MetadataRecord[] = []
+  #waiters: Waiter[] = []
+  #writing: Promise<void> | null = null
+  /** After a snapshot that could not be written: how much the tail must grow before the next try. */
+  #retrySnapshotAtBytes = 0
+  #closed = false
+
+  /** True if this start made the cluster. */
+  readonly created: boolean
+
+  private constructor(options: LocalMetadataOptions, journal: MetadataJournal, image: MetadataImage, created: boolean) {
+    this.#options = options
+    this.#journal = journal
+    this.#image = image
+    this.#pending = image
+    this.created = created
+  }
+
+  /** Replays the journal, or starts a new cluster. Throws `MetadataStoreError`, `DiskError`. Synchronous: nothing can be served before. */
+  static open(options: LocalMetadataOptions): LocalMetadata {
+    const { journal, image, created } = MetadataJournal.open({
+      disk: options.disk,
+      directory: options.directory,
+      clusterId: options.clusterId,
+      logger: options.logger,
+      newCluster() {
+        const clusterId = options.clusterId ?? randomUuid(options.random)
+        return { clusterId, records: bootstrapRecords(contextFor(options, emptyImage(clusterId))) }
+      },
+    })
+    return new LocalMetadata(options, journal, image, created)
+  }
+
+  get image(): MetadataImage {
+    return this.#image
+  }
+
+  subscribe(listener: MetadataListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  createTopics(request: CreateTopicsRequest) {
+    return this.#submit((context) => createTopics(context, request))
+  }
+
+  deleteTopics(topics: readonly TopicToDelete[]) {
+    return this.#submit((context) => deleteTopics(context, topics))
+  }
+
+  createPartitions(request: CreatePartitionsRequest) {
+    return this.#submit((context) => createPartitions(context, request))
+  }
+
+  incrementalAlterConfigs(resources: readonly ConfigAlterations[], validateOnly: boolean) {
+    return this.#submit((context) => incrementalAlterConfigs(context, resources, validateOnly))
+  }
+
+  legacyAlterConfigs(resources: readonly ConfigReplacement[], validateOnly: boolean) {
+    return this.#submit((context) => legacyAlterConfigs(context, resources, validateOnly))
+  }
+
+  updateFeatures(updates: readonly FeatureUpdate[], validateOnly: boolean) {
+    return this.#submit((context) => updateFeatures(context, updates, validateOnly))
+  }
+
+  alterPartitionReassignments(request: AlterReassignmentsRequest) {
+    return this.#submit((context) => alterPartitionReassignments(context, request))
+  }
+
+  electLeaders(request: ElectLeadersRequest) {
+    return this.#submit((context) => electLeaders(context, request))
+  }
+
+  allocateProducerIds() {
+    return this.#submit((context): Outcome<ProducerIdBlock | ApiError> => {
+      const { nodeId } = context.settings
+      const broker = context.image.brokers.get(nodeId)
+      if (broker === undefined) return { records: [], response: apiError(MetadataErrorCode.BROKER_ID_NOT_REGISTERED) }
+      return allocateProducerIds(context, nodeId, broker.epoch)
+    })
+  }
+
+  registerBroker(registration: BrokerRegistration) {
+    return this.#submit((context) => registerBroker(context, registration))
+  }
+
+  /** Waits for what is under way, then marks the journal as cleanly closed. Later calls are refused. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    while (this.#writing !== null) await this.#writing
+    this.#journal.close()
+  }
+
+  async #submit<Response>(rule: (context: ControllerContext) => Outcome<Response>): Promise<Response> {
+    if (this.#closed) {
+      throw new MetadataStoreError('METADATA_CLOSED', this.#options.directory, 0, 'the metadata is closed')
+    }
+    const { records, response } = rule(contextFor(this.#options, this.#pending))
+    if (records.length > 0) {
+      this.#pending = applyRecords(this.#pending, records).image
+      for (const record of records) this.#records.push(record)
+    }
+    if (this.#pending !== this.#image) await this.#committed()
+    return response
+  }
+
+  #committed(): Promise<void> {
+    const offset = this.#pending.offset
+    const committed = new Promise<void>((resolve, reject) => {
+      this.#waiters.push({ offset, resolve, reject })
+    })
+    if (this.#writing === null) {
+      this.#writing = this.#write().finally(() => {
+        this.#writing = null
+      })
+    }
+    return committed
+  }
+
+  /** Writes groups until nothing is left. Never rejects: failures go to those who wait. */
+  async #write(): Promise<void> {
+    // What is submitted in this turn shares the first group.
+    await Promise.resolve()
+    while (this.#records.length > 0) {
+      const records = this.#records
+      this.#records = []
+      try {
+        await this.#journal.append(records)
+        this.#commit(records)
+        await this.#maybeCompact()
+      } catch (error) {
+        this.#fail(error)
+        if (this.#closed) return
+      }
+    }
+  }
+
+  #commit(records: readonly MetadataRecord[]): void {
+    const { image, delta } = applyRecords(this.#image, records)
+    this.#image = image
+    // Both were made of the same records: keep one of them alive.
+    if (this.#records.length === 0) this.#pending = image
+    for (const listener of this.#listeners) listener(image, delta)
+    const waiting = this.#waiters
+    this.#waiters = waiting.filter((waiter) => waiter.offset > image.offset)
+    for (const waiter of waiting) if (waiter.offset <= image.offset) waiter.resolve()
+  }
+
+  async #maybeCompact(): Promise<void> {
+    const { tailSizeBytes, snapshotSizeBytes } = this.#journal
+    // A snapshot larger than the tail would be written for little: at most half of all writing is snapshots.
+    const due = Math.max(this.#options.maxBytesBetweenSnapshots, snapshotSizeBytes, this.#retrySnapshotAtBytes)
+    if (tailSizeBytes < due) return
+    try {
+      await this.#journal.compact(this.#image)
+      this.#retrySnapshotAtBytes = 0
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.#retrySnapshotAtBytes = tailSizeBytes * 2
+      this.#options.logger.warn('metadata journal: no snapshot could be written; trying again after more records', {
+        error: error.message,
+      })
+    }
+  }
+
+  /** A disk that took nothing: those who wait are told, and the image falls back. Anything else ends the service. */
+  #fail(error: unknown): void {
+    const cause = error instanceof Error ? error : new Error(String(error))
+    const waiting = this.#waiters
+    this.#waiters = []
+    this.#records = []
+    this.#pending = this.#image
+    if (!(error instanceof DiskError)) {
+      this.#closed = true
+      this.#journal.abandon()
+      this.#options.onFatal(cause)
+    }
+    for (const waiter of waiting) waiter.reject(cause)
+  }
+}
+
+function contextFor(options: LocalMetadataOptions, image: MetadataImage): ControllerContext {
+  return { image, random: options.random, settings: options.settings(), configRules: options.configRules }
+}
