@@ -1,6 +1,7 @@
 export type { EpochEnd } from './leader-epoch-cache.ts'
-export { type FaultyRange, Log } from './log.ts'
+export { Log } from './log.ts'
 export type { LogConfig, StorageLogger } from './log-config.ts'
+export type { FaultyRange } from './log-core.ts'
 export { type DirectoryInfo, LogManager, type StorageOptions } from './log-manager.ts'
 export { AppendResult, type FoundOffset, ReadResult } from './log-results.ts'
 export type { ProducerEntry } from './producer-entry.ts'

@@ -1,6 +1,5 @@
 import { DiskError, type Offset } from '@millrace/base'
-import type { Log } from './log.ts'
-import type { LogDirectory } from './log-directory.ts'
+import type { LogCore, LogHome } from './log-core.ts'
 import type { StorageContext } from './storage-context.ts'
 
 /** A log is checkpointed each time this much was written: recovery walks no more of it, whatever the segment size. */
@@ -12,14 +11,14 @@ const CHECKPOINT_BYTES = 16 << 20
  */
 export class LogCheckpointer {
   readonly #context: StorageContext
-  readonly #home: LogDirectory
-  readonly #log: Log
+  readonly #home: LogHome
+  readonly #log: LogCore
   #running: Promise<void> | null
   #again: boolean
   #checkpointedBytes: number
   #durableWaiters: { offset: Offset; wake: () => void }[]
 
-  constructor(context: StorageContext, home: LogDirectory, log: Log) {
+  constructor(context: StorageContext, home: LogHome, log: LogCore) {
     this.#context = context
     this.#home = home
     this.#log = log
@@ -35,8 +34,8 @@ export class LogCheckpointer {
 
   /** After each write. With write caching only rolls and closing raise the recovery point, as in Kafka. */
   onWritten(): void {
-    if (this.#log.writer.totalBytes - this.#checkpointedBytes < CHECKPOINT_BYTES) return
-    this.#checkpointedBytes = this.#log.writer.totalBytes
+    if (this.#log.totalBytes - this.#checkpointedBytes < CHECKPOINT_BYTES) return
+    this.#checkpointedBytes = this.#log.totalBytes
     if (!this.#log.config.writeCaching) this.request()
   }
 

@@ -3,7 +3,7 @@ import { replaceFileAsync } from './atomic-file.ts'
 import { DurableMark } from './durable-mark.ts'
 import { DURABLE_MARK_FILE, HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from './file-names.ts'
 import { GroupCommit } from './group-commit.ts'
-import type { Log } from './log.ts'
+import type { LogCore, LogHome } from './log-core.ts'
 import type { StorageContext } from './storage-context.ts'
 import { encodeTextCheckpoint } from './text-checkpoint.ts'
 
@@ -17,11 +17,11 @@ const SPACE_RESERVE_BYTES_MAX = 64 << 20
 const SPACE_CHECK_MS = 1000
 
 /** One log directory that is online: its logs, their group commit, durable mark and checkpoints, and what happens when it fails. */
-export class LogDirectory {
+export class LogDirectory implements LogHome {
   readonly path: string
   readonly id: Uuid
   readonly mark: DurableMark
-  readonly logs: Set<Log>
+  readonly logs: Set<LogCore>
   online: boolean
   /** Too little space is left: appends are refused until there is more. */
   isFull: boolean
@@ -57,29 +57,28 @@ export class LogDirectory {
   }
 
   /** What the log has written will be synced soon. */
-  scheduleSync(log: Log): void {
+  scheduleSync(log: LogCore): void {
     if (this.online && log.needsSync) this.#commit.schedule(log)
   }
 
   /** A sync of the log ended: everything below `offset`, which ends at `positionBytes` of a segment, is durable. */
-  onSynced(log: Log, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
+  onSynced(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
     if (offset <= log.durableOffset) return
     log.durableOffset = offset
     this.mark.note(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes)
     this.#markWriteTimer ??= this.#context.timers.setTimer(MARK_WRITE_MS, () => this.#writeMark())
-    log.checkpointer.onDurable()
-    this.#context.onDurable(log)
+    log.onDurable()
   }
 
   /** Part of a clean stop: the log ends exactly here. */
-  markClean(log: Log): void {
+  markClean(log: LogCore): void {
     const { active } = log.segments
     this.mark.note(log.topicId, log.partition, log.durableOffset, active.baseOffset, active.writtenBytes)
     this.mark.noteClean(log.topicId, log.partition, log.producerStates.isKnownEmpty)
   }
 
   /** Before a truncation: the mark may not name what is about to go. Throws `DiskError`. */
-  lowerMark(log: Log, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
+  lowerMark(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
     this.mark.lowerNow(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes)
   }
 
@@ -171,7 +170,7 @@ export class LogDirectory {
     this.isFull = false
     this.#context.logger.info('disk has space again', { directory: this.path })
     // What was staged when the disk filled up is still to be written.
-    for (const log of this.logs) if (log.writer.hasStaged) log.writer.markDirty()
+    for (const log of this.logs) if (log.hasStaged) log.markDirty()
     this.#context.flushSoon()
   }
 

@@ -11,8 +11,9 @@ import {
   TIME_INDEX_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts'
-import { type FaultyRange, Log } from './log.ts'
+import { Log } from './log.ts'
 import type { LogConfig } from './log-config.ts'
+import type { FaultyRange } from './log-core.ts'
 import type { LogDirectory } from './log-directory.ts'
 import { LogEpochs } from './log-epochs.ts'
 import { LogProducers } from './log-producers.ts'
@@ -46,6 +47,7 @@ export function loadLog(
   topic: string,
   partition: number,
   checkpoints: LogCheckpoints,
+  onDurable: (log: Log) => void,
 ): Log {
   const path = `${home.path}/${name}`
   const topicId = readPartitionMetadata(context.disk, path)
@@ -62,7 +64,7 @@ export function loadLog(
   else opened = openUncovered(context, base, segments, mark, checkpoints)
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
   const highWatermark = Math.min(Math.max(checkpoints.highWatermark, logStartOffset), opened.logEndOffset)
-  const log = new Log(context, home, { ...base, ...opened, logStartOffset, highWatermark, isNew: false })
+  const log = new Log(context, home, { ...base, ...opened, logStartOffset, highWatermark, isNew: false, onDurable })
   for (const segment of opened.unsynced) log.writer.onWritten(segment)
   home.scheduleSync(log)
   return log

@@ -108,7 +108,6 @@ export class LogManager {
       dirtyLogs: [],
       openLogs: new Set(),
       isClosing: false,
-      onDurable: (log) => options.onDurable(log),
       flushSoon: () => this.#after(0, () => this.flushStaged()),
       readCold: (task) => coldReads.run(task),
       failpoint: (name) => options.failpoint?.(name),
@@ -196,6 +195,7 @@ export class LogManager {
       highWatermark: 0,
       faultyRanges: [],
       isNew: true,
+      onDurable: this.#options.onDurable,
     })
     home.logs.add(log)
     this.#logs.set(name, log)
@@ -269,11 +269,20 @@ export class LogManager {
       if (parsed === null || !isDirectory(disk, `${home.path}/${name}`)) continue
       assert(!this.#logs.has(name), 'a log is in one directory only')
       try {
-        const log = loadLog(this.#context, home, name, parsed.topic, parsed.partition, {
+        const checkpoints = {
           recoveryPoint: recoveryPoints.get(name) ?? 0,
           logStartOffset: logStarts.get(name) ?? 0,
           highWatermark: highWatermarks.get(name) ?? 0,
-        })
+        }
+        const log = loadLog(
+          this.#context,
+          home,
+          name,
+          parsed.topic,
+          parsed.partition,
+          checkpoints,
+          this.#options.onDurable,
+        )
         home.logs.add(log)
         this.#logs.set(name, log)
         count++

@@ -1,7 +1,6 @@
 import type { LeaderEpoch, Offset } from '@millrace/base'
 import { STAMPED_BYTES, stampBatch } from './batch-stamp.ts'
-import type { Log } from './log.ts'
-import type { LogDirectory } from './log-directory.ts'
+import type { LogCore, LogHome } from './log-core.ts'
 import type { Segment } from './segment.ts'
 import { maybeExtend, WriteRate, zeroTail } from './segment-extension.ts'
 import { STAGING_BYTES_MAX } from './staging-pool.ts'
@@ -16,8 +15,8 @@ const DIRECT_WRITE_BYTES = 48 * 1024
  */
 export class LogWriter {
   readonly #context: StorageContext
-  readonly #home: LogDirectory
-  readonly #log: Log
+  readonly #home: LogHome
+  readonly #log: LogCore
   readonly #rate: WriteRate
   readonly #stamp: Buffer
   #staging: Buffer | null
@@ -31,7 +30,7 @@ export class LogWriter {
   /** The names of the partition directory and of its metadata file are not durable yet. */
   #isNew: boolean
 
-  constructor(context: StorageContext, home: LogDirectory, log: Log, isNew: boolean) {
+  constructor(context: StorageContext, home: LogHome, log: LogCore, isNew: boolean) {
     this.#context = context
     this.#home = home
     this.#log = log

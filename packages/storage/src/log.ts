@@ -15,11 +15,10 @@ import {
   producerEpochOf,
   producerIdOf,
 } from '@millrace/protocol'
-import type { Syncable } from './group-commit.ts'
 import type { EpochEnd } from './leader-epoch-cache.ts'
 import { LogCheckpointer } from './log-checkpointer.ts'
 import type { LogConfig } from './log-config.ts'
-import type { LogDirectory } from './log-directory.ts'
+import type { FaultyRange, LogCore, LogHome } from './log-core.ts'
 import type { LogEpochs } from './log-epochs.ts'
 import { bytesBetween, findAborted, findByMaxTimestamp, findByTimestamp } from './log-lookup.ts'
 import type { LogProducers } from './log-producers.ts'
@@ -55,12 +54,8 @@ export interface LogParts {
   faultyRanges: FaultyRange[]
   /** Made just now: its names are not durable yet. */
   isNew: boolean
-}
-
-/** Offsets whose data recovery found damaged although it had been synced. Reads of them fail; appends go on after them. */
-export interface FaultyRange {
-  startOffset: Offset
-  endOffset: Offset
+  /** Called each time `durableOffset` rose. */
+  onDurable: (log: Log) => void
 }
 
 /**
@@ -68,7 +63,7 @@ export interface FaultyRange {
  * everything but cold reads, look-ups by time and syncs happens within the call. `logStartOffset ≤ highWatermark ≤ logEndOffset` and
  * `durableOffset ≤ writtenOffset ≤ logEndOffset`. Appends are staged in memory until `LogManager.flushStaged`.
  */
-export class Log implements Syncable {
+export class Log implements LogCore {
   readonly topic: string
   readonly partition: number
   readonly topicId: Uuid
@@ -101,12 +96,13 @@ export class Log implements Syncable {
   /** Used since the manager last looked for idle logs. */
   touched: boolean
   readonly #context: StorageContext
-  readonly #home: LogDirectory
+  readonly #home: LogHome
+  readonly #onDurable: (log: Log) => void
   readonly #read: SegmentRead
   #unflushedRecordCount: number
   #unflushedSinceMs: number
 
-  constructor(context: StorageContext, home: LogDirectory, parts: LogParts) {
+  constructor(context: StorageContext, home: LogHome, parts: LogParts) {
     this.topic = parts.topic
     this.partition = parts.partition
     this.topicId = parts.topicId
@@ -131,6 +127,7 @@ export class Log implements Syncable {
     this.touched = false
     this.#context = context
     this.#home = home
+    this.#onDurable = parts.onDurable
     this.#read = new SegmentRead(parts.segments.active, 0, 0, 0, false, 0)
     this.#unflushedRecordCount = 0
     this.#unflushedSinceMs = -1
@@ -154,6 +151,14 @@ export class Log implements Syncable {
 
   get needsSync(): boolean {
     return !this.failed && this.writer.needsSync
+  }
+
+  get hasStaged(): boolean {
+    return this.writer.hasStaged
+  }
+
+  get totalBytes(): number {
+    return this.writer.totalBytes
   }
 
   updateConfig(config: LogConfig): void {
@@ -400,6 +405,15 @@ export class Log implements Syncable {
     this.#home.onSynced(this, writtenOffset, active.baseOffset, positionBytes)
   }
 
+  markDirty(): void {
+    this.writer.markDirty()
+  }
+
+  onDurable(): void {
+    this.checkpointer.onDurable()
+    this.#onDurable(this)
+  }
+
   /**
    * Reads whole batches from the one that holds `fromOffset` on, of one segment, at most `maxBytes` (but one batch in any case if
    * `minOneBatch`), none that reaches past `upperOffset` or what is written. True: `out` is filled, perhaps with nothing. False:
@@ -493,6 +507,11 @@ export class Log implements Syncable {
 
   endOffsetForEpoch(epoch: LeaderEpoch): EpochEnd {
     return this.epochs.cache.endOffsetFor(epoch, this.logEndOffset)
+  }
+
+  /** Leader epoch that wrote the record at `offset`; -1 if the epoch cache does not reach back so far. */
+  epochOf(offset: Offset): LeaderEpoch {
+    return this.epochs.cache.epochAt(offset)
   }
 
   /** A new leader's first act. Written to its file with the next checkpoint. */

@@ -1,6 +1,6 @@
 import type { Clock, Disk, Random, Timers } from '@millrace/base'
-import type { Log } from './log.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
+import type { LogCore } from './log-core.ts'
 import type { StagingPool } from './staging-pool.ts'
 
 /** What all logs of one manager share. */
@@ -14,13 +14,11 @@ export interface StorageContext {
   readonly producerIdExpirationMs: number
   configOf(topic: string): LogConfig
   /** Logs with staged appends, which the end of the turn writes. */
-  readonly dirtyLogs: Log[]
+  readonly dirtyLogs: LogCore[]
   /** Logs with open files, looked at from time to time for idleness. */
-  readonly openLogs: Set<Log>
+  readonly openLogs: Set<LogCore>
   /** The manager is shutting down: logs are synced whatever their caching. */
   readonly isClosing: boolean
-  /** The durable offset of a log rose. */
-  onDurable(log: Log): void
   /** Staged appends are written soon although no turn ends. */
   flushSoon(): void
   /** Runs `task` with a bound on how many read from the disk at once. */

@@ -1,0 +1,70 @@
+import type { DiskError, Offset, Uuid } from '@millrace/base'
+import type { Syncable } from './group-commit.ts'
+import type { LogConfig } from './log-config.ts'
+import type { LogEpochs } from './log-epochs.ts'
+import type { LogProducers } from './log-producers.ts'
+import type { LogSegments } from './log-segments.ts'
+
+/** A log as its own parts and its directory see it: what they share, without what callers of the package use. */
+export interface LogCore extends Syncable {
+  readonly topic: string
+  readonly partition: number
+  readonly topicId: Uuid
+  /** The partition directory; changes when the log is set aside. */
+  path: string
+  /** Its directory is offline, or it was closed or deleted. */
+  readonly failed: boolean
+  readonly config: LogConfig
+  readonly logStartOffset: Offset
+  readonly logEndOffset: Offset
+  readonly writtenOffset: Offset
+  readonly highWatermark: Offset
+  durableOffset: Offset
+  recoveryPoint: Offset
+  /** Raised by truncation: what began before it says nothing any more. */
+  readonly generation: number
+  /** Used since the manager last looked for idle logs. */
+  touched: boolean
+  readonly segments: LogSegments
+  readonly epochs: LogEpochs
+  readonly producerStates: LogProducers
+  readonly hasStaged: boolean
+  /** Bytes written since the log was opened. */
+  readonly totalBytes: number
+  /** Writes staged appends to the file. Throws `DiskError`. */
+  writeStaged(): void
+  /** The same at the end of a turn; a sync follows. Errors go to the directory. */
+  flushTurn(nowMs: number): void
+  /** Has it flushed when the turn ends. */
+  markDirty(): void
+  /** `durableOffset` rose. */
+  onDurable(): void
+  closeIdle(): Promise<void>
+  /** Ends its life: files are closed, every call is refused. */
+  fail(): void
+}
+
+/** The log directory as its logs see it. */
+export interface LogHome {
+  readonly path: string
+  /** Appends are refused until there is space again. */
+  readonly isFull: boolean
+  /** What the log has written will be synced soon. */
+  scheduleSync(log: LogCore): void
+  /** A sync of the log ended: everything below `offset`, which ends at `positionBytes` of a segment, is durable. */
+  onSynced(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void
+  /** Before a truncation: the mark may not name what is about to go. Throws `DiskError`. */
+  lowerMark(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void
+  /** A watermark, log start or recovery point changed. */
+  onOffsetsChanged(): void
+  /** A full disk refuses appends until there is space again; everything else takes the directory offline. */
+  onDiskError(error: DiskError): void
+  /** Takes the directory offline for good. */
+  fail(error: DiskError): void
+}
+
+/** Offsets whose data recovery found damaged although it had been synced. Reads of them fail; appends go on after them. */
+export interface FaultyRange {
+  startOffset: Offset
+  endOffset: Offset
+}
