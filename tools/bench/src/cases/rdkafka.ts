@@ -1,0 +1,148 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import type { BenchCase, BenchContext, Figures } from '../bench-case.ts'
+import { cpuPerGb, undisturbed } from '../measure.ts'
+import { run } from '../run.ts'
+import { createTopic, deleteTopic, type Variant } from '../variant.ts'
+
+/** Debian's build dependencies of librdkafka and its example programs. */
+const needs = 'build-essential zlib1g-dev libssl-dev libzstd-dev liblz4-dev libsasl2-dev libcurl4-openssl-dev'
+
+/**
+ * librdkafka's own load program, which no binary package has: built once from Debian's source package. The lightest client here,
+ * so the broker is the limit and not the client.
+ */
+async function rdkafkaPerformance(work: string): Promise<{ program: string; library: string }> {
+  const directory = join(work, 'librdkafka')
+  mkdirSync(directory, { recursive: true })
+  const source = () =>
+    readdirSync(directory, { withFileTypes: true }).find(
+      (entry) => entry.isDirectory() && /^librdkafka-/.test(entry.name),
+    )
+  if (!source()) await fetchSource(directory)
+  const tree = join(directory, source()?.name ?? '')
+  const program = join(tree, 'examples/rdkafka_performance')
+  if (!existsSync(program)) {
+    const options = { directory: tree, timeoutMs: 1_200_000 }
+    await run('./configure', ['--disable-regex-ext'], options).catch((cause) => {
+      throw new Error(`librdkafka cannot be built; it wants: ${needs}`, { cause })
+    })
+    await run('make', [`-j${availableParallelism()}`, 'libs'], options)
+    await run('make', ['-C', 'examples', 'rdkafka_performance'], options)
+  }
+  return { program, library: join(tree, 'src') }
+}
+
+/** apt's own sources with source packages switched on, in lists of their own, so that the machine's set-up stays as it is. */
+async function fetchSource(directory: string): Promise<void> {
+  const parts = join(directory, 'apt')
+  mkdirSync(join(directory, 'lists/partial'), { recursive: true })
+  mkdirSync(parts, { recursive: true })
+  const configured = '/etc/apt/sources.list.d/debian.sources'
+  if (existsSync(configured)) {
+    writeFileSync(
+      join(parts, 'debian.sources'),
+      readFileSync(configured, 'utf8').replaceAll(/^Types:.*$/gm, 'Types: deb-src'),
+    )
+  } else {
+    const lines = readFileSync('/etc/apt/sources.list', 'utf8').replaceAll(/^deb /gm, 'deb-src ')
+    writeFileSync(join(parts, 'debian.list'), lines)
+  }
+  const settings = {
+    'Dir::Etc::sourcelist': '/dev/null',
+    'Dir::Etc::sourceparts': parts,
+    'Dir::State::lists': join(directory, 'lists'),
+    'Dir::Cache::pkgcache': '',
+    'Dir::Cache::srcpkgcache': '',
+  }
+  const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`])
+  await run('apt-get', [...options, 'update', '-qq'], { directory })
+  await run('apt-get', [...options, 'source', '-qq', 'librdkafka'], { directory })
+}
+
+interface Load {
+  readonly sizeBytes: number
+  readonly acks: number
+  readonly codec: string
+  readonly count: number
+}
+
+async function perform(
+  work: string,
+  mode: 'produce' | 'consume',
+  { broker }: Variant,
+  topic: string,
+  load: Load,
+): Promise<Figures> {
+  const { program, library } = await rdkafkaPerformance(work)
+  const args = {
+    produce: [
+      '-P',
+      '-s',
+      load.sizeBytes,
+      '-a',
+      load.acks,
+      '-z',
+      load.codec,
+      '-X',
+      'linger.ms=5',
+      '-X',
+      'queue.buffering.max.messages=500000',
+    ],
+    consume: ['-C', '-o', 'beginning', '-X', 'fetch.message.max.bytes=1048576', '-X', 'queued.min.messages=1000000'],
+  }[mode]
+  const all = [...args, '-t', topic, '-p', 0, '-c', load.count, '-b', broker.bootstrap, '-q', '-u']
+  const bytes = load.count * load.sizeBytes
+  const { result, cpu } = await cpuPerGb(broker.pid, bytes, () =>
+    run(program, all, { environment: { LD_LIBRARY_PATH: library } }),
+  )
+  const row = `${result.stdout}\n${result.stderr}`.split('\n').findLast((line) => /^\|\s*\d/.test(line))
+  const elapsedMs = Number(row?.split('|')[1])
+  if (!(elapsedMs > 0)) throw new Error(`rdkafka_performance gave no figures:\n${result.stdout.slice(-1000)}`)
+  return { recordsPerSecond: (load.count * 1000) / elapsedMs, mbPerSecond: bytes / elapsedMs / 1000, ...cpu }
+}
+
+export function rdkafkaCases(): BenchCase[] {
+  const loads = [
+    { sizeBytes: 100, bytes: 300e6 },
+    { sizeBytes: 1000, bytes: 900e6 },
+  ]
+  const kinds = [
+    { acks: 1, codec: 'none' },
+    { acks: -1, codec: 'none' },
+    { acks: -1, codec: 'lz4' },
+  ]
+  return loads.flatMap(({ sizeBytes, bytes }) =>
+    kinds.flatMap(({ acks, codec }) => {
+      const load = { sizeBytes, acks, codec, count: bytes / sizeBytes }
+      const produce = rdkafkaCase('produce', load)
+      // Reading does not depend on how the records were acknowledged.
+      return acks === 1 ? [produce] : [produce, rdkafkaCase('consume', load)]
+    }),
+  )
+}
+
+function rdkafkaCase(mode: 'produce' | 'consume', full: Load): BenchCase {
+  return {
+    group: `rdkafka_performance, ${mode}`,
+    name: `${full.sizeBytes} B, ${full.codec}${mode === 'produce' ? `, acks=${full.acks === 1 ? '1' : 'all'}` : ''}`,
+    variants: mode === 'produce' ? ['kafka', 'millrace-cached', 'millrace'] : ['kafka', 'millrace'],
+    async prepare({ work, scale }: BenchContext, variant: Variant) {
+      const topic = await createTopic(variant)
+      const load = { ...full, count: Math.ceil(full.count * scale) }
+      await perform(
+        work,
+        'produce',
+        variant,
+        topic,
+        mode === 'produce' ? { ...load, count: Math.ceil(load.count / 4) } : load,
+      )
+      if (mode === 'consume') await perform(work, mode, variant, topic, load)
+      return {
+        run: () => undisturbed(() => perform(work, mode, variant, topic, load)),
+        dispose: () => deleteTopic(variant, topic),
+      }
+    },
+  }
+}

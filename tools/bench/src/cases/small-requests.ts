@@ -1,0 +1,58 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { BenchCase, BenchContext, Figures } from '../bench-case.ts'
+import { produceFrame } from '../frames.ts'
+import { undisturbed } from '../measure.ts'
+import { cpuBetween, cpuSeconds } from '../process-stats.ts'
+import { run } from '../run.ts'
+import { createTopic, deleteTopic, type Variant } from '../variant.ts'
+
+/** Requests of one record of 100 B with acks=all, so many connections times so many outstanding on each. */
+export function smallRequestCases(): BenchCase[] {
+  const shapes: [connections: number, depth: number][] = [
+    [1, 1],
+    [1, 64],
+    [32, 16],
+  ]
+  return shapes.map(([connections, depth]) => ({
+    group: 'small requests',
+    name: `${connections} × ${depth}`,
+    variants: ['kafka', 'millrace-cached', 'millrace'],
+    async prepare(context: BenchContext, variant: Variant) {
+      const generator = await buildGenerator(context)
+      const topic = await createTopic(variant)
+      const frame = join(context.work, `${topic}.frame`)
+      writeFileSync(frame, produceFrame(topic, -1, 100))
+      const load = (seconds: number) =>
+        generate(generator, variant, [variant.broker.port, frame, connections, depth, seconds])
+      await load(Math.max(1, 3 * context.scale))
+      return {
+        run: () => undisturbed(() => load(Math.max(2, 6 * context.scale))),
+        dispose: () => deleteTopic(variant, topic),
+      }
+    },
+  }))
+}
+
+async function buildGenerator({ peers, work }: BenchContext): Promise<string> {
+  const program = join(work, 'small-load')
+  if (!existsSync(program)) await run('gcc', ['-O2', '-w', '-o', program, join(peers, 'small/load.c')])
+  return program
+}
+
+async function generate(program: string, { broker }: Variant, args: (string | number)[]): Promise<Figures> {
+  const before = cpuSeconds(broker.pid)
+  const { stdout } = await run(program, args)
+  const { user, system } = cpuBetween(before, cpuSeconds(broker.pid))
+  const { rps, n, err, p50us, p99us } = JSON.parse(stdout)
+  if (err > 0) throw new Error(`${err} of ${n} small requests failed`)
+  const microseconds = (seconds: number) => (seconds * 1e6) / n
+  return {
+    requestsPerSecond: rps,
+    p50Us: p50us,
+    p99Us: p99us,
+    userUsPerRequest: microseconds(user),
+    systemUsPerRequest: microseconds(system),
+    cpuUsPerRequest: microseconds(user + system),
+  }
+}

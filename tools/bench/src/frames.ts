@@ -1,0 +1,82 @@
+/** The few requests that the probes send, encoded by hand: they must cost nothing and depend on nothing that is measured. */
+
+const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1
+  return crc >>> 0
+})
+
+function crc32c(bytes: Uint8Array): number {
+  let crc = 0xffffffff
+  for (const byte of bytes) crc = (crcTable[(crc ^ byte) & 255] as number) ^ (crc >>> 8)
+  return (crc ^ 0xffffffff) >>> 0
+}
+
+function varint(value: number): number[] {
+  const bytes: number[] = []
+  let rest = value << 1
+  for (; rest > 127; rest >>>= 7) bytes.push((rest & 127) | 128)
+  bytes.push(rest)
+  return bytes
+}
+
+const int16 = (value: number) => Buffer.from([(value >> 8) & 255, value & 255])
+
+function int32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(value)
+  return bytes
+}
+
+function int64(value: number): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigInt64BE(BigInt(value))
+  return bytes
+}
+
+const text = (value: string) => Buffer.concat([int16(value.length), Buffer.from(value)])
+
+function frame(apiKey: number, version: number, body: Buffer): Buffer {
+  const header = Buffer.concat([int16(apiKey), int16(version), int32(1), text('bench')])
+  return Buffer.concat([int32(header.length + body.length), header, body])
+}
+
+/** A batch of one record without key: format v2. */
+function batch(valueBytes: number): Buffer {
+  const value = Buffer.alloc(valueBytes, 'x')
+  const fields = Buffer.from([0, 0, 0, 1, ...varint(valueBytes)])
+  const content = Buffer.concat([fields, value, Buffer.from([0])])
+  const record = Buffer.concat([Buffer.from(varint(content.length)), content])
+  const now = int64(Date.now())
+  // attributes, lastOffsetDelta, both timestamps, producerId, producerEpoch, baseSequence, record count
+  const checked = Buffer.concat([int16(0), int32(0), now, now, int64(-1), int16(-1), int32(-1), int32(1), record])
+  const crc = Buffer.alloc(4)
+  crc.writeUInt32BE(crc32c(checked))
+  return Buffer.concat([int64(0), int32(9 + checked.length), int32(-1), Buffer.from([2]), crc, checked])
+}
+
+/** Produce v7 of one record to partition 0. */
+export function produceFrame(topic: string, acks: number, valueBytes: number): Buffer {
+  const records = batch(valueBytes)
+  const partition = Buffer.concat([int32(1), int32(0), int32(records.length), records])
+  return frame(0, 7, Buffer.concat([int16(-1), int16(acks), int32(30_000), int32(1), text(topic), partition]))
+}
+
+/** Error code of partition 0 in a Produce v7 response that comes without its length prefix. */
+export function produceError(response: Buffer): number {
+  const topicLength = response.readInt16BE(8)
+  return response.readInt16BE(10 + topicLength + 4 + 4)
+}
+
+/** Fetch v4 of partition 0 that waits up to `maxWaitMs` for one byte; `offsetPosition` is where its offset lies. */
+export function fetchFrame(topic: string, maxWaitMs: number): { frame: Buffer; offsetPosition: number } {
+  const before = Buffer.concat([int32(-1), int32(maxWaitMs), int32(1), int32(1 << 20), Buffer.from([0])])
+  const partition = Buffer.concat([int32(1), int32(0), int64(0), int32(1 << 20)])
+  const request = frame(1, 4, Buffer.concat([before, int32(1), text(topic), partition]))
+  return { frame: request, offsetPosition: request.length - 12 }
+}
+
+/** Metadata v4 of one topic, which the broker creates if it is absent. */
+export function metadataFrame(topic: string): Buffer {
+  return frame(3, 4, Buffer.concat([int32(1), text(topic), Buffer.from([1])]))
+}

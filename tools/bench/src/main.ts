@@ -1,0 +1,126 @@
+/**
+ * `npm run bench -- [--quick] [--only TEXT]… [--rounds N] [--scale F] [--variants A,B] [--peers DIR] [--work DIR] [--out FILE]
+ *                   [--markdown FILE]`
+ *
+ * Measures Millrace against Apache Kafka 4.3, both on this machine: both run, the warm one idle while the other works, and take
+ * turns run by run. Prints tables of ratios; `--out` gets one JSON object a run, `--markdown` names a page whose marks get the tables.
+ * Wants Java 17, gcc, flock, and the scripts of the Kafka peer (`--peers`, default ../shared/peers).
+ */
+import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, loadavg } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { BenchCase, BenchContext, PreparedCase, ResultRow } from './bench-case.ts'
+import { type Broker, startKafka, startMillrace } from './broker.ts'
+import { consumerPerfCases } from './cases/consumer-perf.ts'
+import { probeCases, toolCases } from './cases/latency.ts'
+import { memoryCase } from './cases/memory.ts'
+import { producerPerfCases } from './cases/producer-perf.ts'
+import { rdkafkaCases } from './cases/rdkafka.ts'
+import { smallRequestCases } from './cases/small-requests.ts'
+import { startupCase } from './cases/startup.ts'
+import { machineFacts } from './machine.ts'
+import { machineLine, resultTables, withFigures } from './report.ts'
+import { topicConfigsOf, type Variant, type VariantName } from './variant.ts'
+
+const root = join(import.meta.dirname, '../../..')
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true, default: [] },
+    rounds: { type: 'string' },
+    scale: { type: 'string' },
+    variants: { type: 'string', default: Object.keys(topicConfigsOf).join(',') },
+    peers: { type: 'string', default: join(root, '../shared/peers') },
+    work: { type: 'string', default: join(homedir(), '.cache/millrace-bench') },
+    out: { type: 'string' },
+    markdown: { type: 'string' },
+  },
+})
+const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
+const wanted = values.variants.split(',') as VariantName[]
+const context: BenchContext = {
+  root,
+  peers: resolve(values.peers),
+  work: resolve(values.work),
+  scale: Number(values.scale ?? (values.quick ? 0.1 : 1)),
+}
+const rows: ResultRow[] = []
+
+function cases(): BenchCase[] {
+  const all = [
+    ...producerPerfCases(),
+    ...consumerPerfCases(),
+    ...rdkafkaCases(),
+    ...smallRequestCases(),
+    ...probeCases(),
+    ...toolCases(),
+    startupCase(),
+    memoryCase(),
+  ]
+  if (values.only.length === 0) return all
+  return all.filter(({ group, name }) => values.only.some((text) => `${group} / ${name}`.includes(text)))
+}
+
+async function runCase(bench: BenchCase, variants: readonly Variant[]): Promise<void> {
+  const own = variants.filter(({ name }) => bench.variants.includes(name))
+  const prepared: [Variant, PreparedCase][] = []
+  try {
+    for (const variant of own) prepared.push([variant, await bench.prepare(context, variant)])
+    for (let round = 1; round <= rounds; round++) {
+      // Every other round the other way around, so that none always runs behind the same one.
+      for (const [variant, run] of round % 2 ? prepared : prepared.toReversed())
+        record(bench, variant, round, await run.run())
+    }
+  } finally {
+    for (const [, run] of prepared) await run.dispose()
+  }
+}
+
+function record({ group, name }: BenchCase, variant: Variant, round: number, figures: ResultRow['figures']): void {
+  const rounded = Object.fromEntries(
+    Object.entries(figures).map(([figure, value]) => [figure, Number(value.toPrecision(5))]),
+  )
+  const row: ResultRow = { group, name, variant: variant.name, round, figures: rounded, load1: loadavg()[0] ?? 0 }
+  rows.push(row)
+  console.error(`${group} / ${name} / ${variant.name} ${round}: ${JSON.stringify(rounded)}`)
+  if (values.out) appendFileSync(values.out, `${JSON.stringify(row)}\n`)
+}
+
+/** Some seconds of mixed work, so that the JVM has compiled what it will run. */
+async function warmUp(variant: Variant): Promise<void> {
+  const kinds = [producerPerfCases()[6], consumerPerfCases()[1], smallRequestCases()[2]]
+  for (const bench of kinds) {
+    const prepared = await bench?.prepare({ ...context, scale: Math.max(context.scale, 0.5) }, variant)
+    await prepared?.run()
+    await prepared?.dispose()
+  }
+}
+
+mkdirSync(context.work, { recursive: true })
+const facts = machineFacts(root, context.work)
+const brokers: Partial<Record<Broker['kind'], Broker>> = {}
+try {
+  const directory = (kind: string) => join(context.work, `${kind}-${process.pid}`)
+  if (wanted.some((name) => name.startsWith('kafka')))
+    brokers.kafka = await startKafka(context.peers, directory('kafka'))
+  if (wanted.some((name) => name.startsWith('millrace')))
+    brokers.millrace = await startMillrace(root, directory('millrace'))
+  const variants = wanted.map((name): Variant => {
+    const broker = brokers[name.startsWith('kafka') ? 'kafka' : 'millrace']
+    if (!broker) throw new Error(`there is no variant ${name}`)
+    return { name, broker, topicConfigs: topicConfigsOf[name] }
+  })
+  for (const kind of ['kafka', 'millrace'] as const) {
+    const first = variants.find(({ broker }) => broker.kind === kind)
+    if (first && !values.quick) await warmUp(first)
+  }
+  for (const bench of cases()) await runCase(bench, variants)
+} finally {
+  await Promise.all(Object.values(brokers).map((broker) => broker.stop()))
+  rmSync(join(context.work, 'memory-kafka'), { recursive: true, force: true })
+}
+const figures = `${machineLine(facts, rounds)}\n\n${resultTables(rows)}`
+console.log(figures)
+if (values.markdown) writeFileSync(values.markdown, withFigures(readFileSync(values.markdown, 'utf8'), figures))

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest'
+import type { ResultRow } from './bench-case.ts'
+import { median, resultTables, withFigures } from './report.ts'
+import type { VariantName } from './variant.ts'
+
+const row = (variant: VariantName, round: number, mbPerSecond: number, user: number): ResultRow => ({
+  group: 'consumer-perf',
+  name: '100 B, none',
+  variant,
+  round,
+  figures: { mbPerSecond, cpuPerGb: user + 0.5, userPerGb: user, systemPerGb: 0.5 },
+  load1: 1,
+})
+
+describe('the report', () => {
+  it('takes the middle of an odd and the mean of the two middle ones of an even number of runs', () => {
+    expect(median([5, 1, 9])).toBe(5)
+    expect(median([4, 1, 9, 6])).toBe(5)
+    expect(median([])).toBeNaN()
+  })
+
+  it('shows medians, spreads and the ratio of medians', () => {
+    const rows = [
+      row('kafka', 1, 100, 1),
+      row('millrace', 1, 130, 0.5),
+      row('kafka', 2, 110, 1),
+      row('millrace', 2, 110, 0.25),
+      row('kafka', 3, 90, 1),
+      row('millrace', 3, 120, 0.75),
+    ]
+    const line = resultTables(rows)
+      .split('\n')
+      .find((text) => text.startsWith('| 100 B'))
+    expect(line).toContain('| 120 (110–130) | 100 (90–110) | **1.20** |')
+    expect(line).toContain('| 1.00 (0.75–1.25) | 1.50 (1.50–1.50) | **0.67** |')
+    expect(line).toContain('| 0.50 + 0.50 | 1.00 + 0.50 | 0.50 user |')
+  })
+
+  it('leaves out a pairing of which one side was not measured', () => {
+    expect(resultTables([row('kafka', 1, 100, 1), row('kafka-flush', 1, 10, 1)])).not.toContain('| case |')
+  })
+
+  it('writes between the marks of a page and nowhere else', () => {
+    const page = 'before\n<!-- figures: npm run bench writes from here -->\nold\n<!-- to here -->\nafter\n'
+    const once = withFigures(page, 'new')
+    expect(once).toBe('before\n<!-- figures: npm run bench writes from here -->\n\nnew\n<!-- to here -->\nafter\n')
+    expect(withFigures(once, 'new')).toBe(once)
+    expect(() => withFigures('no marks', 'new')).toThrow('marks')
+  })
+})

@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process'
+
+export interface RunResult {
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly environment?: Readonly<Record<string, string>>
+  readonly directory?: string
+  readonly timeoutMs?: number
+  /** Called every 50 ms while the program runs. */
+  readonly sample?: () => void
+}
+
+/** Runs a program to its end. Throws with its outputs if it fails or takes longer than `timeoutMs`, by default five minutes. */
+export function run(command: string, args: readonly (string | number)[], options: RunOptions = {}): Promise<RunResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args.map(String), {
+      cwd: options.directory,
+      env: { ...process.env, ...options.environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk
+    })
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk
+    })
+    const sampler = options.sample ? setInterval(options.sample, 50) : undefined
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 300_000)
+    child.once('error', reject)
+    child.once('close', (code) => {
+      clearInterval(sampler)
+      clearTimeout(timer)
+      if (code === 0) resolve({ stdout, stderr })
+      else
+        reject(
+          new Error(`${command} ${args.join(' ')} ended with ${code}\n${stdout.slice(-2000)}\n${stderr.slice(-2000)}`),
+        )
+    })
+  })
+}
