@@ -26,5 +26,12 @@ export * from './records/validate-produce-batch.ts'
 export * from './scram/scram-client.ts'
 export * from './scram/scram-credential.ts'
 export * from './scram/scram-error.ts'
+export {
+  parseClientFinal,
+  parseClientFirst,
+  parseServerFinal,
+  parseServerFirst,
+  scramAuthMessage,
+} from './scram/scram-messages.ts'
 export * from './scram/scram-server.ts'
 export * from './wire/index.ts'

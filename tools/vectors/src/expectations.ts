@@ -16,6 +16,11 @@ export function expectEqual(what: string, actual: unknown, expected: unknown): v
   if (!isDeepStrictEqual(actual, expected)) throw new Mismatch(what, expected, actual)
 }
 
+/** Throws {@link Mismatch} unless the value is one of those that serve. */
+export function expectOneOf(what: string, actual: string, expected: readonly string[]): void {
+  if (!expected.includes(actual)) throw new Mismatch(what, expected.join(' or '), actual)
+}
+
 /** Throws {@link Mismatch} unless the bytes are those of the hexadecimal text; names the first byte that differs. */
 export function expectHex(what: string, actual: Buffer, expected: string): void {
   const hex = actual.toString('hex')

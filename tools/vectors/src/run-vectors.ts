@@ -1,3 +1,4 @@
+import { type CorruptRow, checkCorrupt } from './check-corrupt.ts'
 import { checkFrame, checkMessage, type FrameRow, type MessageRow } from './check-message.ts'
 import {
   checkMurmur2,
@@ -8,6 +9,8 @@ import {
   PRIMITIVE_TYPES,
   type PrimitiveRow,
 } from './check-primitive.ts'
+import { checkRecords, type RecordsRow } from './check-records.ts'
+import { checkScram, type ScramRow } from './check-scram.ts'
 import type { Row } from './vector-file.ts'
 
 /** A vector that ours does not match. */
@@ -42,6 +45,9 @@ export async function runVectors(rows: readonly Row[]): Promise<Outcome> {
 function checkRow(row: Row['value']): void | Promise<void> {
   if ('headerVersion' in row) return checkFrame(row as unknown as FrameRow)
   if ('message' in row) return checkMessage(row as unknown as MessageRow)
+  if ('failure' in row) return checkCorrupt(row as unknown as CorruptRow)
+  if ('batches' in row) return checkRecords(row as unknown as RecordsRow)
+  if ('mechanism' in row || 'parse' in row) return checkScram(row as unknown as ScramRow)
   if ('murmur2' in row) return checkMurmur2(row as unknown as Murmur2Row)
   if ('hashCode' in row) return checkPartitionHash(row as unknown as PartitionHashRow)
   if (PRIMITIVE_TYPES.has(String(row.type))) return checkPrimitive(row as unknown as PrimitiveRow)
