@@ -1,0 +1,180 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ConfigurationError } from '@millrace/base'
+import type { Logger } from '@millrace/broker'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { loadConfiguration, type SettingSources, settingKeyOf } from './configuration.ts'
+import { parseProperties } from './configuration-properties.ts'
+
+let directory = ''
+let warnings: string[] = []
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'millrace-configuration-'))
+  warnings = []
+})
+
+afterEach(() => {
+  rmSync(directory, { recursive: true })
+})
+
+const ignore = () => undefined
+const logger: Logger = { debug: ignore, info: ignore, error: ignore, warn: (message) => warnings.push(message) }
+
+function load(init: { file?: string; environment?: Record<string, string>; settings?: [string, string][] }) {
+  let configFile: string | null = null
+  if (init.file !== undefined) {
+    configFile = join(directory, 'server.properties')
+    writeFileSync(configFile, init.file)
+  }
+  const sources: SettingSources = { configFile, environment: init.environment ?? {}, settings: init.settings ?? [] }
+  return loadConfiguration(sources, logger)
+}
+
+describe('properties files', () => {
+  function parse(text: string): [string, string][] {
+    return parseProperties(text, 'f').map(({ key, value }) => [key, value])
+  }
+
+  test('keys end at =, : or space, and space around the separator is dropped', () => {
+    expect(parse('a=1\nb: 2\nc 3\n  d  =  4 \ne\nf=\ng:=h')).toEqual([
+      ['a', '1'],
+      ['b', '2'],
+      ['c', '3'],
+      ['d', '4 '],
+      ['e', ''],
+      ['f', ''],
+      ['g', '=h'],
+    ])
+  })
+
+  test('comments and blank lines are nothing, but only at the beginning of a line', () => {
+    expect(parse('# a=1\n  ! b=2\n\n \t\nc=3 # not a comment')).toEqual([['c', '3 # not a comment']])
+  })
+
+  test('a backslash at the end joins the next line, two do not', () => {
+    expect(parse('a=1,\\\n    2,\\\n    # 3\nb=x\\\\\nc=y')).toEqual([
+      ['a', '1,2,# 3'],
+      ['b', 'x\\'],
+      ['c', 'y'],
+    ])
+    expect(parse('a=1\\')).toEqual([['a', '1']])
+    expect(parse('a=1\r\nb=2\rc=3')).toEqual([
+      ['a', '1'],
+      ['b', '2'],
+      ['c', '3'],
+    ])
+  })
+
+  test('escapes stand in keys and values', () => {
+    expect(parse('a\\ b\\=c=x\\ty\\u00e9\\:\\z')).toEqual([['a b=c', 'x\tyé:z']])
+    expect(parse('path=C:\\\\data')).toEqual([['path', 'C:\\data']])
+  })
+
+  test('a broken escape names file and line', () => {
+    expect(() => parseProperties('\na=1\nb=\\u12', 'server.properties')).toThrow(
+      /^server\.properties:3: .*four hexadecimal/,
+    )
+  })
+
+  test('lines count from one, at the beginning of a joined line', () => {
+    expect(parseProperties('# x\na=1,\\\n2\nb=3', 'f').map(({ line }) => line)).toEqual([2, 4])
+  })
+})
+
+describe('precedence', () => {
+  test('command line over environment over file over defaults', () => {
+    const file = 'num.partitions=2\nlog.retention.hours=2\nmessage.max.bytes=2000000'
+    const environment = { MILLRACE_NUM_PARTITIONS: '3', MILLRACE_LOG_RETENTION_HOURS: '3', PATH: '/bin' }
+    const { broker } = load({
+      file,
+      environment,
+      settings: [
+        ['num.partitions', '4'],
+        ['num.partitions', '5'],
+      ],
+    })
+    expect(broker.numPartitions).toBe(5)
+    expect(broker.logRetentionHours).toBe(3)
+    expect(broker.messageMaxBytes).toBe(2_000_000)
+    expect(broker.defaultReplicationFactor).toBe(1)
+  })
+
+  test('without a file an empty group does not wait for members, with a file it does', () => {
+    expect(load({}).broker.groupInitialRebalanceDelayMs).toBe(0)
+    expect(load({ file: '' }).broker.groupInitialRebalanceDelayMs).toBe(3000)
+    expect(
+      load({ environment: { MILLRACE_GROUP_INITIAL_REBALANCE_DELAY_MS: '7' } }).broker.groupInitialRebalanceDelayMs,
+    ).toBe(7)
+  })
+
+  test('environment variables are keys in capitals with underscores', () => {
+    expect(settingKeyOf('MILLRACE_LOG_RETENTION_MS')).toBe('log.retention.ms')
+    expect(settingKeyOf('MILLRACE_LISTENER_NAME_MY__NAME_SASL_JAAS_CONFIG')).toBe(
+      'listener.name.my_name.sasl.jaas.config',
+    )
+    expect(settingKeyOf('MILLRACE_BOOTSTRAP_SERVERS')).toBeNull()
+    expect(settingKeyOf('HOME')).toBeNull()
+    expect(settingKeyOf('MILLRACE_')).toBeNull()
+  })
+})
+
+describe('messages', () => {
+  function messageOf(init: Parameters<typeof load>[0]): string {
+    try {
+      load(init)
+    } catch (error) {
+      expect(error).toBeInstanceOf(ConfigurationError)
+      return (error as Error).message
+    }
+    throw new Error('nothing was refused')
+  }
+
+  test('name the file and line, the variable or the flag', () => {
+    const where = join(directory, 'server.properties')
+    expect(messageOf({ file: '# head\nlog.segment.bytes=10' })).toBe(
+      `${where}:2: Invalid value 10 for configuration log.segment.bytes: must be at least 1048576`,
+    )
+    expect(messageOf({ environment: { MILLRACE_NODE_ID: 'one' } })).toMatch(
+      /^environment variable MILLRACE_NODE_ID: .*node\.id/,
+    )
+    expect(messageOf({ settings: [['log.cleanup.policy', 'burn']] })).toMatch(/^command line: .*compact, delete/)
+  })
+
+  test('a file that cannot be read says so', () => {
+    const sources = { configFile: join(directory, 'absent'), environment: {}, settings: [] }
+    expect(() => loadConfiguration(sources, logger)).toThrow(/cannot be read: .*absent/)
+  })
+
+  test('a key that is set twice in a file, and unknown keys, are warned about', () => {
+    const { warnings: own, broker } = load({
+      file: 'num.partitions=2\nnum.partitions=3\nlog.retenton.ms=1\nssl.provider=x',
+    })
+    expect(broker.numPartitions).toBe(3)
+    expect(warnings).toEqual([expect.stringMatching(/:2: num\.partitions is set again.*:1 is ignored/)])
+    expect(own).toEqual([
+      'unknown configuration log.retenton.ms is ignored; did you mean log.retention.ms?',
+      'ssl.provider has no effect here and is ignored',
+    ])
+  })
+})
+
+describe('--port', () => {
+  test('moves the default listener, and the one of the file with its advertised address', () => {
+    expect(load({ settings: [['port', '0']] }).broker.endpoints).toMatchObject([{ host: '127.0.0.1', port: 0 }])
+    const { broker } = load({
+      file: 'listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.listener.names=CONTROLLER\nadvertised.listeners=PLAINTEXT://example.org:9092',
+      settings: [['port', '19092']],
+    })
+    expect(broker.endpoints).toMatchObject([{ listener: 'PLAINTEXT', port: 19092 }])
+    expect(broker.controllerEndpoints).toMatchObject([{ port: 9093 }])
+    expect(broker.advertisedEndpoints).toMatchObject([{ host: 'example.org', port: 19092 }])
+  })
+
+  test('does not guess between several listeners', () => {
+    const file =
+      'listeners=PLAINTEXT://:9092,OTHER://:9095\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,OTHER:PLAINTEXT'
+    expect(() => load({ file, settings: [['port', '1']] })).toThrow(/only with one listener/)
+  })
+})
