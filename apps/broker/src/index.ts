@@ -1,1 +1,2 @@
-export {}
+export { type LogLevel, ProcessLogger } from './process-logger.ts'
+export { type RunOptions, runBroker } from './run-broker.ts'

@@ -78,7 +78,8 @@ function parse(args: readonly string[]) {
 }
 
 function checkPort(text: string): string {
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new UsageError(`--port ${text}: must be between 0 and 65535`)
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535)
+    throw new UsageError(`--port ${text}: must be between 0 and 65535`)
   return text
 }
 

@@ -1,28 +1,13 @@
 import { type Clock, ZERO_UUID } from '@millrace/base'
-import {
-  createBatchIndexAndErrorMessage,
-  createPartitionProduceResponse,
-  createProduceResponse,
-  createTopicProduceResponse,
-  decodeProduceRequest,
-  ErrorCode,
-  encodeProduceResponse,
-  type PartitionProduceData,
-  type ProduceRequest,
-  type ProduceResponse,
-  type Reader,
-  type TopicProduceData,
-  type Writer,
-} from '@millrace/protocol'
+import { ErrorCode, type Reader } from '@millrace/protocol'
 import type { TopicMetrics } from '../metrics/topic-metrics.ts'
-import { isInternalTopic } from '../metadata/internal-topics.ts'
-import type { Connection } from '../network/connection.ts'
 import type { RawHandler } from '../network/request-dispatcher.ts'
 import type { RequestHeader } from '../network/request-header.ts'
-import { ResponseSlot } from '../network/response-slot.ts'
-import type { HighWatermarkWaiter, Partition } from '../partition/partition.ts'
+import type { ResponseSlot } from '../network/response-slot.ts'
 import type { HostedTopic, PartitionManager } from '../partition/partition-manager.ts'
-import { ProduceAppender, type ProduceOutcome } from '../partition/produce-appender.ts'
+import type { ProduceAppender } from '../partition/produce-appender.ts'
+import { ProduceRequestView } from './produce-request.ts'
+import { type PartitionOutcome, ProduceSlot } from './produce-slot.ts'
 
 const ACKS_ALL = -1
 /** The only client that may write to internal topics, by Kafka's own rule. */
@@ -44,202 +29,66 @@ export class ProduceHandler implements RawHandler {
   readonly minVersion = 3
   readonly maxVersion = 13
   readonly #deps: ProduceDeps
+  readonly #view = new ProduceRequestView()
 
   constructor(deps: ProduceDeps) {
     this.#deps = deps
   }
 
-  start(reader: Reader, header: RequestHeader, _connection: Connection): ResponseSlot | null {
-    const request = decodeProduceRequest(reader, header.apiVersion)
-    reader.expectEnd()
-    const slot = new ProduceSlot(header, request.acks, this.#deps.clock.monotonicMs() + request.timeoutMs)
-    const requestError = checkRequest(request)
-    for (const topic of request.topicData) this.#appendTopic(slot, request, topic, header, requestError)
-    if (request.acks === 0) return slot.failed ? null : slot.settle()
-    if (slot.waiting > 0) this.#deps.partitions.requestAckScan()
+  start(reader: Reader, header: RequestHeader): ResponseSlot | null {
+    const view = this.#view
+    view.read(reader, header.apiVersion)
+    const slot = new ProduceSlot(header, view.acks, this.#deps.clock.monotonicMs() + view.timeoutMs)
+    const counters = this.#deps.metrics.total
+    counters.produceRequests++
+    let failed = false
+    for (let at = 0; at < view.partitionCount; at++) {
+      const hosted = this.#find(at)
+      const outcome = slot.add(hosted?.name ?? view.topicName[at]!, view.topicId[at]!, view.partition[at]!)
+      outcome.errorCode = this.#append(outcome, hosted, reader.buffer, at, header)
+      if (outcome.errorCode === ErrorCode.NONE) {
+        slot.appended(outcome)
+      } else {
+        failed = true
+        counters.failedProduceRequests++
+      }
+    }
+    // A producer that wants no answer learns of a failure by losing its connection.
+    if (view.acks === 0 && failed) return null
+    if (slot.waitingCount > 0) this.#deps.partitions.requestAckScan()
     return slot.settle()
   }
 
-  #appendTopic(
-    slot: ProduceSlot,
-    request: ProduceRequest,
-    topic: TopicProduceData,
-    header: RequestHeader,
-    requestError: number,
-  ): void {
-    const hosted = this.#find(topic)
-    const name = hosted?.name ?? topic.name
-    const counters = this.#deps.metrics.total
-    counters.produceRequests++
-    for (const data of topic.partitionData) {
-      const outcome = slot.add(name, topic.topicId, data.index)
-      outcome.errorCode = requestError !== ErrorCode.NONE ? requestError : this.#append(outcome, hosted, topic, data, request, header)
-      if (outcome.errorCode !== ErrorCode.NONE) {
-        slot.failed = true
-        counters.failedProduceRequests++
-      } else if (request.acks === ACKS_ALL) {
-        slot.await(outcome)
-      }
-    }
-  }
-
-  #find(topic: TopicProduceData): HostedTopic | undefined {
+  #find(at: number): HostedTopic | undefined {
     const { partitions } = this.#deps
-    return topic.topicId === ZERO_UUID ? partitions.topic(topic.name) : partitions.topicById(topic.topicId)
+    const id = this.#view.topicId[at]!
+    return id === ZERO_UUID ? partitions.topic(this.#view.topicName[at]!) : partitions.topicById(id)
   }
 
   #append(
     outcome: PartitionOutcome,
     hosted: HostedTopic | undefined,
-    topic: TopicProduceData,
-    data: PartitionProduceData,
-    request: ProduceRequest,
+    buffer: Buffer,
+    at: number,
     header: RequestHeader,
   ): number {
+    const view = this.#view
+    if (view.acks < -1 || view.acks > 1) return ErrorCode.INVALID_REQUIRED_ACKS
     if (hosted === undefined) {
-      return topic.topicId === ZERO_UUID ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.UNKNOWN_TOPIC_ID
+      return header.apiVersion >= 13 ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     }
-    const partition = hosted.partitions[data.index] ?? null
+    const partition = hosted.partitions[view.partition[at]!] ?? null
     if (partition === null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     outcome.partition = partition
-    if (isInternalTopic(hosted.name) && header.clientId !== ADMIN_CLIENT_ID) return ErrorCode.INVALID_TOPIC_EXCEPTION
-    return this.#deps.appender.append(partition, data.records, header.apiVersion, request.acks === ACKS_ALL, outcome)
+    if (hosted.internal && header.clientId !== ADMIN_CLIENT_ID) return ErrorCode.INVALID_TOPIC_EXCEPTION
+    return this.#deps.appender.append(
+      partition,
+      buffer,
+      view.recordsStart[at]!,
+      view.recordsEnd[at]!,
+      header.apiVersion,
+      view.acks === ACKS_ALL,
+      outcome,
+    )
   }
-}
-
-/** Errors of the whole request, answered for each partition. */
-function checkRequest(request: ProduceRequest): number {
-  if (request.acks < -1 || request.acks > 1) return ErrorCode.INVALID_REQUIRED_ACKS
-  return ErrorCode.NONE
-}
-
-/** One partition's part of the answer, which also waits for its acknowledgement. */
-class PartitionOutcome implements ProduceOutcome, HighWatermarkWaiter {
-  readonly topic: string
-  readonly topicId: TopicProduceData['topicId']
-  readonly index: number
-  partition: Partition | null = null
-  errorCode = 0
-  baseOffset = -1
-  logAppendTimeMs = -1
-  logStartOffset = -1
-  requiredOffset = 0
-  recordErrors: ProduceOutcome['recordErrors'] = null
-  errorMessage: string | null = null
-  readonly #slot: ProduceSlot
-
-  constructor(slot: ProduceSlot, topic: string, topicId: TopicProduceData['topicId'], index: number) {
-    this.#slot = slot
-    this.topic = topic
-    this.topicId = topicId
-    this.index = index
-  }
-
-  onCommitted(errorCode: number): void {
-    this.#slot.onCommitted(this, errorCode)
-  }
-}
-
-/** The answer of one request. */
-class ProduceSlot extends ResponseSlot {
-  readonly #version: number
-  readonly #correlationId: number
-  readonly #acks: number
-  readonly #deadlineMs: number
-  readonly #outcomes: PartitionOutcome[] = []
-  /** Partitions whose acknowledgement is not there yet. */
-  waiting = 0
-  /** Some partition was refused. */
-  failed = false
-
-  constructor(header: RequestHeader, acks: number, deadlineMs: number) {
-    super(true)
-    this.#version = header.apiVersion
-    this.#correlationId = header.correlationId
-    this.#acks = acks
-    this.#deadlineMs = deadlineMs
-  }
-
-  add(topic: string, topicId: TopicProduceData['topicId'], index: number): PartitionOutcome {
-    const outcome = new PartitionOutcome(this, topic, topicId, index)
-    this.#outcomes.push(outcome)
-    return outcome
-  }
-
-  /** Waits until the outcome's records are committed; a duplicate whose original is committed waits for nothing. */
-  await(outcome: PartitionOutcome): void {
-    const partition = outcome.partition!
-    if (outcome.requiredOffset <= partition.log.highWatermark) return
-    this.waiting++
-    partition.awaitHighWatermark(outcome)
-  }
-
-  /** All appends of the request are done: ready now, unless acknowledgements are awaited. */
-  settle(): this {
-    this.silent = this.#acks === 0
-    if (this.waiting === 0) this.complete()
-    return this
-  }
-
-  onCommitted(outcome: PartitionOutcome, errorCode: number): void {
-    if (this.ready) return
-    outcome.errorCode = errorCode
-    if (errorCode === ErrorCode.NONE && !outcome.partition!.hasEnoughReplicas()) {
-      outcome.errorCode = ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND
-    }
-    outcome.requiredOffset = 0
-    this.waiting--
-    if (this.waiting === 0) this.complete()
-  }
-
-  override expire(nowMs: number): void {
-    if (this.ready || nowMs < this.#deadlineMs) return
-    for (const outcome of this.#outcomes) {
-      // Not yet settled: the records stay, but their fate was not known in time.
-      if (outcome.requiredOffset > 0 && outcome.errorCode === ErrorCode.NONE) outcome.errorCode = ErrorCode.REQUEST_TIMED_OUT
-    }
-    this.waiting = 0
-    this.complete()
-  }
-
-  encode(writer: Writer): void {
-    writer.beginFrame()
-    writer.int32(this.#correlationId)
-    if (this.#version >= 9) writer.unsignedVarint(0)
-    encodeProduceResponse(writer, this.#response(), this.#version)
-    writer.endFrame()
-  }
-
-  #response(): ProduceResponse {
-    const response = createProduceResponse({})
-    let last: ProduceResponse['responses'][number] | null = null
-    for (const outcome of this.#outcomes) {
-      if (last === null || last.name !== outcome.topic || last.topicId !== outcome.topicId) {
-        last = createTopicProduceResponse({ name: outcome.topic, topicId: outcome.topicId, partitionResponses: [] })
-        response.responses.push(last)
-      }
-      last.partitionResponses.push(partitionResponse(outcome))
-    }
-    return response
-  }
-}
-
-function partitionResponse(outcome: PartitionOutcome): ReturnType<typeof createPartitionProduceResponse> {
-  let { errorCode } = outcome
-  // Written at the end of this turn, before any answer: a disk that failed then fails this answer too.
-  if (errorCode === ErrorCode.NONE && outcome.partition !== null && outcome.partition.log.failed) {
-    errorCode = ErrorCode.KAFKA_STORAGE_ERROR
-  }
-  const ok = errorCode === ErrorCode.NONE
-  return createPartitionProduceResponse({
-    index: outcome.index,
-    errorCode,
-    baseOffset: ok ? outcome.baseOffset : -1,
-    logAppendTimeMs: ok ? outcome.logAppendTimeMs : -1,
-    logStartOffset: outcome.logStartOffset,
-    recordErrors: (outcome.recordErrors ?? []).map((error) =>
-      createBatchIndexAndErrorMessage({ batchIndex: error.batchIndex, batchIndexErrorMessage: error.message }),
-    ),
-    errorMessage: outcome.errorMessage,
-  })
 }

@@ -1,7 +1,9 @@
 import { type Timers, ZERO_UUID } from '@millrace/base'
 import {
+  createAbortedTransaction,
   createFetchableTopicResponse,
   createFetchResponse,
+  createFetchResponseEpochEndOffset,
   createFetchResponsePartitionData,
   decodeFetchRequest,
   ErrorCode,
@@ -18,8 +20,8 @@ import {
 } from '../partition/fetch-operation.ts'
 import {
   FetchPartition,
-  FINAL_FETCH_EPOCH,
   type FetchSession,
+  FINAL_FETCH_EPOCH,
   fetchPartitionKey,
   INITIAL_FETCH_EPOCH,
   nextFetchEpoch,
@@ -63,8 +65,7 @@ export function fetchHandler(deps: FetchDeps): ApiHandler<FetchRequest, FetchRes
     handle(request, context) {
       const fetchContext = openContext(deps, request, context.apiVersion)
       if (fetchContext.kind === 'error') return createFetchResponse({ errorCode: fetchContext.errorCode })
-      const wanted =
-        fetchContext.kind === 'full' ? fetchContext.wanted : [...fetchContext.session.partitions.values()]
+      const wanted = fetchContext.kind === 'full' ? fetchContext.wanted : [...fetchContext.session.partitions.values()]
       return run(deps, source, request, context, wanted, (answers) => respond(deps, fetchContext, answers, context))
     },
   }
@@ -249,8 +250,8 @@ function topicsOf(answers: readonly FetchedPartition[]): FetchResponse['response
         highWatermark: answer.highWatermark,
         lastStableOffset: answer.lastStableOffset,
         logStartOffset: answer.logStartOffset,
-        divergingEpoch: answer.divergingEpoch ?? undefined,
-        abortedTransactions: answer.abortedTransactions,
+        divergingEpoch: createFetchResponseEpochEndOffset(answer.divergingEpoch ?? {}),
+        abortedTransactions: answer.abortedTransactions?.map(createAbortedTransaction) ?? null,
         records: answer.records,
       }),
     )

@@ -1,3 +1,4 @@
+import { DiskError } from '@millrace/base'
 import {
   createListOffsetsPartitionResponse,
   createListOffsetsResponse,
@@ -10,6 +11,7 @@ import {
   type ListOffsetsRequest,
   type ListOffsetsResponse,
 } from '@millrace/protocol'
+import type { FoundOffset } from '@millrace/storage'
 import type { Partition } from '../partition/partition.ts'
 import type { PartitionManager } from '../partition/partition-manager.ts'
 import type { ApiHandler } from './handler.ts'
@@ -109,8 +111,8 @@ async function lookUp(
     offset = log.logStartOffset
     leaderEpoch = epochAt(partition, offset)
   } else if (timestamp === MAX_TIMESTAMP || timestamp >= 0) {
-    const found =
-      timestamp === MAX_TIMESTAMP ? await log.offsetOfMaxTimestamp() : await log.offsetForTimestamp(timestamp, limit)
+    const found = await findByTime(partition, timestamp, limit)
+    if (found instanceof DiskError) return failure(wanted, ErrorCode.KAFKA_STORAGE_ERROR)
     if (found !== null && found.offset < limit) {
       offset = found.offset
       foundTimestamp = found.timestamp
@@ -123,8 +125,23 @@ async function lookUp(
     errorCode: ErrorCode.NONE,
     timestamp: foundTimestamp,
     offset,
-    leaderEpoch,
+    leaderEpoch: version >= 4 ? leaderEpoch : -1,
   })
+}
+
+/** The record, null if there is none, or why the disk could not tell. */
+async function findByTime(
+  partition: Partition,
+  timestamp: number,
+  limit: number,
+): Promise<FoundOffset | DiskError | null> {
+  const { log } = partition
+  try {
+    return await (timestamp === MAX_TIMESTAMP ? log.offsetOfMaxTimestamp() : log.offsetForTimestamp(timestamp, limit))
+  } catch (error) {
+    if (error instanceof DiskError) return error
+    throw error
+  }
 }
 
 function limitOf(partition: Partition, request: ListOffsetsRequest): number {

@@ -1,6 +1,6 @@
 import {
-  createOffsetForLeaderEpochResponseEpochEndOffset,
   createOffsetForLeaderEpochResponse,
+  createOffsetForLeaderEpochResponseEpochEndOffset,
   createOffsetForLeaderTopicResult,
   decodeOffsetForLeaderEpochRequest,
   ErrorCode,
@@ -28,9 +28,16 @@ export function offsetForLeaderEpochHandler(deps: {
           partitions: topic.partitions.map((wanted) => {
             const partition = deps.partitions.find(topic.topic, wanted.partition)
             const errorCode =
-              partition === null ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : partition.checkLeader(wanted.currentLeaderEpoch)
+              partition === null
+                ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                : partition.checkLeader(wanted.currentLeaderEpoch)
             if (partition === null || errorCode !== ErrorCode.NONE) {
-              return createOffsetForLeaderEpochResponseEpochEndOffset({ partition: wanted.partition, errorCode, leaderEpoch: -1, endOffset: -1 })
+              return createOffsetForLeaderEpochResponseEpochEndOffset({
+                partition: wanted.partition,
+                errorCode,
+                leaderEpoch: -1,
+                endOffset: -1,
+              })
             }
             const end = partition.log.endOffsetForEpoch(wanted.leaderEpoch)
             return createOffsetForLeaderEpochResponseEpochEndOffset({

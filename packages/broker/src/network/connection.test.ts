@@ -58,12 +58,13 @@ class EchoSlot extends ResponseSlot {
   }
 }
 
+function ignore(): void {
+  // Of no interest here.
+}
+
 function setUp(options: { answerAtOnce?: boolean } = {}) {
   let endOfTurn: (() => void)[] = []
-  const turn = new Turn(
-    (callback) => endOfTurn.push(callback),
-    () => {},
-  )
+  const turn = new Turn((callback) => endOfTurn.push(callback), ignore)
   const transport = new MemoryTransport()
   const started: EchoSlot[] = []
   let closed = 0
@@ -77,7 +78,8 @@ function setUp(options: { answerAtOnce?: boolean } = {}) {
       if (options.answerAtOnce !== false) slot.complete()
       return slot
     },
-    onBadFrame() {},
+    onBadFrame: ignore,
+    onEncodeFailed: ignore,
     onConnectionClosed() {
       closed++
     },
@@ -204,6 +206,25 @@ describe('connection', () => {
     expect(closedCount()).toBe(1)
     started[0]!.complete()
     expect(connection.closed).toBe(true)
+  })
+
+  it('closes when an answer cannot be encoded, and harms no other connection', () => {
+    const { connection, started, transport, runTurn } = setUp({ answerAtOnce: false })
+    const sent = frame(3, 1)
+    connection.onBytes(sent, 0, sent.length)
+    started[0]!.encode = (writer) => {
+      writer.beginFrame()
+      writer.int32(1)
+      throw new Error('no such field')
+    }
+    started[0]!.complete()
+    runTurn()
+    expect(transport.destroyed).toBe(true)
+    expect(transport.written).toEqual([])
+    const other = setUp()
+    other.connection.onBytes(sent, 0, sent.length)
+    other.runTurn()
+    expect(Buffer.concat(other.transport.written)).toEqual(sent)
   })
 
   it('gives the same answers however the bytes are cut', () => {

@@ -1,6 +1,6 @@
 import type { Writer } from '@millrace/protocol'
 import type { ConnectionContext } from '../handlers/handler.ts'
-import { BufferPool } from './buffer-pool.ts'
+import type { BufferPool } from './buffer-pool.ts'
 import type { ResponseSlot } from './response-slot.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 import type { Turn } from './turn.ts'
@@ -27,6 +27,8 @@ export interface RequestDispatcher {
   dispatch(connection: Connection, buffer: Buffer, start: number, end: number): ResponseSlot | null
   /** A frame of impossible size arrived. */
   onBadFrame(connection: Connection, sizeBytes: number): void
+  /** An answer could not be encoded: a bug of ours. The connection closes. */
+  onEncodeFailed(connection: Connection, error: unknown): void
   onConnectionClosed(connection: Connection): void
 }
 
@@ -201,7 +203,7 @@ export class Connection implements TransportEvents {
     let head = this.#head
     while (head < slots.length && slots[head]!.ready) {
       const slot = slots[head]!
-      if (!slot.silent) slot.encode(writer)
+      if (!slot.silent && !this.#encode(slot)) return
       head++
     }
     if (head === slots.length) {
@@ -216,6 +218,21 @@ export class Connection implements TransportEvents {
     const sizeBytes = writer.sizeBytes
     if (sizeBytes > 0) this.transport.write(writer.takeChunks(), sizeBytes)
     this.#continue()
+  }
+
+  /** Writes the answer; false if it cannot be written: then the connection is closed, since what follows would be out of step. */
+  #encode(slot: ResponseSlot): boolean {
+    try {
+      slot.encode(this.#writer)
+      return true
+    } catch (error) {
+      this.#writer.abandonFrame()
+      // Earlier answers of this turn go with the connection.
+      this.#writer.takeChunks()
+      this.#dispatcher.onEncodeFailed(this, error)
+      this.close()
+      return false
+    }
   }
 
   /** Tries again to start what waits in the assembly, and reads on once it is small enough. */

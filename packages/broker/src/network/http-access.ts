@@ -13,7 +13,11 @@ export interface HttpAccessRules {
  * (a foreign name that resolves to loopback: the Host is foreign) and cross-site requests (the Origin is foreign). A Host that is
  * an IP literal cannot be rebound; a missing Origin means that no page sent it.
  */
-export function refuseHttpRequest(rules: HttpAccessRules, host: string | undefined, origin: string | undefined): string | null {
+export function refuseHttpRequest(
+  rules: HttpAccessRules,
+  host: string | undefined,
+  origin: string | undefined,
+): string | null {
   if (host === undefined) return 'the request has no Host header'
   const name = hostNameOf(host)
   if (name === null) return `the Host header ${JSON.stringify(host)} is malformed`

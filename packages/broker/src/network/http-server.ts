@@ -45,13 +45,14 @@ export class HttpServer {
 
   async close(): Promise<void> {
     if (this.#starting === null) return
-    const server = await this.#starting
-    server.closeAllConnections()
+    const server = await this.#starting.catch(() => null)
+    server?.closeAllConnections()
     await this.#app?.close()
   }
 
   async #start(): Promise<Server> {
-    const { fastify } = await import('fastify')
+    // A CommonJS package: bundled, it has its default export only.
+    const { default: fastify } = await import('fastify')
     const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES })
     const app = fastify({
       bodyLimit: MAX_BODY_BYTES,

@@ -1,4 +1,4 @@
-import { type Clock, AssertionError } from '@millrace/base'
+import { AssertionError, type Clock } from '@millrace/base'
 import {
   ApiKey,
   apis,
@@ -10,10 +10,10 @@ import {
   type Writer,
 } from '@millrace/protocol'
 import type { ApiHandler, RequestContext } from '../handlers/handler.ts'
-import { readRequestHeader, type RequestHeader } from './request-header.ts'
 import type { Logger } from '../logger.ts'
 import type { NetworkMetrics } from '../metrics/network-metrics.ts'
 import type { Connection, RequestDispatcher } from './connection.ts'
+import { type RequestHeader, readRequestHeader } from './request-header.ts'
 import { ResponseSlot } from './response-slot.ts'
 
 /** A handler that reads its request itself and fills its slot itself: Produce, which is too hot for the general way. */
@@ -64,7 +64,15 @@ export class Dispatcher implements RequestDispatcher {
 
   onBadFrame(connection: Connection, sizeBytes: number): void {
     const limit = this.#options.maxRequestBytes
-    this.#refuse(connection, 'bad-frame', `frame of ${sizeBytes} bytes; allowed are 8 to ${limit} (socket.request.max.bytes)`)
+    this.#refuse(
+      connection,
+      'bad-frame',
+      `frame of ${sizeBytes} bytes; allowed are 8 to ${limit} (socket.request.max.bytes)`,
+    )
+  }
+
+  onEncodeFailed(connection: Connection, error: unknown): void {
+    this.#handlerFailed(connection, -1, error)
   }
 
   dispatch(connection: Connection, buffer: Buffer, start: number, end: number): ResponseSlot | null {
@@ -73,7 +81,8 @@ export class Dispatcher implements RequestDispatcher {
     const raw = this.#raw[apiKey]
     try {
       if (raw !== undefined) {
-        if (apiVersion < raw.minVersion || apiVersion > raw.maxVersion) return this.#unsupported(connection, apiKey, apiVersion)
+        if (apiVersion < raw.minVersion || apiVersion > raw.maxVersion)
+          return this.#unsupported(connection, apiKey, apiVersion)
         const reader = new Reader(buffer, start, end)
         readRequestHeader(reader, this.#header)
         this.#options.metrics.onRequest(apiKey, apiVersion, end - start)
@@ -156,7 +165,8 @@ export class Dispatcher implements RequestDispatcher {
 
   #refuse(connection: Connection, kind: string, reason: string): void {
     this.#options.metrics.onRefused(kind)
-    if (!this.#options.metrics.mayLogRefusal(connection.context.clientAddress, this.#options.clock.monotonicMs())) return
+    if (!this.#options.metrics.mayLogRefusal(connection.context.clientAddress, this.#options.clock.monotonicMs()))
+      return
     this.#options.logger.warn('connection closed: bad request', {
       clientAddress: connection.context.clientAddress,
       clientPort: connection.context.clientPort,
@@ -244,7 +254,11 @@ class UnsupportedApiVersionsSlot extends ResponseSlot {
     writer.beginFrame()
     writer.int32(this.#correlationId)
     const apiKeys = [{ apiKey, minVersion, maxVersion, unknownTaggedFields: null }]
-    encodeApiVersionsResponse(writer, createApiVersionsResponse({ errorCode: ErrorCode.UNSUPPORTED_VERSION, apiKeys }), 0)
+    encodeApiVersionsResponse(
+      writer,
+      createApiVersionsResponse({ errorCode: ErrorCode.UNSUPPORTED_VERSION, apiKeys }),
+      0,
+    )
     writer.endFrame()
   }
 }

@@ -80,7 +80,8 @@ export class SocketServer {
         port: endpoint.port,
         backlog: this.#options.backlog,
         onConnection: (transport) => this.#accept(transport, endpoint.name),
-        onError: (error) => this.#options.logger.error('listener failed', { listener: endpoint.name, error: error.message }),
+        onError: (error) =>
+          this.#options.logger.error('listener failed', { listener: endpoint.name, error: error.message }),
       })
       this.#listeners.push({ endpoint, listener })
       bound.push({ name: endpoint.name, host: endpoint.host, port: listener.port })
@@ -137,8 +138,13 @@ export class SocketServer {
     const { metrics, logger, clock } = this.#options
     metrics.onRefused(protocol === 'tls' ? 'tls-on-plaintext' : 'unknown-protocol')
     if (metrics.mayLogRefusal(transport.remoteAddress, clock.monotonicMs())) {
-      const hint = protocol === 'tls' ? 'a TLS client reached a plaintext listener' : 'the first byte is of no known protocol'
-      logger.warn('connection closed: wrong protocol', { clientAddress: transport.remoteAddress, listener: listenerName, hint })
+      const hint =
+        protocol === 'tls' ? 'a TLS client reached a plaintext listener' : 'the first byte is of no known protocol'
+      logger.warn('connection closed: wrong protocol', {
+        clientAddress: transport.remoteAddress,
+        listener: listenerName,
+        hint,
+      })
     }
     return null
   }

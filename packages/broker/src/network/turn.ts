@@ -11,18 +11,13 @@ export class Turn {
   #running = false
   #appends: (() => void)[] = []
   #answers: (() => void)[] = []
-  #flushStaged: () => void
+  readonly #flushStaged: () => void
 
   /** `schedule` runs a callback once, soon, after the sockets that are readable now: `setImmediate`. */
   constructor(schedule: (callback: () => void) => void, flushStaged: () => void) {
     this.#schedule = schedule
     this.#flushStaged = flushStaged
     this.#run = () => this.#runTurn()
-  }
-
-  /** Sets what writes the staged records, once the storage exists. */
-  setFlushStaged(flushStaged: () => void): void {
-    this.#flushStaged = flushStaged
   }
 
   /** Makes sure that the end of the turn comes. Cheap when it is scheduled already. */

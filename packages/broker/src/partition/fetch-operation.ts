@@ -159,7 +159,7 @@ export class FetchOperation implements FetchWaiter {
   #takeRead(partition: Partition, answer: FetchedPartition, upperOffset: Offset, ok: boolean): number {
     const scratch = this.#scratch
     if (!ok) {
-      answer.errorCode = partition.log.failed ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.CORRUPT_MESSAGE
+      answer.errorCode = scratch.errorCode
       return 0
     }
     answer.records = scratch.buffers

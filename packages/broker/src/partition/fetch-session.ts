@@ -72,7 +72,13 @@ export class FetchSession {
   nextEpoch: number
   readonly partitions: Map<string, FetchPartition>
 
-  constructor(id: number, privileged: boolean, usesTopicIds: boolean, nowMs: number, partitions: Map<string, FetchPartition>) {
+  constructor(
+    id: number,
+    privileged: boolean,
+    usesTopicIds: boolean,
+    nowMs: number,
+    partitions: Map<string, FetchPartition>,
+  ) {
     this.id = id
     this.privileged = privileged
     this.usesTopicIds = usesTopicIds

@@ -3,6 +3,8 @@ import type { MetadataImage, TopicImage } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import type { Log, LogManager } from '@millrace/storage'
 import type { Logger } from '../logger.ts'
+import { isInternalTopic } from '../metadata/internal-topics.ts'
+import type { TopicMetrics } from '../metrics/topic-metrics.ts'
 import type { Turn } from '../network/turn.ts'
 import { Partition } from './partition.ts'
 import type { PartitionSettings } from './partition-settings.ts'
@@ -14,6 +16,8 @@ const ACK_TIMEOUT_SCAN_MS = 200
 export interface HostedTopic {
   readonly name: string
   readonly id: Uuid
+  /** Kept by the broker for itself. */
+  readonly internal: boolean
   readonly partitions: (Partition | null)[]
 }
 
@@ -23,6 +27,7 @@ export interface PartitionManagerOptions {
   turn: Turn
   timers: Timers
   logger: Logger
+  metrics: TopicMetrics
   settingsOf(topic: string): PartitionSettings
   /** Waiters for acknowledgement whose time is over; called while any partition has some. */
   onAckScan(): void
@@ -138,10 +143,10 @@ export class PartitionManager {
   }
 
   #host(topic: TopicImage): void {
-    const { nodeId, logs } = this.#options
+    const { nodeId, logs, metrics } = this.#options
     let hosted = this.#topics.get(topic.name)
     if (hosted === undefined) {
-      hosted = { name: topic.name, id: topic.id, partitions: [] }
+      hosted = { name: topic.name, id: topic.id, internal: isInternalTopic(topic.name), partitions: [] }
       this.#topics.set(topic.name, hosted)
       this.#topicsById.set(topic.id, hosted)
     }
@@ -157,10 +162,11 @@ export class PartitionManager {
       config ??= this.#options.settingsOf(topic.name)
       const log = this.#openLog(logs, topic, image.partition)
       log.updateConfig(config.log)
-      const partition = new Partition(topic.name, image, log, config, nodeId)
+      const partition = new Partition(topic.name, image, log, config, metrics.of(topic.name), nodeId)
       hosted.partitions[image.partition] = partition
       this.#byLog.set(log, partition)
-      if (partition.isLeader && log.latestEpoch < image.leaderEpoch) log.assignEpoch(image.leaderEpoch, log.logEndOffset)
+      if (partition.isLeader && log.latestEpoch < image.leaderEpoch)
+        log.assignEpoch(image.leaderEpoch, log.logEndOffset)
       partition.advanceHighWatermark()
     }
   }

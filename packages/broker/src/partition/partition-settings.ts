@@ -1,4 +1,4 @@
-import { CompressionCodec } from '@millrace/protocol'
+import { CodecId } from '@millrace/protocol'
 import type { LogConfig } from '@millrace/storage'
 import type { TopicConfig } from '../config/topic-config.ts'
 
@@ -60,15 +60,15 @@ function targetCodecOf(compressionType: string): number | null {
     case 'producer':
       return null
     case 'uncompressed':
-      return CompressionCodec.NONE
+      return CodecId.NONE
     case 'gzip':
-      return CompressionCodec.GZIP
+      return CodecId.GZIP
     case 'snappy':
-      return CompressionCodec.SNAPPY
+      return CodecId.SNAPPY
     case 'lz4':
-      return CompressionCodec.LZ4
+      return CodecId.LZ4
     default:
-      return CompressionCodec.ZSTD
+      return CodecId.ZSTD
   }
 }
 

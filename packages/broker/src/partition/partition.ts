@@ -2,6 +2,7 @@ import type { LeaderEpoch, Offset } from '@millrace/base'
 import type { PartitionImage } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import type { Log } from '@millrace/storage'
+import type { TopicCounters } from '../metrics/topic-metrics.ts'
 import type { PartitionSettings } from './partition-settings.ts'
 
 /** Waits in a partition until the high watermark reaches its offset. Intrusive: the waiter itself is the queue's node. */
@@ -26,6 +27,8 @@ export class Partition {
   readonly partition: number
   readonly log: Log
   config: PartitionSettings
+  /** Of its topic. */
+  readonly counters: TopicCounters
   leader: number
   leaderEpoch: LeaderEpoch
   partitionEpoch: number
@@ -38,11 +41,19 @@ export class Partition {
   #highWatermarkListener: ((highWatermark: Offset) => void) | null = null
   deleted = false
 
-  constructor(topic: string, image: PartitionImage, log: Log, config: PartitionSettings, nodeId: number) {
+  constructor(
+    topic: string,
+    image: PartitionImage,
+    log: Log,
+    config: PartitionSettings,
+    counters: TopicCounters,
+    nodeId: number,
+  ) {
     this.topic = topic
     this.partition = image.partition
     this.log = log
     this.config = config
+    this.counters = counters
     this.#nodeId = nodeId
     this.leader = image.leader
     this.leaderEpoch = image.leaderEpoch

@@ -1,0 +1,97 @@
+import { RealClock, RealDisk, RealRandom, RealTimers } from '@millrace/base'
+import { Broker, Configuration } from '@millrace/broker'
+import { type LogLevel, ProcessLogger } from './process-logger.ts'
+
+/** What the command line says. */
+export interface RunOptions {
+  readonly configFile: string | null
+  /** Settings in the order given; later ones win. `port` is short for the one plain listener on loopback. */
+  readonly settings: readonly (readonly [key: string, value: string])[]
+  readonly logLevel: LogLevel
+  /** No hints for beginners on standard output. */
+  readonly quiet: boolean
+}
+
+const EXIT_FAILED = 1
+
+/**
+ * Runs a broker in this process until it is told to stop (SIGINT, SIGTERM) or cannot go on. Real ports are made here and nowhere
+ * else. Resolves to the exit code.
+ */
+export async function runBroker(options: RunOptions): Promise<number> {
+  const logger = new ProcessLogger(options.logLevel)
+  const stopped = Promise.withResolvers<number>()
+  const onFatal = (error: Error): void => {
+    logger.error('the broker cannot go on', { error: error.stack ?? error.message })
+    logger.flushNow()
+    // At once: what is in memory must not be acknowledged any more.
+    process.exit(EXIT_FAILED)
+  }
+  process.on('uncaughtException', onFatal)
+  process.on('unhandledRejection', (reason) => onFatal(reason instanceof Error ? reason : new Error(String(reason))))
+  let broker: Broker
+  try {
+    const configuration = new Configuration(startSettings(options), logger)
+    broker = await Broker.start({
+      configuration,
+      logger,
+      loggers: logger,
+      onFatal,
+      ports: {
+        disk: new RealDisk(),
+        clock: new RealClock(),
+        timers: new RealTimers(),
+        random: new RealRandom(),
+        scheduleTurn: (callback) => setImmediate(callback),
+      },
+    })
+  } catch (error) {
+    logger.flushNow()
+    process.stderr.write(`millrace: ${error instanceof Error ? error.message : String(error)}\n`)
+    if (options.logLevel === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+    return EXIT_FAILED
+  }
+  announce(broker, options)
+  await logger.load()
+  const stop = (signal: string): void => {
+    logger.info('stopping', { signal })
+    broker.stop().then(
+      () => stopped.resolve(0),
+      (error: unknown) => onFatal(error instanceof Error ? error : new Error(String(error))),
+    )
+  }
+  process.once('SIGINT', () => stop('SIGINT'))
+  process.once('SIGTERM', () => stop('SIGTERM'))
+  return stopped.promise
+}
+
+function startSettings(options: RunOptions): Map<string, string> {
+  const settings = new Map<string, string>()
+  for (const [key, value] of options.settings) {
+    if (key === 'port') settings.set('listeners', `PLAINTEXT://127.0.0.1:${value}`)
+    else settings.set(key, value)
+  }
+  return settings
+}
+
+/** The line that scripts wait for, then how to try it. The time is from the start of the process. */
+function announce(broker: Broker, options: RunOptions): void {
+  const first = broker.endpoints[0]
+  if (first === undefined) return
+  const host = first.host === '' ? '127.0.0.1' : first.host
+  const address = `${host.includes(':') ? `[${host}]` : host}:${first.port}`
+  const milliseconds = Math.round(performance.now())
+  process.stdout.write(`ready ${address} node ${broker.nodeId} pid ${process.pid} in ${milliseconds} ms\n`)
+  if (options.quiet || !process.stdout.isTTY) return
+  const flag = first.port === 9092 ? '' : ` --bootstrap-server ${address}`
+  process.stdout.write(
+    [
+      '',
+      'Try it from another terminal:',
+      `  npx millrace produce greetings${flag}        # a line is a record; Ctrl-D ends`,
+      `  npx millrace consume greetings --from-beginning${flag}`,
+      `Metrics: http://${address}/metrics    Stop: Ctrl-C`,
+      '',
+    ].join('\n'),
+  )
+}

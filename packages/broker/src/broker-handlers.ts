@@ -1,0 +1,201 @@
+import type { Random, Timers } from '@millrace/base'
+import { type MetadataImage, SUPPORTED_FEATURES } from '@millrace/consensus'
+import { ErrorCode } from '@millrace/protocol'
+import type { LogManager } from '@millrace/storage'
+import type { Configuration } from './config/configuration.ts'
+import type { CoordinatorFinder } from './coordinator/coordinator-finder.ts'
+import type { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
+import { fetchHandler } from './handlers/01-fetch.ts'
+import { listOffsetsHandler } from './handlers/02-list-offsets.ts'
+import { metadataHandler } from './handlers/03-metadata.ts'
+import { offsetCommitHandler } from './handlers/08-offset-commit.ts'
+import { offsetFetchHandler } from './handlers/09-offset-fetch.ts'
+import { findCoordinatorHandler } from './handlers/10-find-coordinator.ts'
+import { joinGroupHandler } from './handlers/11-join-group.ts'
+import { heartbeatHandler } from './handlers/12-heartbeat.ts'
+import { leaveGroupHandler } from './handlers/13-leave-group.ts'
+import { syncGroupHandler } from './handlers/14-sync-group.ts'
+import { describeGroupsHandler } from './handlers/15-describe-groups.ts'
+import { listGroupsHandler } from './handlers/16-list-groups.ts'
+import { apiVersionsHandler, type ServedApi } from './handlers/18-api-versions.ts'
+import { createTopicsHandler } from './handlers/19-create-topics.ts'
+import { deleteTopicsHandler } from './handlers/20-delete-topics.ts'
+import { deleteRecordsHandler } from './handlers/21-delete-records.ts'
+import { initProducerIdHandler } from './handlers/22-init-producer-id.ts'
+import { offsetForLeaderEpochHandler } from './handlers/23-offset-for-leader-epoch.ts'
+import { describeConfigsHandler } from './handlers/32-describe-configs.ts'
+import { alterConfigsHandler } from './handlers/33-alter-configs.ts'
+import { describeLogDirsHandler } from './handlers/35-describe-log-dirs.ts'
+import { createPartitionsHandler } from './handlers/37-create-partitions.ts'
+import { deleteGroupsHandler } from './handlers/42-delete-groups.ts'
+import { electLeadersHandler } from './handlers/43-elect-leaders.ts'
+import { incrementalAlterConfigsHandler } from './handlers/44-incremental-alter-configs.ts'
+import { alterPartitionReassignmentsHandler } from './handlers/45-alter-partition-reassignments.ts'
+import { listPartitionReassignmentsHandler } from './handlers/46-list-partition-reassignments.ts'
+import { offsetDeleteHandler } from './handlers/47-offset-delete.ts'
+import { updateFeaturesHandler } from './handlers/57-update-features.ts'
+import { describeClusterHandler } from './handlers/60-describe-cluster.ts'
+import { describeProducersHandler } from './handlers/61-describe-producers.ts'
+import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
+import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
+import type { ApiHandler } from './handlers/handler.ts'
+import type { LoggerLevels } from './handlers/logger-levels.ts'
+import type { Logger } from './logger.ts'
+import type { MetadataService } from './metadata/metadata-service.ts'
+import { ProducerIdSource } from './metadata/producer-id-source.ts'
+import type { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
+import type { TopicMetrics } from './metrics/topic-metrics.ts'
+import type { RawHandler } from './network/request-dispatcher.ts'
+import type { FetchSessionCache } from './partition/fetch-session-cache.ts'
+import type { PartitionManager } from './partition/partition-manager.ts'
+
+/** What the handlers are made of. */
+export interface HandlerParts {
+  readonly configuration: Configuration
+  readonly metadata: MetadataService
+  readonly partitions: PartitionManager
+  readonly sessions: FetchSessionCache
+  readonly groups: GroupCoordinator
+  readonly coordinators: CoordinatorFinder
+  readonly topicCreation: TopicAutoCreation
+  readonly loggers: LoggerLevels
+  readonly random: Random
+  readonly logs: LogManager
+  readonly topicMetrics: TopicMetrics
+  readonly timers: Timers
+  readonly logger: Logger
+  /** Served besides, by handlers of their own kind. */
+  readonly rawHandlers: readonly RawHandler[]
+}
+
+/** Advertised from 0 so that old versions of librdkafka take the broker for a Kafka; versions below 3 are not served (KIP-896). */
+const PRODUCE_ADVERTISED_FROM = 0
+
+/** One handler per API that is served, Produce aside. What is not here is not advertised. */
+export function brokerHandlers(parts: HandlerParts): ApiHandler[] {
+  const handlers = [...dataHandlers(parts), ...groupHandlers(parts), ...adminHandlers(parts)] as ApiHandler[]
+  const served: ServedApi[] = []
+  const apiVersions = apiVersionsHandler({
+    servedApis: () => served,
+    image: () => parts.metadata.image,
+    nodeId: parts.configuration.nodeId,
+    supportedFeatures: SUPPORTED_FEATURES,
+  }) as ApiHandler
+  handlers.push(apiVersions)
+  served.push(...servedApis([...handlers, ...parts.rawHandlers]))
+  return handlers
+}
+
+/** The versions that ApiVersions tells: exactly what is served, Produce's lower end aside. */
+export function servedApis(
+  handlers: readonly Pick<ApiHandler, 'apiKey' | 'minVersion' | 'maxVersion'>[],
+): readonly ServedApi[] {
+  return handlers
+    .map(({ apiKey, minVersion, maxVersion }) => ({
+      apiKey,
+      minVersion: apiKey === 0 ? PRODUCE_ADVERTISED_FROM : minVersion,
+      maxVersion,
+    }))
+    .sort((a, b) => a.apiKey - b.apiKey)
+}
+
+function dataHandlers({ configuration, partitions, sessions, timers, topicMetrics }: HandlerParts) {
+  const { total } = topicMetrics
+  return [
+    fetchHandler({
+      partitions,
+      sessions,
+      timers,
+      fetchMaxBytes: configuration.broker.fetchMaxBytes,
+      onFetched(topic, sizeBytes) {
+        total.fetchRequests++
+        total.bytesOut += sizeBytes
+        topicMetrics.of(topic).bytesOut += sizeBytes
+      },
+      onFailed() {
+        total.failedFetchRequests++
+      },
+    }),
+    listOffsetsHandler({ partitions }),
+    deleteRecordsHandler({ partitions }),
+    offsetForLeaderEpochHandler({ partitions }),
+  ]
+}
+
+function groupHandlers({ groups, coordinators }: HandlerParts) {
+  return [
+    offsetCommitHandler({ groups }),
+    offsetFetchHandler({ groups }),
+    findCoordinatorHandler({ coordinators }),
+    joinGroupHandler({ groups }),
+    heartbeatHandler({ groups }),
+    leaveGroupHandler({ groups }),
+    syncGroupHandler({ groups }),
+    describeGroupsHandler({ groups }),
+    listGroupsHandler({ groups }),
+    deleteGroupsHandler({ groups }),
+    offsetDeleteHandler({ groups }),
+  ]
+}
+
+function adminHandlers(parts: HandlerParts) {
+  const { configuration, metadata, topicCreation, loggers, random } = parts
+  const image = (): MetadataImage => metadata.image
+  return [
+    metadataHandler({
+      image,
+      autoCreateTopics: () => configuration.broker.autoCreateTopicsEnable,
+      createTopic: (name) => topicCreation.start(name),
+      random,
+    }),
+    createTopicsHandler({ metadata }),
+    deleteTopicsHandler({ metadata }),
+    initProducerIdHandler({ producerIds: new ProducerIdSource(metadata) }),
+    describeConfigsHandler({ image, configuration, loggers }),
+    alterConfigsHandler({ metadata, image, configuration }),
+    describeLogDirsHandler({ logDirs: () => describeLogDirs(parts) }),
+    createPartitionsHandler({ metadata }),
+    electLeadersHandler({ metadata }),
+    incrementalAlterConfigsHandler({ metadata, image, configuration, loggers }),
+    alterPartitionReassignmentsHandler({ metadata }),
+    listPartitionReassignmentsHandler({ image }),
+    updateFeaturesHandler({ metadata }),
+    describeClusterHandler({ image, random }),
+    describeProducersHandler({ image, producersOf: (topic, partition) => describeProducers(parts, topic, partition) }),
+    listConfigResourcesHandler({ image }),
+    describeTopicPartitionsHandler({ image, maxPartitions: () => configuration.broker.maxRequestPartitionSizeLimit }),
+  ]
+}
+
+function describeLogDirs({ logs, partitions }: HandlerParts) {
+  const hosted = [...partitions.all()]
+  return logs.directories().map(({ path, online, totalBytes, usableBytes }) => ({
+    path,
+    error: online ? ErrorCode.NONE : ErrorCode.KAFKA_STORAGE_ERROR,
+    totalBytes,
+    usableBytes,
+    replicas: hosted
+      .filter(({ log }) => log.directory === path)
+      .map(({ topic, partition, log }) => ({
+        topic,
+        partition,
+        sizeBytes: log.sizeBytes,
+        offsetLag: Math.max(0, log.highWatermark - log.logEndOffset),
+      })),
+  }))
+}
+
+function describeProducers({ partitions }: HandlerParts, topic: string, partition: number) {
+  const found = partitions.find(topic, partition)
+  if (found === null) return { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }
+  const errorCode = found.checkLeader(-1)
+  if (errorCode !== ErrorCode.NONE) return { errorCode }
+  return [...found.log.producers()].map((entry) => ({
+    producerId: entry.producerId,
+    producerEpoch: entry.producerEpoch,
+    lastSequence: entry.lastSequence,
+    lastTimestamp: entry.lastTimestamp,
+    coordinatorEpoch: entry.coordinatorEpoch,
+    currentTxnStartOffset: entry.currentTransactionFirstOffset,
+  }))
+}

@@ -1,0 +1,407 @@
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { type Clock, type Disk, type DiskError, type Random, randomUuid, type Timers } from '@millrace/base'
+import {
+  ConfigResourceType,
+  type ControllerSettings,
+  configKey,
+  type MetadataDelta,
+  type MetadataImage,
+  SUPPORTED_FEATURES,
+} from '@millrace/consensus'
+import { type Log, LogManager } from '@millrace/storage'
+import { brokerHandlers } from './broker-handlers.ts'
+import type { BrokerConfig } from './config/broker-config.ts'
+import { createConfigRules } from './config/config-rules.ts'
+import type { Configuration } from './config/configuration.ts'
+import { CoordinatorFinder, CoordinatorKeyType } from './coordinator/coordinator-finder.ts'
+import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
+import { ProduceHandler } from './handlers/00-produce.ts'
+import type { LoggerLevels } from './handlers/logger-levels.ts'
+import type { Logger } from './logger.ts'
+import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
+import { LocalMetadata } from './metadata/local-metadata.ts'
+import { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
+import { brokerMetricSources } from './metrics/metric-sources.ts'
+import { NetworkMetrics } from './metrics/network-metrics.ts'
+import { TopicMetrics } from './metrics/topic-metrics.ts'
+import { HttpServer } from './network/http-server.ts'
+import { Dispatcher } from './network/request-dispatcher.ts'
+import { type ListenerEndpoint, SocketServer } from './network/socket-server.ts'
+import { Turn } from './network/turn.ts'
+import { FetchSessionCache } from './partition/fetch-session-cache.ts'
+import { PartitionCoordinatorLog } from './partition/partition-coordinator-log.ts'
+import { PartitionManager } from './partition/partition-manager.ts'
+import { PartitionSettings } from './partition/partition-settings.ts'
+import { ProduceAppender } from './partition/produce-appender.ts'
+
+/** The world, as a broker is given it. */
+export interface BrokerPorts {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly random: Random
+  /** Runs a callback once, after the sockets that are readable now: `setImmediate`. */
+  scheduleTurn(callback: () => void): void
+}
+
+export interface BrokerOptions {
+  readonly configuration: Configuration
+  readonly ports: BrokerPorts
+  readonly logger: Logger
+  readonly loggers: LoggerLevels
+  /** Something happened after which nothing may go on: the process must end at once. */
+  onFatal(error: Error): void
+}
+
+/** Directory of the metadata journal in the first data directory. */
+const METADATA_DIRECTORY = 'metadata'
+
+/** A broker: one node's logs, metadata, coordinators and listeners, wired together. Made by {@link Broker.start}. */
+export class Broker {
+  readonly #options: BrokerOptions
+  readonly #turn: Turn
+  readonly #topicMetrics = new TopicMetrics()
+  readonly #networkMetrics = new NetworkMetrics()
+  readonly #logs: LogManager
+  readonly #metadata: LocalMetadata
+  readonly #partitions: PartitionManager
+  readonly #groups: GroupCoordinator
+  readonly #sessions: FetchSessionCache
+  readonly #http: HttpServer
+  readonly #sockets: SocketServer
+  #endpoints: readonly ListenerEndpoint[] = []
+  #stopping: Promise<void> | null = null
+
+  /** Recovers the logs, replays the metadata, binds the listeners and serves. Rejects with the error that says why it cannot. */
+  static async start(options: BrokerOptions): Promise<Broker> {
+    const { ports, configuration } = options
+    // The storage reports to a broker that exists only once the storage does.
+    let broker: Broker | null = null
+    const config = configuration.broker
+    const logs = await LogManager.open({
+      disk: ports.disk,
+      clock: ports.clock,
+      timers: ports.timers,
+      random: ports.random,
+      logger: options.logger,
+      directories: [...config.dataDirectories],
+      nodeId: configuration.nodeId,
+      clusterId: null,
+      producerIdExpirationMs: config.producerIdExpirationMs,
+      retentionCheckIntervalMs: config.logRetentionCheckIntervalMs,
+      checkpointIntervalMs: config.logFlushOffsetCheckpointIntervalMs,
+      defaultConfig: new PartitionSettings(configuration.topicDefaults).log,
+      configOf: () => new PartitionSettings(configuration.topicDefaults).log,
+      onDurable: (log) => broker?.onDurable(log),
+      onDirectoryFailed: (directory, error) => broker?.onDirectoryFailed(directory, error),
+    })
+    const turn = new Turn(
+      (callback) => ports.scheduleTurn(callback),
+      () => logs.flushStaged(),
+    )
+    broker = new Broker(options, turn, logs)
+    await broker.#open()
+    return broker
+  }
+
+  private constructor(options: BrokerOptions, turn: Turn, logs: LogManager) {
+    this.#options = options
+    this.#turn = turn
+    this.#logs = logs
+    const { configuration, ports, logger } = options
+    const config = configuration.broker
+    this.#metadata = LocalMetadata.open({
+      disk: ports.disk,
+      random: ports.random,
+      logger,
+      directory: join(config.dataDirectories[0]!, METADATA_DIRECTORY),
+      clusterId: null,
+      configRules: createConfigRules(configuration),
+      settings: () => controllerSettings(configuration),
+      maxBytesBetweenSnapshots: config.metadataLogMaxRecordBytesBetweenSnapshots,
+      onFatal: (error) => options.onFatal(error),
+    })
+    configuration.update(this.#metadata.image)
+    this.#partitions = new PartitionManager({
+      nodeId: configuration.nodeId,
+      logs,
+      turn,
+      timers: ports.timers,
+      logger,
+      metrics: this.#topicMetrics,
+      settingsOf: (topic) => new PartitionSettings(configuration.topic(this.#metadata.image, topic)),
+      onAckScan: () => this.#expireAcks(),
+    })
+    this.#groups = new GroupCoordinator({
+      config,
+      clock: ports.clock,
+      timers: ports.timers,
+      random: ports.random,
+      logger,
+      metadata: () => this.#metadata.image,
+      enqueueEndOfTurn: (callback) => turn.beforeFlush(callback),
+      onFault: (error) => options.onFatal(error instanceof Error ? error : new Error(String(error))),
+    })
+    this.#sessions = new FetchSessionCache(ports.clock, ports.random, config.maxIncrementalFetchSessionCacheSlots)
+    this.#http = this.#createHttp(config)
+    this.#sockets = this.#createSockets(config)
+  }
+
+  /** What clients connect to, with the bound ports. */
+  get endpoints(): readonly ListenerEndpoint[] {
+    return this.#endpoints
+  }
+
+  get nodeId(): number {
+    return this.#options.configuration.nodeId
+  }
+
+  /** From the storage: records of this log became durable. */
+  onDurable(log: Log): void {
+    this.#partitions.onDurable(log)
+  }
+
+  /** From the storage. With its last directory gone a broker has nothing left to serve. */
+  onDirectoryFailed(directory: string, error: DiskError): void {
+    this.#partitions.onDirectoryFailed(directory, error)
+    if (this.#logs.directories().every(({ online }) => !online)) this.#options.onFatal(error)
+  }
+
+  /**
+   * Stops in order: no new connections, live ones closed, coordinators, metadata, then the logs, which are synced and marked as
+   * cleanly closed. May be called again; the same promise comes back.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    this.#sockets.stopAccepting()
+    this.#sockets.closeAll()
+    this.#groups.shutdown()
+    await this.#http.close()
+    await this.#metadata.close()
+    await this.#logs.shutdown()
+  }
+
+  async #open(): Promise<void> {
+    const { configuration, logger } = this.#options
+    this.#partitions.apply(this.#metadata.image, null)
+    this.#metadata.subscribe((image, delta) => this.#onMetadata(image, delta))
+    this.#endpoints = await this.#sockets.bind()
+    await this.#register()
+    this.#groups.startup()
+    this.#electGroupCoordinators()
+    this.#sockets.serve(this.#createDispatcher())
+    for (const warning of configuration.warnings) logger.warn(warning)
+  }
+
+  /** Tells the metadata that this node serves, and where. */
+  async #register(): Promise<void> {
+    const { configuration, ports } = this.#options
+    const { broker: config } = configuration
+    const answer = await this.#metadata.registerBroker({
+      brokerId: configuration.nodeId,
+      incarnationId: randomUuid(ports.random),
+      rack: config.brokerRack,
+      endpoints: config.advertisedEndpoints.map((advertised) => {
+        const bound = this.#endpoints.find((endpoint) => endpoint.name === advertised.listener)
+        return {
+          ...advertised,
+          host: advertised.host === '' ? hostname() : advertised.host,
+          port: advertised.port === 0 && bound !== undefined ? bound.port : advertised.port,
+        }
+      }),
+      features: SUPPORTED_FEATURES,
+      directories: this.#logs
+        .directories()
+        .filter((directory) => directory.online)
+        .map((directory) => directory.id),
+      recoveredCleanly: !this.#logs.recoveredUncleanly,
+    })
+    if ('code' in answer) throw new Error(`this broker was not accepted: ${answer.message ?? `error ${answer.code}`}`)
+  }
+
+  #onMetadata(image: MetadataImage, delta: MetadataDelta): void {
+    const changed = new Set(delta.changedTopics)
+    for (const topic of delta.removedTopics) {
+      changed.add(topic.name)
+      this.#topicMetrics.forget(topic.name)
+    }
+    this.#options.configuration.update(image)
+    if (changed.size > 0) this.#partitions.apply(image, changed)
+    this.#applyConfigs(delta)
+    if (delta.changedTopics.has(GROUP_METADATA_TOPIC)) this.#electGroupCoordinators()
+    if (delta.removedTopics.length > 0) this.#groups.onTopicsDeleted(delta.removedTopics)
+  }
+
+  #applyConfigs(delta: MetadataDelta): void {
+    const topics = new Set<string>()
+    const topicPrefix = configKey(ConfigResourceType.TOPIC, '')
+    const brokerPrefix = configKey(ConfigResourceType.BROKER, '')
+    let all = false
+    for (const key of delta.changedConfigs) {
+      if (key.startsWith(topicPrefix)) topics.add(key.slice(topicPrefix.length))
+      else if (key.startsWith(brokerPrefix)) all = true
+    }
+    if (all) this.#partitions.updateConfigs(null)
+    else if (topics.size > 0) this.#partitions.updateConfigs(topics)
+  }
+
+  readonly #ledGroupPartitions = new Map<number, number>()
+
+  /** Gives the group coordinator every partition of its topic that this node leads by a new epoch. */
+  #electGroupCoordinators(): void {
+    const topic = this.#partitions.topic(GROUP_METADATA_TOPIC)
+    for (const partition of topic?.partitions ?? []) {
+      if (partition === null || !partition.isLeader) continue
+      if (this.#ledGroupPartitions.get(partition.partition) === partition.leaderEpoch) continue
+      this.#ledGroupPartitions.set(partition.partition, partition.leaderEpoch)
+      const log = new PartitionCoordinatorLog(partition, this.#partitions)
+      this.#groups.onElection(partition.partition, log).catch((error: unknown) => {
+        this.#options.logger.error('group coordinator could not load its partition', {
+          partition: partition.partition,
+          error: error instanceof Error ? error.message : String(error),
+        })
+      })
+    }
+  }
+
+  #expireAcks(): void {
+    const nowMs = this.#options.ports.clock.monotonicMs()
+    let waiting = false
+    for (const connection of this.#sockets.connections()) waiting = connection.expireSlots(nowMs) || waiting
+    if (waiting) this.#partitions.requestAckScan()
+  }
+
+  #createDispatcher(): Dispatcher {
+    const { configuration, ports, logger } = this.#options
+    const config = configuration.broker
+    const topicCreation = new TopicAutoCreation({
+      metadata: this.#metadata,
+      config: () => configuration.broker,
+      logger,
+    })
+    const coordinators = new CoordinatorFinder(
+      {
+        logger,
+        metadata: () => this.#metadata.image,
+        ensureInternalTopic: (name) => topicCreation.ensure(name),
+      },
+      new Map([
+        [
+          CoordinatorKeyType.GROUP,
+          { topic: GROUP_METADATA_TOPIC, partitionFor: (groupId: string) => this.#groups.partitionFor(groupId) },
+        ],
+      ]),
+    )
+    const appender = new ProduceAppender(this.#partitions, ports.clock, this.#topicMetrics)
+    const produce = new ProduceHandler({
+      partitions: this.#partitions,
+      appender,
+      clock: ports.clock,
+      metrics: this.#topicMetrics,
+    })
+    return new Dispatcher({
+      handlers: brokerHandlers({
+        configuration,
+        metadata: this.#metadata,
+        partitions: this.#partitions,
+        sessions: this.#sessions,
+        groups: this.#groups,
+        coordinators,
+        topicCreation,
+        loggers: this.#options.loggers,
+        random: ports.random,
+        logs: this.#logs,
+        topicMetrics: this.#topicMetrics,
+        timers: ports.timers,
+        logger,
+        rawHandlers: [produce],
+      }),
+      rawHandlers: [produce],
+      maxRequestBytes: config.socketRequestMaxBytes,
+      clock: ports.clock,
+      logger,
+      metrics: this.#networkMetrics,
+      onFatal: (error) => this.#options.onFatal(error),
+      onClosed: (connection) => this.#sockets.onConnectionClosed(connection),
+    })
+  }
+
+  #createSockets(config: BrokerConfig): SocketServer {
+    const { ports, logger } = this.#options
+    return new SocketServer({
+      listeners: config.endpoints.map((endpoint) => ({
+        name: endpoint.listener,
+        host: endpoint.host,
+        port: endpoint.port,
+      })),
+      backlog: config.socketListenBacklogSize,
+      maxConnections: config.maxConnections,
+      maxConnectionsPerIp: config.maxConnectionsPerIp,
+      maxIdleMs: config.connectionsMaxIdleMs,
+      turn: this.#turn,
+      clock: ports.clock,
+      timers: ports.timers,
+      logger,
+      metrics: this.#networkMetrics,
+      http: this.#http,
+    })
+  }
+
+  #createHttp(config: BrokerConfig): HttpServer {
+    const advertised = config.advertisedEndpoints.map((endpoint) => endpoint.host.toLowerCase())
+    let metrics: Promise<() => Promise<{ contentType: string; body: string }>> | null = null
+    return new HttpServer({
+      rules: {
+        allowedHosts: [...advertised.filter((host) => host !== ''), ...config.httpAllowedHosts],
+        allowedOrigins: config.httpAllowedOrigins,
+      },
+      metrics: async () => {
+        metrics ??= import('./metrics/prometheus.ts').then(({ createPrometheus }) =>
+          createPrometheus(
+            brokerMetricSources({
+              network: this.#networkMetrics,
+              topics: this.#topicMetrics,
+              sockets: this.#sockets,
+              sessions: this.#sessions,
+              partitions: this.#partitions,
+              groups: this.#groups,
+              logs: this.#logs,
+            }),
+          ),
+        )
+        return (await metrics)()
+      },
+      health: () => this.#health(),
+    })
+  }
+
+  #health(): { healthy: boolean; body: Record<string, unknown> } {
+    const offline = this.#logs.directories().filter((directory) => !directory.online)
+    const healthy = this.#stopping === null && offline.length === 0
+    return {
+      healthy,
+      body: {
+        status: healthy ? 'ok' : this.#stopping === null ? 'log directory offline' : 'stopping',
+        nodeId: this.nodeId,
+        clusterId: this.#metadata.image.clusterId,
+        offlineDirectories: offline.map((directory) => directory.path),
+      },
+    }
+  }
+}
+
+function controllerSettings(configuration: Configuration): ControllerSettings {
+  const config = configuration.broker
+  return {
+    nodeId: configuration.nodeId,
+    numPartitions: config.numPartitions,
+    defaultReplicationFactor: config.defaultReplicationFactor,
+    deleteTopicEnable: config.deleteTopicEnable,
+    supportedFeatures: SUPPORTED_FEATURES,
+  }
+}

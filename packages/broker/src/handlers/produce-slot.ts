@@ -1,0 +1,199 @@
+import type { Offset, Uuid } from '@millrace/base'
+import {
+  createBatchIndexAndErrorMessage,
+  createPartitionProduceResponse,
+  createProduceResponse,
+  createTopicProduceResponse,
+  ErrorCode,
+  encodeProduceResponse,
+  type ProduceResponse,
+  type Writer,
+} from '@millrace/protocol'
+import type { RequestHeader } from '../network/request-header.ts'
+import { ResponseSlot } from '../network/response-slot.ts'
+import type { HighWatermarkWaiter, Partition } from '../partition/partition.ts'
+import type { ProduceOutcome, RecordError } from '../partition/produce-appender.ts'
+
+const ACKS_ALL = -1
+
+/** One partition's part of an answer, which also waits in the partition for its acknowledgement. */
+export class PartitionOutcome implements ProduceOutcome, HighWatermarkWaiter {
+  readonly topic: string
+  readonly topicId: Uuid
+  readonly index: number
+  partition: Partition | null = null
+  errorCode = 0
+  baseOffset: Offset = -1
+  logAppendTimeMs = -1
+  logStartOffset: Offset = -1
+  requiredOffset: Offset = 0
+  recordErrors: readonly RecordError[] | null = null
+  errorMessage: string | null = null
+  /** The acknowledgement is awaited. */
+  waiting = false
+  readonly #slot: ProduceSlot
+
+  constructor(slot: ProduceSlot, topic: string, topicId: Uuid, index: number) {
+    this.#slot = slot
+    this.topic = topic
+    this.topicId = topicId
+    this.index = index
+  }
+
+  onCommitted(errorCode: number): void {
+    // Late: the request's time was over first.
+    if (!this.waiting) return
+    this.waiting = false
+    this.errorCode = errorCode
+    if (errorCode === ErrorCode.NONE && !this.partition!.hasEnoughReplicas()) {
+      this.errorCode = ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND
+    }
+    this.#slot.onSettled()
+  }
+
+  /** The error at the time of answering: appends are written at the end of the turn, so a disk that failed then counts. */
+  get finalErrorCode(): number {
+    if (this.errorCode !== ErrorCode.NONE || this.partition === null || !this.partition.log.failed)
+      return this.errorCode
+    return ErrorCode.KAFKA_STORAGE_ERROR
+  }
+}
+
+/** The answer of one Produce request. */
+export class ProduceSlot extends ResponseSlot {
+  readonly #version: number
+  readonly #correlationId: number
+  readonly #acks: number
+  readonly #deadlineMs: number
+  readonly #outcomes: PartitionOutcome[] = []
+  #waiting = 0
+
+  constructor(header: RequestHeader, acks: number, deadlineMs: number) {
+    super(true)
+    this.#version = header.apiVersion
+    this.#correlationId = header.correlationId
+    this.#acks = acks
+    this.#deadlineMs = deadlineMs
+    this.silent = acks === 0
+  }
+
+  /** Partitions whose acknowledgement is not there yet. */
+  get waitingCount(): number {
+    return this.#waiting
+  }
+
+  add(topic: string, topicId: Uuid, index: number): PartitionOutcome {
+    const outcome = new PartitionOutcome(this, topic, topicId, index)
+    this.#outcomes.push(outcome)
+    return outcome
+  }
+
+  /** After an append: with acks=all, waits until its records are committed. A duplicate waits for its original. */
+  appended(outcome: PartitionOutcome): void {
+    if (this.#acks !== ACKS_ALL) return
+    const partition = outcome.partition!
+    if (outcome.requiredOffset <= partition.log.highWatermark) return
+    this.#waiting++
+    outcome.waiting = true
+    partition.awaitHighWatermark(outcome)
+  }
+
+  /** All appends of the request are done: ready now, unless acknowledgements are awaited. */
+  settle(): this {
+    if (this.#waiting === 0) this.complete()
+    return this
+  }
+
+  onSettled(): void {
+    this.#waiting--
+    if (this.#waiting === 0) this.complete()
+  }
+
+  override expire(nowMs: number): void {
+    if (this.ready || nowMs < this.#deadlineMs) return
+    for (const outcome of this.#outcomes) {
+      if (!outcome.waiting) continue
+      // The records stay; that they are committed was not known in time.
+      outcome.waiting = false
+      outcome.errorCode = ErrorCode.REQUEST_TIMED_OUT
+    }
+    this.#waiting = 0
+    this.complete()
+  }
+
+  override abandon(): void {
+    super.abandon()
+    for (const outcome of this.#outcomes) outcome.waiting = false
+  }
+
+  encode(writer: Writer): void {
+    const outcomes = this.#outcomes
+    writer.beginFrame()
+    writer.int32(this.#correlationId)
+    if (this.#version >= 9) writer.unsignedVarint(0)
+    if (outcomes.length === 1 && isPlain(outcomes[0]!)) encodePlain(writer, outcomes[0]!, this.#version)
+    else encodeProduceResponse(writer, responseOf(outcomes), this.#version)
+    writer.endFrame()
+  }
+}
+
+/** No error texts: nearly every answer. */
+function isPlain(outcome: PartitionOutcome): boolean {
+  return outcome.recordErrors === null && outcome.errorMessage === null
+}
+
+/** What `encodeProduceResponse` writes for one partition, without building the response first. A test holds it to that. */
+function encodePlain(writer: Writer, outcome: PartitionOutcome, version: number): void {
+  const flexible = version >= 9
+  const errorCode = outcome.finalErrorCode
+  const ok = errorCode === ErrorCode.NONE
+  if (flexible) writer.unsignedVarint(2)
+  else writer.int32(1)
+  if (version >= 13) writer.uuid(outcome.topicId)
+  else if (flexible) writer.compactString(outcome.topic)
+  else writer.string(outcome.topic)
+  if (flexible) writer.unsignedVarint(2)
+  else writer.int32(1)
+  writer.int32(outcome.index)
+  writer.int16(errorCode)
+  writer.int64(ok ? outcome.baseOffset : -1)
+  writer.int64(ok ? outcome.logAppendTimeMs : -1)
+  if (version >= 5) writer.int64(outcome.logStartOffset)
+  if (version >= 8) {
+    if (flexible) writer.unsignedVarint(1)
+    else writer.int32(0)
+    if (flexible) writer.unsignedVarint(0)
+    else writer.int16(-1)
+  }
+  // End of partition, end of topic.
+  if (flexible) writer.int16(0)
+  writer.int32(0)
+  if (flexible) writer.int8(0)
+}
+
+function responseOf(outcomes: readonly PartitionOutcome[]): ProduceResponse {
+  const response = createProduceResponse({})
+  let last: ProduceResponse['responses'][number] | null = null
+  for (const outcome of outcomes) {
+    if (last === null || last.name !== outcome.topic || last.topicId !== outcome.topicId) {
+      last = createTopicProduceResponse({ name: outcome.topic, topicId: outcome.topicId, partitionResponses: [] })
+      response.responses.push(last)
+    }
+    const errorCode = outcome.finalErrorCode
+    const ok = errorCode === ErrorCode.NONE
+    last.partitionResponses.push(
+      createPartitionProduceResponse({
+        index: outcome.index,
+        errorCode,
+        baseOffset: ok ? outcome.baseOffset : -1,
+        logAppendTimeMs: ok ? outcome.logAppendTimeMs : -1,
+        logStartOffset: outcome.logStartOffset,
+        recordErrors: (outcome.recordErrors ?? []).map((error) =>
+          createBatchIndexAndErrorMessage({ batchIndex: error.batchIndex, batchIndexErrorMessage: error.message }),
+        ),
+        errorMessage: outcome.errorMessage,
+      }),
+    )
+  }
+  return response
+}

@@ -1,0 +1,61 @@
+import { createListGroupsRequest } from '@millrace/protocol'
+import type { LogManager } from '@millrace/storage'
+import type { GroupCoordinator } from '../coordinator/group/group-coordinator.ts'
+import type { SocketServer } from '../network/socket-server.ts'
+import type { FetchSessionCache } from '../partition/fetch-session-cache.ts'
+import type { PartitionManager } from '../partition/partition-manager.ts'
+import type { NetworkMetrics } from './network-metrics.ts'
+import type { MetricSources, PartitionSample } from './prometheus.ts'
+import type { TopicMetrics } from './topic-metrics.ts'
+
+/** The parts of a broker that have something to tell. */
+export interface MeasuredBroker {
+  network: NetworkMetrics
+  topics: TopicMetrics
+  sockets: SocketServer
+  sessions: FetchSessionCache
+  partitions: PartitionManager
+  groups: GroupCoordinator
+  logs: LogManager
+}
+
+/** Reads a broker's state for a scrape. */
+export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
+  return {
+    network: broker.network,
+    topics: broker.topics,
+    connectionCount: () => broker.sockets.connectionCount,
+    requestBufferBytes: () => broker.sockets.assemblyBytes,
+    fetchSessions: () => ({
+      count: broker.sessions.size,
+      partitions: broker.sessions.partitionCount,
+      evictions: broker.sessions.evictions,
+    }),
+    groups: () => countByState(broker.groups),
+    partitions: () => samples(broker.partitions),
+    directories: () => broker.logs.directories(),
+  }
+}
+
+function countByState(groups: GroupCoordinator): Record<string, number> {
+  const counts: Record<string, number> = Object.create(null)
+  for (const { groupState } of groups.listGroups(createListGroupsRequest()).groups) {
+    counts[groupState] = (counts[groupState] ?? 0) + 1
+  }
+  return counts
+}
+
+function* samples(partitions: PartitionManager): Iterable<PartitionSample> {
+  for (const partition of partitions.all()) {
+    yield {
+      topic: partition.topic,
+      partition: partition.partition,
+      leader: partition.isLeader,
+      underMinIsr: !partition.hasEnoughReplicas(),
+      failed: partition.log.failed,
+      sizeBytes: partition.log.sizeBytes,
+      logStartOffset: partition.log.logStartOffset,
+      logEndOffset: partition.log.logEndOffset,
+    }
+  }
+}

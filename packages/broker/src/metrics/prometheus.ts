@@ -1,0 +1,183 @@
+import { apis } from '@millrace/protocol'
+import type { Registry } from 'prom-client'
+import type { NetworkMetrics } from './network-metrics.ts'
+import type { TopicCounters, TopicMetrics } from './topic-metrics.ts'
+
+/** What the rest of the broker tells when somebody scrapes. Every call is cheap and gives the state of now. */
+export interface MetricSources {
+  network: NetworkMetrics
+  topics: TopicMetrics
+  connectionCount(): number
+  requestBufferBytes(): number
+  fetchSessions(): { count: number; partitions: number; evictions: number }
+  groups(): Record<string, number>
+  partitions(): Iterable<PartitionSample>
+  /** Bytes of each log directory, and whether it works. */
+  directories(): { path: string; online: boolean; totalBytes: number; usableBytes: number }[]
+}
+
+export interface PartitionSample {
+  topic: string
+  partition: number
+  leader: boolean
+  underMinIsr: boolean
+  failed: boolean
+  sizeBytes: number
+  logStartOffset: number
+  logEndOffset: number
+}
+
+/**
+ * `/metrics` in the names that dashboards of Kafka expect (those of the usual JMX exporter), next to Node's own process metrics.
+ * prom-client is loaded by whoever makes this, at the first scrape.
+ */
+export async function createPrometheus(
+  sources: MetricSources,
+): Promise<() => Promise<{ contentType: string; body: string }>> {
+  // A CommonJS package: bundled, it has its default export only.
+  const { Registry: RegistryClass, collectDefaultMetrics, Counter, Gauge } = (await import('prom-client')).default
+  const registry: Registry = new RegistryClass()
+  collectDefaultMetrics({ register: registry })
+
+  const counter = (name: string, help: string, labelNames: string[], collect: (set: SetValue) => void): void => {
+    const metric = new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        // The totals live in the broker; a scrape replaces what the last one showed.
+        metric.reset()
+        collect((labels, value) => metric.inc(labels, value))
+      },
+    })
+  }
+  const gauge = (name: string, help: string, labelNames: string[], collect: (set: SetValue) => void): void => {
+    const metric = new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        metric.reset()
+        collect((labels, value) => metric.set(labels, value))
+      },
+    })
+  }
+  defineTopicMetrics(sources.topics, counter)
+  defineNetworkMetrics(sources, counter, gauge)
+  defineLogMetrics(sources, gauge)
+  return async () => ({ contentType: registry.contentType, body: await registry.metrics() })
+}
+
+type SetValue = (labels: Record<string, string>, value: number) => void
+type Define = (name: string, help: string, labelNames: string[], collect: (set: SetValue) => void) => void
+
+function defineTopicMetrics(topics: TopicMetrics, counter: Define): void {
+  const one = (name: string, help: string, value: (counters: TopicCounters) => number): void => {
+    counter(`kafka_server_brokertopicmetrics_${name}_total`, help, ['topic'], (set) => {
+      set({}, value(topics.total))
+      for (const [topic, counters] of topics.byTopic()) set({ topic }, value(counters))
+    })
+  }
+  one('messagesin', 'Records appended.', (c) => c.messagesIn)
+  one('bytesin', 'Bytes of record batches appended.', (c) => c.bytesIn)
+  one('bytesout', 'Bytes of record batches sent to consumers.', (c) => c.bytesOut)
+  one('bytesrejected', 'Bytes of record batches refused.', (c) => c.bytesRejected)
+  one('totalproducerequests', 'Produce requests, counted per partition group.', (c) => c.produceRequests)
+  one('totalfetchrequests', 'Fetch answers, counted per partition.', (c) => c.fetchRequests)
+  one('failedproducerequests', 'Partitions of produce requests that were refused.', (c) => c.failedProduceRequests)
+  one('failedfetchrequests', 'Partitions of fetch requests that were refused.', (c) => c.failedFetchRequests)
+}
+
+function defineNetworkMetrics(sources: MetricSources, counter: Define, gauge: Define): void {
+  const { network } = sources
+  const perApi = (name: string, help: string, values: Float64Array): void => {
+    counter(name, help, ['request'], (set) => {
+      for (let apiKey = 0; apiKey < values.length; apiKey++) {
+        if (network.requests[apiKey]! > 0) set({ request: apis[apiKey]?.name ?? String(apiKey) }, values[apiKey]!)
+      }
+    })
+  }
+  perApi('kafka_network_requestmetrics_requests_total', 'Requests by API.', network.requests)
+  perApi('kafka_network_requestmetrics_errors_total', 'Requests whose handling failed by API.', network.handlerErrors)
+  perApi('millrace_request_answered_total', 'Answers by API, Produce aside.', network.answers)
+  perApi('millrace_request_answer_milliseconds_total', 'Time from request to answer, summed, by API.', network.answerMs)
+  counter('millrace_connections_total', 'Connections by what became of them.', ['state'], (set) => {
+    set({ state: 'accepted' }, network.connectionsAccepted)
+    set({ state: 'refused' }, network.connectionsRefused)
+    set({ state: 'closed-idle' }, network.connectionsClosedIdle)
+    set({ state: 'closed-stalled' }, network.connectionsClosedStalled)
+  })
+  counter('millrace_bad_requests_total', 'Connections closed for what they sent, by kind.', ['kind'], (set) => {
+    for (const [kind, count] of network.refusals) set({ kind }, count)
+  })
+  counter('millrace_request_bytes_total', 'Bytes of requests.', [], (set) => set({}, network.requestBytes))
+  gauge('kafka_server_socket_server_metrics_connection_count', 'Open connections.', [], (set) => {
+    set({}, sources.connectionCount())
+  })
+  gauge('millrace_request_buffer_bytes', 'Memory of request frames that are not complete.', [], (set) => {
+    set({}, sources.requestBufferBytes())
+  })
+  gauge('kafka_server_fetchsessioncache_numincrementalfetchsessions', 'Fetch sessions.', [], (set) => {
+    set({}, sources.fetchSessions().count)
+  })
+  gauge(
+    'kafka_server_fetchsessioncache_numincrementalfetchpartitionscached',
+    'Partitions in fetch sessions.',
+    [],
+    (set) => {
+      set({}, sources.fetchSessions().partitions)
+    },
+  )
+  counter(
+    'kafka_server_fetchsessioncache_incrementalfetchsessionevictions_total',
+    'Fetch sessions displaced.',
+    [],
+    (set) => {
+      set({}, sources.fetchSessions().evictions)
+    },
+  )
+  gauge('kafka_coordinator_group_groupcoordinatormetrics_numgroups', 'Groups by state.', ['state'], (set) => {
+    for (const [state, count] of Object.entries(sources.groups())) set({ state }, count)
+  })
+}
+
+function defineLogMetrics(sources: MetricSources, gauge: Define): void {
+  gauge('kafka_server_replicamanager_partitioncount', 'Partitions on this broker.', [], (set) => {
+    let count = 0
+    for (const _ of sources.partitions()) count++
+    set({}, count)
+  })
+  gauge('kafka_server_replicamanager_leadercount', 'Partitions that this broker leads.', [], (set) => {
+    let count = 0
+    for (const sample of sources.partitions()) if (sample.leader) count++
+    set({}, count)
+  })
+  gauge('kafka_server_replicamanager_underminisrpartitioncount', 'Partitions below min.insync.replicas.', [], (set) => {
+    let count = 0
+    for (const sample of sources.partitions()) if (sample.leader && sample.underMinIsr) count++
+    set({}, count)
+  })
+  gauge('kafka_server_replicamanager_offlinereplicacount', 'Replicas whose log directory failed.', [], (set) => {
+    let count = 0
+    for (const sample of sources.partitions()) if (sample.failed) count++
+    set({}, count)
+  })
+  const perPartition = (name: string, help: string, value: (sample: PartitionSample) => number): void => {
+    gauge(name, help, ['topic', 'partition'], (set) => {
+      for (const sample of sources.partitions()) {
+        set({ topic: sample.topic, partition: String(sample.partition) }, value(sample))
+      }
+    })
+  }
+  perPartition('kafka_log_log_size', 'Bytes of a partition.', (sample) => sample.sizeBytes)
+  perPartition('kafka_log_log_logstartoffset', 'First offset of a partition.', (sample) => sample.logStartOffset)
+  perPartition('kafka_log_log_logendoffset', 'Next offset of a partition.', (sample) => sample.logEndOffset)
+  gauge('kafka_log_logmanager_offlinelogdirectorycount', 'Log directories that failed.', [], (set) => {
+    set({}, sources.directories().filter((directory) => !directory.online).length)
+  })
+  gauge('millrace_log_directory_usable_bytes', 'Free space of a log directory.', ['path'], (set) => {
+    for (const { path, usableBytes } of sources.directories()) set({ path }, usableBytes)
+  })
+}

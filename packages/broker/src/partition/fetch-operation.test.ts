@@ -1,0 +1,184 @@
+import { SimulatedClock, SimulatedTimers, ZERO_UUID } from '@millrace/base'
+import { ErrorCode } from '@millrace/protocol'
+import { describe, expect, it } from 'vitest'
+import { type FetchedPartition, FetchIsolation, FetchOperation, type FetchParameters } from './fetch-operation.ts'
+import { FetchPartition } from './fetch-session.ts'
+import type { Partition } from './partition.ts'
+import { FAKE_BATCH_BYTES } from './testing/fake-log.ts'
+import { fakePartition } from './testing/fake-partition.ts'
+
+const consumer: FetchParameters = {
+  replicaId: -1,
+  isolation: FetchIsolation.HIGH_WATERMARK,
+  minBytes: 1,
+  maxBytes: 10_000,
+  maxWaitMs: 500,
+}
+
+function wanted(partition: number, offset: number, maxBytes = 10_000, epoch = -1): FetchPartition {
+  return new FetchPartition('t', ZERO_UUID, partition, offset, epoch, -1, maxBytes)
+}
+
+function setUp(
+  partitions: readonly (Partition | number)[],
+  list: FetchPartition[],
+  parameters: Partial<FetchParameters> = {},
+) {
+  const clock = new SimulatedClock()
+  const timers = new SimulatedTimers(clock)
+  let answers: FetchedPartition[] | null = null
+  let failure: unknown = null
+  const operation = new FetchOperation(
+    { resolve: (fetch) => partitions[fetch.partition] ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION },
+    { ...consumer, ...parameters },
+    list,
+    (result) => {
+      answers = result
+    },
+    (error) => {
+      failure = error
+    },
+  )
+  operation.start(timers)
+  return { operation, timers, answers: () => answers, failure: () => failure }
+}
+
+describe('fetch operation', () => {
+  it('answers at once when there is enough', () => {
+    const { partition, log } = fakePartition()
+    log.fill(3)
+    partition.advanceHighWatermark()
+    const { answers } = setUp([partition], [wanted(0, 1)])
+    expect(answers()![0]!.sizeBytes).toBe(2 * FAKE_BATCH_BYTES)
+    expect(answers()![0]!.highWatermark).toBe(3)
+  })
+
+  it('waits for the high watermark, not for the log end', () => {
+    const { partition, log } = fakePartition()
+    log.logEndOffset = 1
+    log.writtenOffset = 1
+    const { answers } = setUp([partition], [wanted(0, 0)])
+    expect(answers()).toBeNull()
+    log.durableOffset = 1
+    partition.advanceHighWatermark()
+    expect(answers()![0]!.sizeBytes).toBe(FAKE_BATCH_BYTES)
+  })
+
+  it('waits until the least number of bytes has come together from all partitions', () => {
+    const a = fakePartition()
+    const b = fakePartition()
+    const { answers } = setUp([a.partition, b.partition], [wanted(0, 0), wanted(1, 0)], {
+      minBytes: 3 * FAKE_BATCH_BYTES,
+    })
+    a.log.fill(2)
+    a.partition.advanceHighWatermark()
+    expect(answers()).toBeNull()
+    b.log.fill(1)
+    b.partition.advanceHighWatermark()
+    expect(answers()!.map((answer) => answer.sizeBytes)).toEqual([2 * FAKE_BATCH_BYTES, FAKE_BATCH_BYTES])
+  })
+
+  it('answers with what there is when its time is over', () => {
+    const { partition, log } = fakePartition()
+    log.fill(1)
+    partition.advanceHighWatermark()
+    const { answers, timers } = setUp([partition], [wanted(0, 0)], { minBytes: 1000 })
+    expect(answers()).toBeNull()
+    timers.advance(501)
+    expect(answers()![0]!.sizeBytes).toBe(FAKE_BATCH_BYTES)
+  })
+
+  it('gives the first batch whole, whatever the limits, and nothing beyond them', () => {
+    const a = fakePartition()
+    const b = fakePartition()
+    for (const { log, partition } of [a, b]) {
+      log.fill(5)
+      partition.advanceHighWatermark()
+    }
+    const { answers } = setUp([a.partition, b.partition], [wanted(0, 0, 10), wanted(1, 0, 10)])
+    expect(answers()!.map((answer) => answer.sizeBytes)).toEqual([FAKE_BATCH_BYTES, 0])
+  })
+
+  it('shares the budget of the answer among the partitions in order', () => {
+    const a = fakePartition()
+    const b = fakePartition()
+    for (const { log, partition } of [a, b]) {
+      log.fill(50)
+      partition.advanceHighWatermark()
+    }
+    const { answers } = setUp([a.partition, b.partition], [wanted(0, 0), wanted(1, 0)], {
+      maxBytes: 70 * FAKE_BATCH_BYTES,
+    })
+    expect(answers()!.map((answer) => answer.sizeBytes)).toEqual([50 * FAKE_BATCH_BYTES, 20 * FAKE_BATCH_BYTES])
+  })
+
+  it.each([
+    [-1, 'below the log start'],
+    [6, 'beyond the log end'],
+  ])('answers out of range for offset %i at once, %s', (offset) => {
+    const { partition, log } = fakePartition()
+    log.fill(5)
+    partition.advanceHighWatermark()
+    const { answers } = setUp([partition], [wanted(0, offset)])
+    expect(answers()![0]).toMatchObject({
+      errorCode: ErrorCode.OFFSET_OUT_OF_RANGE,
+      highWatermark: -1,
+      logStartOffset: -1,
+    })
+  })
+
+  it('answers an unknown partition and a fenced epoch at once', () => {
+    const { partition } = fakePartition()
+    expect(setUp([], [wanted(0, 0)]).answers()![0]!.errorCode).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    expect(setUp([partition], [wanted(0, 0, 100, 2)]).answers()![0]!.errorCode).toBe(ErrorCode.FENCED_LEADER_EPOCH)
+  })
+
+  it('gives no data to a client that says it is a replica', () => {
+    const { partition, log } = fakePartition()
+    log.fill(1)
+    partition.advanceHighWatermark()
+    const { answers } = setUp([partition], [wanted(0, 0)], { replicaId: 1, isolation: FetchIsolation.LOG_END })
+    expect(answers()![0]!.errorCode).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+  })
+
+  it('wakes when the partition goes away', () => {
+    const { partition } = fakePartition()
+    const { answers } = setUp([partition], [wanted(0, 0)])
+    partition.deleted = true
+    partition.fail(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    expect(answers()![0]!.errorCode).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+  })
+
+  it('waits for cold reads and answers all partitions in order', async () => {
+    const a = fakePartition()
+    const b = fakePartition()
+    a.log.cold = true
+    for (const { log, partition } of [a, b]) {
+      log.fill(2)
+      partition.advanceHighWatermark()
+    }
+    const { answers } = setUp([a.partition, b.partition], [wanted(0, 0), wanted(1, 1)])
+    expect(answers()).toBeNull()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(answers()!.map((answer) => answer.sizeBytes)).toEqual([2 * FAKE_BATCH_BYTES, FAKE_BATCH_BYTES])
+  })
+
+  it('tells an unreadable range as an error of its partition', () => {
+    const { partition, log } = fakePartition()
+    log.fill(2)
+    partition.advanceHighWatermark()
+    log.readError = ErrorCode.CORRUPT_MESSAGE
+    const { answers } = setUp([partition], [wanted(0, 0)])
+    expect(answers()![0]).toMatchObject({ errorCode: ErrorCode.CORRUPT_MESSAGE, sizeBytes: 0 })
+  })
+
+  it('leaves nothing behind when its client goes away', () => {
+    const { partition, log } = fakePartition()
+    const { operation, answers, timers } = setUp([partition], [wanted(0, 0)])
+    operation.abandon()
+    log.fill(1)
+    partition.advanceHighWatermark()
+    timers.advance(1000)
+    expect(answers()).toBeNull()
+  })
+})
