@@ -1,5 +1,6 @@
 import { RealClock, RealDisk, RealRandom, RealTimers } from '@millrace/base'
-import { Broker, Configuration } from '@millrace/broker'
+import { Broker } from '@millrace/broker'
+import { loadConfiguration } from './configuration.ts'
 import { type LogLevel, ProcessLogger } from './process-logger.ts'
 
 /** What the command line says. */
@@ -31,7 +32,8 @@ export async function runBroker(options: RunOptions): Promise<number> {
   process.on('unhandledRejection', (reason) => onFatal(reason instanceof Error ? reason : new Error(String(reason))))
   let broker: Broker
   try {
-    const configuration = new Configuration(startSettings(options), logger)
+    const { configFile, settings } = options
+    const configuration = loadConfiguration({ configFile, settings, environment: process.env }, logger)
     broker = await Broker.start({
       configuration,
       logger,
@@ -63,15 +65,6 @@ export async function runBroker(options: RunOptions): Promise<number> {
   process.once('SIGINT', () => stop('SIGINT'))
   process.once('SIGTERM', () => stop('SIGTERM'))
   return stopped.promise
-}
-
-function startSettings(options: RunOptions): Map<string, string> {
-  const settings = new Map<string, string>()
-  for (const [key, value] of options.settings) {
-    if (key === 'port') settings.set('listeners', `PLAINTEXT://127.0.0.1:${value}`)
-    else settings.set(key, value)
-  }
-  return settings
 }
 
 /** The line that scripts wait for, then how to try it. The time is from the start of the process. */
