@@ -262,6 +262,20 @@ describe('a group that is loaded', () => {
   })
 })
 
+describe('a timer of a group whose creation was taken back', () => {
+  test('does nothing to a later group of the same id', () => {
+    const driver = new GroupDriver()
+    driver.holdsWrites = true
+    driver.join()
+    driver.settle(ErrorCode.NOT_ENOUGH_REPLICAS)
+    driver.holdsWrites = false
+    const { errorCode } = driver.joinAnswer(driver.join({ requiresKnownMemberId: true }))!
+    expect(errorCode).toBe(ErrorCode.MEMBER_ID_REQUIRED)
+    driver.advance(3000)
+    expect(driver.state).toBe('Empty')
+  })
+})
+
 describe('unloading', () => {
   test('answers waiting joins and syncs with NOT_COORDINATOR and leaves the groups Dead', () => {
     const joining = new GroupDriver()

@@ -64,8 +64,9 @@ export function onInitialJoinExpired(
 /** Ends the phase of joining: who did not come is dropped, unless static, and the next generation begins. */
 export function completeJoin(group: ClassicGroup, step: GroupStep): void {
   const { groupId } = group
+  // A timer may be left from a group of the same id whose creation was taken back.
+  if (group.state !== 'PreparingRebalance') return
   step.cancel(joinTimerKey(groupId))
-  if (group.state === 'Dead') return
   for (const member of group.notYetRejoined()) {
     if (member.isStatic) continue
     removeMember(group, member.memberId, ErrorCode.UNKNOWN_MEMBER_ID, step)

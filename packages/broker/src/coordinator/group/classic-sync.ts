@@ -4,7 +4,7 @@ import type { ReplyToken } from '../runtime/step.ts'
 import type { ClassicGroup } from './classic-group.ts'
 import { failAssignment, propagateAssignment, rebalanceOrCompleteJoin } from './classic-rebalance.ts'
 import { type GroupContext, syncTimerKey } from './group-context.ts'
-import { EMPTY_BYTES, type GroupStep, type SyncInput, syncError } from './group-protocol.ts'
+import { EMPTY_BYTES, type GroupEvent, type GroupStep, type SyncInput, syncError } from './group-protocol.ts'
 
 /**
  * Handles SyncGroup. Members wait until the leader's assignment is committed: an assignment that a failing coordinator could
@@ -22,8 +22,8 @@ export function syncGroup(context: GroupContext, input: SyncInput, token: ReplyT
   group.pendingSyncs.delete(memberId)
   if (group.pendingSyncs.size === 0) step.cancel(syncTimerKey(groupId))
   if (group.state === 'Stable') {
-    const { protocolType, protocolName } = group
-    step.reply(token, { kind: 'sync', errorCode: 0, protocolType, protocolName, assignment: member.assignment })
+    const { generationId } = group
+    step.continuation = { type: 'stable-sync-written', groupId, generationId, memberId, token }
     return
   }
   if (member.syncToken !== null) {
@@ -74,6 +74,29 @@ export function onAssignmentWritten(
   }
   propagateAssignment(group, assignments, step)
   group.transitionTo('Stable', step.nowMs)
+}
+
+/**
+ * A member may have the assignment of a Stable group. Not before the writes ahead of it are committed: right after a load the group
+ * itself may stand above the high watermark, where it can still be lost with its generation.
+ */
+export function onStableSyncWritten(
+  context: GroupContext,
+  event: Extract<GroupEvent, { type: 'stable-sync-written' }>,
+  logError: number,
+  step: GroupStep,
+): void {
+  const group = context.groups.get(event.groupId)
+  const member = group?.members.get(event.memberId)
+  if (logError !== 0) step.reply(event.token, syncError(responseErrorOf(logError)))
+  else if (group === undefined || member === undefined) step.reply(event.token, syncError(ErrorCode.UNKNOWN_MEMBER_ID))
+  else if (group.state !== 'Stable' || group.generationId !== event.generationId) {
+    step.reply(event.token, syncError(ErrorCode.REBALANCE_IN_PROGRESS))
+  } else {
+    const { protocolType, protocolName } = group
+    const { assignment } = member
+    step.reply(event.token, { kind: 'sync', errorCode: ErrorCode.NONE, protocolType, protocolName, assignment })
+  }
 }
 
 /** Writes that a follower's SyncGroup had to wait for failed: the follower is told, and may ask again. */

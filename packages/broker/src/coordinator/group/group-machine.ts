@@ -21,7 +21,7 @@ import {
   prepareRebalance,
   restartSession,
 } from './classic-rebalance.ts'
-import { onAssignmentWritten, onSyncWritten, syncGroup } from './classic-sync.ts'
+import { onAssignmentWritten, onStableSyncWritten, onSyncWritten, syncGroup } from './classic-sync.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import type { GroupContext } from './group-context.ts'
 import {
@@ -235,6 +235,9 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
         break
       case 'sync-written':
         onSyncWritten(this.#context, event.groupId, event.token, errorCode, step)
+        break
+      case 'stable-sync-written':
+        onStableSyncWritten(this.#context, event, errorCode, step)
         break
       case 'static-member-written':
         onStaticMemberWritten(this.#context, event, errorCode, step)

@@ -87,6 +87,13 @@ export type GroupEvent =
   | { readonly type: 'join-written'; readonly groupId: string; readonly token: ReplyToken }
   | { readonly type: 'sync-written'; readonly groupId: string; readonly token: ReplyToken }
   | {
+      readonly type: 'stable-sync-written'
+      readonly groupId: string
+      readonly generationId: number
+      readonly memberId: string
+      readonly token: ReplyToken
+    }
+  | {
       readonly type: 'assignment-written'
       readonly groupId: string
       readonly generationId: number

@@ -27,8 +27,8 @@ import { RecordingLogger } from './recording-logger.ts'
 export const PARTITION_COUNT = 4
 export const BROKER_ID = 1
 
-/** An image with one broker and these topics, each of two partitions. */
-export function imageOf(topics: readonly string[]): MetadataImage {
+/** An image with one broker and these topics. */
+export function imageOf(topics: readonly string[], partitionsPerTopic = 2): MetadataImage {
   const records: MetadataRecord[] = [
     {
       type: 'RegisterBrokerRecord',
@@ -45,7 +45,7 @@ export function imageOf(topics: readonly string[]): MetadataImage {
   ]
   for (const name of topics) {
     records.push({ type: 'TopicRecord', name, topicId: topicId(name) })
-    const partitionCount = name === GROUP_METADATA_TOPIC ? PARTITION_COUNT : 2
+    const partitionCount = name === GROUP_METADATA_TOPIC ? PARTITION_COUNT : partitionsPerTopic
     for (let partition = 0; partition < partitionCount; partition++) {
       records.push(partitionRecord(topicId(name), partition))
     }

@@ -54,16 +54,17 @@ export class FakeCoordinatorLog implements CoordinatorLog {
 
   /** Commits everything below `offset`, by default all. */
   commit(offset: Offset = this.logEndOffset): void {
-    if (offset <= this.highWatermark) return
-    this.highWatermark = offset
-    this.#listener?.(offset)
+    const highWatermark = Math.min(offset, this.logEndOffset)
+    if (highWatermark <= this.highWatermark) return
+    this.highWatermark = highWatermark
+    this.#listener?.(highWatermark)
   }
 
   /** The log as it is found after this node died: cut to what is committed. */
   crash(): FakeCoordinatorLog {
     const log = new FakeCoordinatorLog(this.partition)
     log.batches = this.batches.filter((batch) => lastOffsetOf(batch, 0) < this.highWatermark)
-    log.highWatermark = this.highWatermark
+    log.highWatermark = log.logEndOffset
     return log
   }
 }
