@@ -1,6 +1,6 @@
-import type { Random, Timers } from '@millrace/base'
+import { assert, type Random, type Timers } from '@millrace/base'
 import { type MetadataImage, SUPPORTED_FEATURES } from '@millrace/consensus'
-import { ErrorCode } from '@millrace/protocol'
+import { ApiKey, ErrorCode } from '@millrace/protocol'
 import type { LogManager } from '@millrace/storage'
 import type { Configuration } from './config/configuration.ts'
 import type { CoordinatorFinder } from './coordinator/coordinator-finder.ts'
@@ -40,6 +40,7 @@ import { listConfigResourcesHandler } from './handlers/74-list-config-resources.
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
 import type { ApiHandler } from './handlers/handler.ts'
 import type { LoggerLevels } from './handlers/logger-levels.ts'
+import { type DeclaredApi, servedApis } from './handlers/served-apis.ts'
 import type { Logger } from './logger.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
 import { ProducerIdSource } from './metadata/producer-id-source.ts'
@@ -71,32 +72,39 @@ export interface HandlerParts {
 /** Advertised from 0 so that old versions of librdkafka take the broker for a Kafka; versions below 3 are not served (KIP-896). */
 const PRODUCE_ADVERTISED_FROM = 0
 
-/** One handler per API that is served, Produce aside. What is not here is not advertised. */
+/** One handler per API that is served, Produce aside. What is not declared in `served-apis.ts` is not advertised. */
 export function brokerHandlers(parts: HandlerParts): ApiHandler[] {
+  const served = servedApis()
   const handlers = [...dataHandlers(parts), ...groupHandlers(parts), ...adminHandlers(parts)] as ApiHandler[]
-  const served: ServedApi[] = []
-  const apiVersions = apiVersionsHandler({
-    servedApis: () => served,
-    image: () => parts.metadata.image,
-    nodeId: parts.configuration.nodeId,
-    supportedFeatures: SUPPORTED_FEATURES,
-  }) as ApiHandler
-  handlers.push(apiVersions)
-  served.push(...servedApis([...handlers, ...parts.rawHandlers]))
+  handlers.push(
+    apiVersionsHandler({
+      servedApis: () => served.map(advertised),
+      image: () => parts.metadata.image,
+      nodeId: parts.configuration.nodeId,
+      supportedFeatures: SUPPORTED_FEATURES,
+    }) as ApiHandler,
+  )
+  checkDeclared(served, [...handlers, ...parts.rawHandlers])
   return handlers
 }
 
-/** The versions that ApiVersions tells: exactly what is served, Produce's lower end aside. */
-export function servedApis(
+function advertised({ key, minVersion, maxVersion }: DeclaredApi): ServedApi {
+  return { apiKey: key, minVersion: key === ApiKey.PRODUCE ? PRODUCE_ADVERTISED_FROM : minVersion, maxVersion }
+}
+
+/** What is declared is what is there: an API that is advertised and has no handler would close connections. */
+function checkDeclared(
+  served: readonly DeclaredApi[],
   handlers: readonly Pick<ApiHandler, 'apiKey' | 'minVersion' | 'maxVersion'>[],
-): readonly ServedApi[] {
-  return handlers
-    .map(({ apiKey, minVersion, maxVersion }) => ({
-      apiKey,
-      minVersion: apiKey === 0 ? PRODUCE_ADVERTISED_FROM : minVersion,
-      maxVersion,
-    }))
-    .sort((a, b) => a.apiKey - b.apiKey)
+): void {
+  const declared = new Map(served.map((api) => [api.key, api]))
+  for (const { apiKey, minVersion, maxVersion } of handlers) {
+    const api = declared.get(apiKey)
+    declared.delete(apiKey)
+    const same = api !== undefined && api.minVersion === minVersion && api.maxVersion === maxVersion
+    assert(same, `API ${apiKey} is served in versions ${minVersion} to ${maxVersion} and declared otherwise`)
+  }
+  assert(declared.size === 0, 'an API is declared and not served')
 }
 
 function dataHandlers({ configuration, partitions, sessions, timers, topicMetrics }: HandlerParts) {

@@ -1,0 +1,55 @@
+import { ApiKey, apis } from '@millrace/protocol'
+
+/** An API and the versions of it that this broker serves, both ends included. */
+export interface DeclaredApi {
+  readonly key: number
+  readonly name: string
+  readonly minVersion: number
+  readonly maxVersion: number
+}
+
+/** What this broker serves. Of each, all versions that are stable in the protocol; `docs/api-versions.md` is made of this. */
+const SERVED_KEYS: readonly number[] = [
+  ApiKey.PRODUCE,
+  ApiKey.FETCH,
+  ApiKey.LIST_OFFSETS,
+  ApiKey.METADATA,
+  ApiKey.OFFSET_COMMIT,
+  ApiKey.OFFSET_FETCH,
+  ApiKey.FIND_COORDINATOR,
+  ApiKey.JOIN_GROUP,
+  ApiKey.HEARTBEAT,
+  ApiKey.LEAVE_GROUP,
+  ApiKey.SYNC_GROUP,
+  ApiKey.DESCRIBE_GROUPS,
+  ApiKey.LIST_GROUPS,
+  ApiKey.API_VERSIONS,
+  ApiKey.CREATE_TOPICS,
+  ApiKey.DELETE_TOPICS,
+  ApiKey.DELETE_RECORDS,
+  ApiKey.INIT_PRODUCER_ID,
+  ApiKey.OFFSET_FOR_LEADER_EPOCH,
+  ApiKey.DESCRIBE_CONFIGS,
+  ApiKey.ALTER_CONFIGS,
+  ApiKey.DESCRIBE_LOG_DIRS,
+  ApiKey.CREATE_PARTITIONS,
+  ApiKey.DELETE_GROUPS,
+  ApiKey.ELECT_LEADERS,
+  ApiKey.INCREMENTAL_ALTER_CONFIGS,
+  ApiKey.ALTER_PARTITION_REASSIGNMENTS,
+  ApiKey.LIST_PARTITION_REASSIGNMENTS,
+  ApiKey.OFFSET_DELETE,
+  ApiKey.UPDATE_FEATURES,
+  ApiKey.DESCRIBE_CLUSTER,
+  ApiKey.DESCRIBE_PRODUCERS,
+  ApiKey.LIST_CONFIG_RESOURCES,
+  ApiKey.DESCRIBE_TOPIC_PARTITIONS,
+]
+
+/** The table, by key. The broker asserts at start that its handlers are exactly these. */
+export function servedApis(): readonly DeclaredApi[] {
+  return SERVED_KEYS.map((key) => {
+    const { name, minVersion, maxVersion } = apis[key]!
+    return { key, name, minVersion, maxVersion }
+  })
+}
