@@ -1,4 +1,4 @@
-import type { MetadataResponse, MetadataResponseTopic } from '@millrace/protocol'
+import { ErrorCode, type MetadataResponse, type MetadataResponseTopic } from '@millrace/protocol'
 import type { BrokerNode, ClusterView, PartitionView, TopicView } from './cluster-view.ts'
 
 /**
@@ -20,8 +20,11 @@ export function mergeMetadata(
   }
   for (const topic of response.topics) {
     if (topic.name === null) continue
-    if (topic.errorCode !== 0) topicErrors.set(topic.name, topic.errorCode)
-    else topics.set(topic.name, mergeTopic(topic.name, topic, view.topics.get(topic.name)))
+    const known = view.topics.get(topic.name)
+    if (topic.errorCode === ErrorCode.NONE) topics.set(topic.name, mergeTopic(topic.name, topic, known))
+    else topicErrors.set(topic.name, topic.errorCode)
+    // It exists, an election is under way: what is known of its shape stays true.
+    if (topic.errorCode === ErrorCode.LEADER_NOT_AVAILABLE && known !== undefined) topics.set(topic.name, known)
   }
   return { clusterId: response.clusterId, controllerId: response.controllerId, brokers, topics, topicErrors }
 }

@@ -14,7 +14,9 @@ const BOOTSTRAP_STAGGER_MS = 250
  * What a connection is for. A broker answers in order, so a fetch that waits for data or a JoinGroup that waits for members would
  * hold up everything behind it: these have connections of their own.
  */
-export type Lane = 'main' | 'fetch' | 'coordinator'
+export type Lane = 'main' | 'fetch' | 'coordinator' | 'join'
+
+const LANES: readonly Lane[] = ['main', 'fetch', 'coordinator', 'join']
 
 export interface ConnectionsOptions extends LinkOptions {
   bootstrapServers: readonly BrokerAddress[]
@@ -48,8 +50,7 @@ export class Connections {
   updateBrokers(brokers: ReadonlyMap<number, BrokerAddress>): void {
     for (const [nodeId, address] of brokers) {
       this.#addresses.set(nodeId, address)
-      for (const lane of ['main', 'fetch', 'coordinator'] as const)
-        this.#links.get(linkKey(nodeId, lane))?.moveTo(address)
+      for (const lane of LANES) this.#links.get(linkKey(nodeId, lane))?.moveTo(address)
       this.#adoptBootstrap(nodeId, address)
     }
     for (const nodeId of this.#addresses.keys()) {
@@ -117,7 +118,7 @@ export class Connections {
 
   #forget(nodeId: number): void {
     this.#addresses.delete(nodeId)
-    for (const lane of ['main', 'fetch', 'coordinator'] as const) {
+    for (const lane of LANES) {
       const key = linkKey(nodeId, lane)
       this.#links.get(key)?.close()
       this.#links.delete(key)

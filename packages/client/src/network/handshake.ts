@@ -19,7 +19,7 @@ const SOFTWARE_VERSION = '0.1.0'
  * ApiVersions, whose answer may be older than its request: a broker that does not know the version answers with version 0 and
  * UNSUPPORTED_VERSION (KIP-511), so the error code, which every version has first, decides how to read on.
  */
-const negotiationApi: Api<ApiVersionsRequest, ApiVersionsResponse> = {
+export const negotiationApi: Api<ApiVersionsRequest, ApiVersionsResponse> = {
   ...apiVersionsApi,
   decodeResponse(reader: Reader, version: number): ApiVersionsResponse {
     const errorCode = reader.remaining >= 2 ? reader.buffer.readInt16BE(reader.position) : 0

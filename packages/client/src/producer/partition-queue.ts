@@ -6,6 +6,8 @@ export interface QueuedBatch {
   /** First sequence number, -1 before the first sending or without idempotence. */
   baseSequence: number
   identity: ProducerIdentity | null
+  /** How many batches were numbered before it under its identity. */
+  place: number
   state: BatchState
   /** Gave up: its senders were told. It is kept only until its answer shows what became of it. */
   abandoned: boolean
@@ -32,6 +34,8 @@ const NO_GAP = -1
  * - Numbers are given at the first sending and kept for every further one, so a batch that was stored although its answer was lost is
  *   recognised by the broker.
  * - After a failure nothing is sent until all answers are in; then everything pending is sent again in order.
+ * - From the oldest pending batch to the newest there are never more than `maxInFlight`, those already stored between them included:
+ *   the broker remembers the last five, and must still know the oldest when it comes again.
  * - A batch that is given up leaves a gap: unknown whether the broker has it. Pending batches then go one at a time under the old
  *   numbers. Success proves that there is no gap; OUT_OF_ORDER_SEQUENCE_NUMBER for the first pending batch proves that neither
  *   it nor any later one was stored, so all may get new numbers under a bumped epoch without being stored twice.
@@ -43,6 +47,7 @@ export class PartitionQueue<Batch extends QueuedBatch> {
   readonly #pending: Batch[] = []
   #identity: ProducerIdentity | null = null
   #nextSequence = 0
+  #nextPlace = 0
   /** Sequence number before which something is missing, or NO_GAP. Compared only within one identity. */
   #gapSequence = NO_GAP
   #mustRenumber = false
@@ -94,6 +99,8 @@ export class PartitionQueue<Batch extends QueuedBatch> {
     if (retry !== null) return retry
     const batch = this.#waiting[0]
     if (batch === undefined || this.#gapSequence !== NO_GAP || this.#mustRenumber) return null
+    const oldest = this.#pending[0]
+    if (oldest !== undefined && this.#nextPlace - oldest.place >= this.#maxInFlight) return null
     if (this.#identities !== null && this.#identity === null) {
       this.#identity = this.#identities.current()
       this.#nextSequence = 0
@@ -107,7 +114,7 @@ export class PartitionQueue<Batch extends QueuedBatch> {
     if (batch.state === 'waiting') {
       this.#waiting.shift()
       this.#pending.push(batch)
-      if (this.#identity !== null) this.#number(batch, this.#identity)
+      this.#number(batch, this.#identity)
     }
     batch.state = 'in-flight'
     this.#inFlightNodeId = nodeId
@@ -168,6 +175,7 @@ export class PartitionQueue<Batch extends QueuedBatch> {
     for (const part of parts) {
       part.state = 'retry'
       part.identity = batch.identity
+      part.place = batch.place
       part.baseSequence = batch.baseSequence
     }
     if (this.#identity !== null) this.#mustRenumber = true
@@ -192,7 +200,8 @@ export class PartitionQueue<Batch extends QueuedBatch> {
     if (slot === this.#pending.length) return null
     // In flight behind it: sending it now would change the order. With a gap: one at a time.
     if (slot < this.#inFlightCount || (this.#gapSequence !== NO_GAP && this.#inFlightCount > 0)) return 'blocked'
-    return this.#pending[slot]!
+    const retry = this.#pending[slot]!
+    return retry.place - this.#pending[0]!.place >= this.#maxInFlight ? 'blocked' : retry
   }
 
   /** Gives new numbers when the old ones cannot be used. False while that must wait. */
@@ -205,13 +214,16 @@ export class PartitionQueue<Batch extends QueuedBatch> {
     if (identity === null) return false
     this.#identity = identity
     this.#nextSequence = 0
+    this.#nextPlace = 0
     this.#gapSequence = NO_GAP
     this.#mustRenumber = false
     for (const batch of this.#pending) this.#number(batch, identity)
     return true
   }
 
-  #number(batch: Batch, identity: ProducerIdentity): void {
+  #number(batch: Batch, identity: ProducerIdentity | null): void {
+    batch.place = this.#nextPlace++
+    if (identity === null) return
     batch.identity = identity
     batch.baseSequence = this.#nextSequence
     this.#nextSequence = (this.#nextSequence + batch.recordCount) % SEQUENCE_MODULUS

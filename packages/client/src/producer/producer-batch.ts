@@ -23,6 +23,7 @@ export class ProducerBatch implements QueuedBatch {
   sizeBytes = 0
   baseSequence = -1
   identity: ProducerIdentity | null = null
+  place = 0
   state: BatchState = 'open'
   abandoned = false
   /** Times it was sent. */

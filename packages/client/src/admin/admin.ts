@@ -1,0 +1,214 @@
+import type { Uuid } from '@millrace/base'
+import { ClientCore } from '../client/client-core.ts'
+import type { ClientOptions } from '../client/client-options.ts'
+import type { TopicPartition } from '../cluster/topic-partition.ts'
+import type { IsolationLevel, OffsetSpec } from '../offsets/offset-lookup.ts'
+import { findOffsets } from '../offsets/topic-offsets.ts'
+import {
+  apiVersions,
+  type BrokerApi,
+  type ClusterDescription,
+  describeCluster,
+  describeLogDirs,
+  type LogDirDescription,
+} from './cluster.ts'
+import {
+  alterConfigs,
+  type ConfigEntry,
+  type ConfigOperation,
+  type ConfigResource,
+  describeConfigs,
+} from './configs.ts'
+import {
+  alterGroupOffsets,
+  deleteGroupOffsets,
+  type GroupLag,
+  type GroupOffsetEntry,
+  groupLag,
+  listGroupOffsets,
+  type PlannedOffset,
+  planOffsetReset,
+  type ResetTarget,
+} from './group-offsets.ts'
+import { deleteGroups, describeGroups, type GroupDescription, type GroupListing, listGroups } from './groups.ts'
+import { type AdminCallOptions, limitOf, type Outcome } from './outcome.ts'
+import { deleteRecords, type RecordsToDelete } from './records.ts'
+import {
+  type CreatedTopic,
+  createPartitions,
+  createTopics,
+  deleteTopics,
+  describeTopics,
+  listTopics,
+  type NewTopic,
+  type TopicDescription,
+  type TopicListing,
+} from './topics.ts'
+
+/**
+ * Manages a cluster. Calls about several things give an outcome for each, with its own error, and reject only when nothing could be
+ * asked: with `TimeoutError` (whose cause is the last failure), `UnsupportedVersionError` or `ProtocolError`.
+ */
+export class Admin implements AsyncDisposable {
+  readonly #core: ClientCore
+
+  /** Throws `ConfigurationError`. */
+  constructor(options: ClientOptions) {
+    this.#core = new ClientCore(options, { maxInFlightRequestsPerConnection: 100, allowAutoTopicCreation: false })
+  }
+
+  /** Creates topics; with `validateOnly` only says whether it would work. */
+  createTopics(
+    topics: readonly NewTopic[],
+    options: AdminCallOptions & { validateOnly?: boolean } = {},
+  ): Promise<Outcome<CreatedTopic>[]> {
+    return createTopics(this.#core, topics, options)
+  }
+
+  /** Deletes topics by name or id. */
+  deleteTopics(
+    topics: readonly (string | { topicId: Uuid })[],
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<{ name: string | null; topicId: Uuid }>[]> {
+    return deleteTopics(this.#core, topics, options)
+  }
+
+  /** Raises the partition counts of topics to `count`. */
+  createPartitions(
+    topics: readonly { name: string; count: number; assignments?: readonly (readonly number[])[] }[],
+    options: AdminCallOptions & { validateOnly?: boolean } = {},
+  ): Promise<Outcome<{ name: string }>[]> {
+    return createPartitions(this.#core, topics, options)
+  }
+
+  /** Topics that there are, by name. */
+  listTopics(options: AdminCallOptions & { includeInternal?: boolean } = {}): Promise<TopicListing[]> {
+    return listTopics(this.#core, options)
+  }
+
+  /** Partitions, leaders and replicas of topics. */
+  describeTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<Outcome<TopicDescription>[]> {
+    return describeTopics(this.#core, names, options)
+  }
+
+  /** Configuration of resources; `keys` limits which settings are told. */
+  describeConfigs(
+    resources: readonly (ConfigResource & { keys?: readonly string[] })[],
+    options: AdminCallOptions & { includeSynonyms?: boolean; includeDocumentation?: boolean } = {},
+  ): Promise<Outcome<ConfigResource & { entries: ConfigEntry[] }>[]> {
+    return describeConfigs(this.#core, resources, options)
+  }
+
+  /** Changes single settings of resources, leaving the others alone. */
+  alterConfigs(
+    changes: readonly (ConfigResource & { operations: readonly ConfigOperation[] })[],
+    options: AdminCallOptions & { validateOnly?: boolean } = {},
+  ): Promise<Outcome<ConfigResource>[]> {
+    return alterConfigs(this.#core, changes, options)
+  }
+
+  /** Groups of all brokers, by id. */
+  listGroups(
+    options: AdminCallOptions & { states?: readonly string[]; types?: readonly string[] } = {},
+  ): Promise<GroupListing[]> {
+    return listGroups(this.#core, options)
+  }
+
+  /** Members and state of groups, of the classic and the newer protocol. */
+  describeGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<Outcome<GroupDescription>[]> {
+    return describeGroups(this.#core, groupIds, options)
+  }
+
+  /** Deletes groups without members, and the offsets that they committed. */
+  deleteGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<Outcome<{ groupId: string }>[]> {
+    return deleteGroups(this.#core, groupIds, options)
+  }
+
+  /** Committed offsets of a group: of some partitions, or all. */
+  listGroupOffsets(
+    groupId: string,
+    options: AdminCallOptions & { partitions?: readonly TopicPartition[]; requireStable?: boolean } = {},
+  ): Promise<GroupOffsetEntry[]> {
+    return listGroupOffsets(this.#core, groupId, options)
+  }
+
+  /** Sets committed offsets of a group without members. */
+  alterGroupOffsets(
+    groupId: string,
+    offsets: readonly (TopicPartition & { offset: bigint; leaderEpoch?: number; metadata?: string })[],
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<TopicPartition>[]> {
+    return alterGroupOffsets(this.#core, groupId, offsets, options)
+  }
+
+  /** Deletes committed offsets of partitions that no member reads. */
+  deleteGroupOffsets(
+    groupId: string,
+    partitions: readonly TopicPartition[],
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<TopicPartition>[]> {
+    return deleteGroupOffsets(this.#core, groupId, partitions, options)
+  }
+
+  /** Committed offset, end of the log and lag of every partition that the group committed or reads. */
+  groupLag(groupId: string, options: AdminCallOptions = {}): Promise<GroupLag[]> {
+    return groupLag(this.#core, groupId, options)
+  }
+
+  /** Works out what a reset of a group's offsets would do, without doing it: {@link alterGroupOffsets} does. */
+  planOffsetReset(
+    groupId: string,
+    partitions: readonly TopicPartition[],
+    target: ResetTarget,
+    options: AdminCallOptions = {},
+  ): Promise<PlannedOffset[]> {
+    return planOffsetReset(this.#core, groupId, partitions, target, options)
+  }
+
+  /** Offsets of an end of the logs, or of the first record at or after a time (-1n if there is none). */
+  async listOffsets(
+    questions: readonly (TopicPartition & { spec: OffsetSpec })[],
+    options: AdminCallOptions & { isolationLevel?: IsolationLevel } = {},
+  ): Promise<(TopicPartition & { offset: bigint; timestamp: number; leaderEpoch: number })[]> {
+    const { isolationLevel = 'read_uncommitted' } = options
+    const found = await findOffsets(this.#core, questions, isolationLevel, limitOf(this.#core, options))
+    return found.map(({ topic, partition, offset, timestamp, leaderEpoch }) => {
+      return { topic, partition, offset: BigInt(offset), timestamp, leaderEpoch }
+    })
+  }
+
+  /** Deletes the records before given offsets by raising the starts of the logs. */
+  deleteRecords(
+    deletions: readonly RecordsToDelete[],
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<TopicPartition & { logStartOffset: bigint }>[]> {
+    return deleteRecords(this.#core, deletions, options)
+  }
+
+  /** The cluster's id, controller and brokers. */
+  describeCluster(options: AdminCallOptions = {}): Promise<ClusterDescription> {
+    return describeCluster(this.#core, options)
+  }
+
+  /** What a broker serves; any broker if none is named. */
+  apiVersions(options: AdminCallOptions & { nodeId?: number } = {}): Promise<BrokerApi[]> {
+    return apiVersions(this.#core, options)
+  }
+
+  /** Log directories of brokers and what lies in them. */
+  describeLogDirs(
+    options: AdminCallOptions & { nodeIds?: readonly number[]; topics?: readonly string[] } = {},
+  ): Promise<Outcome<LogDirDescription>[]> {
+    return describeLogDirs(this.#core, options)
+  }
+
+  /** Closes the connections; calls under way reject. May be called any number of times. */
+  close(): Promise<void> {
+    this.#core.close()
+    return Promise.resolve()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}

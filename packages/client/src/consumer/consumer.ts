@@ -1,0 +1,489 @@
+import type { Timer } from '@millrace/base'
+import { ClientCore } from '../client/client-core.ts'
+import { partitionKey, type TopicPartition } from '../cluster/topic-partition.ts'
+import { ClientClosedError, StateError, TimeoutError } from '../errors/client-errors.ts'
+import { type CommittedOffset, fetchCommitted, outsideCommitter } from '../offsets/committed-offsets.ts'
+import type { FoundOffset, OffsetSpec } from '../offsets/offset-lookup.ts'
+import { findOffsets } from '../offsets/topic-offsets.ts'
+import { wait } from '../retry/wait.ts'
+import { AssignedPartitions } from './assigned-partitions.ts'
+import { type ConsumerOptions, type ResolvedConsumerOptions, resolveConsumerOptions } from './consumer-options.ts'
+import type { ConsumerBatch, ConsumerRecord } from './consumer-record.ts'
+import { Fetcher } from './fetcher.ts'
+import { GroupMembership } from './group-membership.ts'
+import { OffsetCommitter } from './offset-committer.ts'
+import { PositionResolver } from './position-resolver.ts'
+import { Progress } from './progress.ts'
+import { type RebalanceListener, Rebalancer } from './rebalancer.ts'
+import { RecordTaker } from './record-taker.ts'
+import { Subscription } from './subscription.ts'
+
+/** A partition to read, and where to begin: at an offset, at an end, at a time, or (left out) where the group or the policy says. */
+export interface AssignedPartition extends TopicPartition {
+  start?: bigint | number | OffsetSpec
+}
+
+/** An offset to commit: that of the next record to read. */
+export interface OffsetToCommit extends TopicPartition {
+  offset: bigint | number
+  leaderEpoch?: number
+  metadata?: string
+}
+
+/** A committed offset as a group keeps it. */
+export interface GroupOffset extends TopicPartition {
+  offset: bigint
+  leaderEpoch: number
+  metadata: string | null
+}
+
+export interface PollOptions {
+  /** How long to wait for records. Left out: until there are some. 0: not at all. */
+  timeoutMs?: number
+  /** Left out: `maxPollRecords`. */
+  maxRecords?: number
+  /** Aborting makes the poll return what it has, maybe nothing. */
+  signal?: AbortSignal
+}
+
+const CLOSE_LIMIT_MS = 30_000
+
+/**
+ * Reads records of partitions that it is given by a group (`subscribe`) or by hand (`assign`). Fetches ahead in the background; all
+ * that concerns the application (records, gained and lost partitions) happens inside `poll` or an iteration, one at a time.
+ *
+ * Coming back for more says that everything handed out before was dealt with: that is what automatic commits commit.
+ */
+export class Consumer implements AsyncDisposable {
+  readonly #core: ClientCore
+  readonly #options: ResolvedConsumerOptions
+  readonly #progress: Progress
+  readonly #assigned = new AssignedPartitions()
+  readonly #taker = new RecordTaker(this.#assigned)
+  readonly #resolver: PositionResolver
+  readonly #fetcher: Fetcher
+  readonly #committer: OffsetCommitter
+  readonly #membership: GroupMembership | null
+  readonly #rebalancer: Rebalancer | null
+  readonly #errors: unknown[] = []
+  #mode: 'none' | 'subscribed' | 'assigned' = 'none'
+  #subscription: Subscription | null = null
+  #assignedTopics: string[] = []
+  #polling: Promise<unknown> | null = null
+  #pollTimer: Timer | null = null
+  /** Records were handed out by `poll`: whoever closes has dealt with them. After a `break` out of an iteration nobody knows. */
+  #closeMeansProcessed = true
+  #closing: Promise<void> | null = null
+
+  /** Throws `ConfigurationError` for settings that are wrong or do not go together. */
+  constructor(options: ConsumerOptions) {
+    this.#options = resolveConsumerOptions(options)
+    this.#core = new ClientCore(
+      { ...options, maxResponseBytes: options.maxResponseBytes ?? Math.max(2 ** 27, 2 * this.#options.fetchMaxBytes) },
+      { maxInFlightRequestsPerConnection: 100, allowAutoTopicCreation: this.#options.allowAutoCreateTopics },
+    )
+    this.#progress = new Progress(this.#core.ports)
+    const onProgress = () => this.#pump()
+    const onError = (error: unknown) => this.#report(error)
+    this.#resolver = new PositionResolver(this.#core, this.#options, this.#assigned, onProgress, onError)
+    this.#fetcher = new Fetcher(this.#core, this.#options, this.#assigned, this.#resolver, onProgress, onError)
+    const { groupId } = this.#options
+    this.#membership =
+      groupId === null
+        ? null
+        : new GroupMembership(this.#core, this.#options, groupId, {
+            topics: () => this.#subscription?.topics() ?? [],
+            owned: () => this.#assigned.list(),
+            onProgress: () => this.#progress.notify(),
+          })
+    const membership = this.#membership
+    this.#committer = new OffsetCommitter(
+      this.#core,
+      this.#options,
+      this.#assigned,
+      () => (this.#mode === 'subscribed' ? membership!.committer() : outsideCommitter(groupId ?? '')),
+      () => membership?.requestRejoin('a commit met a rebalance'),
+    )
+    this.#rebalancer =
+      membership === null
+        ? null
+        : new Rebalancer(membership, this.#assigned, this.#committer, () => this.#subscription?.topics() ?? [])
+    this.#core.metadata.onUpdate(() => this.#onMetadata())
+  }
+
+  /** Joins the group for these topics at the next poll: names, or a pattern that new topics may match later. */
+  subscribe(topics: string | readonly string[] | RegExp, listener: RebalanceListener = {}): void {
+    this.#assertOpen()
+    if (this.#rebalancer === null) throw new StateError('subscribe needs a groupId; use assign without a group')
+    if (this.#mode === 'assigned') throw new StateError('partitions are assigned by hand; unsubscribe first')
+    const before = this.#subscription
+    const wanted = typeof topics === 'string' ? [topics] : topics
+    this.#subscription = new Subscription(this.#core, wanted, this.#options.excludeInternalTopics)
+    before?.end()
+    this.#mode = 'subscribed'
+    this.#rebalancer.listener = listener
+    this.#membership!.requestRejoin('the subscription changed')
+  }
+
+  /** Reads exactly these partitions. Those that were assigned before keep their position unless `start` is given. */
+  assign(partitions: readonly AssignedPartition[]): void {
+    this.#assertOpen()
+    if (this.#mode === 'subscribed') throw new StateError('the consumer is subscribed; unsubscribe first')
+    this.#mode = 'assigned'
+    const topics = [...new Set(partitions.map(({ topic }) => topic))]
+    for (const topic of topics) this.#core.metadata.addTopic(topic)
+    for (const topic of this.#assignedTopics) this.#core.metadata.removeTopic(topic)
+    if (topics.some((topic) => !this.#assignedTopics.includes(topic))) this.#core.metadata.requestUpdate()
+    this.#assignedTopics = topics
+    this.#assigned.replace(partitions)
+    for (const { topic, partition, start } of partitions) {
+      if (start === undefined) continue
+      if (typeof start === 'bigint' || typeof start === 'number') this.seek({ topic, partition }, start)
+      else this.#assigned.get({ topic, partition }).resetAt(start)
+    }
+    this.#pump()
+  }
+
+  /** Leaves the group or gives up the assigned partitions, committing first where automatic commits are on. */
+  async unsubscribe(): Promise<void> {
+    this.#assertOpen()
+    await this.#exclusively(async () => {
+      if (this.#mode === 'subscribed') {
+        this.#markProcessed()
+        await this.#rebalancer!.giveUpAll()
+        await this.#membership!.leave('unsubscribed', this.#core.options.requestTimeoutMs, true)
+        this.#subscription?.end()
+        this.#subscription = null
+      } else {
+        await this.#committer.commitProcessed(this.#core.options.requestTimeoutMs)
+        this.#assigned.replace([])
+        for (const topic of this.#assignedTopics) this.#core.metadata.removeTopic(topic)
+        this.#assignedTopics = []
+      }
+      this.#mode = 'none'
+    })
+  }
+
+  /**
+   * Waits for records and hands them out, in batches of one partition each. Rejects with what went wrong since the last poll
+   * (`ProtocolError`, `NoOffsetError`, `UnreadableRecordError`, …); polling again goes on. Empty at the time limit.
+   */
+  poll(options: PollOptions = {}): Promise<ConsumerBatch[]> {
+    this.#closeMeansProcessed = true
+    return this.#poll(options, Number.MAX_SAFE_INTEGER)
+  }
+
+  /** Endless batches of one partition each. Ends when the consumer closes or the signal aborts. */
+  async *batches(
+    options: { signal?: AbortSignal; maxRecords?: number } = {},
+  ): AsyncGenerator<ConsumerBatch, void, undefined> {
+    while (this.#closing === null && options.signal?.aborted !== true) {
+      const [batch] = await this.#poll(options, 1)
+      if (batch === undefined) continue
+      this.#closeMeansProcessed = false
+      yield batch
+      this.#closeMeansProcessed = true
+    }
+  }
+
+  /** Endless records. As {@link batches}; each is dealt with when the next is asked for, and an early end loses none. */
+  async *records(options: { signal?: AbortSignal } = {}): AsyncGenerator<ConsumerRecord, void, undefined> {
+    for await (const batch of this.batches(options)) {
+      const state = this.#assigned.find(batch.topic, batch.partition)
+      let slot = 0
+      try {
+        for (; slot < batch.records.length; slot++) {
+          const record = batch.records[slot]!
+          yield record
+          if (state !== null) state.processedOffset = Number(record.offset) + 1
+        }
+      } finally {
+        if (slot < batch.records.length) this.#takeBack(batch, slot)
+      }
+    }
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<ConsumerBatch, void, undefined> {
+    return this.batches()
+  }
+
+  /** The partitions that are read now. */
+  assignment(): TopicPartition[] {
+    return this.#assigned.list()
+  }
+
+  /** Goes on at an offset. */
+  seek(place: TopicPartition, offset: bigint | number): void {
+    this.#assertOpen()
+    this.#assigned.get(place).moveTo({ offset: Number(offset), leaderEpoch: -1 })
+    this.#pump()
+  }
+
+  /** Goes on at an end of the log, or at the first record at or after a time; found out in the background. */
+  seekTo(places: readonly TopicPartition[], spec: OffsetSpec): void {
+    this.#assertOpen()
+    for (const place of places) this.#assigned.get(place).resetAt(spec)
+    this.#pump()
+  }
+
+  /** Hands out nothing of these partitions and fetches no more of them; what was fetched is kept. */
+  pause(places: readonly TopicPartition[]): void {
+    for (const place of places) this.#assigned.get(place).paused = true
+  }
+
+  resume(places: readonly TopicPartition[]): void {
+    for (const place of places) this.#assigned.get(place).paused = false
+    this.#pump()
+  }
+
+  paused(): TopicPartition[] {
+    return this.#assigned
+      .all()
+      .filter(({ paused }) => paused)
+      .map(({ topic, partition }) => ({ topic, partition }))
+  }
+
+  /** Offset of the next record that will be handed out, waiting until it is known. Rejects with `TimeoutError`. */
+  async position(place: TopicPartition, options: { timeoutMs?: number } = {}): Promise<bigint> {
+    const timeoutMs = options.timeoutMs ?? this.#core.options.defaultApiTimeoutMs
+    const deadlineMs = this.#core.ports.clock.monotonicMs() + timeoutMs
+    for (;;) {
+      this.#assertOpen()
+      const state = this.#assigned.get(place)
+      if (state.position !== null && state.status !== 'resetting') return BigInt(state.position.offset)
+      const leftMs = deadlineMs - this.#core.ports.clock.monotonicMs()
+      if (leftMs <= 0) throw new TimeoutError(`no position within ${timeoutMs} ms`, timeoutMs)
+      this.#pump()
+      await wait(this.#core.ports.timers, Math.min(leftMs, this.#core.options.retryBackoffMs), this.#core.closing)
+    }
+  }
+
+  /** How many records of each partition are still to be read, as of the last fetch; null where none was answered yet. */
+  lag(): (TopicPartition & { lag: bigint | null })[] {
+    const readCommitted = this.#options.isolationLevel === 'read_committed'
+    return this.#assigned.all().map(({ topic, partition, position, highWatermark, lastStableOffset }) => {
+      const end = readCommitted ? lastStableOffset : highWatermark
+      const lag = position === null || end < 0 ? null : BigInt(Math.max(0, end - position.offset))
+      return { topic, partition, lag }
+    })
+  }
+
+  /**
+   * Commits offsets: those given, or the positions of all partitions (everything handed out counts as dealt with). Rejects with
+   * `ProtocolError` when the member was thrown out of the group (`ILLEGAL_GENERATION`, `UNKNOWN_MEMBER_ID`, …).
+   */
+  async commit(offsets?: readonly OffsetToCommit[]): Promise<void> {
+    this.#assertOpen()
+    if (this.#options.groupId === null) throw new StateError('committing needs a groupId')
+    const list = offsets?.map(toCommitted) ?? this.#positions()
+    for (const { topic, partition, offset, leaderEpoch } of list) {
+      // Said by the application itself: automatic commits must not take it back.
+      const state = this.#assigned.find(topic, partition)
+      if (state === null) continue
+      state.processedOffset = offset
+      state.processedEpoch = leaderEpoch
+    }
+    await this.#committer.commit(list, this.#core.options.defaultApiTimeoutMs)
+  }
+
+  /** What the group has committed for these partitions; absent where it has nothing. */
+  async committed(places: readonly TopicPartition[]): Promise<GroupOffset[]> {
+    this.#assertOpen()
+    const { groupId } = this.#options
+    if (groupId === null) throw new StateError('committed offsets need a groupId')
+    const requireStable = this.#options.isolationLevel === 'read_committed'
+    const found = await this.#core.retrying(
+      'reading committed offsets',
+      this.#core.options.defaultApiTimeoutMs,
+      (leftMs) => fetchCommitted(this.#core, groupId, places, requireStable, leftMs),
+    )
+    return found.map((committed) => ({ ...committed, offset: BigInt(committed.offset) }))
+  }
+
+  /** Offsets of an end of the log, or of the first record at or after a time (-1n if there is none). Needs no assignment. */
+  async findOffsets(
+    places: readonly TopicPartition[],
+    spec: OffsetSpec,
+  ): Promise<(TopicPartition & { offset: bigint; timestamp: number })[]> {
+    this.#assertOpen()
+    const questions = places.map(({ topic, partition }) => ({ topic, partition, spec }))
+    const { isolationLevel } = this.#options
+    const found = await findOffsets(this.#core, questions, isolationLevel, this.#core.options.defaultApiTimeoutMs)
+    return found.map(({ topic, partition, offset, timestamp }: FoundOffset) => {
+      return { topic, partition, offset: BigInt(offset), timestamp }
+    })
+  }
+
+  /** Partition numbers of a topic, asking the cluster if need be. */
+  async partitionsOf(topic: string): Promise<number[]> {
+    this.#assertOpen()
+    const view = await this.#core.metadata.awaitTopic(topic, this.#core.options.defaultApiTimeoutMs)
+    return view.partitions.map(({ partition }) => partition)
+  }
+
+  /**
+   * Ends polls and iterations, commits what was dealt with (with automatic commits on), gives up partitions, leaves the group and
+   * closes the connections, within `timeoutMs`. Later calls give the same promise.
+   */
+  close(options: { timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeoutMs ?? CLOSE_LIMIT_MS)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const limit = new AbortController()
+    this.#progress.notify()
+    await Promise.race([
+      this.#leaveInOrder(timeoutMs).catch((error: unknown) => this.#options.onEvent({ type: 'commit-failed', error })),
+      wait(this.#core.ports.timers, timeoutMs, limit.signal),
+    ])
+    limit.abort()
+    this.#pollTimer?.cancel()
+    this.#committer.stop()
+    this.#membership?.close()
+    this.#fetcher.close()
+    this.#resolver.close()
+    this.#core.close()
+  }
+
+  async #leaveInOrder(timeoutMs: number): Promise<void> {
+    // The poll under way ends by itself now; its error, if any, has reached its caller.
+    await this.#polling?.catch(() => undefined)
+    this.#committer.stop()
+    if (this.#closeMeansProcessed) this.#markProcessed()
+    if (this.#mode === 'subscribed') {
+      await this.#rebalancer!.giveUpAll()
+      await this.#membership!.leave('the consumer is closing', timeoutMs)
+    } else {
+      await this.#committer.commitProcessed(timeoutMs)
+    }
+  }
+
+  #poll(options: PollOptions, maxBatches: number): Promise<ConsumerBatch[]> {
+    return this.#exclusively(() => this.#pollLoop(options, maxBatches))
+  }
+
+  async #exclusively<T>(run: () => Promise<T>): Promise<T> {
+    this.#assertOpen()
+    if (this.#polling !== null) throw new StateError('another poll or iteration of this consumer is waiting')
+    this.#pollTimer?.cancel()
+    const running = run()
+    this.#polling = running
+    try {
+      return await running
+    } finally {
+      this.#polling = null
+      this.#armPollTimer()
+    }
+  }
+
+  async #pollLoop(options: PollOptions, maxBatches: number): Promise<ConsumerBatch[]> {
+    const { clock } = this.#core.ports
+    const deadlineMs = clock.monotonicMs() + (options.timeoutMs ?? Number.POSITIVE_INFINITY)
+    const maxRecords = options.maxRecords ?? this.#options.maxPollRecords
+    const onAbort = () => this.#progress.notify()
+    options.signal?.addEventListener('abort', onAbort)
+    try {
+      this.#markProcessed()
+      for (;;) {
+        if (this.#errors.length > 0) throw this.#errors.shift()
+        if (this.#closing !== null) return []
+        await this.#stepGroup()
+        const batches = this.#taker.take(maxRecords, maxBatches)
+        this.#resolver.pump()
+        this.#fetcher.pump()
+        const leftMs = deadlineMs - clock.monotonicMs()
+        if (batches.length > 0 || leftMs <= 0 || options.signal?.aborted === true) return batches
+        await this.#progress.next(Math.min(leftMs, this.#options.maxPollIntervalMs))
+      }
+    } finally {
+      options.signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  async #stepGroup(): Promise<void> {
+    if (this.#mode !== 'subscribed') {
+      if (this.#options.groupId !== null) this.#committer.start()
+      return
+    }
+    this.#committer.start()
+    if (this.#subscription!.isPattern && this.#core.metadata.view.brokers.size === 0) {
+      await this.#core.ensureMetadata(this.#core.options.defaultApiTimeoutMs)
+      this.#subscription!.refresh()
+    }
+    await this.#rebalancer!.step()
+  }
+
+  /** Everything handed out so far is dealt with. */
+  #markProcessed(): void {
+    for (const state of this.#assigned.all()) {
+      if (state.position === null) continue
+      state.processedOffset = state.position.offset
+      state.processedEpoch = state.position.leaderEpoch
+    }
+  }
+
+  /** Records of a batch from `slot + 1` on were never handed out: reading goes on with them; that at `slot` is not dealt with. */
+  #takeBack(batch: ConsumerBatch, slot: number): void {
+    const state = this.#assigned.find(batch.topic, batch.partition)
+    if (state === null || state.position?.offset !== Number(batch.nextOffset)) return
+    const record = batch.records[slot]!
+    state.moveTo({ offset: Number(record.offset) + 1, leaderEpoch: record.leaderEpoch })
+    state.processedOffset = Number(record.offset)
+  }
+
+  #positions(): CommittedOffset[] {
+    return this.#assigned
+      .all()
+      .flatMap(({ topic, partition, position }) =>
+        position === null
+          ? []
+          : [{ topic, partition, offset: position.offset, leaderEpoch: position.leaderEpoch, metadata: '' }],
+      )
+  }
+
+  #pump(): void {
+    if (this.#core.isClosed) return
+    this.#resolver.pump()
+    this.#fetcher.pump()
+    this.#progress.notify()
+  }
+
+  #onMetadata(): void {
+    this.#resolver.checkLeaders()
+    this.#membership?.checkPartitionCounts()
+    if (this.#subscription?.refresh()) this.#membership!.requestRejoin('other topics match the subscription')
+    this.#pump()
+  }
+
+  #report(error: unknown): void {
+    // The same failure of the same partition, found again before anybody asked, is one failure.
+    const key = errorKey(error)
+    if (!this.#errors.some((known) => errorKey(known) === key)) this.#errors.push(error)
+    this.#progress.notify()
+  }
+
+  #armPollTimer(): void {
+    if (this.#membership === null || this.#mode !== 'subscribed' || this.#closing !== null) return
+    this.#pollTimer = this.#core.ports.timers.setTimer(this.#options.maxPollIntervalMs, () => {
+      if (this.#membership!.state !== 'outside') void this.#membership!.expire(this.#core.options.requestTimeoutMs)
+    })
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== null) throw new ClientClosedError('consumer')
+  }
+}
+
+function toCommitted({ topic, partition, offset, leaderEpoch, metadata }: OffsetToCommit): CommittedOffset {
+  return { topic, partition, offset: Number(offset), leaderEpoch: leaderEpoch ?? -1, metadata: metadata ?? '' }
+}
+
+function errorKey(error: unknown): string {
+  const { code, topic, partition } = error as { code?: string; topic?: string; partition?: number }
+  return partitionKey(`${code}/${topic}`, partition ?? -1)
+}

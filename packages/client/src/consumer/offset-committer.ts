@@ -1,0 +1,99 @@
+import type { Timer } from '@millrace/base'
+import { ErrorCode } from '@millrace/protocol'
+import type { ClientCore } from '../client/client-core.ts'
+import { ProtocolError } from '../errors/protocol-error.ts'
+import { type CommittedOffset, type Committer, commitOffsets } from '../offsets/committed-offsets.ts'
+import type { AssignedPartitions } from './assigned-partitions.ts'
+import type { ResolvedConsumerOptions } from './consumer-options.ts'
+import type { PartitionState } from './partition-state.ts'
+
+/**
+ * Commits offsets, one request at a time in the order asked for, so that a slow older commit can never overwrite a newer one; by
+ * request of the application and every `autoCommitIntervalMs` of what was dealt with.
+ */
+export class OffsetCommitter {
+  readonly #core: ClientCore
+  readonly #options: ResolvedConsumerOptions
+  readonly #assigned: AssignedPartitions
+  readonly #committer: () => Committer
+  readonly #onRebalancing: () => void
+  #last: Promise<void> = Promise.resolve()
+  #timer: Timer | null = null
+
+  /** `committer` says as whom at the time of sending; `onRebalancing` hears when a commit was refused since a rebalance is under way. */
+  constructor(
+    core: ClientCore,
+    options: ResolvedConsumerOptions,
+    assigned: AssignedPartitions,
+    committer: () => Committer,
+    onRebalancing: () => void,
+  ) {
+    this.#core = core
+    this.#options = options
+    this.#assigned = assigned
+    this.#committer = committer
+    this.#onRebalancing = onRebalancing
+  }
+
+  /** Begins automatic commits, if they are on. */
+  start(): void {
+    if (!this.#options.enableAutoCommit || this.#timer !== null) return
+    this.#timer = this.#core.ports.timers.setTimer(this.#options.autoCommitIntervalMs, () => {
+      this.#timer = null
+      this.#commitQuietly(this.#core.options.requestTimeoutMs).finally(() => {
+        if (!this.#core.isClosed) this.start()
+      })
+    })
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+    this.#timer = null
+  }
+
+  /** Commits after those asked for before. Retries while that may help; rejects with `ProtocolError` or `TimeoutError`. */
+  commit(offsets: readonly CommittedOffset[], timeoutMs: number): Promise<void> {
+    if (offsets.length === 0) return this.#last
+    const run = () => this.#send(offsets, timeoutMs)
+    const done = this.#last.then(run, run)
+    this.#last = done.catch(() => undefined)
+    return done
+  }
+
+  /** With automatic commits on: commits what was dealt with in these partitions (all if left out). Failures become events. */
+  async commitProcessed(timeoutMs: number, states?: readonly PartitionState[]): Promise<void> {
+    if (this.#options.enableAutoCommit) await this.#commitQuietly(timeoutMs, states)
+  }
+
+  async #commitQuietly(timeoutMs: number, states: readonly PartitionState[] = this.#assigned.all()): Promise<void> {
+    const offsets = states
+      .filter((state) => state.processedOffset >= 0 && state.processedOffset !== state.committedOffset)
+      .map(({ topic, partition, processedOffset, processedEpoch }) => ({
+        topic,
+        partition,
+        offset: processedOffset,
+        leaderEpoch: processedEpoch,
+        metadata: '',
+      }))
+    try {
+      await this.commit(offsets, timeoutMs)
+    } catch (error) {
+      if (!this.#core.isClosed) this.#options.onEvent({ type: 'commit-failed', error })
+    }
+  }
+
+  async #send(offsets: readonly CommittedOffset[], timeoutMs: number): Promise<void> {
+    try {
+      await this.#core.retrying('committing offsets', timeoutMs, (leftMs) =>
+        commitOffsets(this.#core, this.#committer(), offsets, Math.min(leftMs, this.#core.options.requestTimeoutMs)),
+      )
+    } catch (error) {
+      if (error instanceof ProtocolError && error.errorCode === ErrorCode.REBALANCE_IN_PROGRESS) this.#onRebalancing()
+      throw error
+    }
+    for (const { topic, partition, offset } of offsets) {
+      const state = this.#assigned.find(topic, partition)
+      if (state !== null) state.committedOffset = offset
+    }
+  }
+}
