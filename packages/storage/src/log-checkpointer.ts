@@ -76,7 +76,8 @@ export class LogCheckpointer {
     const running = this.#run()
       .catch((error: unknown) => {
         if (!(error instanceof DiskError)) throw error
-        this.#home.onDiskError(error)
+        // Of a log that was deleted meanwhile even the directory may be gone.
+        if (!this.#log.failed) this.#home.onDiskError(error)
       })
       .finally(() => {
         this.#running = null

@@ -400,7 +400,13 @@ export class Log implements LogCore {
     const { active } = this.segments
     const positionBytes = active.writtenBytes
     this.#unflushedRecordCount = 0
-    await this.writer.sync()
+    try {
+      await this.writer.sync()
+    } catch (error) {
+      // Of a log that was deleted meanwhile even the directory may be gone.
+      if (this.failed) return
+      throw error
+    }
     if (this.failed || generation !== this.generation) return
     this.#home.onSynced(this, writtenOffset, active.baseOffset, positionBytes)
   }
