@@ -188,11 +188,7 @@ export class LocalMetadata implements MetadataService {
     const committed = new Promise<void>((resolve, reject) => {
       this.#waiters.push({ offset, resolve, reject })
     })
-    if (this.#writing === null) {
-      this.#writing = this.#write().finally(() => {
-        this.#writing = null
-      })
-    }
+    this.#writing ??= this.#write()
     return committed
   }
 
@@ -209,9 +205,10 @@ export class LocalMetadata implements MetadataService {
         await this.#maybeCompact()
       } catch (error) {
         this.#fail(error)
-        if (this.#closed) return
       }
     }
+    // In the same step as the check: whoever submits from here on must start the writing anew.
+    this.#writing = null
   }
 
   #commit(records: readonly MetadataRecord[]): void {
