@@ -9,7 +9,7 @@ import type { GroupMetadata } from './group-record.ts'
 export type ClassicGroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
 
 /** Protocol type of groups of consumers, whose metadata the coordinator can read. */
-export const CONSUMER_PROTOCOL_TYPE = 'consumer'
+const CONSUMER_PROTOCOL_TYPE = 'consumer'
 
 const LEGAL_PREDECESSORS: Record<ClassicGroupState, readonly ClassicGroupState[]> = {
   Empty: ['PreparingRebalance'],

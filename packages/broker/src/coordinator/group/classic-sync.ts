@@ -74,6 +74,7 @@ export function onAssignmentWritten(
   }
   propagateAssignment(group, assignments, step)
   group.transitionTo('Stable', step.nowMs)
+  context.counters.completedRebalances++
 }
 
 /**

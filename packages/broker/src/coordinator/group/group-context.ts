@@ -2,11 +2,13 @@ import type { Random } from '@millrace/base'
 import type { TimelineMap } from '../runtime/timeline.ts'
 import type { ClassicGroup } from './classic-group.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
+import type { GroupCounters } from './group-counters.ts'
 
 /** What the rules of groups work on. */
 export interface GroupContext {
   readonly config: GroupCoordinatorConfig
   readonly random: Random
+  readonly counters: GroupCounters
   /** Which groups there are is versioned; the state of a classic group is not. */
   readonly groups: TimelineMap<string, ClassicGroup>
 }

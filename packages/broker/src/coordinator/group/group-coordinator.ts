@@ -44,6 +44,7 @@ import type { ParkedReply, ReplyToken } from '../runtime/step.ts'
 import type { LeaveAnswer } from './classic-membership.ts'
 import { describedGroup, failedGroup } from './describe-response.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
+import { GroupCounters } from './group-counters.ts'
 import { GroupMachine, type ListedGroup } from './group-machine.ts'
 import { type GroupEvent, type GroupReply, type GroupStep, joinError, syncError } from './group-protocol.ts'
 import type { GroupRecord } from './group-record.ts'
@@ -82,6 +83,8 @@ type GroupRuntime = CoordinatorRuntime<GroupMachine, GroupRecord, GroupEvent, Gr
  * responses. The rules are in {@link GroupMachine}; here is what depends on versions, on metadata and on the state of the shard.
  */
 export class GroupCoordinator {
+  /** For metrics. */
+  readonly counters = new GroupCounters()
   readonly #deps: GroupCoordinatorDeps
   readonly #runtime: GroupRuntime
   /** Who waits for the answers that the machine releases by token. */
@@ -103,7 +106,7 @@ export class GroupCoordinator {
         maxBatchSizeBytes: config.messageMaxBytes,
         appendLingerMs: config.groupCoordinatorAppendLingerMs,
       },
-      createCoordinator: (_partition, timeline) => new GroupMachine(config, deps.random, timeline),
+      createCoordinator: (_partition, timeline) => new GroupMachine(config, deps.random, this.counters, timeline),
       enqueueEndOfTurn: (callback) => deps.enqueueEndOfTurn(callback),
       onReply: (reply) => this.#onReply(reply),
       onFault: (error) => deps.onFault(error),
@@ -258,26 +261,18 @@ export class GroupCoordinator {
     return plan.response(outcome.response.errorCode, outcome.response.topicErrors)
   }
 
-  /** Groups named more than once are deleted and answered once. */
+  /** Groups named more than once are deleted and answered once. Each is an operation of its own, so that one cannot fail others. */
   async deleteGroups(request: DeleteGroupsRequest): Promise<DeleteGroupsResponse> {
-    const groupIds = [...new Set(request.groupsNames)]
-    const errors = new Map<string, number>()
-    const byPartition = new Map<number, string[]>()
-    for (const groupId of groupIds) {
+    const deletions = [...new Set(request.groupsNames)].map(async (groupId) => {
       const partition = this.partitionFor(groupId)
-      if (partition === null) errors.set(groupId, ErrorCode.COORDINATOR_NOT_AVAILABLE)
-      else byPartition.set(partition, [...(byPartition.get(partition) ?? []), groupId])
-    }
-    const deletions = [...byPartition].map(async ([partition, ids]) => {
-      const outcome = await this.#write(partition, (machine, step) => machine.deleteGroups(ids, step))
-      ids.forEach((id, slot) => {
-        errors.set(id, outcome.response?.[slot] ?? responseErrorOf(outcome.errorCode))
-      })
+      if (partition === null) {
+        return createDeletableGroupResult({ groupId, errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE })
+      }
+      const outcome = await this.#write(partition, (machine, step) => machine.deleteGroup(groupId, step))
+      const errorCode = outcome.response ?? responseErrorOf(outcome.errorCode)
+      return createDeletableGroupResult({ groupId, errorCode })
     })
-    await Promise.all(deletions)
-    return createDeleteGroupsResponse({
-      results: groupIds.map((groupId) => createDeletableGroupResult({ groupId, errorCode: errors.get(groupId)! })),
-    })
+    return createDeleteGroupsResponse({ results: await Promise.all(deletions) })
   }
 
   describeGroups(request: DescribeGroupsRequest, context: RequestContext): DescribeGroupsResponse {

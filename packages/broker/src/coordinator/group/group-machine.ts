@@ -24,6 +24,7 @@ import {
 import { onAssignmentWritten, onStableSyncWritten, onSyncWritten, syncGroup } from './classic-sync.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import type { GroupContext } from './group-context.ts'
+import type { GroupCounters } from './group-counters.ts'
 import {
   EMPTY_BYTES,
   type GroupEvent,
@@ -68,7 +69,7 @@ export interface DescribedGroup {
   readonly members: readonly DescribedMember[]
 }
 
-export interface DescribedMember {
+interface DescribedMember {
   readonly memberId: string
   readonly groupInstanceId: string | null
   readonly clientId: string
@@ -86,8 +87,8 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   readonly #context: GroupContext
   readonly #offsets: OffsetStore
 
-  constructor(config: GroupCoordinatorConfig, random: Random, timeline: Timeline) {
-    this.#context = { config, random, groups: new TimelineMap(timeline) }
+  constructor(config: GroupCoordinatorConfig, random: Random, counters: GroupCounters, timeline: Timeline) {
+    this.#context = { config, random, counters, groups: new TimelineMap(timeline) }
     this.#offsets = new OffsetStore(timeline)
   }
 
@@ -124,14 +125,13 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
     return deleteOffsets(this.#context, this.#offsets, groupId, topics, step)
   }
 
-  /** Gives the error code of each group, in order. */
-  deleteGroups(groupIds: readonly string[], step: GroupStep): number[] {
-    return groupIds.map((groupId) => deleteGroup(this.#context, this.#offsets, groupId, step))
+  deleteGroup(groupId: string, step: GroupStep): number {
+    return deleteGroup(this.#context, this.#offsets, groupId, step)
   }
 
   onTopicsDeleted(topics: readonly { name: string; id: Uuid }[], step: GroupStep): void {
     step.splittable = true
-    for (const { name, id } of topics) deleteTopicOffsets(this.#offsets, name, id, step)
+    for (const { name, id } of topics) deleteTopicOffsets(this.#context, this.#offsets, name, id, step)
   }
 
   list(): ListedGroup[] {

@@ -15,7 +15,7 @@ export interface OffsetValue {
 }
 
 /** One member in the stored state of a classic group. */
-export interface GroupMetadataMember {
+interface GroupMetadataMember {
   readonly memberId: string
   readonly groupInstanceId: string | null
   readonly clientId: string
@@ -39,7 +39,7 @@ export interface GroupMetadata {
   readonly members: readonly GroupMetadataMember[]
 }
 
-export interface OffsetCommitRecord {
+interface OffsetCommitRecord {
   readonly type: 'offset-commit'
   readonly groupId: string
   readonly topic: string
@@ -48,7 +48,7 @@ export interface OffsetCommitRecord {
   readonly value: OffsetValue | null
 }
 
-export interface GroupMetadataRecord {
+interface GroupMetadataRecord {
   readonly type: 'group-metadata'
   readonly groupId: string
   /** Null: the group is deleted. */

@@ -312,7 +312,7 @@ describe('OffsetDelete', () => {
 
 describe('DeleteGroups', () => {
   const remove = (driver: GroupDriver, ...groupIds: string[]) =>
-    driver.step((machine, step) => machine.deleteGroups(groupIds, step))
+    groupIds.map((groupId) => driver.step((machine, step) => machine.deleteGroup(groupId, step)))
 
   test('is GROUP_ID_NOT_FOUND for an unknown group and NON_EMPTY_GROUP for one with members', () => {
     const driver = new GroupDriver()
@@ -376,6 +376,27 @@ describe('the deletion of a topic', () => {
     driver.step((machine, step) => machine.onTopicsDeleted([{ name: 'topic', id: topicId('topic') }], step))
     driver.step((machine) => machine.endTransaction(9, true))
     expect(driver.offsetOf('topic')).toBe(-1)
+  })
+})
+
+describe('the counters', () => {
+  test('tell commits, deletions and expirations, one per partition, and rebalances', () => {
+    const driver = new GroupDriver()
+    driver.commit({ topic: 1, other: 2, third: 3 }, { retentionTimeMs: 5 })
+    driver.step((machine, step) => machine.deleteOffsets(GROUP, [{ topic: 'topic', partitions: [0, 1] }], step))
+    driver.step((machine, step) => machine.onTopicsDeleted([{ name: 'other', id: topicId('other') }], step))
+    driver.stabilize([{}])
+    driver.advance(20_000)
+    driver.step((machine, step) => machine.onTimer({ type: 'offsets-expiry-due' }, step))
+    expect(driver.counters).toEqual({
+      offsetCommits: 3,
+      offsetDeletions: 2,
+      offsetExpirations: 1,
+      completedRebalances: 1,
+    })
+    driver.commit({ topic: 1 }, { groupId: 'second' })
+    driver.step((machine, step) => machine.deleteGroup('second', step))
+    expect(driver.counters.offsetDeletions).toBe(3)
   })
 })
 

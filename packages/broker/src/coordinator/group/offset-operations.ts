@@ -64,6 +64,7 @@ export function commitOffsets(context: GroupContext, input: CommitInput, step: G
         topicId,
       }
       step.write({ type: 'offset-commit', groupId, topic, partition, value })
+      context.counters.offsetCommits++
       return ErrorCode.NONE
     }),
   )
@@ -94,7 +95,7 @@ export interface FetchTopic {
   readonly partitions: readonly number[]
 }
 
-export interface FetchedPartition {
+interface FetchedPartition {
   readonly partition: number
   /** -1: no commit. */
   readonly committedOffset: Offset
@@ -185,6 +186,7 @@ export function deleteOffsets(
       const isStored = offsets.committed.get(groupId, topic, partition) !== undefined
       if (isStored || offsets.isInOpenTransaction(groupId, topic, partition)) {
         writeTombstone(groupId, topic, partition, step)
+        context.counters.offsetDeletions++
       }
     }
     return ErrorCode.NONE
@@ -205,12 +207,20 @@ export function deleteGroup(context: GroupContext, offsets: OffsetStore, groupId
       writeTombstone(groupId, topic, partition, step)
     }
   }
+  context.counters.offsetDeletions += step.records.length
   step.write({ type: 'group-metadata', groupId, value: null })
   return ErrorCode.NONE
 }
 
 /** Deletes the offsets of a deleted topic: those of its id, and those that do not know an id. */
-export function deleteTopicOffsets(offsets: OffsetStore, topic: string, topicId: Uuid, step: GroupStep): void {
+export function deleteTopicOffsets(
+  context: GroupContext,
+  offsets: OffsetStore,
+  topic: string,
+  topicId: Uuid,
+  step: GroupStep,
+): void {
+  const recordCount = step.records.length
   const isOfTopic = (stored: StoredOffset): boolean =>
     stored.value.topicId === ZERO_UUID || stored.value.topicId === topicId
   for (const groupId of offsets.committed.groupIds()) {
@@ -221,6 +231,7 @@ export function deleteTopicOffsets(offsets: OffsetStore, topic: string, topicId:
   for (const { groupId, partition, stored } of offsets.pendingPartitions(topic)) {
     if (isOfTopic(stored)) writeTombstone(groupId, topic, partition, step)
   }
+  context.counters.offsetDeletions += step.records.length - recordCount
 }
 
 /** Deletes the expired offsets of a group and the group itself if it is empty and nothing is left of it. */
@@ -233,8 +244,12 @@ export function expireGroup(context: GroupContext, offsets: OffsetStore, group: 
       !group.isSubscribedTo(topic) &&
       !offsets.isInOpenTransaction(groupId, topic, partition) &&
       isOffsetExpired(group, stored, step.nowMs, retentionMs)
-    if (isExpired) writeTombstone(groupId, topic, partition, step)
-    else isAllExpired = false
+    if (isExpired) {
+      writeTombstone(groupId, topic, partition, step)
+      context.counters.offsetExpirations++
+    } else {
+      isAllExpired = false
+    }
   }
   if (isAllExpired && group.isEmpty && !offsets.hasOpenTransaction(groupId)) {
     step.write({ type: 'group-metadata', groupId, value: null })

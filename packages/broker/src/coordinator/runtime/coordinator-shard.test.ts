@@ -478,6 +478,15 @@ describe('loading', () => {
     expect(runtime.stateOf(PARTITION)).toBe('failed')
   })
 
+  test('fails when the log gives less than it has, rather than taking a part for all', async () => {
+    const log = await filled()
+    log.read = async function* () {
+      yield log.batches[0]!
+    }
+    const { runtime } = await active(log)
+    expect(runtime.stateOf(PARTITION)).toBe('failed')
+  })
+
   test('fails when the log cannot be read, and a later election tries again', async () => {
     const log = await filled()
     log.beforeChunk = () => Promise.reject(new Error('disk'))

@@ -18,7 +18,7 @@ import type { Timeline } from './timeline.ts'
 const SLICE_MS = 10
 
 /** The log holds something that the coordinator cannot read or follow. `cause` says what. */
-export class ReplayError extends BaseError {
+class ReplayError extends BaseError {
   readonly offset: Offset
 
   constructor(message: string, offset: Offset, options?: { cause?: unknown }) {
@@ -46,8 +46,8 @@ export interface ReplaySummary {
 
 /**
  * Applies all of a log to a machine, from its start to its end, whatever the high watermark: this node leads the partition, so what
- * it holds stays. Ends early, its summary void, once `isCurrent` is false. Throws {@link ReplayError} for what cannot be read, and
- * errors of the disk.
+ * it holds stays. Ends early, its summary void, once `isCurrent` is false. Throws `BaseError` COORDINATOR_REPLAY for what
+ * cannot be read, and errors of the disk.
  */
 export async function replayLog<Record>(
   log: CoordinatorLog,
@@ -70,6 +70,7 @@ export async function replayLog<Record>(
       if (!isCurrent()) return replay
       if (cursor.trailingBytes > 0) throw new ReplayError('a chunk of the log ends inside a batch', fromOffset)
     }
+    if (replay.endOffset < toOffset) throw new ReplayError('the log ends before its end offset', replay.endOffset)
     fromOffset = toOffset
   }
   return replay
@@ -77,6 +78,8 @@ export async function replayLog<Record>(
 
 class LogReplay<Record> implements ReplaySummary {
   recordCount = 0
+  /** Offset after the last batch applied. */
+  endOffset: Offset
   readonly uncommitted: { endOffset: Offset; version: number }[] = []
   readonly #log: CoordinatorLog
   readonly #target: ReplayTarget<Record>
@@ -87,6 +90,7 @@ class LogReplay<Record> implements ReplaySummary {
   constructor(log: CoordinatorLog, target: ReplayTarget<Record>) {
     this.#log = log
     this.#target = target
+    this.endOffset = log.logStartOffset
   }
 
   applyBatch(cursor: BatchCursor): void {
@@ -112,6 +116,7 @@ class LogReplay<Record> implements ReplaySummary {
       const message = `${topic}-${partition}: the batch that ends before offset ${endOffset} cannot be replayed`
       throw new ReplayError(message, endOffset - 1, { cause })
     }
+    this.endOffset = endOffset
   }
 
   #endTransaction(producerId: number): void {

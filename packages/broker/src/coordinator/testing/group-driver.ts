@@ -2,6 +2,7 @@ import { SeededRandom, type Uuid } from '@millrace/base'
 import { createConsumerProtocolSubscription, encodeConsumerProtocolSubscription, Writer } from '@millrace/protocol'
 import type { HeartbeatInput, LeaveAnswer, LeavingMember } from '../group/classic-membership.ts'
 import type { GroupCoordinatorConfig } from '../group/group-config.ts'
+import { GroupCounters } from '../group/group-counters.ts'
 import { GroupMachine } from '../group/group-machine.ts'
 import type { GroupEvent, GroupStep, JoinAnswer, JoinInput, SyncAnswer, SyncInput } from '../group/group-protocol.ts'
 import type { GroupRecord } from '../group/group-record.ts'
@@ -10,7 +11,6 @@ import { type ReplyToken, Step } from '../runtime/step.ts'
 import { Timeline } from '../runtime/timeline.ts'
 
 export const GROUP = 'group'
-export const ASSIGNED = Buffer.from('assigned')
 
 /** Kafka's defaults, apart from an initial delay that tests can count with. */
 export const TEST_CONFIG: GroupCoordinatorConfig = {
@@ -47,6 +47,7 @@ interface HeldWrite {
  */
 export class GroupDriver {
   readonly config: GroupCoordinatorConfig
+  readonly counters = new GroupCounters()
   readonly timers = new Map<string, { atMs: number; event: GroupEvent }>()
   /** Every record written, those of failed writes too. */
   readonly records: GroupRecord[] = []
@@ -61,7 +62,7 @@ export class GroupDriver {
 
   constructor(config: Partial<GroupCoordinatorConfig> = {}) {
     this.config = { ...TEST_CONFIG, ...config }
-    this.#machine = new GroupMachine(this.config, new SeededRandom(1), this.#timeline)
+    this.#machine = new GroupMachine(this.config, new SeededRandom(1), this.counters, this.#timeline)
   }
 
   get machine(): GroupMachine {

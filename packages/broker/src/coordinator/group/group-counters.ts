@@ -1,0 +1,11 @@
+/** What the group coordinator did since it was made, for metrics. */
+export class GroupCounters {
+  /** Offsets written by OffsetCommit, one per partition. */
+  offsetCommits = 0
+  /** Offsets that expired. */
+  offsetExpirations = 0
+  /** Offsets deleted by OffsetDelete, by DeleteGroups or with their topic. */
+  offsetDeletions = 0
+  /** Rebalances that ended with an assignment. */
+  completedRebalances = 0
+}
