@@ -161,11 +161,7 @@ export class RecordReader {
   next(): boolean {
     if (this.magic < 2) return this.nextLegacy()
     const readCount = this.readCount
-    if (readCount >= this.declaredCount) {
-      if (readCount === 0 && (this.declaredCount < 0 || this.recordEnd !== this.bytesEnd))
-        this.fail('count', 'no such count')
-      return false
-    }
+    if (readCount >= this.declaredCount) return this.checkNone()
     const bytes = this.bytes
     const start = this.recordEnd
     const bytesEnd = this.bytesEnd
@@ -197,7 +193,6 @@ export class RecordReader {
     }
     const offsetDelta = (raw >>> 1) ^ -(raw & 1)
     this.bodyPosition = position
-
     raw = bytes[position++]!
     if (!(raw < 0x80)) {
       raw = readVarint(bytes, position - 1, end)
@@ -223,8 +218,7 @@ export class RecordReader {
     if (raw !== 0) position = skipHeaders(bytes, position - 1, end)
     if (position !== end || keyLength < -1 || valueLength < -1) this.fail('record', 'its parts do not fill it')
 
-    if (readCount + 1 === this.declaredCount && end !== bytesEnd) this.fail('count', 'bytes left after the last record')
-    if (readCount + 1 === this.declaredCount && this.expansionError !== null) this.fail('compressed-data', 'cut off')
+    if (readCount + 1 === this.declaredCount) this.checkLast(end)
     this.readCount = readCount + 1
     this.headerCount = raw === 0 ? 0 : this.beginHeaders(headersPosition, end)
     this.headersRead = 0
@@ -322,6 +316,19 @@ export class RecordReader {
     let position = this.recordPosition
     while (this.bytes[position]! >= 0x80) position++ // the length
     return BigInt.asIntN(64, base + readZigzagVarlongExactly(this.bytes, position + 2))
+  }
+
+  /** After the declared records: a batch that declares none, or fewer, may have no bytes either. */
+  private checkNone(): false {
+    if (this.readCount === 0 && (this.declaredCount < 0 || this.recordEnd !== this.bytesEnd)) {
+      this.fail('count', 'records or bytes that the count denies')
+    }
+    return false
+  }
+
+  private checkLast(end: number): void {
+    if (end !== this.bytesEnd) this.fail('count', 'bytes left after the last record')
+    if (this.expansionError !== null) this.fail('compressed-data', 'cut off')
   }
 
   /** Notes where the first header stands; returns how many there are, which `skipHeaders` has checked. */

@@ -13,7 +13,7 @@ export class RecordScan {
 
 /**
  * Checks that `bytes[start, end)` is exactly `recordCount` well-formed records of format 2 and collects what a leader must know of them,
- * in 10 ns a record and without looking at keys and values: the same rules as `RecordReader`, without a state per record. Returns null, or
+ * in some 14 ns a record and without looking at keys and values: the same rules as `RecordReader`, without a state per record. Returns null, or
  * what is wrong. Hot path: allocates nothing.
  */
 export function scanRecords(
@@ -41,7 +41,6 @@ export function scanRecords(
     const recordEnd = position + ((raw >>> 1) ^ -(raw & 1))
     if (recordEnd <= position || recordEnd > end) return 'a record length beyond the batch'
     position++ // attributes, of which none is defined
-
     let timestampDelta = bytes[position++]!
     if (timestampDelta < 0x80) {
       timestampDelta = (timestampDelta >>> 1) ^ -(timestampDelta & 1)
@@ -51,17 +50,13 @@ export function scanRecords(
     }
     if (slot === 0 || timestampDelta > maxTimestampDelta) maxTimestampDelta = timestampDelta
     if (slot === 0 || timestampDelta < minTimestampDelta) minTimestampDelta = timestampDelta
-
     raw = bytes[position++]!
     if (!(raw < 0x80)) {
       raw = readVarint(bytes, position - 1, recordEnd)
       position = varintEnd
     }
-    if (raw >>> 1 !== slot || (raw & 1) !== 0) {
-      oddOffsetCount++
-      if ((raw & 1) !== 0) hasNegativeOffset = true
-    }
-
+    if (raw !== slot << 1) oddOffsetCount++
+    if ((raw & 1) !== 0) hasNegativeOffset = true
     raw = bytes[position++]!
     if (!(raw < 0x80)) {
       raw = readVarint(bytes, position - 1, recordEnd)
@@ -70,7 +65,6 @@ export function scanRecords(
     if ((raw & 1) === 0) position += raw >>> 1
     else if (raw === 1) nullKeyCount++
     else return 'a key length below -1'
-
     raw = bytes[position++]!
     if (!(raw < 0x80)) {
       raw = readVarint(bytes, position - 1, recordEnd)
@@ -78,7 +72,6 @@ export function scanRecords(
     }
     if ((raw & 1) === 0) position += raw >>> 1
     else if (raw !== 1) return 'a value length below -1'
-
     raw = bytes[position++]!
     if (raw !== 0) position = skipHeaders(bytes, position - 1, recordEnd)
     if (position !== recordEnd) return 'a record whose parts do not fill it'
