@@ -9,6 +9,7 @@ import {
 } from '@millrace/protocol'
 import type { RequestContext } from '../handlers/handler.ts'
 import type { Logger } from '../logger.ts'
+import { describeError } from './runtime/describe-error.ts'
 
 /** Kafka's numbers of what a coordinator coordinates. */
 export const CoordinatorKeyType = { GROUP: 0, TRANSACTION: 1, SHARE: 2 } as const
@@ -108,7 +109,9 @@ export class CoordinatorFinder {
       .then((exists) => {
         if (!exists) this.#deps.logger.warn('internal topic was not created', { topic })
       })
-      .catch((error: unknown) => this.#deps.logger.error('internal topic could not be created', { topic, error }))
+      .catch((error: unknown) => {
+        this.#deps.logger.error('internal topic could not be created', { topic, error: describeError(error) })
+      })
       .finally(() => this.#creating.delete(topic))
   }
 }

@@ -467,7 +467,7 @@ describe('loading', () => {
     expect(logger.lines.at(-1)).toMatchObject({
       level: 'error',
       message: 'coordinator failed to load',
-      fields: { error: { code: 'COORDINATOR_REPLAY', offset: 6 } },
+      fields: { error: 'internal-3: the batch that ends before offset 7 cannot be replayed: poisoned' },
     })
   })
 

@@ -3,6 +3,7 @@ import { ErrorCode } from '@millrace/protocol'
 import type { Logger } from '../../logger.ts'
 import type { CoordinatorLog } from '../coordinator-log.ts'
 import type { Coordinator, EncodedRecord, RecordCodec } from './coordinator.ts'
+import { describeError } from './describe-error.ts'
 import { KeyedTimers } from './keyed-timers.ts'
 import { replayLog } from './log-replay.ts'
 import { encodeRecordBatch } from './record-batch.ts'
@@ -101,7 +102,7 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
     } catch (error) {
       if (!isCurrent()) return
       this.#state = 'failed'
-      logger.error('coordinator failed to load', { ...fields, error })
+      logger.error('coordinator failed to load', { ...fields, error: describeError(error) })
       return
     }
     this.write((machine, step) => machine.onLoaded(step), this.#logFailure('first step of a coordinator failed'))
