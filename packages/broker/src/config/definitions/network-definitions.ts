@@ -15,7 +15,7 @@ import {
 export const networkDefinitions = {
   listeners: list(
     'PLAINTEXT://127.0.0.1:9092',
-    'broker',
+    'none',
     'Addresses to bind, each as NAME://host:port; an empty host binds every interface, port 0 takes a free one.',
     nonEmptyList,
   ),
@@ -27,7 +27,7 @@ export const networkDefinitions = {
   ),
   'listener.security.protocol.map': string(
     'SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT',
-    'broker',
+    'none',
     'Security protocol of each listener name, as NAME:PROTOCOL pairs.',
   ),
   'inter.broker.listener.name': string(null, 'none', 'Listener that brokers use among themselves.'),
