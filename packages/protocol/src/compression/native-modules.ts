@@ -36,19 +36,19 @@ export function loadZlib(): Zlib {
 
 /** The native snappy, or null where the platform has no prebuilt binary. */
 export function loadNativeSnappy(): NativeSnappy | null {
-  if (snappy === undefined) snappy = loadOptional('snappy') as NativeSnappy | null
+  if (snappy === undefined) snappy = optional(() => require('snappy') as NativeSnappy)
   return snappy
 }
 
 /** The native lz4, or null where the platform has no prebuilt binary. */
 export function loadNativeLz4(): NativeLz4 | null {
-  if (lz4 === undefined) lz4 = loadOptional('lz4-napi') as NativeLz4 | null
+  if (lz4 === undefined) lz4 = optional(() => require('lz4-napi') as NativeLz4)
   return lz4
 }
 
-function loadOptional(name: string): unknown {
+function optional<T>(load: () => T): T | null {
   try {
-    return require(name)
+    return load()
   } catch {
     return null // no binary for this platform: our own version does the same, slower
   }

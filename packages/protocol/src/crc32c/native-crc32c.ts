@@ -3,6 +3,8 @@ import { createRequire } from 'node:module'
 /** Continues the CRC-32C `state` (0 to begin) over all bytes of `input`. */
 export type Crc32cFunction = (input: Uint8Array, state: number) => number
 
+const require = createRequire(import.meta.url)
+
 let loaded: Crc32cFunction | null | undefined
 
 /**
@@ -17,7 +19,7 @@ export function nativeCrc32c(): Crc32cFunction | null {
 
 function load(): Crc32cFunction | null {
   try {
-    const binding = createRequire(import.meta.url)('@node-rs/crc32') as { crc32c: Crc32cFunction }
+    const binding = require('@node-rs/crc32') as { crc32c: Crc32cFunction }
     return binding.crc32c
   } catch {
     return null // no binary for this platform: the table version gives the same values

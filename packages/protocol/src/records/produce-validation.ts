@@ -35,8 +35,11 @@ export interface RecordError {
 
 /** The answer of `validateProduceBatch`; one object may serve many calls. */
 export class ProduceValidation {
-  /** 0, or the error to answer; then nothing may be appended and of what follows only the two next fields mean anything. */
+  /** 0, or the error to answer; then nothing may be appended and of what follows only the next three fields mean anything. */
   errorCode = 0
+  /** Why, for the log of the broker. */
+  reason: string | null = null
+  /** `ErrorMessage` and `RecordErrors` of the answer: only when single records were refused, as in Kafka. */
   errorMessage: string | null = null
   recordErrors: RecordError[] | null = null
   /** The batch to append, `batch[start, end)`: the input, corrected in place, or a new buffer if it had to be rebuilt. */
@@ -55,9 +58,9 @@ export class ProduceValidation {
   transactional = false
 
   /** Notes a failure; returns false for the validator's chain of checks. */
-  refuse(errorCode: number, message: string | null = null): false {
+  refuse(errorCode: number, reason: string): false {
     this.errorCode = errorCode
-    this.errorMessage = message
+    this.reason = reason
     return false
   }
 }

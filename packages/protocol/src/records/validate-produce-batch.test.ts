@@ -207,6 +207,12 @@ describe('headers', () => {
     expect(validate(batch, { maxMessageBytes: batch.length }).errorCode).toBe(ErrorCode.CORRUPT_MESSAGE)
   })
 
+  it('that are refused leave a reason for the log, but no message for the answer', () => {
+    const batch = batchOf([{}])
+    const { reason, errorMessage, recordErrors } = validate(Buffer.concat([batch, batch]))
+    expect([reason, errorMessage, recordErrors]).toEqual(['more than one batch', null, null])
+  })
+
   it('with zstd need Produce 7, and with an unknown codec are never taken', () => {
     const batch = batchOf([{}], { codec: CodecId.ZSTD })
     expect(validate(batch, { apiVersion: 6 }).errorCode).toBe(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)

@@ -35,6 +35,9 @@ const ZSTD_MIN_API_VERSION = 7
 /** Smallest length field that any format can have. */
 const MIN_LENGTH = 14
 
+const IMPOSSIBLE = 'an impossible length or format'
+const TOO_LARGE = 'larger than max.message.bytes'
+
 const scan = new RecordScan()
 const reader = new RecordReader()
 
@@ -59,6 +62,7 @@ export function validateProduceBatch(
   result: ProduceValidation,
 ): boolean {
   result.errorCode = ErrorCode.NONE
+  result.reason = null
   result.errorMessage = null
   result.recordErrors = null
   return (
@@ -76,14 +80,15 @@ function checkFraming(
   result: ProduceValidation,
 ): boolean {
   const size = framedSize(buffer, start, end)
-  if (size < 0) return result.refuse(ErrorCode.CORRUPT_MESSAGE)
-  if (size === 0 || magicOf(buffer, start) !== 2) return result.refuse(ErrorCode.INVALID_RECORD)
+  if (size < 0) return result.refuse(ErrorCode.CORRUPT_MESSAGE, IMPOSSIBLE)
+  if (size === 0) return result.refuse(ErrorCode.INVALID_RECORD, 'no complete batch')
+  if (magicOf(buffer, start) !== 2) return result.refuse(ErrorCode.INVALID_RECORD, 'an old format')
   if (rules.apiVersion < ZSTD_MIN_API_VERSION && batchCodecOf(buffer, start) === CodecId.ZSTD) {
-    return result.refuse(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
+    return result.refuse(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, 'zstd before Produce 7')
   }
   const next = framedSize(buffer, start + size, end)
-  if (next < 0) return result.refuse(ErrorCode.CORRUPT_MESSAGE)
-  if (next > 0) return result.refuse(ErrorCode.INVALID_RECORD) // more than one batch
+  if (next < 0) return result.refuse(ErrorCode.CORRUPT_MESSAGE, IMPOSSIBLE)
+  if (next > 0) return result.refuse(ErrorCode.INVALID_RECORD, 'more than one batch')
   result.batch = buffer
   result.start = start
   result.end = start + size
@@ -105,23 +110,24 @@ function framedSize(buffer: Buffer, position: number, end: number): number {
 
 function checkHeader(buffer: Buffer, position: number, rules: ProduceRules, result: ProduceValidation): boolean {
   const size = result.end - result.start
-  if (baseOffsetOf(buffer, position) !== 0) return result.refuse(ErrorCode.INVALID_RECORD)
-  if (size > rules.maxMessageBytes) return result.refuse(ErrorCode.MESSAGE_TOO_LARGE)
-  if (size < BATCH_HEADER_BYTES || !batchCrcOk(buffer, position)) return result.refuse(ErrorCode.CORRUPT_MESSAGE)
+  if (baseOffsetOf(buffer, position) !== 0) return result.refuse(ErrorCode.INVALID_RECORD, 'a base offset')
+  if (size > rules.maxMessageBytes) return result.refuse(ErrorCode.MESSAGE_TOO_LARGE, TOO_LARGE)
+  if (size < BATCH_HEADER_BYTES) return result.refuse(ErrorCode.CORRUPT_MESSAGE, IMPOSSIBLE)
+  if (!batchCrcOk(buffer, position)) return result.refuse(ErrorCode.CORRUPT_MESSAGE, 'the checksum differs')
   const codec = batchCodecOf(buffer, position)
   if (codec !== CodecId.NONE && codecOf(codec) === null) {
-    return result.refuse(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
+    return result.refuse(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, 'an unknown codec')
   }
   const recordCount = recordCountOf(buffer, position)
   if (recordCount <= 0 || lastOffsetDeltaOf(buffer, position) !== recordCount - 1) {
-    return result.refuse(ErrorCode.INVALID_RECORD)
+    return result.refuse(ErrorCode.INVALID_RECORD, 'count and last offset do not fit')
   }
-  if (isControlBatch(buffer, position)) return result.refuse(ErrorCode.INVALID_RECORD)
+  if (isControlBatch(buffer, position)) return result.refuse(ErrorCode.INVALID_RECORD, 'a control batch')
   const producerId = producerIdOf(buffer, position)
   const baseSequence = baseSequenceOf(buffer, position)
   // No producer id beyond 2^53 was ever given out.
   if (producerId > -1 && (baseSequence < 0 || !Number.isSafeInteger(producerId))) {
-    return result.refuse(ErrorCode.INVALID_RECORD)
+    return result.refuse(ErrorCode.INVALID_RECORD, 'a producer id that cannot be, or one without a sequence number')
   }
   result.recordCount = recordCount
   result.producerId = producerId
@@ -147,7 +153,9 @@ function checkRecords(buffer: Buffer, position: number, rules: ProduceRules, res
   const expanded = expand(codec, buffer, position, result)
   if (expanded === null || !scanBytes(expanded, 0, expanded.length, result)) return false
   // Kafka means to rewrite such a batch, but answers with an error; only message sets of old clients ever needed it.
-  if (!rebuild && scan.oddOffsetCount > 0) return result.refuse(ErrorCode.INVALID_RECORD)
+  if (!rebuild && scan.oddOffsetCount > 0) {
+    return result.refuse(ErrorCode.INVALID_RECORD, 'offsets of a compressed batch are not consecutive')
+  }
   if (!checkScanned(buffer, position, expanded, rules, result)) return false
   return rebuild ? rebuildBatch(buffer, position, expanded, rules, result) : stamp(buffer, position, rules, result)
 }
@@ -240,7 +248,8 @@ function checkEachRecord(
   if (errorCount === 0) return true
   result.recordErrors = errors
   const cause = errorCode === ErrorCode.INVALID_TIMESTAMP ? 'of their timestamps' : 'they break a rule of the topic'
-  return result.refuse(errorCode, `The batch was refused because of ${errorCount} records: ${cause}`)
+  result.errorMessage = `The batch was refused because of ${errorCount} records: ${cause}`
+  return result.refuse(errorCode, result.errorMessage)
 }
 
 function timestampError(buffer: Buffer, position: number, rules: ProduceRules): string | null {
@@ -296,5 +305,5 @@ function rebuildBatch(
   result.start = 0
   result.end = result.batch.length
   result.rebuilt = true
-  return result.end > rules.maxMessageBytes ? result.refuse(ErrorCode.MESSAGE_TOO_LARGE) : true
+  return result.end > rules.maxMessageBytes ? result.refuse(ErrorCode.MESSAGE_TOO_LARGE, TOO_LARGE) : true
 }
