@@ -110,7 +110,12 @@ export class BrokerLink {
     const deadlineMs = this.#ports.clock.monotonicMs() + options.timeoutMs
     for (;;) {
       const connection = await this.#usable(api, deadlineMs, options.timeoutMs)
-      if (connection !== null) return connection.request(api, message, options)
+      if (connection === null) continue
+      // Looked at and used in one step, or all who waited for the connection would find it empty.
+      if (connection.inFlightCount < this.#options.maxInFlightRequestsPerConnection) {
+        return connection.request(api, message, options)
+      }
+      await connection.room()
     }
   }
 
@@ -129,7 +134,7 @@ export class BrokerLink {
     for (const wake of this.#sleepers) wake()
   }
 
-  /** A connection with room, or null after waiting for something that may have made one usable. */
+  /** The connection, or null after a pause that something asked for. */
   async #usable(api: Api<never, unknown>, deadlineMs: number, timeoutMs: number): Promise<Connection | null> {
     if (this.#closed) throw new ClientClosedError('connection')
     const nowMs = this.#ports.clock.monotonicMs()
@@ -139,10 +144,7 @@ export class BrokerLink {
       await this.#sleep(Math.min(delayMs, deadlineMs - nowMs))
       return null
     }
-    const connection = await this.connect()
-    if (connection.inFlightCount < this.#options.maxInFlightRequestsPerConnection) return connection
-    await connection.room()
-    return null
+    return this.connect()
   }
 
   #sleep(delayMs: number): Promise<void> {

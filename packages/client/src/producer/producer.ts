@@ -197,6 +197,12 @@ export class Producer implements AsyncDisposable {
     for (let head = 0; head < line.length; head++) {
       const { record, delivery, place, deadlineMs } = line[head]!
       try {
+        // Without awaiting where nothing has to be waited for: records of one line then share batches.
+        const known = this.#core.metadata.view.topics.get(name)
+        if (known !== undefined && known.partitions.length > 0 && this.#memory.tryReserve(record.sizeBytes)) {
+          this.#append(known, record, delivery, place)
+          continue
+        }
         const topic = await this.#core.metadata.awaitTopic(name, Math.max(0, deadlineMs - clock.monotonicMs()))
         await this.#memory.reserve(record.sizeBytes, Math.max(0, deadlineMs - clock.monotonicMs()))
         this.#append(topic, record, delivery, place)

@@ -1,0 +1,126 @@
+import { ApiKey, type MetadataRequest } from '@millrace/protocol'
+import { describe, expect, test } from 'vitest'
+import { ClientCore } from '../client/client-core.ts'
+import { TimeoutError } from '../errors/client-errors.ts'
+import { ProtocolError } from '../errors/protocol-error.ts'
+import { FakeCluster } from '../testing/fake-cluster.ts'
+
+function coreOf(cluster: FakeCluster, allowAutoTopicCreation = false): ClientCore {
+  return new ClientCore(cluster.clientOptions, { maxInFlightRequestsPerConnection: 5, allowAutoTopicCreation })
+}
+
+describe('metadata', () => {
+  test('many callers that want topics share requests', async () => {
+    const cluster = new FakeCluster()
+    for (let number = 0; number < 50; number++) cluster.createTopic(`topic-${number}`)
+    const core = coreOf(cluster)
+    const names = [...cluster.topics.keys()]
+    const topics = await cluster.world.run(Promise.all(names.map((name) => core.metadata.awaitTopic(name, 1000))))
+    expect(topics.map(({ name }) => name)).toEqual(names)
+    expect(cluster.requests(ApiKey.METADATA).length).toBeLessThanOrEqual(2)
+    core.close()
+  })
+
+  test('a topic that appears later is found without a new call', async () => {
+    const cluster = new FakeCluster()
+    const core = coreOf(cluster)
+    const found = core.metadata.awaitTopic('late', 10_000)
+    await cluster.world.pass(500)
+    cluster.createTopic('late', 3)
+    expect((await cluster.world.run(found)).partitions).toHaveLength(3)
+    core.close()
+  })
+
+  test('a topic that never appears ends in a timeout that says why', async () => {
+    const cluster = new FakeCluster()
+    const core = coreOf(cluster)
+    const error = await cluster.world.run(core.metadata.awaitTopic('none', 3000).catch((reason: unknown) => reason))
+    expect(error).toBeInstanceOf(TimeoutError)
+    expect((error as TimeoutError).cause).toMatchObject({ code: 'UNKNOWN_TOPIC_OR_PARTITION' })
+    core.close()
+  })
+
+  test('a topic that may not be used rejects at once', async () => {
+    const cluster = new FakeCluster()
+    const core = coreOf(cluster)
+    cluster.intercept(ApiKey.METADATA, async (request) => {
+      const answer = (await cluster.answer(request)) as { topics: { errorCode: number }[] }
+      for (const topic of answer.topics) topic.errorCode = 29
+      return answer
+    })
+    await expect(cluster.world.run(core.metadata.awaitTopic('secret', 3000))).rejects.toThrow(ProtocolError)
+    core.close()
+  })
+
+  test('an older leader epoch than known is not believed', async () => {
+    const cluster = new FakeCluster({ brokers: 2 })
+    const partition = cluster.createTopic('t').partitions[0]!
+    const core = coreOf(cluster)
+    core.metadata.addTopic('t')
+    partition.moveTo(2)
+    await cluster.world.run(core.metadata.update())
+    partition.leaderEpoch = 0
+    partition.leaderId = 1
+    await cluster.world.run(core.metadata.update())
+    expect(core.metadata.partition('t', 0)).toMatchObject({ leaderId: 2, leaderEpoch: 1 })
+    core.close()
+  })
+
+  test('a leader that an answer named is taken if its epoch is newer', async () => {
+    const cluster = new FakeCluster({ brokers: 2 })
+    cluster.createTopic('t')
+    const core = coreOf(cluster)
+    core.metadata.addTopic('t')
+    await cluster.world.run(core.metadata.update())
+    core.metadata.learnLeaders([{ topic: 't', partition: 0, leaderId: 2, leaderEpoch: 5 }], [])
+    expect(core.metadata.partition('t', 0)).toMatchObject({ leaderId: 2, leaderEpoch: 5 })
+    core.metadata.learnLeaders([{ topic: 't', partition: 0, leaderId: 1, leaderEpoch: 4 }], [])
+    expect(core.metadata.partition('t', 0)).toMatchObject({ leaderId: 2, leaderEpoch: 5 })
+    core.close()
+  })
+
+  test('topics that nobody uses any more are neither asked for nor kept', async () => {
+    const cluster = new FakeCluster()
+    cluster.createTopic('a')
+    cluster.createTopic('b')
+    const core = coreOf(cluster)
+    core.metadata.addTopic('a')
+    core.metadata.addTopic('b')
+    await cluster.world.run(core.metadata.update())
+    core.metadata.removeTopic('b')
+    await cluster.world.run(core.metadata.update())
+    expect([...core.metadata.view.topics.keys()]).toEqual(['a'])
+    const last = cluster.requests<MetadataRequest>(ApiKey.METADATA).at(-1)!
+    expect(last.body.topics!.map(({ name }) => name)).toEqual(['a'])
+    core.close()
+  })
+
+  test('it is refreshed when it grows old', async () => {
+    const cluster = new FakeCluster()
+    const core = new ClientCore(
+      { ...cluster.clientOptions, metadataMaxAgeMs: 5000 },
+      { maxInFlightRequestsPerConnection: 5, allowAutoTopicCreation: false },
+    )
+    await cluster.world.run(core.metadata.update())
+    await cluster.world.pass(20_000, 100)
+    expect(cluster.requests(ApiKey.METADATA).length).toBeGreaterThanOrEqual(4)
+    expect(cluster.requests(ApiKey.METADATA).length).toBeLessThanOrEqual(6)
+    core.close()
+  })
+
+  test('when every known broker is gone the bootstrap servers are asked again', async () => {
+    const cluster = new FakeCluster({ brokers: 2 })
+    const core = new ClientCore(
+      { ...cluster.clientOptions, bootstrapServers: 'broker:9001' },
+      { maxInFlightRequestsPerConnection: 5, allowAutoTopicCreation: false },
+    )
+    await cluster.world.run(core.metadata.update())
+    cluster.brokers.get(1)!.stop()
+    cluster.brokers.get(2)!.stop()
+    await cluster.world.pass(5000)
+    cluster.brokers.get(1)!.start()
+    await cluster.world.run(core.retrying('updating', 10_000, () => core.metadata.update()))
+    expect(core.metadata.view.brokers.size).toBe(2)
+    core.close()
+  })
+})

@@ -1,0 +1,334 @@
+import { type Uuid, ZERO_UUID } from '@millrace/base'
+import {
+  ApiKey,
+  createFetchableTopicResponse,
+  createFetchResponse,
+  createFetchResponsePartitionData,
+  createFindCoordinatorResponse,
+  createFindCoordinatorResponseCoordinator,
+  createInitProducerIdResponse,
+  createListOffsetsPartitionResponse,
+  createListOffsetsResponse,
+  createListOffsetsTopicResponse,
+  createMetadataResponse,
+  createMetadataResponseBroker,
+  createMetadataResponsePartition,
+  createMetadataResponseTopic,
+  createOffsetCommitResponse,
+  createOffsetCommitResponsePartition,
+  createOffsetCommitResponseTopic,
+  createOffsetFetchResponse,
+  createOffsetFetchResponseGroup,
+  createOffsetFetchResponsePartitions,
+  createOffsetFetchResponseTopics,
+  createPartitionProduceResponse,
+  createProduceResponse,
+  createTopicProduceResponse,
+  ErrorCode,
+  type FetchRequest,
+  type FindCoordinatorRequest,
+  type HeartbeatRequest,
+  type JoinGroupRequest,
+  type LeaveGroupRequest,
+  type ListOffsetsRequest,
+  type MetadataRequest,
+  type OffsetCommitRequest,
+  type OffsetFetchRequest,
+  type ProduceRequest,
+  type SyncGroupRequest,
+} from '@millrace/protocol'
+import { type FakeAnswer, FakeBroker, type FakeHandler, type FakeRequest } from './fake-broker.ts'
+import { FakeGroup } from './fake-group.ts'
+import { FakeNetwork } from './fake-network.ts'
+import { FakePartition } from './fake-partition.ts'
+import { VirtualWorld } from './virtual-world.ts'
+
+interface FakeTopic {
+  topicId: Uuid
+  partitions: FakePartition[]
+}
+
+/** Looks at a request before the cluster does: gives an answer of its own, or null to let the cluster answer. */
+export type Interceptor = (request: FakeRequest) => FakeAnswer | null | Promise<FakeAnswer | null>
+
+/** A cluster in memory that speaks the real protocol under virtual time. Tests change its behaviour per API with `intercept`. */
+export class FakeCluster {
+  readonly world: VirtualWorld
+  readonly network = new FakeNetwork()
+  readonly brokers = new Map<number, FakeBroker>()
+  readonly topics = new Map<string, FakeTopic>()
+  readonly groups = new Map<string, FakeGroup>()
+  readonly committed = new Map<string, Map<string, number>>()
+  readonly #interceptors = new Map<number, Interceptor>()
+  readonly #sessionTargets = new Map<number, Map<string, { topic: string; partition: number; offset: number }>>()
+  autoCreatePartitions = 1
+  coordinatorId = 1
+  #nextProducerId = 1000
+  #nextSession = 1
+
+  constructor(options: { brokers?: number; seed?: number } = {}) {
+    this.world = new VirtualWorld(options.seed ?? 1)
+    for (let nodeId = 1; nodeId <= (options.brokers ?? 1); nodeId++) {
+      const broker = new FakeBroker(this.network, nodeId, (request) => this.#handle(request))
+      this.brokers.set(nodeId, broker)
+      broker.start()
+    }
+  }
+
+  /** Options every client of this cluster needs. */
+  get clientOptions() {
+    const servers = [...this.brokers.values()].map(({ address }) => `${address.host}:${address.port}`)
+    return { bootstrapServers: servers, ports: this.world.ports(this.network) }
+  }
+
+  createTopic(name: string, partitions = 1): FakeTopic {
+    const nodeIds = [...this.brokers.keys()]
+    const topic: FakeTopic = {
+      topicId: Buffer.from(name.padEnd(16, '.').slice(0, 16)).toString('base64url') as Uuid,
+      partitions: Array.from({ length: partitions }, (_, slot) => new FakePartition(nodeIds[slot % nodeIds.length]!)),
+    }
+    this.topics.set(name, topic)
+    return topic
+  }
+
+  partition(topic: string, partition = 0): FakePartition {
+    return this.topics.get(topic)!.partitions[partition]!
+  }
+
+  /** Puts a look at requests of an API before the cluster's own answer. */
+  intercept(apiKey: number, interceptor: Interceptor): void {
+    this.#interceptors.set(apiKey, interceptor)
+  }
+
+  /** Requests of one API to all brokers, in the order they came to each. */
+  requests<Body>(apiKey: number): FakeRequest<Body>[] {
+    return [...this.brokers.values()].flatMap((broker) => broker.of<Body>(apiKey))
+  }
+
+  /** What the cluster would answer by itself. */
+  answer(request: FakeRequest): FakeAnswer | Promise<FakeAnswer> {
+    const handler = this.#handlers[request.apiKey]
+    if (handler === undefined) throw new Error(`the fake cluster does not answer API ${request.apiKey}`)
+    return handler(request)
+  }
+
+  async #handle(request: FakeRequest): Promise<FakeAnswer> {
+    const own = await this.#interceptors.get(request.apiKey)?.(request)
+    return own ?? this.answer(request)
+  }
+
+  readonly #handlers: Readonly<Record<number, FakeHandler>> = {
+    [ApiKey.METADATA]: (request) => this.#metadata(request.body as MetadataRequest),
+    [ApiKey.INIT_PRODUCER_ID]: () =>
+      createInitProducerIdResponse({ producerId: this.#nextProducerId++, producerEpoch: 0 }),
+    [ApiKey.PRODUCE]: (request) => this.#produce(request as FakeRequest<ProduceRequest>),
+    [ApiKey.FETCH]: (request) => this.#fetch(request as FakeRequest<FetchRequest>),
+    [ApiKey.LIST_OFFSETS]: (request) => this.#listOffsets(request as FakeRequest<ListOffsetsRequest>),
+    [ApiKey.FIND_COORDINATOR]: (request) => this.#findCoordinator(request.body as FindCoordinatorRequest),
+    [ApiKey.JOIN_GROUP]: ({ body }) => this.group((body as JoinGroupRequest).groupId).join(body as JoinGroupRequest),
+    [ApiKey.SYNC_GROUP]: ({ body }) => this.group((body as SyncGroupRequest).groupId).sync(body as SyncGroupRequest),
+    [ApiKey.HEARTBEAT]: ({ body }) =>
+      this.group((body as HeartbeatRequest).groupId).heartbeat(body as HeartbeatRequest),
+    [ApiKey.LEAVE_GROUP]: ({ body }) =>
+      this.group((body as LeaveGroupRequest).groupId).leave(body as LeaveGroupRequest),
+    [ApiKey.OFFSET_COMMIT]: ({ body }) => this.#commit(body as OffsetCommitRequest),
+    [ApiKey.OFFSET_FETCH]: ({ body }) => this.#fetchOffsets(body as OffsetFetchRequest),
+  }
+
+  group(groupId: string): FakeGroup {
+    let group = this.groups.get(groupId)
+    if (group === undefined) {
+      group = new FakeGroup(this.world.timers)
+      this.groups.set(groupId, group)
+    }
+    return group
+  }
+
+  #metadata(request: MetadataRequest): object {
+    const names = request.topics?.map(({ name }) => name!) ?? [...this.topics.keys()]
+    for (const name of names) {
+      const mayCreate = request.allowAutoTopicCreation && this.autoCreatePartitions > 0
+      if (!this.topics.has(name) && mayCreate) this.createTopic(name, this.autoCreatePartitions)
+    }
+    return createMetadataResponse({
+      clusterId: 'fake-cluster',
+      controllerId: 1,
+      brokers: [...this.brokers.values()].map(({ nodeId, address }) =>
+        createMetadataResponseBroker({ nodeId, host: address.host, port: address.port }),
+      ),
+      topics: names.map((name) => {
+        const topic = this.topics.get(name)
+        return createMetadataResponseTopic({
+          name,
+          topicId: topic?.topicId ?? ZERO_UUID,
+          errorCode: topic === undefined ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : 0,
+          partitions: (topic?.partitions ?? []).map(({ leaderId, leaderEpoch }, partitionIndex) =>
+            createMetadataResponsePartition({
+              partitionIndex,
+              leaderId,
+              leaderEpoch,
+              replicaNodes: [leaderId],
+              isrNodes: [leaderId],
+            }),
+          ),
+        })
+      }),
+    })
+  }
+
+  #topicBy(name: string, topicId: Uuid): [string, FakeTopic] | null {
+    for (const entry of this.topics) if (entry[0] === name || entry[1].topicId === topicId) return entry
+    return null
+  }
+
+  #produce(request: FakeRequest<ProduceRequest>): FakeAnswer {
+    const responses = request.body.topicData.map(({ name, topicId, partitionData }) => {
+      const topic = this.#topicBy(name, topicId)?.[1]
+      return createTopicProduceResponse({
+        name,
+        topicId,
+        partitionResponses: partitionData.map(({ index, records }) => {
+          const partition = topic?.partitions[index]
+          if (partition === undefined) {
+            return createPartitionProduceResponse({ index, errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION })
+          }
+          if (partition.leaderId !== request.nodeId) {
+            return createPartitionProduceResponse({ index, errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER })
+          }
+          return createPartitionProduceResponse({ index, logAppendTimeMs: -1, ...partition.append(records!) })
+        }),
+      })
+    })
+    return request.body.acks === 0 ? 'drop' : createProduceResponse({ responses })
+  }
+
+  async #fetch(request: FakeRequest<FetchRequest>): Promise<object> {
+    const { body } = request
+    let sessionId = body.sessionId
+    if (body.sessionEpoch === 0) {
+      sessionId = this.#nextSession++
+      this.#sessionTargets.set(sessionId, new Map())
+    }
+    const targets = this.#sessionTargets.get(sessionId)
+    if (targets === undefined) return createFetchResponse({ errorCode: ErrorCode.FETCH_SESSION_ID_NOT_FOUND })
+    for (const { topic, topicId, partitions } of body.forgottenTopicsData) {
+      for (const partition of partitions) targets.delete(`${this.#topicBy(topic, topicId)?.[0]}-${partition}`)
+    }
+    for (const { topic, topicId, partitions } of body.topics) {
+      const name = this.#topicBy(topic, topicId)?.[0] ?? topic
+      for (const { partition, fetchOffset } of partitions) {
+        targets.set(`${name}-${partition}`, { topic: name, partition, offset: Number(fetchOffset) })
+      }
+    }
+    let responses = this.#read(request.nodeId, [...targets.values()], body)
+    if (responses.length === 0 && body.maxWaitMs > 0) {
+      await new Promise<void>((resolve) => {
+        this.world.timers.setTimer(body.maxWaitMs, resolve)
+      })
+      responses = this.#read(request.nodeId, [...targets.values()], body)
+    }
+    return createFetchResponse({ sessionId, responses })
+  }
+
+  #read(nodeId: number, targets: readonly { topic: string; partition: number; offset: number }[], body: FetchRequest) {
+    const responses: object[] = []
+    for (const { topic, partition: partitionIndex, offset } of targets) {
+      const partition = this.topics.get(topic)?.partitions[partitionIndex]
+      const isLeader = partition?.leaderId === nodeId
+      const inRange = partition !== undefined && offset >= partition.logStartOffset && offset <= partition.endOffset
+      const errorCode = !isLeader
+        ? ErrorCode.NOT_LEADER_OR_FOLLOWER
+        : inRange
+          ? ErrorCode.NONE
+          : ErrorCode.OFFSET_OUT_OF_RANGE
+      const records = errorCode === 0 ? partition!.read(offset, body.maxBytes) : Buffer.alloc(0)
+      if (errorCode === 0 && records.length === 0) continue
+      responses.push(
+        createFetchableTopicResponse({
+          topic,
+          topicId: this.topics.get(topic)?.topicId ?? ZERO_UUID,
+          partitions: [
+            createFetchResponsePartitionData({
+              partitionIndex,
+              errorCode,
+              highWatermark: partition?.endOffset ?? -1,
+              lastStableOffset: partition?.endOffset ?? -1,
+              logStartOffset: partition?.logStartOffset ?? -1,
+              records,
+            }),
+          ],
+        }),
+      )
+    }
+    return responses as ReturnType<typeof createFetchableTopicResponse>[]
+  }
+
+  #listOffsets(request: FakeRequest<ListOffsetsRequest>): object {
+    const topics = request.body.topics.map(({ name, partitions }) =>
+      createListOffsetsTopicResponse({
+        name,
+        partitions: partitions.map(({ partitionIndex, timestamp }) => {
+          const partition = this.topics.get(name)?.partitions[partitionIndex]
+          if (partition?.leaderId !== request.nodeId) {
+            return createListOffsetsPartitionResponse({ partitionIndex, errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER })
+          }
+          const time = Number(timestamp)
+          const offset =
+            time === -1 ? partition.endOffset : time === -2 ? partition.logStartOffset : partition.offsetAt(time)
+          return createListOffsetsPartitionResponse({ partitionIndex, offset, timestamp: -1, leaderEpoch: 0 })
+        }),
+      }),
+    )
+    return createListOffsetsResponse({ topics })
+  }
+
+  #findCoordinator(request: FindCoordinatorRequest): object {
+    const { address } = this.brokers.get(this.coordinatorId)!
+    const place = { nodeId: this.coordinatorId, host: address.host, port: address.port }
+    return createFindCoordinatorResponse({
+      ...place,
+      coordinators: request.coordinatorKeys.map((key) => createFindCoordinatorResponseCoordinator({ key, ...place })),
+    })
+  }
+
+  #commit(request: OffsetCommitRequest): object {
+    const errorCode = this.group(request.groupId).check(request.memberId, request.generationIdOrMemberEpoch)
+    const offsets = this.committed.get(request.groupId) ?? new Map<string, number>()
+    this.committed.set(request.groupId, offsets)
+    return createOffsetCommitResponse({
+      topics: request.topics.map(({ name, partitions }) =>
+        createOffsetCommitResponseTopic({
+          name,
+          partitions: partitions.map(({ partitionIndex, committedOffset }) => {
+            if (errorCode === 0) offsets.set(`${name}-${partitionIndex}`, Number(committedOffset))
+            return createOffsetCommitResponsePartition({ partitionIndex, errorCode })
+          }),
+        }),
+      ),
+    })
+  }
+
+  #fetchOffsets(request: OffsetFetchRequest): object {
+    const groups = request.groups.map(({ groupId, topics }) => {
+      const offsets = this.committed.get(groupId) ?? new Map<string, number>()
+      const asked =
+        topics?.map(({ name, partitionIndexes }) => ({ name, partitionIndexes })) ??
+        [...this.topics].map(([name, { partitions }]) => ({ name, partitionIndexes: [...partitions.keys()] }))
+      return createOffsetFetchResponseGroup({
+        groupId,
+        topics: asked.map(({ name, partitionIndexes }) =>
+          createOffsetFetchResponseTopics({
+            name,
+            partitions: partitionIndexes.map((partitionIndex) =>
+              createOffsetFetchResponsePartitions({
+                partitionIndex,
+                committedOffset: offsets.get(`${name}-${partitionIndex}`) ?? -1,
+              }),
+            ),
+          }),
+        ),
+      })
+    })
+    return createOffsetFetchResponse({ groups })
+  }
+}

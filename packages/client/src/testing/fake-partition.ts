@@ -1,0 +1,106 @@
+import {
+  baseSequenceOf,
+  batchSizeOf,
+  ErrorCode,
+  lastOffsetDeltaOf,
+  maxTimestampOf,
+  producerEpochOf,
+  producerIdOf,
+  recordCountOf,
+  setBaseOffset,
+  setPartitionLeaderEpoch,
+} from '@millrace/protocol'
+
+interface StoredBatch {
+  baseOffset: number
+  lastOffset: number
+  bytes: Buffer
+}
+
+interface ProducerState {
+  epoch: number
+  nextSequence: number
+  /** The last five batches by `sequence/count`, with their base offsets. */
+  recent: Map<string, number>
+}
+
+const REMEMBERED_BATCHES = 5
+
+/** One partition's log with Kafka's rules for idempotent producers. */
+export class FakePartition {
+  leaderId: number
+  leaderEpoch = 0
+  logStartOffset = 0
+  /** Refuses larger batches. */
+  maxMessageBytes = 1_048_588
+  readonly batches: StoredBatch[] = []
+  readonly #producers = new Map<number, ProducerState>()
+
+  constructor(leaderId: number) {
+    this.leaderId = leaderId
+  }
+
+  get endOffset(): number {
+    return this.batches.at(-1) === undefined ? this.logStartOffset : this.batches.at(-1)!.lastOffset + 1
+  }
+
+  moveTo(leaderId: number): void {
+    this.leaderId = leaderId
+    this.leaderEpoch++
+  }
+
+  /** Stores one batch as a leader does. */
+  append(batch: Buffer): { errorCode: number; baseOffset: number } {
+    if (batchSizeOf(batch, 0) > this.maxMessageBytes) return { errorCode: ErrorCode.MESSAGE_TOO_LARGE, baseOffset: -1 }
+    const producerId = producerIdOf(batch, 0)
+    if (producerId >= 0) {
+      const verdict = this.#checkSequence(producerId, batch)
+      if (verdict !== null) return verdict
+    }
+    const bytes = Buffer.from(batch)
+    const baseOffset = this.endOffset
+    setBaseOffset(bytes, 0, baseOffset)
+    setPartitionLeaderEpoch(bytes, 0, this.leaderEpoch)
+    this.batches.push({ baseOffset, lastOffset: baseOffset + lastOffsetDeltaOf(bytes, 0), bytes })
+    return { errorCode: ErrorCode.NONE, baseOffset }
+  }
+
+  /** Whole batches from the one with `offset` on, at most `maxBytes` but at least one. */
+  read(offset: number, maxBytes: number): Buffer {
+    const found: Buffer[] = []
+    let sizeBytes = 0
+    for (const { lastOffset, bytes } of this.batches) {
+      if (lastOffset < offset) continue
+      if (found.length > 0 && sizeBytes + bytes.length > maxBytes) break
+      found.push(bytes)
+      sizeBytes += bytes.length
+    }
+    return Buffer.concat(found)
+  }
+
+  /** Offset of the first batch with a record at or after the time; -1 if there is none. */
+  offsetAt(timestamp: number): number {
+    return this.batches.find(({ bytes }) => maxTimestampOf(bytes, 0) >= timestamp)?.baseOffset ?? -1
+  }
+
+  #checkSequence(producerId: number, batch: Buffer): { errorCode: number; baseOffset: number } | null {
+    const epoch = producerEpochOf(batch, 0)
+    const sequence = baseSequenceOf(batch, 0)
+    const count = recordCountOf(batch, 0)
+    let state = this.#producers.get(producerId)
+    if (state === undefined || epoch > state.epoch) {
+      if (sequence !== 0) return { errorCode: ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, baseOffset: -1 }
+      state = { epoch, nextSequence: 0, recent: new Map() }
+      this.#producers.set(producerId, state)
+    }
+    if (epoch < state.epoch) return { errorCode: ErrorCode.INVALID_PRODUCER_EPOCH, baseOffset: -1 }
+    const key = `${sequence}/${count}`
+    const known = state.recent.get(key)
+    if (known !== undefined) return { errorCode: ErrorCode.NONE, baseOffset: known }
+    if (sequence !== state.nextSequence) return { errorCode: ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, baseOffset: -1 }
+    state.nextSequence += count
+    state.recent.set(key, this.endOffset)
+    if (state.recent.size > REMEMBERED_BATCHES) state.recent.delete(state.recent.keys().next().value!)
+    return null
+  }
+}
