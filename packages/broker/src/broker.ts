@@ -28,6 +28,8 @@ import { TopicMetrics } from './metrics/topic-metrics.ts'
 import { HttpServer } from './network/http-server.ts'
 import { Dispatcher } from './network/request-dispatcher.ts'
 import { type ListenerEndpoint, SocketServer } from './network/socket-server.ts'
+import { TcpListener } from './network/tcp-listener.ts'
+import type { Listen } from './network/transport.ts'
 import { Turn } from './network/turn.ts'
 import { FetchSessionCache } from './partition/fetch-session-cache.ts'
 import { PartitionCoordinatorLog } from './partition/partition-coordinator-log.ts'
@@ -41,6 +43,8 @@ export interface BrokerPorts {
   readonly clock: Clock
   readonly timers: Timers
   readonly random: Random
+  /** Opens the ports that clients connect to; TCP if left out. */
+  readonly listen?: Listen
   /** Runs a callback once, after the sockets that are readable now: `setImmediate`. */
   scheduleTurn(callback: () => void): void
 }
@@ -343,6 +347,7 @@ export class Broker {
       maxConnections: config.maxConnections,
       maxConnectionsPerIp: config.maxConnectionsPerIp,
       maxIdleMs: config.connectionsMaxIdleMs,
+      listen: ports.listen ?? ((options) => TcpListener.listen(options)),
       turn: this.#turn,
       clock: ports.clock,
       timers: ports.timers,

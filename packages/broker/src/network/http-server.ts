@@ -30,9 +30,10 @@ export class HttpServer {
     this.#options = options
   }
 
-  /** Takes over a connection; the returned stream gets its bytes, those already read included. */
-  accept(transport: Transport): HttpStream {
+  /** Takes over a connection; the returned stream gets its bytes, those already read included. `onClosed` is called once. */
+  accept(transport: Transport, onClosed: () => void): HttpStream {
     const stream = new HttpStream(transport)
+    stream.once('close', onClosed)
     // Errors of a client's connection end that connection and nothing else.
     stream.on('error', () => stream.destroy())
     this.#starting ??= this.#start()

@@ -8,8 +8,7 @@ import { Connection, type RequestDispatcher } from './connection.ts'
 import { ConnectionWatch } from './connection-watch.ts'
 import type { HttpServer } from './http-server.ts'
 import { ProtocolSniffer, type SniffedProtocol } from './protocol-sniffer.ts'
-import { TcpListener, type TcpTransport } from './tcp-listener.ts'
-import type { TransportEvents } from './transport.ts'
+import type { AcceptedTransport, Listen, Listener, TransportEvents } from './transport.ts'
 import type { Turn } from './turn.ts'
 
 /** Answers are collected here before they leave; what is in flight keeps its part alive. */
@@ -28,6 +27,8 @@ export interface SocketServerOptions {
   maxConnections: number
   maxConnectionsPerIp: number
   maxIdleMs: number
+  /** Opens a port. */
+  listen: Listen
   turn: Turn
   clock: Clock
   timers: Timers
@@ -39,7 +40,7 @@ export interface SocketServerOptions {
 /** All listeners of the broker: accepts within the limits, tells Kafka from HTTP, and owns the live connections. */
 export class SocketServer {
   readonly #options: SocketServerOptions
-  readonly #listeners: { endpoint: ListenerEndpoint; listener: TcpListener }[] = []
+  readonly #listeners: { endpoint: ListenerEndpoint; listener: Listener }[] = []
   readonly #pool = new BufferPool()
   readonly #writer = new Writer(WRITER_BYTES)
   readonly #watch: ConnectionWatch
@@ -75,7 +76,7 @@ export class SocketServer {
   async bind(): Promise<ListenerEndpoint[]> {
     const bound: ListenerEndpoint[] = []
     for (const endpoint of this.#options.listeners) {
-      const listener = await TcpListener.listen({
+      const listener = await this.#options.listen({
         host: endpoint.host,
         port: endpoint.port,
         backlog: this.#options.backlog,
@@ -109,7 +110,7 @@ export class SocketServer {
     this.#release(connection.transport.remoteAddress)
   }
 
-  #accept(transport: TcpTransport, listenerName: string): TransportEvents | null {
+  #accept(transport: AcceptedTransport, listenerName: string): TransportEvents | null {
     const address = transport.remoteAddress
     if (this.#dispatcher === null || !this.#reserve(address)) {
       this.#options.metrics.connectionsRefused++
@@ -129,11 +130,10 @@ export class SocketServer {
     })
   }
 
-  #eventsFor(protocol: SniffedProtocol, transport: TcpTransport, listenerName: string): TransportEvents | null {
+  #eventsFor(protocol: SniffedProtocol, transport: AcceptedTransport, listenerName: string): TransportEvents | null {
     if (protocol === 'kafka') return this.#openConnection(transport, listenerName)
     if (protocol === 'http') {
-      transport.socket.once('close', () => this.#release(transport.remoteAddress))
-      return this.#options.http.accept(transport)
+      return this.#options.http.accept(transport, () => this.#release(transport.remoteAddress))
     }
     const { metrics, logger, clock } = this.#options
     metrics.onRefused(protocol === 'tls' ? 'tls-on-plaintext' : 'unknown-protocol')
@@ -149,7 +149,7 @@ export class SocketServer {
     return null
   }
 
-  #openConnection(transport: TcpTransport, listenerName: string): Connection {
+  #openConnection(transport: AcceptedTransport, listenerName: string): Connection {
     const context: ConnectionContext = {
       connectionId: this.#nextConnectionId++,
       clientAddress: transport.remoteAddress,

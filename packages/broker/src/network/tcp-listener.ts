@@ -1,17 +1,8 @@
 import { createServer, type Server, Socket } from 'node:net'
-import type { Transport, TransportEvents } from './transport.ts'
+import type { AcceptedTransport, Listener, ListenOptions, TransportEvents } from './transport.ts'
 
 /** Bytes read from a socket at once. One buffer serves all connections, since its bytes are used before the callback returns. */
 const READ_BUFFER_BYTES = 256 * 1024
-
-export interface TcpListenerOptions {
-  host: string
-  port: number
-  backlog: number
-  /** A client connected; gives who listens to it, or null to refuse it. */
-  onConnection(transport: TcpTransport): TransportEvents | null
-  onError(error: Error): void
-}
 
 /** Parts of Node's socket that its types leave out. Taking over the handle is what `design.md`, 2 measured as the cheapest way to read. */
 interface SocketInternals {
@@ -21,7 +12,7 @@ interface SocketInternals {
 }
 
 /** A real socket as a {@link Transport}. Its events can be handed to another listener, once the first byte told the protocol. */
-export class TcpTransport implements Transport {
+export class TcpTransport implements AcceptedTransport {
   readonly socket: Socket
   readonly remoteAddress: string
   readonly remotePort: number
@@ -74,13 +65,13 @@ export class TcpTransport implements Transport {
 }
 
 /** A TCP port. Each accepted connection reads into the listener's one buffer. */
-export class TcpListener {
+export class TcpListener implements Listener {
   readonly #server: Server
-  readonly #options: TcpListenerOptions
+  readonly #options: ListenOptions
   readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
   readonly #transports = new Set<TcpTransport>()
 
-  private constructor(options: TcpListenerOptions) {
+  private constructor(options: ListenOptions) {
     this.#options = options
     // Paused: the original socket must not read before its handle has moved.
     this.#server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket))
@@ -88,7 +79,7 @@ export class TcpListener {
   }
 
   /** Resolves once it listens. `port` 0 lets the system choose. */
-  static listen(options: TcpListenerOptions): Promise<TcpListener> {
+  static listen(options: ListenOptions): Promise<TcpListener> {
     const listener = new TcpListener(options)
     return new Promise((resolve, reject) => {
       const server = listener.#server

@@ -25,3 +25,29 @@ export interface TransportEvents {
   /** Last event. `error` is null for an orderly end. */
   onClose(error: Error | null): void
 }
+
+/** A transport whose events can be handed to another listener, once the first byte told the protocol. */
+export interface AcceptedTransport extends Transport {
+  events: TransportEvents | null
+}
+
+export interface ListenOptions {
+  host: string
+  /** 0 lets the system choose. */
+  port: number
+  backlog: number
+  /** A client connected; gives who listens to it, or null to refuse it. */
+  onConnection(transport: AcceptedTransport): TransportEvents | null
+  onError(error: Error): void
+}
+
+/** A bound port. */
+export interface Listener {
+  readonly port: number
+  /** Stops accepting; connections live on until `destroyAll`. */
+  stopAccepting(): void
+  destroyAll(): void
+}
+
+/** Binds a port; rejects with the system's error. `TcpListener.listen`, or ports in memory for tests and the simulator. */
+export type Listen = (options: ListenOptions) => Promise<Listener>

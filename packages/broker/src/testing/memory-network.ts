@@ -1,0 +1,204 @@
+import type { AcceptedTransport, Listen, Listener, ListenOptions, TransportEvents } from '../network/transport.ts'
+
+/** Bytes handed to the broker at once; the buffer is wiped after each delivery, as a shared read buffer would be overwritten. */
+const READ_BUFFER_BYTES = 64 * 1024
+
+/** Ports in memory: what a broker listens on and test clients connect to, without sockets. */
+export class MemoryNetwork {
+  readonly #listeners = new Map<number, MemoryListener>()
+  #nextPort = 50_000
+  #nextClientPort = 1
+
+  readonly listen: Listen = async (options) => {
+    const port = options.port === 0 ? this.#nextPort++ : options.port
+    if (this.#listeners.has(port)) throw new Error(`port ${port} is in use`)
+    const listener = new MemoryListener(port, options, () => this.#listeners.delete(port))
+    this.#listeners.set(port, listener)
+    return listener
+  }
+
+  /** Connects to a listening port. A connection that is refused is closed from the start. */
+  connect(port: number, remoteAddress = '127.0.0.1'): MemorySocket {
+    const listener = this.#listeners.get(port)
+    if (listener === undefined) throw new Error(`nothing listens on port ${port}`)
+    return listener.accept(remoteAddress, this.#nextClientPort++)
+  }
+}
+
+class MemoryListener implements Listener {
+  readonly port: number
+  readonly #options: ListenOptions
+  readonly #onStopped: () => void
+  readonly #transports = new Set<MemoryTransport>()
+
+  constructor(port: number, options: ListenOptions, onStopped: () => void) {
+    this.port = port
+    this.#options = options
+    this.#onStopped = onStopped
+  }
+
+  accept(remoteAddress: string, remotePort: number): MemorySocket {
+    const transport = new MemoryTransport(remoteAddress, remotePort)
+    const events = this.#options.onConnection(transport)
+    if (events === null) transport.destroy()
+    else transport.events = events
+    this.#transports.add(transport)
+    transport.socket.closed.then(() => this.#transports.delete(transport))
+    return transport.socket
+  }
+
+  stopAccepting(): void {
+    this.#onStopped()
+  }
+
+  destroyAll(): void {
+    for (const transport of this.#transports) transport.destroy()
+  }
+}
+
+/** The broker's end of a connection. */
+class MemoryTransport implements AcceptedTransport {
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly socket: MemorySocket
+  events: TransportEvents | null = null
+  bufferedBytes = 0
+  #readingPaused = false
+  #closing = false
+  /** Sent by the client while reading was paused. */
+  #unread: Buffer[] = []
+  /** Written by the broker while the client does not read. */
+  #unsent: Buffer[] = []
+
+  constructor(remoteAddress: string, remotePort: number) {
+    this.remoteAddress = remoteAddress
+    this.remotePort = remotePort
+    this.socket = new MemorySocket(this)
+  }
+
+  write(chunks: readonly Buffer[]): void {
+    if (this.#closing) return
+    // Copies: the broker may reuse what it wrote once a real socket has taken it.
+    const bytes = Buffer.concat(chunks)
+    if (this.socket.reading) {
+      this.socket.deliver(bytes)
+      return
+    }
+    this.#unsent.push(bytes)
+    this.bufferedBytes += bytes.length
+  }
+
+  pauseReading(): void {
+    this.#readingPaused = true
+  }
+
+  resumeReading(): void {
+    this.#readingPaused = false
+    queueMicrotask(() => this.#readOn())
+  }
+
+  destroy(): void {
+    this.#close(null)
+  }
+
+  end(): void {
+    this.#close(null)
+  }
+
+  /** From the client. */
+  receive(bytes: Buffer): void {
+    if (this.#closing) return
+    this.#unread.push(bytes)
+    this.#readOn()
+  }
+
+  /** From the client, which reads again. */
+  takeUnsent(): void {
+    const unsent = this.#unsent
+    this.#unsent = []
+    const hadSome = this.bufferedBytes > 0
+    this.bufferedBytes = 0
+    for (const bytes of unsent) this.socket.deliver(bytes)
+    if (hadSome && !this.#closing) this.events?.onDrain()
+  }
+
+  /** From the client, which is gone. */
+  onPeerClosed(): void {
+    this.#close(null)
+  }
+
+  #readOn(): void {
+    while (!this.#readingPaused && !this.#closing) {
+      const bytes = this.#unread.shift()
+      if (bytes === undefined) return
+      for (let start = 0; start < bytes.length && !this.#closing; start += READ_BUFFER_BYTES) {
+        const shared = Buffer.from(bytes.subarray(start, start + READ_BUFFER_BYTES))
+        this.events?.onBytes(shared, 0, shared.length)
+        shared.fill(0xff)
+      }
+    }
+  }
+
+  #close(error: Error | null): void {
+    if (this.#closing) return
+    this.#closing = true
+    this.#unread = []
+    // As a real transport: never from inside a call into it.
+    queueMicrotask(() => {
+      this.events?.onClose(error)
+      this.socket.onTransportClosed()
+    })
+  }
+}
+
+/** A client's end of a connection: bytes in both directions, nothing known of their meaning. */
+export class MemorySocket {
+  /** Resolves when either side has closed. */
+  readonly closed: Promise<void>
+  isClosed = false
+  onBytes: (bytes: Buffer) => void = () => undefined
+  reading = true
+  readonly #transport: MemoryTransport
+  readonly #resolveClosed: () => void
+
+  constructor(transport: MemoryTransport) {
+    this.#transport = transport
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.closed = promise
+    this.#resolveClosed = resolve
+  }
+
+  send(bytes: Buffer): void {
+    this.#transport.receive(Buffer.from(bytes))
+  }
+
+  /** Leaves what the broker writes in its buffers. */
+  stopReading(): void {
+    this.reading = false
+  }
+
+  resumeReading(): void {
+    this.reading = true
+    this.#transport.takeUnsent()
+  }
+
+  /** Bytes that the broker has written and this client has not read. */
+  get unreadBytes(): number {
+    return this.#transport.bufferedBytes
+  }
+
+  close(): void {
+    this.#transport.onPeerClosed()
+  }
+
+  /** From the transport. */
+  deliver(bytes: Buffer): void {
+    if (!this.isClosed) this.onBytes(bytes)
+  }
+
+  /** From the transport. */
+  onTransportClosed(): void {
+    this.isClosed = true
+    this.#resolveClosed()
+  }
+}
