@@ -98,7 +98,10 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
         this.#appended.push(new WriteBatch<Event>(endOffset, version, 0))
       }
       this.#state = 'active'
-      logger.info('coordinator loaded', { ...fields, records: summary.recordCount, ms: clock.monotonicMs() - startMs })
+      const loaded = { ...fields, records: summary.recordCount, ms: Math.round(clock.monotonicMs() - startMs) }
+      // At a first start there are fifty of these, all empty.
+      if (summary.recordCount === 0) logger.debug('coordinator loaded', loaded)
+      else logger.info('coordinator loaded', loaded)
     } catch (error) {
       if (!isCurrent()) return
       this.#state = 'failed'
