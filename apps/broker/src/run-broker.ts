@@ -75,7 +75,7 @@ function announce(broker: Broker, options: RunOptions): void {
   const address = `${host.includes(':') ? `[${host}]` : host}:${first.port}`
   const milliseconds = Math.round(performance.now())
   process.stdout.write(`ready ${address} node ${broker.nodeId} pid ${process.pid} in ${milliseconds} ms\n`)
-  if (options.quiet || !process.stdout.isTTY) return
+  if (options.quiet) return
   const flag = first.port === 9092 ? '' : ` --bootstrap-server ${address}`
   process.stdout.write(
     [
