@@ -210,7 +210,10 @@ export class BatchBuilder {
       this.maxTimestamp = timestamp
     }
     const { baseTimestamp } = this
-    if (typeof timestamp === 'number' && typeof baseTimestamp === 'number') return timestamp - baseTimestamp
+    if (typeof timestamp === 'number' && typeof baseTimestamp === 'number') {
+      const delta = timestamp - baseTimestamp
+      if (Number.isSafeInteger(delta)) return delta // two safe integers may be further apart than one reaches
+    }
     return BigInt.asIntN(64, BigInt(timestamp) - BigInt(baseTimestamp))
   }
 

@@ -315,7 +315,8 @@ export class RecordReader {
     const base = BigInt(exactInt64At(this.batch, this.batchPosition + BASE_TIMESTAMP_POSITION))
     let position = this.recordPosition
     while (this.bytes[position]! >= 0x80) position++ // the length
-    return BigInt.asIntN(64, base + readZigzagVarlongExactly(this.bytes, position + 2))
+    const sum = BigInt.asIntN(64, base + readZigzagVarlongExactly(this.bytes, position + 2))
+    return Number.isSafeInteger(Number(sum)) ? Number(sum) : sum
   }
 
   /** After the declared records: a batch that declares none, or fewer, may have no bytes either. */

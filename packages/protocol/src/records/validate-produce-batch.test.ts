@@ -249,9 +249,23 @@ describe('timestamps', () => {
     far.append(0, null, null)
     far.append(2n ** 63n - 1n, null, null)
     expect(validate(far.build(), open).errorCode).toBe(ErrorCode.INVALID_TIMESTAMP)
-    const hidden = new BatchBuilder({ deleteHorizonMs: 2n ** 62n })
-    hidden.append(BigInt(NOW), null, null) // the rounded base and delta have a safe sum
-    expect(validate(hidden.build(), open).errorCode).toBe(ErrorCode.INVALID_TIMESTAMP)
+  })
+
+  it('that are safe sums of unsafe numbers are added exactly', () => {
+    const open = { timestampBeforeMaxMs: 2 ** 63, timestampAfterMaxMs: 2 ** 63 }
+    const far = new BatchBuilder({ deleteHorizonMs: 2n ** 62n })
+    far.append(NOW + 1, null, 'a')
+    far.append(NOW - 1, null, 'b')
+    expect(validate(Buffer.from(far.build()), open)).toMatchObject({ errorCode: 0, maxTimestamp: NOW + 1 })
+    far.reset()
+    far.append(NOW + 1, null, 'a')
+    const rebuilt = validate(far.build(), { ...open, targetCodec: CodecId.GZIP })
+    expect(valuesOf(rebuilt.batch)).toEqual([`0 ${NOW + 1} null a`])
+    const apart = new BatchBuilder()
+    apart.append(Number.MAX_SAFE_INTEGER, null, 'a')
+    apart.append(-1, null, 'b')
+    apart.append(Number.MAX_SAFE_INTEGER - 4, null, 'c')
+    expect(validate(apart.build(), open)).toMatchObject({ errorCode: 0, maxTimestamp: Number.MAX_SAFE_INTEGER })
   })
 
   it('are the leader’s with LogAppendTime', () => {

@@ -200,7 +200,7 @@ function checkScanned(
         Number.isSafeInteger(maxDelta) &&
         timestampFits(baseTimestamp + minDelta, rules) &&
         timestampFits(maxTimestamp, rules)
-  if (!(keysOk && timesOk) && !checkEachRecord(buffer, position, expanded, rules, result)) return false
+  if (!(keysOk && timesOk)) return checkEachRecord(buffer, position, expanded, rules, result)
   result.maxTimestamp = Math.max(-1, maxTimestamp)
   return true
 }
@@ -223,7 +223,10 @@ function headerTimestampsFit(buffer: Buffer, position: number, rules: ProduceRul
   return baseTimestamp === -1 || timestampFits(baseTimestamp, rules)
 }
 
-/** Lists the records that break a rule. True if none does: the scan cannot tell a missing timestamp from an old one. */
+/**
+ * Lists the records that break a rule. True if none does, since the scan cannot tell a missing timestamp from an old one, nor add numbers
+ * that were rounded; then maxTimestamp is set.
+ */
 function checkEachRecord(
   buffer: Buffer,
   position: number,
@@ -234,12 +237,17 @@ function checkEachRecord(
   const errors: RecordError[] = []
   let errorCount = 0
   let errorCode: number = ErrorCode.INVALID_RECORD
+  result.maxTimestamp = -1
   openReader(buffer, position, expanded)
   for (let batchIndex = 0; reader.next(); batchIndex++) {
     let message = rules.compactedTopic && reader.keyLength < 0 ? 'A record of a compacted topic needs a key' : null
     if (message === null) {
-      message = timestampError(buffer, position, rules)
-      if (message === null) continue
+      const timestamp = reader.exactTimestamp()
+      message = timestampError(buffer, position, timestamp, rules)
+      if (message === null) {
+        if (timestamp > result.maxTimestamp) result.maxTimestamp = Number(timestamp)
+        continue
+      }
       errorCode = ErrorCode.INVALID_TIMESTAMP
     }
     errorCount++
@@ -252,12 +260,16 @@ function checkEachRecord(
   return result.refuse(errorCode, result.errorMessage)
 }
 
-function timestampError(buffer: Buffer, position: number, rules: ProduceRules): string | null {
+function timestampError(
+  buffer: Buffer,
+  position: number,
+  timestamp: number | bigint,
+  rules: ProduceRules,
+): string | null {
   const { nowMs, timestampBeforeMaxMs, timestampAfterMaxMs } = rules
   if (rules.timestampType === 'LogAppendTime') {
     return hasLogAppendTime(buffer, position) ? 'A producer may not set the timestamp type LogAppendTime' : null
   }
-  const timestamp = reader.exactTimestamp()
   if (timestamp === -1 || (typeof timestamp === 'number' && timestampFits(timestamp, rules))) return null
   return `Timestamp ${timestamp} is outside [${nowMs - timestampBeforeMaxMs}, ${nowMs + timestampAfterMaxMs}]`
 }
@@ -298,8 +310,9 @@ function rebuildBatch(
   openReader(buffer, position, expanded)
   for (let offsetDelta = 0; reader.next(); offsetDelta++) {
     // With LogAppendTime the records' own timestamps were not checked, and nobody reads them.
-    const timestamp = Number.isSafeInteger(reader.timestamp) ? reader.timestamp : rules.nowMs
-    builder.appendEncoded(offsetDelta, timestamp, reader.bytes, reader.bodyPosition, reader.recordEnd)
+    const timestamp = reader.exactTimestamp()
+    const stored = typeof timestamp === 'number' ? timestamp : rules.nowMs
+    builder.appendEncoded(offsetDelta, stored, reader.bytes, reader.bodyPosition, reader.recordEnd)
   }
   result.batch = builder.build()
   result.start = 0
