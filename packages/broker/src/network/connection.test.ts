@@ -188,6 +188,32 @@ describe('connection', () => {
     expect(started.length).toBe(0)
   })
 
+  it('answers what came before a bad frame, then ends', () => {
+    const { connection, transport, started, runTurn } = setUp({ answerAtOnce: false })
+    const good = [frame(0, 1), frame(0, 2)]
+    const sent = Buffer.concat([...good, Buffer.from([0xff, 0xff, 0xff, 0xff]), frame(0, 3)])
+    connection.onBytes(sent, 0, sent.length)
+    connection.onBytes(sent, 0, sent.length)
+    runTurn()
+    expect([transport.destroyed, started.length]).toEqual([false, 2])
+    started[1]!.complete()
+    started[0]!.complete()
+    runTurn()
+    expect(Buffer.concat(transport.written)).toEqual(Buffer.concat(good))
+    expect(transport.destroyed).toBe(true)
+  })
+
+  it('does not blame the peer for a frame that it may not finish', () => {
+    const { connection, transport } = setUp()
+    const sent = frame(3, 1, 100)
+    connection.onBytes(sent, 0, 50)
+    expect(connection.hasPartialFrame).toBe(true)
+    transport.bufferedBytes = 9 * 1024 * 1024
+    connection.onBytes(sent, 50, 60)
+    expect(transport.paused).toBe(true)
+    expect(connection.hasPartialFrame).toBe(false)
+  })
+
   it('does not allocate what a frame only declares', () => {
     const { connection, pool } = setUp()
     const bytes = Buffer.alloc(5)

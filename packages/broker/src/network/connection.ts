@@ -61,6 +61,8 @@ export class Connection implements TransportEvents {
   #flushRequested = false
   #readingPaused = false
   #closed = false
+  /** Nothing is read any more; the connection ends once what was started before has been answered. */
+  #ending = false
   #dispatching = false
   /** Bytes received so far: tells the idle and stalled-frame checks whether anything moved. */
   receivedBytes = 0
@@ -92,13 +94,13 @@ export class Connection implements TransportEvents {
     return this.#slots.length - this.#head
   }
 
-  /** The peer began a frame and has not finished it. */
+  /** The peer began a frame and has not finished it, though it could: while reading is paused it is not to blame. */
   get hasPartialFrame(): boolean {
-    return this.#assembly !== null && !this.#hasWholeFrame()
+    return this.#assembly !== null && !this.#readingPaused && !this.#hasWholeFrame()
   }
 
   onBytes(buffer: Buffer, start: number, end: number): void {
-    if (this.#closed) return
+    if (this.#closed || this.#ending) return
     this.receivedBytes += end - start
     if (this.#assembly !== null) {
       this.#appendToAssembly(buffer, start, end)
@@ -146,21 +148,31 @@ export class Connection implements TransportEvents {
       const size = buffer.readInt32BE(position)
       if (size < 8 || size > this.#dispatcher.maxFrameBytes(this)) {
         this.#dispatcher.onBadFrame(this, size)
-        this.close()
-        break
+        this.#endAfterAnswers()
+        return end
       }
       if (end - position - 4 < size) break
       if (!this.#mayStart(this.#dispatcher.isPipelined(buffer, position + 4))) break
       const slot = this.#dispatcher.dispatch(this, buffer, position + 4, position + 4 + size)
       position += 4 + size
       if (slot === null) {
-        this.close()
-        break
+        this.#endAfterAnswers()
+        return end
       }
       this.#enqueue(slot)
     }
     this.#dispatching = false
     return position
+  }
+
+  /**
+   * A request has no answer but the end of the connection. Requests before it in the same bytes have theirs: Kafka would not have read
+   * on before it had sent them.
+   */
+  #endAfterAnswers(): void {
+    this.#dispatching = false
+    if (this.#head === this.#slots.length) this.close()
+    else this.#ending = true
   }
 
   #mayStart(pipelined: boolean): boolean {
@@ -217,6 +229,7 @@ export class Connection implements TransportEvents {
     }
     const sizeBytes = writer.sizeBytes
     if (sizeBytes > 0) this.transport.write(writer.takeChunks(), sizeBytes)
+    if (this.#ending && this.#slots.length === 0) this.transport.end()
     this.#continue()
   }
 

@@ -36,6 +36,7 @@ import {
   produceApi,
   RecordReader,
 } from '@millrace/protocol'
+import type { MemorySocket } from './memory-network.ts'
 import { TestClient } from './test-client.ts'
 
 const TOPIC_RESOURCE = 2
@@ -53,8 +54,13 @@ export type WantedPartition = { topic: string; id?: Uuid } & Partial<FetchReques
 
 /** The verbs of the data path, for tests: one partition at a time where that is enough. */
 export class DataClient extends TestClient {
-  /** Ids of the topics that this client made. */
-  readonly topicIds = new Map<string, Uuid>()
+  /** Ids of the topics that clients of this broker made. */
+  readonly topicIds: Map<string, Uuid>
+
+  constructor(socket: MemorySocket, topicIds: Map<string, Uuid>) {
+    super(socket)
+    this.topicIds = topicIds
+  }
 
   /** Makes a topic; throws on refusal. */
   async createTopic(name: string, numPartitions = 1, configs: Readonly<Record<string, string>> = {}): Promise<Uuid> {

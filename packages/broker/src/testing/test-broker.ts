@@ -1,4 +1,4 @@
-import { SeededRandom, SimulatedClock, SimulatedDisk, SimulatedTimers } from '@millrace/base'
+import { SeededRandom, SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid } from '@millrace/base'
 import { Broker } from '../broker.ts'
 import { Configuration } from '../config/configuration.ts'
 import { RecordingLogger } from '../coordinator/testing/recording-logger.ts'
@@ -36,6 +36,8 @@ export class TestBroker {
   readonly logger = new RecordingLogger()
   /** What would have ended the process. */
   readonly fatalErrors: Error[] = []
+  /** Of the topics made through its clients. */
+  readonly topicIds = new Map<string, Uuid>()
   readonly network = new MemoryNetwork()
   #broker: Broker | null = null
   #killed = false
@@ -67,6 +69,25 @@ export class TestBroker {
     return started
   }
 
+  /** Runs a test against a broker of its own, and checks at the end that nothing went wrong where nobody looks. */
+  static async run(
+    options: TestBrokerOptions,
+    body: (client: DataClient, broker: TestBroker) => Promise<void>,
+  ): Promise<void> {
+    const started = await TestBroker.start(options)
+    await body(started.connect(), started)
+    if (!started.#killed) await started.stop()
+    started.assertSound()
+  }
+
+  /** Throws if something would have ended the process, or a handler failed. */
+  assertSound(): void {
+    const [fatal] = this.fatalErrors
+    if (fatal !== undefined) throw fatal
+    const [line] = this.logger.lines.filter(({ level }) => level === 'error')
+    if (line !== undefined) throw new Error(`logged: ${line.message} ${JSON.stringify(line.fields)}`)
+  }
+
   get broker(): Broker {
     return this.#broker!
   }
@@ -76,7 +97,7 @@ export class TestBroker {
   }
 
   connect(remoteAddress?: string): DataClient {
-    return new DataClient(this.openSocket(remoteAddress))
+    return new DataClient(this.openSocket(remoteAddress), this.topicIds)
   }
 
   /** A connection of bare bytes. */
