@@ -6,7 +6,7 @@ import { GROUP_METADATA_TOPIC, SHARE_GROUP_STATE_TOPIC, TRANSACTION_STATE_TOPIC 
 import type { MetadataService } from './metadata-service.ts'
 
 export interface TopicAutoCreationDeps {
-  readonly metadata: MetadataService
+  readonly metadata: Pick<MetadataService, 'image' | 'createTopics'>
   config(): BrokerConfig
   readonly logger: Logger
 }
