@@ -67,8 +67,9 @@ export class RealTimers implements Timers {
     try {
       while (this.#ticks.length > 0 && this.#ticks[0]! <= nowTick) this.#fire(popTick(this.#ticks))
     } finally {
-      // Also after a callback that threw: the others must still fire.
-      if (this.#ticks.length > 0) this.#arm(this.#ticks[0]!)
+      // Also after a callback that threw: the others must still fire. Ticks of cancelled timers alone would keep the process alive.
+      if (this.#pendingCount > 0) this.#arm(this.#ticks[0]!)
+      else this.#disarm()
     }
   }
 
