@@ -32,6 +32,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
       evictions: broker.sessions.evictions,
     }),
     groups: () => countByState(broker.groups),
+    groupCounters: broker.groups.counters,
     partitions: () => samples(broker.partitions),
     directories: () => broker.logs.directories(),
   }

@@ -1,5 +1,6 @@
 import { apis } from '@millrace/protocol'
 import type { Registry } from 'prom-client'
+import type { GroupCounters } from '../coordinator/group/group-counters.ts'
 import type { NetworkMetrics } from './network-metrics.ts'
 import type { TopicCounters, TopicMetrics } from './topic-metrics.ts'
 
@@ -11,6 +12,7 @@ export interface MetricSources {
   requestBufferBytes(): number
   fetchSessions(): { count: number; partitions: number; evictions: number }
   groups(): Record<string, number>
+  groupCounters: GroupCounters
   partitions(): Iterable<PartitionSample>
   /** Bytes of each log directory, and whether it works. */
   directories(): { path: string; online: boolean; totalBytes: number; usableBytes: number }[]
@@ -66,6 +68,7 @@ export async function createPrometheus(
   }
   defineTopicMetrics(sources.topics, counter)
   defineNetworkMetrics(sources, counter, gauge)
+  defineGroupMetrics(sources, counter, gauge)
   defineLogMetrics(sources, gauge)
   return async () => ({ contentType: registry.contentType, body: await registry.metrics() })
 }
@@ -138,8 +141,20 @@ function defineNetworkMetrics(sources: MetricSources, counter: Define, gauge: De
       set({}, sources.fetchSessions().evictions)
     },
   )
+}
+
+function defineGroupMetrics({ groups, groupCounters }: MetricSources, counter: Define, gauge: Define): void {
   gauge('kafka_coordinator_group_groupcoordinatormetrics_numgroups', 'Groups by state.', ['state'], (set) => {
-    for (const [state, count] of Object.entries(sources.groups())) set({ state }, count)
+    for (const [state, count] of Object.entries(groups())) set({ state }, count)
+  })
+  const one = (name: string, help: string, value: () => number): void => {
+    counter(`kafka_server_group_coordinator_metrics_${name}_total`, help, [], (set) => set({}, value()))
+  }
+  one('offset_commit', 'Offsets committed.', () => groupCounters.offsetCommits)
+  one('offset_expiration', 'Offsets that expired.', () => groupCounters.offsetExpirations)
+  one('offset_deletion', 'Offsets that were deleted.', () => groupCounters.offsetDeletions)
+  one('classic_group_completed_rebalance', 'Rebalances of classic groups that completed.', () => {
+    return groupCounters.completedRebalances
   })
 }
 
