@@ -107,7 +107,8 @@ export class Dispatcher implements RequestDispatcher {
 
   #start(handler: ApiHandler, connection: Connection, buffer: Buffer, start: number, end: number): ResponseSlot | null {
     // Handlers may answer much later and may keep what they decoded; the socket's buffer is reused at once.
-    const bytes = Buffer.from(buffer.subarray(start, end))
+    const bytes = Buffer.allocUnsafe(end - start)
+    buffer.copy(bytes, 0, start, end)
     const reader = new Reader(bytes, 0, bytes.length)
     const header: RequestHeader = { apiKey: 0, apiVersion: 0, correlationId: 0, clientId: '' }
     readRequestHeader(reader, header)
