@@ -25,6 +25,17 @@ export async function replaceFileAsync(disk: Disk, directory: string, name: stri
   await disk.syncDirectoryAsync(directory)
 }
 
+/** Creates a directory and its parents if absent, and makes their names durable. */
+export function makeDurableDirectory(disk: Disk, path: string): void {
+  const missing: string[] = []
+  for (let at = path; at !== '' && disk.stat(at) === null; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
+    missing.push(at)
+  }
+  if (missing.length === 0) return
+  disk.makeDirectory(path)
+  for (const made of missing) disk.syncDirectory(made.slice(0, Math.max(1, made.lastIndexOf('/'))))
+}
+
 function writeTemporary(disk: Disk, directory: string, name: string, contents: Buffer): string {
   const temporary = `${directory}/${name}${TEMPORARY_SUFFIX}`
   const file = disk.openFile(temporary, { create: true })

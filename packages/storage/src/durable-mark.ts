@@ -1,5 +1,6 @@
 import type { Disk, DiskFile, Offset, Uuid } from '@millrace/base'
 import { crc32c } from '@millrace/protocol'
+import { DURABLE_MARK_FILE } from './file-names.ts'
 
 const HEADER_BYTES = 64
 const RECORD_BYTES = 64
@@ -43,21 +44,28 @@ export class DurableMark {
   readonly #record: Buffer
   /** Entries of which neither record could be read: some log's mark is lost. */
   readonly unreadableCount: number
+  /** There was a sound mark before: a log without an entry was never synced. */
+  readonly isComplete: boolean
   /** Written since the last sync. */
   #needsSync: boolean
 
-  constructor(disk: Disk, path: string) {
+  /** Opens the mark of a log directory, or makes one, durably. Throws `DiskError`. */
+  constructor(disk: Disk, directory: string) {
     this.#entries = new Map()
     this.#freeSlots = []
     this.#dirty = new Set()
     this.#record = Buffer.alloc(RECORD_BYTES)
     this.#needsSync = false
-    this.#file = disk.openFile(path, { create: true })
+    this.#file = disk.openFile(`${directory}/${DURABLE_MARK_FILE}`, { create: true })
     const contents = Buffer.alloc(this.#file.sizeBytes())
     const readBytes = this.#file.read(contents, 0, contents.length, 0)
     this.#slotCount = Math.ceil(Math.max(0, readBytes - HEADER_BYTES) / ENTRY_BYTES)
     this.unreadableCount = this.#decode(contents.subarray(0, readBytes))
+    this.isComplete = readBytes >= HEADER_BYTES && this.unreadableCount === 0
+    if (this.isComplete) return
     this.#writeHeader()
+    this.#file.syncDataNow()
+    disk.syncDirectory(directory)
   }
 
   get needsSync(): boolean {

@@ -55,6 +55,13 @@ export interface LogHome {
   onSynced(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void
   /** Before a truncation: the mark may not name what is about to go. Throws `DiskError`. */
   lowerMark(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void
+  /** After a full truncation: an empty log is as durable as its names, which have just been synced. */
+  onEmptied(log: LogCore, offset: Offset): void
+  /**
+   * Before old segments go: the mark must name what was synced, or recovery would take the log for one that lost its head.
+   * Throws `DiskError`.
+   */
+  beforeRemoval(): void
   /** A watermark, log start or recovery point changed. */
   onOffsetsChanged(): void
   /** A full disk refuses appends until there is space again; everything else takes the directory offline. */

@@ -1,7 +1,7 @@
 import { type Disk, DiskError, type Offset, type Timer, type Uuid } from '@millrace/base'
 import { replaceFileAsync } from './atomic-file.ts'
 import { DurableMark } from './durable-mark.ts'
-import { DURABLE_MARK_FILE, HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from './file-names.ts'
+import { HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from './file-names.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { LogCore, LogHome } from './log-core.ts'
 import type { StorageContext } from './storage-context.ts'
@@ -38,7 +38,7 @@ export class LogDirectory implements LogHome {
   constructor(context: StorageContext, path: string, id: Uuid, onFailed: (error: DiskError) => void) {
     this.path = path
     this.id = id
-    this.mark = new DurableMark(context.disk, `${path}/${DURABLE_MARK_FILE}`)
+    this.mark = new DurableMark(context.disk, path)
     this.logs = new Set()
     this.online = true
     this.isFull = false
@@ -80,6 +80,23 @@ export class LogDirectory implements LogHome {
   /** Before a truncation: the mark may not name what is about to go. Throws `DiskError`. */
   lowerMark(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
     this.mark.lowerNow(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes)
+  }
+
+  onEmptied(log: LogCore, offset: Offset): void {
+    try {
+      // At once: until the mark knows, recovery would take the log for one that lost its head.
+      this.mark.note(log.topicId, log.partition, offset, offset, 0)
+      this.mark.syncNow()
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.fail(error)
+      return
+    }
+    this.onSynced(log, offset, offset, 0)
+  }
+
+  beforeRemoval(): void {
+    if (this.mark.needsSync) this.mark.syncNow()
   }
 
   onOffsetsChanged(): void {

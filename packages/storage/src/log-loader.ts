@@ -1,4 +1,4 @@
-import type { Disk, Offset, Uuid } from '@millrace/base'
+import { type Disk, type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
 import { BatchScanner } from './batch-scanner.ts'
 import type { DurableMarkEntry } from './durable-mark.ts'
 import {
@@ -38,7 +38,7 @@ const TEMPORARY_SUFFIX = '.tmp'
 /**
  * Opens the log of a partition directory (replication-and-transactions.md, 2). After a clean stop nothing but the directory is read;
  * otherwise everything above the recovery point is. Throws `DiskError`, or `CorruptFileError` if the directory does not tell whose it
- * is; then nothing has been deleted.
+ * is; then nothing has been deleted. Null for what is left of a log whose making was interrupted.
  */
 export function loadLog(
   context: StorageContext,
@@ -48,14 +48,15 @@ export function loadLog(
   partition: number,
   checkpoints: LogCheckpoints,
   onDurable: (log: Log) => void,
-): Log {
+): Log | null {
   const path = `${home.path}/${name}`
   const topicId = readPartitionMetadata(context.disk, path)
-  const config = context.configOf(topic)
   const names = finishInterruptedSwaps(context.disk, path, context.disk.listDirectory(path))
-  const segments = openSegments(context, path, names, config)
+  if (topicId === ZERO_UUID && !names.some((file) => file.endsWith(LOG_SUFFIX))) return null
+  const config = context.configOf(topic)
   const mark = home.mark.get(topicId, partition)
   const base = { topic, partition, topicId, path, config }
+  const segments = withoutLostHead(context, openSegments(context, path, names, config), home, mark, checkpoints)
   const atMark = mark !== null && endsAtMark(segments, mark)
   const covered = atMark && (mark.clean || checkpoints.recoveryPoint === mark.durableOffset)
   let opened: Opened
@@ -64,7 +65,7 @@ export function loadLog(
   else opened = openUncovered(context, base, segments, mark, checkpoints)
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
   const highWatermark = Math.min(Math.max(checkpoints.highWatermark, logStartOffset), opened.logEndOffset)
-  const log = new Log(context, home, { ...base, ...opened, logStartOffset, highWatermark, isNew: false, onDurable })
+  const log = new Log(context, home, { ...base, ...opened, logStartOffset, highWatermark, newFile: null, onDurable })
   for (const segment of opened.unsynced) log.writer.onWritten(segment)
   home.scheduleSync(log)
   return log
@@ -89,10 +90,33 @@ interface Opened {
   unsynced: Segment[]
 }
 
+/**
+ * Segments whose predecessors never reached the disk are dropped: had the log begun there, its start would be at or below what was
+ * synced, since retention takes only what was.
+ */
+function withoutLostHead(
+  context: StorageContext,
+  segments: Segment[],
+  home: LogDirectory,
+  mark: DurableMarkEntry | null,
+  checkpoints: LogCheckpoints,
+): Segment[] {
+  const first = segments[0]
+  if (first === undefined || (mark === null && !home.mark.isComplete)) return segments
+  const knownOffset = Math.max(mark?.durableOffset ?? 0, checkpoints.logStartOffset, checkpoints.recoveryPoint)
+  if (first.baseOffset <= knownOffset) return segments
+  context.logger.warn('segments without their predecessors dropped', { path: first.directory, knownOffset })
+  removeSegments(context, segments, 0)
+  return []
+}
+
 /** The last file is exactly as long as when it was synced last. */
 function endsAtMark(segments: readonly Segment[], mark: DurableMarkEntry): boolean {
   const last = segments.at(-1)
-  return last !== undefined && last.baseOffset === mark.segmentBaseOffset && last.sizeBytes === mark.positionBytes
+  if (last === undefined || last.baseOffset !== mark.segmentBaseOffset || last.sizeBytes !== mark.positionBytes) {
+    return false
+  }
+  return mark.durableOffset >= last.baseOffset
 }
 
 /** Everything is synced with its indexes: nothing needs to be read. */

@@ -3,13 +3,14 @@ import {
   type Clock,
   type Disk,
   DiskError,
+  type DiskFile,
   type Offset,
   type Random,
   type Timer,
   type Timers,
   type Uuid,
 } from '@millrace/base'
-import { replaceFile } from './atomic-file.ts'
+import { makeDurableDirectory, replaceFile } from './atomic-file.ts'
 import { ColdReads } from './cold-reads.ts'
 import {
   CLEAN_SHUTDOWN_FILE,
@@ -17,6 +18,7 @@ import {
   HIGH_WATERMARK_FILE,
   LOCK_FILE,
   LOG_START_FILE,
+  LOG_SUFFIX,
   PARTITION_METADATA_FILE,
   parsePartitionDirectoryName,
   partitionDirectoryName,
@@ -166,17 +168,7 @@ export class LogManager {
     assert(!this.#logs.has(name), 'log exists')
     const home = this.#homeFor(directory)
     const path = `${home.path}/${name}`
-    try {
-      this.#context.failpoint('create')
-      this.#options.disk.makeDirectory(path)
-      const contents = encodePartitionMetadata(topicId)
-      const file = this.#options.disk.openFile(`${path}/${PARTITION_METADATA_FILE}`, { create: true })
-      file.write(contents, 0, contents.length, 0)
-      file.close()
-    } catch (error) {
-      if (error instanceof DiskError) home.onDiskError(error)
-      throw error
-    }
+    const newFile = this.#makePartitionDirectory(home, topic, partition, path, topicId)
     const config = this.#options.configOf(topic)
     const segments = new LogSegments([new Segment(this.#context, path, 0, config, null)])
     const log = new Log(this.#context, home, {
@@ -194,7 +186,7 @@ export class LogManager {
       recoveryPoint: 0,
       highWatermark: 0,
       faultyRanges: [],
-      isNew: true,
+      newFile,
       onDurable: this.#options.onDurable,
     })
     home.logs.add(log)
@@ -236,7 +228,7 @@ export class LogManager {
 
   #openDirectory(path: string): void {
     const { disk, logger, random } = this.#options
-    disk.makeDirectory(path)
+    makeDurableDirectory(disk, path)
     this.#locks.push(disk.lock(`${path}/${LOCK_FILE}`))
     const { directoryId } = openMetaProperties(disk, path, this.#options, random)
     const home = new LogDirectory(this.#context, path, directoryId, (error) =>
@@ -283,6 +275,7 @@ export class LogManager {
           checkpoints,
           this.#options.onDurable,
         )
+        if (log === null) continue
         home.logs.add(log)
         this.#logs.set(name, log)
         count++
@@ -346,8 +339,7 @@ export class LogManager {
   #setAside(log: Log, suffix: string): string {
     const home = this.#directories.find((directory) => directory.logs.has(log))
     assert(home !== undefined, 'log is not deleted twice')
-    const hex = this.#options.random.bytes(16).toString('hex')
-    const path = `${home.path}/${setAsideDirectoryName(log.topic, log.partition, hex, suffix)}`
+    const path = this.#setAsidePath(home, log.topic, log.partition, suffix)
     log.fail()
     home.logs.delete(log)
     this.#logs.delete(partitionDirectoryName(log.topic, log.partition))
@@ -363,6 +355,33 @@ export class LogManager {
       throw error
     }
     return path
+  }
+
+  #makePartitionDirectory(home: LogDirectory, topic: string, partition: number, path: string, topicId: Uuid): DiskFile {
+    const { disk, logger } = this.#options
+    try {
+      this.#context.failpoint('create')
+      if (disk.stat(path) !== null && disk.listDirectory(path).some((name) => name.endsWith(LOG_SUFFIX))) {
+        // Data that was not loaded, since nobody could tell whose it is: it is not overwritten (S10).
+        const strayPath = this.#setAsidePath(home, topic, partition, STRAY_DIRECTORY_SUFFIX)
+        disk.rename(path, strayPath)
+        logger.warn('unknown data set aside', { path: strayPath })
+      }
+      disk.makeDirectory(path)
+      const contents = encodePartitionMetadata(topicId)
+      const file = disk.openFile(`${path}/${PARTITION_METADATA_FILE}`, { create: true })
+      file.truncate(0)
+      file.write(contents, 0, contents.length, 0)
+      return file
+    } catch (error) {
+      if (error instanceof DiskError) home.onDiskError(error)
+      throw error
+    }
+  }
+
+  #setAsidePath(home: LogDirectory, topic: string, partition: number, suffix: string): string {
+    const hex = this.#options.random.bytes(16).toString('hex')
+    return `${home.path}/${setAsideDirectoryName(topic, partition, hex, suffix)}`
   }
 
   #homeFor(path: string | undefined): LogDirectory {

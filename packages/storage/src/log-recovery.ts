@@ -45,13 +45,30 @@ export function recoverSegments(input: RecoveryInput): RecoveryOutput {
     const upperOffset = segments[slot + 1]?.baseOffset ?? Number.POSITIVE_INFINITY
     const torn = recoverSegment(input, segment, upperOffset, output)
     output.logEndOffset = segment.nextOffset
-    if (torn) {
+    if (torn || endsEarly(input, segment, upperOffset, output)) {
       output.lost = segments.slice(slot + 1)
       break
     }
   }
   if (output.logEndOffset < input.durableOffset) reportMissing(input, output)
   return output
+}
+
+/**
+ * Whether batches between the end of a segment and the next one never reached the disk: the next is then of no use. What is missing
+ * below the mark is corruption, and the next goes on behind it. Compaction may leave gaps that are none.
+ */
+function endsEarly(input: RecoveryInput, segment: Segment, upperOffset: Offset, output: RecoveryOutput): boolean {
+  if (segment.nextOffset >= upperOffset || upperOffset === Number.POSITIVE_INFINITY) return false
+  if (segment.nextOffset >= input.durableOffset) {
+    input.logger.warn('segments after a gap dropped', { segment: segment.logPath, offset: segment.nextOffset })
+    return true
+  }
+  if (input.config.cleanupCompact) return false
+  const range = { startOffset: segment.nextOffset, endOffset: upperOffset }
+  output.faultyRanges.push(range)
+  input.logger.error('segment is shorter than what was synced', { segment: segment.logPath, ...range })
+  return false
 }
 
 /** Whether it was cut at a torn place. */

@@ -8,6 +8,7 @@ interface RetainedLog {
   readonly segments: LogSegments
   readonly logStartOffset: Offset
   readonly highWatermark: Offset
+  readonly durableOffset: Offset
 }
 
 /**
@@ -51,7 +52,8 @@ function countWhile(log: RetainedLog, from: number, matches: (slot: number, endO
   while (slot < log.segments.count) {
     const endOffset = log.segments.endOffsetOf(slot)
     const isEmptyActive = slot === log.segments.count - 1 && log.segments.at(slot).sizeBytes === 0
-    if (isEmptyActive || endOffset > log.highWatermark || !matches(slot, endOffset)) break
+    // What was never synced stays: recovery takes a log that starts above its durable mark for one that lost its head.
+    if (isEmptyActive || endOffset > Math.min(log.highWatermark, log.durableOffset) || !matches(slot, endOffset)) break
     slot++
   }
   return slot

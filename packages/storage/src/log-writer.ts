@@ -1,4 +1,4 @@
-import type { LeaderEpoch, Offset } from '@millrace/base'
+import type { DiskFile, LeaderEpoch, Offset } from '@millrace/base'
 import { STAMPED_BYTES, stampBatch } from './batch-stamp.ts'
 import type { LogCore, LogHome } from './log-core.ts'
 import type { Segment } from './segment.ts'
@@ -27,10 +27,10 @@ export class LogWriter {
   readonly #unsynced: Segment[]
   /** Written since the log was opened. */
   totalBytes: number
-  /** The names of the partition directory and of its metadata file are not durable yet. */
-  #isNew: boolean
+  /** Of a log made just now: its metadata file, which is synced with the names of the directory before any data counts. */
+  #newFile: DiskFile | null
 
-  constructor(context: StorageContext, home: LogHome, log: LogCore, isNew: boolean) {
+  constructor(context: StorageContext, home: LogHome, log: LogCore, newFile: DiskFile | null) {
     this.#context = context
     this.#home = home
     this.#log = log
@@ -41,7 +41,7 @@ export class LogWriter {
     this.#isDirty = false
     this.#unsynced = []
     this.totalBytes = 0
-    this.#isNew = isNew
+    this.#newFile = newFile
   }
 
   get hasStaged(): boolean {
@@ -100,7 +100,7 @@ export class LogWriter {
     const tail = this.#log.config.writeCaching ? null : this.#zeroTail(segment, sizeBytes)
     if (tail === null) segment.file().write(staging, 0, sizeBytes, segment.writtenBytes)
     else segment.file().writeMany([staging.subarray(0, sizeBytes), tail], segment.writtenBytes)
-    this.#dropStaged()
+    this.dropStaged()
     segment.onWritten()
     if (tail !== null) segment.fileBytes = Math.max(segment.fileBytes, segment.writtenBytes + tail.length)
     this.onWritten(segment)
@@ -130,35 +130,46 @@ export class LogWriter {
     if (namesChanged) await this.#syncNames()
   }
 
-  /** The same on this thread. */
-  syncNow(): void {
-    const isNew = this.#isNew
-    let namesChanged = false
-    for (const segment of this.#unsynced.splice(0)) {
-      segment.hasUnsyncedBytes = false
-      if (segment.needsDirectorySync) namesChanged = true
-      segment.needsDirectorySync = false
-      segment.file().syncDataNow()
+  /** Forgets unsynced segments that are no longer the log's. */
+  forget(segments: readonly Segment[]): void {
+    for (let slot = this.#unsynced.length - 1; slot >= 0; slot--) {
+      if (segments.includes(this.#unsynced[slot]!)) this.#unsynced.splice(slot, 1)
     }
-    if (!namesChanged) return
-    this.#context.disk.syncDirectory(this.#log.path)
-    if (isNew) this.#context.disk.syncDirectory(this.#home.path)
-    this.#isNew = false
   }
 
-  /** Drops what is staged and forgets unsynced segments that are no longer the log's: it was truncated, deleted or has failed. */
-  forget(isGone: (segment: Segment) => boolean): void {
-    this.#dropStaged()
-    for (let slot = this.#unsynced.length - 1; slot >= 0; slot--) {
-      if (isGone(this.#unsynced[slot]!)) this.#unsynced.splice(slot, 1)
-    }
+  /** Gives up what is staged: the log starts anew. */
+  dropStaged(): void {
+    if (this.#staging !== null) this.#context.staging.give(this.#staging)
+    this.#staging = null
+    this.#stagedBytes = 0
+  }
+
+  /** Gives up everything: the log was deleted, or its directory failed. */
+  close(): void {
+    this.dropStaged()
+    this.#unsynced.length = 0
+    this.#newFile?.close()
+    this.#newFile = null
+  }
+
+  /** Makes the names of the log's files durable, on this thread. */
+  syncNamesNow(): void {
+    this.#newFile?.syncDataNow()
+    this.#context.disk.syncDirectory(this.#log.path)
+    if (this.#newFile === null) return
+    this.#context.disk.syncDirectory(this.#home.path)
+    this.#newFile.close()
+    this.#newFile = null
   }
 
   async #syncNames(): Promise<void> {
+    const newFile = this.#newFile
+    if (newFile !== null) await newFile.syncData()
     await this.#context.disk.syncDirectoryAsync(this.#log.path)
-    if (!this.#isNew) return
+    if (newFile === null) return
     await this.#context.disk.syncDirectoryAsync(this.#home.path)
-    this.#isNew = false
+    this.#newFile = null
+    newFile.close()
   }
 
   #storeDirectly(
@@ -183,7 +194,7 @@ export class LogWriter {
     this.totalBytes += end - start + this.#stagedBytes
     this.#context.failpoint('append')
     segment.file().writeMany(parts, segment.writtenBytes)
-    this.#dropStaged()
+    this.dropStaged()
   }
 
   #roomInStaging(segment: Segment, sizeBytes: number): Buffer {
@@ -200,12 +211,6 @@ export class LogWriter {
     }
     this.#staging = larger
     return larger
-  }
-
-  #dropStaged(): void {
-    if (this.#staging !== null) this.#context.staging.give(this.#staging)
-    this.#staging = null
-    this.#stagedBytes = 0
   }
 
   #zeroTail(segment: Segment, writeBytes: number): Buffer | null {

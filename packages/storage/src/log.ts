@@ -1,4 +1,12 @@
-import { DiskError, type LeaderEpoch, type Offset, type ProducerId, type TimestampMs, type Uuid } from '@millrace/base'
+import {
+  DiskError,
+  type DiskFile,
+  type LeaderEpoch,
+  type Offset,
+  type ProducerId,
+  type TimestampMs,
+  type Uuid,
+} from '@millrace/base'
 import {
   BATCH_HEADER_BYTES,
   baseOffsetOf,
@@ -52,8 +60,8 @@ export interface LogParts {
   recoveryPoint: Offset
   highWatermark: Offset
   faultyRanges: FaultyRange[]
-  /** Made just now: its names are not durable yet. */
-  isNew: boolean
+  /** Of a log made just now: its metadata file, not synced yet. */
+  newFile: DiskFile | null
   /** Called each time `durableOffset` rose. */
   onDurable: (log: Log) => void
 }
@@ -121,7 +129,7 @@ export class Log implements LogCore {
     this.epochs = parts.epochs
     this.producerStates = parts.producers
     this.faultyRanges = parts.faultyRanges
-    this.writer = new LogWriter(context, home, this, parts.isNew)
+    this.writer = new LogWriter(context, home, this, parts.newFile)
     this.checkpointer = new LogCheckpointer(context, home, this)
     this.generation = 0
     this.touched = false
@@ -555,6 +563,7 @@ export class Log implements LogCore {
         this.#context.disk.syncDirectory(this.path)
       }
       this.raiseLogStart(this.segments.at(count).baseOffset)
+      this.#home.beforeRemoval()
       this.#remove(this.segments.removeFirst(count))
       return count
     } catch (error) {
@@ -572,25 +581,28 @@ export class Log implements LogCore {
       this.truncateFullyAndStartAt(offset)
       return
     }
-    this.#changeEnd(offset, () => {
+    this.#changeEnd(() => {
       this.writeStaged()
       const slot = this.segments.slotFor(offset)
-      const position = this.segments.at(slot).locate(offset)
-      this.#home.lowerMark(this, offset, this.segments.at(slot).baseOffset, position)
+      const { position, endOffset } = this.segments.at(slot).locate(offset)
+      this.#home.lowerMark(this, endOffset, this.segments.at(slot).baseOffset, position)
       this.#remove(this.segments.removeFrom(slot + 1))
       const { active } = this.segments
-      active.cut(position, offset)
+      active.cut(position, endOffset)
       this.writer.onWritten(active)
+      this.logStartOffset = Math.min(this.logStartOffset, endOffset)
+      return endOffset
     })
-    this.logStartOffset = Math.min(this.logStartOffset, offset)
-    if (!this.failed) this.producerStates.reload(this.logStartOffset, offset)
+    if (!this.failed) this.producerStates.reload(this.logStartOffset, this.logEndOffset)
   }
 
   /** Empties the log: the next record gets `offset`. */
   truncateFullyAndStartAt(offset: Offset): void {
     if (this.failed) return
-    this.#changeEnd(offset, () => {
-      this.#home.lowerMark(this, Math.min(offset, this.durableOffset), offset, 0)
+    this.#changeEnd(() => {
+      // Nothing of what was synced needs to be found from now on.
+      this.#home.lowerMark(this, 0, 0, 0)
+      this.writer.dropStaged()
       this.#remove(this.segments.removeFrom(0))
       this.segments.add(new Segment(this.#context, this.path, offset, this.config, null))
       this.segments.active.file()
@@ -599,14 +611,18 @@ export class Log implements LogCore {
       this.faultyRanges.length = 0
       this.producerStates.removeSnapshots(() => true)
       this.producerStates.clear(offset)
+      return offset
     })
+    if (!this.failed) this.#home.onEmptied(this, offset)
   }
 
-  #changeEnd(logEndOffset: Offset, change: () => void): void {
+  /** Does a truncation, which gives the new end, and lowers all that follows from it. */
+  #changeEnd(change: () => Offset): void {
+    let logEndOffset: Offset
     try {
       this.#context.failpoint('truncate')
-      change()
-      this.#context.disk.syncDirectory(this.path)
+      logEndOffset = change()
+      this.writer.syncNamesNow()
     } catch (error) {
       // Half a truncation cannot be told from corruption by what follows: the directory must not go on.
       if (!(error instanceof DiskError)) throw error
@@ -626,7 +642,7 @@ export class Log implements LogCore {
   /** The directory is offline, or the log was deleted. */
   fail(): void {
     this.failed = true
-    this.writer.forget(() => true)
+    this.writer.close()
     for (const segment of this.segments.all) segment.abandon()
     this.#context.openLogs.delete(this)
     this.checkpointer.onDurable()
@@ -655,7 +671,7 @@ export class Log implements LogCore {
   }
 
   #remove(segments: readonly Segment[]): void {
-    this.writer.forget((segment) => segments.includes(segment))
+    this.writer.forget(segments)
     removeSegments(this.#context, segments, this.config.fileDeleteDelayMs)
     const bases = segments.map((segment) => segment.baseOffset)
     this.producerStates.removeSnapshots((offset) => bases.includes(offset))

@@ -258,14 +258,18 @@ export class Segment {
     return position
   }
 
-  /** Position of the batch that holds `offset`, or of the first one after it; the written end if there is none. */
-  locate(offset: Offset): number {
-    if (!this.exists) return 0
+  /** Where the log ends if the batch that holds `offset`, or else the first one after it, goes. */
+  locate(offset: Offset): { position: number; endOffset: Offset } {
+    if (!this.exists) return { position: 0, endOffset: offset }
     this.offsetIndex.file.loadNow()
     const start = this.offsetIndex.positionFor(offset)
     const scanner = new BatchScanner(this.file(), start, this.writtenBytes, this.baseOffset)
-    while (scanner.next() === 'batch') if (scanner.lastOffset >= offset) break
-    return scanner.position
+    while (scanner.next() === 'batch') {
+      if (scanner.lastOffset >= offset) {
+        return { position: scanner.position, endOffset: Math.min(offset, scanner.baseOffset) }
+      }
+    }
+    return { position: scanner.position, endOffset: offset }
   }
 
   /**
@@ -276,6 +280,8 @@ export class Segment {
     if (!this.exists) return
     if (this.viewedEndBytes > position && (this.#mapping?.hasViews() ?? false)) this.#replaceByCopy(position)
     else this.file().truncate(position)
+    // At once: what is cut off must not come back under what is appended in its place.
+    this.file().syncDataNow()
     this.fileBytes = position
     this.sealed = false
     this.offsetIndex.truncateTo(position, endOffset)

@@ -1,6 +1,6 @@
 import { assert, DiskError } from '../errors.ts'
 import type { DiskFile, Mapping } from './disk.ts'
-import type { SimulatedInode } from './simulated-inode.ts'
+import type { PendingSync, SimulatedInode } from './simulated-inode.ts'
 
 /** What a simulated disk is asked to do, as faults and hooks see it. */
 export type DiskOperation =
@@ -120,7 +120,7 @@ export class SimulatedFile implements DiskFile {
     this.#closed = true
   }
 
-  #endSync(synced: ReturnType<SimulatedInode['beginSync']>): void {
+  #endSync(synced: PendingSync): void {
     try {
       this.#disk.change('sync', this.path)
     } catch (error) {

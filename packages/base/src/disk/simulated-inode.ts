@@ -11,6 +11,11 @@ interface Plane {
   sizeBytes: number
 }
 
+/** A sync under way: what the file held when it began. */
+export interface PendingSync extends Plane {
+  number: number
+}
+
 /**
  * A file in two planes: what a reader sees now, and what the medium would hold after a crash at least. Between them are the pages
  * that were changed since the last sync, any of which may or may not have been written back, and the sizes the file had meanwhile.
@@ -21,6 +26,8 @@ export class SimulatedInode {
   readonly #dirtyPages: Set<number>
   /** Sizes since the last sync, the durable one first. */
   #sizes: number[]
+  #lastSync: number
+  #endedSync: number
   modifiedMs: number
   /** End of the highest view that a mapping gave out; nothing below may change while it may be alive. */
   viewedEndBytes: number
@@ -30,6 +37,8 @@ export class SimulatedInode {
     this.#durable = { bytes: Buffer.alloc(0), sizeBytes: 0 }
     this.#dirtyPages = new Set()
     this.#sizes = [0]
+    this.#lastSync = 0
+    this.#endedSync = 0
     this.modifiedMs = modifiedMs
     this.viewedEndBytes = 0
   }
@@ -78,11 +87,19 @@ export class SimulatedInode {
   }
 
   /** Begins a sync: what is changed now will be durable when {@link endSync} is called with the result. */
-  beginSync(): Plane {
-    return { bytes: Buffer.from(this.live.bytes.subarray(0, this.live.sizeBytes)), sizeBytes: this.live.sizeBytes }
+  beginSync(): PendingSync {
+    this.#lastSync++
+    return {
+      number: this.#lastSync,
+      bytes: Buffer.from(this.live.bytes.subarray(0, this.live.sizeBytes)),
+      sizeBytes: this.live.sizeBytes,
+    }
   }
 
-  endSync(synced: Plane): void {
+  endSync(synced: PendingSync): void {
+    // One that began later has ended before: it covers this one.
+    if (synced.number < this.#endedSync) return
+    this.#endedSync = synced.number
     this.#durable = synced
     this.#sizes = [synced.sizeBytes, ...(this.live.sizeBytes === synced.sizeBytes ? [] : [this.live.sizeBytes])]
     this.#dirtyPages.clear()
