@@ -7,8 +7,8 @@ const root = join(import.meta.dirname, '../..')
 /** What the tests use of the machine and of the build. All of it was put there by `npm ci` and `tools/setup-e2e`. */
 export const places = {
   root,
-  /** The bundle that `npm ci` builds: the tests run what users run. */
-  millrace: join(root, 'apps/cli/dist/millrace.js'),
+  /** What `npx millrace` runs: the launcher of the bundle that `npm ci` builds; or that of another build. */
+  millrace: process.env.E2E_MILLRACE ?? join(root, 'apps/cli/bin/millrace.mjs'),
   /** Debian's Python has the clients; another one that comes first on the path has not. */
   python: '/usr/bin/python3',
   jars: join(cache(), 'jars'),

@@ -30,10 +30,10 @@ export async function startKafka(peers: string, directory: string): Promise<Brok
   return { kind: 'kafka', port, pid, bootstrap: `127.0.0.1:${port}`, stop }
 }
 
-/** The built bundle, on the Node that runs this. */
+/** What `npx millrace start` runs, on the Node that runs this. */
 export function millraceCommand(root: string, port: number, directory: string): [command: string, args: string[]] {
-  const bundle = join(root, 'apps/cli/dist/millrace.js')
-  return [process.execPath, [bundle, 'start', '--port', String(port), '--data-dir', directory]]
+  const launcher = join(root, 'apps/cli/bin/millrace.mjs')
+  return [process.execPath, [launcher, 'start', '--port', String(port), '--data-dir', directory]]
 }
 
 export async function startMillrace(root: string, directory: string): Promise<Broker> {
