@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { getHeapStatistics } from 'node:v8'
 import { type Clock, type Disk, type DiskError, type Random, randomUuid, type Timers } from '@millrace/base'
 import {
   ConfigResourceType,
@@ -347,6 +348,7 @@ export class Broker {
       maxConnections: config.maxConnections,
       maxConnectionsPerIp: config.maxConnectionsPerIp,
       maxIdleMs: config.connectionsMaxIdleMs,
+      maxQueuedRequestBytes: queuedRequestBytes(config),
       listen: ports.listen ?? ((options) => TcpListener.listen(options)),
       turn: this.#turn,
       clock: ports.clock,
@@ -409,4 +411,10 @@ function controllerSettings(configuration: Configuration): ControllerSettings {
     deleteTopicEnable: config.deleteTopicEnable,
     supportedFeatures: SUPPORTED_FEATURES,
   }
+}
+
+/** `queued.max.request.bytes`; without it a quarter of what the JavaScript heap may take (`reliability.md`, 6.2). */
+function queuedRequestBytes(config: BrokerConfig): number {
+  if (config.queuedMaxRequestBytes > 0) return config.queuedMaxRequestBytes
+  return Math.max(config.socketRequestMaxBytes, Math.floor(getHeapStatistics().heap_size_limit / 4))
 }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { ConnectionContext } from '../handlers/handler.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Connection, type RequestDispatcher } from './connection.ts'
+import { RequestBudget } from './request-budget.ts'
 import { ResponseSlot } from './response-slot.ts'
 import type { Transport } from './transport.ts'
 import { Turn } from './turn.ts'
@@ -62,7 +63,7 @@ function ignore(): void {
   // Of no interest here.
 }
 
-function setUp(options: { answerAtOnce?: boolean } = {}) {
+function setUp(options: { answerAtOnce?: boolean; pool?: BufferPool; budget?: RequestBudget } = {}) {
   let endOfTurn: (() => void)[] = []
   const turn = new Turn((callback) => endOfTurn.push(callback), ignore)
   const transport = new MemoryTransport()
@@ -84,8 +85,9 @@ function setUp(options: { answerAtOnce?: boolean } = {}) {
       closed++
     },
   }
-  const pool = new BufferPool()
-  const connection = new Connection(context, transport, dispatcher, turn, pool, new Writer(1024))
+  const pool = options.pool ?? new BufferPool()
+  const budget = options.budget ?? new RequestBudget(pool, 64 << 20)
+  const connection = new Connection(context, transport, dispatcher, turn, pool, budget, new Writer(1024))
   const runTurn = () => {
     for (let round = 0; round < 50 && endOfTurn.length > 0; round++) {
       const callbacks = endOfTurn
@@ -251,6 +253,36 @@ describe('connection', () => {
     other.connection.onBytes(sent, 0, sent.length)
     other.runTurn()
     expect(Buffer.concat(other.transport.written)).toEqual(sent)
+  })
+
+  it('is not read while others use up the memory for incomplete requests, and goes on after them', () => {
+    const pool = new BufferPool()
+    const budget = new RequestBudget(pool, 16 * 1024)
+    const first = setUp({ pool, budget })
+    const second = setUp({ pool, budget })
+    const large = frame(3, 1, 60_000)
+    first.connection.onBytes(large, 0, 40_000)
+    second.connection.onBytes(large, 0, 40_000)
+    expect([first.transport.paused, second.transport.paused]).toEqual([false, true])
+    first.connection.onBytes(large, 40_000, large.length)
+    first.runTurn()
+    expect(second.transport.paused).toBe(false)
+    second.connection.onBytes(large, 40_000, large.length)
+    second.runTurn()
+    expect(Buffer.concat(second.transport.written).equals(large)).toBe(true)
+    expect(budget.stoppedCount).toBe(0)
+  })
+
+  it('makes room for others when it closes in the middle of a request', () => {
+    const pool = new BufferPool()
+    const budget = new RequestBudget(pool, 16 * 1024)
+    const first = setUp({ pool, budget })
+    const second = setUp({ pool, budget })
+    const large = frame(3, 1, 60_000)
+    first.connection.onBytes(large, 0, 40_000)
+    second.connection.onBytes(large, 0, 40_000)
+    first.connection.onClose(null)
+    expect(second.transport.paused).toBe(false)
   })
 
   it('gives the same answers however the bytes are cut', () => {

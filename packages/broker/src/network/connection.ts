@@ -1,6 +1,7 @@
 import type { Writer } from '@millrace/protocol'
 import type { ConnectionContext } from '../handlers/handler.ts'
 import type { BufferPool } from './buffer-pool.ts'
+import type { BudgetHolder, RequestBudget } from './request-budget.ts'
 import type { ResponseSlot } from './response-slot.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 import type { Turn } from './turn.ts'
@@ -36,12 +37,13 @@ export interface RequestDispatcher {
  * One client: bytes in, frames out, answers back in order. Requests run one at a time, as in Kafka, except that Produce may
  * follow Produce: appends happen in order at once, and only their answers wait.
  */
-export class Connection implements TransportEvents {
+export class Connection implements TransportEvents, BudgetHolder {
   readonly context: ConnectionContext
   readonly transport: Transport
   readonly #dispatcher: RequestDispatcher
   readonly #turn: Turn
   readonly #pool: BufferPool
+  readonly #budget: RequestBudget
   readonly #writer: Writer
   readonly #flush: () => void
   readonly #onSlotReady: () => void
@@ -60,6 +62,8 @@ export class Connection implements TransportEvents {
 
   #flushRequested = false
   #readingPaused = false
+  /** Its incomplete frame must not grow for now. */
+  #overBudget = false
   #closed = false
   /** Nothing is read any more; the connection ends once what was started before has been answered. */
   #ending = false
@@ -73,6 +77,7 @@ export class Connection implements TransportEvents {
     dispatcher: RequestDispatcher,
     turn: Turn,
     pool: BufferPool,
+    budget: RequestBudget,
     writer: Writer,
   ) {
     this.context = context
@@ -80,6 +85,7 @@ export class Connection implements TransportEvents {
     this.#dispatcher = dispatcher
     this.#turn = turn
     this.#pool = pool
+    this.#budget = budget
     this.#writer = writer
     this.#flush = () => this.#sendReady()
     this.#onSlotReady = () => this.#slotBecameReady()
@@ -110,8 +116,15 @@ export class Connection implements TransportEvents {
     const consumed = this.#startFrames(buffer, start, end)
     if (consumed < end && !this.#closed) {
       this.#appendToAssembly(buffer, consumed, end)
+      this.#keepToBudget()
       this.#pauseIfBlocked()
     }
+  }
+
+  /** The broker's memory for incomplete requests has room again, or it is this one's turn. */
+  onBudgetFreed(): void {
+    this.#overBudget = false
+    if (!this.#closed) this.#continue()
   }
 
   onDrain(): void {
@@ -267,13 +280,21 @@ export class Connection implements TransportEvents {
     } else if (consumed > 0) {
       assembly.copy(assembly, 0, consumed, this.#assemblyEnd)
       this.#assemblyEnd -= consumed
+      // A frame is done: whoever waits for room goes before the next one.
+      this.#budget.release(this)
     }
+    if (this.#assembly !== null) this.#keepToBudget()
     this.#pauseIfBlocked()
+  }
+
+  /** A frame that is complete will go by itself; one that grows needs room. */
+  #keepToBudget(): void {
+    this.#overBudget = !this.#hasWholeFrame() && !this.#budget.admit(this)
   }
 
   /** Complete frames wait for their turn and fill their allowance, or answers pile up unsent. */
   #isBlocked(): boolean {
-    if (this.transport.bufferedBytes > MAX_OUTPUT_BYTES) return true
+    if (this.#overBudget || this.transport.bufferedBytes > MAX_OUTPUT_BYTES) return true
     return this.#assemblyEnd > MAX_BLOCKED_BYTES && this.#hasWholeFrame()
   }
 
@@ -308,5 +329,7 @@ export class Connection implements TransportEvents {
     this.#pool.release(this.#assembly)
     this.#assembly = null
     this.#assemblyEnd = 0
+    this.#overBudget = false
+    this.#budget.release(this)
   }
 }

@@ -8,6 +8,7 @@ import { Connection, type RequestDispatcher } from './connection.ts'
 import { ConnectionWatch } from './connection-watch.ts'
 import type { HttpServer } from './http-server.ts'
 import { ProtocolSniffer, type SniffedProtocol } from './protocol-sniffer.ts'
+import { RequestBudget } from './request-budget.ts'
 import type { AcceptedTransport, Listen, Listener, TransportEvents } from './transport.ts'
 import type { Turn } from './turn.ts'
 
@@ -27,6 +28,8 @@ export interface SocketServerOptions {
   maxConnections: number
   maxConnectionsPerIp: number
   maxIdleMs: number
+  /** Memory for request frames that are not complete, over all connections. */
+  maxQueuedRequestBytes: number
   /** Opens a port. */
   listen: Listen
   turn: Turn
@@ -42,6 +45,7 @@ export class SocketServer {
   readonly #options: SocketServerOptions
   readonly #listeners: { endpoint: ListenerEndpoint; listener: Listener }[] = []
   readonly #pool = new BufferPool()
+  readonly #budget: RequestBudget
   readonly #writer = new Writer(WRITER_BYTES)
   readonly #watch: ConnectionWatch
   readonly #connectionsByIp = new Map<string, number>()
@@ -52,6 +56,7 @@ export class SocketServer {
 
   constructor(options: SocketServerOptions) {
     this.#options = options
+    this.#budget = new RequestBudget(this.#pool, options.maxQueuedRequestBytes)
     const { metrics } = options
     this.#watch = new ConnectionWatch(options.clock, options.timers, options.maxIdleMs, (_connection, reason) => {
       if (reason === 'idle') metrics.connectionsClosedIdle++
@@ -160,7 +165,15 @@ export class SocketServer {
       clientSoftwareVersion: '',
     }
     const dispatcher = this.#dispatcher!
-    const connection = new Connection(context, transport, dispatcher, this.#options.turn, this.#pool, this.#writer)
+    const connection = new Connection(
+      context,
+      transport,
+      dispatcher,
+      this.#options.turn,
+      this.#pool,
+      this.#budget,
+      this.#writer,
+    )
     this.#watch.add(connection)
     return connection
   }
