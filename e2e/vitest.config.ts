@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
+const report = process.env.TEST_REPORT
+
 /** Tests of the built broker with other vendors' clients and tools, and of its crashes. `npm run e2e` runs them. */
 export default defineConfig({
   test: {
@@ -13,5 +15,6 @@ export default defineConfig({
     testTimeout: 90_000,
     hookTimeout: 60_000,
     sequence: { shuffle: true },
+    reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
   },
 })
