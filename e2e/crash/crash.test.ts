@@ -1,6 +1,7 @@
 import kafkajs from 'kafkajs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Broker, startBroker } from '../harness/broker.ts'
+import { startBroker } from '../harness/broker.ts'
+import type { Broker } from '../harness/running-broker.ts'
 import { createTopic, uniqueName } from '../harness/topics.ts'
 import { until } from '../harness/until.ts'
 import { KafkaJsClient } from '../interop/kafkajs-client.ts'

@@ -6,25 +6,7 @@ import { createInterface } from 'node:readline'
 import { KafkaProcess } from './kafka-process.ts'
 import { places, requirePlace } from './places.ts'
 import { exitCode, tail } from './run.ts'
-
-/** One broker process that a test owns. */
-export interface Broker {
-  readonly bootstrap: string
-  readonly port: number
-  readonly pid: number
-  /** Where its files are; kept across `restart`. */
-  readonly directory: string
-  /** Asks it to stop (SIGTERM) and waits; fails if it does not exit with 0 within 30 s. */
-  stop(): Promise<void>
-  /** Ends it with SIGKILL, as a crash would, and waits until it is gone. */
-  kill(): Promise<void>
-  /** Starts it again on the same files and port. Pre: it was stopped or killed. */
-  restart(): Promise<void>
-  /** Kills it if it runs and removes its files. Call it in every case. */
-  dispose(): Promise<void>
-}
-
-export type Settings = Readonly<Record<string, string>>
+import type { Broker, Settings } from './running-broker.ts'
 
 /** What tests want different from the defaults: rebalances without a first delay, and few partitions to load at a restart. */
 const testSettings: Settings = { 'group.initial.rebalance.delay.ms': '0', 'offsets.topic.num.partitions': '8' }

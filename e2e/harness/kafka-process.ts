@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import type { Broker, Settings } from './broker.ts'
 import { run } from './run.ts'
+import type { Broker, Settings } from './running-broker.ts'
 
 /** Apache Kafka in place of the broker under test, run by two scripts: it shows that the tests themselves are right. */
 export class KafkaProcess implements Broker {
