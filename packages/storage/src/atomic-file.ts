@@ -10,8 +10,17 @@ export function replaceFile(disk: Disk, directory: string, name: string, content
   disk.syncDirectory(directory)
 }
 
-/** The same with the syncs on the thread pool. Calls for one name must not overlap. */
-export async function replaceFileAsync(disk: Disk, directory: string, name: string, contents: Buffer): Promise<void> {
+/**
+ * The same with the syncs on the thread pool. Calls for one name must not overlap. `isWanted` is asked before the rename: the directory
+ * may have gone meanwhile, and another of its name have come.
+ */
+export async function replaceFileAsync(
+  disk: Disk,
+  directory: string,
+  name: string,
+  contents: Buffer,
+  isWanted: () => boolean,
+): Promise<void> {
   const temporary = `${directory}/${name}${TEMPORARY_SUFFIX}`
   const file = disk.openFile(temporary, { create: true })
   try {
@@ -21,6 +30,7 @@ export async function replaceFileAsync(disk: Disk, directory: string, name: stri
   } finally {
     file.close()
   }
+  if (!isWanted()) return
   disk.rename(temporary, `${directory}/${name}`)
   await disk.syncDirectoryAsync(directory)
 }

@@ -46,8 +46,9 @@ export class DurableMark {
   readonly unreadableCount: number
   /** There was a sound mark before: a log without an entry was never synced. */
   readonly isComplete: boolean
-  /** Written since the last sync. */
-  #needsSync: boolean
+  /** Records written, and how many of them a sync has covered. */
+  #writtenCount: number
+  #syncedCount: number
 
   /** Opens the mark of a log directory, or makes one, durably. Throws `DiskError`. */
   constructor(disk: Disk, directory: string) {
@@ -55,7 +56,8 @@ export class DurableMark {
     this.#freeSlots = []
     this.#dirty = new Set()
     this.#record = Buffer.alloc(RECORD_BYTES)
-    this.#needsSync = false
+    this.#writtenCount = 0
+    this.#syncedCount = 0
     this.#file = disk.openFile(`${directory}/${DURABLE_MARK_FILE}`, { create: true })
     const contents = Buffer.alloc(this.#file.sizeBytes())
     const readBytes = this.#file.read(contents, 0, contents.length, 0)
@@ -69,7 +71,7 @@ export class DurableMark {
   }
 
   get needsSync(): boolean {
-    return this.#needsSync || this.#dirty.size > 0
+    return this.#syncedCount < this.#writtenCount || this.#dirty.size > 0
   }
 
   get(topicId: Uuid, partition: number): DurableMarkEntry | null {
@@ -109,14 +111,15 @@ export class DurableMark {
 
   async sync(): Promise<void> {
     this.write()
-    this.#needsSync = false
+    const writtenCount = this.#writtenCount
     await this.#file.syncData()
+    this.#syncedCount = Math.max(this.#syncedCount, writtenCount)
   }
 
   syncNow(): void {
     this.write()
-    this.#needsSync = false
     this.#file.syncDataNow()
+    this.#syncedCount = this.#writtenCount
   }
 
   /**
@@ -172,7 +175,7 @@ export class DurableMark {
     encodeRecord(this.#record, slot)
     const position = HEADER_BYTES + slot.number * ENTRY_BYTES + (slot.sequence & 1) * RECORD_BYTES
     this.#file.write(this.#record, 0, RECORD_BYTES, position)
-    this.#needsSync = true
+    this.#writtenCount++
   }
 
   #writeHeader(): void {

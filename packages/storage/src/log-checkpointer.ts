@@ -16,7 +16,7 @@ export class LogCheckpointer {
   #running: Promise<void> | null
   #again: boolean
   #checkpointedBytes: number
-  #durableWaiters: { offset: Offset; wake: () => void }[]
+  #durableWaiters: { offset: Offset; generation: number; wake: () => void }[]
 
   constructor(context: StorageContext, home: LogHome, log: LogCore) {
     this.#context = context
@@ -59,12 +59,14 @@ export class LogCheckpointer {
     }
   }
 
-  /** The durable offset rose, or the log failed. */
-  onDurable(): void {
+  /** The durable offset rose, the log was truncated, or it failed. */
+  wake(): void {
     if (this.#durableWaiters.length === 0) return
-    const { durableOffset, failed } = this.#log
+    const { durableOffset, failed, generation } = this.#log
     const waiters = this.#durableWaiters
-    this.#durableWaiters = waiters.filter(({ offset }) => !failed && offset > durableOffset)
+    this.#durableWaiters = waiters.filter(
+      (waiter) => !failed && waiter.generation === generation && waiter.offset > durableOffset,
+    )
     for (const waiter of waiters) if (!this.#durableWaiters.includes(waiter)) waiter.wake()
   }
 
@@ -105,7 +107,9 @@ export class LogCheckpointer {
     } finally {
       snapshot?.close()
     }
-    await log.epochs.save()
+    if (log.failed) return
+    await log.epochs.save(() => !log.failed)
+    if (log.failed) return
     await this.#context.disk.syncDirectoryAsync(log.path)
     if (log.failed || generation !== log.generation) return
     log.recoveryPoint = Math.max(log.recoveryPoint, offset)
@@ -118,7 +122,7 @@ export class LogCheckpointer {
     const log = this.#log
     if (log.durableOffset >= offset || log.failed) return Promise.resolve()
     return new Promise((wake) => {
-      this.#durableWaiters.push({ offset, wake })
+      this.#durableWaiters.push({ offset, generation: log.generation, wake })
       this.#home.scheduleSync(log)
     })
   }

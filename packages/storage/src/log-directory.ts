@@ -130,9 +130,13 @@ export class LogDirectory implements LogHome {
       if (log.logStartOffset > log.segments.first.baseOffset) logStarts.push(`${key} ${log.logStartOffset}`)
     }
     this.#context.failpoint('offset-checkpoint')
-    await replaceFileAsync(this.disk, this.path, RECOVERY_POINT_FILE, encodeTextCheckpoint(recoveryPoints))
-    await replaceFileAsync(this.disk, this.path, LOG_START_FILE, encodeTextCheckpoint(logStarts))
-    await replaceFileAsync(this.disk, this.path, HIGH_WATERMARK_FILE, encodeTextCheckpoint(highWatermarks))
+    await this.#replace(RECOVERY_POINT_FILE, recoveryPoints)
+    await this.#replace(LOG_START_FILE, logStarts)
+    await this.#replace(HIGH_WATERMARK_FILE, highWatermarks)
+  }
+
+  #replace(name: string, lines: readonly string[]): Promise<void> {
+    return replaceFileAsync(this.disk, this.path, name, encodeTextCheckpoint(lines), () => this.online)
   }
 
   /** A full disk refuses appends until there is space again; everything else is final for the directory. */

@@ -1,5 +1,5 @@
 import type { Disk } from '@millrace/base'
-import { replaceFile, replaceFileAsync } from './atomic-file.ts'
+import { replaceFileAsync } from './atomic-file.ts'
 import { LEADER_EPOCH_FILE } from './file-names.ts'
 import { LeaderEpochCache } from './leader-epoch-cache.ts'
 import { readIfPresent } from './text-checkpoint.ts'
@@ -37,12 +37,9 @@ export class LogEpochs {
     return this.#cache?.isDirty ?? false
   }
 
-  saveNow(): void {
-    if (this.#cache?.isDirty) replaceFile(this.#disk, this.#directory, LEADER_EPOCH_FILE, this.#cache.encode())
-  }
-
-  async save(): Promise<void> {
+  /** Writes the file if the epochs changed. `isWanted`: the log is still there. */
+  async save(isWanted: () => boolean): Promise<void> {
     if (!this.#cache?.isDirty) return
-    await replaceFileAsync(this.#disk, this.#directory, LEADER_EPOCH_FILE, this.#cache.encode())
+    await replaceFileAsync(this.#disk, this.#directory, LEADER_EPOCH_FILE, this.#cache.encode(), isWanted)
   }
 }

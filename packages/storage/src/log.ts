@@ -424,7 +424,7 @@ export class Log implements LogCore {
   }
 
   onDurable(): void {
-    this.checkpointer.onDurable()
+    this.checkpointer.wake()
     this.#onDurable(this)
   }
 
@@ -635,6 +635,8 @@ export class Log implements LogCore {
     this.durableOffset = Math.min(this.durableOffset, logEndOffset)
     this.recoveryPoint = Math.min(this.recoveryPoint, logEndOffset)
     this.highWatermark = Math.max(this.logStartOffset, Math.min(this.highWatermark, logEndOffset))
+    this.epochs.cache.truncateFromEnd(logEndOffset)
+    this.checkpointer.wake()
     this.#context.openLogs.add(this)
     this.#home.onOffsetsChanged()
   }
@@ -645,7 +647,7 @@ export class Log implements LogCore {
     this.writer.close()
     for (const segment of this.segments.all) segment.abandon()
     this.#context.openLogs.delete(this)
-    this.checkpointer.onDurable()
+    this.checkpointer.wake()
   }
 
   /**
