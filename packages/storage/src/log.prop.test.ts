@@ -22,7 +22,7 @@ type Step =
   | { kind: 'reopen' }
   | { kind: 'idle' }
 
-const share = fc.double({ min: 0, max: 1, noNaN: true })
+const share = fc.integer({ min: 0, max: 9999 }).map((number) => number / 10_000)
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
@@ -233,7 +233,7 @@ test('a log on a simulated disk with mappings answers as a list of batches', asy
       const disk = new SimulatedDisk({ random: new SeededRandom(seed), coldShare: 0.3 })
       await new Comparison(disk, '/data').run(list)
     }),
-    { numRuns: 150 },
+    { numRuns: 400 },
   )
 })
 
@@ -242,7 +242,7 @@ test('a log on a simulated disk without mappings answers as a list of batches', 
     fc.asyncProperty(steps, async (list) => {
       await new Comparison(new SimulatedDisk({ mapping: false }), '/data').run(list)
     }),
-    { numRuns: 100 },
+    { numRuns: 250 },
   )
 })
 
