@@ -82,7 +82,7 @@ function announce(broker: Broker, options: RunOptions): void {
       '',
       'Try it from another terminal:',
       `  npx millrace produce greetings${flag}        # a line is a record; Ctrl-D ends`,
-      `  npx millrace consume greetings --from-beginning${flag}`,
+      `  npx millrace consume greetings --from beginning${flag}`,
       `Metrics: http://${address}/metrics    Stop: Ctrl-C`,
       '',
     ].join('\n'),
