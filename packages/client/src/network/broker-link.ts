@@ -1,4 +1,4 @@
-import { ClientClosedError, ConnectionError, TimeoutError } from '../errors/client-errors.ts'
+import { ClientClosedError, type ConnectionError, TimeoutError } from '../errors/client-errors.ts'
 import type { ClientPorts } from '../ports/client-ports.ts'
 import { Backoff } from '../retry/backoff.ts'
 import type { Api, RequestMessage } from './api.ts'
@@ -30,6 +30,7 @@ export class BrokerLink {
   #connection: Connection | null = null
   #opening: Promise<Connection> | null = null
   #retryAtMs = 0
+  #lastError: unknown = null
   #closed = false
   readonly #sleepers = new Set<() => void>()
 
@@ -85,15 +86,13 @@ export class BrokerLink {
     return this.#connection?.inFlightCount ?? 0
   }
 
-  /** The ready connection, made if need be. Rejects with {@link ConnectionError} at once while a pause after a failure lasts. */
+  /** The ready connection, made if need be. While the pause after a failure lasts, rejects at once with that failure. */
   connect(): Promise<Connection> {
     if (this.#closed) return Promise.reject(new ClientClosedError('connection'))
     if (this.#connection?.isReady) return Promise.resolve(this.#connection)
     if (this.#opening !== null) return this.#opening
-    if (this.isBackingOff) {
-      const { host, port } = this.#address
-      return Promise.reject(new ConnectionError('CONNECTION_FAILED', host, port, 'waiting before the next attempt'))
-    }
+    // The failure is still the state of things; the next attempt is made after the pause.
+    if (this.isBackingOff) return Promise.reject(this.#lastError)
     this.#opening = this.#open()
     return this.#opening
   }
@@ -171,6 +170,7 @@ export class BrokerLink {
       return connection
     } catch (error) {
       if (this.#connection === connection) this.#connection = null
+      this.#lastError = error
       this.#retryAtMs = this.#ports.clock.monotonicMs() + this.#backoff.nextMs()
       throw error
     } finally {

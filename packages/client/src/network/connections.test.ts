@@ -128,7 +128,7 @@ describe('connections', () => {
     const cluster = new FakeCluster()
     const core = coreOf(cluster)
     await cluster.world.run(core.metadata.update())
-    let release = () => undefined as void
+    let release: () => void = () => expect.unreachable('set below')
     const gate = new Promise<void>((resolve) => {
       release = resolve
     })

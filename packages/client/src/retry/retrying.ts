@@ -17,7 +17,7 @@ export interface RetryOptions {
 /**
  * Runs `attempt` until it succeeds, fails with an error that is not retriable, or the time is over: then {@link TimeoutError} with
  * the last error as its cause. The one place of this package where calls (not produce batches or fetches) are retried.
- * `attempt` gets the time left, at least 1 ms.
+ * `attempt` gets the time left in whole milliseconds, at least 1.
  */
 export async function retrying<T>(
   ports: ClientPorts,
@@ -30,7 +30,7 @@ export async function retrying<T>(
   for (;;) {
     if (closing.aborted) throw new ClientClosedError('client')
     try {
-      return await attempt(Math.max(1, deadlineMs - ports.clock.monotonicMs()))
+      return await attempt(Math.max(1, Math.ceil(deadlineMs - ports.clock.monotonicMs())))
     } catch (error) {
       if (closing.aborted) throw new ClientClosedError('client')
       if (!isRetriable(error)) throw error

@@ -1,0 +1,86 @@
+import { ConfigurationError } from '@millrace/base'
+import { ConnectionError, ProtocolError, TimeoutError, UnsupportedVersionError } from '@millrace/client'
+
+/** What the process ends with. */
+export const ExitCode = {
+  OK: 0,
+  /** It failed. */
+  ERROR: 1,
+  /** The command line is wrong; nothing was done. */
+  USAGE: 2,
+  /** Some of several things failed, or something is unhealthy. */
+  PARTIAL: 3,
+  /** Ended by Ctrl-C before it was done. */
+  INTERRUPTED: 130,
+} as const
+
+/** A failure with words for the user: what is wrong and what may help. */
+export class CliError extends Error {
+  readonly exitCode: number
+  readonly hint: string | null
+
+  constructor(message: string, options: { exitCode?: number; hint?: string; cause?: unknown } = {}) {
+    super(message, { cause: options.cause })
+    this.name = 'CliError'
+    this.exitCode = options.exitCode ?? ExitCode.ERROR
+    this.hint = options.hint ?? null
+  }
+}
+
+/** A wrong command line. */
+export function usageError(message: string, hint?: string): CliError {
+  return new CliError(message, { exitCode: ExitCode.USAGE, ...(hint === undefined ? {} : { hint }) })
+}
+
+/** Turns what a command threw into words: what failed, where, and what to do. */
+export function explain(error: unknown, bootstrapServers: string): CliError {
+  if (error instanceof CliError) return error
+  if (error instanceof ConfigurationError) return usageError(error.message)
+  const root = rootOf(error)
+  if (root instanceof ConnectionError) {
+    return new CliError(`cannot reach ${bootstrapServers}: ${root.message}`, {
+      hint: 'Is a broker running there? Name another with --bootstrap-server HOST:PORT, or start one with "millrace start".',
+      cause: error,
+    })
+  }
+  if (root instanceof ProtocolError) {
+    return new CliError(messageOf(error), { ...hintFor(root), cause: error })
+  }
+  if (root instanceof UnsupportedVersionError) {
+    return new CliError(root.message, { hint: 'The broker is too old for this command.', cause: error })
+  }
+  if (root instanceof TimeoutError) {
+    return new CliError(root.message, { hint: 'Wait longer with --timeout, for example --timeout 2m.', cause: error })
+  }
+  return new CliError(messageOf(error), { cause: error })
+}
+
+/** What to do about errors that users meet. */
+const HINTS: Readonly<Record<string, string>> = {
+  UNKNOWN_TOPIC_OR_PARTITION: '"millrace topic list" shows the topics that there are.',
+  TOPIC_ALREADY_EXISTS: 'Use --if-not-exists if that is fine.',
+  INVALID_TOPIC_EXCEPTION: 'Names have letters, digits, ".", "_" and "-", and at most 249 of them.',
+  INVALID_REPLICATION_FACTOR: 'There must be at least as many brokers as replicas.',
+  GROUP_ID_NOT_FOUND: '"millrace group list" shows the groups that there are.',
+  NON_EMPTY_GROUP: 'Stop the members of the group first; "millrace group describe" shows them.',
+  UNKNOWN_MEMBER_ID: 'The group has members. Stop them first; "millrace group describe" shows them.',
+  TOPIC_AUTHORIZATION_FAILED: 'This user may not use the topic.',
+  GROUP_AUTHORIZATION_FAILED: 'This user may not use the group.',
+  CLUSTER_AUTHORIZATION_FAILED: 'This user may not do this on the cluster.',
+}
+
+function hintFor(error: ProtocolError): { hint?: string } {
+  const hint = HINTS[error.code]
+  return hint === undefined ? {} : { hint }
+}
+
+/** The first cause: a time limit says less than the failure that was tried again until it ended. */
+function rootOf(error: unknown): unknown {
+  let root = error
+  while (root instanceof TimeoutError && root.cause instanceof Error) root = root.cause
+  return root
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

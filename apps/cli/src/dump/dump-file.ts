@@ -1,0 +1,45 @@
+import { basename } from 'node:path'
+import { CliError } from '../command/cli-error.ts'
+import type { Row } from '../io/output-format.ts'
+import { dumpOffsetIndex, dumpProducerSnapshot, dumpText, dumpTimeIndex, dumpTransactionIndex } from './dump-indexes.ts'
+import { dumpSegment } from './dump-segment.ts'
+
+export interface DumpOptions {
+  /** Print records, not only batches. */
+  records: boolean
+  /** Check checksums, order, and indexes against their segment. */
+  verify: boolean
+  /** Print neither batches nor entries, only what files have in all. */
+  summaryOnly: boolean
+}
+
+/** Where a dump goes. */
+export interface DumpSink {
+  /** One batch, record or entry; false: enough, or nobody reads on. */
+  row(kind: string, row: Row): Promise<boolean>
+  /** What a file has in all. */
+  summary(row: Row): Promise<void>
+  /** Something is wrong at a position of a file. */
+  problem(path: string, position: number, text: string): Promise<void>
+}
+
+/** Names of the files in a log directory that {@link dumpFile} understands. */
+export const DUMPABLE =
+  /^(\d{20}\.(log|index|timeindex|txnindex|snapshot)|leader-epoch-checkpoint|partition\.metadata)$/
+
+/** Prints one file, by its name. */
+export async function dumpFile(path: string, options: DumpOptions, sink: DumpSink): Promise<void> {
+  const name = basename(path)
+  if (!DUMPABLE.test(name)) {
+    throw new CliError(`${path}: not a file of a log`, {
+      hint: 'Give .log, .index, .timeindex, .txnindex and .snapshot files, or a directory that has them.',
+    })
+  }
+  const baseOffset = Number(/^\d+/.exec(name)?.[0] ?? 0)
+  if (name.endsWith('.log')) await dumpSegment(path, baseOffset, options, sink)
+  else if (name.endsWith('.timeindex')) await dumpTimeIndex(path, baseOffset, options, sink)
+  else if (name.endsWith('.txnindex')) await dumpTransactionIndex(path, sink)
+  else if (name.endsWith('.index')) await dumpOffsetIndex(path, baseOffset, options, sink)
+  else if (name.endsWith('.snapshot')) await dumpProducerSnapshot(path, sink)
+  else await dumpText(path, sink)
+}

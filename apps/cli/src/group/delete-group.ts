@@ -1,0 +1,61 @@
+import { usageError } from '../command/cli-error.ts'
+import type { CommandDefinition } from '../command/command-definition.ts'
+import { reportOutcomes } from '../command/outcomes.ts'
+import { parseTopicPartitions } from './reset-group.ts'
+
+export const deleteGroup: CommandDefinition<object> = {
+  name: 'delete',
+  arguments: [['<groups...>', 'group ids; they must have no members']],
+  summary: 'Delete groups and the offsets that they committed',
+  examples: [
+    ['group delete billing', 'one group'],
+    ['group delete a b c', 'several'],
+  ],
+  async run(context, groupIds) {
+    const outcomes = await context.withAdmin((admin) => admin.deleteGroups(groupIds))
+    await context.printRows(
+      outcomes.map(({ groupId, error }) => ({ group: groupId, result: error === null ? 'deleted' : 'failed' })),
+      [{ key: 'group' }, { key: 'result' }],
+    )
+    return reportOutcomes(context, outcomes)
+  },
+}
+
+export const deleteOffsets: CommandDefinition<{ topic: string[] }> = {
+  name: 'delete-offsets',
+  arguments: [['<group>', 'group id']],
+  summary: 'Forget committed offsets of topics that no member reads',
+  options: [
+    {
+      flags: '-t, --topic <topic[:partitions]>',
+      description: 'orders or orders:0,2-4; may be repeated',
+      repeatable: true,
+    },
+  ],
+  examples: [
+    ['group delete-offsets billing --topic orders', 'all partitions of a topic'],
+    ['group delete-offsets billing --topic orders:0', 'one partition'],
+  ],
+  async run(context, [groupId], options) {
+    if (options.topic.length === 0) throw usageError('which topic?', 'Give --topic TOPIC.')
+    return context.withAdmin(async (admin) => {
+      const committed = await admin.listGroupOffsets(groupId!)
+      const wanted = options.topic.map(parseTopicPartitions)
+      const places = committed.filter(({ topic, partition }) =>
+        wanted.some(
+          (want) => want.topic === topic && (want.partitions === null || want.partitions.includes(partition)),
+        ),
+      )
+      const outcomes = places.length === 0 ? [] : await admin.deleteGroupOffsets(groupId!, places)
+      await context.printRows(
+        outcomes.map(({ topic, partition, error }) => ({
+          topic,
+          partition,
+          result: error === null ? 'deleted' : 'failed',
+        })),
+        [{ key: 'topic' }, { key: 'partition' }, { key: 'result' }],
+      )
+      return reportOutcomes(context, outcomes)
+    })
+  },
+}

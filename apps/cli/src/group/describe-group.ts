@@ -1,0 +1,121 @@
+import type { GroupDescription, GroupLag } from '@millrace/client'
+import type { CommandDefinition } from '../command/command-definition.ts'
+import { reportOutcomes } from '../command/outcomes.ts'
+import { type Column, type Row, renderRows } from '../io/output-format.ts'
+import { formatNumber } from '../options/numbers.ts'
+
+interface DescribeOptions {
+  members?: boolean
+  all?: boolean
+}
+
+const LAG_COLUMNS: readonly Column[] = [
+  { key: 'topic' },
+  { key: 'partition' },
+  { key: 'committedOffset', title: 'COMMITTED' },
+  { key: 'logEndOffset', title: 'END' },
+  { key: 'lag' },
+  { key: 'clientId', title: 'CLIENT' },
+  { key: 'host' },
+  { key: 'memberId', title: 'MEMBER' },
+]
+
+const MEMBER_COLUMNS: readonly Column[] = [
+  { key: 'memberId', title: 'MEMBER' },
+  { key: 'groupInstanceId', title: 'INSTANCE' },
+  { key: 'clientId', title: 'CLIENT' },
+  { key: 'host' },
+  { key: 'partitions' },
+]
+
+export const describeGroup: CommandDefinition<DescribeOptions> = {
+  name: 'describe',
+  arguments: [['[groups...]', 'group ids']],
+  summary: 'Show state, members, offsets and lag of groups',
+  options: [
+    { flags: '--members', description: 'what each member reads, in place of offsets' },
+    { flags: '--all', description: 'all groups' },
+  ],
+  examples: [
+    ['group describe billing', 'offsets and lag of one group'],
+    ['group describe billing --members', 'who reads what'],
+    ["group describe --all -o json | jq '.[] | {group, totalLag}'", 'the lag of all groups'],
+  ],
+  async run(context, groupIds, options) {
+    const groups = await context.withAdmin(async (admin) => {
+      const ids = options.all ? (await admin.listGroups()).map(({ groupId }) => groupId) : groupIds
+      const described = await admin.describeGroups(ids)
+      return Promise.all(
+        described.map(async (group) => ({
+          group,
+          lag: group.error === null ? await admin.groupLag(group.groupId) : [],
+        })),
+      )
+    })
+    const found = groups.filter(({ group }) => group.error === null)
+    await context.printValue(
+      found.map(({ group, lag }) => toData(group, lag)),
+      () => found.map(({ group, lag }) => toText(group, lag, options.members === true)).join('\n'),
+    )
+    return reportOutcomes(
+      context,
+      groups.map(({ group }) => group),
+    )
+  },
+}
+
+function totalLag(lag: readonly GroupLag[]): bigint {
+  return lag.reduce((sum, { lag: partitionLag }) => sum + (partitionLag ?? 0n), 0n)
+}
+
+function lagRows(lag: readonly GroupLag[]): Row[] {
+  return lag.map(({ topic, partition, committedOffset, logEndOffset, lag: partitionLag, member }) => ({
+    topic,
+    partition,
+    committedOffset,
+    logEndOffset,
+    lag: partitionLag,
+    clientId: member?.clientId ?? null,
+    host: member?.host.replace(/^\//, '') ?? null,
+    memberId: member?.memberId ?? null,
+  }))
+}
+
+function memberRows(group: GroupDescription): Row[] {
+  return group.members.map(({ memberId, groupInstanceId, clientId, host, assignment }) => ({
+    memberId,
+    groupInstanceId,
+    clientId,
+    host: host.replace(/^\//, ''),
+    partitions: assignment.map(({ topic, partition }) => `${topic}-${partition}`),
+  }))
+}
+
+function toData(group: GroupDescription, lag: readonly GroupLag[]): Row {
+  const { groupId, state, type, protocolType, assignor, coordinator } = group
+  return {
+    group: groupId,
+    state,
+    type,
+    protocolType,
+    assignor,
+    coordinator,
+    totalLag: totalLag(lag),
+    members: memberRows(group),
+    offsets: lagRows(lag),
+  }
+}
+
+function toText(group: GroupDescription, lag: readonly GroupLag[], members: boolean): string {
+  const facts = [
+    group.state,
+    `${group.members.length} members`,
+    ...(group.assignor === '' ? [] : [group.assignor]),
+    `coordinator ${group.coordinator}`,
+    `total lag ${formatNumber(Number(totalLag(lag)))}`,
+  ]
+  const table = members
+    ? renderRows(memberRows(group), MEMBER_COLUMNS, 'table')
+    : renderRows(lagRows(lag), LAG_COLUMNS, 'table')
+  return `${group.groupId}: ${facts.join(', ')}\n${table}`
+}

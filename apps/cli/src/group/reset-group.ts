@@ -1,0 +1,112 @@
+import type { Admin, ResetTarget, TopicPartition } from '@millrace/client'
+import { CliError, ExitCode, usageError } from '../command/cli-error.ts'
+import type { CommandDefinition } from '../command/command-definition.ts'
+import { reportOutcomes } from '../command/outcomes.ts'
+import { parseTime } from '../options/durations.ts'
+import { requireNumberList } from '../options/numbers.ts'
+
+interface ResetOptions {
+  topic: string[]
+  allTopics?: boolean
+  to?: string
+  execute?: boolean
+}
+
+export const resetGroup: CommandDefinition<ResetOptions> = {
+  name: 'reset',
+  arguments: [['<group>', 'group id; it must have no members']],
+  summary: 'Set the committed offsets of a group; without --execute only show the plan',
+  description: `--to takes:
+  earliest, latest   the ends of the log
+  current            what is committed now, or the end where nothing is
+  N                  an offset
+  +N, -N             so many records forward or back
+  TIME               the first record at or after 2026-11-21T10:00, 1795257624822 (ms) or -15m (ago)
+Offsets are kept inside the log.`,
+  options: [
+    {
+      flags: '-t, --topic <topic[:partitions]>',
+      description: 'orders or orders:0,2-4; may be repeated',
+      repeatable: true,
+    },
+    { flags: '--all-topics', description: 'every topic that the group has committed' },
+    { flags: '--to <place>', description: 'where to, see above' },
+    { flags: '--execute', description: 'do it' },
+  ],
+  examples: [
+    ['group reset billing --all-topics --to earliest', 'show what reading all again would mean'],
+    ['group reset billing -t orders --to -1h --execute', 'go back one hour'],
+    ['group reset billing -t orders:0 --to +1 --execute', 'pass over one record that cannot be handled'],
+  ],
+  async run(context, [groupId], options) {
+    const target = parseTarget(options.to, context.io.clock.wallMs())
+    if (options.topic.length === 0 && !options.allTopics) {
+      throw usageError('nothing to reset', 'Give --topic TOPIC, or --all-topics.')
+    }
+    return context.withAdmin(async (admin) => {
+      const partitions = await partitionsOf(admin, groupId!, options)
+      const plan = await admin.planOffsetReset(groupId!, partitions, target)
+      await context.printRows(
+        plan.map(({ topic, partition, currentOffset, newOffset }) => {
+          return { topic, partition, currentOffset, newOffset, change: newOffset - (currentOffset ?? 0n) }
+        }),
+        [
+          { key: 'topic' },
+          { key: 'partition' },
+          { key: 'currentOffset', title: 'CURRENT' },
+          { key: 'newOffset', title: 'NEW' },
+          { key: 'change' },
+        ],
+      )
+      if (!options.execute) {
+        await context.note('Nothing was changed: add --execute to do it.')
+        return ExitCode.OK
+      }
+      const offsets = plan.map(({ topic, partition, newOffset }) => ({ topic, partition, offset: newOffset }))
+      return reportOutcomes(context, await admin.alterGroupOffsets(groupId!, offsets))
+    })
+  },
+}
+
+/** What `--to` says. Throws a usage error. */
+export function parseTarget(text: string | undefined, nowMs: number): ResetTarget {
+  if (text === undefined) throw usageError('where to?', 'Give --to earliest, latest, an offset, +N, -N or a time.')
+  if (text === 'earliest' || text === 'latest' || text === 'current') return { to: text }
+  if (/^[+-]\d+$/.test(text)) return { shiftBy: BigInt(text) }
+  // Twelve digits and more are a time: no log has that many records, and seconds since 1970 have ten.
+  if (/^\d{1,11}$/.test(text)) return { toOffset: BigInt(text) }
+  const timeMs = parseTime(text, nowMs)
+  if (timeMs === null) throw usageError(`--to ${text}: neither a word, an offset, a distance nor a time`)
+  return { toTimestamp: timeMs }
+}
+
+async function partitionsOf(admin: Admin, groupId: string, options: ResetOptions): Promise<TopicPartition[]> {
+  const places: TopicPartition[] = []
+  if (options.allTopics) {
+    const committed = await admin.listGroupOffsets(groupId)
+    if (committed.length === 0)
+      throw new CliError(`group ${groupId} has committed nothing`, { hint: 'Name topics with --topic.' })
+    places.push(...committed)
+  }
+  for (const text of options.topic) {
+    const { topic, partitions } = parseTopicPartitions(text)
+    const [description] = await admin.describeTopics([topic])
+    if (description!.error !== null) throw description!.error
+    const all = description!.partitions.map(({ partition }) => partition)
+    for (const partition of partitions ?? all) {
+      if (!all.includes(partition)) throw usageError(`--topic ${text}: ${topic} has partitions 0 to ${all.length - 1}`)
+      places.push({ topic, partition })
+    }
+  }
+  return places.filter(
+    ({ topic, partition }, slot) =>
+      places.findIndex((other) => other.topic === topic && other.partition === partition) === slot,
+  )
+}
+
+/** Topic and partitions of `orders` or `orders:0,2-4`; null partitions for all. */
+export function parseTopicPartitions(text: string): { topic: string; partitions: number[] | null } {
+  const colon = text.lastIndexOf(':')
+  if (colon === -1) return { topic: text, partitions: null }
+  return { topic: text.slice(0, colon), partitions: requireNumberList('--topic', text.slice(colon + 1)) }
+}

@@ -1,0 +1,268 @@
+import { createReadStream } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import type { CompressionType, Producer, ProducerOptions, ProducerRecord } from '@millrace/client'
+import type { Command } from 'commander'
+import type { CliContext } from '../command/cli-context.ts'
+import { CliError, ExitCode, usageError } from '../command/cli-error.ts'
+import { type CommandDefinition, type Dispatch, toCommand } from '../command/command-definition.ts'
+import { toJsonLine } from '../io/output-format.ts'
+import { Pacer } from '../io/pacer.ts'
+import { ProgressBar, type ProgressState } from '../io/progress-bar.ts'
+import { formatDuration, requireDuration, requireTime } from '../options/durations.ts'
+import { formatBytes, formatNumber, requireBytes, requireWhole } from '../options/numbers.ts'
+import { splitLines } from './line-splitter.ts'
+import { parseHeaders, parseRecord, type RecordFormat, resolveEscapes } from './record-parser.ts'
+
+interface ProduceOptions {
+  key?: string
+  keySeparator?: string
+  header: string[]
+  partition?: string
+  timestamp?: string
+  json?: boolean
+  null?: string
+  file: string[]
+  wholeFiles?: boolean
+  compression?: string
+  acks?: string
+  linger?: string
+  batchSize?: string
+  maxRecord?: string
+  rate?: string
+  report?: boolean
+  ignoreErrors?: boolean
+}
+
+/** What became of the records. */
+class Tally {
+  count = 0
+  bytes = 0
+  failedCount = 0
+  skippedCount = 0
+  firstError: unknown = null
+  totalBytes: number | null = null
+
+  fail(error: unknown, recordCount: number): void {
+    this.failedCount += recordCount
+    this.firstError ??= error
+  }
+
+  progress(): ProgressState {
+    return { count: this.count, bytes: this.bytes, totalCount: null, totalBytes: this.totalBytes }
+  }
+}
+
+const definition: CommandDefinition<ProduceOptions> = {
+  name: 'produce',
+  arguments: [
+    ['<topic>', 'topic to write to'],
+    ['[values...]', 'records; left out: one record per line of standard input or of the files'],
+  ],
+  summary: 'Write records from the command line, standard input or files',
+  description: 'Shows progress on a terminal. Separators may be typed as \\t, \\n, \\0 or \\x1f.',
+  options: [
+    { flags: '-k, --key <key>', description: 'key of every record' },
+    { flags: '-K, --key-separator <text>', description: 'lines are KEY, this text, VALUE' },
+    { flags: '-H, --header <name=value>', description: 'a header of every record; may be repeated', repeatable: true },
+    { flags: '-p, --partition <n>', description: 'partition (default: by key, else in turn)' },
+    { flags: '--timestamp <time>', description: 'timestamp of every record (default: now)' },
+    { flags: '--json', description: 'lines are objects: {"key", "value", "headers", "partition", "timestamp"}' },
+    { flags: '--null <text>', description: 'a key or value that is exactly this text is null' },
+    { flags: '-f, --file <path>', description: 'read from a file; may be repeated', repeatable: true },
+    { flags: '--whole-files', description: 'each file is one record' },
+    { flags: '-z, --compression <codec>', description: 'none, gzip, snappy, lz4 or zstd' },
+    { flags: '--acks <acks>', description: 'all, 1 or 0 (default: all)' },
+    { flags: '--linger <duration>', description: 'how long a batch waits for more records (default: 5ms)' },
+    { flags: '--batch-size <bytes>', description: 'bytes at which a batch is full (default: 64KiB)' },
+    { flags: '--max-record <bytes>', description: 'longest record (default: 1MiB)' },
+    { flags: '--rate <n>', description: 'at most n records a second' },
+    { flags: '--report', description: 'print where each record was stored' },
+    { flags: '--ignore-errors', description: 'pass over lines that are no records' },
+  ],
+  examples: [
+    ['produce orders hello world', 'two records'],
+    ['produce orders -k 42 \'{"id":42}\' -H source=cli', 'with key and header'],
+    ['produce orders -K : < orders.txt', 'lines as KEY:VALUE'],
+    ['produce orders -f big.log -z zstd', 'a file, with a progress bar'],
+    ['consume a --from beginning -e --json | millrace produce b --json', 'copy a topic'],
+  ],
+  run: runProduce,
+}
+
+/** `millrace produce`. */
+export function produceCommand(dispatch: Dispatch): Command {
+  return toCommand(definition, dispatch)
+}
+
+async function runProduce(context: CliContext, [topic, ...values]: string[], options: ProduceOptions): Promise<number> {
+  const { clock, timers, signal, stderr } = context.io
+  const format = recordFormat(topic!, options, clock.wallMs())
+  const tally = new Tally()
+  const producer = context.producer(producerOptions(context, options, tally))
+  const bar = new ProgressBar(stderr, clock, timers, () => tally.progress())
+  const startMs = clock.monotonicMs()
+  try {
+    await producer.partitionCount(topic!)
+    const perSecond = options.rate === undefined ? Number.POSITIVE_INFINITY : requireWhole('--rate', options.rate, 1)
+    const pacer = new Pacer(clock, timers, signal, perSecond)
+    for await (const record of recordsOf(context, values, options, format, tally)) {
+      const pause = pacer.pace()
+      if (pause !== null) await pause
+      if (signal.aborted) break
+      await deliver(context, producer, record, options, tally)
+    }
+    await producer.flush()
+  } finally {
+    await bar.end()
+    await producer.close({ timeoutMs: context.options.timeoutMs })
+  }
+  return summarize(context, tally, clock.monotonicMs() - startMs)
+}
+
+async function deliver(
+  context: CliContext,
+  producer: Producer,
+  record: ProducerRecord,
+  options: ProduceOptions,
+  tally: Tally,
+): Promise<void> {
+  tally.count++
+  if (options.report) {
+    const stored = await producer.send(record).catch((error: unknown) => tally.fail(error, 1))
+    if (stored !== undefined) await context.io.stdout.write(reportLine(context, stored))
+    return
+  }
+  while (!producer.post(record)) await producer.ready(record.topic)
+}
+
+function reportLine(
+  context: CliContext,
+  stored: { topic: string; partition: number; offset: bigint; timestamp: number },
+): string {
+  if (context.options.output === 'json') return `${toJsonLine({ ...stored })}\n`
+  return `${stored.topic}-${stored.partition}@${stored.offset}\n`
+}
+
+async function* recordsOf(
+  context: CliContext,
+  values: readonly string[],
+  options: ProduceOptions,
+  format: RecordFormat,
+  tally: Tally,
+): AsyncGenerator<ProducerRecord> {
+  if (values.length > 0) {
+    for (const value of values) yield* parsed(Buffer.from(value), options, format, tally, 'argument')
+    return
+  }
+  const maxBytes = maxRecordBytes(options)
+  if (options.file.length === 0) {
+    yield* linesOf(context.io.stdin, 'standard input', maxBytes, options, format, tally)
+    return
+  }
+  const sizes = await Promise.all(options.file.map(sizeOf))
+  tally.totalBytes = sizes.reduce((sum, size) => sum + size, 0)
+  for (const path of options.file) {
+    if (options.wholeFiles) yield* parsed(await readFile(path), options, format, tally, path)
+    else yield* linesOf(createReadStream(path), path, maxBytes, options, format, tally)
+  }
+}
+
+async function* linesOf(
+  chunks: AsyncIterable<Buffer>,
+  source: string,
+  maxBytes: number,
+  options: ProduceOptions,
+  format: RecordFormat,
+  tally: Tally,
+): AsyncGenerator<ProducerRecord> {
+  let number = 0
+  for await (const line of splitLines(chunks, maxBytes)) {
+    yield* parsed(line, options, format, tally, `${source}, line ${++number}`)
+  }
+}
+
+/** The record of one line, or none if it is passed over. */
+function* parsed(
+  line: Buffer,
+  options: ProduceOptions,
+  format: RecordFormat,
+  tally: Tally,
+  place: string,
+): Generator<ProducerRecord> {
+  tally.bytes += line.length + 1
+  try {
+    yield parseRecord(line, format)
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error
+    if (!options.ignoreErrors)
+      throw new CliError(`${place}: ${error.message}`, { hint: '--ignore-errors passes over such lines.' })
+    tally.skippedCount++
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    throw new CliError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+function recordFormat(topic: string, options: ProduceOptions, nowMs: number): RecordFormat {
+  if (options.json && options.keySeparator !== undefined)
+    throw usageError('--json and --key-separator exclude each other')
+  if (options.wholeFiles && options.file.length === 0) throw usageError('--whole-files needs --file')
+  return {
+    topic,
+    keySeparator: options.keySeparator === undefined ? null : Buffer.from(resolveEscapes(options.keySeparator)),
+    fixedKey: options.key ?? null,
+    isJson: options.json === true,
+    nullMarker: options.null === undefined ? null : Buffer.from(options.null),
+    headers: parseHeaders(options.header),
+    partition: options.partition === undefined ? null : requireWhole('--partition', options.partition, 0),
+    timestamp: options.timestamp === undefined ? null : requireTime('--timestamp', options.timestamp, nowMs),
+  }
+}
+
+function producerOptions(context: CliContext, options: ProduceOptions, tally: Tally): Partial<ProducerOptions> {
+  const maxRequestSize = maxRecordBytes(options)
+  return {
+    lingerMs: options.linger === undefined ? 5 : requireDuration('--linger', options.linger),
+    batchSize: options.batchSize === undefined ? 65_536 : requireBytes('--batch-size', options.batchSize),
+    compressionType: (options.compression ?? 'none') as CompressionType,
+    acks: acksOf(options.acks),
+    maxRequestSize,
+    bufferMemory: Math.max(33_554_432, 2 * maxRequestSize),
+    maxBlockMs: context.options.timeoutMs,
+    requestTimeoutMs: context.options.timeoutMs,
+    deliveryTimeoutMs: 4 * context.options.timeoutMs + 5000,
+    onDeliveryError: (error, _topic, _partition, recordCount) => tally.fail(error, recordCount),
+  }
+}
+
+function maxRecordBytes({ maxRecord }: ProduceOptions): number {
+  return maxRecord === undefined ? 1_048_576 : requireBytes('--max-record', maxRecord)
+}
+
+function acksOf(text: string | undefined): 0 | 1 | 'all' {
+  if (text === undefined || text === 'all' || text === '-1') return 'all'
+  if (text === '0' || text === '1') return text === '0' ? 0 : 1
+  throw usageError(`--acks ${text}: must be all, 1 or 0`)
+}
+
+async function summarize(context: CliContext, tally: Tally, elapsedMs: number): Promise<number> {
+  const { count, bytes, failedCount, skippedCount } = tally
+  if (context.io.stderr.isTty) {
+    const skipped = skippedCount > 0 ? `, ${formatNumber(skippedCount)} lines passed over` : ''
+    const stored = `${formatNumber(count - failedCount)} records (${formatBytes(bytes)})`
+    await context.note(`${stored} in ${formatDuration(elapsedMs)}${skipped}`)
+  }
+  if (failedCount > 0) {
+    await context.note(`millrace: ${formatNumber(failedCount)} of ${formatNumber(count)} records were not delivered`)
+    await context.complain(tally.firstError)
+    return failedCount === count ? ExitCode.ERROR : ExitCode.PARTIAL
+  }
+  return context.io.signal.aborted ? ExitCode.INTERRUPTED : ExitCode.OK
+}
