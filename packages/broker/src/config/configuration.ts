@@ -1,8 +1,9 @@
 import { ConfigurationError } from '@millrace/base'
 import { ConfigResourceType, configsOf, type MetadataImage } from '@millrace/consensus'
-import { type BrokerConfig, parseBrokerConfig, withNodeId } from './broker-config.ts'
+import type { BrokerConfig } from './broker-config.ts'
 import { baseKeyOf, brokerDefinitionOf, isListenerKey } from './broker-definitions.ts'
 import { type ConfigLayers, mergeLayers, NO_SETTINGS, type RawSettings } from './layers.ts'
+import { parseBrokerConfig, withNodeId } from './parse-broker-config.ts'
 import { resolveTopicConfig, type TopicConfig } from './topic-config.ts'
 import { parseValue } from './value.ts'
 

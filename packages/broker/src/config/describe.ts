@@ -50,7 +50,9 @@ export function describeBroker(configuration: Configuration): ConfigDescription[
   const names = new Set([...Object.keys(brokerDefinitions), ...merged.keys()])
   return [...names].sort().map((name) => {
     const definition = brokerDefinitionOf(name)
-    const text = merged.get(name) ?? (definition === null ? null : brokerDefault(configuration, name))
+    // An unset broker id is the node id, whatever its default says.
+    const unset = name === 'broker.id' ? String(configuration.nodeId) : brokerDefault(configuration, name)
+    const text = merged.get(name) ?? (definition === null ? null : unset)
     return brokerDescription(configuration, name, text, () => true)
   })
 }

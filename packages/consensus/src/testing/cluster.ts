@@ -1,8 +1,8 @@
-import { SeededRandom, type Uuid, ZERO_UUID } from '@millrace/base'
+import { SeededRandom, type Uuid } from '@millrace/base'
 import { apiError, MetadataErrorCode } from '../metadata/controller/api-error.ts'
 import type { ConfigRules, ControllerContext, ControllerSettings } from '../metadata/controller/context.ts'
 import { SUPPORTED_FEATURES } from '../metadata/controller/features.ts'
-import { ConfigResourceType, configsOf, DirectoryId, type MetadataImage } from '../metadata/image.ts'
+import { ConfigResourceType, configsOf, type MetadataImage } from '../metadata/image.ts'
 import type { MetadataRecord, PartitionRecord, RegisterBrokerRecord } from '../metadata/records.ts'
 import { applyRecords, emptyImage } from '../metadata/reducer.ts'
 
@@ -118,10 +118,6 @@ export function contextOf(image: MetadataImage, settings: Partial<ControllerSett
 export function topicConfig(topicName: string, name: string, value: string): MetadataRecord {
   return { type: 'ConfigRecord', resourceType: ConfigResourceType.TOPIC, resourceName: topicName, name, value }
 }
-
-/** Nothing of a broker is known about a directory of this id. */
-export const unknownDirectory = DirectoryId.MIGRATING
-export const noId = ZERO_UUID
 
 function configOf(image: MetadataImage, topicName: string, key: string): string | undefined {
   return configsOf(image, ConfigResourceType.TOPIC, topicName).get(key)

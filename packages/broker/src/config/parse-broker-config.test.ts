@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
-import { parseBrokerConfig } from './broker-config.ts'
+import { parseBrokerConfig } from './parse-broker-config.ts'
 
 function parse(settings: Record<string, string> = {}) {
   return parseBrokerConfig(new Map(Object.entries(settings)))

@@ -1,0 +1,150 @@
+import { ConfigurationError } from '@millrace/base'
+import type { SecurityProtocol } from '@millrace/consensus'
+import type { BrokerConfig } from './broker-config.ts'
+import { type BrokerSettings, brokerDefinitionOf, brokerDefinitions, isListenerKey } from './broker-definitions.ts'
+import { checkBrokerConfig } from './broker-rules.ts'
+import { camelCase, type Definition, defaultTextOf } from './definition.ts'
+import { ineffectiveNames } from './definitions/ineffective-names.ts'
+import type { RawSettings } from './layers.ts'
+import { parseListeners, parseProtocolMap, securityProtocol } from './listeners.ts'
+import { suggestion } from './suggest.ts'
+import { parseValue, settingOf } from './value.ts'
+
+/** What a parse has to say besides the result. */
+export interface ParsedBrokerConfig {
+  readonly config: BrokerConfig
+  /** For the log: unknown and meaningless keys, doubtful combinations. One sentence each. */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Parses, defaults and checks broker settings. Throws `ConfigurationError` for the first value that is wrong by itself or beside
+ * others. Unknown keys are warned about and ignored, as in Kafka.
+ */
+export function parseBrokerConfig(given: RawSettings): ParsedBrokerConfig {
+  const texts = withNodeId(given)
+  const warnings = unknownKeyWarnings(texts)
+  checkNodeIds(texts)
+  const nodeCount = countNodes(texts)
+  const settings: Record<string, unknown> = {}
+  for (const [key, definition] of Object.entries<Definition>(brokerDefinitions)) {
+    const text = texts.get(key) ?? defaultTextOf(definition, nodeCount)
+    settings[camelCase(key)] = text === null ? null : settingOf(parseValue(key, definition, text))
+  }
+  for (const [key, text] of texts) {
+    const definition = isListenerKey(key) ? brokerDefinitionOf(key) : null
+    if (definition !== null) parseValue(key, definition, text)
+  }
+  const base = settings as unknown as BrokerSettings
+  const config: BrokerConfig = { ...base, brokerId: base.nodeId, nodeCount, ...derive(base, texts) }
+  warnings.push(...checkBrokerConfig(config))
+  return { config, warnings }
+}
+
+/** Names of the keys that this node knows, for suggestions. */
+export function knownBrokerKeys(): string[] {
+  return Object.keys(brokerDefinitions)
+}
+
+/** `broker.id` and `node.id` are one thing: whichever is given gives the other. */
+export function withNodeId(given: RawSettings): RawSettings {
+  const nodeId = given.get('node.id')
+  const brokerId = given.get('broker.id')
+  if (brokerId === undefined && nodeId !== undefined) return new Map([...given, ['broker.id', nodeId]])
+  if (nodeId === undefined && brokerId !== undefined) return new Map([...given, ['node.id', brokerId]])
+  return given
+}
+
+function checkNodeIds(texts: RawSettings): void {
+  const [nodeId, brokerId] = [texts.get('node.id')?.trim(), texts.get('broker.id')?.trim()]
+  if (nodeId !== brokerId && brokerId !== '-1') {
+    throw new ConfigurationError(
+      'broker.id',
+      `broker.id (${brokerId}) must equal node.id (${nodeId}) if both are given`,
+    )
+  }
+}
+
+function unknownKeyWarnings(texts: RawSettings): string[] {
+  const warnings: string[] = []
+  for (const key of texts.keys()) {
+    if (brokerDefinitionOf(key) !== null) continue
+    if (ineffectiveNames.has(key)) warnings.push(`${key} has no effect here and is ignored`)
+    else warnings.push(`unknown configuration ${key} is ignored${suggestion(key, knownBrokerKeys())}`)
+  }
+  return warnings
+}
+
+/** Nodes that the quorum settings name; one if they name none. */
+function countNodes(texts: RawSettings): number {
+  const voters = texts.get('controller.quorum.voters') ?? texts.get('controller.quorum.bootstrap.servers') ?? ''
+  return Math.max(1, voters.split(',').filter((item) => item.trim() !== '').length)
+}
+
+function derive(settings: BrokerSettings, texts: RawSettings): Omit<BrokerConfig, keyof BrokerSettings | 'nodeCount'> {
+  const protocols = protocolMap(settings, texts)
+  const controllers = new Set(settings.controllerListenerNames.map((name) => name.toUpperCase()))
+  const listeners = parseListeners('listeners', settings.listeners, protocols, true)
+  const advertised =
+    settings.advertisedListeners === null
+      ? listeners
+      : parseListeners('advertised.listeners', settings.advertisedListeners, protocols, false)
+  return {
+    dataDirectories: settings.logDirs ?? settings.logDir,
+    endpoints: listeners.filter((endpoint) => !controllers.has(endpoint.listener)),
+    controllerEndpoints: listeners.filter((endpoint) => controllers.has(endpoint.listener)),
+    advertisedEndpoints: advertised.filter((endpoint) => !controllers.has(endpoint.listener)),
+    interBrokerListener: interBrokerListener(settings, texts, protocols),
+    connectionLimitsByAddress: connectionLimits(settings.maxConnectionsPerIpOverrides),
+    givenKeys: new Set(texts.keys()),
+  }
+}
+
+/** Without a map of their own, controller listeners are plain text unless something else is encrypted. */
+function protocolMap(settings: BrokerSettings, texts: RawSettings): ReadonlyMap<string, SecurityProtocol> {
+  const key = 'listener.security.protocol.map'
+  const protocols = parseProtocolMap(key, settings.listenerSecurityProtocolMap)
+  if (texts.has(key)) return protocols
+  const names = settings.listeners.map((address) => address.split(':')[0]!.toUpperCase())
+  const secured = (name: string) => name === 'SSL' || name.startsWith('SASL_')
+  if (names.some(secured) || settings.controllerListenerNames.some(secured)) return protocols
+  for (const name of settings.controllerListenerNames) {
+    if (!protocols.has(name.toUpperCase())) protocols.set(name.toUpperCase(), 'PLAINTEXT')
+  }
+  return protocols
+}
+
+function interBrokerListener(
+  settings: BrokerSettings,
+  texts: RawSettings,
+  protocols: ReadonlyMap<string, SecurityProtocol>,
+): string {
+  const key = 'inter.broker.listener.name'
+  if (settings.interBrokerListenerName === null) {
+    return securityProtocol('security.inter.broker.protocol', settings.securityInterBrokerProtocol)
+  }
+  if (texts.has('security.inter.broker.protocol')) {
+    throw new ConfigurationError(key, `Only one of ${key} and security.inter.broker.protocol may be set`)
+  }
+  const name = settings.interBrokerListenerName.toUpperCase()
+  if (!protocols.has(name)) {
+    throw new ConfigurationError(key, `Listener ${name} of ${key} is not in listener.security.protocol.map`)
+  }
+  return name
+}
+
+function connectionLimits(text: string): ReadonlyMap<string, number> {
+  const key = 'max.connections.per.ip.overrides'
+  const limits = new Map<string, number>()
+  for (const pair of text.split(',').map((part) => part.trim())) {
+    if (pair === '') continue
+    const colon = pair.lastIndexOf(':')
+    const address = pair.slice(0, colon).trim()
+    const count = pair.slice(colon + 1).trim()
+    if (colon < 1 || !/^[\w.:%[\]-]+$/.test(address) || !/^\d{1,9}$/.test(count)) {
+      throw new ConfigurationError(key, `Invalid entry ${pair} in ${key}: must be address:count`)
+    }
+    limits.set(address, Number(count))
+  }
+  return limits
+}
