@@ -1,4 +1,4 @@
-import { type Timers, ZERO_UUID } from '@millrace/base'
+import type { Timers } from '@millrace/base'
 import {
   createAbortedTransaction,
   createFetchableTopicResponse,
@@ -32,6 +32,8 @@ import type { PartitionManager } from '../partition/partition-manager.ts'
 import type { ApiHandler, RequestContext } from './handler.ts'
 
 const FIRST_VERSION_WITH_IDS = 13
+/** Clients below know KAFKA_STORAGE_ERROR as no error that a retry can heal. */
+const FIRST_VERSION_WITH_STORAGE_ERROR = 6
 
 export interface FetchDeps {
   partitions: PartitionManager
@@ -55,7 +57,8 @@ type FetchContext =
  * node's job yet, so `throttleTimeMs` is 0.
  */
 export function fetchHandler(deps: FetchDeps): ApiHandler<FetchRequest, FetchResponse> {
-  const source: FetchSource = { resolve: (wanted) => resolve(deps.partitions, wanted) }
+  const byName: FetchSource = { resolve: (wanted) => resolveByName(deps.partitions, wanted) }
+  const byId: FetchSource = { resolve: (wanted) => resolveById(deps.partitions, wanted) }
   return {
     apiKey: 1,
     minVersion: 4,
@@ -66,6 +69,7 @@ export function fetchHandler(deps: FetchDeps): ApiHandler<FetchRequest, FetchRes
       const fetchContext = openContext(deps, request, context.apiVersion)
       if (fetchContext.kind === 'error') return createFetchResponse({ errorCode: fetchContext.errorCode })
       const wanted = fetchContext.kind === 'full' ? fetchContext.wanted : [...fetchContext.session.partitions.values()]
+      const source = context.apiVersion >= FIRST_VERSION_WITH_IDS ? byId : byName
       return run(deps, source, request, context, wanted, (answers) => respond(deps, fetchContext, answers, context))
     },
   }
@@ -111,7 +115,8 @@ function run(
 function parametersOf(deps: FetchDeps, request: FetchRequest, version: number): FetchParameters {
   const replicaId = version >= 15 ? request.replicaState.replicaId : request.replicaId
   let isolation: FetchIsolation = FetchIsolation.HIGH_WATERMARK
-  if (replicaId !== -1) isolation = FetchIsolation.LOG_END
+  // Every negative id is a consumer's, a debugging one's (-2) too: only replicas read what is not committed.
+  if (replicaId >= 0) isolation = FetchIsolation.LOG_END
   else if (request.isolationLevel === 1) isolation = FetchIsolation.TRANSACTION_COMMITTED
   const maxBytes = Math.max(0, Math.min(request.maxBytes, deps.fetchMaxBytes))
   return {
@@ -123,13 +128,14 @@ function parametersOf(deps: FetchDeps, request: FetchRequest, version: number): 
   }
 }
 
-function resolve(partitions: PartitionManager, wanted: FetchPartition): Partition | number {
-  if (wanted.topicId !== ZERO_UUID) {
-    const topic = partitions.topicById(wanted.topicId)
-    if (topic === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
-    wanted.topic = topic.name
-    return topic.partitions[wanted.partition] ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-  }
+function resolveById(partitions: PartitionManager, wanted: FetchPartition): Partition | number {
+  const topic = partitions.topicById(wanted.topicId)
+  if (topic === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
+  wanted.topic = topic.name
+  return topic.partitions[wanted.partition] ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+}
+
+function resolveByName(partitions: PartitionManager, wanted: FetchPartition): Partition | number {
   return partitions.find(wanted.topic, wanted.partition) ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 }
 
@@ -213,7 +219,7 @@ function respond(
     if (answer.errorCode !== ErrorCode.NONE) deps.onFailed(answer.wanted.topic, answer.errorCode)
     else deps.onFetched(answer.wanted.topic, answer.sizeBytes)
   }
-  return createFetchResponse({ sessionId, responses: topicsOf(included) })
+  return createFetchResponse({ sessionId, responses: topicsOf(included, context.apiVersion) })
 }
 
 /** Whether an incremental answer has to name the partition; a changed last stable offset alone is no news. */
@@ -234,7 +240,7 @@ function remember(answer: FetchedPartition): void {
 }
 
 /** Neighbours of the same topic share one entry, in the order of reading. */
-function topicsOf(answers: readonly FetchedPartition[]): FetchResponse['responses'] {
+function topicsOf(answers: readonly FetchedPartition[], version: number): FetchResponse['responses'] {
   const topics: FetchResponse['responses'] = []
   for (const answer of answers) {
     const { wanted } = answer
@@ -246,7 +252,7 @@ function topicsOf(answers: readonly FetchedPartition[]): FetchResponse['response
     topic.partitions.push(
       createFetchResponsePartitionData({
         partitionIndex: wanted.partition,
-        errorCode: answer.errorCode,
+        errorCode: errorCodeFor(answer.errorCode, version),
         highWatermark: answer.highWatermark,
         lastStableOffset: answer.lastStableOffset,
         logStartOffset: answer.logStartOffset,
@@ -257,4 +263,9 @@ function topicsOf(answers: readonly FetchedPartition[]): FetchResponse['response
     )
   }
   return topics
+}
+
+function errorCodeFor(errorCode: number, version: number): number {
+  const isNew = errorCode === ErrorCode.KAFKA_STORAGE_ERROR && version < FIRST_VERSION_WITH_STORAGE_ERROR
+  return isNew ? ErrorCode.NOT_LEADER_OR_FOLLOWER : errorCode
 }

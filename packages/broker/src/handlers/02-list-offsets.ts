@@ -91,12 +91,12 @@ async function lookUp(
   request: ListOffsetsRequest,
   version: number,
 ): Promise<ListOffsetsPartitionResponse> {
-  if (partition === null) return failure(wanted, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-  // A timestamp beyond 2^53 ms is later than every record's.
-  const timestamp = typeof wanted.timestamp === 'number' ? wanted.timestamp : Number.MAX_SAFE_INTEGER
+  // A timestamp beyond 2^53 ms is later than every record's; below -2^53 it is none of the special ones.
+  const timestamp = Number(wanted.timestamp)
   if (timestamp < 0 && version < (MIN_VERSION_OF.get(timestamp) ?? Number.POSITIVE_INFINITY)) {
     return failure(wanted, ErrorCode.UNSUPPORTED_VERSION)
   }
+  if (partition === null) return failure(wanted, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
   const error = partition.checkLeader(version >= 4 ? wanted.currentLeaderEpoch : -1)
   if (error !== ErrorCode.NONE) return failure(wanted, error)
   const { log } = partition

@@ -51,6 +51,8 @@ export class FetchOperation implements FetchWaiter {
   readonly #done: (answers: FetchedPartition[]) => void
   readonly #failed: (error: unknown) => void
   readonly #scratch = new ReadResult()
+  /** Those of `#wanted` whose partition was there at the start. */
+  #present: FetchPartition[] = []
   #parkedIn: Partition[] = []
   #timer: Timer | null = null
   #finished = false
@@ -69,13 +71,18 @@ export class FetchOperation implements FetchWaiter {
     this.#failed = failed
   }
 
-  /** Answers now if it can, else parks. `done` may be called before this returns. */
+  /**
+   * Answers now if it can, else parks. `done` may be called before this returns. Partitions that are unknown from the start do not
+   * hurry an answer that also waits for others, as in Kafka: a consumer of a deleted topic would ask again at once, without end.
+   */
   start(timers: Timers): void {
-    if (this.#parameters.maxWaitMs <= 0 || this.#wanted.length === 0 || this.#isSatisfied()) {
+    const { maxWaitMs, replicaId } = this.#parameters
+    this.#present = this.#wanted.filter((wanted) => typeof this.#source.resolve(wanted) !== 'number')
+    if (maxWaitMs <= 0 || replicaId >= 0 || this.#present.length === 0 || this.#isSatisfied()) {
       this.#finish()
       return
     }
-    for (const wanted of this.#wanted) {
+    for (const wanted of this.#present) {
       const partition = this.#source.resolve(wanted)
       if (typeof partition === 'number') continue
       partition.addFetchWaiter(this)
@@ -104,7 +111,7 @@ export class FetchOperation implements FetchWaiter {
   /** Enough bytes, or anything that must be told at once: an error, a divergence. */
   #isSatisfied(): boolean {
     let availableBytes = 0
-    for (const wanted of this.#wanted) {
+    for (const wanted of this.#present) {
       const partition = this.#source.resolve(wanted)
       if (typeof partition === 'number') return true
       if (partition.checkLeader(wanted.currentLeaderEpoch) !== ErrorCode.NONE) return true
@@ -159,7 +166,8 @@ export class FetchOperation implements FetchWaiter {
   #takeRead(partition: Partition, answer: FetchedPartition, upperOffset: Offset, ok: boolean): number {
     const scratch = this.#scratch
     if (!ok) {
-      answer.errorCode = scratch.errorCode
+      // A log that fails because its topic was deleted while it was read is no fault of the disk.
+      fail(answer, partition.deleted ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : scratch.errorCode)
       return 0
     }
     answer.records = scratch.buffers
@@ -203,6 +211,15 @@ export class FetchOperation implements FetchWaiter {
       sizeBytes: 0,
     }
   }
+}
+
+/** An error tells no offsets. */
+function fail(answer: FetchedPartition, errorCode: number): void {
+  answer.errorCode = errorCode
+  answer.highWatermark = -1
+  answer.lastStableOffset = -1
+  answer.logStartOffset = -1
+  answer.abortedTransactions = null
 }
 
 function failure(wanted: FetchPartition, errorCode: number): FetchedPartition {
