@@ -6,7 +6,7 @@
  * turns run by run. Prints tables of ratios; `--out` gets one JSON object a run, `--markdown` names a page whose marks get the tables.
  * Wants Java 17, gcc, flock, and the scripts of the Kafka peer (`--peers`, default ../shared/peers).
  */
-import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { homedir, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -119,7 +119,6 @@ try {
   for (const bench of cases()) await runCase(bench, variants)
 } finally {
   await Promise.all(Object.values(brokers).map((broker) => broker.stop()))
-  rmSync(join(context.work, 'memory-kafka'), { recursive: true, force: true })
 }
 const figures = `${machineLine(facts, rounds)}\n\n${resultTables(rows)}`
 console.log(figures)

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BenchCase, BenchContext, Figures } from '../bench-case.ts'
 import { kafkaScript, startKafka, startMillrace } from '../broker.ts'
@@ -22,7 +23,7 @@ async function measure(
   { root, peers, work, scale }: BenchContext,
   { broker: { kind }, ...variant }: Variant,
 ): Promise<Figures> {
-  const directory = `${work}/memory-${kind}`
+  const directory = join(work, `memory-${kind}-${process.pid}`)
   const broker = await (kind === 'kafka' ? startKafka(peers, directory) : startMillrace(root, directory))
   try {
     await delay(5000)
