@@ -363,6 +363,7 @@ export class Broker {
     const advertised = config.advertisedEndpoints.map((endpoint) => endpoint.host.toLowerCase())
     let metrics: Promise<() => Promise<{ contentType: string; body: string }>> | null = null
     return new HttpServer({
+      timers: this.#options.ports.timers,
       rules: {
         allowedHosts: [...advertised.filter((host) => host !== ''), ...config.httpAllowedHosts],
         allowedOrigins: config.httpAllowedOrigins,

@@ -1,16 +1,17 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Timers } from '@millrace/base'
 import type { FastifyInstance } from 'fastify'
 import { type HttpAccessRules, refuseHttpRequest } from './http-access.ts'
+import { HttpDeadlines } from './http-deadlines.ts'
 import { HttpStream } from './http-stream.ts'
 import type { Transport } from './transport.ts'
 
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 30_000
 const MAX_HEADER_BYTES = 16 * 1024
 const MAX_BODY_BYTES = 1024 * 1024
 
 export interface HttpServerOptions {
   rules: HttpAccessRules
+  timers: Timers
   /** Prometheus text and its content type. */
   metrics(): Promise<{ contentType: string; body: string }>
   /** Whether the broker serves; the body says what it is. */
@@ -25,6 +26,7 @@ export class HttpServer {
   readonly #options: HttpServerOptions
   #starting: Promise<Server> | null = null
   #app: FastifyInstance | null = null
+  readonly #deadlines = new WeakMap<object, HttpDeadlines>()
 
   constructor(options: HttpServerOptions) {
     this.#options = options
@@ -36,6 +38,7 @@ export class HttpServer {
     stream.once('close', onClosed)
     // Errors of a client's connection end that connection and nothing else.
     stream.on('error', () => stream.destroy())
+    this.#deadlines.set(stream, new HttpDeadlines(this.#options.timers, stream))
     this.#starting ??= this.#start()
     this.#starting.then(
       (server) => server.emit('connection', stream),
@@ -44,11 +47,18 @@ export class HttpServer {
     return stream
   }
 
+  /** The connections are the listener's to close. */
   async close(): Promise<void> {
     if (this.#starting === null) return
-    const server = await this.#starting.catch(() => null)
-    server?.closeAllConnections()
+    await this.#starting.catch(() => null)
     await this.#app?.close()
+  }
+
+  #watch(request: IncomingMessage, response: ServerResponse): void {
+    const deadlines = this.#deadlines.get(request.socket)
+    if (deadlines === undefined) return
+    deadlines.onRequest()
+    response.once('close', () => deadlines.onAnswered())
   }
 
   async #start(): Promise<Server> {
@@ -58,14 +68,18 @@ export class HttpServer {
     const app = fastify({
       bodyLimit: MAX_BODY_BYTES,
       serverFactory: (handler) => {
+        server.on('request', (request, response) => this.#watch(request, response))
         server.on('request', handler)
-        server.headersTimeout = HEADERS_TIMEOUT_MS
-        server.requestTimeout = REQUEST_TIMEOUT_MS
         return server
       },
     })
     this.#app = app
     app.addHook('onRequest', async (request, reply) => {
+      // Whoever stands between may have gone by the other one.
+      if ((request.raw.headersDistinct['host']?.length ?? 0) > 1) {
+        await reply.code(400).send({ error: 'the request has several Host headers' })
+        return
+      }
       const refusal = refuseHttpRequest(this.#options.rules, request.headers.host, request.headers.origin)
       if (refusal !== null) await reply.code(403).send({ error: refusal })
     })

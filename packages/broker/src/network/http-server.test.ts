@@ -1,0 +1,178 @@
+import { describe, expect, it } from 'vitest'
+import type { MemorySocket } from '../testing/memory-network.ts'
+import { TestBroker } from '../testing/test-broker.ts'
+
+/** Collects the text that comes back. */
+class HttpProbe {
+  readonly socket: MemorySocket
+  text = ''
+
+  constructor(broker: TestBroker) {
+    this.socket = broker.openSocket()
+    this.socket.onBytes = (bytes) => {
+      this.text += bytes.toString('latin1')
+    }
+  }
+
+  get statuses(): number[] {
+    return Array.from(this.text.matchAll(/HTTP\/1\.1 (\d+) /g), (match) => Number(match[1]))
+  }
+
+  send(text: string): void {
+    this.socket.send(Buffer.from(text, 'latin1'))
+  }
+}
+
+/** The server is loaded with its first request: until then real time passes. */
+async function until(condition: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 3_000_000 && !condition(); turn++) await new Promise((resolve) => setImmediate(resolve))
+  expect(condition()).toBe(true)
+}
+
+async function ask(broker: TestBroker, ...lines: string[]): Promise<HttpProbe> {
+  const probe = new HttpProbe(broker)
+  probe.send(`${lines.join('\r\n')}\r\n\r\n`)
+  await until(() => probe.text.includes('\r\n\r\n') || probe.socket.isClosed)
+  return probe
+}
+
+const HOST = 'Host: localhost:9092'
+
+describe('HTTP on the broker’s port', () => {
+  it('tells health and metrics', async () => {
+    await TestBroker.run({}, async (_client, broker) => {
+      const health = await ask(broker, 'GET /healthz HTTP/1.1', HOST)
+      expect(health.statuses).toEqual([200])
+      expect(health.text).toContain('"status":"ok"')
+      const metrics = await ask(broker, 'GET /metrics HTTP/1.1', HOST)
+      expect(metrics.statuses).toEqual([200])
+      expect((await ask(broker, 'GET /absent HTTP/1.1', HOST)).statuses).toEqual([404])
+      expect((await ask(broker, 'DELETE /healthz HTTP/1.1', HOST)).statuses).toEqual([404])
+    })
+  })
+
+  it.each([
+    ['no host', ['GET /metrics HTTP/1.1'], 400],
+    ['no host in HTTP 1.0', ['GET /metrics HTTP/1.0'], 403],
+    ['a rebound name', ['GET /metrics HTTP/1.1', 'Host: evil.example'], 403],
+    ['a name that only begins well', ['GET /metrics HTTP/1.1', 'Host: localhost.evil.example'], 403],
+    ['two hosts', ['GET /metrics HTTP/1.1', HOST, 'Host: evil.example'], 400],
+    ['a foreign page', ['GET /metrics HTTP/1.1', HOST, 'Origin: https://evil.example'], 403],
+    ['a page of another port', ['GET /metrics HTTP/1.1', HOST, 'Origin: http://localhost:3000'], 403],
+    ['a page of no origin', ['GET /metrics HTTP/1.1', HOST, 'Origin: null'], 403],
+    ['an absent path, from a foreign page', ['GET /absent HTTP/1.1', HOST, 'Origin: http://evil.example'], 403],
+    ['its own page', ['GET /metrics HTTP/1.1', HOST, 'Origin: http://localhost:9092'], 200],
+    ['an address', ['GET /metrics HTTP/1.1', 'Host: [::1]:9092'], 200],
+  ])('answers a request with %s', async (_name, lines, status) => {
+    await TestBroker.run({}, async (_client, broker) => {
+      expect((await ask(broker, ...lines)).statuses).toEqual([status])
+    })
+  })
+
+  it.each([
+    [
+      'both lengths',
+      [
+        'POST /metrics HTTP/1.1',
+        HOST,
+        'Content-Length: 5',
+        'Transfer-Encoding: chunked',
+        '',
+        '0',
+        '',
+        'GET /healthz HTTP/1.1',
+        HOST,
+      ],
+    ],
+    [
+      'two lengths',
+      ['POST /metrics HTTP/1.1', HOST, 'Content-Length: 5', 'Content-Length: 6', '', 'GET /healthz HTTP/1.1', HOST],
+    ],
+    [
+      'a length that is none',
+      ['POST /metrics HTTP/1.1', HOST, 'Content-Length: +5', '', 'GET /healthz HTTP/1.1', HOST],
+    ],
+    [
+      'a space before the colon',
+      ['GET /metrics HTTP/1.1', HOST, 'Transfer-Encoding : chunked', '', 'GET /healthz HTTP/1.1', HOST],
+    ],
+    ['a folded header', ['GET /metrics HTTP/1.1', HOST, 'Content-Length:', ' 5', '', 'GET /healthz HTTP/1.1', HOST]],
+    [
+      'a bad chunk',
+      ['POST /metrics HTTP/1.1', HOST, 'Transfer-Encoding: chunked', '', 'xyz', 'GET /healthz HTTP/1.1', HOST],
+    ],
+  ])('lets nothing be smuggled by %s', async (_name, lines) => {
+    await TestBroker.run({}, async (_client, broker) => {
+      const probe = await ask(broker, ...lines)
+      await until(() => probe.socket.isClosed)
+      // At most the first request was answered, and not what hides behind it.
+      expect(probe.text).not.toContain('"status"')
+    })
+  })
+
+  it('answers requests that were sent ahead, in order', async () => {
+    await TestBroker.run({}, async (_client, broker) => {
+      const probe = new HttpProbe(broker)
+      const request = (path: string) => `GET ${path} HTTP/1.1\r\n${HOST}\r\n\r\n`
+      probe.send(request('/healthz') + request('/absent') + request('/healthz'))
+      await until(() => probe.statuses.length === 3)
+      expect(probe.statuses).toEqual([200, 404, 200])
+    })
+  })
+
+  it('refuses headers and bodies that are too large', async () => {
+    await TestBroker.run({}, async (_client, broker) => {
+      expect((await ask(broker, 'GET /metrics HTTP/1.1', HOST, `X: ${'x'.repeat(20_000)}`)).statuses).toEqual([431])
+      const body = ['POST /metrics HTTP/1.1', HOST, 'Content-Type: application/json', 'Content-Length: 99999999']
+      expect((await ask(broker, ...body)).statuses[0]).toBeGreaterThanOrEqual(400)
+    })
+  })
+
+  it('closes connections that do not ask, ask slowly or have nothing more to ask', async () => {
+    await TestBroker.run({}, async (_client, broker) => {
+      const silent = new HttpProbe(broker)
+      silent.send('G')
+      const slow = new HttpProbe(broker)
+      slow.send('GET /healthz HTTP/1.1\r\n')
+      const done = await ask(broker, 'GET /healthz HTTP/1.1', HOST)
+      for (let second = 0; second < 9; second++) {
+        await broker.advance(1000)
+        slow.send(`X-${second}: 1\r\n`)
+      }
+      expect([silent.socket.isClosed, slow.socket.isClosed, done.socket.isClosed]).toEqual([false, false, false])
+      await broker.advance(1100)
+      expect([silent.socket.isClosed, slow.socket.isClosed, done.socket.isClosed]).toEqual([true, true, true])
+    })
+  })
+
+  it('closes a connection whose body does not come', async () => {
+    await TestBroker.run({}, async (_client, broker) => {
+      const probe = new HttpProbe(broker)
+      probe.send(`POST /healthz HTTP/1.1\r\n${HOST}\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nabc`)
+      await broker.idle()
+      await broker.advance(41_000)
+      expect(probe.socket.isClosed).toBe(true)
+    })
+  })
+
+  it('gives its connections back', async () => {
+    await TestBroker.run({ settings: { 'max.connections.per.ip': '3' } }, async (client, broker) => {
+      for (let n = 0; n < 10; n++) {
+        const probe = await ask(broker, 'GET /healthz HTTP/1.1', HOST, 'Connection: close')
+        expect(probe.statuses).toEqual([200])
+        await until(() => probe.socket.isClosed)
+      }
+      const dropped = new HttpProbe(broker)
+      dropped.send('GET /healthz HTTP')
+      dropped.socket.close()
+      await broker.idle()
+      const last = [broker.openSocket(), broker.openSocket()]
+      await broker.idle()
+      expect(last.map((socket) => socket.isClosed)).toEqual([false, false])
+      const refused = broker.openSocket()
+      await broker.idle()
+      expect(refused.isClosed).toBe(true)
+      client.close()
+    })
+  })
+})
