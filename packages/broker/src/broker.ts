@@ -26,6 +26,7 @@ import { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
 import { brokerMetricSources } from './metrics/metric-sources.ts'
 import { NetworkMetrics } from './metrics/network-metrics.ts'
 import { TopicMetrics } from './metrics/topic-metrics.ts'
+import type { ConnectionLimits } from './network/connection-limiter.ts'
 import { HttpServer } from './network/http-server.ts'
 import { Dispatcher } from './network/request-dispatcher.ts'
 import { type ListenerEndpoint, SocketServer } from './network/socket-server.ts'
@@ -121,12 +122,13 @@ export class Broker {
       random: ports.random,
       logger,
       directory: join(config.dataDirectories[0]!, METADATA_DIRECTORY),
-      clusterId: null,
+      clusterId: logs.clusterId,
       configRules: createConfigRules(configuration),
       settings: () => controllerSettings(configuration),
       maxBytesBetweenSnapshots: config.metadataLogMaxRecordBytesBetweenSnapshots,
       onFatal: (error) => options.onFatal(error),
     })
+    logs.adoptClusterId(this.#metadata.image.clusterId)
     configuration.update(this.#metadata.image)
     this.#partitions = new PartitionManager({
       nodeId: configuration.nodeId,
@@ -345,8 +347,7 @@ export class Broker {
         port: endpoint.port,
       })),
       backlog: config.socketListenBacklogSize,
-      maxConnections: config.maxConnections,
-      maxConnectionsPerIp: config.maxConnectionsPerIp,
+      limits: () => connectionLimits(this.#options.configuration.broker),
       maxIdleMs: config.connectionsMaxIdleMs,
       maxQueuedRequestBytes: queuedRequestBytes(config),
       listen: ports.listen ?? ((options) => TcpListener.listen(options)),
@@ -418,4 +419,14 @@ function controllerSettings(configuration: Configuration): ControllerSettings {
 function queuedRequestBytes(config: BrokerConfig): number {
   if (config.queuedMaxRequestBytes > 0) return config.queuedMaxRequestBytes
   return Math.max(config.socketRequestMaxBytes, Math.floor(getHeapStatistics().heap_size_limit / 4))
+}
+
+/** Read for each new connection, since they change at run time. */
+function connectionLimits(config: BrokerConfig): ConnectionLimits {
+  return {
+    maxConnections: config.maxConnections,
+    maxConnectionsPerIp: config.maxConnectionsPerIp,
+    maxConnectionsByAddress: config.connectionLimitsByAddress,
+    maxConnectionsPerSecond: config.maxConnectionCreationRate,
+  }
 }

@@ -85,6 +85,7 @@ export class LogManager {
   readonly #context: StorageContext & { isClosing: boolean }
   readonly #directories: LogDirectory[]
   readonly #locks: { release(): void }[]
+  #clusterId: string | null
   readonly #logs: Map<string, Log>
   readonly #timers: Set<Timer>
   #closed: boolean
@@ -94,6 +95,7 @@ export class LogManager {
     this.#options = options
     this.#directories = []
     this.#locks = []
+    this.#clusterId = options.clusterId
     this.#logs = new Map()
     this.#timers = new Set()
     this.#closed = false
@@ -135,6 +137,20 @@ export class LogManager {
     manager.#every(options.checkpointIntervalMs, () => manager.#writeCheckpoints())
     manager.#every(IDLE_MS, () => manager.#closeIdle())
     return manager
+  }
+
+  /** The cluster that the directories name, or null while none does. */
+  get clusterId(): string | null {
+    return this.#clusterId
+  }
+
+  /** Writes the cluster's id into directories that name none. Throws `CorruptFileError` if one names another, `DiskError`. */
+  adoptClusterId(clusterId: string): void {
+    const { disk, random, nodeId } = this.#options
+    this.#clusterId = clusterId
+    for (const { online, path } of this.#directories) {
+      if (online) openMetaProperties(disk, path, { nodeId, clusterId }, random)
+    }
   }
 
   directories(): DirectoryInfo[] {
@@ -230,7 +246,11 @@ export class LogManager {
     const { disk, logger, random } = this.#options
     makeDurableDirectory(disk, path)
     this.#locks.push(disk.lock(`${path}/${LOCK_FILE}`))
-    const { directoryId } = openMetaProperties(disk, path, this.#options, random)
+    const { nodeId } = this.#options
+    // All directories belong to one cluster: the first that names one binds the others.
+    const meta = openMetaProperties(disk, path, { nodeId, clusterId: this.#clusterId }, random)
+    this.#clusterId = meta.clusterId
+    const { directoryId } = meta
     const home = new LogDirectory(this.#context, path, directoryId, (error) =>
       this.#options.onDirectoryFailed(path, error),
     )

@@ -5,6 +5,7 @@ import type { Logger } from '../logger.ts'
 import type { NetworkMetrics } from '../metrics/network-metrics.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Connection, type RequestDispatcher } from './connection.ts'
+import { ConnectionLimiter, type ConnectionLimits } from './connection-limiter.ts'
 import { ConnectionWatch } from './connection-watch.ts'
 import type { HttpServer } from './http-server.ts'
 import { ProtocolSniffer, type SniffedProtocol } from './protocol-sniffer.ts'
@@ -25,8 +26,7 @@ export interface ListenerEndpoint {
 export interface SocketServerOptions {
   listeners: readonly ListenerEndpoint[]
   backlog: number
-  maxConnections: number
-  maxConnectionsPerIp: number
+  limits(): ConnectionLimits
   maxIdleMs: number
   /** Memory for request frames that are not complete, over all connections. */
   maxQueuedRequestBytes: number
@@ -48,14 +48,14 @@ export class SocketServer {
   readonly #budget: RequestBudget
   readonly #writer = new Writer(WRITER_BYTES)
   readonly #watch: ConnectionWatch
-  readonly #connectionsByIp = new Map<string, number>()
+  readonly #limiter: ConnectionLimiter
   #dispatcher: RequestDispatcher | null = null
-  #connectionCount = 0
   #nextConnectionId = 1
   #limitWarned = false
 
   constructor(options: SocketServerOptions) {
     this.#options = options
+    this.#limiter = new ConnectionLimiter(options.clock, () => options.limits())
     this.#budget = new RequestBudget(this.#pool, options.maxQueuedRequestBytes)
     const { metrics } = options
     this.#watch = new ConnectionWatch(options.clock, options.timers, options.maxIdleMs, (_connection, reason) => {
@@ -65,7 +65,7 @@ export class SocketServer {
   }
 
   get connectionCount(): number {
-    return this.#connectionCount
+    return this.#limiter.count
   }
 
   /** Bytes held by request frames that are not complete. */
@@ -179,25 +179,20 @@ export class SocketServer {
   }
 
   #reserve(address: string): boolean {
-    const { maxConnections, maxConnectionsPerIp, logger } = this.#options
-    const ofAddress = this.#connectionsByIp.get(address) ?? 0
-    if (this.#connectionCount >= maxConnections || ofAddress >= maxConnectionsPerIp) {
-      if (!this.#limitWarned) {
-        this.#limitWarned = true
-        logger.warn('connections are refused: a limit is reached', { maxConnections, maxConnectionsPerIp, address })
-      }
-      return false
+    const refusedBy = this.#limiter.reserve(address)
+    if (refusedBy === null) {
+      this.#limitWarned = false
+      return true
     }
-    this.#limitWarned = false
-    this.#connectionCount++
-    this.#connectionsByIp.set(address, ofAddress + 1)
-    return true
+    // Once until somebody gets in again: a crowd at the door must not fill the log.
+    if (!this.#limitWarned) {
+      this.#limitWarned = true
+      this.#options.logger.warn('connections are refused: a limit is reached', { limit: refusedBy, address })
+    }
+    return false
   }
 
   #release(address: string): void {
-    this.#connectionCount--
-    const left = (this.#connectionsByIp.get(address) ?? 1) - 1
-    if (left <= 0) this.#connectionsByIp.delete(address)
-    else this.#connectionsByIp.set(address, left)
+    this.#limiter.release(address)
   }
 }

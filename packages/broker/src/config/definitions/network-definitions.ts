@@ -92,7 +92,12 @@ export const networkDefinitions = {
     'cluster',
     'Limits for single addresses in place of the general one, as address:count pairs.',
   ),
-  'max.connection.creation.rate': int(INT_MAX, 'cluster', 'Most new connections per second.', atLeast(0)),
+  'max.connection.creation.rate': int(
+    INT_MAX,
+    'cluster',
+    'Most new connections per second; more are closed at once.',
+    atLeast(0),
+  ),
   'connection.failed.authentication.delay.ms': int(
     100,
     'none',
