@@ -137,5 +137,7 @@ function textOf(kind: string, row: Row): string {
 
 function shown(value: Value): string {
   if (value === null) return '-'
+  // Control characters in records must not reach the terminal as such.
+  if (typeof value === 'string') return /[\p{Cc}\ufffd]/u.test(value) ? JSON.stringify(value) : value
   return typeof value === 'object' ? toJsonLine(value) : String(value)
 }

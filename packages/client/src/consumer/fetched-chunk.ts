@@ -61,6 +61,7 @@ export class FetchedChunk {
   #batchEndOffset = -1
   #leaderEpoch = -1
   #done = false
+  #failure: UnreadableRecordError | null = null
 
   /** Throws `CorruptBatchError` if the batches cannot even be told apart. */
   constructor(options: ChunkOptions) {
@@ -91,6 +92,8 @@ export class FetchedChunk {
 
   /** Appends at most `maxCount` records to `out`. Throws {@link UnreadableRecordError}; what was appended before it stays valid. */
   read(maxCount: number, out: ConsumerRecord[]): void {
+    // The cursor is behind the damage already: reading on would pass over it in silence.
+    if (this.#failure !== null) throw this.#failure
     const limit = out.length + maxCount
     const reader = this.#reader
     try {
@@ -111,7 +114,9 @@ export class FetchedChunk {
         }
       }
     } catch (cause) {
-      throw new UnreadableRecordError(this.#options.topic, this.#options.partition, BigInt(this.#nextOffset), cause)
+      const { topic, partition } = this.#options
+      this.#failure = new UnreadableRecordError(topic, partition, BigInt(this.#nextOffset), cause)
+      throw this.#failure
     }
   }
 

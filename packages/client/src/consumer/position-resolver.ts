@@ -34,6 +34,8 @@ export class PositionResolver {
   readonly #onError: (error: unknown) => void
   #timer: Timer | null = null
   #failureCount = 0
+  /** Null while nothing failed in the present round. */
+  #roundPauseMs: number | null = null
   #closed = false
 
   constructor(
@@ -54,10 +56,16 @@ export class PositionResolver {
   pump(): void {
     if (this.#closed) return
     const nowMs = this.#core.ports.clock.monotonicMs()
-    const open = this.#assigned.all().filter((state) => state.status !== 'ready' && !state.isResolving)
-    const due = open.filter((state) => state.notBeforeMs <= nowMs)
-    const later = open.filter((state) => state.notBeforeMs > nowMs)
-    if (later.length > 0) this.#wakeAt(Math.min(...later.map((state) => state.notBeforeMs)))
+    const due: PartitionState[] = []
+    let wakeAtMs = Number.POSITIVE_INFINITY
+    for (const state of this.#assigned.all()) {
+      if (state.status === 'ready' || state.isResolving) continue
+      if (state.notBeforeMs > nowMs) wakeAtMs = Math.min(wakeAtMs, state.notBeforeMs)
+      // Metadata that names a leader makes us look again; until then there is nobody to ask.
+      else if (state.status !== 'unpositioned' && !this.#hasLeader(state)) this.#core.metadata.requestUpdate()
+      else due.push(state)
+    }
+    if (wakeAtMs !== Number.POSITIVE_INFINITY) this.#wakeAt(wakeAtMs)
     this.#start(due, 'unpositioned', (states) => this.#askCommitted(states))
     this.#start(due, 'resetting', (states) => this.#lookUp(states))
     this.#start(due, 'validating', (states) => this.#validate(states))
@@ -100,20 +108,21 @@ export class PositionResolver {
     const versions = states.map((state) => state.version)
     for (const state of states) state.isResolving = true
     const current = () => states.filter((state, slot) => state.version === versions[slot])
+    this.#roundPauseMs = null
     run(states)
-      .then(
-        () => {
-          this.#failureCount = 0
-        },
-        (error: unknown) => {
-          this.#later(current())
-          if (!isRetriable(error) && !this.#closed) this.#onError(error)
-        },
-      )
+      .catch((error: unknown) => {
+        this.#later(current())
+        if (!isRetriable(error) && !this.#closed) this.#onError(error)
+      })
       .finally(() => {
+        this.#failureCount = this.#roundPauseMs === null ? 0 : this.#failureCount + 1
         for (const state of current()) state.isResolving = false
         this.#onProgress()
       })
+  }
+
+  #hasLeader({ topic, partition }: PartitionState): boolean {
+    return (this.#core.metadata.partition(topic, partition)?.leaderId ?? -1) !== -1
   }
 
   async #askCommitted(states: readonly PartitionState[]): Promise<void> {
@@ -229,11 +238,11 @@ export class PositionResolver {
     if (!retriable) this.#onError(new ProtocolError(errorCode, state))
   }
 
+  /** The partitions of one round pause together, or each would be asked about alone. */
   #later(states: readonly PartitionState[]): void {
     const { retryBackoffMs, retryBackoffMaxMs } = this.#core.options
-    const pauseMs = backoffMs(this.#failureCount, retryBackoffMs, retryBackoffMaxMs, this.#core.ports.random)
-    this.#failureCount++
-    const atMs = this.#core.ports.clock.monotonicMs() + pauseMs
+    this.#roundPauseMs ??= backoffMs(this.#failureCount, retryBackoffMs, retryBackoffMaxMs, this.#core.ports.random)
+    const atMs = this.#core.ports.clock.monotonicMs() + this.#roundPauseMs
     for (const state of states) state.notBeforeMs = atMs
   }
 

@@ -154,6 +154,6 @@ describe('connections', () => {
     await cluster.world.settle()
     core.close()
     expect(await cluster.world.run(pending)).toBeInstanceOf(ConnectionError)
-    expect(cluster.world.timers.pendingCount).toBe(0)
+    expect(cluster.world.clientTimerCount).toBe(0)
   })
 })

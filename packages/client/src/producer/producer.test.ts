@@ -437,7 +437,7 @@ describe('what a producer does about failures', () => {
     await sent
     expect(valuesOf(partition)).toEqual(['a'])
     await expect(producer.send({ topic: 't', value: 'b' })).rejects.toMatchObject({ code: 'CLIENT_CLOSED' })
-    expect(cluster.world.timers.pendingCount).toBe(0)
+    expect(cluster.world.clientTimerCount).toBe(0)
   })
 
   test('close gives up at its limit and fails what is left', async () => {
@@ -448,6 +448,6 @@ describe('what a producer does about failures', () => {
     const sent = producer.send({ topic: 't', value: 'a' }).catch((reason: unknown) => reason)
     await cluster.world.run(producer.close({ timeoutMs: 500 }))
     expect(await sent).toMatchObject({ code: 'CLIENT_CLOSED' })
-    expect(cluster.world.timers.pendingCount).toBe(0)
+    expect(cluster.world.clientTimerCount).toBe(0)
   })
 })

@@ -254,6 +254,7 @@ export class FakeCluster {
               highWatermark: partition?.endOffset ?? -1,
               lastStableOffset: partition?.endOffset ?? -1,
               logStartOffset: partition?.logStartOffset ?? -1,
+              abortedTransactions: partition?.abortedTransactions ?? null,
               records,
             }),
           ],
@@ -286,7 +287,6 @@ export class FakeCluster {
     const { address } = this.brokers.get(this.coordinatorId)!
     const place = { nodeId: this.coordinatorId, host: address.host, port: address.port }
     return createFindCoordinatorResponse({
-      ...place,
       coordinators: request.coordinatorKeys.map((key) => createFindCoordinatorResponseCoordinator({ key, ...place })),
     })
   }

@@ -1,4 +1,5 @@
 import {
+  type AbortedTransaction,
   baseSequenceOf,
   batchSizeOf,
   ErrorCode,
@@ -33,6 +34,8 @@ export class FakePartition {
   logStartOffset = 0
   /** Refuses larger batches. */
   maxMessageBytes = 1_048_588
+  /** What fetches say of aborted transactions. */
+  abortedTransactions: AbortedTransaction[] | null = null
   readonly batches: StoredBatch[] = []
   readonly #producers = new Map<number, ProducerState>()
 
@@ -57,12 +60,21 @@ export class FakePartition {
       const verdict = this.#checkSequence(producerId, batch)
       if (verdict !== null) return verdict
     }
+    return { errorCode: ErrorCode.NONE, baseOffset: this.#store(batch) }
+  }
+
+  /** Stores what only a leader writes: a marker has no sequence number to check. */
+  appendMarker(batch: Buffer): void {
+    this.#store(batch)
+  }
+
+  #store(batch: Buffer): number {
     const bytes = Buffer.from(batch)
     const baseOffset = this.endOffset
     setBaseOffset(bytes, 0, baseOffset)
     setPartitionLeaderEpoch(bytes, 0, this.leaderEpoch)
     this.batches.push({ baseOffset, lastOffset: baseOffset + lastOffsetDeltaOf(bytes, 0), bytes })
-    return { errorCode: ErrorCode.NONE, baseOffset }
+    return baseOffset
   }
 
   /** Whole batches from the one with `offset` on, at most `maxBytes` but at least one. */

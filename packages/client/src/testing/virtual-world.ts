@@ -1,4 +1,4 @@
-import { SeededRandom, SimulatedClock, SimulatedTimers } from '@millrace/base'
+import { SeededRandom, SimulatedClock, SimulatedTimers, type Timer } from '@millrace/base'
 import type { Transport } from '../network/transport.ts'
 import type { ClientPorts } from '../ports/client-ports.ts'
 
@@ -8,15 +8,22 @@ export class VirtualWorld {
   readonly timers = new SimulatedTimers(this.clock)
   readonly random: SeededRandom
 
+  readonly #clientTimers = new Set<Timer>()
+
   constructor(seed = 1) {
     this.random = new SeededRandom(seed)
+  }
+
+  /** Timers that clients have set and neither cancelled nor seen fire. */
+  get clientTimerCount(): number {
+    return this.#clientTimers.size
   }
 
   /** Ports for a client over the transport. */
   ports(transport: Transport): ClientPorts {
     return {
       clock: this.clock,
-      timers: this.timers,
+      timers: { setTimer: (delayMs, callback) => this.#setClientTimer(delayMs, callback) },
       random: this.random,
       transport,
       defer: (callback) => {
@@ -58,5 +65,20 @@ export class VirtualWorld {
         setImmediate(resolve)
       })
     }
+  }
+
+  #setClientTimer(delayMs: number, callback: () => void): Timer {
+    const inner = this.timers.setTimer(delayMs, () => {
+      this.#clientTimers.delete(timer)
+      callback()
+    })
+    const timer: Timer = {
+      cancel: () => {
+        inner.cancel()
+        this.#clientTimers.delete(timer)
+      },
+    }
+    this.#clientTimers.add(timer)
+    return timer
   }
 }
