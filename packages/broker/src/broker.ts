@@ -106,9 +106,18 @@ export class Broker {
       (callback) => ports.scheduleTurn(callback),
       () => logs.flushStaged(),
     )
-    broker = new Broker(options, turn, logs)
-    await broker.#open()
-    return broker
+    try {
+      const started = new Broker(options, turn, logs)
+      broker = started
+      await started.#open()
+      return started
+    } catch (error) {
+      // Whoever started it may try again: directories and ports must be free.
+      await (broker === null ? logs.shutdown() : broker.stop()).catch((failure: unknown) => {
+        options.logger.error('a broker that did not start could not be stopped', { error: String(failure) })
+      })
+      throw error
+    }
   }
 
   private constructor(options: BrokerOptions, turn: Turn, logs: LogManager) {

@@ -72,6 +72,7 @@ function setUp(options: { answerAtOnce?: boolean; pool?: BufferPool; budget?: Re
   const dispatcher: RequestDispatcher = {
     maxFrameBytes: () => 1 << 20,
     isPipelined: (buffer, start) => buffer.readInt16BE(start) === 0,
+    startsAlone: (buffer, start) => buffer.readInt16BE(start) === 1,
     dispatch(_connection, buffer, start, end) {
       const body = Buffer.from(buffer.subarray(start, end))
       const slot = new EchoSlot(body.readInt16BE(0) === 0, body)
@@ -167,6 +168,16 @@ describe('connection', () => {
     runTurn()
     expect(transport.paused).toBe(false)
     expect(started.length).toBe(2)
+  })
+
+  it('starts a request with a large answer only when the answers before it have left', () => {
+    const { connection, started, transport, runTurn } = setUp()
+    const sent = Buffer.concat([frame(3, 1), frame(1, 2), frame(1, 3), frame(3, 4)])
+    connection.onBytes(sent, 0, sent.length)
+    expect(started.length).toBe(1)
+    runTurn()
+    expect(transport.writes).toBe(3)
+    expect(Buffer.concat(transport.written)).toEqual(sent)
   })
 
   it('starts nothing while the peer does not take its answers', () => {

@@ -21,6 +21,8 @@ export interface RequestDispatcher {
   maxFrameBytes(connection: Connection): number
   /** API key of the frame at `start`, for the order rule. The frame has at least 8 bytes. */
   isPipelined(buffer: Buffer, start: number): boolean
+  /** Its answer may be large: it starts only when all before it have been sent, so that such answers do not pile up. */
+  startsAlone(buffer: Buffer, start: number): boolean
   /**
    * Starts the request in `buffer[start, end)` (header and body). The bytes are valid during the call only. Null: the connection
    * must close (the dispatcher has counted and logged why).
@@ -166,6 +168,7 @@ export class Connection implements TransportEvents, BudgetHolder {
       }
       if (end - position - 4 < size) break
       if (!this.#mayStart(this.#dispatcher.isPipelined(buffer, position + 4))) break
+      if (this.waitingRequests > 0 && this.#dispatcher.startsAlone(buffer, position + 4)) break
       const slot = this.#dispatcher.dispatch(this, buffer, position + 4, position + 4 + size)
       position += 4 + size
       if (slot === null) {

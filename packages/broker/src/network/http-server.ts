@@ -76,7 +76,8 @@ export class HttpServer {
     this.#app = app
     app.addHook('onRequest', async (request, reply) => {
       // Whoever stands between may have gone by the other one.
-      if ((request.raw.headersDistinct['host']?.length ?? 0) > 1) {
+      const { host: hosts = [] } = request.raw.headersDistinct
+      if (hosts.length > 1) {
         await reply.code(400).send({ error: 'the request has several Host headers' })
         return
       }

@@ -58,6 +58,10 @@ export class Dispatcher implements RequestDispatcher {
     return buffer[start] === 0 && buffer[start + 1] === ApiKey.PRODUCE
   }
 
+  startsAlone(buffer: Buffer, start: number): boolean {
+    return buffer[start] === 0 && buffer[start + 1] === ApiKey.FETCH
+  }
+
   onConnectionClosed(connection: Connection): void {
     this.#options.onClosed(connection)
   }

@@ -12,6 +12,8 @@ export interface TestBrokerOptions {
   disk?: SimulatedDisk
   seed?: number
   clock?: SimulatedClock
+  /** Ports that another broker uses too. */
+  network?: MemoryNetwork
 }
 
 const TEST_SETTINGS: Readonly<Record<string, string>> = {
@@ -38,13 +40,14 @@ export class TestBroker {
   readonly fatalErrors: Error[] = []
   /** Of the topics made through its clients. */
   readonly topicIds = new Map<string, Uuid>()
-  readonly network = new MemoryNetwork()
+  readonly network: MemoryNetwork
   #broker: Broker | null = null
   #killed = false
 
   private constructor(options: TestBrokerOptions) {
     this.clock = options.clock ?? new SimulatedClock()
     this.timers = new SimulatedTimers(this.clock)
+    this.network = options.network ?? new MemoryNetwork()
     this.disk = options.disk ?? new SimulatedDisk({ random: new SeededRandom(options.seed ?? 1) })
   }
 
