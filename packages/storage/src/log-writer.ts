@@ -104,6 +104,7 @@ export class LogWriter {
     segment.onWritten()
     if (tail !== null) segment.fileBytes = Math.max(segment.fileBytes, segment.writtenBytes + tail.length)
     this.onWritten(segment)
+    this.extendAhead(segment)
   }
 
   /** The segment's file was written to, or cut. */
@@ -111,7 +112,6 @@ export class LogWriter {
     if (!segment.hasUnsyncedBytes || !this.#unsynced.includes(segment)) this.#unsynced.push(segment)
     segment.hasUnsyncedBytes = true
     this.#context.openLogs.add(this.#log)
-    if (!segment.sealed) this.#maybeExtend(segment)
   }
 
   /** Makes everything written so far durable. Rejects with `DiskError`. */
@@ -217,7 +217,9 @@ export class LogWriter {
     return zeroTail(segment, writeBytes, this.#rate, this.#log.config.segmentBytes)
   }
 
-  #maybeExtend(segment: Segment): void {
+  /** Grows the file of a segment that gets appends. Not part of {@link onWritten}: cutting the tail of a log that closes grew another. */
+  extendAhead(segment: Segment): void {
+    if (segment.sealed) return
     if (this.#home.isFull) return
     maybeExtend(segment, this.#rate, this.#log.config.segmentBytes, (error) => this.#home.onDiskError(error))
   }

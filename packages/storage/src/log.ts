@@ -316,6 +316,7 @@ export class Log implements LogCore {
     if (direct) {
       active.onWritten()
       this.writer.onWritten(active)
+      this.writer.extendAhead(active)
       this.writtenOffset = this.logEndOffset
     }
     this.writer.markDirty()
@@ -655,6 +656,8 @@ export class Log implements LogCore {
    * if the log is used meanwhile.
    */
   async closeIdle(): Promise<void> {
+    // At the end of the process an extension that ends later would leave its zeros behind the last batch.
+    if (this.#context.isClosing) await this.segments.active.extension
     const { active } = this.segments
     if (this.failed || this.writer.hasStaged) return
     this.touched = false

@@ -81,7 +81,7 @@ export function maybeExtend(
   const to = Math.min(from + extentBytes, segmentSizeMaxBytes)
   if (to <= from) return
   segment.extending = true
-  segment
+  segment.extension = segment
     .file()
     .extend(from, to)
     .then(

@@ -65,6 +65,8 @@ export class Segment {
   hasUnsyncedBytes: boolean
   /** A change of the file's length by extension is under way on the thread pool. */
   extending: boolean
+  /** Ends with the extension under way, if there is one. */
+  extension: Promise<void>
   /** No more appends: the tail that was extended ahead goes. */
   sealed: boolean
   createdMs: TimestampMs
@@ -114,6 +116,7 @@ export class Segment {
     this.needsDirectorySync = false
     this.hasUnsyncedBytes = false
     this.extending = false
+    this.extension = Promise.resolve()
     this.sealed = false
     this.createdMs = ports.clock.wallMs()
     const jitterMs = Math.min(config.segmentJitterMs, config.segmentMs)
