@@ -108,7 +108,7 @@ export async function describeLogDirs(
     logDir,
     totalBytes: BigInt(totalBytes),
     usableBytes: BigInt(usableBytes),
-    error: errorOf(errorCode, { message: logDir }),
+    error: errorOf(errorCode, { subject: logDir }),
     partitions: topics
       .filter(({ name }) => wanted === null || wanted.has(name))
       .flatMap(({ name, partitions }) =>

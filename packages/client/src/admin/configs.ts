@@ -100,7 +100,7 @@ export async function describeConfigs(
   })
   return results.map((result) => {
     const resource = resourceOf(result)
-    const error = errorOf(result.errorCode, { message: result.errorMessage ?? `${resource.type} ${resource.name}` })
+    const error = errorOf(result.errorCode, { subject: subjectOf(resource), message: result.errorMessage })
     return { ...resource, error, entries: entriesOf(result) }
   })
 }
@@ -141,7 +141,10 @@ export async function alterConfigs(
   })
   return results.map((result) => {
     const resource = resourceOf(result)
-    return { ...resource, error: errorOf(result.errorCode, { message: result.errorMessage }) }
+    return {
+      ...resource,
+      error: errorOf(result.errorCode, { subject: subjectOf(resource), message: result.errorMessage }),
+    }
   })
 }
 
@@ -180,6 +183,10 @@ function nodeOf({ type, name }: ConfigResource): number | null {
   if (!Number.isInteger(nodeId) || nodeId < 0)
     throw new ArgumentError('name', `a broker's name is its node id, not "${name}"`)
   return nodeId
+}
+
+function subjectOf({ type, name }: ConfigResource): string {
+  return name === '' ? `default of every ${type}` : `${type} ${name}`
 }
 
 function resourceOf(result: { resourceType: number; resourceName: string }): ConfigResource {

@@ -101,7 +101,7 @@ export async function deleteGroupOffsets(
   return onCoordinator(core, what, groupId, limitOf(core, options), async (nodeId, timeoutMs) => {
     const { response } = await core.requestNode(nodeId, 'coordinator', offsetDeleteApi, message, { timeoutMs })
     throwIfCoordinatorMoved(core, groupId, response.errorCode)
-    const error = errorOf(response.errorCode, { message: `group ${groupId}` })
+    const error = errorOf(response.errorCode, { subject: `group ${groupId}` })
     if (error !== null) throw error
     return response.topics.flatMap(({ name: topic, partitions: answers }) =>
       answers.map(({ partitionIndex: partition, errorCode }) => {

@@ -107,7 +107,10 @@ export async function deleteGroups(
         const result = response.results.find((candidate) => candidate.groupId === groupId)
         const errorCode = result?.errorCode ?? ErrorCode.UNKNOWN_SERVER_ERROR
         throwIfCoordinatorMoved(core, groupId, errorCode)
-        return { groupId, error: errorOf(errorCode, { message: result?.errorMessage ?? `group ${groupId}` }) }
+        return {
+          groupId,
+          error: errorOf(errorCode, { subject: `group ${groupId}`, message: result?.errorMessage ?? null }),
+        }
       }),
     ),
   )
@@ -129,7 +132,7 @@ export function onCoordinator<T>(
 /** Throws the retriable error that makes {@link onCoordinator} go on, if the code is one. */
 export function throwIfCoordinatorMoved(core: ClientCore, groupId: string, errorCode: number): void {
   forgetIfMoved(core, groupId, errorCode)
-  const error = errorOf(errorCode, { message: `group ${groupId}` })
+  const error = errorOf(errorCode, { subject: `group ${groupId}` })
   if (error?.retriable) throw error
 }
 
@@ -162,7 +165,7 @@ async function describeModern(
       state: group.groupState,
       assignor: group.assignorName,
       coordinator: nodeId,
-      error: errorOf(errorCode, { message: group.errorMessage }),
+      error: errorOf(errorCode, { subject: `group ${groupId}`, message: group.errorMessage }),
       members: group.members.map(({ memberId, instanceId, clientId, clientHost, assignment }) => ({
         memberId,
         groupInstanceId: instanceId,
@@ -199,7 +202,7 @@ async function describeClassic(
     state: group?.groupState ?? '',
     assignor: group?.protocolData ?? '',
     coordinator: nodeId,
-    error: errorOf(errorCode, { message: group?.errorMessage ?? `group ${groupId}` }),
+    error: errorOf(errorCode, { subject: `group ${groupId}`, message: group?.errorMessage ?? null }),
     members: (group?.members ?? []).map(({ memberId, groupInstanceId, clientId, clientHost, memberAssignment }) => ({
       memberId,
       groupInstanceId,

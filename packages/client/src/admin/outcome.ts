@@ -67,7 +67,7 @@ export async function askAnyBroker<Request extends object, Response>(
     const limits = { ...options, timeoutMs: Math.min(leftMs, core.options.requestTimeoutMs) }
     const answer = await core.requestAny(api, message, limits)
     const errorCode = topErrorCode(answer.response)
-    if (errorCode !== ErrorCode.NONE) throw new ProtocolError(errorCode, { message: `${what} failed` })
+    if (errorCode !== ErrorCode.NONE) throw new ProtocolError(errorCode, { subject: what })
     return answer
   })
 }

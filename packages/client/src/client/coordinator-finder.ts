@@ -26,7 +26,7 @@ export class CoordinatorFinder {
     )
     const found = version >= LISTS_FROM_VERSION ? response.coordinators.find(({ key }) => key === groupId) : response
     if (found === undefined) throw new ProtocolError(-1, { message: `no answer about group ${groupId}` })
-    throwIfError(found.errorCode, { message: found.errorMessage })
+    throwIfError(found.errorCode, { subject: `coordinator of group ${groupId}`, message: found.errorMessage })
     this.#core.connections.addBroker(found.nodeId, { host: found.host, port: found.port })
     this.#known.set(groupId, found.nodeId)
     return found.nodeId

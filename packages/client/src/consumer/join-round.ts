@@ -61,7 +61,7 @@ export async function joinRound(
   const joined = await join(core, options, groupId, identity, wants)
   const again = afterJoinError(joined, identity)
   if (again !== null) return again
-  throwIfError(joined.errorCode, { message: `joining group ${groupId}` })
+  throwIfError(joined.errorCode, { subject: `joining group ${groupId}` })
   const current: GroupIdentity = {
     memberId: joined.memberId,
     generationId: joined.generationId,
@@ -190,7 +190,7 @@ async function sync(
   }
   if (response.errorCode === ErrorCode.ILLEGAL_GENERATION)
     return { identity: { ...identity, generationId: -1 }, ...none }
-  throwIfError(response.errorCode, { message: `joining group ${groupId}` })
+  throwIfError(response.errorCode, { subject: `joining group ${groupId}` })
   const outcome = { assignment: decodeAssignment(response.assignment), partitionCounts: made?.partitionCounts ?? null }
   return { identity, outcome, atOnce: false }
 }

@@ -5,6 +5,8 @@ import { errorInfo } from '@millrace/protocol'
 export interface ProtocolErrorPlace {
   topic?: string
   partition?: number
+  /** What it is about, where that is no topic: "group billing". */
+  subject?: string
   /** The broker's own words, which may say more than the code. */
   message?: string | null
 }
@@ -21,14 +23,18 @@ export class ProtocolError extends BaseError {
 
   constructor(errorCode: number, place: ProtocolErrorPlace = {}) {
     const info = errorInfo(errorCode)
-    const where =
-      place.topic === undefined ? '' : `${place.topic}${place.partition === undefined ? '' : `-${place.partition}`}: `
+    const where = placeText(place)
     super(info.name, `${where}${place.message || info.description} (${info.name})`)
     this.errorCode = errorCode
     this.retriable = info.retriable
     this.topic = place.topic ?? null
     this.partition = place.partition ?? null
   }
+}
+
+function placeText({ topic, partition, subject }: ProtocolErrorPlace): string {
+  if (topic !== undefined) return `${topic}${partition === undefined ? '' : `-${partition}`}: `
+  return subject === undefined ? '' : `${subject}: `
 }
 
 /** Throws {@link ProtocolError} unless `errorCode` is 0. */

@@ -124,7 +124,7 @@ export async function fetchCommitted(
   )
   const { errorCode, topics } = fetchAnswer(response, groupId, version)
   forgetIfMoved(core, groupId, errorCode)
-  throwIfError(errorCode, { message: `committed offsets of group ${groupId}` })
+  throwIfError(errorCode, { subject: `committed offsets of group ${groupId}` })
   const committed: CommittedOffset[] = []
   for (const { name, partitions: answers } of topics) {
     for (const answer of answers) {

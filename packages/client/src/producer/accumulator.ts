@@ -23,8 +23,8 @@ export interface PreparedRecord {
   sizeBytes: number
 }
 
-/** More than this many idle builders help nobody: so few batches are answered in one turn. */
-const MAX_FREE_BUILDERS = 64
+/** Small batches could be very many. */
+const MAX_FREE_BUILDERS = 256
 
 class TopicBuffer {
   readonly partitions: PartitionBuffer[] = []
@@ -54,8 +54,9 @@ export class Accumulator {
     this.#options = options
     this.#identities = identities
     const codec = codecIdOf(options.compressionType) ?? CodecId.NONE
-    const poolCount = Math.max(1, Math.floor(options.bufferMemory / options.batchSize / 4))
-    this.#builders = new BuilderPool({ codec, level: options.compressionLevel }, Math.min(poolCount, MAX_FREE_BUILDERS))
+    // Half of what the buffer may hold: under load that is what is in flight and answered in turn.
+    const poolCount = Math.max(1, Math.min(MAX_FREE_BUILDERS, Math.floor(options.bufferMemory / options.batchSize / 2)))
+    this.#builders = new BuilderPool({ codec, level: options.compressionLevel }, options.batchSize, poolCount)
   }
 
   /** Puts a record into its partition's batch. Memory for it is reserved. Throws {@link ArgumentError} for a partition that is none. */

@@ -80,6 +80,7 @@ export class ProducerBatch implements QueuedBatch {
         const { producerId, producerEpoch } = this.identity
         this.#builder.setProducerState(producerId, producerEpoch, this.baseSequence)
       }
+      this.#pool.noteSize(this.#builder.sizeInBytes)
       this.#bytes = this.#builder.build()
     } else if (this.identity !== this.#stampedFor || this.baseSequence !== this.#stampedSequence) {
       assert(this.identity !== null, 'an identity is never taken back')

@@ -36,8 +36,10 @@ export async function retrying<T>(
       if (!isRetriable(error)) throw error
       const pauseMs = backoff.nextMs()
       if (ports.clock.monotonicMs() + pauseMs >= deadlineMs) {
-        const reason = error instanceof Error ? error.message : String(error)
-        throw new TimeoutError(`${what} did not succeed within ${timeoutMs} ms: ${reason}`, timeoutMs, { cause: error })
+        // A limit inside the limit says less than what was met there.
+        const cause = error instanceof TimeoutError && error.cause !== undefined ? error.cause : error
+        const reason = cause instanceof Error ? cause.message : String(cause)
+        throw new TimeoutError(`${what} did not succeed within ${timeoutMs} ms: ${reason}`, timeoutMs, { cause })
       }
       await wait(ports.timers, pauseMs, closing)
     }
