@@ -30,10 +30,10 @@ async function consumerPerf(
 
 export function consumerPerfCases(): BenchCase[] {
   const loads = [
-    { sizeBytes: 100, codec: 'none', bytes: 300e6 },
-    { sizeBytes: 1000, codec: 'none', bytes: 1000e6 },
-    { sizeBytes: 1000, codec: 'lz4', bytes: 1000e6 },
-    { sizeBytes: 10_000, codec: 'none', bytes: 1500e6 },
+    { sizeBytes: 100, codec: 'none', bytes: 120e6 },
+    { sizeBytes: 1000, codec: 'none', bytes: 400e6 },
+    { sizeBytes: 1000, codec: 'lz4', bytes: 400e6 },
+    { sizeBytes: 10_000, codec: 'none', bytes: 800e6 },
   ]
   return loads.map(({ sizeBytes, codec, bytes }) => ({
     group: 'consumer-perf',

@@ -105,8 +105,8 @@ async function perform(
 
 export function rdkafkaCases(): BenchCase[] {
   const loads = [
-    { sizeBytes: 100, bytes: 300e6 },
-    { sizeBytes: 1000, bytes: 900e6 },
+    { sizeBytes: 100, bytes: 150e6 },
+    { sizeBytes: 1000, bytes: 450e6 },
   ]
   const kinds = [
     { acks: 1, codec: 'none' },
