@@ -6,6 +6,8 @@ const ZERO_TAIL_BYTES = 64 * 1024
 const zeros = Buffer.alloc(ZERO_TAIL_BYTES)
 /** A log that gets this much a second is extended with blocks that are allocated, not written. */
 const FAST_BYTES_PER_SECOND = 1 << 20
+/** Extents end where the file system's largest folios do. */
+const ALIGNMENT_BYTES = 64 * 1024
 const EXTENT_BYTES_MIN = 1 << 20
 const EXTENT_BYTES_MAX = 64 << 20
 /** Fewer writes a second are no sustained load: nothing is extended for them. */
@@ -78,7 +80,7 @@ export function maybeExtend(
   while (extentBytes < EXTENT_BYTES_MAX && extentBytes < rate.bytesPerSecond / 2) extentBytes *= 2
   if (segment.fileBytes - segment.writtenBytes > extentBytes / 2) return
   const from = segment.fileBytes
-  const to = Math.min(from + extentBytes, segmentSizeMaxBytes)
+  const to = Math.min(Math.ceil((from + extentBytes) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES, segmentSizeMaxBytes)
   if (to <= from) return
   segment.extending = true
   segment.extension = segment
