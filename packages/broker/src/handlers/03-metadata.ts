@@ -73,8 +73,10 @@ function answerTopics(
   const ids = new Set(topics.map((topic) => topic.topicId).filter((id) => id !== ZERO_UUID))
   if (ids.size > 0) return Array.from(ids, (id) => viewById(views, image, id, wish))
   const mayCreate = request.allowAutoTopicCreation && deps.autoCreateTopics()
-  const names = new Set(topics.map((topic) => topic.name!))
+  const names = new Set(topics.map((topic) => topic.name))
   return Array.from(names, (name) => {
+    // Neither a name nor an id.
+    if (name === null) return createMetadataResponseTopic({ errorCode: ErrorCode.INVALID_REQUEST, name })
     const topic = image.topics.get(name)
     if (topic !== undefined) return views.view(image, topic, wish)
     const errorCode = mayCreate ? deps.createTopic(name) : absentTopicError(name)

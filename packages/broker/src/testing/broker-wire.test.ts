@@ -4,6 +4,7 @@ import {
   apiVersionsApi,
   createApiVersionsRequest,
   createMetadataRequest,
+  createMetadataRequestTopic,
   decodeApiVersionsResponse,
   ErrorCode,
   metadataApi,
@@ -239,6 +240,18 @@ describe('a broker on the wire', () => {
       await broker.advance(900_000)
       expect((await parked).errorCode).toBe(0)
       expect(client.socket.isClosed).toBe(true)
+    })
+  })
+
+  it('answers a topic that has neither name nor id, and the others beside it', async () => {
+    await TestBroker.run({}, async (client) => {
+      await client.createTopic('t')
+      const topics = [createMetadataRequestTopic({ name: null }), createMetadataRequestTopic({ name: 't' })]
+      const answer = await client.call(metadataApi, 12, createMetadataRequest({ topics }))
+      expect(answer.topics.map(({ name, errorCode }) => [name, errorCode])).toEqual([
+        [null, ErrorCode.INVALID_REQUEST],
+        ['t', 0],
+      ])
     })
   })
 

@@ -44,6 +44,7 @@ export class TestClient {
   readonly #outstanding: Outstanding[] = []
   #received = Buffer.alloc(0)
   #nextCorrelationId = 1
+  #matching = true
 
   constructor(socket: MemorySocket) {
     this.socket = socket
@@ -62,13 +63,14 @@ export class TestClient {
     return new Promise((resolve, reject) => {
       const correlationId = this.#nextCorrelationId++
       const frame = requestFrame(api, version, request, correlationId, this.clientId)
-      this.#outstanding.push({
-        correlationId,
-        api: api as ApiDefinition,
-        version,
-        resolve: (response) => resolve(response as Response),
-        reject,
-      })
+      if (this.#matching)
+        this.#outstanding.push({
+          correlationId,
+          api: api as ApiDefinition,
+          version,
+          resolve: (response) => resolve(response as Response),
+          reject,
+        })
       this.socket.send(frame)
     })
   }
@@ -76,6 +78,12 @@ export class TestClient {
   /** Sends a request that gets no answer. */
   post<Request>(api: ApiDefinition<Request, unknown>, version: number, request: Request): void {
     this.socket.send(requestFrame(api, version, request, this.#nextCorrelationId++, this.clientId))
+  }
+
+  /** From here on anything may come back: answers are collected, and no longer matched with requests. */
+  expectNothing(): void {
+    this.#matching = false
+    for (const request of this.#outstanding.splice(0)) request.reject(new ConnectionClosedError('not awaited any more'))
   }
 
   close(): void {
@@ -95,6 +103,7 @@ export class TestClient {
   }
 
   #onFrame(frame: Buffer): void {
+    if (!this.#matching) return
     const request = this.#outstanding.shift()
     if (request === undefined) return
     const reader = new Reader(frame)
