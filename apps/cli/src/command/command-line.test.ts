@@ -1,0 +1,319 @@
+import { ConnectionError, ProtocolError, TimeoutError } from '@millrace/client'
+import { describe, expect, test } from 'vitest'
+import { parseResource } from '../config/config-commands.ts'
+import { parseTarget, parseTopicPartitions } from '../group/reset-group.ts'
+import { runFake } from '../testing/fake-io.ts'
+import { parseAssignment } from '../topic/create-topic.ts'
+import { ExitCode } from './cli-error.ts'
+import { commandTable } from './command-table.ts'
+
+const UNKNOWN_TOPIC = 3
+const TOPIC_EXISTS = 36
+const LISTING = [
+  { name: 'orders', topicId: 'id-1', isInternal: false, partitions: 3, replicationFactor: 1 },
+  { name: 'users', topicId: 'id-2', isInternal: false, partitions: 1, replicationFactor: 1 },
+] as never
+
+describe('every command', () => {
+  const commandLines = [
+    ...commandTable.map(({ name }) => [name]),
+    ...['create', 'list', 'describe', 'alter', 'delete'].map((name) => ['topic', name]),
+    ...['list', 'describe', 'reset', 'delete', 'delete-offsets'].map((name) => ['group', name]),
+    ...['describe', 'set', 'delete'].map((name) => ['config', name]),
+    ...['produce', 'consume', 'latency'].map((name) => ['perf', name]),
+  ]
+
+  test.each(commandLines)('%s %s explains itself', async (...words) => {
+    const run = await runFake([...words, '--help'])
+    expect(run.exitCode).toBe(ExitCode.OK)
+    expect(run.stderr).toBe('')
+    expect(run.stdout).toContain(`millrace ${words.join(' ')}`)
+    const holdsCommands = run.stdout.includes('Commands:')
+    if (!holdsCommands) expect(run.stdout).toMatch(/Examples:\n {2}millrace /)
+  })
+
+  test('the outermost help names all commands, start included', async () => {
+    const run = await runFake(['--help'])
+    for (const { name, summary } of commandTable) {
+      expect(run.stdout).toContain(name)
+      expect(run.stdout.replace(/\s+/g, ' ')).toContain(summary)
+    }
+    expect(run.stdout).toContain('start')
+  })
+})
+
+describe('wrong usage', () => {
+  test.each([
+    [[]],
+    [['nonsense']],
+    [['topic']],
+    [['topic', 'nonsense']],
+    [['topic', 'create']],
+    [['topic', 'list', '--nonsense']],
+    [['topic', 'list', '-o', 'xml']],
+    [['topic', 'list', '--timeout', 'soon']],
+    [['topic', 'create', 'a', '-p', '0']],
+    [['topic', 'create', 'a', '-p', '1', '--replica-assignment', '1']],
+    [['topic', 'create', 'a', '-c', 'x']],
+    [['topic', 'alter', 'a']],
+    [['topic', 'describe', '/(/']],
+    [['group', 'reset', 'g', '--to', 'earliest']],
+    [['group', 'reset', 'g', '--all-topics']],
+    [['config', 'set', 'topic', 'a']],
+    [['config', 'describe', 'planet', 'earth']],
+    [['perf', 'produce', 't', '--acks', '2']],
+  ])('%j ends with exit code 2', async (args) => {
+    const run = await runFake(args, { admin: { listTopics: () => Promise.resolve(LISTING) } })
+    expect(run.exitCode).toBe(ExitCode.USAGE)
+    expect(run.stdout).toBe('')
+    expect(run.stderr).not.toBe('')
+  })
+})
+
+describe('options of all commands', () => {
+  const admin = { listTopics: () => Promise.resolve(LISTING) }
+
+  test('the cluster comes from the option, else from the environment, else it is the local one', async () => {
+    const byOption = await runFake(['topic', 'list', '-b', 'a:1'], {
+      admin,
+      env: { MILLRACE_BOOTSTRAP_SERVERS: 'b:2' },
+    })
+    expect(byOption.clientOptions).toMatchObject([{ bootstrapServers: 'a:1' }])
+    const before = await runFake(['--bootstrap-server', 'a:1', 'topic', 'list'], { admin })
+    expect(before.clientOptions).toMatchObject([{ bootstrapServers: 'a:1' }])
+    const byEnvironment = await runFake(['topic', 'list'], { admin, env: { MILLRACE_BOOTSTRAP_SERVERS: 'b:2' } })
+    expect(byEnvironment.clientOptions).toMatchObject([{ bootstrapServers: 'b:2' }])
+    const byDefault = await runFake(['topic', 'list', '--timeout', '2m'], { admin })
+    expect(byDefault.clientOptions).toMatchObject([
+      { bootstrapServers: '127.0.0.1:9092', defaultApiTimeoutMs: 120_000 },
+    ])
+  })
+
+  test('output is a table, JSON or YAML', async () => {
+    const table = await runFake(['topic', 'list'], { admin })
+    expect(table.stdout).toBe(
+      'TOPIC   PARTITIONS  REPLICAS\norders           3         1\nusers            1         1\n',
+    )
+    const json = await runFake(['topic', 'list', '-o', 'json', '^u'], { admin })
+    expect(JSON.parse(json.stdout)).toEqual([
+      { topic: 'users', partitions: 1, replicationFactor: 1, isInternal: false, topicId: 'id-2' },
+    ])
+    const yaml = await runFake(['topic', 'list', '-o', 'yaml', '^u'], { admin })
+    expect(yaml.stdout).toBe(
+      '- topic: users\n  partitions: 1\n  replicationFactor: 1\n  isInternal: false\n  topicId: id-2\n',
+    )
+  })
+})
+
+describe('failures', () => {
+  test('a broker that cannot be reached is named, with what to do', async () => {
+    const refused = new ConnectionError('CONNECTION_FAILED', 'a', 1, 'ECONNREFUSED')
+    const listTopics = () =>
+      Promise.reject(new TimeoutError('listing topics did not succeed', 1000, { cause: refused }))
+    const run = await runFake(['topic', 'list', '-b', 'a:1'], { admin: { listTopics } })
+    expect(run.exitCode).toBe(ExitCode.ERROR)
+    expect(run.stderr).toBe(
+      'millrace: cannot reach a:1: ECONNREFUSED (a:1)\n' +
+        '  Is a broker running there? Name another with --bootstrap-server HOST:PORT, or start one with "millrace start".\n',
+    )
+  })
+
+  test('some of several things failed: exit code 3, and what failed is told', async () => {
+    const createTopics = () =>
+      Promise.resolve([
+        { name: 'new', topicId: 'id', partitions: 1, replicationFactor: 1, error: null },
+        {
+          name: 'old',
+          topicId: 'id',
+          partitions: -1,
+          replicationFactor: -1,
+          error: new ProtocolError(TOPIC_EXISTS, { topic: 'old' }),
+        },
+      ] as never)
+    const partly = await runFake(['topic', 'create', 'new', 'old'], { admin: { createTopics } })
+    expect(partly.exitCode).toBe(ExitCode.PARTIAL)
+    expect(partly.stderr).toContain('old: ')
+    expect(partly.stderr).toContain('--if-not-exists')
+    const allowed = await runFake(['topic', 'create', 'new', 'old', '--if-not-exists'], { admin: { createTopics } })
+    expect(allowed).toMatchObject({ exitCode: ExitCode.OK, stderr: '' })
+    expect(allowed.stdout).toMatch(/old +exists/)
+  })
+
+  test('everything failed: exit code 1', async () => {
+    const deleteTopics = () =>
+      Promise.resolve([{ name: 'a', topicId: 'id', error: new ProtocolError(UNKNOWN_TOPIC, { topic: 'a' }) }] as never)
+    const failed = await runFake(['topic', 'delete', 'a'], { admin: { deleteTopics } })
+    expect(failed.exitCode).toBe(ExitCode.ERROR)
+    const absent = await runFake(['topic', 'delete', 'a', '--if-exists'], { admin: { deleteTopics } })
+    expect(absent.exitCode).toBe(ExitCode.OK)
+  })
+
+  test('a command that Ctrl-C broke off ends with 130 and says nothing', async () => {
+    const ending = new AbortController()
+    const listTopics = () => {
+      ending.abort()
+      return Promise.reject(new Error('closed'))
+    }
+    const run = await runFake(['topic', 'list'], { admin: { listTopics }, signal: ending.signal })
+    expect(run).toMatchObject({ exitCode: ExitCode.INTERRUPTED, stdout: '', stderr: '' })
+  })
+})
+
+describe('millrace topic', () => {
+  test('a pattern between slashes names all topics that it matches whole', async () => {
+    const deleted: string[] = []
+    const admin = {
+      listTopics: () => Promise.resolve(LISTING),
+      deleteTopics: (names: readonly unknown[]) => {
+        deleted.push(...(names as string[]))
+        return Promise.resolve([] as never)
+      },
+    }
+    await runFake(['topic', 'delete', '/order/'], { admin })
+    expect(deleted).toEqual([])
+    await runFake(['topic', 'delete', '/order.*/', 'x'], { admin })
+    expect(deleted).toEqual(['orders', 'x'])
+    const preview = await runFake(['topic', 'delete', '/.*/', '--dry-run'], { admin })
+    expect(preview.stdout).toContain('users')
+    expect(deleted).toEqual(['orders', 'x'])
+  })
+
+  test('describe shows partitions with offsets, and --unhealthy what needs care', async () => {
+    const partition = (number: number, isr: number[]) => {
+      return { partition: number, leader: 1, leaderEpoch: 0, replicas: [1, 2], isr, offlineReplicas: [] }
+    }
+    const admin = {
+      listTopics: () => Promise.resolve(LISTING),
+      describeTopics: () =>
+        Promise.resolve([
+          {
+            name: 'orders',
+            topicId: 'id',
+            isInternal: false,
+            error: null,
+            partitions: [partition(0, [1, 2]), partition(1, [1])],
+          },
+        ] as never),
+      describeConfigs: () =>
+        Promise.resolve([
+          {
+            type: 'topic',
+            name: 'orders',
+            error: null,
+            entries: [{ name: 'retention.ms', value: '5', source: 'topic' }],
+          },
+        ] as never),
+      listOffsets: (questions: readonly { topic: string; partition: number; spec: unknown }[]) =>
+        Promise.resolve(
+          questions.map(({ topic, partition: number, spec }) => ({
+            topic,
+            partition: number,
+            offset: spec === 'latest' ? 9n : 4n,
+          })) as never,
+        ),
+    }
+    const run = await runFake(['topic', 'describe', 'orders'], { admin })
+    expect(run.exitCode).toBe(ExitCode.OK)
+    expect(run.stdout).toContain('orders: 2 partitions, 2 replicas, 10 offsets in use')
+    expect(run.stdout).toContain('retention.ms=5')
+    expect(run.stdout).toMatch(/1 +1 +0 +1,2 +1 +4 +9 +5\n/)
+    const unhealthy = await runFake(['topic', 'describe', '--unhealthy', '-o', 'json'], { admin })
+    expect(unhealthy.exitCode).toBe(ExitCode.PARTIAL)
+    expect(JSON.parse(unhealthy.stdout)[0].partitions).toHaveLength(1)
+  })
+
+  test('replica assignments are read by partition', () => {
+    expect(parseAssignment('1:2,2:3')).toEqual([
+      [1, 2],
+      [2, 3],
+    ])
+    expect(() => parseAssignment('1:x')).toThrow(expect.objectContaining({ exitCode: ExitCode.USAGE }))
+  })
+})
+
+describe('millrace group reset', () => {
+  const nowMs = Date.UTC(2026, 10, 21)
+  const plan = [{ topic: 't', partition: 0, currentOffset: 5n, newOffset: 2n }]
+
+  test('shows the plan and changes nothing without --execute', async () => {
+    const altered: unknown[] = []
+    const admin = {
+      listGroupOffsets: () => Promise.resolve([{ topic: 't', partition: 0, offset: 5n, leaderEpoch: 0, metadata: '' }]),
+      planOffsetReset: () => Promise.resolve(plan),
+      alterGroupOffsets: (_group: string, offsets: readonly unknown[]) => {
+        altered.push(...offsets)
+        return Promise.resolve([])
+      },
+    }
+    const dry = await runFake(['group', 'reset', 'g', '--all-topics', '--to', '-3'], { admin })
+    expect(dry.stdout).toMatch(/t +0 +5 +2 +-3/)
+    expect(dry.stderr).toContain('--execute')
+    expect(altered).toEqual([])
+    const done = await runFake(['group', 'reset', 'g', '--all-topics', '--to', '-3', '--execute'], { admin })
+    expect(done.exitCode).toBe(ExitCode.OK)
+    expect(altered).toEqual([{ topic: 't', partition: 0, offset: 2n }])
+  })
+
+  test('places are words, offsets, distances and times', () => {
+    expect(parseTarget('earliest', nowMs)).toEqual({ to: 'earliest' })
+    expect(parseTarget('17', nowMs)).toEqual({ toOffset: 17n })
+    expect(parseTarget('+5', nowMs)).toEqual({ shiftBy: 5n })
+    expect(parseTarget('-5', nowMs)).toEqual({ shiftBy: -5n })
+    expect(parseTarget('-1h', nowMs)).toEqual({ toTimestamp: nowMs - 3_600_000 })
+    expect(() => parseTarget('back', nowMs)).toThrow(expect.objectContaining({ exitCode: ExitCode.USAGE }))
+    expect(parseTopicPartitions('a:0,2-3')).toEqual({ topic: 'a', partitions: [0, 2, 3] })
+    expect(parseTopicPartitions('a')).toEqual({ topic: 'a', partitions: null })
+  })
+})
+
+describe('millrace config', () => {
+  test('resources are two words, the cluster is one', () => {
+    expect(parseResource(['topic', 'a', 'k=v'])).toEqual({ resource: { type: 'topic', name: 'a' }, rest: ['k=v'] })
+    expect(parseResource(['cluster', 'k=v'])).toEqual({ resource: { type: 'broker', name: '' }, rest: ['k=v'] })
+    expect(() => parseResource(['topic'])).toThrow(expect.objectContaining({ exitCode: ExitCode.USAGE }))
+  })
+
+  test('describe leaves defaults out unless asked, and hides secrets', async () => {
+    const entry = (name: string, source: string, isSensitive = false) => {
+      return {
+        name,
+        value: isSensitive ? null : 'v',
+        source,
+        type: 'string',
+        readOnly: false,
+        isSensitive,
+        documentation: `about ${name}`,
+        synonyms: [],
+      }
+    }
+    const entries = [entry('a', 'default'), entry('b', 'topic'), entry('secret', 'static-broker', true)]
+    const admin = {
+      describeConfigs: () => Promise.resolve([{ type: 'topic', name: 't', error: null, entries }] as never),
+    }
+    const some = await runFake(['config', 'describe', 'topic', 't'], { admin })
+    expect(some.stdout).not.toMatch(/^a /m)
+    expect(some.stdout).toMatch(/^b +v +topic/m)
+    expect(some.stdout).toMatch(/^secret +\(hidden\)/m)
+    const all = await runFake(['config', 'describe', 'topic', 't', '--all', '--docs'], { admin })
+    expect(all.stdout).toContain('about a')
+  })
+
+  test('set, append and delete are told to the broker as such', async () => {
+    const changes: { operations: unknown[] }[] = []
+    const admin = {
+      alterConfigs: (given: readonly { operations: readonly unknown[] }[]) => {
+        changes.push(...(given as { operations: unknown[] }[]))
+        return Promise.resolve([{ type: 'topic', name: 't', error: null }] as never)
+      },
+    }
+    await runFake(['config', 'set', 'topic', 't', 'a=1', 'b=2'], { admin })
+    await runFake(['config', 'set', 'topic', 't', 'l=x', '--append'], { admin })
+    await runFake(['config', 'delete', 'topic', 't', 'a'], { admin })
+    expect(changes.flatMap(({ operations }) => operations)).toEqual([
+      { op: 'set', name: 'a', value: '1' },
+      { op: 'set', name: 'b', value: '2' },
+      { op: 'append', name: 'l', value: 'x' },
+      { op: 'delete', name: 'a' },
+    ])
+  })
+})

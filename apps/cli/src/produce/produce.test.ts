@@ -1,0 +1,163 @@
+import type { ProducerRecord } from '@millrace/client'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { ExitCode } from '../command/cli-error.ts'
+import { runFake } from '../testing/fake-io.ts'
+import { splitLines } from './line-splitter.ts'
+import { parseHeaders, parseRecord, type RecordFormat, resolveEscapes } from './record-parser.ts'
+
+async function* chunksOf(bytes: Buffer, sizes: readonly number[]): AsyncGenerator<Buffer> {
+  for (let start = 0, turn = 0; start < bytes.length; turn++) {
+    const end = Math.min(bytes.length, start + sizes[turn % sizes.length]!)
+    yield bytes.subarray(start, end)
+    start = end
+  }
+}
+
+async function linesOf(bytes: Buffer, sizes: readonly number[], maxBytes = 1000): Promise<string[]> {
+  const lines: string[] = []
+  for await (const line of splitLines(chunksOf(bytes, sizes), maxBytes)) lines.push(line.toString())
+  return lines
+}
+
+const FORMAT: RecordFormat = {
+  topic: 't',
+  keySeparator: null,
+  fixedKey: null,
+  isJson: false,
+  nullMarker: null,
+  headers: [],
+  partition: null,
+  timestamp: null,
+}
+
+describe('lines', () => {
+  test('they are the same however the input is cut', async () => {
+    const line = fc.stringMatching(/^[a-z ]{0,20}$/)
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(line, { maxLength: 20 }),
+        fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1 }),
+        async (lines, sizes) => {
+          const text = lines.map((one) => `${one}\n`).join('')
+          expect(await linesOf(Buffer.from(text), sizes)).toEqual(lines)
+          expect(await linesOf(Buffer.from(text.replaceAll('\n', '\r\n')), sizes)).toEqual(lines)
+        },
+      ),
+    )
+  })
+
+  test('the last one needs no line feed', async () => {
+    expect(await linesOf(Buffer.from('a\nb'), [2])).toEqual(['a', 'b'])
+  })
+
+  test('one that never ends is an error before all of it is kept', async () => {
+    await expect(linesOf(Buffer.alloc(5000, 'x'), [100], 1000)).rejects.toThrow(/longer than 1000 bytes/)
+  })
+})
+
+describe('records from lines', () => {
+  test('a key separator splits at its first place', () => {
+    const format = { ...FORMAT, keySeparator: Buffer.from('::') }
+    expect(parseRecord(Buffer.from('k::v::w'), format)).toMatchObject({
+      key: Buffer.from('k'),
+      value: Buffer.from('v::w'),
+    })
+    expect(() => parseRecord(Buffer.from('kv'), format)).toThrow(/no key separator "::"/)
+  })
+
+  test('a marker stands for null, in keys and values', () => {
+    const format = { ...FORMAT, keySeparator: Buffer.from(':'), nullMarker: Buffer.from('NIL') }
+    expect(parseRecord(Buffer.from('k:NIL'), format)).toMatchObject({ value: null })
+    expect(parseRecord(Buffer.from('NIL:v'), format)).toMatchObject({ key: null, value: Buffer.from('v') })
+  })
+
+  test('JSON lines give every part, and values that are no text stay JSON', () => {
+    const line = '{"key":"k","value":{"a":1},"headers":[["h","1"],["h",null]],"partition":2,"timestamp":5}'
+    expect(parseRecord(Buffer.from(line), { ...FORMAT, isJson: true })).toEqual({
+      topic: 't',
+      key: 'k',
+      value: '{"a":1}',
+      headers: [
+        ['h', '1'],
+        ['h', null],
+      ],
+      partition: 2,
+      timestamp: 5,
+    })
+    expect(parseRecord(Buffer.from('{"value":null}'), { ...FORMAT, isJson: true })).toMatchObject({ value: null })
+    for (const bad of ['', '[]', '3', '{']) {
+      expect(() => parseRecord(Buffer.from(bad), { ...FORMAT, isJson: true })).toThrow(/JSON/)
+    }
+  })
+
+  test('escapes and headers are read as they are typed', () => {
+    expect(resolveEscapes('a\\tb\\n\\0\\x1f\\\\')).toBe('a\tb\n\0\x1f\\')
+    expect(parseHeaders(['a=b=c', 'd'])).toEqual([
+      ['a', 'b=c'],
+      ['d', ''],
+    ])
+  })
+})
+
+describe('millrace produce', () => {
+  function collecting(posted: ProducerRecord[]) {
+    return {
+      partitionCount: () => Promise.resolve(1),
+      post: (record: ProducerRecord) => {
+        posted.push(record)
+        return true
+      },
+      flush: () => Promise.resolve(),
+    }
+  }
+
+  test('lines of standard input become records; nothing is printed into pipes', async () => {
+    const posted: ProducerRecord[] = []
+    const run = await runFake(['produce', 'orders', '-K', ':'], { stdin: 'a:1\nb:2\n', producer: collecting(posted) })
+    expect(run).toMatchObject({ exitCode: 0, stdout: '', stderr: '' })
+    expect(posted.map(({ topic, key, value }) => [topic, String(key), String(value)])).toEqual([
+      ['orders', 'a', '1'],
+      ['orders', 'b', '2'],
+    ])
+  })
+
+  test('arguments are records', async () => {
+    const posted: ProducerRecord[] = []
+    await runFake(['produce', 'orders', 'x', 'y', '-k', 'k', '-p', '3', '-H', 'h=1'], { producer: collecting(posted) })
+    expect(posted).toMatchObject([
+      { value: Buffer.from('x'), key: 'k', partition: 3, headers: [['h', '1']] },
+      { value: Buffer.from('y') },
+    ])
+  })
+
+  test('a line that is no record is named, and may be passed over', async () => {
+    const posted: ProducerRecord[] = []
+    const input = { stdin: 'a:1\nbad\nc:3\n', producer: collecting(posted) }
+    const failed = await runFake(['produce', 'orders', '-K', ':'], input)
+    expect(failed.exitCode).toBe(ExitCode.ERROR)
+    expect(failed.stderr).toContain('standard input, line 2: no key separator')
+    const passed = await runFake(['produce', 'orders', '-K', ':', '--ignore-errors'], input)
+    expect(passed.exitCode).toBe(ExitCode.OK)
+    expect(posted).toHaveLength(3)
+  })
+
+  test('--report prints where each record went', async () => {
+    let offset = 0n
+    const producer = {
+      ...collecting([]),
+      send: ({ topic }: ProducerRecord) => Promise.resolve({ topic, partition: 1, offset: offset++, timestamp: 5 }),
+    }
+    const text = await runFake(['produce', 'orders', 'x', 'y', '--report'], { producer })
+    expect(text.stdout).toBe('orders-1@0\norders-1@1\n')
+    const json = await runFake(['produce', 'orders', 'x', '--report', '-o', 'json'], { producer })
+    expect(JSON.parse(json.stdout)).toEqual({ topic: 'orders', partition: 1, offset: 2, timestamp: 5 })
+  })
+
+  test('a copied topic keeps keys, values and headers: produce reads what consume writes', async () => {
+    const posted: ProducerRecord[] = []
+    const line = '{"topic":"a","partition":0,"offset":7,"timestamp":9,"key":"k","value":"v","headers":[["h","1"]]}\n'
+    await runFake(['produce', 'b', '--json'], { stdin: line, producer: collecting(posted) })
+    expect(posted).toEqual([{ topic: 'b', partition: 0, timestamp: 9, key: 'k', value: 'v', headers: [['h', '1']] }])
+  })
+})

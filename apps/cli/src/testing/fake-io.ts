@@ -1,0 +1,73 @@
+import { SeededRandom, SimulatedClock, SimulatedTimers } from '@millrace/base'
+import type { Admin, Consumer, Producer } from '@millrace/client'
+import { runCommandLine } from '../command/command-line.ts'
+import type { CliIo, CliOutput } from '../io/cli-io.ts'
+
+class TextOutput implements CliOutput {
+  readonly isTty: boolean
+  readonly columns = 100
+  text = ''
+
+  constructor(isTty: boolean) {
+    this.isTty = isTty
+  }
+
+  write(text: string | Buffer): Promise<void> {
+    this.text += text.toString()
+    return Promise.resolve()
+  }
+}
+
+export interface FakeRunOptions {
+  stdin?: string
+  env?: Record<string, string>
+  isTty?: boolean
+  admin?: Partial<Admin>
+  producer?: Partial<Producer>
+  consumer?: Partial<Consumer>
+  signal?: AbortSignal
+}
+
+export interface FakeRun {
+  exitCode: number
+  stdout: string
+  stderr: string
+  /** Options that clients were made with. */
+  clientOptions: object[]
+}
+
+const NOW_MS = Date.UTC(2026, 10, 21, 10, 0, 0)
+
+/** Runs a command line with fake clients. */
+export async function runFake(args: readonly string[], options: FakeRunOptions = {}): Promise<FakeRun> {
+  const clock = new SimulatedClock(NOW_MS)
+  const stdout = new TextOutput(options.isTty ?? false)
+  const stderr = new TextOutput(options.isTty ?? false)
+  const io: CliIo = {
+    stdout,
+    stderr,
+    stdin: chunksOf(options.stdin ?? ''),
+    env: options.env ?? {},
+    clock,
+    timers: new SimulatedTimers(clock),
+    random: new SeededRandom(1),
+    signal: options.signal ?? new AbortController().signal,
+  }
+  const clientOptions: object[] = []
+  const make =
+    <T>(client: object | undefined) =>
+    (given: object): T => {
+      clientOptions.push(given)
+      return { close: () => Promise.resolve(), ...client } as T
+    }
+  const exitCode = await runCommandLine(args, io, {
+    admin: make<Admin>(options.admin),
+    producer: make<Producer>(options.producer),
+    consumer: make<Consumer>(options.consumer),
+  })
+  return { exitCode, stdout: stdout.text, stderr: stderr.text, clientOptions }
+}
+
+async function* chunksOf(text: string): AsyncGenerator<Buffer> {
+  if (text !== '') yield Buffer.from(text)
+}
