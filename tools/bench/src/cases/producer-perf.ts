@@ -45,7 +45,7 @@ export async function producerPerf(
 }
 
 /** Bytes of values in a run: small records cost more time a byte. */
-const bytesOf: Record<number, number> = { 100: 60e6, 1000: 200e6, 10000: 800e6 }
+const bytesOf: Record<number, number> = { 100: 60e6, 1000: 200e6, 10000: 400e6 }
 
 export function producerPerfCases(): BenchCase[] {
   return [100, 1000, 10_000].flatMap((sizeBytes) =>
