@@ -196,6 +196,7 @@ export class Broker {
   async #stop(): Promise<void> {
     this.#sockets.stopAccepting()
     this.#sockets.closeAll()
+    this.#partitions.close()
     this.#groups.shutdown()
     await this.#http.close()
     await this.#metadata.close()

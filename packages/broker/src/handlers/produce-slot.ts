@@ -51,11 +51,16 @@ export class PartitionOutcome implements ProduceOutcome, HighWatermarkWaiter {
     this.#slot.onSettled()
   }
 
-  /** The error at the time of answering: appends are written at the end of the turn, so a disk that failed then counts. */
+  /**
+   * The error at the time of answering. Appends are written at the end of the turn: a disk that failed or was full then, or a topic
+   * that was deleted, counts. Records that a full disk did not take are in memory only, which no acknowledgement means.
+   */
   get finalErrorCode(): number {
-    if (this.errorCode !== ErrorCode.NONE || this.partition === null || !this.partition.log.failed)
-      return this.errorCode
-    return ErrorCode.KAFKA_STORAGE_ERROR
+    const { partition } = this
+    if (this.errorCode !== ErrorCode.NONE || partition === null) return this.errorCode
+    if (partition.deleted) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    const { log } = partition
+    return log.failed || log.writtenOffset < this.requiredOffset ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.NONE
   }
 }
 

@@ -1,4 +1,4 @@
-import type { DiskError, Timers, Uuid } from '@millrace/base'
+import type { DiskError, Timer, Timers, Uuid } from '@millrace/base'
 import type { MetadataImage, TopicImage } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import type { Log, LogManager } from '@millrace/storage'
@@ -45,7 +45,7 @@ export class PartitionManager {
   readonly #byLog = new Map<Log, Partition>()
   /** Partitions that took records in this turn. */
   #touched: Partition[] = []
-  #ackScanRunning = false
+  #ackScan: Timer | null = null
   readonly #afterFlush: () => void
   readonly #runAckScan: () => void
 
@@ -53,7 +53,7 @@ export class PartitionManager {
     this.#options = options
     this.#afterFlush = () => this.#advanceTouched()
     this.#runAckScan = () => {
-      this.#ackScanRunning = false
+      this.#ackScan = null
       this.#options.onAckScan()
     }
   }
@@ -88,16 +88,20 @@ export class PartitionManager {
     const touched = this.#touched
     this.#touched = []
     for (const partition of touched) {
-      if (partition.log.failed) partition.fail(ErrorCode.KAFKA_STORAGE_ERROR)
+      // What is still staged after the flush was refused by a full disk. It is written once there is room; nobody waits so long.
+      if (partition.log.failed || partition.log.hasStaged) partition.fail(ErrorCode.KAFKA_STORAGE_ERROR)
       else partition.advanceHighWatermark()
     }
   }
 
   /** Someone waits for an acknowledgement with a time limit. */
   requestAckScan(): void {
-    if (this.#ackScanRunning) return
-    this.#ackScanRunning = true
-    this.#options.timers.setTimer(ACK_TIMEOUT_SCAN_MS, this.#runAckScan)
+    this.#ackScan ??= this.#options.timers.setTimer(ACK_TIMEOUT_SCAN_MS, this.#runAckScan)
+  }
+
+  /** Nobody waits any more. */
+  close(): void {
+    this.#ackScan?.cancel()
   }
 
   /** The storage synced this log. */
