@@ -6,7 +6,8 @@ import { CliError, ExitCode } from '../command/cli-error.ts'
 import { type CommandDefinition, type Dispatch, toCommand } from '../command/command-definition.ts'
 import { type Row, renderData, toJsonLine, type Value } from '../io/output-format.ts'
 import { requireWhole } from '../options/numbers.ts'
-import { DUMPABLE, type DumpSink, dumpFile } from './dump-file.ts'
+import { DUMPABLE, dumpFile } from './dump-file.ts'
+import type { DumpSink } from './dump-sink.ts'
 
 interface CommandOptions {
   records?: boolean

@@ -1,27 +1,8 @@
 import { basename } from 'node:path'
 import { CliError } from '../command/cli-error.ts'
-import type { Row } from '../io/output-format.ts'
 import { dumpOffsetIndex, dumpProducerSnapshot, dumpText, dumpTimeIndex, dumpTransactionIndex } from './dump-indexes.ts'
 import { dumpSegment } from './dump-segment.ts'
-
-export interface DumpOptions {
-  /** Print records, not only batches. */
-  records: boolean
-  /** Check checksums, order, and indexes against their segment. */
-  verify: boolean
-  /** Print neither batches nor entries, only what files have in all. */
-  summaryOnly: boolean
-}
-
-/** Where a dump goes. */
-export interface DumpSink {
-  /** One batch, record or entry; false: enough, or nobody reads on. */
-  row(kind: string, row: Row): Promise<boolean>
-  /** What a file has in all. */
-  summary(row: Row): Promise<void>
-  /** Something is wrong at a position of a file. */
-  problem(path: string, position: number, text: string): Promise<void>
-}
+import type { DumpOptions, DumpSink } from './dump-sink.ts'
 
 /** Names of the files in a log directory that {@link dumpFile} understands. */
 export const DUMPABLE =

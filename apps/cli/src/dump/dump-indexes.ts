@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { baseOffsetOf, crc32c, decodeProducerSnapshot, lastOffsetOf, maxTimestampOf, Reader } from '@millrace/protocol'
-import type { DumpOptions, DumpSink } from './dump-file.ts'
+import type { DumpOptions, DumpSink } from './dump-sink.ts'
 import { walkSegment } from './segment-walk.ts'
 
 const OFFSET_ENTRY_BYTES = 8

@@ -19,7 +19,7 @@ import {
   timestampTypeOf,
 } from '@millrace/protocol'
 import type { Row } from '../io/output-format.ts'
-import type { DumpOptions, DumpSink } from './dump-file.ts'
+import type { DumpOptions, DumpSink } from './dump-sink.ts'
 import { type WalkedBatch, walkSegment } from './segment-walk.ts'
 
 /** Prints the batches (and records) of a `.log` file and, when asked, checks everything that can be checked in it. */

@@ -43,7 +43,7 @@ export class ClientCore {
       ...settings,
       allowAutoTopicCreation: traits.allowAutoTopicCreation,
     })
-    this.coordinators = new CoordinatorFinder(this)
+    this.coordinators = new CoordinatorFinder(this.connections, settings.requestTimeoutMs)
   }
 
   get isClosed(): boolean {
