@@ -100,6 +100,15 @@ async function lookUp(
   const error = partition.checkLeader(version >= 4 ? wanted.currentLeaderEpoch : -1)
   if (error !== ErrorCode.NONE) return failure(wanted, error)
   const { log } = partition
+  if (
+    request.replicaId === CONSUMER_REPLICA_ID &&
+    (timestamp === LATEST || timestamp === MAX_TIMESTAMP || timestamp >= 0)
+  ) {
+    // A record that was acknowledged with acks=1 may wait for its sync. Who sent it and then asks for the end must find it, as with
+    // Kafka, where one replica's high watermark follows the append.
+    const waitError = await partition.whenCommitted()
+    if (waitError !== ErrorCode.NONE) return failure(wanted, waitError)
+  }
   const limit = limitOf(partition, request)
   let offset = -1
   let foundTimestamp = -1

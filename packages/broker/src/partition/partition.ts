@@ -98,6 +98,16 @@ export class Partition {
     this.#ackWaiters.push(waiter)
   }
 
+  /**
+   * Resolves once all that the log holds now is committed, with 0, or with the error that ended the wait. At once if it cannot come
+   * to that here, for want of replicas.
+   */
+  whenCommitted(): Promise<number> {
+    const requiredOffset = this.log.logEndOffset
+    if (this.log.highWatermark >= requiredOffset || !this.hasEnoughReplicas()) return Promise.resolve(ErrorCode.NONE)
+    return new Promise((resolve) => this.awaitHighWatermark({ requiredOffset, onCommitted: resolve }))
+  }
+
   /** Whether anybody waits for acknowledgement: the request time-out scan skips the others. */
   get waitingAcks(): number {
     return this.#ackWaiters.length - this.#ackHead
