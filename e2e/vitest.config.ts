@@ -12,7 +12,7 @@ export default defineConfig({
     globalSetup: [join(import.meta.dirname, 'harness/global-setup.ts')],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 90_000,
+    testTimeout: 180_000,
     hookTimeout: 60_000,
     sequence: { shuffle: true },
     reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
