@@ -2,6 +2,7 @@ import { RealClock, RealDisk, RealRandom, RealTimers } from '@millrace/base'
 import { Broker } from '@millrace/broker'
 import { loadConfiguration } from './configuration.ts'
 import { type LogLevel, ProcessLogger } from './process-logger.ts'
+import { startFailureText } from './start-failure.ts'
 
 /** What the command line says. */
 export interface RunOptions {
@@ -49,7 +50,7 @@ export async function runBroker(options: RunOptions): Promise<number> {
     })
   } catch (error) {
     logger.flushNow()
-    process.stderr.write(`millrace: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(`millrace: ${startFailureText(error)}\n`)
     if (options.logLevel === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`)
     return EXIT_FAILED
   }

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // Starts the bundle that `npm ci` builds. Plain JavaScript, since it has to tell users of an old Node what is wrong.
 import { existsSync } from 'node:fs'
-import { enableCompileCache } from 'node:module'
+// Not by name: an old Node lacks it, and would fail to link before it could say so below.
+import nodeModule from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -16,5 +17,5 @@ if (!existsSync(bundle)) {
   process.exit(1)
 }
 // Compiled code is kept beside the bundle: it halves the time to the first request.
-enableCompileCache(join(dirname(bundle), 'compile-cache'))
+nodeModule.enableCompileCache(join(dirname(bundle), 'compile-cache'))
 await import(pathToFileURL(bundle).href)

@@ -38,12 +38,17 @@ export async function replaceFileAsync(
 /** Creates a directory and its parents if absent, and makes their names durable. */
 export function makeDurableDirectory(disk: Disk, path: string): void {
   const missing: string[] = []
-  for (let at = path; at !== '' && disk.stat(at) === null; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
-    missing.push(at)
-  }
+  for (let at = path; at !== '.' && at !== '/' && disk.stat(at) === null; at = parentOf(at)) missing.push(at)
   if (missing.length === 0) return
   disk.makeDirectory(path)
-  for (const made of missing) disk.syncDirectory(made.slice(0, Math.max(1, made.lastIndexOf('/'))))
+  for (const made of missing) disk.syncDirectory(parentOf(made))
+}
+
+/** The directory that holds the name; the current one for a relative path of one part. */
+function parentOf(path: string): string {
+  const slash = path.lastIndexOf('/')
+  if (slash === -1) return '.'
+  return slash === 0 ? '/' : path.slice(0, slash)
 }
 
 function writeTemporary(disk: Disk, directory: string, name: string, contents: Buffer): string {

@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { dirname } from 'node:path'
 import { DiskError } from '../errors.ts'
 import type { Disk, DiskFile, DiskStat } from './disk.ts'
 import { toDiskError } from './disk-errors.ts'
@@ -17,7 +18,7 @@ export class RealDisk implements Disk {
   }
 
   makeDirectory(path: string): void {
-    attempt('make directory', path, () => fs.mkdirSync(path, { recursive: true, mode: 0o700 }))
+    attempt('make directory', path, () => makeDirectories(path))
   }
 
   listDirectory(path: string): string[] {
@@ -93,6 +94,20 @@ export class RealDisk implements Disk {
 
   lock(path: string): { release(): void } {
     return this.#calls === null ? lockByProcessId(path) : lockByDescriptor(path, this.#calls)
+  }
+}
+
+/** Like Node's `recursive: true`, which turns in a circle for ever under a parent that takes no entries, for example `/proc`. */
+function makeDirectories(path: string): void {
+  try {
+    fs.mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+    const parent = dirname(path)
+    const isParentMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    if (!isParentMissing || fs.existsSync(parent)) throw error
+    makeDirectories(parent)
+    makeDirectories(path)
   }
 }
 
