@@ -1,4 +1,4 @@
-import type { DiskError, Timer, Timers, Uuid } from '@millrace/base'
+import { DiskError, type Timer, type Timers, type Uuid } from '@millrace/base'
 import type { MetadataImage, TopicImage } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import type { Log, LogManager } from '@millrace/storage'
@@ -11,6 +11,8 @@ import type { PartitionSettings } from './partition-settings.ts'
 
 /** How often waiting acknowledgements are checked for their request's time-out. */
 const ACK_TIMEOUT_SCAN_MS = 200
+/** After which a partition that no directory could take is tried again: a full disk may have room by then. */
+const PLACEMENT_RETRY_MS = 10_000
 
 /** The partitions of one topic on this node, by partition number. */
 export interface HostedTopic {
@@ -46,6 +48,11 @@ export class PartitionManager {
   /** Partitions that took records in this turn. */
   #touched: Partition[] = []
   #ackScan: Timer | null = null
+  /** As last applied. */
+  #image: MetadataImage | null = null
+  /** Topics some of whose partitions have no log yet, since the disks failed. */
+  readonly #unplaced = new Set<string>()
+  #placementRetry: Timer | null = null
   readonly #afterFlush: () => void
   readonly #runAckScan: () => void
 
@@ -102,6 +109,7 @@ export class PartitionManager {
   /** Nobody waits any more. */
   close(): void {
     this.#ackScan?.cancel()
+    this.#placementRetry?.cancel()
   }
 
   /** The storage synced this log. */
@@ -123,6 +131,7 @@ export class PartitionManager {
    * (null); then logs without a place in the metadata are set aside, never deleted (S10).
    */
   apply(image: MetadataImage, changed: ReadonlySet<string> | null): void {
+    this.#image = image
     const names = changed ?? new Set([...image.topics.keys(), ...this.#topics.keys()])
     for (const name of names) {
       const topic = image.topics.get(name)
@@ -147,7 +156,7 @@ export class PartitionManager {
   }
 
   #host(topic: TopicImage): void {
-    const { nodeId, logs, metrics } = this.#options
+    const { nodeId, metrics } = this.#options
     let hosted = this.#topics.get(topic.name)
     if (hosted === undefined) {
       hosted = { name: topic.name, id: topic.id, internal: isInternalTopic(topic.name), partitions: [] }
@@ -164,7 +173,8 @@ export class PartitionManager {
       }
       if (!image.replicas.includes(nodeId)) continue
       config ??= this.#options.settingsOf(topic.name)
-      const log = this.#openLog(logs, topic, image.partition)
+      const log = this.#openLog(topic, image.partition)
+      if (log === null) continue
       log.updateConfig(config.log)
       const partition = new Partition(topic.name, image, log, config, metrics.of(topic.name), nodeId)
       hosted.partitions[image.partition] = partition
@@ -175,12 +185,42 @@ export class PartitionManager {
     }
   }
 
-  /** The log on disk, if it is the same topic's; one of an older topic of the same name is set aside. */
-  #openLog(logs: LogManager, topic: TopicImage, partition: number): Log {
+  /**
+   * The log of a partition, or null where no directory can take it now; it is tried again then. A directory that failed is offline, so
+   * the next try goes to another one. What the metadata says happened already: a disk must not keep the rest of it from being applied.
+   */
+  #openLog(topic: TopicImage, partition: number): Log | null {
+    const { logs, logger } = this.#options
+    for (let left = logs.directories().length; left > 0; left--) {
+      try {
+        return this.#findOrCreateLog(topic, partition)
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error
+        logger.error('the log of a partition could not be made', { topic: topic.name, partition, error: error.message })
+      }
+    }
+    this.#unplaced.add(topic.name)
+    this.#placementRetry ??= this.#options.timers.setTimer(PLACEMENT_RETRY_MS, () => this.#placeAgain())
+    return null
+  }
+
+  #placeAgain(): void {
+    this.#placementRetry = null
+    const names = [...this.#unplaced]
+    this.#unplaced.clear()
+    for (const name of names) {
+      const topic = this.#image?.topics.get(name)
+      if (topic !== undefined) this.#host(topic)
+    }
+  }
+
+  /** The log on disk, if it is the same topic's; one of an older topic of the same name is set aside. Throws `DiskError`. */
+  #findOrCreateLog(topic: TopicImage, partition: number): Log {
+    const { logs, logger } = this.#options
     const existing = logs.log(topic.name, partition)
     if (existing !== undefined) {
       if (existing.topicId === topic.id) return existing
-      this.#options.logger.warn('a log of another topic of the same name is set aside', {
+      logger.warn('a log of another topic of the same name is set aside', {
         topic: topic.name,
         partition,
         topicId: existing.topicId,
@@ -198,7 +238,19 @@ export class PartitionManager {
       partition.deleted = true
       this.#byLog.delete(partition.log)
       partition.fail(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-      this.#options.logs.deleteLog(partition.log)
+      this.#deleteLog(partition.log)
+    }
+  }
+
+  /** What cannot be removed now is a stray at the next start. */
+  #deleteLog(log: Log): void {
+    const { logs, logger } = this.#options
+    try {
+      logs.deleteLog(log)
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      const { topic, partition } = log
+      logger.error('the log of a deleted partition could not be removed', { topic, partition, error: error.message })
     }
   }
 
