@@ -110,9 +110,17 @@ export class EntryFile {
 
   /** Forgets entries that are in the file. */
   drop(): void {
-    if (this.#count < 0 || !this.isFlushed) return
-    this.#firstHeld = this.#count
-    this.#bytes = EMPTY
+    if (this.#count < 0 || this.#flushedCount <= this.#firstHeld) return
+    const start = (this.#flushedCount - this.#firstHeld) * this.entryBytes
+    const end = (this.#count - this.#firstHeld) * this.entryBytes
+    this.#bytes = start === end ? EMPTY : Buffer.from(this.#bytes.subarray(start, end))
+    this.#firstHeld = this.#flushedCount
+  }
+
+  /** Gives up the descriptor; what was not synced is not known to be durable. */
+  close(): void {
+    this.#file?.close()
+    this.#file = null
   }
 
   /** Keeps the first `count` entries. The file is cut at once. */

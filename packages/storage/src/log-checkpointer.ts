@@ -99,11 +99,11 @@ export class LogCheckpointer {
     this.#context.failpoint('checkpoint')
     const snapshot = offset > log.logStartOffset ? log.producerStates.writeSnapshot(log.logStartOffset, offset) : null
     try {
-      for (const segment of segments) if (segment.hasIndexChanges) segment.flushIndexes(false)
+      for (const segment of segments) if (segment.indexes.hasChanges) segment.flushIndexes(false)
       await this.#whenDurable(offset)
       if (log.failed || generation !== log.generation) return
       await snapshot?.sync()
-      for (const segment of segments) if (segment.hasIndexChanges) await segment.syncIndexes()
+      for (const segment of segments) if (segment.indexes.hasChanges) await segment.indexes.sync()
     } finally {
       snapshot?.close()
     }

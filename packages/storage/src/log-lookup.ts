@@ -28,7 +28,7 @@ export function findAborted(
 ): { producerId: ProducerId; firstOffset: Offset }[] {
   const found: { producerId: ProducerId; firstOffset: Offset }[] = []
   for (let slot = Math.max(0, segments.slotFor(fromOffset)); slot < segments.count; slot++) {
-    for (const transaction of segments.at(slot).transactionIndex.all()) {
+    for (const transaction of segments.at(slot).indexes.transactions.all()) {
       if (transaction.lastOffset >= fromOffset && transaction.firstOffset < endOffset) {
         found.push({ producerId: transaction.producerId, firstOffset: transaction.firstOffset })
       }
@@ -48,10 +48,10 @@ export async function findByTimestamp(
   for (const segment of [...segments.all]) {
     if (segment.baseOffset >= endOffset) return null
     if (segment.sizeBytes === 0 || segment.maxTimestamp < timestamp) continue
-    await segment.timeIndex.file.load()
-    await segment.offsetIndex.file.load()
-    const lowerOffset = Math.max(segment.timeIndex.offsetFor(timestamp), logStartOffset)
-    const position = segment.offsetIndex.positionFor(lowerOffset)
+    await segment.indexes.times.file.load()
+    await segment.loadIndex()
+    const lowerOffset = Math.max(segment.indexes.times.offsetFor(timestamp), logStartOffset)
+    const position = segment.indexes.offsets.positionFor(lowerOffset)
     const found = await findRecordAtOrAfter(segment, position, timestamp, logStartOffset)
     if (found !== null) return found.offset < endOffset ? found : null
   }
@@ -65,9 +65,9 @@ export async function findByMaxTimestamp(segments: LogSegments, endOffset: Offse
     if (segment.sizeBytes > 0 && (largest === null || segment.maxTimestamp > largest.maxTimestamp)) largest = segment
   }
   if (largest === null || largest.maxTimestamp < 0) return null
-  const { maxTimestamp, maxTimestampOffset } = largest
-  await largest.offsetIndex.file.load()
-  const position = largest.offsetIndex.positionFor(maxTimestampOffset)
+  const { maxTimestamp, maxTimestampOffset } = largest.indexes
+  await largest.loadIndex()
+  const position = largest.indexes.offsets.positionFor(maxTimestampOffset)
   const found = await findRecordAtOrAfter(largest, position, maxTimestamp, largest.baseOffset)
   return found !== null && found.offset < endOffset ? found : null
 }

@@ -159,8 +159,8 @@ export class LogProducers {
 
 /** Applies the batches of a segment from the state's end on, up to `endOffset`. */
 function replaySegment(state: ProducerState, segment: Segment, endOffset: Offset): void {
-  segment.offsetIndex.file.loadNow()
-  const start = segment.offsetIndex.positionFor(state.mapEndOffset)
+  segment.indexes.loadNow()
+  const start = segment.indexes.offsets.positionFor(state.mapEndOffset)
   const scanner = new BatchScanner(segment.file(), start, segment.writtenBytes, segment.baseOffset)
   while (scanner.next() === 'batch' && scanner.baseOffset < endOffset) {
     if (scanner.baseOffset >= state.mapEndOffset) replayProducerBatch(state, scanner)

@@ -47,8 +47,10 @@ let foundLastOffset: Offset = -1
  */
 export function readHot(read: SegmentRead, out: ReadResult): number {
   const { segment, fromOffset } = read
+  if (segment.holes.length > 0 && !stayOutOfHoles(read)) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR)
   const position = segment.lookUp(fromOffset)
   if (position < 0) return COLD
+  const { lookedUpOffset } = segment
   const { writtenBytes } = segment
   const hot = segment.isHot(position)
   const mapping = segment.mapping()
@@ -56,6 +58,10 @@ export function readHot(read: SegmentRead, out: ReadResult): number {
   const touchedEnd = Math.min(writtenBytes, position + read.indexIntervalBytes + read.maxBytes + BATCH_HEADER_BYTES)
   if (!hot && !mapping.isResident(position, touchedEnd)) return COLD
   const bytes = mapping.bytesUnsafe()
+  if (lookedUpOffset >= 0 && lastOffsetOf(bytes, position) !== lookedUpOffset) {
+    segment.indexes.suspect()
+    return COLD
+  }
   const start = startOfBatches(bytes, position, touchedEnd, fromOffset)
   // A batch longer than the interval between index entries ends outside of what is known to be in memory.
   if (start < 0) return start === EXHAUSTED && touchedEnd === writtenBytes ? EXHAUSTED : COLD
@@ -88,22 +94,47 @@ function readByCopy(read: SegmentRead, position: number, out: ReadResult): numbe
 
 /**
  * Reads on the thread pool, whatever is in memory. The index is loaded if needed. Resolves with {@link EXHAUSTED} or the error code,
- * also in `out`: CORRUPT_MESSAGE for a damaged file. Rejects with `DiskError`.
+ * also in `out`: KAFKA_STORAGE_ERROR inside of what is known to be damaged, CORRUPT_MESSAGE where nothing can be made out. Damage that
+ * is met makes the segment be walked once, so that what is sound behind it can be read. Rejects with `DiskError`.
  */
 export async function readCold(read: SegmentRead, out: ReadResult): Promise<number> {
-  const { segment, fromOffset } = read
+  const { segment } = read
+  for (;;) {
+    await segment.loadIndex()
+    if (segment.holes.length > 0 && !stayOutOfHoles(read)) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR)
+    const code = await readOnce(read, out)
+    if (code !== ErrorCode.CORRUPT_MESSAGE || !segment.searchDamage()) return code
+    out.clear()
+  }
+}
+
+async function readOnce(read: SegmentRead, out: ReadResult): Promise<number> {
+  const { segment } = read
   const file = segment.file()
-  await segment.offsetIndex.file.load()
-  const position = Math.max(0, segment.lookUp(fromOffset))
+  const position = Math.max(0, segment.lookUp(read.fromOffset))
+  const { lookedUpOffset } = segment
   let wantedBytes = read.maxBytes + read.indexIntervalBytes + BATCH_HEADER_BYTES
   for (;;) {
     const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(wantedBytes, segment.writtenBytes - position)))
     const count = await file.readAsync(buffer, 0, buffer.length, position)
+    if (lookedUpOffset >= 0 && (count < BATCH_HEADER_BYTES || lastOffsetOf(buffer, 0) !== lookedUpOffset)) {
+      return out.fail(ErrorCode.CORRUPT_MESSAGE)
+    }
     const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, out)
     if (missingBytes <= 0) return missingBytes === EXHAUSTED ? EXHAUSTED : out.errorCode
     if (count < wantedBytes) return out.fail(ErrorCode.CORRUPT_MESSAGE)
     wantedBytes += missingBytes
   }
+}
+
+/** Ends the read before damage that follows. False if it begins inside. */
+function stayOutOfHoles(read: SegmentRead): boolean {
+  for (const hole of read.segment.holes) {
+    if (read.fromOffset >= hole.endOffset || read.endOffset <= hole.startOffset) continue
+    if (read.fromOffset >= hole.startOffset) return false
+    read.endOffset = hole.startOffset
+  }
+  return true
 }
 
 /**
@@ -158,8 +189,10 @@ function endOfBatches(read: SegmentRead, bytes: Buffer, start: number, limit: nu
     return writtenEnd
   }
   let position = start
-  const indexed = segment.offsetIndex.lastPositionBelow(filePosition + start + maxBytes, endOffset) - filePosition
-  if (indexed > start && indexed + BATCH_HEADER_BYTES <= limit) {
+  const { offsets } = segment.indexes
+  const indexed = offsets.lastPositionBelow(filePosition + start + maxBytes, endOffset) - filePosition
+  const usable = indexed > start && indexed + BATCH_HEADER_BYTES <= limit
+  if (usable && lastOffsetOf(bytes, indexed) === offsets.foundOffset) {
     position = indexed
     foundLastOffset = baseOffsetOf(bytes, indexed) - 1
   }

@@ -106,7 +106,7 @@ function takeBatch(input: RecoveryInput, segment: Segment, scanner: BatchScanner
   if (scanner.baseOffset < input.producers.mapEndOffset) return
   const aborted = replayProducerBatch(input.producers, scanner)
   if (aborted !== null && scanner.baseOffset >= input.recoveryPoint) {
-    segment.transactionIndex.append({ ...aborted.ended, lastStableOffset: aborted.lastStableOffset })
+    segment.indexes.transactions.append({ ...aborted.ended, lastStableOffset: aborted.lastStableOffset })
   }
 }
 
@@ -123,13 +123,13 @@ function skipDamage(
   const resumed = scanner.resync(upperOffset)
   const endOffset = resumed ? scanner.baseOffset : Math.max(input.durableOffset, startOffset)
   const range = { startOffset, endOffset: Math.min(endOffset, upperOffset) }
-  output.faultyRanges.push(range)
   input.logger.error('corruption below the durable mark', { segment: segment.logPath, position, ...range })
   if (resumed) {
-    segment.holes.push({ endOffset: range.endOffset, endPosition: scanner.position })
+    segment.holes.push({ ...range, endPosition: scanner.position })
     takeBatch(input, segment, scanner)
     return true
   }
+  output.faultyRanges.push(range)
   segment.endAtDamage(range.endOffset)
   output.needsNewSegment = true
   return false

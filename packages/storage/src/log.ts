@@ -96,7 +96,8 @@ export class Log implements LogCore {
   readonly segments: LogSegments
   readonly epochs: LogEpochs
   readonly producerStates: LogProducers
-  readonly faultyRanges: FaultyRange[]
+  /** Lost as a whole: the files end before them. */
+  readonly #lostRanges: FaultyRange[]
   readonly writer: LogWriter
   readonly checkpointer: LogCheckpointer
   /** Raised by truncation: syncs, reads and checkpoints that began before it say nothing any more. */
@@ -128,7 +129,7 @@ export class Log implements LogCore {
     this.segments = parts.segments
     this.epochs = parts.epochs
     this.producerStates = parts.producers
-    this.faultyRanges = parts.faultyRanges
+    this.#lostRanges = parts.faultyRanges
     this.writer = new LogWriter(context, home, this, parts.newFile)
     this.checkpointer = new LogCheckpointer(context, home, this)
     this.generation = 0
@@ -167,6 +168,15 @@ export class Log implements LogCore {
 
   get totalBytes(): number {
     return this.writer.totalBytes
+  }
+
+  /** Offsets that are known to be damaged: reads of them fail with KAFKA_STORAGE_ERROR. */
+  get faultyRanges(): FaultyRange[] {
+    const ranges = [...this.#lostRanges]
+    for (const { holes } of this.segments.all) {
+      for (const { startOffset, endOffset } of holes) ranges.push({ startOffset, endOffset })
+    }
+    return ranges
   }
 
   updateConfig(config: LogConfig): void {
@@ -350,7 +360,7 @@ export class Log implements LogCore {
     if (ended === null) return
     if (!marker.commit) {
       const lastStableOffset = state.lastStableOffsetOf(ended)
-      this.segments.active.transactionIndex.append({ ...ended, lastStableOffset })
+      this.segments.active.indexes.transactions.append({ ...ended, lastStableOffset })
     }
     state.completeTransaction(ended)
   }
@@ -448,7 +458,7 @@ export class Log implements LogCore {
     }
     let endOffset = Math.min(upperOffset, this.writtenOffset)
     if (fromOffset >= endOffset) return true
-    if (this.faultyRanges.length > 0) {
+    if (this.#lostRanges.length > 0) {
       endOffset = this.#soundEnd(fromOffset, endOffset)
       if (endOffset <= fromOffset) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR) === 0
     }
@@ -497,7 +507,7 @@ export class Log implements LogCore {
 
   #soundEnd(fromOffset: Offset, endOffset: Offset): Offset {
     let end = endOffset
-    for (const range of this.faultyRanges) {
+    for (const range of this.#lostRanges) {
       if (fromOffset < range.endOffset && range.startOffset < end) end = Math.max(fromOffset, range.startOffset)
     }
     return end
@@ -609,7 +619,7 @@ export class Log implements LogCore {
       this.segments.active.file()
       this.logStartOffset = offset
       this.epochs.cache.clear()
-      this.faultyRanges.length = 0
+      this.#lostRanges.length = 0
       this.producerStates.removeSnapshots(() => true)
       this.producerStates.clear(offset)
       return offset

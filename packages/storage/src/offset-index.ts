@@ -10,10 +10,13 @@ const ENTRY_BYTES = 8
 export class OffsetIndex {
   readonly file: EntryFile
   readonly #baseOffset: Offset
+  /** What the entry says that the last {@link positionFor} found; -1 if there was none. */
+  foundOffset: Offset
 
   constructor(disk: Disk, path: string, baseOffset: Offset, isNew: boolean) {
     this.file = new EntryFile(disk, path, ENTRY_BYTES, isNew)
     this.#baseOffset = baseOffset
+    this.foundOffset = -1
   }
 
   /** Hot path, once every `index.interval.bytes`. */
@@ -37,6 +40,7 @@ export class OffsetIndex {
   /** Position of the batch of the largest entry at or below `offset`, 0 if there is none. Only if {@link canLookUp}. */
   positionFor(offset: Offset): number {
     const slot = this.#largestAtMost(offset - this.#baseOffset, 0)
+    this.foundOffset = slot < 0 ? -1 : this.#offsetAt(slot)
     return slot < 0 ? 0 : this.#positionAt(slot)
   }
 
@@ -46,6 +50,7 @@ export class OffsetIndex {
    */
   lastPositionBelow(position: number, offset: Offset): number {
     const slot = Math.min(this.#largestAtMost(position, 4), this.#largestAtMost(offset - 1 - this.#baseOffset, 0))
+    this.foundOffset = slot < 0 ? -1 : this.#offsetAt(slot)
     return slot < 0 ? 0 : this.#positionAt(slot)
   }
 
@@ -80,7 +85,8 @@ export class OffsetIndex {
     for (let slot = 0; slot < this.file.count; slot++) {
       const relativeOffset = this.#offsetAt(slot) - this.#baseOffset
       const position = this.#positionAt(slot)
-      if (relativeOffset <= lastOffset || position <= lastPosition || position >= logSizeBytes) return false
+      if (relativeOffset <= lastOffset || position <= lastPosition || position === 0 || position >= logSizeBytes)
+        return false
       lastOffset = relativeOffset
       lastPosition = position
     }

@@ -10,22 +10,13 @@ import {
 } from '@millrace/base'
 import { maxTimestampOf } from '@millrace/protocol'
 import { BatchScanner } from './batch-scanner.ts'
-import {
-  LOG_SUFFIX,
-  OFFSET_INDEX_SUFFIX,
-  offsetFileName,
-  TIME_INDEX_SUFFIX,
-  TRANSACTION_INDEX_SUFFIX,
-} from './file-names.ts'
-import type { LogConfig } from './log-config.ts'
-import { OffsetIndex } from './offset-index.ts'
-import { TimeIndex } from './time-index.ts'
-import { TransactionIndex } from './transaction-index.ts'
+import { LOG_SUFFIX, offsetFileName } from './file-names.ts'
+import type { LogConfig, StorageLogger } from './log-config.ts'
+import { PositionHints } from './position-hints.ts'
+import { type Hole, SegmentIndexes } from './segment-indexes.ts'
 
 /** A relative offset is an int32 in the indexes. */
 const RELATIVE_OFFSET_MAX = 2 ** 31 - 1
-/** Remembered pairs of offset and position: ends of the latest writes and reads, where the next reads start. */
-const HINT_COUNT = 16
 /** Mappings grow in these steps, so that a small log costs little and a large one is mapped once (docs/adr/0002). */
 const MAPPING_SIZES_BYTES = [1 << 16, 1 << 20, 1 << 24, 1 << 28]
 /** A file is copied in pieces of this size when it must be replaced. */
@@ -38,6 +29,7 @@ export interface SegmentPorts {
   disk: Disk
   clock: Clock
   random: Random
+  logger: StorageLogger
 }
 
 /**
@@ -47,9 +39,7 @@ export interface SegmentPorts {
 export class Segment {
   readonly baseOffset: Offset
   readonly directory: string
-  readonly offsetIndex: OffsetIndex
-  readonly timeIndex: TimeIndex
-  readonly transactionIndex: TransactionIndex
+  readonly indexes: SegmentIndexes
   readonly #ports: SegmentPorts
   sizeBytes: number
   writtenBytes: number
@@ -71,21 +61,19 @@ export class Segment {
   sealed: boolean
   createdMs: TimestampMs
   readonly rollJitterMs: number
-  /** Damaged ranges of the file, which look-ups must not walk through. */
-  readonly holes: { endOffset: Offset; endPosition: number }[]
+  /** Damaged parts of the file, which look-ups must not walk through. */
+  readonly holes: Hole[]
+  /** What the index says of the batch where the last {@link lookUp} led, -1 if it did not come from an index entry. */
+  lookedUpOffset: Offset
   /** End of the highest view that was given to a reader. */
   viewedEndBytes: number
-  /** Largest batch timestamp and the last offset of the batch where it first appeared; -2: not known, read from the index. */
-  #maxTimestamp: TimestampMs
-  #maxTimestampOffset: Offset
   /** maxTimestamp of the first batch, which rolling by time counts from; -2 not known, -1 no batch. */
   #firstTimestamp: TimestampMs
-  #bytesSinceIndexEntry: number
   #file: DiskFile | null
   #mapping: Mapping | null
-  readonly #hintOffsets: Float64Array
-  readonly #hintPositions: Float64Array
-  #nextHint: number
+  readonly #hints: PositionHints
+  /** The segment was walked for damage. */
+  #searched: boolean
   /** Positions where the last and the current period of `HOT_MS` began. */
   #hotPosition: number
   #periodPosition: number
@@ -99,17 +87,13 @@ export class Segment {
     existing: { sizeBytes: number } | null,
   ) {
     const isNew = existing === null
-    const { disk } = ports
-    const path = (suffix: string): string => `${directory}/${offsetFileName(baseOffset, suffix)}`
     this.#ports = ports
     this.baseOffset = baseOffset
     this.directory = directory
-    this.offsetIndex = new OffsetIndex(disk, path(OFFSET_INDEX_SUFFIX), baseOffset, isNew)
-    this.timeIndex = new TimeIndex(disk, path(TIME_INDEX_SUFFIX), baseOffset, isNew)
-    this.transactionIndex = new TransactionIndex(disk, path(TRANSACTION_INDEX_SUFFIX), isNew)
     this.sizeBytes = existing?.sizeBytes ?? 0
     this.writtenBytes = this.sizeBytes
     this.fileBytes = this.sizeBytes
+    this.indexes = new SegmentIndexes(ports.disk, directory, this, config.indexIntervalBytes, isNew)
     this.nextOffset = baseOffset
     this.writtenNextOffset = baseOffset
     this.exists = !isNew
@@ -122,16 +106,13 @@ export class Segment {
     const jitterMs = Math.min(config.segmentJitterMs, config.segmentMs)
     this.rollJitterMs = jitterMs > 0 ? ports.random.uint32() % jitterMs : 0
     this.holes = []
+    this.lookedUpOffset = -1
     this.viewedEndBytes = 0
-    this.#maxTimestamp = isNew ? -1 : -2
-    this.#maxTimestampOffset = baseOffset
     this.#firstTimestamp = isNew ? -1 : -2
-    this.#bytesSinceIndexEntry = 0
     this.#file = null
     this.#mapping = null
-    this.#hintOffsets = new Float64Array(HINT_COUNT).fill(-1)
-    this.#hintPositions = new Float64Array(HINT_COUNT)
-    this.#nextHint = 0
+    this.#hints = new PositionHints()
+    this.#searched = false
     this.#hotPosition = this.sizeBytes
     this.#periodPosition = this.sizeBytes
     this.#periodStartMs = Number.NEGATIVE_INFINITY
@@ -160,14 +141,9 @@ export class Segment {
     return this.#ports.disk.stat(this.logPath)?.modifiedMs ?? this.createdMs
   }
 
+  /** Largest batch timestamp, -1 if there is none. */
   get maxTimestamp(): TimestampMs {
-    if (this.#maxTimestamp === -2) this.#readMaxTimestamp()
-    return this.#maxTimestamp
-  }
-
-  get maxTimestampOffset(): Offset {
-    if (this.#maxTimestamp === -2) this.#readMaxTimestamp()
-    return this.#maxTimestampOffset
+    return this.indexes.maxTimestamp
   }
 
   /** maxTimestamp of the first batch, -1 if there is none. */
@@ -180,8 +156,7 @@ export class Segment {
   shouldRoll(config: LogConfig, batchBytes: number, maxTimestamp: TimestampMs, lastOffset: Offset): boolean {
     if (this.sizeBytes > config.segmentBytes - batchBytes) return true
     if (lastOffset - this.baseOffset > RELATIVE_OFFSET_MAX) return true
-    if (this.offsetIndex.isFull(config.segmentIndexBytes) || this.timeIndex.isFull(config.segmentIndexBytes))
-      return true
+    if (this.indexes.isFull(config.segmentIndexBytes)) return true
     if (this.sizeBytes === 0) return false
     const rollMs = config.cleanupCompact ? Math.min(config.maxCompactionLagMs, config.segmentMs) : config.segmentMs
     const firstTimestamp = this.firstTimestamp
@@ -191,19 +166,10 @@ export class Segment {
 
   /** Counts a batch that was staged or written at {@link sizeBytes}, and indexes it if due. Hot path. */
   onAppended(batchBytes: number, lastOffset: Offset, maxTimestamp: TimestampMs, indexIntervalBytes: number): void {
-    if (maxTimestamp > this.maxTimestamp) {
-      this.#maxTimestamp = maxTimestamp
-      this.#maxTimestampOffset = lastOffset
-    }
-    if (this.#bytesSinceIndexEntry > indexIntervalBytes) {
-      this.offsetIndex.append(lastOffset, this.sizeBytes)
-      this.timeIndex.maybeAppend(this.#maxTimestamp, this.#maxTimestampOffset)
-      this.#bytesSinceIndexEntry = 0
-    }
+    this.indexes.onAppended(this.sizeBytes, batchBytes, lastOffset, maxTimestamp, indexIntervalBytes)
     if (this.sizeBytes === 0) this.#firstTimestamp = maxTimestamp
     this.sizeBytes += batchBytes
     this.nextOffset = lastOffset + 1
-    this.#bytesSinceIndexEntry += batchBytes
   }
 
   /** Counts what the file has been given, up to everything appended. */
@@ -217,7 +183,7 @@ export class Segment {
     this.writtenBytes = this.sizeBytes
     this.writtenNextOffset = this.nextOffset
     if (this.fileBytes < this.writtenBytes) this.fileBytes = this.writtenBytes
-    this.addHint(this.writtenNextOffset, this.writtenBytes)
+    this.#hints.add(this.writtenNextOffset, this.writtenBytes)
   }
 
   /** Whether everything from `position` on was written so recently that it must still be in memory. */
@@ -227,18 +193,7 @@ export class Segment {
 
   /** Remembers that the batch with base offset `offset` starts at `position`. */
   addHint(offset: Offset, position: number): void {
-    this.#hintOffsets[this.#nextHint] = offset
-    this.#hintPositions[this.#nextHint] = position
-    this.#nextHint = (this.#nextHint + 1) % HINT_COUNT
-  }
-
-  /** Position of the batch that starts with exactly this offset, if remembered, else -1. */
-  hintFor(offset: Offset): number {
-    if (offset === this.baseOffset) return 0
-    for (let slot = 0; slot < HINT_COUNT; slot++) {
-      if (this.#hintOffsets[slot] === offset) return this.#hintPositions[slot]!
-    }
-    return -1
+    this.#hints.add(offset, position)
   }
 
   /** A mapping that covers what has been written, or null where the disk has none. */
@@ -253,19 +208,47 @@ export class Segment {
 
   /** Position at or before the batch that holds `offset`, from what is in memory; -1 if that cannot tell. Hot path. */
   lookUp(offset: Offset): number {
-    const hint = this.hintFor(offset)
+    this.lookedUpOffset = -1
+    const hint = offset === this.baseOffset ? 0 : this.#hints.find(offset)
     if (hint >= 0) return hint
-    if (!this.offsetIndex.canLookUp(offset)) return -1
-    let position = this.offsetIndex.positionFor(offset)
-    for (const hole of this.holes) if (offset >= hole.endOffset) position = Math.max(position, hole.endPosition)
+    const { offsets } = this.indexes
+    if (!offsets.canLookUp(offset)) return -1
+    let position = offsets.positionFor(offset)
+    if (position > 0) this.lookedUpOffset = offsets.foundOffset
+    for (const hole of this.holes) {
+      if (offset < hole.endOffset || position >= hole.endPosition) continue
+      position = hole.endPosition
+      this.lookedUpOffset = -1
+    }
     return position
+  }
+
+  /** Reads the offset index off the event loop; if it does not agree with the log it is rebuilt, and damage of the log noted. */
+  async loadIndex(): Promise<void> {
+    this.#noteDamage(await this.indexes.load())
+  }
+
+  /** Walks the whole segment for damage, once. False if that was done before. */
+  searchDamage(): boolean {
+    if (this.#searched) return false
+    this.#searched = true
+    this.#noteDamage(this.indexes.rebuild())
+    return true
+  }
+
+  #noteDamage(holes: readonly Hole[]): void {
+    for (const hole of holes) {
+      if (this.holes.some(({ startOffset }) => startOffset === hole.startOffset)) continue
+      this.holes.push(hole)
+      this.#ports.logger.error('damaged batches found', { segment: this.logPath, ...hole })
+    }
   }
 
   /** Where the log ends if the batch that holds `offset`, or else the first one after it, goes. */
   locate(offset: Offset): { position: number; endOffset: Offset } {
     if (!this.exists) return { position: 0, endOffset: offset }
-    this.offsetIndex.file.loadNow()
-    const start = this.offsetIndex.positionFor(offset)
+    this.indexes.loadNow()
+    const start = this.indexes.offsets.positionFor(offset)
     const scanner = new BatchScanner(this.file(), start, this.writtenBytes, this.baseOffset)
     while (scanner.next() === 'batch') {
       if (scanner.lastOffset >= offset) {
@@ -287,11 +270,10 @@ export class Segment {
     this.file().syncDataNow()
     this.fileBytes = position
     this.sealed = false
-    this.offsetIndex.truncateTo(position, endOffset)
-    this.timeIndex.truncateTo(endOffset)
-    this.transactionIndex.truncateTo(endOffset)
-    const indexed = this.offsetIndex.last()
-    this.#resetTo(indexed?.position ?? 0, indexed === null ? this.baseOffset : indexed.lastOffset)
+    this.indexes.transactions.truncateTo(endOffset)
+    this.indexes.resetTo(endOffset)
+    const indexed = this.indexes.offsets.last()
+    this.#resetTo(indexed?.position ?? 0)
     this.#countBatches(position)
     this.nextOffset = endOffset
     this.writtenNextOffset = endOffset
@@ -303,11 +285,10 @@ export class Segment {
    */
   beginRecovery(recoveryPoint: Offset): BatchScanner {
     this.fileBytes = this.file().sizeBytes()
-    const start = this.#keepIndexesBelow(recoveryPoint)
-    const scanner = new BatchScanner(this.file(), start, this.fileBytes, this.baseOffset)
-    this.transactionIndex.truncateTo(recoveryPoint)
-    this.#resetTo(start, this.baseOffset)
-    return scanner
+    const start = this.indexes.keepBelow(recoveryPoint, this.fileBytes)
+    this.indexes.transactions.truncateTo(recoveryPoint)
+    this.#resetTo(start)
+    return new BatchScanner(this.file(), start, this.fileBytes, this.baseOffset)
   }
 
   /** The walk ended at `position`: what follows in the file is cut off. */
@@ -325,26 +306,6 @@ export class Segment {
     this.nextOffset = endOffset
     this.writtenNextOffset = endOffset
     this.sealed = true
-  }
-
-  /** Position of the last batch below `offset` that the index knows, after dropping all later entries; 0 if nothing holds. */
-  #keepIndexesBelow(offset: Offset): number {
-    this.offsetIndex.file.loadNow()
-    if (this.offsetIndex.isSound(this.fileBytes)) {
-      this.offsetIndex.truncateTo(Number.POSITIVE_INFINITY, offset)
-      const last = this.offsetIndex.last()
-      if (last !== null) {
-        const probe = new BatchScanner(this.file(), last.position, this.fileBytes, this.baseOffset)
-        if (probe.next() === 'batch' && probe.lastOffset === last.lastOffset) {
-          if (!this.timeIndex.isSound(offset)) this.timeIndex.truncateTo(this.baseOffset)
-          this.timeIndex.truncateTo(last.lastOffset + 1)
-          return last.position
-        }
-      }
-    }
-    this.offsetIndex.file.truncateTo(0)
-    this.timeIndex.truncateTo(this.baseOffset)
-    return 0
   }
 
   /** Counts batches again from {@link sizeBytes}, where an index entry points or the file starts, to `end`. */
@@ -394,47 +355,23 @@ export class Segment {
     return true
   }
 
-  /** Hands index entries to their files. `closing` adds the last time entry, as Kafka does when it rolls and closes. */
+  /** Hands index entries to their files, the closing one too if `closing`. */
   flushIndexes(closing: boolean): void {
-    if (!this.exists) return
-    if (closing && this.maxTimestamp >= 0) this.timeIndex.maybeAppend(this.maxTimestamp, this.maxTimestampOffset)
-    this.offsetIndex.file.create()
-    this.timeIndex.file.create()
-    this.offsetIndex.file.flush()
-    this.timeIndex.file.flush()
-    this.transactionIndex.file.flush()
+    if (this.exists) this.indexes.flush(closing)
   }
 
-  /** An index has entries that are not in its file, or not synced. */
-  get hasIndexChanges(): boolean {
-    return this.offsetIndex.file.needsSync || this.timeIndex.file.needsSync || this.transactionIndex.file.needsSync
-  }
-
-  async syncIndexes(): Promise<void> {
-    await Promise.all([this.offsetIndex.file.sync(), this.timeIndex.file.sync(), this.transactionIndex.file.sync()])
-  }
-
-  syncIndexesNow(): void {
-    this.offsetIndex.file.syncNow()
-    this.timeIndex.file.syncNow()
-    this.transactionIndex.file.syncNow()
-  }
-
-  /** Starts counting anew at `position`, up to which the indexes are kept: recovery or truncation reads the rest again. */
-  #resetTo(position: number, nextOffset: Offset): void {
+  /** Starts counting anew at `position`, an index entry's or 0. */
+  #resetTo(position: number): void {
     this.sizeBytes = position
     this.writtenBytes = position
-    this.nextOffset = nextOffset
-    this.writtenNextOffset = nextOffset
-    this.#hintOffsets.fill(-1)
-    this.#bytesSinceIndexEntry = 0
-    this.#maxTimestamp = -2
+    this.nextOffset = this.baseOffset
+    this.writtenNextOffset = this.baseOffset
+    this.#hints.clear()
     this.#hotPosition = Number.POSITIVE_INFINITY
     this.#periodStartMs = Number.NEGATIVE_INFINITY
-    if (position === 0) {
-      this.#firstTimestamp = -1
-      this.createdMs = this.#ports.clock.wallMs()
-    }
+    if (position > 0) return
+    this.#firstTimestamp = -1
+    this.createdMs = this.#ports.clock.wallMs()
   }
 
   /** Drops descriptor, mapping and loaded indexes: an idle segment costs nothing. Nothing may be unsynced. */
@@ -446,9 +383,7 @@ export class Segment {
   /** Closes without regard to what was not synced: the file is to be deleted, or its directory has failed. */
   abandon(): void {
     this.#closeFiles()
-    this.offsetIndex.file.drop()
-    this.timeIndex.file.drop()
-    this.transactionIndex.file.drop()
+    this.indexes.close()
   }
 
   #closeFiles(): void {
@@ -456,11 +391,6 @@ export class Segment {
     this.#file = null
     this.#mapping?.release()
     this.#mapping = null
-  }
-
-  #readMaxTimestamp(): void {
-    this.#maxTimestamp = this.timeIndex.lastTimestamp
-    this.#maxTimestampOffset = this.timeIndex.lastOffset
   }
 
   #readFirstTimestamp(): void {

@@ -1,0 +1,244 @@
+import type { Disk, DiskFile, Offset, TimestampMs } from '@millrace/base'
+import { maxTimestampOf } from '@millrace/protocol'
+import { BatchScanner } from './batch-scanner.ts'
+import { OFFSET_INDEX_SUFFIX, offsetFileName, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
+import { OffsetIndex } from './offset-index.ts'
+import { TimeIndex } from './time-index.ts'
+import { TransactionIndex } from './transaction-index.ts'
+
+/** A damaged part of a log file: the offsets that are lost with it, and where the next sound batch starts. */
+export interface Hole {
+  startOffset: Offset
+  endOffset: Offset
+  endPosition: number
+}
+
+/** The log file that the indexes are about. */
+export interface IndexedFile {
+  readonly baseOffset: Offset
+  readonly writtenBytes: number
+  file(): DiskFile
+}
+
+/**
+ * The indexes of one segment. They are believed only as far as they are sound in themselves and agree with the log: what does not is
+ * rebuilt from the batch headers (S4), however it came about.
+ */
+export class SegmentIndexes {
+  readonly offsets: OffsetIndex
+  readonly times: TimeIndex
+  readonly transactions: TransactionIndex
+  readonly #segment: IndexedFile
+  readonly #indexIntervalBytes: number
+  #bytesSinceEntry: number
+  /** Largest batch timestamp and the last offset of the batch where it first appeared; -2: not known yet. */
+  #maxTimestamp: TimestampMs
+  #maxTimestampOffset: Offset
+  /** The files have been held against the log, or were written by this process. */
+  #verified: boolean
+
+  constructor(disk: Disk, directory: string, segment: IndexedFile, indexIntervalBytes: number, isNew: boolean) {
+    const path = (suffix: string): string => `${directory}/${offsetFileName(segment.baseOffset, suffix)}`
+    this.offsets = new OffsetIndex(disk, path(OFFSET_INDEX_SUFFIX), segment.baseOffset, isNew)
+    this.times = new TimeIndex(disk, path(TIME_INDEX_SUFFIX), segment.baseOffset, isNew)
+    this.transactions = new TransactionIndex(disk, path(TRANSACTION_INDEX_SUFFIX), isNew)
+    this.#segment = segment
+    this.#indexIntervalBytes = indexIntervalBytes
+    this.#bytesSinceEntry = 0
+    this.#maxTimestamp = isNew ? -1 : -2
+    this.#maxTimestampOffset = segment.baseOffset
+    this.#verified = isNew
+  }
+
+  get maxTimestamp(): TimestampMs {
+    if (this.#maxTimestamp === -2) this.#readMaxTimestamp()
+    return this.#maxTimestamp
+  }
+
+  get maxTimestampOffset(): Offset {
+    if (this.#maxTimestamp === -2) this.#readMaxTimestamp()
+    return this.#maxTimestampOffset
+  }
+
+  isFull(indexSizeBytes: number): boolean {
+    return this.offsets.isFull(indexSizeBytes) || this.times.isFull(indexSizeBytes)
+  }
+
+  /** Counts a batch that starts at `position`, and adds entries if due. Hot path. */
+  onAppended(
+    position: number,
+    batchBytes: number,
+    lastOffset: Offset,
+    maxTimestamp: TimestampMs,
+    indexIntervalBytes: number,
+  ): void {
+    if (maxTimestamp > this.maxTimestamp) {
+      this.#maxTimestamp = maxTimestamp
+      this.#maxTimestampOffset = lastOffset
+    }
+    if (this.#bytesSinceEntry > indexIntervalBytes) {
+      this.offsets.append(lastOffset, position)
+      this.times.maybeAppend(this.#maxTimestamp, this.#maxTimestampOffset)
+      this.#bytesSinceEntry = 0
+    }
+    this.#bytesSinceEntry += batchBytes
+  }
+
+  /** Reads the offset index off the event loop, and checks it the first time. What is damaged in the log itself is returned. */
+  async load(): Promise<Hole[]> {
+    await this.offsets.file.load()
+    return this.#verify()
+  }
+
+  loadNow(): Hole[] {
+    this.offsets.file.loadNow()
+    return this.#verify()
+  }
+
+  /** A look-up did not find what the index says: it is checked, and rebuilt, with the next load. */
+  suspect(): void {
+    this.#verified = false
+    this.offsets.file.truncateTo(0)
+  }
+
+  /** Drops what recovery or a truncation is about to count again: entries of batches that end at or past `offset`. */
+  resetTo(offset: Offset): void {
+    this.offsets.file.loadNow()
+    this.offsets.truncateTo(Number.POSITIVE_INFINITY, offset)
+    this.times.truncateTo(offset)
+    this.#bytesSinceEntry = 0
+    this.#maxTimestamp = this.times.lastTimestamp
+    this.#maxTimestampOffset = this.times.lastOffset
+    this.#verified = true
+  }
+
+  /** Position of the last entry below `offset`, after dropping all later ones; 0, and nothing kept, if the indexes do not hold. */
+  keepBelow(offset: Offset, logSizeBytes: number): number {
+    this.offsets.file.loadNow()
+    if (this.offsets.isSound(logSizeBytes)) {
+      this.offsets.truncateTo(Number.POSITIVE_INFINITY, offset)
+      const last = this.offsets.last()
+      if (last !== null && this.#matches(last, logSizeBytes) && this.times.isSound(offset)) {
+        this.times.truncateTo(last.lastOffset + 1)
+        if (this.#timesAgree(last.lastOffset + 1, logSizeBytes)) {
+          this.resetTo(last.lastOffset + 1)
+          return last.position
+        }
+      }
+    }
+    this.resetTo(this.#segment.baseOffset)
+    return 0
+  }
+
+  /** Hands entries to their files. `closing` adds the last time entry, as Kafka does when it rolls and closes. */
+  flush(closing: boolean): void {
+    if (closing && this.maxTimestamp >= 0) this.times.maybeAppend(this.maxTimestamp, this.maxTimestampOffset)
+    this.offsets.file.create()
+    this.times.file.create()
+    this.offsets.file.flush()
+    this.times.file.flush()
+    this.transactions.file.flush()
+  }
+
+  /** There are entries that are not in their files, or not synced. */
+  get hasChanges(): boolean {
+    return this.offsets.file.needsSync || this.times.file.needsSync || this.transactions.file.needsSync
+  }
+
+  async sync(): Promise<void> {
+    await Promise.all([this.offsets.file.sync(), this.times.file.sync(), this.transactions.file.sync()])
+  }
+
+  /** Forgets what can be read again. */
+  drop(): void {
+    this.offsets.file.drop()
+    this.times.file.drop()
+    this.transactions.file.drop()
+  }
+
+  close(): void {
+    this.drop()
+    this.offsets.file.close()
+    this.times.file.close()
+    this.transactions.file.close()
+  }
+
+  #verify(): Hole[] {
+    if (this.#verified) return []
+    this.#verified = true
+    const { writtenBytes } = this.#segment
+    const last = this.offsets.last()
+    const tooSparse = last === null && writtenBytes > SPARSE_BYTES
+    if (!tooSparse && this.offsets.isSound(writtenBytes) && (last === null || this.#matches(last, writtenBytes)))
+      return []
+    return this.rebuild()
+  }
+
+  /** Builds offset and time index anew from the log, and finds what is damaged in it. Reads the whole segment. */
+  rebuild(): Hole[] {
+    const holes: Hole[] = []
+    this.resetTo(this.#segment.baseOffset)
+    this.#maxTimestamp = -1
+    const { baseOffset, writtenBytes } = this.#segment
+    const scanner = new BatchScanner(this.#segment.file(), 0, writtenBytes, baseOffset)
+    for (let found = scanner.next(); found !== 'end'; found = scanner.next()) {
+      if (found === 'invalid' || !scanner.crcOk()) {
+        const startOffset = scanner.expectedOffset
+        if (!scanner.resync(Number.POSITIVE_INFINITY)) break
+        holes.push({ startOffset, endOffset: scanner.baseOffset, endPosition: scanner.position })
+      }
+      const maxTimestamp = maxTimestampOf(scanner.header, scanner.headerPosition)
+      this.onAppended(scanner.position, scanner.sizeBytes, scanner.lastOffset, maxTimestamp, this.#indexIntervalBytes)
+    }
+    return holes
+  }
+
+  /** Whether the batch that an entry points to is the one it names. */
+  #matches(entry: { lastOffset: Offset; position: number }, logSizeBytes: number): boolean {
+    const probe = new BatchScanner(this.#segment.file(), entry.position, logSizeBytes, this.#segment.baseOffset)
+    return probe.next() === 'batch' && probe.lastOffset === entry.lastOffset
+  }
+
+  /** From the last time entry, if the log confirms it; else the segment is read. */
+  #readMaxTimestamp(): void {
+    this.#maxTimestamp = -1
+    this.#maxTimestampOffset = this.#segment.baseOffset
+    const { writtenBytes } = this.#segment
+    if (writtenBytes === 0) return
+    this.loadNow()
+    if (this.times.isSound(Number.POSITIVE_INFINITY) && this.#timesAgree(Number.POSITIVE_INFINITY, writtenBytes)) {
+      this.#maxTimestamp = this.times.lastTimestamp
+      this.#maxTimestampOffset = this.times.lastOffset
+    } else {
+      this.rebuild()
+    }
+  }
+
+  /**
+   * Whether the last time entry names a batch that has its timestamp, and no batch from the last offset entry on, below `endOffset`, has
+   * a later one: an index that was lost, cut or exchanged would make retention take the segment for older than it is.
+   */
+  #timesAgree(endOffset: Offset, logSizeBytes: number): boolean {
+    const { lastTimestamp, lastOffset } = this.times
+    const { baseOffset } = this.#segment
+    if (lastTimestamp >= 0) {
+      const named = new BatchScanner(
+        this.#segment.file(),
+        this.offsets.positionFor(lastOffset),
+        logSizeBytes,
+        baseOffset,
+      )
+      while (named.next() === 'batch' && named.lastOffset < lastOffset);
+      if (named.lastOffset !== lastOffset || maxTimestampOf(named.header, named.headerPosition) !== lastTimestamp)
+        return false
+    }
+    const tail = new BatchScanner(this.#segment.file(), this.offsets.last()?.position ?? 0, logSizeBytes, baseOffset)
+    while (tail.next() === 'batch' && tail.lastOffset < endOffset) {
+      if (maxTimestampOf(tail.header, tail.headerPosition) > lastTimestamp) return false
+    }
+    return true
+  }
+}
+
+/** A segment of this size without a single entry has lost its index: batches are that large only where settings allow it. */
+const SPARSE_BYTES = 4 << 20
