@@ -14,6 +14,8 @@ interface Watched {
   /** Bytes received when the current frame was first seen incomplete, and when; -1: none. */
   frameBytes: number
   frameSinceMs: number
+  /** Frames complete before the current one. */
+  frameNumber: number
 }
 
 /**
@@ -50,7 +52,14 @@ export class ConnectionWatch {
 
   add(connection: Connection): void {
     const nowMs = this.#clock.monotonicMs()
-    this.#watched.set(connection, { connection, receivedBytes: 0, changedMs: nowMs, frameBytes: -1, frameSinceMs: 0 })
+    this.#watched.set(connection, {
+      connection,
+      receivedBytes: 0,
+      changedMs: nowMs,
+      frameBytes: -1,
+      frameSinceMs: 0,
+      frameNumber: 0,
+    })
     this.#timer ??= this.#timers.setTimer(SCAN_MS, () => this.#scan())
   }
 
@@ -82,7 +91,9 @@ export class ConnectionWatch {
       watched.frameBytes = -1
       return
     }
-    if (watched.frameBytes < 0 || connection.receivedBytes - watched.frameBytes >= STALLED_FRAME_MIN_BYTES) {
+    const isAnother = watched.frameBytes < 0 || watched.frameNumber !== connection.receivedFrames
+    if (isAnother || connection.receivedBytes - watched.frameBytes >= STALLED_FRAME_MIN_BYTES) {
+      watched.frameNumber = connection.receivedFrames
       watched.frameBytes = connection.receivedBytes
       watched.frameSinceMs = nowMs
     } else if (nowMs - watched.frameSinceMs > STALLED_FRAME_MS) {

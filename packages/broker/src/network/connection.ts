@@ -72,6 +72,8 @@ export class Connection implements TransportEvents, BudgetHolder {
   #dispatching = false
   /** Bytes received so far: tells the idle and stalled-frame checks whether anything moved. */
   receivedBytes = 0
+  /** Frames that were complete: a client that sends many small ones, slowly, does not dawdle over one. */
+  receivedFrames = 0
 
   constructor(
     context: ConnectionContext,
@@ -171,6 +173,7 @@ export class Connection implements TransportEvents, BudgetHolder {
       if (this.waitingRequests > 0 && this.#dispatcher.startsAlone(buffer, position + 4)) break
       const slot = this.#dispatcher.dispatch(this, buffer, position + 4, position + 4 + size)
       position += 4 + size
+      this.receivedFrames++
       if (slot === null) {
         this.#endAfterAnswers()
         return end

@@ -120,6 +120,19 @@ describe('HTTP on the broker’s port', () => {
     })
   })
 
+  it('closes a connection whose client does not take its answer', async () => {
+    await TestBroker.run({}, async (_client, broker) => {
+      const probe = new HttpProbe(broker)
+      probe.socket.stopReading()
+      probe.send(`GET /healthz HTTP/1.1\r\n${HOST}\r\n\r\n`)
+      await until(() => probe.socket.unreadBytes > 0)
+      await broker.advance(29_000)
+      expect(probe.socket.isClosed).toBe(false)
+      await broker.advance(2000)
+      expect(probe.socket.isClosed).toBe(true)
+    })
+  })
+
   it('refuses headers and bodies that are too large', async () => {
     await TestBroker.run({}, async (_client, broker) => {
       expect((await ask(broker, 'GET /metrics HTTP/1.1', HOST, `X: ${'x'.repeat(20_000)}`)).statuses).toEqual([431])

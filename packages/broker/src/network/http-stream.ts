@@ -10,7 +10,6 @@ export class HttpStream extends Duplex implements TransportEvents {
   readonly remotePort: number
   readonly #transport: Transport
   #paused = false
-  #drained: (() => void) | null = null
 
   constructor(transport: Transport) {
     super({ allowHalfOpen: false })
@@ -26,9 +25,7 @@ export class HttpStream extends Duplex implements TransportEvents {
   }
 
   onDrain(): void {
-    const drained = this.#drained
-    this.#drained = null
-    drained?.()
+    // Each write tells by itself when it is done: a small one that waits is below what a drain is told for.
   }
 
   onClose(error: Error | null): void {
@@ -43,9 +40,7 @@ export class HttpStream extends Duplex implements TransportEvents {
 
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
-    this.#transport.write([bytes], bytes.length)
-    if (this.#transport.bufferedBytes === 0) callback()
-    else this.#drained = callback
+    this.#transport.write([bytes], bytes.length, callback)
   }
 
   override _final(callback: (error?: Error | null) => void): void {

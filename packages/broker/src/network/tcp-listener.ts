@@ -35,15 +35,17 @@ export class TcpTransport implements AcceptedTransport {
     return this.socket.writableLength
   }
 
-  write(chunks: readonly Buffer[], _sizeBytes: number): void {
+  write(chunks: readonly Buffer[], _sizeBytes: number, onTaken?: (error?: Error | null) => void): void {
     const { socket } = this
     if (socket.destroyed) return
-    if (chunks.length === 1) {
-      socket.write(chunks[0]!)
+    const last = chunks.length - 1
+    if (last === 0) {
+      socket.write(chunks[0]!, onTaken)
       return
     }
     socket.cork()
-    for (let i = 0; i < chunks.length; i++) socket.write(chunks[i]!)
+    for (let i = 0; i < last; i++) socket.write(chunks[i]!)
+    socket.write(chunks[last]!, onTaken)
     socket.uncork()
   }
 

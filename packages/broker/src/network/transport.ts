@@ -7,8 +7,11 @@ export interface Transport {
   readonly remotePort: number
   /** Bytes handed to `write` that the peer's side has not taken yet. */
   readonly bufferedBytes: number
-  /** Sends the chunks in order, as one write where the system can. Their memory belongs to the transport until sent. */
-  write(chunks: readonly Buffer[], sizeBytes: number): void
+  /**
+   * Sends the chunks in order, as one write where the system can. Their memory belongs to the transport until sent. `onTaken` is
+   * called once the system has taken all of them; never, or with the error, if the connection closes first.
+   */
+  write(chunks: readonly Buffer[], sizeBytes: number, onTaken?: (error?: Error | null) => void): void
   pauseReading(): void
   resumeReading(): void
   /** Closes now; what was not sent is dropped. `onClose` follows. */
@@ -20,7 +23,7 @@ export interface Transport {
 export interface TransportEvents {
   /** Bytes `[start, end)` arrived. The buffer is shared by all connections: it is valid only during the call. */
   onBytes(buffer: Buffer, start: number, end: number): void
-  /** `bufferedBytes` fell to zero after it was above. */
+  /** `bufferedBytes` fell to zero after much was buffered (for a socket: more than its high-water mark). */
   onDrain(): void
   /** Last event. `error` is null for an orderly end. */
   onClose(error: Error | null): void

@@ -255,6 +255,22 @@ describe('a broker on the wire', () => {
     })
   })
 
+  it('does not close a connection that sends small frames without end, slowly', async () => {
+    await TestBroker.run({}, async (_client, broker) => {
+      const slow = broker.connect()
+      const frame = requestFrame(apiVersionsApi, 3, apiVersionsRequest)
+      const bytes = Buffer.concat(Array.from({ length: 8 }, () => frame))
+      const half = Math.floor(frame.length / 2)
+      for (let start = -half; start < bytes.length - frame.length; start += frame.length) {
+        slow.socket.send(bytes.subarray(Math.max(0, start), start + frame.length))
+        await broker.advance(5000)
+        await broker.advance(5000)
+      }
+      expect(slow.socket.isClosed).toBe(false)
+      expect(slow.frames.length).toBeGreaterThan(5)
+    })
+  })
+
   it('refuses connections above its limit and takes them again when others went', async () => {
     await TestBroker.run({ settings: { 'max.connections.per.ip': '4' } }, async (client, broker) => {
       const others = [broker.openSocket(), broker.openSocket(), broker.openSocket()]

@@ -69,6 +69,7 @@ class MemoryTransport implements AcceptedTransport {
   #unread: Buffer[] = []
   /** Written by the broker while the client does not read. */
   #unsent: Buffer[] = []
+  #onTaken: (() => void)[] = []
 
   constructor(remoteAddress: string, remotePort: number) {
     this.remoteAddress = remoteAddress
@@ -76,14 +77,16 @@ class MemoryTransport implements AcceptedTransport {
     this.socket = new MemorySocket(this)
   }
 
-  write(chunks: readonly Buffer[]): void {
+  write(chunks: readonly Buffer[], _sizeBytes: number, onTaken?: () => void): void {
     if (this.#closing) return
     // Copies: the broker may reuse what it wrote once a real socket has taken it.
     const bytes = Buffer.concat(chunks)
     if (this.socket.reading) {
       this.socket.deliver(bytes)
+      if (onTaken !== undefined) queueMicrotask(onTaken)
       return
     }
+    if (onTaken !== undefined) this.#onTaken.push(onTaken)
     this.#unsent.push(bytes)
     this.bufferedBytes += bytes.length
   }
@@ -119,6 +122,7 @@ class MemoryTransport implements AcceptedTransport {
     const hadSome = this.bufferedBytes > 0
     this.bufferedBytes = 0
     for (const bytes of unsent) this.socket.deliver(bytes)
+    for (const onTaken of this.#onTaken.splice(0)) queueMicrotask(onTaken)
     if (hadSome && !this.#closing) this.events?.onDrain()
   }
 

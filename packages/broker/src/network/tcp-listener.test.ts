@@ -1,0 +1,160 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { TcpListener } from './tcp-listener.ts'
+import type { AcceptedTransport } from './transport.ts'
+
+/** What arrives at a listener, with the transport of the last connection. */
+class Recorder {
+  readonly transports: AcceptedTransport[] = []
+  received = Buffer.alloc(0)
+  drainCount = 0
+  readonly closes: (Error | null)[] = []
+  refuse = false
+  #wake: () => void = () => undefined
+
+  listen(): Promise<TcpListener> {
+    return TcpListener.listen({
+      host: '127.0.0.1',
+      port: 0,
+      backlog: 10,
+      onError: (error) => this.closes.push(error),
+      onConnection: (transport) => {
+        this.transports.push(transport)
+        this.#wake()
+        if (this.refuse) return null
+        return {
+          onBytes: (buffer, start, end) => {
+            this.received = Buffer.concat([this.received, buffer.subarray(start, end)])
+            this.#wake()
+          },
+          onDrain: () => {
+            this.drainCount++
+            this.#wake()
+          },
+          onClose: (error) => {
+            this.closes.push(error)
+            this.#wake()
+          },
+        }
+      },
+    })
+  }
+
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+}
+
+async function withClient(body: (recorder: Recorder, client: Socket) => Promise<void>): Promise<void> {
+  const recorder = new Recorder()
+  const listener = await recorder.listen()
+  const client = connect(listener.port, '127.0.0.1')
+  client.on('error', () => client.destroy())
+  await once(client, 'connect')
+  await recorder.until(() => recorder.transports.length === 1)
+  await body(recorder, client)
+  client.destroy()
+  listener.stopAccepting()
+  listener.destroyAll()
+}
+
+describe('TCP listener', () => {
+  it('carries bytes both ways, several chunks as they are', async () => {
+    await withClient(async (recorder, client) => {
+      client.write('hello')
+      await recorder.until(() => recorder.received.length === 5)
+      const [transport] = recorder.transports
+      expect(transport!.remotePort).toBe(client.localPort)
+      const taken = Promise.withResolvers<void>()
+      transport!.write([Buffer.from('a'), Buffer.from('bc'), Buffer.from('d')], 4, () => taken.resolve())
+      const [answer] = await once(client, 'data')
+      await taken.promise
+      expect(String(answer)).toBe('abcd')
+    })
+  })
+
+  it('counts what the peer does not take, and tells when it has', async () => {
+    await withClient(async (recorder, client) => {
+      client.pause()
+      const [transport] = recorder.transports
+      const block = Buffer.alloc(1 << 20)
+      for (let n = 0; n < 64; n++) transport!.write([block], block.length)
+      expect(transport!.bufferedBytes).toBeGreaterThan(0)
+      client.resume()
+      await recorder.until(() => recorder.drainCount > 0)
+      expect(transport!.bufferedBytes).toBe(0)
+    })
+  })
+
+  it('stops reading when told, and goes on where it stopped', async () => {
+    await withClient(async (recorder, client) => {
+      client.write('x')
+      await recorder.until(() => recorder.received.length === 1)
+      const [transport] = recorder.transports
+      transport!.pauseReading()
+      const sent = Buffer.alloc(3_000_000, 'y')
+      client.write(sent)
+      for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+      expect(recorder.received.length).toBeLessThan(sent.length)
+      transport!.resumeReading()
+      await recorder.until(() => recorder.received.length === sent.length + 1)
+      expect(recorder.received.subarray(1).equals(sent)).toBe(true)
+    })
+  })
+
+  it('tells the end once, orderly or not, and bears writes after it', async () => {
+    await withClient(async (recorder, client) => {
+      client.end()
+      await recorder.until(() => recorder.closes.length === 1)
+      expect(recorder.closes).toEqual([null])
+      recorder.transports[0]!.write([Buffer.from('late')], 4)
+      recorder.transports[0]!.destroy()
+      expect(recorder.closes).toHaveLength(1)
+    })
+    await withClient(async (recorder, client) => {
+      client.resetAndDestroy()
+      await recorder.until(() => recorder.closes.length === 1)
+      expect(recorder.closes).toHaveLength(1)
+    })
+  })
+
+  it('sends what is written before an end', async () => {
+    await withClient(async (recorder, client) => {
+      recorder.transports[0]!.write([Buffer.from('bye')], 3)
+      recorder.transports[0]!.end()
+      const [answer] = await once(client, 'data')
+      expect(String(answer)).toBe('bye')
+      await once(client, 'end')
+    })
+  })
+
+  it('closes a connection that is refused', async () => {
+    const recorder = new Recorder()
+    recorder.refuse = true
+    const listener = await recorder.listen()
+    const client = connect(listener.port, '127.0.0.1')
+    client.on('error', () => client.destroy())
+    await once(client, 'close')
+    expect(recorder.transports).toHaveLength(1)
+    listener.stopAccepting()
+  })
+
+  it('says why it cannot listen', async () => {
+    const recorder = new Recorder()
+    const listener = await recorder.listen()
+    const options = {
+      host: '127.0.0.1',
+      port: listener.port,
+      backlog: 1,
+      onConnection: () => null,
+      onError: () => undefined,
+    }
+    await expect(TcpListener.listen(options)).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    listener.stopAccepting()
+  })
+})
