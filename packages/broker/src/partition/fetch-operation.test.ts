@@ -133,6 +133,37 @@ describe('fetch operation', () => {
     expect(setUp([partition], [wanted(0, 0, 100, 2)]).answers()![0]!.errorCode).toBe(ErrorCode.FENCED_LEADER_EPOCH)
   })
 
+  it('tells a reader whose log went another way where it left ours, without records', () => {
+    const { partition, log } = fakePartition()
+    log.fill(10)
+    partition.advanceHighWatermark()
+    log.endOffsetForEpoch = (epoch) => (epoch === 1 ? { epoch: 1, endOffset: 4 } : { epoch: 0, endOffset: 2 })
+    const fetch = (epoch: number, offset: number) =>
+      setUp([partition], [new FetchPartition('t', ZERO_UUID, 0, offset, -1, epoch, 10_000)]).answers()![0]!
+    expect(fetch(1, 6)).toMatchObject({ errorCode: 0, divergingEpoch: { epoch: 1, endOffset: 4 }, sizeBytes: 0 })
+    expect(fetch(2, 1)).toMatchObject({ errorCode: 0, divergingEpoch: { epoch: 0, endOffset: 2 }, sizeBytes: 0 })
+    expect(fetch(1, 4)).toMatchObject({ divergingEpoch: null, sizeBytes: 6 * FAKE_BATCH_BYTES })
+    log.endOffsetForEpoch = () => ({ epoch: -1, endOffset: -1 })
+    expect(fetch(9, 6).errorCode).toBe(ErrorCode.OFFSET_OUT_OF_RANGE)
+  })
+
+  it('tells of a topic that went away while its records were read, and no offsets', async () => {
+    const { partition, log } = fakePartition()
+    log.fill(2)
+    partition.advanceHighWatermark()
+    log.cold = true
+    log.readError = 0
+    const read = log.read.bind(log)
+    log.read = (from, maxBytes, upper, minOneBatch, out) => {
+      partition.deleted = true
+      void read(from, maxBytes, upper, minOneBatch, out)
+      return Promise.resolve(out.fail(ErrorCode.KAFKA_STORAGE_ERROR) === 0)
+    }
+    const { answers } = setUp([partition], [wanted(0, 0)])
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(answers()![0]).toMatchObject({ errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, highWatermark: -1 })
+  })
+
   it('gives no data to a client that says it is a replica', () => {
     const { partition, log } = fakePartition()
     log.fill(1)
