@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest'
+import { checkCrashPoint } from './testing/crash-check.ts'
+import { CrashWorkload } from './testing/crash-workload.ts'
+
+/**
+ * Power is lost at random disk operations of a random workload; what any subset of the unsynced pages and names leaves must recover to
+ * a prefix of what was appended, with all that was acknowledged, also if power is lost again meanwhile (`reliability.md`, 1.3 and 5.1).
+ * A failure names its seed; `CRASH_SEEDS=from-to` runs others.
+ */
+const [fromSeed, toSeed] = (process.env.CRASH_SEEDS ?? '0-12').split('-').map(Number)
+
+test.each(Array.from({ length: toSeed! - fromSeed! }, (_, number) => fromSeed! + number))(
+  'what a crash leaves of the workload with seed %i recovers',
+  async (seed) => {
+    const workload = new CrashWorkload({ seed, stepCount: 120, crashShare: 0.08, mapping: seed % 2 === 0 })
+    await workload.run()
+    expect(workload.crashPoints.length).toBeGreaterThan(0)
+    for (const [number, point] of workload.crashPoints.entries()) {
+      try {
+        await checkCrashPoint(point, seed * 1000 + number)
+      } catch (error) {
+        throw new Error(`seed ${seed}, crash ${number} at ${point.step}`, { cause: error })
+      }
+    }
+    await workload.end()
+    expect(workload.harness.failures).toEqual([])
+    expect(workload.harness.errors).toEqual([])
+  },
+)
