@@ -43,7 +43,9 @@ function renderTable(rows: readonly Row[], columns: readonly Column[]): string {
   const numeric = columns.map(({ key }) =>
     rows.some((row) => typeof row[key] === 'number' || typeof row[key] === 'bigint'),
   )
-  const widths = titles.map((title, slot) => Math.max(title.length, ...cells.map((line) => line[slot]!.length)))
+  const widths = titles.map((title, slot) =>
+    cells.reduce((width, line) => Math.max(width, line[slot]!.length), title.length),
+  )
   const line = (texts: readonly string[]) =>
     texts
       .map((text, slot) => (numeric[slot] ? text.padStart(widths[slot]!) : text.padEnd(widths[slot]!)))

@@ -155,11 +155,7 @@ async function byBroker<Resource extends ConfigResource, Result>(
   options: AdminCallOptions,
   ask: (group: Resource[], nodeId: number | null, limits: RequestOptions) => Promise<Result[]>,
 ): Promise<Result[]> {
-  const groups = new Map<number | null, Resource[]>()
-  for (const resource of resources) {
-    const nodeId = nodeOf(resource)
-    groups.set(nodeId, [...(groups.get(nodeId) ?? []), resource])
-  }
+  const groups = Map.groupBy(resources, nodeOf)
   const limitMs = limitOf(core, options)
   const answers = await Promise.all(
     [...groups].map(([nodeId, group]) =>

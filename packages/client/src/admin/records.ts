@@ -24,14 +24,14 @@ export async function deleteRecords(
 ): Promise<Outcome<TopicPartition & { logStartOffset: bigint }>[]> {
   const topics = [...new Set(deletions.map(({ topic }) => topic))]
   const timeoutMs = limitOf(core, options)
-  const done: Outcome<TopicPartition & { logStartOffset: bigint }>[] = []
+  let done: Outcome<TopicPartition & { logStartOffset: bigint }>[] = []
   let open = [...deletions]
   for (const topic of topics) core.metadata.addTopic(topic)
   try {
     await Promise.all(topics.map((topic) => core.metadata.awaitTopic(topic, timeoutMs)))
     await core.retrying('deleting records', timeoutMs, async (leftMs) => {
       const round = await askLeaders(core, open, Math.min(leftMs, core.options.requestTimeoutMs))
-      done.push(...round.filter(({ error }) => !error?.retriable))
+      done = done.concat(round.filter(({ error }) => !error?.retriable))
       const settled = new Set(done.map(({ topic, partition }) => partitionKey(topic, partition)))
       open = open.filter(({ topic, partition }) => !settled.has(partitionKey(topic, partition)))
       const again = round.find(({ error }) => error?.retriable)
@@ -46,21 +46,19 @@ export async function deleteRecords(
 }
 
 async function askLeaders(core: ClientCore, deletions: readonly RecordsToDelete[], timeoutMs: number) {
-  const byLeader = new Map<number, RecordsToDelete[]>()
-  const outcomes: Outcome<TopicPartition & { logStartOffset: bigint }>[] = []
-  for (const deletion of deletions) {
-    const { topic, partition } = deletion
-    const leaderId = core.metadata.partition(topic, partition)?.leaderId ?? -1
-    if (leaderId === -1) {
-      const known = core.metadata.partition(topic, partition) !== null
-      const errorCode = known ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.INVALID_PARTITIONS
-      outcomes.push({ topic, partition, logStartOffset: -1n, error: new ProtocolError(errorCode, deletion) })
-    } else {
-      byLeader.set(leaderId, [...(byLeader.get(leaderId) ?? []), deletion])
-    }
-  }
+  const byLeader = Map.groupBy(
+    deletions,
+    ({ topic, partition }) => core.metadata.partition(topic, partition)?.leaderId ?? -1,
+  )
+  const unasked = (byLeader.get(-1) ?? []).map(({ topic, partition }) => {
+    const known = core.metadata.partition(topic, partition) !== null
+    const errorCode = known ? ErrorCode.LEADER_NOT_AVAILABLE : ErrorCode.INVALID_PARTITIONS
+    return { topic, partition, logStartOffset: -1n, error: new ProtocolError(errorCode, { topic, partition }) }
+  })
+  byLeader.delete(-1)
   const rounds = [...byLeader].map(([leaderId, list]) => askLeader(core, leaderId, list, timeoutMs))
-  return [...outcomes, ...(await Promise.all(rounds)).flat()]
+  const answered: Outcome<TopicPartition & { logStartOffset: bigint }>[] = (await Promise.all(rounds)).flat()
+  return answered.concat(unasked)
 }
 
 async function askLeader(core: ClientCore, leaderId: number, deletions: readonly RecordsToDelete[], timeoutMs: number) {

@@ -18,10 +18,11 @@ export function comparePartitions(a: TopicPartition, b: TopicPartition): number 
 /** Groups partitions by topic, keeping the order of each. */
 export function groupByTopic(partitions: Iterable<TopicPartition>): Map<string, number[]> {
   const byTopic = new Map<string, number[]>()
-  for (const { topic, partition } of partitions) {
-    const list = byTopic.get(topic)
-    if (list === undefined) byTopic.set(topic, [partition])
-    else list.push(partition)
+  for (const [topic, places] of Map.groupBy(partitions, (place) => place.topic)) {
+    byTopic.set(
+      topic,
+      places.map(({ partition }) => partition),
+    )
   }
   return byTopic
 }

@@ -8,6 +8,7 @@ import {
   offsetForLeaderEpochApi,
 } from '@millrace/protocol'
 import type { ClientCore } from '../client/client-core.ts'
+import { partitionKey } from '../cluster/topic-partition.ts'
 import { LogTruncationError, NoOffsetError } from '../errors/client-errors.ts'
 import { ProtocolError } from '../errors/protocol-error.ts'
 import { isRetriable } from '../errors/retriable.ts'
@@ -135,9 +136,10 @@ export class PositionResolver {
     const requireStable = isolationLevel === 'read_committed'
     const { requestTimeoutMs } = this.#core.options
     const committed = await fetchCommitted(this.#core, groupId, states, requireStable, requestTimeoutMs)
+    const byKey = new Map(committed.map((entry) => [partitionKey(entry.topic, entry.partition), entry]))
     for (const [slot, state] of states.entries()) {
       if (state.version !== versions[slot] || state.status !== 'unpositioned') continue
-      const found = committed.find(({ topic, partition }) => topic === state.topic && partition === state.partition)
+      const found = byKey.get(partitionKey(state.topic, state.partition))
       if (found === undefined) {
         this.resetByPolicy(state)
         continue
@@ -153,9 +155,10 @@ export class PositionResolver {
     const questions = states.map(({ topic, partition, resetTo }) => ({ topic, partition, spec: resetTo ?? 'latest' }))
     const { requestTimeoutMs } = this.#core.options
     const found = await askOffsets(this.#core, questions, this.#options.isolationLevel, requestTimeoutMs)
+    const byKey = new Map(found.map((answer) => [partitionKey(answer.topic, answer.partition), answer]))
     for (const [slot, state] of states.entries()) {
       if (state.version !== versions[slot] || state.status !== 'resetting') continue
-      const answer = found.find(({ topic, partition }) => topic === state.topic && partition === state.partition)
+      const answer = byKey.get(partitionKey(state.topic, state.partition))
       const errorCode = answer?.errorCode ?? ErrorCode.NETWORK_EXCEPTION
       if (errorCode !== ErrorCode.NONE) this.#failed(state, errorCode)
       // No record that late: go on with what comes.
@@ -168,12 +171,12 @@ export class PositionResolver {
   }
 
   async #validate(states: readonly PartitionState[]): Promise<void> {
-    const byLeader = new Map<number, PartitionState[]>()
-    for (const state of states) {
-      const leaderId = this.#core.metadata.partition(state.topic, state.partition)?.leaderId ?? -1
-      if (leaderId === -1) this.#failed(state, ErrorCode.LEADER_NOT_AVAILABLE)
-      else byLeader.set(leaderId, [...(byLeader.get(leaderId) ?? []), state])
-    }
+    const byLeader = Map.groupBy(
+      states,
+      ({ topic, partition }) => this.#core.metadata.partition(topic, partition)?.leaderId ?? -1,
+    )
+    for (const state of byLeader.get(-1) ?? []) this.#failed(state, ErrorCode.LEADER_NOT_AVAILABLE)
+    byLeader.delete(-1)
     await Promise.all([...byLeader].map(([leaderId, list]) => this.#validateAt(leaderId, list)))
   }
 
@@ -186,28 +189,30 @@ export class PositionResolver {
     }))
     const message = createOffsetForLeaderEpochRequest({
       replicaId: -1,
-      topics: asked.map(({ state, position, leaderEpoch }) =>
+      topics: [...Map.groupBy(asked, ({ state }) => state.topic)].map(([topic, list]) =>
         createOffsetForLeaderTopic({
-          topic: state.topic,
-          partitions: [
+          topic,
+          partitions: list.map(({ state, position, leaderEpoch }) =>
             createOffsetForLeaderPartition({
               partition: state.partition,
               currentLeaderEpoch: leaderEpoch,
               leaderEpoch: position.leaderEpoch,
             }),
-          ],
+          ),
         }),
       ),
     })
     const { response } = await this.#core.requestNode(leaderId, 'main', offsetForLeaderEpochApi, message, {
       minVersion: VALIDATION_FROM_VERSION,
     })
+    const answers = new Map(
+      response.topics.flatMap(({ topic, partitions }) =>
+        partitions.map((answer) => [partitionKey(topic, answer.partition), answer] as const),
+      ),
+    )
     for (const { state, version, position, leaderEpoch } of asked) {
       if (state.version !== version || state.status !== 'validating') continue
-      const answer = response.topics
-        .filter(({ topic }) => topic === state.topic)
-        .flatMap(({ partitions }) => partitions)
-        .find(({ partition }) => partition === state.partition)
+      const answer = answers.get(partitionKey(state.topic, state.partition))
       const errorCode = answer?.errorCode ?? ErrorCode.NETWORK_EXCEPTION
       if (errorCode !== ErrorCode.NONE) this.#failed(state, errorCode)
       else this.#confirmed(state, position.offset, leaderEpoch, Number(answer!.endOffset), answer!.leaderEpoch)

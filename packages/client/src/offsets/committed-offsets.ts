@@ -67,12 +67,7 @@ export async function tryCommit(
   timeoutMs: number,
 ): Promise<{ errors: (TopicPartition & { errorCode: number })[] }> {
   const { groupId, memberId, generationId, groupInstanceId } = committer
-  const byTopic = new Map<string, CommittedOffset[]>()
-  for (const offset of offsets) {
-    const list = byTopic.get(offset.topic)
-    if (list === undefined) byTopic.set(offset.topic, [offset])
-    else list.push(offset)
-  }
+  const byTopic = Map.groupBy(offsets, ({ topic }) => topic)
   const message = createOffsetCommitRequest({
     groupId,
     memberId,

@@ -64,20 +64,14 @@ export async function askOffsets(
   isolationLevel: IsolationLevel,
   timeoutMs: number,
 ): Promise<FoundOffset[]> {
-  const byLeader = new Map<number, OffsetQuestion[]>()
-  const found: FoundOffset[] = []
-  for (const question of questions) {
-    const leaderId = core.metadata.partition(question.topic, question.partition)?.leaderId ?? -1
-    if (leaderId === -1) {
-      found.push(failed(question, ErrorCode.LEADER_NOT_AVAILABLE))
-      continue
-    }
-    const list = byLeader.get(leaderId)
-    if (list === undefined) byLeader.set(leaderId, [question])
-    else list.push(question)
-  }
+  const byLeader = Map.groupBy(
+    questions,
+    ({ topic, partition }) => core.metadata.partition(topic, partition)?.leaderId ?? -1,
+  )
+  const unasked = (byLeader.get(-1) ?? []).map((question) => failed(question, ErrorCode.LEADER_NOT_AVAILABLE))
+  byLeader.delete(-1)
   const rounds = [...byLeader].map(([leaderId, list]) => askLeader(core, leaderId, list, isolationLevel, timeoutMs))
-  for (const answers of await Promise.all(rounds)) found.push(...answers)
+  const found = unasked.concat(...(await Promise.all(rounds)))
   if (found.some(({ errorCode }) => errorInfo(errorCode).refreshMetadata)) core.metadata.requestUpdate()
   return found
 }
@@ -92,11 +86,11 @@ export async function lookUpOffsets(
   isolationLevel: IsolationLevel,
   timeoutMs: number,
 ): Promise<FoundOffset[]> {
-  const done: FoundOffset[] = []
+  let done: FoundOffset[] = []
   let open = [...questions]
   await core.retrying('looking up offsets', timeoutMs, async (leftMs) => {
     const round = await askOffsets(core, open, isolationLevel, Math.min(leftMs, core.options.requestTimeoutMs))
-    done.push(...round.filter(({ errorCode }) => errorCode === ErrorCode.NONE))
+    done = done.concat(round.filter(({ errorCode }) => errorCode === ErrorCode.NONE))
     const answered = new Set(done.map(({ topic, partition }) => partitionKey(topic, partition)))
     open = open.filter(({ topic, partition }) => !answered.has(partitionKey(topic, partition)))
     const failure =
@@ -114,7 +108,10 @@ async function askLeader(
   isolationLevel: IsolationLevel,
   timeoutMs: number,
 ): Promise<FoundOffset[]> {
-  const minVersion = Math.max(...questions.map(({ spec }) => (typeof spec === 'string' ? SPECIAL[spec].minVersion : 1)))
+  const minVersion = questions.reduce(
+    (version, { spec }) => Math.max(version, typeof spec === 'string' ? SPECIAL[spec].minVersion : 1),
+    1,
+  )
   const message = request(core, questions, isolationLevel, timeoutMs)
   try {
     const { response } = await core.requestNode(leaderId, 'main', listOffsetsApi, message, { timeoutMs, minVersion })
@@ -131,12 +128,7 @@ function request(
   isolationLevel: IsolationLevel,
   timeoutMs: number,
 ) {
-  const byTopic = new Map<string, OffsetQuestion[]>()
-  for (const question of questions) {
-    const list = byTopic.get(question.topic)
-    if (list === undefined) byTopic.set(question.topic, [question])
-    else list.push(question)
-  }
+  const byTopic = Map.groupBy(questions, ({ topic }) => topic)
   return createListOffsetsRequest({
     replicaId: -1,
     isolationLevel: isolationNumber(isolationLevel),

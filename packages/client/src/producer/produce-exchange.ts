@@ -46,12 +46,7 @@ export function produceRequest(
   acks: number,
   timeoutMs: number,
 ): ProduceRequest {
-  const byTopic = new Map<string, SentBatch[]>()
-  for (const one of sent) {
-    const list = byTopic.get(one.buffer.topic)
-    if (list === undefined) byTopic.set(one.buffer.topic, [one])
-    else list.push(one)
-  }
+  const byTopic = Map.groupBy(sent, ({ buffer }) => buffer.topic)
   const topicData = [...byTopic].map(([name, list]) =>
     createTopicProduceData({
       name,
