@@ -1,8 +1,11 @@
 import { start } from './start.ts'
 
 // `start` comes first and loads nothing of the other commands: a broker should serve within a blink.
-if (process.argv[2] === 'start') {
-  process.exitCode = await start(process.argv.slice(3))
+const [word, ...rest] = process.argv.slice(2)
+if (word === 'start') {
+  process.exitCode = await start(rest)
+} else if (word === 'help' && rest[0] === 'start') {
+  process.exitCode = await start(['--help'])
 } else {
   const [{ runCommandLine }, { processIo }] = await Promise.all([
     import('./command/command-line.ts'),

@@ -1,5 +1,12 @@
 import { ConfigurationError } from '@millrace/base'
-import { ConnectionError, ProtocolError, TimeoutError, UnsupportedVersionError } from '@millrace/client'
+import {
+  ArgumentError,
+  ConnectionError,
+  ProtocolError,
+  RecordTooLargeError,
+  TimeoutError,
+  UnsupportedVersionError,
+} from '@millrace/client'
 
 /** What the process ends with. */
 export const ExitCode = {
@@ -46,6 +53,14 @@ export function explain(error: unknown, bootstrapServers: string): CliError {
   if (root instanceof ProtocolError) {
     return new CliError(messageOf(error), { ...hintFor(root), cause: error })
   }
+  // Names of the client's arguments and settings mean nothing on a command line.
+  if (root instanceof ArgumentError) return new CliError(root.reason, { cause: error })
+  if (root instanceof RecordTooLargeError) {
+    return new CliError(`a record of ${root.sizeBytes} bytes is larger than ${root.limitBytes} bytes, the limit here`, {
+      hint: 'Raise it with --max-record, for example --max-record 10MiB; topics have a limit too: max.message.bytes.',
+      cause: error,
+    })
+  }
   if (root instanceof UnsupportedVersionError) {
     return new CliError(root.message, { hint: 'The broker is too old for this command.', cause: error })
   }
@@ -61,6 +76,7 @@ const HINTS: Readonly<Record<string, string>> = {
   TOPIC_ALREADY_EXISTS: 'Use --if-not-exists if that is fine.',
   INVALID_TOPIC_EXCEPTION: 'Names have letters, digits, ".", "_" and "-", and at most 249 of them.',
   INVALID_REPLICATION_FACTOR: 'There must be at least as many brokers as replicas.',
+  MESSAGE_TOO_LARGE: 'Topics have a limit: "millrace config set topic NAME max.message.bytes=N" changes it.',
   GROUP_ID_NOT_FOUND: '"millrace group list" shows the groups that there are.',
   NON_EMPTY_GROUP: 'Stop the members of the group first; "millrace group describe" shows them.',
   UNKNOWN_MEMBER_ID: 'The group has members. Stop them first; "millrace group describe" shows them.',

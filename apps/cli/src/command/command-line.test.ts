@@ -62,6 +62,9 @@ describe('wrong usage', () => {
     [['config', 'set', 'topic', 'a']],
     [['config', 'describe', 'planet', 'earth']],
     [['perf', 'produce', 't', '--acks', '2']],
+    [['group', 'describe']],
+    [['group', 'list', '--state', 'Bogus']],
+    [['-o', 'json', 'start', '--port', '0']],
   ])('%j ends with exit code 2', async (args) => {
     const run = await runFake(args, { admin: { listTopics: () => Promise.resolve(LISTING) } })
     expect(run.exitCode).toBe(ExitCode.USAGE)
@@ -242,7 +245,8 @@ describe('millrace group reset', () => {
       planOffsetReset: () => Promise.resolve(plan),
       alterGroupOffsets: (_group: string, offsets: readonly unknown[]) => {
         altered.push(...offsets)
-        return Promise.resolve([])
+        const done = (offsets as { topic: string; partition: number }[]).map((one) => ({ ...one, error: null }))
+        return Promise.resolve(done)
       },
     }
     const dry = await runFake(['group', 'reset', 'g', '--all-topics', '--to', '-3'], { admin })
@@ -252,6 +256,7 @@ describe('millrace group reset', () => {
     const done = await runFake(['group', 'reset', 'g', '--all-topics', '--to', '-3', '--execute'], { admin })
     expect(done.exitCode).toBe(ExitCode.OK)
     expect(altered).toEqual([{ topic: 't', partition: 0, offset: 2n }])
+    expect(done.stdout).toContain('changed')
   })
 
   test('places are words, offsets, distances and times', () => {
@@ -296,6 +301,18 @@ describe('millrace config', () => {
     expect(some.stdout).toMatch(/^secret +\(hidden\)/m)
     const all = await runFake(['config', 'describe', 'topic', 't', '--all', '--docs'], { admin })
     expect(all.stdout).toContain('about a')
+  })
+
+  test('settings that are asked for by name and do not exist are told', async () => {
+    const entry = { name: 'a', value: '1', source: 'topic', type: 'int', isSensitive: false, synonyms: [] }
+    const describe = (entries: object[]) => {
+      return { describeConfigs: () => Promise.resolve([{ type: 'topic', name: 't', error: null, entries }] as never) }
+    }
+    const partly = await runFake(['config', 'describe', 'topic', 't', 'a', 'b'], { admin: describe([entry]) })
+    expect(partly.exitCode).toBe(ExitCode.PARTIAL)
+    expect(partly.stderr).toMatch(/^millrace: no such setting: b\n/)
+    const none = await runFake(['config', 'describe', 'topic', 't', 'b'], { admin: describe([]) })
+    expect(none.exitCode).toBe(ExitCode.ERROR)
   })
 
   test('set, append and delete are told to the broker as such', async () => {

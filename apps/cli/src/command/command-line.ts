@@ -23,6 +23,10 @@ export async function runCommandLine(
   io: CliIo,
   clients: ClientFactory = realClients,
 ): Promise<number> {
+  if (args[firstWordSlot(args)] === 'start') {
+    await io.stderr.write('millrace: "start" comes first and takes other options: see "millrace start --help"\n')
+    return ExitCode.USAGE
+  }
   const program = globalCommand(io)
   let exitCode: number = ExitCode.OK
   const written: Promise<void>[] = []
@@ -120,11 +124,16 @@ const VALUE_OPTIONS = new Set(['-b', '--bootstrap-server', '-o', '--output', '--
 
 /** The command that is called: the first word that is no option. `help NAME` counts as NAME. */
 function calledCommand(args: readonly string[]): CommandEntry | undefined {
+  const word = args[firstWordSlot(args)]
+  return commandTable.find(({ name }) => name === word)
+}
+
+function firstWordSlot(args: readonly string[]): number {
   let slot = 0
   while (slot < args.length && (args[slot]!.startsWith('-') || args[slot] === 'help')) {
     slot += VALUE_OPTIONS.has(args[slot]!) ? 2 : 1
   }
-  return commandTable.find(({ name }) => name === args[slot])
+  return slot
 }
 
 /** Stands in the help text for a command that is not called. */

@@ -1,6 +1,6 @@
 import type { ConfigEntry, ConfigOperation, ConfigResource } from '@millrace/client'
 import type { Command } from 'commander'
-import { usageError } from '../command/cli-error.ts'
+import { ExitCode, usageError } from '../command/cli-error.ts'
 import { type CommandDefinition, type Dispatch, toCommand, toGroup } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { type Column, type Row, renderRows } from '../io/output-format.ts'
@@ -70,7 +70,13 @@ const describeConfig: CommandDefinition<{ all?: boolean; docs?: boolean; synonym
     const shown = entries.filter(({ source }) => options.all || rest.length > 0 || source !== 'default')
     const rows = shown.map((entry) => toRow(entry, options))
     await context.printValue(rows, () => (options.docs ? toText(shown) : renderRows(rows, COLUMNS, 'table')))
-    return reportOutcomes(context, outcomes)
+    const exitCode = await reportOutcomes(context, outcomes)
+    const absent = rest.filter((wanted) => entries.every(({ name }) => name !== wanted))
+    if (exitCode !== ExitCode.OK || absent.length === 0) return exitCode
+    await context.note(
+      `millrace: no such setting: ${absent.join(', ')}\n  --all without names shows those that there are.`,
+    )
+    return entries.length === 0 ? ExitCode.ERROR : ExitCode.PARTIAL
   },
 }
 
@@ -85,7 +91,7 @@ const setConfig: CommandDefinition<{ append?: boolean; subtract?: boolean; dryRu
   ],
   examples: [
     ['config set topic orders retention.ms=3600000', 'keep one hour'],
-    ['config set cluster log.retention.hours=24', 'the default of all brokers'],
+    ['config set cluster log.retention.ms=86400000', 'the default of all brokers: one day'],
     ['config set topic orders cleanup.policy=compact --append', 'compact as well'],
   ],
   run(context, words, options) {

@@ -4,7 +4,7 @@ import type { CliContext } from '../command/cli-context.ts'
 import { CliError, ExitCode, usageError } from '../command/cli-error.ts'
 import { type CommandDefinition, type Dispatch, toCommand } from '../command/command-definition.ts'
 import { requireNumberList, requireWhole } from '../options/numbers.ts'
-import { patternOf, resolveTopics } from '../topic/topic-names.ts'
+import { patternOf, resolveTopics, UNKNOWN_TOPIC_LIMIT_MS } from '../topic/topic-names.ts'
 import { type PartitionRange, parseEnd, parseStart, resolveRanges } from './consume-range.ts'
 import { compileFilter, type FilterOptions } from './record-filter.ts'
 import { compileFormat, FORMAT_HELP, jsonFormat, type RecordFormatter } from './record-format.ts'
@@ -113,6 +113,7 @@ async function consumeGroup(
     if (topics.length > 1) throw usageError('a group takes names, or one pattern')
     consumer.subscribe(patterns[0]!)
   } else {
+    for (const topic of topics) await consumer.partitionsOf(topic, { unknownLimitMs: UNKNOWN_TOPIC_LIMIT_MS })
     consumer.subscribe(topics)
   }
   for await (const batch of consumer.batches({ signal: context.io.signal })) {
@@ -250,7 +251,7 @@ async function placesOf(
   const wanted = options.partition === undefined ? null : requireNumberList('--partition', options.partition)
   const places: TopicPartition[] = []
   for (const topic of topics) {
-    const partitions = await consumer.partitionsOf(topic)
+    const partitions = await consumer.partitionsOf(topic, { unknownLimitMs: UNKNOWN_TOPIC_LIMIT_MS })
     for (const partition of wanted ?? partitions) {
       if (!partitions.includes(partition)) {
         throw new CliError(`${topic} has partitions 0 to ${partitions.length - 1}, not ${partition}`)

@@ -1,4 +1,5 @@
 import type { GroupDescription, GroupLag } from '@millrace/client'
+import { usageError } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { type Column, type Row, renderRows } from '../io/output-format.ts'
@@ -42,6 +43,7 @@ export const describeGroup: CommandDefinition<DescribeOptions> = {
     ["group describe --all -o json | jq '.[] | {group, totalLag}'", 'the lag of all groups'],
   ],
   async run(context, groupIds, options) {
+    if (groupIds.length === 0 && !options.all) throw usageError('which groups?', 'Give their ids, or --all.')
     const groups = await context.withAdmin(async (admin) => {
       const ids = options.all ? (await admin.listGroups()).map(({ groupId }) => groupId) : groupIds
       const described = await admin.describeGroups(ids)

@@ -46,9 +46,17 @@ Offsets are kept inside the log.`,
     return context.withAdmin(async (admin) => {
       const partitions = await partitionsOf(admin, groupId!, options)
       const plan = await admin.planOffsetReset(groupId!, partitions, target)
+      const offsets = plan.map(({ topic, partition, newOffset }) => ({ topic, partition, offset: newOffset }))
+      const outcomes = options.execute ? await admin.alterGroupOffsets(groupId!, offsets) : null
+      const resultOf = ({ topic, partition }: TopicPartition) =>
+        outcomes?.some((one) => one.topic === topic && one.partition === partition && one.error === null)
+          ? 'changed'
+          : 'failed'
       await context.printRows(
-        plan.map(({ topic, partition, currentOffset, newOffset }) => {
-          return { topic, partition, currentOffset, newOffset, change: newOffset - (currentOffset ?? 0n) }
+        plan.map((one) => {
+          const { topic, partition, currentOffset, newOffset } = one
+          const row = { topic, partition, currentOffset, newOffset, change: newOffset - (currentOffset ?? 0n) }
+          return outcomes === null ? row : { ...row, result: resultOf(one) }
         }),
         [
           { key: 'topic' },
@@ -56,14 +64,12 @@ Offsets are kept inside the log.`,
           { key: 'currentOffset', title: 'CURRENT' },
           { key: 'newOffset', title: 'NEW' },
           { key: 'change' },
+          ...(outcomes === null ? [] : [{ key: 'result' }]),
         ],
       )
-      if (!options.execute) {
-        await context.note('Nothing was changed: add --execute to do it.')
-        return ExitCode.OK
-      }
-      const offsets = plan.map(({ topic, partition, newOffset }) => ({ topic, partition, offset: newOffset }))
-      return reportOutcomes(context, await admin.alterGroupOffsets(groupId!, offsets))
+      if (outcomes !== null) return reportOutcomes(context, outcomes)
+      await context.note('Nothing was changed: add --execute to do it.')
+      return ExitCode.OK
     })
   },
 }
@@ -81,12 +87,13 @@ export function parseTarget(text: string | undefined, nowMs: number): ResetTarge
 }
 
 async function partitionsOf(admin: Admin, groupId: string, options: ResetOptions): Promise<TopicPartition[]> {
-  const places: TopicPartition[] = []
+  const places = new Map<string, TopicPartition>()
+  const add = ({ topic, partition }: TopicPartition) => places.set(`${topic}/${partition}`, { topic, partition })
   if (options.allTopics) {
     const committed = await admin.listGroupOffsets(groupId)
     if (committed.length === 0)
       throw new CliError(`group ${groupId} has committed nothing`, { hint: 'Name topics with --topic.' })
-    places.push(...committed)
+    for (const place of committed) add(place)
   }
   for (const text of options.topic) {
     const { topic, partitions } = parseTopicPartitions(text)
@@ -95,13 +102,10 @@ async function partitionsOf(admin: Admin, groupId: string, options: ResetOptions
     const all = description!.partitions.map(({ partition }) => partition)
     for (const partition of partitions ?? all) {
       if (!all.includes(partition)) throw usageError(`--topic ${text}: ${topic} has partitions 0 to ${all.length - 1}`)
-      places.push({ topic, partition })
+      add({ topic, partition })
     }
   }
-  return places.filter(
-    ({ topic, partition }, slot) =>
-      places.findIndex((other) => other.topic === topic && other.partition === partition) === slot,
-  )
+  return [...places.values()]
 }
 
 /** Topic and partitions of `orders` or `orders:0,2-4`; null partitions for all. */

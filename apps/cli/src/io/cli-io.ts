@@ -15,6 +15,8 @@ export interface CliIo {
   readonly stderr: CliOutput
   /** Chunks of standard input. */
   readonly stdin: AsyncIterable<Buffer>
+  /** Standard input is typed by hand. */
+  readonly isStdinTty: boolean
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
   readonly timers: Timers

@@ -18,6 +18,7 @@ export function processIo(): CliIo {
     stdout: new StreamOutput(process.stdout, () => ending.abort()),
     stderr: new StreamOutput(process.stderr, () => undefined),
     stdin: process.stdin,
+    isStdinTty: process.stdin.isTTY === true,
     env: process.env,
     clock: new RealClock(),
     timers: new RealTimers(),
@@ -45,7 +46,8 @@ class StreamOutput implements CliOutput {
   }
 
   get columns(): number {
-    return this.#stream.columns ?? DEFAULT_COLUMNS
+    // 0 where the terminal does not tell its size.
+    return this.#stream.columns || DEFAULT_COLUMNS
   }
 
   write(text: string | Buffer): Promise<void> {

@@ -45,7 +45,7 @@ export function requirePairs(option: string, texts: readonly string[]): [key: st
 
 /** Bytes for people: `512 B`, `1.5 KiB`, `20.0 MiB`. */
 export function formatBytes(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`
+  if (bytes < 1023.5) return `${Math.round(bytes)} B`
   const units = ['KiB', 'MiB', 'GiB', 'TiB']
   let value = bytes / 1024
   let slot = 0

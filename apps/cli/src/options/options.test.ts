@@ -71,6 +71,7 @@ describe('numbers', () => {
   })
 
   test('sizes are shown in binary units', () => {
+    expect(formatBytes(4.484204460414411)).toBe('4 B') // a rate
     expect([512, 1536, 20 * 2 ** 20, 3 * 2 ** 40].map(formatBytes)).toEqual(['512 B', '1.5 KiB', '20.0 MiB', '3.0 TiB'])
   })
 

@@ -2,6 +2,7 @@ import { ExitCode } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { ProgressBar } from '../io/progress-bar.ts'
 import { requireBytes, requireWhole } from '../options/numbers.ts'
+import { UNKNOWN_TOPIC_LIMIT_MS } from '../topic/topic-names.ts'
 import { cpuMs, printResult } from './perf-report.ts'
 
 interface PerfConsumeOptions {
@@ -34,7 +35,8 @@ export const perfConsume: CommandDefinition<PerfConsumeOptions> = {
     let records = 0
     let bytes = 0
     try {
-      const places = (await consumer.partitionsOf(topic!)).map((partition) => ({ topic: topic!, partition }))
+      const partitions = await consumer.partitionsOf(topic!, { unknownLimitMs: UNKNOWN_TOPIC_LIMIT_MS })
+      const places = partitions.map((partition) => ({ topic: topic!, partition }))
       const [starts, ends] = await Promise.all([
         consumer.findOffsets(places, 'earliest'),
         consumer.findOffsets(places, 'latest'),

@@ -99,7 +99,9 @@ async function runProduce(context: CliContext, [topic, ...values]: string[], opt
   const format = recordFormat(topic!, options, clock.wallMs())
   const tally = new Tally()
   const producer = context.producer(producerOptions(context, options, tally))
-  const bar = new ProgressBar(stderr, clock, timers, () => tally.progress())
+  // A line that redraws itself would overwrite what is being typed.
+  const isTyped = context.io.isStdinTty && values.length === 0 && options.file.length === 0
+  const bar = isTyped ? null : new ProgressBar(stderr, clock, timers, () => tally.progress())
   const startMs = clock.monotonicMs()
   try {
     await producer.partitionCount(topic!)
@@ -113,7 +115,7 @@ async function runProduce(context: CliContext, [topic, ...values]: string[], opt
     }
     await producer.flush()
   } finally {
-    await bar.end()
+    await bar?.end()
     await producer.close({ timeoutMs: context.options.timeoutMs })
   }
   return summarize(context, tally, clock.monotonicMs() - startMs)
@@ -201,13 +203,11 @@ function* parsed(
 }
 
 async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size
-  } catch (error) {
-    throw new CliError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, {
-      cause: error,
-    })
-  }
+  const status = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    throw new CliError(`cannot read ${path}: ${error.code ?? String(error)}`, { cause: error })
+  })
+  if (status.isDirectory()) throw new CliError(`cannot read ${path}: it is a directory`)
+  return status.size
 }
 
 function recordFormat(topic: string, options: ProduceOptions, nowMs: number): RecordFormat {

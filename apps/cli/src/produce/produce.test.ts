@@ -1,4 +1,4 @@
-import type { ProducerRecord } from '@millrace/client'
+import { ArgumentError, type ProducerRecord, RecordTooLargeError } from '@millrace/client'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ExitCode } from '../command/cli-error.ts'
@@ -159,5 +159,38 @@ describe('millrace produce', () => {
     const line = '{"topic":"a","partition":0,"offset":7,"timestamp":9,"key":"k","value":"v","headers":[["h","1"]]}\n'
     await runFake(['produce', 'b', '--json'], { stdin: line, producer: collecting(posted) })
     expect(posted).toEqual([{ topic: 'b', partition: 0, timestamp: 9, key: 'k', value: 'v', headers: [['h', '1']] }])
+  })
+
+  test('no progress is drawn over records that are typed, but the end is told', async () => {
+    const posted: ProducerRecord[] = []
+    const producer = collecting(posted)
+    const typed = await runFake(['produce', 'orders'], { stdin: 'a\n', isTty: true, isStdinTty: true, producer })
+    expect(typed.stderr).toMatch(/^1 records \(2 B\) in /)
+  })
+
+  test('a directory is no file to read records from', async () => {
+    const run = await runFake(['produce', 'orders', '-f', import.meta.dirname], { producer: collecting([]) })
+    expect(run).toMatchObject({ exitCode: ExitCode.ERROR })
+    expect(run.stderr).toBe(`millrace: cannot read ${import.meta.dirname}: it is a directory\n`)
+  })
+
+  test('failures speak of options of the command line, not of settings of the client', async () => {
+    const tooLarge = {
+      ...collecting([]),
+      post: () => {
+        throw new RecordTooLargeError(20, 10, 'maxRequestSize')
+      },
+    }
+    const large = await runFake(['produce', 'orders', 'x'], { producer: tooLarge })
+    expect(large.stderr).toContain('--max-record')
+    expect(large.stderr).not.toContain('maxRequestSize')
+    const elsewhere = {
+      ...collecting([]),
+      post: () => {
+        throw new ArgumentError('partition', 'orders has partitions 0 to 3, not 9')
+      },
+    }
+    const absent = await runFake(['produce', 'orders', 'x', '-p', '9'], { producer: elsewhere })
+    expect(absent.stderr).toBe('millrace: orders has partitions 0 to 3, not 9\n')
   })
 })

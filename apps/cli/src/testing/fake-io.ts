@@ -22,6 +22,7 @@ export interface FakeRunOptions {
   stdin?: string
   env?: Record<string, string>
   isTty?: boolean
+  isStdinTty?: boolean
   admin?: Partial<Admin>
   producer?: Partial<Producer>
   consumer?: Partial<Consumer>
@@ -47,6 +48,7 @@ export async function runFake(args: readonly string[], options: FakeRunOptions =
     stdout,
     stderr,
     stdin: chunksOf(options.stdin ?? ''),
+    isStdinTty: options.isStdinTty ?? false,
     env: options.env ?? {},
     clock,
     timers: new SimulatedTimers(clock),

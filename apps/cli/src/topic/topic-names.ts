@@ -32,3 +32,9 @@ export function patternOf(text: string): RegExp | null {
     throw usageError(`${text}: ${error instanceof Error ? error.message : String(error)}`)
   }
 }
+
+/**
+ * How long brokers may deny a topic that a command reads. One that was just created takes a moment to be known everywhere; a name
+ * that was mistyped should not cost the whole `--timeout`.
+ */
+export const UNKNOWN_TOPIC_LIMIT_MS = 1000

@@ -40,6 +40,20 @@ describe('metadata', () => {
     core.close()
   })
 
+  test('brokers that deny a topic are believed after the limit for that, well before the deadline', async () => {
+    const cluster = new FakeCluster()
+    const core = coreOf(cluster)
+    const startMs = core.ports.clock.monotonicMs()
+    const denied = core.metadata.awaitTopic('none', 30_000, 1000).catch((reason: unknown) => reason)
+    expect(await cluster.world.run(denied)).toMatchObject({ code: 'UNKNOWN_TOPIC_OR_PARTITION', topic: 'none' })
+    expect(core.ports.clock.monotonicMs() - startMs).toBeLessThan(3000)
+    const late = core.metadata.awaitTopic('late', 30_000, 1000)
+    await cluster.world.pass(500)
+    cluster.createTopic('late')
+    expect((await cluster.world.run(late)).name).toBe('late')
+    core.close()
+  })
+
   test('a topic that may not be used rejects at once', async () => {
     const cluster = new FakeCluster()
     const core = coreOf(cluster)

@@ -120,10 +120,12 @@ export class Metadata {
 
   /**
    * Gives the topic once the cluster knows it, asking again while it does not (a topic just created takes a moment). Rejects with
-   * {@link ProtocolError} when the topic may not be used, with {@link TimeoutError} at the deadline.
+   * {@link ProtocolError} when the topic may not be used, with {@link TimeoutError} at the deadline. `unknownLimitMs` is how long
+   * brokers that answer may say that there is no such topic; then their answer rejects it.
    */
-  async awaitTopic(name: string, timeoutMs: number): Promise<TopicView> {
+  async awaitTopic(name: string, timeoutMs: number, unknownLimitMs = timeoutMs): Promise<TopicView> {
     const deadlineMs = this.#ports.clock.monotonicMs() + timeoutMs
+    let unknownSinceMs: number | null = null
     const backoff = new Backoff(this.#options.retryBackoffMs, this.#options.retryBackoffMaxMs, this.#ports.random)
     let cause: unknown
     this.addTopic(name)
@@ -139,7 +141,11 @@ export class Metadata {
         const errorCode = this.#view.topicErrors.get(name)
         if (errorCode !== undefined) {
           const error = new ProtocolError(errorCode, { topic: name })
-          if (!error.retriable) throw error
+          const nowMs = this.#ports.clock.monotonicMs()
+          unknownSinceMs = errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION ? (unknownSinceMs ?? nowMs) : null
+          const isPatienceOver =
+            unknownSinceMs !== null && unknownLimitMs < timeoutMs && nowMs - unknownSinceMs >= unknownLimitMs
+          if (!error.retriable || isPatienceOver) throw error
           cause = error
         }
         await wait(this.#ports.timers, Math.min(backoff.nextMs(), Math.max(0, leftMs)), this.#closing.signal)

@@ -314,10 +314,14 @@ export class Consumer implements AsyncDisposable {
     })
   }
 
-  /** Partition numbers of a topic, asking the cluster if need be. */
-  async partitionsOf(topic: string): Promise<number[]> {
+  /**
+   * Partition numbers of a topic, asking the cluster if need be. With `unknownLimitMs`, brokers may deny the topic for so long; then
+   * it rejects with their `ProtocolError` in place of waiting out `defaultApiTimeoutMs`.
+   */
+  async partitionsOf(topic: string, options: { unknownLimitMs?: number } = {}): Promise<number[]> {
     this.#assertOpen()
-    const view = await this.#core.metadata.awaitTopic(topic, this.#core.options.defaultApiTimeoutMs)
+    const timeoutMs = this.#core.options.defaultApiTimeoutMs
+    const view = await this.#core.metadata.awaitTopic(topic, timeoutMs, options.unknownLimitMs)
     return view.partitions.map(({ partition }) => partition)
   }
 

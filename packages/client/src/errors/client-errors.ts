@@ -79,11 +79,14 @@ export class StateError extends BaseError {
 /** An argument that no broker could accept. `argument` names it. */
 export class ArgumentError extends BaseError {
   readonly argument: string
+  /** What is wrong with it: the message without the argument's name. */
+  readonly reason: string
   readonly retriable = false
 
-  constructor(argument: string, message: string) {
-    super('INVALID_ARGUMENT', `${argument}: ${message}`)
+  constructor(argument: string, reason: string) {
+    super('INVALID_ARGUMENT', `${argument}: ${reason}`)
     this.argument = argument
+    this.reason = reason
   }
 }
 

@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { parseStartArguments, UsageError } from './start.ts'
+
+test('later settings win over the short options, and a value may hold an equals sign', () => {
+  const parsed = parseStartArguments(['--port', '0', '--data-dir', 'd', '--set', 'a = b=c', '--quiet'])
+  expect(parsed).toEqual({
+    configFile: null,
+    settings: [
+      ['log.dirs', 'd'],
+      ['port', '0'],
+      ['a', 'b=c'],
+    ],
+    logLevel: 'info',
+    quiet: true,
+  })
+  expect(parseStartArguments(['--help'])).toBeNull()
+})
+
+test.each([
+  [['--bogus']],
+  [['extra']],
+  [['--port', '70000']],
+  [['--port', '']],
+  [['--set', '=x']],
+  [['--log-level', 'x']],
+])('%j is wrong usage', (args) => {
+  expect(() => parseStartArguments(args)).toThrow(UsageError)
+})
+
+test('the entry links on an old Node, which it has to tell that it is old', () => {
+  const entry = readFileSync(join(import.meta.dirname, '../bin/millrace.mjs'), 'utf8')
+  const names = [...entry.matchAll(/^import \{([^}]+)\}/gm)].flatMap(([, list]) =>
+    list!.split(',').map((name) => name.trim()),
+  )
+  // All of them are in Node since 10.12.
+  expect(names.sort()).toEqual(['dirname', 'existsSync', 'fileURLToPath', 'join', 'pathToFileURL'])
+})
