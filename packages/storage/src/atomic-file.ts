@@ -2,10 +2,17 @@ import type { Disk } from '@millrace/base'
 
 /**
  * Replaces a small file so that a reader, also one after a crash, sees the old contents or the new, never a mix (S6): write beside
- * it, sync, rename, sync the directory. Throws `DiskError`; the old file is then still there.
+ * it, sync, rename, sync the directory. Throws `DiskError`; the old file is then still there. With a `temporarySuffix` of its own it
+ * may overtake a {@link replaceFileAsync} of the same name.
  */
-export function replaceFile(disk: Disk, directory: string, name: string, contents: Buffer): void {
-  const temporary = writeTemporary(disk, directory, name, contents)
+export function replaceFile(
+  disk: Disk,
+  directory: string,
+  name: string,
+  contents: Buffer,
+  temporarySuffix = TEMPORARY_SUFFIX,
+): void {
+  const temporary = writeTemporary(disk, directory, name + temporarySuffix, contents)
   disk.rename(temporary, `${directory}/${name}`)
   disk.syncDirectory(directory)
 }
@@ -52,7 +59,7 @@ function parentOf(path: string): string {
 }
 
 function writeTemporary(disk: Disk, directory: string, name: string, contents: Buffer): string {
-  const temporary = `${directory}/${name}${TEMPORARY_SUFFIX}`
+  const temporary = `${directory}/${name}`
   const file = disk.openFile(temporary, { create: true })
   try {
     file.truncate(0)

@@ -16,6 +16,8 @@ export class LogCheckpointer {
   #running: Promise<void> | null
   #again: boolean
   #checkpointedBytes: number
+  /** Checkpoints that could not be written. */
+  errorCount: number
   #durableWaiters: { offset: Offset; generation: number; wake: () => void }[]
 
   constructor(context: StorageContext, home: LogHome, log: LogCore) {
@@ -25,6 +27,7 @@ export class LogCheckpointer {
     this.#running = null
     this.#again = false
     this.#checkpointedBytes = 0
+    this.errorCount = 0
     this.#durableWaiters = []
   }
 
@@ -51,9 +54,13 @@ export class LogCheckpointer {
     else this.#start()
   }
 
-  /** Resolves when a checkpoint that covers the log's current end is done, or the log has failed. */
+  /**
+   * Resolves when a checkpoint that covers the log's current end is done, the log has failed, or a checkpoint could not be written:
+   * trying again at once on a full disk would never end.
+   */
   async complete(): Promise<void> {
-    while (!this.#log.failed && (this.#running !== null || this.#isDue())) {
+    const { errorCount } = this
+    while (!this.#log.failed && errorCount === this.errorCount && (this.#running !== null || this.isDue)) {
       if (this.#running === null) this.#start()
       await this.#running
     }
@@ -70,7 +77,8 @@ export class LogCheckpointer {
     for (const waiter of waiters) if (!this.#durableWaiters.includes(waiter)) waiter.wake()
   }
 
-  #isDue(): boolean {
+  /** Something above the recovery point, or leader epochs, would have to be read again after a crash. */
+  get isDue(): boolean {
     return this.#log.recoveryPoint < this.#log.logEndOffset || this.#log.epochs.isDirty
   }
 
@@ -78,6 +86,7 @@ export class LogCheckpointer {
     const running = this.#run()
       .catch((error: unknown) => {
         if (!(error instanceof DiskError)) throw error
+        this.errorCount++
         // Of a log that was deleted meanwhile even the directory may be gone.
         if (!this.#log.failed) this.#home.onDiskError(error)
       })

@@ -29,6 +29,8 @@ export interface LogCore extends Syncable {
   readonly epochs: LogEpochs
   readonly producerStates: LogProducers
   readonly hasStaged: boolean
+  /** Nothing needs to be written or synced any more, derived files included. */
+  readonly isCheckpointed: boolean
   /** Bytes written since the log was opened. */
   readonly totalBytes: number
   /** Writes staged appends to the file. Throws `DiskError`. */
@@ -53,7 +55,7 @@ export interface LogHome {
   scheduleSync(log: LogCore): void
   /** A sync of the log ended: everything below `offset`, which ends at `positionBytes` of a segment, is durable. */
   onSynced(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void
-  /** Before a truncation: the mark may not name what is about to go. Throws `DiskError`. */
+  /** Before a truncation: neither mark nor recovery point may name what is about to go. Durable. Throws `DiskError`. */
   lowerMark(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void
   /** After a full truncation: an empty log is as durable as its names, which have just been synced. */
   onEmptied(log: LogCore, offset: Offset): void

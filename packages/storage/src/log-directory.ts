@@ -1,5 +1,5 @@
 import { type Disk, DiskError, type Offset, type Timer, type Uuid } from '@millrace/base'
-import { replaceFileAsync } from './atomic-file.ts'
+import { replaceFile, replaceFileAsync } from './atomic-file.ts'
 import { DurableMark } from './durable-mark.ts'
 import { HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from './file-names.ts'
 import { GroupCommit } from './group-commit.ts'
@@ -34,6 +34,8 @@ export class LogDirectory implements LogHome {
   /** Watermarks, log starts or recovery points changed since the checkpoints were written. */
   #offsetsChanged: boolean
   #checkpointing: Promise<void> | null
+  /** How often recovery points were written out of turn: an older writing under way is then dropped. */
+  #pointsWrittenCount: number
 
   constructor(context: StorageContext, path: string, id: Uuid, onFailed: (error: DiskError) => void) {
     this.path = path
@@ -50,6 +52,7 @@ export class LogDirectory implements LogHome {
     this.#spaceTimer = null
     this.#offsetsChanged = false
     this.#checkpointing = null
+    this.#pointsWrittenCount = 0
   }
 
   get disk(): Disk {
@@ -77,8 +80,15 @@ export class LogDirectory implements LogHome {
     this.mark.noteClean(log.topicId, log.partition, log.producerStates.isKnownEmpty)
   }
 
-  /** Before a truncation: the mark may not name what is about to go. Throws `DiskError`. */
+  /** Before a truncation: neither mark nor recovery point may name what is about to go. Throws `DiskError`. */
   lowerMark(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
+    if (log.recoveryPoint > offset) {
+      // At once: above the old point, recovery would trust indexes, epochs and producer snapshots of what was cut off.
+      log.recoveryPoint = offset
+      this.#pointsWrittenCount++
+      this.#writeRecoveryPointsNow()
+      this.onOffsetsChanged()
+    }
     this.mark.lowerNow(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes)
   }
 
@@ -120,19 +130,36 @@ export class LogDirectory implements LogHome {
   }
 
   async #writeCheckpoints(): Promise<void> {
-    const recoveryPoints: string[] = []
     const logStarts: string[] = []
     const highWatermarks: string[] = []
     for (const log of this.logs) {
       const key = `${log.topic} ${log.partition}`
-      recoveryPoints.push(`${key} ${log.recoveryPoint}`)
       highWatermarks.push(`${key} ${log.highWatermark}`)
       if (log.logStartOffset > log.segments.first.baseOffset) logStarts.push(`${key} ${log.logStartOffset}`)
     }
     this.#context.failpoint('offset-checkpoint')
-    await this.#replace(RECOVERY_POINT_FILE, recoveryPoints)
+    const pointsWrittenCount = this.#pointsWrittenCount
+    const isCurrent = (): boolean => this.online && pointsWrittenCount === this.#pointsWrittenCount
+    const recoveryPoints = encodeTextCheckpoint(this.#recoveryPoints())
+    await replaceFileAsync(this.disk, this.path, RECOVERY_POINT_FILE, recoveryPoints, isCurrent)
     await this.#replace(LOG_START_FILE, logStarts)
     await this.#replace(HIGH_WATERMARK_FILE, highWatermarks)
+  }
+
+  #writeRecoveryPointsNow(): void {
+    try {
+      replaceFile(this.disk, this.path, RECOVERY_POINT_FILE, encodeTextCheckpoint(this.#recoveryPoints()), '.lowered')
+    } catch (error) {
+      if (!(error instanceof DiskError && error.code === 'DISK_FULL')) throw error
+      // Without the file recovery reads more, and nothing wrong; taking it away needs no space.
+      if (this.disk.stat(`${this.path}/${RECOVERY_POINT_FILE}`) === null) return
+      this.disk.removeFile(`${this.path}/${RECOVERY_POINT_FILE}`)
+      this.disk.syncDirectory(this.path)
+    }
+  }
+
+  #recoveryPoints(): string[] {
+    return Array.from(this.logs, ({ topic, partition, recoveryPoint }) => `${topic} ${partition} ${recoveryPoint}`)
   }
 
   #replace(name: string, lines: readonly string[]): Promise<void> {

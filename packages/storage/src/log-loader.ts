@@ -57,16 +57,27 @@ export function loadLog(
   const mark = home.mark.get(topicId, partition)
   const base = { topic, partition, topicId, path, config }
   const segments = withoutLostHead(context, openSegments(context, path, names, config), home, mark, checkpoints)
+  const epochs = new LogEpochs(context.disk, path)
+  const epochsKnown = epochsReadable(context, epochs, segments)
+  if (!epochsKnown) epochs.reset()
   const atMark = mark !== null && endsAtMark(segments, mark)
-  const covered = atMark && (mark.clean || checkpoints.recoveryPoint === mark.durableOffset)
+  const covered = epochsKnown && atMark && (mark.clean || checkpoints.recoveryPoint === mark.durableOffset)
   let opened: Opened
-  if (segments.length === 0) opened = openEmpty(context, base, mark, checkpoints)
-  else if (covered) opened = openCovered(context, base, segments, mark)
-  else opened = openUncovered(context, base, segments, mark, checkpoints)
+  if (segments.length === 0) opened = openEmpty(context, base, epochs, mark, checkpoints)
+  else if (covered) opened = openCovered(context, base, segments, epochs, mark)
+  else {
+    const recoveryPoint = epochsKnown ? recoveryPointOf(home, mark, checkpoints) : 0
+    opened = openUncovered(context, base, segments, epochs, mark, { ...checkpoints, recoveryPoint })
+  }
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
   const highWatermark = Math.min(Math.max(checkpoints.highWatermark, logStartOffset), opened.logEndOffset)
-  const log = new Log(context, home, { ...base, ...opened, logStartOffset, highWatermark, newFile: null, onDurable })
-  for (const segment of opened.unsynced) log.writer.onWritten(segment)
+  // Its names may be in memory only: nothing of it was ever synced, or the last process was killed before it had any data.
+  const namesUnsynced = mark === null || segments.length === 0
+  const log = new Log(context, home, { ...base, ...opened, logStartOffset, highWatermark, namesUnsynced, onDurable })
+  for (const segment of opened.unsynced) {
+    segment.needsDirectorySync = true
+    log.writer.onWritten(segment)
+  }
   home.scheduleSync(log)
   return log
 }
@@ -119,17 +130,37 @@ function endsAtMark(segments: readonly Segment[], mark: DurableMarkEntry): boole
   return mark.durableOffset >= last.baseOffset
 }
 
-/** Everything is synced with its indexes: nothing needs to be read. */
-function openCovered(context: StorageContext, base: Base, list: Segment[], mark: DurableMarkEntry): Opened {
+/**
+ * Up to where nothing needs to be looked at. The checkpoint may be newer than the mark, which is written at leisure: between the
+ * two, nobody can tell what was synced.
+ */
+function recoveryPointOf(home: LogDirectory, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): Offset {
+  if (mark === null && !home.mark.isComplete) return checkpoints.recoveryPoint
+  return Math.min(checkpoints.recoveryPoint, mark?.durableOffset ?? 0)
+}
+
+/** What is not walked ends where the next segment begins. */
+function setEnds(list: readonly Segment[], endOffset: Offset): void {
   for (let slot = 0; slot < list.length; slot++) {
-    const endOffset = list[slot + 1]?.baseOffset ?? mark.durableOffset
-    list[slot]!.nextOffset = endOffset
-    list[slot]!.writtenNextOffset = endOffset
+    const segment = list[slot]!
+    segment.nextOffset = list[slot + 1]?.baseOffset ?? endOffset
+    segment.writtenNextOffset = segment.nextOffset
   }
+}
+
+/** Everything is synced with its indexes: nothing needs to be read. */
+function openCovered(
+  context: StorageContext,
+  base: Base,
+  list: Segment[],
+  epochs: LogEpochs,
+  mark: DurableMarkEntry,
+): Opened {
+  setEnds(list, mark.durableOffset)
   const segments = new LogSegments(list)
   return {
     segments,
-    epochs: new LogEpochs(context.disk, base.path),
+    epochs,
     producers: new LogProducers(context, base.path, segments, mark.clean && mark.noProducers),
     logEndOffset: mark.durableOffset,
     durableOffset: mark.durableOffset,
@@ -143,6 +174,7 @@ function openCovered(context: StorageContext, base: Base, list: Segment[], mark:
 function openEmpty(
   context: StorageContext,
   base: Base,
+  epochs: LogEpochs,
   mark: DurableMarkEntry | null,
   checkpoints: LogCheckpoints,
 ): Opened {
@@ -154,8 +186,6 @@ function openEmpty(
       : []
   if (faultyRanges.length > 0) context.logger.error('segments are missing', { path: base.path, ...faultyRanges[0] })
   const segments = new LogSegments([newSegment(context, base, logEndOffset)])
-  const epochs = new LogEpochs(context.disk, base.path)
-  if (!epochsReadable(context, epochs)) epochs.reset()
   return {
     segments,
     epochs,
@@ -173,21 +203,17 @@ function openUncovered(
   context: StorageContext,
   base: Base,
   list: Segment[],
+  epochs: LogEpochs,
   mark: DurableMarkEntry | null,
   checkpoints: LogCheckpoints,
 ): Opened {
   const durableOffset = mark?.durableOffset ?? 0
   const logStartOffset = Math.max(list[0]!.baseOffset, checkpoints.logStartOffset)
+  setEnds(list, list.at(-1)!.baseOffset)
   const segments = new LogSegments(list)
-  const epochs = new LogEpochs(context.disk, base.path)
   const producers = new LogProducers(context, base.path, segments, false)
-  let recoveryPoint = checkpoints.recoveryPoint
-  if (!epochsReadable(context, epochs)) {
-    epochs.reset()
-    recoveryPoint = 0
-  }
-  const state = producers.loadForRecovery(logStartOffset, recoveryPoint)
-  recoveryPoint = Math.min(recoveryPoint, state.mapEndOffset)
+  const state = producers.loadForRecovery(logStartOffset, checkpoints.recoveryPoint)
+  const recoveryPoint = Math.min(checkpoints.recoveryPoint, state.mapEndOffset)
   const output = recoverSegments({
     segments: segments.all,
     config: base.config,
@@ -217,7 +243,9 @@ function openUncovered(
     durableOffset: Math.min(durableOffset, logEndOffset),
     recoveryPoint: Math.min(checkpoints.recoveryPoint, logEndOffset),
     faultyRanges: output.faultyRanges,
-    unsynced: segments.all.filter(({ exists, nextOffset }) => exists && nextOffset > recoveryPoint),
+    unsynced: segments.all.filter(
+      ({ exists, nextOffset }) => exists && nextOffset > Math.min(recoveryPoint, durableOffset),
+    ),
   }
 }
 
@@ -239,9 +267,10 @@ function newSegment(context: StorageContext, base: Base, baseOffset: Offset): Se
   return new Segment(context, base.path, baseOffset, base.config, null)
 }
 
-function epochsReadable(context: StorageContext, epochs: LogEpochs): boolean {
+/** Whether the file can be read and holds what a log with data must have. */
+function epochsReadable(context: StorageContext, epochs: LogEpochs, segments: readonly Segment[]): boolean {
   try {
-    return epochs.cache !== null
+    return !epochs.cache.isEmpty || segments.every(({ sizeBytes }) => sizeBytes === 0)
   } catch (error) {
     if (!(error instanceof CorruptFileError)) throw error
     context.logger.warn('leader epochs unreadable, rebuilding them', { error: error.message })

@@ -3,7 +3,6 @@ import {
   type Clock,
   type Disk,
   DiskError,
-  type DiskFile,
   type Offset,
   type Random,
   type Timer,
@@ -28,6 +27,7 @@ import {
 } from './file-names.ts'
 import { Log } from './log.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
+import type { LogCore } from './log-core.ts'
 import { LogDirectory } from './log-directory.ts'
 import { LogEpochs } from './log-epochs.ts'
 import { loadLog } from './log-loader.ts'
@@ -44,6 +44,8 @@ import { CorruptFileError, readOffsetCheckpoint } from './text-checkpoint.ts'
 const IDLE_MS = 30_000
 /** Reads of cold data at a time: a slow disk must not take the whole thread pool from the syncs. */
 const COLD_READ_CONCURRENCY = 2
+/** Idle logs closed at a time: each takes some descriptors and syncs. */
+const IDLE_CLOSE_CONCURRENCY = 4
 
 export interface StorageOptions {
   disk: Disk
@@ -88,6 +90,9 @@ export class LogManager {
   #clusterId: string | null
   readonly #logs: Map<string, Log>
   readonly #timers: Set<Timer>
+  /** Idle logs whose turn to be closed has not come. */
+  readonly #idleLogs: Set<LogCore>
+  #idleWorkerCount: number
   #closed: boolean
 
   private constructor(options: StorageOptions) {
@@ -98,6 +103,8 @@ export class LogManager {
     this.#clusterId = options.clusterId
     this.#logs = new Map()
     this.#timers = new Set()
+    this.#idleLogs = new Set()
+    this.#idleWorkerCount = 0
     this.#closed = false
     const coldReads = new ColdReads(COLD_READ_CONCURRENCY)
     this.#context = {
@@ -184,7 +191,7 @@ export class LogManager {
     assert(!this.#logs.has(name), 'log exists')
     const home = this.#homeFor(directory)
     const path = `${home.path}/${name}`
-    const newFile = this.#makePartitionDirectory(home, topic, partition, path, topicId)
+    this.#makePartitionDirectory(home, topic, partition, path, topicId)
     const config = this.#options.configOf(topic)
     const segments = new LogSegments([new Segment(this.#context, path, 0, config, null)])
     const log = new Log(this.#context, home, {
@@ -202,7 +209,7 @@ export class LogManager {
       recoveryPoint: 0,
       highWatermark: 0,
       faultyRanges: [],
-      newFile,
+      namesUnsynced: true,
       onDurable: this.#options.onDurable,
     })
     home.logs.add(log)
@@ -327,10 +334,15 @@ export class LogManager {
     await directory.whenSynced()
     if (!directory.online) return
     try {
-      for (const log of directory.logs) directory.markClean(log)
+      // What could not be brought to its end, for example on a full disk, is looked at by the next start.
+      let clean = true
+      for (const log of directory.logs) {
+        if (log.isCheckpointed) directory.markClean(log)
+        else clean = false
+      }
       directory.mark.syncNow()
       await directory.writeCheckpoints()
-      if (directory.online) {
+      if (clean && directory.online) {
         replaceFile(
           this.#options.disk,
           directory.path,
@@ -377,7 +389,7 @@ export class LogManager {
     return path
   }
 
-  #makePartitionDirectory(home: LogDirectory, topic: string, partition: number, path: string, topicId: Uuid): DiskFile {
+  #makePartitionDirectory(home: LogDirectory, topic: string, partition: number, path: string, topicId: Uuid): void {
     const { disk, logger } = this.#options
     try {
       this.#context.failpoint('create')
@@ -390,9 +402,12 @@ export class LogManager {
       disk.makeDirectory(path)
       const contents = encodePartitionMetadata(topicId)
       const file = disk.openFile(`${path}/${PARTITION_METADATA_FILE}`, { create: true })
-      file.truncate(0)
-      file.write(contents, 0, contents.length, 0)
-      return file
+      try {
+        file.truncate(0)
+        file.write(contents, 0, contents.length, 0)
+      } finally {
+        file.close()
+      }
     } catch (error) {
       if (error instanceof DiskError) home.onDiskError(error)
       throw error
@@ -434,12 +449,24 @@ export class LogManager {
     for (const directory of this.#directories) void directory.writeCheckpoints()
   }
 
-  /** Logs that were not used since the last look. */
+  /** Logs that were not used since the last look; a few at a time, so that thousands do not take disk and descriptors from the others. */
   #closeIdle(): void {
-    for (const log of [...this.#context.openLogs]) {
+    for (const log of this.#context.openLogs) {
       if (log.touched) log.touched = false
-      else void log.closeIdle()
+      else this.#idleLogs.add(log)
     }
+    while (this.#idleWorkerCount < IDLE_CLOSE_CONCURRENCY && this.#idleWorkerCount < this.#idleLogs.size) {
+      this.#idleWorkerCount++
+      void this.#closeIdleLogs()
+    }
+  }
+
+  async #closeIdleLogs(): Promise<void> {
+    for (const log of this.#idleLogs) {
+      this.#idleLogs.delete(log)
+      if (!this.#closed && !log.touched) await log.closeIdle()
+    }
+    this.#idleWorkerCount--
   }
 
   #every(intervalMs: number, task: () => void): void {

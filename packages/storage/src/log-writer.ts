@@ -1,6 +1,8 @@
-import type { DiskFile, LeaderEpoch, Offset } from '@millrace/base'
+import { type DiskFile, type LeaderEpoch, type Offset, ZERO_UUID } from '@millrace/base'
 import { STAMPED_BYTES, stampBatch } from './batch-stamp.ts'
+import { PARTITION_METADATA_FILE } from './file-names.ts'
 import type { LogCore, LogHome } from './log-core.ts'
+import { encodePartitionMetadata } from './partition-metadata.ts'
 import type { Segment } from './segment.ts'
 import { maybeExtend, WriteRate, zeroTail } from './segment-extension.ts'
 import { STAGING_BYTES_MAX } from './staging-pool.ts'
@@ -36,10 +38,10 @@ export class LogWriter {
   readonly #unsynced: Segment[]
   /** Written since the log was opened. */
   totalBytes: number
-  /** Of a log made just now: its metadata file, which is synced with the names of the directory before any data counts. */
-  #newFile: DiskFile | null
+  /** The directory's name and metadata were never synced: the first sync of data does that before any of it counts. */
+  #namesUnsynced: boolean
 
-  constructor(context: StorageContext, home: LogHome, log: LogCore, newFile: DiskFile | null) {
+  constructor(context: StorageContext, home: LogHome, log: LogCore, namesUnsynced: boolean) {
     this.#context = context
     this.#home = home
     this.#log = log
@@ -52,7 +54,7 @@ export class LogWriter {
     this.#isDirty = false
     this.#unsynced = []
     this.totalBytes = 0
-    this.#newFile = newFile
+    this.#namesUnsynced = namesUnsynced
   }
 
   get hasStaged(): boolean {
@@ -142,7 +144,7 @@ export class LogWriter {
     // One file nearly always; of several, all must be down before the end of the last counts.
     if (segments.length === 1) await segments[0]!.file().syncData()
     else await Promise.all(segments.map((segment) => segment.file().syncData()))
-    if (namesChanged) await this.#syncNames()
+    if (namesChanged || this.#namesUnsynced) await this.#syncNames()
   }
 
   /** Forgets unsynced segments that are no longer the log's. */
@@ -163,28 +165,56 @@ export class LogWriter {
   close(): void {
     this.dropStaged()
     this.#unsynced.length = 0
-    this.#newFile?.close()
-    this.#newFile = null
   }
 
   /** Makes the names of the log's files durable, on this thread. */
   syncNamesNow(): void {
-    this.#newFile?.syncDataNow()
-    this.#context.disk.syncDirectory(this.#log.path)
-    if (this.#newFile === null) return
-    this.#context.disk.syncDirectory(this.#home.path)
-    this.#newFile.close()
-    this.#newFile = null
+    const { disk } = this.#context
+    const metadata = this.#namesUnsynced ? this.#rewriteMetadata() : null
+    try {
+      metadata?.syncDataNow()
+    } finally {
+      metadata?.close()
+    }
+    disk.syncDirectory(this.#log.path)
+    if (this.#namesUnsynced) disk.syncDirectory(this.#home.path)
+    this.#namesUnsynced = false
   }
 
   async #syncNames(): Promise<void> {
-    const newFile = this.#newFile
-    if (newFile !== null) await newFile.syncData()
-    await this.#context.disk.syncDirectoryAsync(this.#log.path)
-    if (newFile === null) return
-    await this.#context.disk.syncDirectoryAsync(this.#home.path)
-    this.#newFile = null
-    newFile.close()
+    // Deleted meanwhile: another log may live in a directory of this name now.
+    if (this.#log.failed) return
+    const { disk } = this.#context
+    const { path } = this.#log
+    const wasUnsynced = this.#namesUnsynced
+    const metadata = wasUnsynced ? this.#rewriteMetadata() : null
+    try {
+      await metadata?.syncData()
+    } finally {
+      metadata?.close()
+    }
+    await disk.syncDirectoryAsync(path)
+    if (!wasUnsynced) return
+    await disk.syncDirectoryAsync(this.#home.path)
+    this.#namesUnsynced = false
+  }
+
+  /**
+   * Written once more, on the descriptor that is synced: a failed write-back of what another descriptor wrote might go unnoticed, and
+   * keeping that one open would cost a descriptor for each empty partition.
+   */
+  #rewriteMetadata(): DiskFile | null {
+    const { path, topicId } = this.#log
+    if (topicId === ZERO_UUID) return null
+    const contents = encodePartitionMetadata(topicId)
+    const file = this.#context.disk.openFile(`${path}/${PARTITION_METADATA_FILE}`, { create: true })
+    try {
+      file.write(contents, 0, contents.length, 0)
+    } catch (error) {
+      file.close()
+      throw error
+    }
+    return file
   }
 
   #storeDirectly(
@@ -216,7 +246,8 @@ export class LogWriter {
     const neededBytes = this.#stagedBytes + sizeBytes
     if (this.#staging !== null && neededBytes <= this.#staging.length) return this.#staging
     if (neededBytes > STAGING_BYTES_MAX) {
-      this.writeStaged(segment)
+      // By way of the log, which counts what is in its file: a sync may begin before the turn ends.
+      this.#log.writeStaged()
       return this.#roomInStaging(segment, sizeBytes)
     }
     const larger = this.#context.staging.take(neededBytes)
@@ -236,6 +267,18 @@ export class LogWriter {
   extendAhead(segment: Segment): void {
     if (segment.sealed) return
     if (this.#home.isFull) return
-    maybeExtend(segment, this.#rate, this.#log.config.segmentBytes, (error) => this.#home.onDiskError(error))
+    maybeExtend(
+      segment,
+      this.#rate,
+      this.#log.config.segmentBytes,
+      () => this.#onTailCut(segment),
+      (error) => this.#home.onDiskError(error),
+    )
+  }
+
+  #onTailCut(segment: Segment): void {
+    if (this.#log.failed) return
+    this.onWritten(segment)
+    if (!this.#log.config.writeCaching) this.#home.scheduleSync(this.#log)
   }
 }

@@ -1,12 +1,4 @@
-import {
-  DiskError,
-  type DiskFile,
-  type LeaderEpoch,
-  type Offset,
-  type ProducerId,
-  type TimestampMs,
-  type Uuid,
-} from '@millrace/base'
+import { DiskError, type LeaderEpoch, type Offset, type ProducerId, type TimestampMs, type Uuid } from '@millrace/base'
 import {
   BATCH_HEADER_BYTES,
   baseOffsetOf,
@@ -60,8 +52,8 @@ export interface LogParts {
   recoveryPoint: Offset
   highWatermark: Offset
   faultyRanges: FaultyRange[]
-  /** Of a log made just now: its metadata file, not synced yet. */
-  newFile: DiskFile | null
+  /** The names of its directory and metadata may not be durable: the first sync makes them so. */
+  namesUnsynced: boolean
   /** Called each time `durableOffset` rose. */
   onDurable: (log: Log) => void
 }
@@ -110,6 +102,8 @@ export class Log implements LogCore {
   readonly #read: SegmentRead
   #unflushedRecordCount: number
   #unflushedSinceMs: number
+  /** Reads that come from the disk in steps: files stay open for them. */
+  #pendingReadCount: number
 
   constructor(context: StorageContext, home: LogHome, parts: LogParts) {
     this.topic = parts.topic
@@ -130,7 +124,7 @@ export class Log implements LogCore {
     this.epochs = parts.epochs
     this.producerStates = parts.producers
     this.#lostRanges = parts.faultyRanges
-    this.writer = new LogWriter(context, home, this, parts.newFile)
+    this.writer = new LogWriter(context, home, this, parts.namesUnsynced)
     this.checkpointer = new LogCheckpointer(context, home, this)
     this.generation = 0
     this.touched = false
@@ -140,6 +134,7 @@ export class Log implements LogCore {
     this.#read = new SegmentRead(parts.segments.active, 0, 0, 0, false, 0)
     this.#unflushedRecordCount = 0
     this.#unflushedSinceMs = -1
+    this.#pendingReadCount = 0
   }
 
   /** Everything below is committed and belongs to no open transaction. */
@@ -164,6 +159,11 @@ export class Log implements LogCore {
 
   get hasStaged(): boolean {
     return this.writer.hasStaged
+  }
+
+  get isCheckpointed(): boolean {
+    const isSynced = !this.hasStaged && !this.needsSync && this.durableOffset === this.logEndOffset
+    return !this.failed && isSynced && !this.checkpointer.isDue
   }
 
   get totalBytes(): number {
@@ -487,6 +487,7 @@ export class Log implements LogCore {
     const { segment, fromOffset, endOffset, maxBytes, minOneBatch, indexIntervalBytes } = this.#read
     const read = new SegmentRead(segment, fromOffset, endOffset, maxBytes, minOneBatch, indexIntervalBytes)
     const { generation } = this
+    this.#pendingReadCount++
     try {
       let code: number = EXHAUSTED
       for (let slot = firstSlot; code === EXHAUSTED && slot < this.segments.count; slot++) {
@@ -501,7 +502,11 @@ export class Log implements LogCore {
       }
       return code === ErrorCode.NONE || code === EXHAUSTED
     } catch (error) {
+      // Retention or delete records took the segment away while it was read or waited its turn.
+      if (!this.failed && fromOffset < this.logStartOffset) return out.fail(ErrorCode.OFFSET_OUT_OF_RANGE) === 0
       return out.fail(this.#onReadError(error)) === 0
+    } finally {
+      this.#pendingReadCount--
     }
   }
 
@@ -522,12 +527,31 @@ export class Log implements LogCore {
 
   /** The first record with a timestamp at or above `timestamp`, below `upperOffset`; null if there is none. Rejects with `DiskError`. */
   offsetForTimestamp(timestamp: TimestampMs, upperOffset: Offset): Promise<FoundOffset | null> {
-    return findByTimestamp(this.segments, this.logStartOffset, timestamp, Math.min(upperOffset, this.writtenOffset))
+    const endOffset = Math.min(upperOffset, this.writtenOffset)
+    return this.#whileOpen(() => findByTimestamp(this.segments, this.logStartOffset, timestamp, endOffset))
   }
 
   /** The first record with the largest timestamp; null for an empty log. Rejects with `DiskError`. */
   offsetOfMaxTimestamp(): Promise<FoundOffset | null> {
-    return findByMaxTimestamp(this.segments, this.writtenOffset)
+    return this.#whileOpen(() => findByMaxTimestamp(this.segments, this.writtenOffset))
+  }
+
+  /** Does what opens files and reads them in steps: they stay open meanwhile, and are closed when the log is idle again. */
+  async #whileOpen<Result>(task: () => Promise<Result>): Promise<Result> {
+    this.#use()
+    this.#pendingReadCount++
+    try {
+      return await task()
+    } finally {
+      this.#pendingReadCount--
+    }
+  }
+
+  /** Files may be opened or indexes loaded now: the manager looks when that has not been needed for a while. */
+  #use(): void {
+    if (this.failed) return
+    this.touched = true
+    this.#context.openLogs.add(this)
   }
 
   endOffsetForEpoch(epoch: LeaderEpoch): EpochEnd {
@@ -547,6 +571,7 @@ export class Log implements LogCore {
 
   /** Aborted transactions that a reader of `[fromOffset, upperOffset)` must know; may hold a few more. */
   abortedTransactions(fromOffset: Offset, upperOffset: Offset): { producerId: ProducerId; firstOffset: Offset }[] {
+    this.#use()
     return findAborted(this.segments, fromOffset, upperOffset)
   }
 
@@ -650,6 +675,8 @@ export class Log implements LogCore {
     this.checkpointer.wake()
     this.#context.openLogs.add(this)
     this.#home.onOffsetsChanged()
+    // A sync that was under way counts no more: what is left is synced, or known to be, without another append.
+    if (!this.config.writeCaching) this.#home.scheduleSync(this)
   }
 
   /** The directory is offline, or the log was deleted. */
@@ -673,15 +700,18 @@ export class Log implements LogCore {
     this.touched = false
     try {
       active.flushIndexes(true)
-      if (active.trim()) this.writer.onWritten(active)
+      if (active.trim()) {
+        this.writer.onWritten(active)
+        if (!this.config.writeCaching) this.#home.scheduleSync(this)
+      }
+      if (!this.config.writeCaching || this.#context.isClosing) await this.checkpointer.complete()
+      if (this.failed || this.touched || this.#pendingReadCount > 0 || this.writer.hasStaged || this.needsSync) return
+      if (this.segments.all.some((segment) => segment.extending || segment.hasUnsyncedBytes)) return
+      for (const segment of this.segments.all) segment.close()
     } catch (error) {
       this.#onError(error)
       return
     }
-    if (!this.config.writeCaching || this.#context.isClosing) await this.checkpointer.complete()
-    if (this.failed || this.touched || this.writer.hasStaged || this.needsSync) return
-    if (this.segments.all.some((segment) => segment.extending || segment.hasUnsyncedBytes)) return
-    for (const segment of this.segments.all) segment.close()
     this.#context.openLogs.delete(this)
   }
 
@@ -693,6 +723,7 @@ export class Log implements LogCore {
   }
 
   #producers(): ProducerState {
+    if (!this.producerStates.isLoaded) this.#use()
     return this.producerStates.stateAt(this.logStartOffset, this.logEndOffset)
   }
 

@@ -66,13 +66,14 @@ export function zeroTail(
 }
 
 /**
- * Starts extending the file of a fast log when half an extent is left. Extents grow with the rate. `onError` gets a `DiskError`;
- * a full disk shows here, ahead of the writes.
+ * Starts extending the file of a fast log when half an extent is left. Extents grow with the rate. `onCut`: the segment was sealed
+ * meanwhile and its file has been cut. `onError` gets a `DiskError`; a full disk shows here, ahead of the writes.
  */
 export function maybeExtend(
   segment: Segment,
   rate: WriteRate,
   segmentSizeMaxBytes: number,
+  onCut: () => void,
   onError: (error: DiskError) => void,
 ): void {
   if (segment.extending || rate.bytesPerSecond < FAST_BYTES_PER_SECOND) return
@@ -86,18 +87,18 @@ export function maybeExtend(
   segment.extension = segment
     .file()
     .extend(from, to)
-    .then(
-      () => onExtended(segment, to),
-      (error: unknown) => {
-        segment.extending = false
-        if (!(error instanceof DiskError)) throw error
-        onError(error)
-      },
-    )
+    .finally(() => {
+      segment.extending = false
+    })
+    .then(() => onExtended(segment, to, onCut))
+    .catch((error: unknown) => {
+      if (!(error instanceof DiskError)) throw error
+      onError(error)
+    })
 }
 
-function onExtended(segment: Segment, to: number): void {
-  segment.extending = false
+function onExtended(segment: Segment, to: number, onCut: () => void): void {
   if (segment.fileBytes < to) segment.fileBytes = to
-  if (segment.sealed && segment.isOpen) segment.trim()
+  // Sealed meanwhile: nothing would tell the zeros from its data if they stayed.
+  if (segment.sealed && segment.isOpen && segment.trim()) onCut()
 }

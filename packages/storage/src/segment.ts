@@ -2,6 +2,7 @@ import {
   assert,
   type Clock,
   type Disk,
+  DiskError,
   type DiskFile,
   type Mapping,
   type Offset,
@@ -18,7 +19,7 @@ import { type Hole, SegmentIndexes } from './segment-indexes.ts'
 /** A relative offset is an int32 in the indexes. */
 const RELATIVE_OFFSET_MAX = 2 ** 31 - 1
 /** Mappings grow in these steps, so that a small log costs little and a large one is mapped once (docs/adr/0002). */
-const MAPPING_SIZES_BYTES = [1 << 16, 1 << 20, 1 << 24, 1 << 28]
+const MAPPING_SIZES_BYTES = [1 << 16, 1 << 20, 1 << 24, 1 << 28, 2 ** 30, 2 ** 31]
 /** A file is copied in pieces of this size when it must be replaced. */
 const COPY_CHUNK_BYTES = 1 << 20
 /** What was written this recently is taken to be in memory without asking the system. */
@@ -71,6 +72,10 @@ export class Segment {
   #firstTimestamp: TimestampMs
   #file: DiskFile | null
   #mapping: Mapping | null
+  /** Mappings that were released while readers may still hold views of them. */
+  readonly #lent: Mapping[]
+  /** Out of use for good: the name of its file may be another segment's. */
+  #gone: boolean
   readonly #hints: PositionHints
   /** The segment was walked for damage. */
   #searched: boolean
@@ -111,6 +116,8 @@ export class Segment {
     this.#firstTimestamp = isNew ? -1 : -2
     this.#file = null
     this.#mapping = null
+    this.#lent = []
+    this.#gone = false
     this.#hints = new PositionHints()
     this.#searched = false
     this.#hotPosition = this.sizeBytes
@@ -122,9 +129,10 @@ export class Segment {
     return `${this.directory}/${offsetFileName(this.baseOffset, LOG_SUFFIX)}`
   }
 
-  /** The open file; created if this is its first use. */
+  /** The open file; created if this is its first use. Throws `DiskError`, also once the segment was abandoned. */
   file(): DiskFile {
     if (this.#file === null) {
+      if (this.#gone) throw new DiskError('DISK_NOT_FOUND', 'open abandoned segment', this.logPath, null)
       if (!this.exists) this.needsDirectorySync = true
       this.#file = this.#ports.disk.openFile(this.logPath, { create: !this.exists })
       this.exists = true
@@ -199,9 +207,8 @@ export class Segment {
   /** A mapping that covers what has been written, or null where the disk has none. */
   mapping(): Mapping | null {
     if (this.#mapping !== null && this.#mapping.sizeBytes >= this.writtenBytes) return this.#mapping
-    this.#mapping?.release()
-    const sizeBytes =
-      MAPPING_SIZES_BYTES.find((size) => size >= this.writtenBytes) ?? Math.max(this.writtenBytes, 2 ** 30)
+    this.#releaseMapping()
+    const sizeBytes = MAPPING_SIZES_BYTES.find((size) => size >= this.writtenBytes) ?? this.writtenBytes
     this.#mapping = this.file().map(sizeBytes)
     return this.#mapping
   }
@@ -264,7 +271,7 @@ export class Segment {
    */
   cut(position: number, endOffset: Offset): void {
     if (!this.exists) return
-    if (this.viewedEndBytes > position && (this.#mapping?.hasViews() ?? false)) this.#replaceByCopy(position)
+    if (this.viewedEndBytes > position && this.#hasViews()) this.#replaceByCopy(position)
     else this.file().truncate(position)
     // At once: what is cut off must not come back under what is appended in its place.
     this.file().syncDataNow()
@@ -336,6 +343,21 @@ export class Segment {
     this.#closeFiles()
     disk.rename(temporaryPath, this.logPath)
     this.viewedEndBytes = 0
+    this.#lent.length = 0
+  }
+
+  #hasViews(): boolean {
+    return (this.#mapping?.hasViews() ?? false) || this.#lent.some((mapping) => mapping.hasViews())
+  }
+
+  #releaseMapping(): void {
+    if (this.#mapping === null) return
+    if (this.#mapping.hasViews()) {
+      const lent = this.#lent.filter((mapping) => mapping.hasViews())
+      this.#lent.splice(0, this.#lent.length, ...lent, this.#mapping)
+    }
+    this.#mapping.release()
+    this.#mapping = null
   }
 
   /** Ends appending: closing time entry, indexes in their files, the extended tail cut off. Whether the file was cut. */
@@ -377,11 +399,13 @@ export class Segment {
   /** Drops descriptor, mapping and loaded indexes: an idle segment costs nothing. Nothing may be unsynced. */
   close(): void {
     assert(!this.hasUnsyncedBytes, 'a segment is synced before it is closed')
-    this.abandon()
+    this.#closeFiles()
+    this.indexes.close()
   }
 
-  /** Closes without regard to what was not synced: the file is to be deleted, or its directory has failed. */
+  /** Closes without regard to what was not synced: the file is to be deleted, or its directory has failed. It cannot be used again. */
   abandon(): void {
+    this.#gone = true
     this.#closeFiles()
     this.indexes.close()
   }
@@ -389,8 +413,7 @@ export class Segment {
   #closeFiles(): void {
     this.#file?.close()
     this.#file = null
-    this.#mapping?.release()
-    this.#mapping = null
+    this.#releaseMapping()
   }
 
   #readFirstTimestamp(): void {
