@@ -31,6 +31,8 @@ type KoffiFunction = ((...args: unknown[]) => unknown) & {
 interface Koffi {
   load(path: string | null): { func(prototype: string): KoffiFunction }
   address(value: unknown): bigint
+  /** Of the calling thread's last call. */
+  errno(): number
   view(pointer: unknown, sizeBytes: number): ArrayBuffer
 }
 
@@ -57,8 +59,9 @@ function loadNativeCalls(): NativeCalls | null {
   const munmap = libc.func('int munmap(uintptr_t address, size_t size)')
   const mincore = libc.func('int mincore(uintptr_t address, size_t size, uintptr_t vector)')
   const flock = libc.func('int flock(int fd, int operation)')
+  // Not posix_fallocate: where the file system cannot, glibc's writes a zero into each block instead, over what was appended meanwhile.
   const allocate =
-    process.platform === 'linux' ? libc.func('int posix_fallocate(int fd, int64 offset, int64 size)') : null
+    process.platform === 'linux' ? libc.func('int fallocate(int fd, int mode, int64 offset, int64 size)') : null
   const residency = Buffer.alloc(RESIDENCY_CHUNK_PAGES)
   const residencyAddress = Number(koffi.address(residency))
   const pageBytes = libc.func('int getpagesize()')() as number
@@ -84,9 +87,10 @@ function loadNativeCalls(): NativeCalls | null {
     allocate(fd, from, to) {
       if (allocate === null) return Promise.resolve(-1)
       return new Promise((resolve, reject) => {
-        allocate.async(fd, from, to - from, (error, result) => {
+        allocate.async(fd, 0, from, to - from, (error, result) => {
           if (error) reject(error as Error)
-          else resolve(result as number)
+          // Each thread has an errno of its own: the refusal is asked for once more on this one, where it comes at once.
+          else resolve(result === 0 || allocate(fd, 0, from, to - from) === 0 ? 0 : koffi.errno())
         })
       })
     },
