@@ -77,3 +77,22 @@ test('a failure is told as absence, not thrown, and the next try is a new one', 
   failing = false
   expect(await creation.ensure('t')).toBe(true)
 })
+
+test('only so many are created at a time; the others wait until they are asked for again', async () => {
+  const { metadata } = await start()
+  const names: string[] = []
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const slow = withCreation(metadata, async (request) => {
+    names.push(...request.topics.map(({ name }) => name))
+    await promise
+    return metadata.createTopics({ ...request, validateOnly: true })
+  })
+  const creation = new TopicAutoCreation({ metadata: slow, config: () => broker, logger: silentLogger })
+  for (let n = 0; n < 5000; n++) expect(creation.start(`t${n}`)).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+  expect(names).toHaveLength(1000)
+  const all = names.map((name) => creation.ensure(name))
+  resolve()
+  await Promise.all(all)
+  creation.start('t4999')
+  expect(names.at(-1)).toBe('t4999')
+})

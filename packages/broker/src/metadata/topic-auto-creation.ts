@@ -5,6 +5,9 @@ import type { Logger } from '../logger.ts'
 import { GROUP_METADATA_TOPIC, SHARE_GROUP_STATE_TOPIC, TRANSACTION_STATE_TOPIC } from './internal-topics.ts'
 import type { MetadataService } from './metadata-service.ts'
 
+/** Topics that are being created on demand at one time. */
+const MAX_CREATIONS_IN_FLIGHT = 1000
+
 export interface TopicAutoCreationDeps {
   readonly metadata: Pick<MetadataService, 'image' | 'createTopics'>
   config(): BrokerConfig
@@ -24,6 +27,8 @@ export class TopicAutoCreation {
   /** Starts to create a topic and answers at once what a client is told meanwhile. */
   start(name: string): number {
     if (topicNameComplaint(name) !== null) return ErrorCode.INVALID_TOPIC_EXCEPTION
+    // The client asks again; one request that names a million topics must not queue a million creations.
+    if (this.#inFlight.size >= MAX_CREATIONS_IN_FLIGHT) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     void this.#create(name)
     return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
   }
