@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import { type Logger, type LoggerLevels, ROOT_LOGGER } from '@millrace/broker'
 import type { Logger as PinoLogger } from 'pino'
 
@@ -6,6 +7,13 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 /** Lines kept while the real logger is not loaded. */
 const MAX_BUFFERED_LINES = 1_000
+
+const STANDARD_ERROR = 2
+
+/** Where lines go: `write` takes one whole line and has written it when it returns. */
+interface LogOutput {
+  write(line: string): void
+}
 
 interface Line {
   level: LogLevel
@@ -24,10 +32,15 @@ export class ProcessLogger implements Logger, LoggerLevels {
   #buffered: Line[] = []
   #dropped = 0
   #pino: PinoLogger | null = null
+  readonly #output: LogOutput
+  /** When the line that is handed to pino was logged; null: now. */
+  #lineTimeMs: number | null = null
 
-  constructor(level: LogLevel) {
+  /** `output` takes whole lines; standard error if left out. */
+  constructor(level: LogLevel, output: LogOutput = { write: (line) => writeSync(STANDARD_ERROR, line) }) {
     this.#startLevel = level
     this.#level = level
+    this.#output = output
   }
 
   debug(message: string, fields: Record<string, unknown> = {}): void {
@@ -66,15 +79,28 @@ export class ProcessLogger implements Logger, LoggerLevels {
   async load(): Promise<void> {
     // A CommonJS package: bundled, it has its default export only.
     const { default: pino } = await import('pino')
-    const logger = pino({ level: this.#level, base: null }, pino.destination({ dest: 2, sync: true }))
-    for (const line of this.#take()) logger[line.level]({ ...line.fields, bufferedSinceMs: line.timeMs }, line.message)
+    const logger = pino(
+      {
+        level: this.#level,
+        base: null,
+        // As in `flushNow`: one shape of lines, whoever wrote them and whenever.
+        formatters: { level: (level) => ({ level }) },
+        timestamp: () => `,"time":${this.#lineTimeMs ?? Date.now()}`,
+      },
+      this.#output,
+    )
+    for (const { level, message, fields, timeMs } of this.#take()) {
+      this.#lineTimeMs = timeMs
+      logger[level](fields, message)
+    }
+    this.#lineTimeMs = null
     this.#pino = logger
   }
 
   /** Writes what waits as plain JSON lines, at once. */
   flushNow(): void {
     for (const { level, message, fields, timeMs } of this.#take()) {
-      process.stderr.write(`${JSON.stringify({ level, time: timeMs, ...fields, msg: message })}\n`)
+      this.#output.write(`${JSON.stringify({ level, time: timeMs, ...fields, msg: message })}\n`)
     }
   }
 

@@ -15,7 +15,7 @@ Options:
   -h, --help         this text
 
 Settings are Kafka's, for example num.partitions or log.retention.hours; in the environment they are written
-MILLRACE_NUM_PARTITIONS. "millrace config describe broker 1" lists all of them with their meaning.
+MILLRACE_NUM_PARTITIONS. "millrace config describe broker 1 --all --docs" lists all of them with their meaning.
 
 Examples:
   millrace start
@@ -47,11 +47,13 @@ export function parseStartArguments(args: readonly string[]): StartArguments | n
   if (values.help === true) return null
   const settings: StartArguments['settings'] = []
   if (values['data-dir'] !== undefined) settings.push(['log.dirs', values['data-dir']])
-  if (values.port !== undefined) settings.push(['port', checkPort(values.port)])
+  if (values.port !== undefined) settings.push(['port', checkPort(values.port, `--port ${values.port}`)])
   for (const text of values.set ?? []) {
     const equals = text.indexOf('=')
     if (equals <= 0) throw new UsageError(`--set ${text}: write it as --set key=value`)
-    settings.push([text.slice(0, equals).trim(), text.slice(equals + 1).trim()])
+    const key = text.slice(0, equals).trim()
+    const value = text.slice(equals + 1).trim()
+    settings.push([key, key === 'port' ? checkPort(value, `--set ${text}`) : value])
   }
   const logLevel = values['log-level'] ?? 'info'
   if (logLevel !== 'debug' && logLevel !== 'info' && logLevel !== 'warn' && logLevel !== 'error') {
@@ -77,9 +79,8 @@ function parse(args: readonly string[]) {
   }).values
 }
 
-function checkPort(text: string): string {
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535)
-    throw new UsageError(`--port ${text}: must be between 0 and 65535`)
+function checkPort(text: string, given: string): string {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new UsageError(`${given}: must be between 0 and 65535`)
   return text
 }
 

@@ -8,6 +8,7 @@ import { ExitCode } from './cli-error.ts'
 import { commandTable } from './command-table.ts'
 
 const UNKNOWN_TOPIC = 3
+const TOO_LARGE = 10
 const TOPIC_EXISTS = 36
 const LISTING = [
   { name: 'orders', topicId: 'id-1', isInternal: false, partitions: 3, replicationFactor: 1 },
@@ -332,5 +333,25 @@ describe('millrace config', () => {
       { op: 'append', name: 'l', value: 'x' },
       { op: 'delete', name: 'a' },
     ])
+  })
+})
+
+describe('millrace perf', () => {
+  test('records as large as asked for are sent, and why some were not stored is told', async () => {
+    let onDeliveryError: (error: unknown, topic: string, partition: number, recordCount: number) => void
+    const run = await runFake(['perf', 'produce', 't', '-s', '2MiB', '-n', '2'], {
+      producer: {
+        ready: () => Promise.resolve(),
+        send: () => Promise.resolve({} as never),
+        post: () => true,
+        flush: () => Promise.resolve(onDeliveryError(new ProtocolError(TOO_LARGE, { topic: 't' }), 't', 0, 1)),
+      },
+      onClient: (options) => {
+        onDeliveryError = (options as { onDeliveryError: typeof onDeliveryError }).onDeliveryError
+      },
+    })
+    expect(run.clientOptions).toMatchObject([{ maxRequestSize: 2 * 2 ** 20 + 1024 }])
+    expect(run.exitCode).toBe(ExitCode.PARTIAL)
+    expect(run.stderr).toMatch(/^millrace: t: .*MESSAGE_TOO_LARGE/)
   })
 })

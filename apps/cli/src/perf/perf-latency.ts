@@ -6,7 +6,7 @@ import { ProgressBar } from '../io/progress-bar.ts'
 import { requireDuration } from '../options/durations.ts'
 import { requireBytes, requireWhole } from '../options/numbers.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
-import { acksOf } from './perf-produce.ts'
+import { acksOf, RECORD_OVERHEAD_BYTES } from './perf-produce.ts'
 import { cpuMs, printResult } from './perf-report.ts'
 
 interface PerfLatencyOptions {
@@ -39,7 +39,8 @@ export const perfLatency: CommandDefinition<PerfLatencyOptions> = {
     const warmup = requireWhole('--warmup', options.warmup ?? '200', 0)
     const pauseMs = requireDuration('--pause', options.pause ?? '0')
     const value = random.bytes(requireBytes('--size', options.size ?? '100'))
-    const producer = context.producer({ acks: acksOf(options.acks), lingerMs: 0 })
+    const maxRequestSize = Math.max(1_048_576, value.length + RECORD_OVERHEAD_BYTES)
+    const producer = context.producer({ acks: acksOf(options.acks), lingerMs: 0, maxRequestSize })
     const consumer = context.consumer({ allowAutoCreateTopics: false, maxPollRecords: 10 })
     const latency = new LatencyHistogram()
     let count = 0

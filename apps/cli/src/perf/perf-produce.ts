@@ -8,6 +8,9 @@ import { requireBytes, requireWhole } from '../options/numbers.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
 import { cpuMs, printResult } from './perf-report.ts'
 
+/** More than key, length and batch header take. */
+export const RECORD_OVERHEAD_BYTES = 1024
+
 interface PerfProduceOptions {
   records: string
   size: string
@@ -54,14 +57,19 @@ export const perfProduce: CommandDefinition<PerfProduceOptions> = {
     const keys = options.keys === undefined ? null : keyList(requireWhole('--keys', options.keys, 1, 1_000_000))
     const payloads = Array.from({ length: PAYLOAD_COUNT }, () => payload(random.bytes(sizeBytes), options.compressible))
     let failedRecords = 0
+    let firstError: unknown = null
+    const fail = (error: unknown, recordCount: number): void => {
+      failedRecords += recordCount
+      firstError ??= error
+    }
     const producer = context.producer({
       compressionType: (options.compression ?? 'none') as CompressionType,
       acks: acksOf(options.acks),
       batchSize: requireBytes('--batch-size', options.batchSize ?? '64KiB'),
       lingerMs: requireDuration('--linger', options.linger ?? '0'),
-      onDeliveryError: (_error, _topic, _partition, recordCount) => {
-        failedRecords += recordCount
-      },
+      // Records of the size asked for are sent: whether they are too large is the broker's to say.
+      maxRequestSize: Math.max(1_048_576, sizeBytes + RECORD_OVERHEAD_BYTES),
+      onDeliveryError: (error, _topic, _partition, recordCount) => fail(error, recordCount),
     })
     const latency = new LatencyHistogram()
     let count = 0
@@ -81,9 +89,7 @@ export const perfProduce: CommandDefinition<PerfProduceOptions> = {
           const sentMs = clock.monotonicMs()
           producer.send(record).then(
             () => latency.record(clock.monotonicMs() - sentMs),
-            () => {
-              failedRecords++
-            },
+            (error: unknown) => fail(error, 1),
           )
         } else {
           while (!producer.post(record)) await producer.ready(topic!)
@@ -107,7 +113,10 @@ export const perfProduce: CommandDefinition<PerfProduceOptions> = {
       latency,
       latencyOf,
     })
-    if (failedRecords > 0) return failedRecords === count ? ExitCode.ERROR : ExitCode.PARTIAL
+    if (failedRecords > 0) {
+      await context.complain(firstError)
+      return failedRecords === count ? ExitCode.ERROR : ExitCode.PARTIAL
+    }
     return signal.aborted ? ExitCode.INTERRUPTED : ExitCode.OK
   },
 }

@@ -27,6 +27,8 @@ export interface FakeRunOptions {
   producer?: Partial<Producer>
   consumer?: Partial<Consumer>
   signal?: AbortSignal
+  /** Gets the options of each client that is made, with its callbacks. */
+  onClient?: (clientOptions: object) => void
 }
 
 export interface FakeRun {
@@ -60,6 +62,7 @@ export async function runFake(args: readonly string[], options: FakeRunOptions =
     <T>(client: object | undefined) =>
     (given: object): T => {
       clientOptions.push(given)
+      options.onClient?.(given)
       return { close: () => Promise.resolve(), ...client } as T
     }
   const exitCode = await runCommandLine(args, io, {

@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { ProcessLogger } from './process-logger.ts'
+
+function logged(): { logger: ProcessLogger; lines: () => Record<string, unknown>[] } {
+  const written: string[] = []
+  const logger = new ProcessLogger('info', { write: (line) => written.push(line) })
+  return { logger, lines: () => written.map((line) => JSON.parse(line)) }
+}
+
+test('lines have one shape, whether they waited for the logger, came after it or were written without it', async () => {
+  const early = logged()
+  const startMs = Date.now()
+  early.logger.info('early', { topic: 't' })
+  const endMs = Date.now()
+  expect(early.lines()).toEqual([])
+  await early.logger.load()
+  early.logger.warn('late')
+  const without = logged()
+  without.logger.error('last words', { topic: 't' })
+  without.logger.flushNow()
+  const lines = [...early.lines(), ...without.lines()]
+  expect(lines).toMatchObject([
+    { level: 'info', topic: 't', msg: 'early' },
+    { level: 'warn', msg: 'late' },
+    { level: 'error', topic: 't', msg: 'last words' },
+  ])
+  expect(lines[0]!.time).toBeGreaterThanOrEqual(startMs)
+  expect(lines[0]!.time).toBeLessThanOrEqual(endMs)
+  for (const { time } of lines) expect(typeof time).toBe('number')
+})
+
+test('lines below the level are dropped, before the logger is there and after', async () => {
+  const { logger, lines } = logged()
+  logger.debug('no')
+  await logger.load()
+  logger.debug('no')
+  logger.setLevel('root', 'DEBUG')
+  logger.debug('yes')
+  expect(lines().map(({ msg }) => msg)).toEqual(['yes'])
+})
