@@ -119,7 +119,7 @@ try {
   const [host = '', port = ''] = (values.bootstrap ?? broker?.bootstrap ?? '').split(':')
   const specs = (await prepare(resolve(values.checkout), work, host, port)).filter((spec) => spec.includes(values.only))
   const results = specResults(await runSpecs(work, specs, values.without), join(work, 'src'))
-  const left = values.without ? new RegExp(values.without) : null
+  const left = values.without ? new RegExp(values.without, 'i') : null
   const ran = (name: string) => `src/${name}`.includes(values.only) && !left?.test(name.slice(name.indexOf(' > ')))
   const expected = readFileSync(values.names, 'utf8')
     .split('\n')

@@ -98,6 +98,10 @@ async function warmUp(variant: Variant): Promise<void> {
   }
 }
 
+function figures(): string {
+  return `${machineLine(facts, rounds)}\n\n${resultTables(rows)}`
+}
+
 mkdirSync(context.work, { recursive: true })
 const facts = machineFacts(root, context.work)
 const brokers: Partial<Record<Broker['kind'], Broker>> = {}
@@ -116,10 +120,12 @@ try {
     const first = variants.find(({ broker }) => broker.kind === kind)
     if (first && !values.quick) await warmUp(first)
   }
-  for (const bench of cases()) await runCase(bench, variants)
+  for (const bench of cases()) {
+    await runCase(bench, variants)
+    // After each case: a run of an hour that is stopped has not been in vain.
+    if (values.markdown) writeFileSync(values.markdown, withFigures(readFileSync(values.markdown, 'utf8'), figures()))
+  }
 } finally {
   await Promise.all(Object.values(brokers).map((broker) => broker.stop()))
 }
-const figures = `${machineLine(facts, rounds)}\n\n${resultTables(rows)}`
-console.log(figures)
-if (values.markdown) writeFileSync(values.markdown, withFigures(readFileSync(values.markdown, 'utf8'), figures))
+console.log(figures())
