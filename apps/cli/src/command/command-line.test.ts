@@ -316,6 +316,13 @@ describe('millrace config', () => {
     expect(none.exitCode).toBe(ExitCode.ERROR)
   })
 
+  test('a resource that does not exist is an error and no empty table', async () => {
+    const error = new ProtocolError(UNKNOWN_TOPIC, { subject: 'topic t' })
+    const describeConfigs = () => Promise.resolve([{ type: 'topic', name: 't', error, entries: [] }] as never)
+    const run = await runFake(['config', 'describe', 'topic', 't'], { admin: { describeConfigs } })
+    expect(run).toMatchObject({ exitCode: ExitCode.ERROR, stdout: '' })
+  })
+
   test('set, append and delete are told to the broker as such', async () => {
     const changes: { operations: unknown[] }[] = []
     const admin = {
@@ -352,6 +359,7 @@ describe('millrace perf', () => {
     })
     expect(run.clientOptions).toMatchObject([{ maxRequestSize: 2 * 2 ** 20 + 1024 }])
     expect(run.exitCode).toBe(ExitCode.PARTIAL)
+    expect(run.stdout).toMatch(/^1 records, 2\.0 MiB in .*, 1 FAILED/)
     expect(run.stderr).toMatch(/^millrace: t: .*MESSAGE_TOO_LARGE/)
   })
 })

@@ -69,7 +69,9 @@ const describeConfig: CommandDefinition<{ all?: boolean; docs?: boolean; synonym
     const entries = outcomes.flatMap((outcome) => outcome.entries)
     const shown = entries.filter(({ source }) => options.all || rest.length > 0 || source !== 'default')
     const rows = shown.map((entry) => toRow(entry, options))
-    await context.printValue(rows, () => (options.docs ? toText(shown) : renderRows(rows, COLUMNS, 'table')))
+    if (outcomes.some(({ error }) => error === null)) {
+      await context.printValue(rows, () => (options.docs ? toText(shown) : renderRows(rows, COLUMNS, 'table')))
+    }
     const exitCode = await reportOutcomes(context, outcomes)
     const absent = rest.filter((wanted) => entries.every(({ name }) => name !== wanted))
     if (exitCode !== ExitCode.OK || absent.length === 0) return exitCode

@@ -72,7 +72,11 @@ function filesOf(path: string): string[] {
   try {
     if (!statSync(path).isDirectory()) return [path]
     const names = readdirSync(path).filter((name) => DUMPABLE.test(name))
-    if (names.length === 0) throw new CliError(`${path}: no files of a log in there`)
+    if (names.length === 0) {
+      throw new CliError(`${path}: no files of a log in there`, {
+        hint: 'Name the directory of a partition, for example millrace-data/orders-0.',
+      })
+    }
     return names.sort().map((name) => join(path, name))
   } catch (error) {
     if (error instanceof CliError) throw error

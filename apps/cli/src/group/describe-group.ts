@@ -3,7 +3,7 @@ import { usageError } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { type Column, type Row, renderRows } from '../io/output-format.ts'
-import { formatNumber } from '../options/numbers.ts'
+import { formatCount, formatNumber } from '../options/numbers.ts'
 
 interface DescribeOptions {
   members?: boolean
@@ -111,7 +111,7 @@ function toData(group: GroupDescription, lag: readonly GroupLag[]): Row {
 function toText(group: GroupDescription, lag: readonly GroupLag[], members: boolean): string {
   const facts = [
     group.state,
-    `${group.members.length} members`,
+    formatCount(group.members.length, 'member'),
     ...(group.assignor === '' ? [] : [group.assignor]),
     `coordinator ${group.coordinator}`,
     `total lag ${formatNumber(Number(totalLag(lag)))}`,

@@ -57,3 +57,8 @@ export function formatBytes(bytes: number): string {
 export function formatNumber(value: number): string {
   return Math.round(value).toLocaleString('en-US')
 }
+
+/** A count with its noun: `1 member`, `2,000 members`. */
+export function formatCount(count: number, noun: string): string {
+  return `${formatNumber(count)} ${noun}${count === 1 ? '' : 's'}`
+}

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { ExitCode } from '../command/cli-error.ts'
 import { formatDuration, parseDuration, parseTime, requireTime } from './durations.ts'
-import { formatBytes, requireBytes, requireNumberList, requirePairs, requireWhole } from './numbers.ts'
+import { formatBytes, formatCount, requireBytes, requireNumberList, requirePairs, requireWhole } from './numbers.ts'
 
 const USAGE = expect.objectContaining({ exitCode: ExitCode.USAGE })
 
@@ -71,6 +71,7 @@ describe('numbers', () => {
   })
 
   test('sizes are shown in binary units', () => {
+    expect([formatCount(1, 'member'), formatCount(2000, 'member')]).toEqual(['1 member', '2,000 members'])
     expect(formatBytes(4.484204460414411)).toBe('4 B') // a rate
     expect([512, 1536, 20 * 2 ** 20, 3 * 2 ** 40].map(formatBytes)).toEqual(['512 B', '1.5 KiB', '20.0 MiB', '3.0 TiB'])
   })

@@ -103,10 +103,10 @@ export const perfProduce: CommandDefinition<PerfProduceOptions> = {
     }
     const elapsedMs = clock.monotonicMs() - startMs
     const latencyOf = 'acknowledged after'
-    const bytes = count * sizeBytes
+    const records = count - failedRecords
     await printResult(context, {
-      records: count,
-      bytes,
+      records,
+      bytes: records * sizeBytes,
       elapsedMs,
       cpuMs: cpuMs() - startCpuMs,
       failedRecords,

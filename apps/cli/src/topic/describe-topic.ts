@@ -3,7 +3,7 @@ import { ExitCode } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { type Column, type Row, renderRows } from '../io/output-format.ts'
-import { formatNumber } from '../options/numbers.ts'
+import { formatCount, formatNumber } from '../options/numbers.ts'
 import { resolveTopics } from './topic-names.ts'
 
 interface DescribeOptions {
@@ -138,8 +138,8 @@ function toData(topic: DescribedTopic): Row {
 function toText(topic: DescribedTopic): string {
   const records = [...topic.offsets.values()].reduce((sum, { start, end }) => sum + (end - start), 0n)
   const facts = [
-    `${topic.partitions.length} partitions`,
-    `${topic.partitions[0]?.replicas.length ?? 0} replicas`,
+    formatCount(topic.partitions.length, 'partition'),
+    formatCount(topic.partitions[0]?.replicas.length ?? 0, 'replica'),
     ...(topic.offsets.size > 0 ? [`${formatNumber(Number(records))} offsets in use`] : []),
     `id ${topic.topicId}`,
   ]
