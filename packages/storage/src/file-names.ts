@@ -15,7 +15,6 @@ export const LEADER_EPOCH_FILE = 'leader-epoch-checkpoint'
 /** Names in a log directory. */
 export const DELETED_DIRECTORY_SUFFIX = '-delete'
 export const STRAY_DIRECTORY_SUFFIX = '-stray'
-export const FUTURE_DIRECTORY_SUFFIX = '-future'
 export const LOCK_FILE = '.lock'
 export const META_PROPERTIES_FILE = 'meta.properties'
 export const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown'

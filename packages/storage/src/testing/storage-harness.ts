@@ -4,7 +4,6 @@ import {
   type DiskError,
   type Random,
   RealClock,
-  RealRandom,
   RealTimers,
   SeededRandom,
   type Timers,
@@ -89,5 +88,3 @@ export function batchOf(
   for (const value of values) builder.append(timestamp, null, Buffer.from(value))
   return Buffer.from(builder.build())
 }
-
-export { RealRandom }

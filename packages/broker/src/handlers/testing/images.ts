@@ -72,8 +72,4 @@ export function partitionRecord(
   }
 }
 
-export function configRecord(resourceType: number, resourceName: string, name: string, value: string): MetadataRecord {
-  return { type: 'ConfigRecord', resourceType, resourceName, name, value }
-}
-
 export const { TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP } = ConfigResourceType
