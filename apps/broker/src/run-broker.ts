@@ -54,8 +54,6 @@ export async function runBroker(options: RunOptions): Promise<number> {
     if (options.logLevel === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`)
     return EXIT_FAILED
   }
-  announce(broker, options)
-  await logger.load()
   const stop = (signal: string): void => {
     logger.info('stopping', { signal })
     broker.stop().then(
@@ -65,6 +63,9 @@ export async function runBroker(options: RunOptions): Promise<number> {
   }
   process.once('SIGINT', () => stop('SIGINT'))
   process.once('SIGTERM', () => stop('SIGTERM'))
+  // Only now: who reads the line may stop the broker at once.
+  announce(broker, options)
+  await logger.load()
   return stopped.promise
 }
 

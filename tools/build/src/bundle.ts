@@ -6,6 +6,7 @@
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { nativePackages, nodeBundle } from './bundle-options.ts'
+import { primeCompileCache } from './prime-compile-cache.ts'
 import { writeOutputs } from './write-outputs.ts'
 
 const root = join(import.meta.dirname, '../../..')
@@ -21,3 +22,6 @@ const result = await build({
   absWorkingDir: root,
 })
 writeOutputs(directory, result.outputFiles)
+if (!(await primeCompileCache(join(root, 'apps/cli/bin/millrace.mjs')))) {
+  console.warn('the broker could not be started once to warm its compile cache: its first start will be slower')
+}
