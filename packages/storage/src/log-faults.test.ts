@@ -1,4 +1,5 @@
 import { SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid } from '@millrace/base'
+import { setBaseOffset, setPartitionLeaderEpoch } from '@millrace/protocol'
 import { expect, test } from 'vitest'
 import { AppendResult, type Log, ReadResult } from './index.ts'
 import type { LogConfig } from './log-config.ts'
@@ -299,7 +300,7 @@ test('an extension that ends after its segment was closed cuts it, and the cut i
   disk.settle = (operation) =>
     operation === 'extend' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
   const value = 'x'.repeat(200_000)
-  for (let count = 0; count < 12; count++) append(log, [value])
+  for (let count = 0; count < 7; count++) append(log, [value])
   opened.manager.flushStaged()
   await turns()
   expect(active.extending).toBe(true)
@@ -330,4 +331,87 @@ test('empty logs hold no descriptor', async () => {
   for (let partition = 0; partition < 10; partition++)
     opened.manager.createLog('topic', partition, `${TOPIC_ID}` as Uuid)
   expect(openCount).toBe(0)
+})
+
+test('an extension whose tail cannot be cut takes the directory offline', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk, { ...SMALL, segmentBytes: 8 << 20 })
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  const waiting: (() => void)[] = []
+  disk.settle = (operation) =>
+    operation === 'extend' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
+  for (let count = 0; count < 7; count++) append(log, ['x'.repeat(200_000)])
+  opened.manager.flushStaged()
+  log.roll(log.logEndOffset)
+  await turns()
+  disk.fault = (operation) => (operation === 'truncate' ? 'DISK_IO' : null)
+  for (const wake of waiting) wake()
+  await turns()
+  expect(waiting.length).toBe(1)
+  expect(opened.failures.map(({ error }) => error.code)).toEqual(['DISK_IO'])
+})
+
+/** Further from the start of a segment than its index can tell. */
+const FAR = 2 ** 32
+
+test('an empty segment that is left behind for a far offset is no gap to recovery', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  log.truncateFullyAndStartAt(50)
+  const batch = batchOf(['a', 'b'])
+  setBaseOffset(batch, 0, FAR)
+  setPartitionLeaderEpoch(batch, 0, 1)
+  expect(log.append(batch, 0, batch.length, 'replication', 1, new AppendResult())).toBe(0)
+  opened.manager.flushStaged()
+  await turns()
+  expect(log.durableOffset).toBe(FAR + 2)
+  opened.timers.advance(2000)
+  await turns()
+  const recovered = (await open(disk.crashed(NOTHING_UNSYNCED))).manager.log('topic', 0)!
+  expect(recovered.logEndOffset).toBe(FAR + 2)
+  expect(recovered.faultyRanges).toEqual([])
+})
+
+test('a segment that was emptied and left behind is not synced again', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 3)
+  disk.settle = () => new Promise(() => undefined)
+  log.truncateTo(0)
+  disk.settle = () => Promise.resolve()
+  const batch = batchOf(['a'])
+  setBaseOffset(batch, 0, FAR)
+  setPartitionLeaderEpoch(batch, 0, 1)
+  append(log, ['in the file'])
+  log.truncateTo(0)
+  expect(log.append(batch, 0, batch.length, 'replication', 1, new AppendResult())).toBe(0)
+  opened.manager.flushStaged()
+  await turns()
+  expect(opened.failures).toEqual([])
+  expect(log.logEndOffset).toBe(FAR + 1)
+})
+
+test('a segment that could not be rolled on a full disk is appended to later', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk, { ...SMALL, segmentBytes: 8 << 20 })
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  const waiting: (() => void)[] = []
+  disk.settle = (operation) =>
+    operation === 'extend' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
+  for (let count = 0; count < 7; count++) append(log, ['x'.repeat(200_000)])
+  opened.manager.flushStaged()
+  await turns()
+  disk.fault = (_, path) => (path.endsWith('.snapshot') ? 'DISK_FULL' : null)
+  expect(() => log.roll(log.logEndOffset)).toThrow('ENOSPC')
+  expect(log.segments.active.sealed).toBe(false)
+  disk.fault = () => null
+  expect(append(log, ['staged when the extension ends'])).toBe(0)
+  for (const wake of waiting) wake()
+  await turns()
+  opened.manager.flushStaged()
+  await turns()
+  expect(opened.failures).toEqual([])
+  expect(log.durableOffset).toBe(8)
 })

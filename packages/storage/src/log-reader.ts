@@ -67,9 +67,9 @@ export function readHot(read: SegmentRead, out: ReadResult): number {
   if (start < 0) return start === EXHAUSTED && touchedEnd === writtenBytes ? EXHAUSTED : COLD
   const firstBytes = batchSizeOf(bytes, start)
   if (firstBytes > writtenBytes - start) return COLD
-  if (read.minOneBatch && !hot && start + firstBytes > touchedEnd && !mapping.isResident(start, start + firstBytes)) {
-    return COLD
-  }
+  // Behind a batch longer than the interval lies more than was asked about above.
+  const takenEnd = start + Math.max(read.maxBytes + BATCH_HEADER_BYTES, read.minOneBatch ? firstBytes : 0)
+  if (!hot && takenEnd > touchedEnd && !mapping.isResident(start, Math.min(writtenBytes, takenEnd))) return COLD
   const end = endOfBatches(read, bytes, start, read.minOneBatch ? writtenBytes : touchedEnd, 0)
   if (end < 0) return COLD
   if (end > start) {

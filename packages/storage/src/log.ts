@@ -375,9 +375,16 @@ export class Log implements LogCore {
     const { active } = this.segments
     this.#context.failpoint('roll')
     this.writeStaged()
-    if (active.seal()) this.writer.onWritten(active)
-    if (active.exists) this.checkpointer.onRoll(baseOffset)
-    if (active.sizeBytes === 0) for (const empty of this.segments.removeFrom(this.segments.count - 1)) empty.abandon()
+    try {
+      if (active.seal()) this.writer.onWritten(active)
+      if (active.exists) this.checkpointer.onRoll(baseOffset)
+    } catch (error) {
+      // It stays the active one and goes on to be appended to.
+      active.sealed = false
+      throw error
+    }
+    // An empty file that stayed would look like a gap to recovery, which drops what comes after one.
+    if (active.sizeBytes === 0) this.#remove(this.segments.removeFrom(this.segments.count - 1))
     this.segments.add(new Segment(this.#context, this.path, baseOffset, this.config, null))
   }
 
