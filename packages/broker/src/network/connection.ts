@@ -64,7 +64,7 @@ export class Connection implements TransportEvents, BudgetHolder {
 
   #flushRequested = false
   #readingPaused = false
-  /** Its incomplete frame must not grow for now. */
+  /** Its incomplete frame must not grow until there is room again. */
   #overBudget = false
   #closed = false
   /** Nothing is read any more; the connection ends once what was started before has been answered. */
