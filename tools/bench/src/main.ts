@@ -105,6 +105,15 @@ function figures(): string {
 mkdirSync(context.work, { recursive: true })
 const facts = machineFacts(root, context.work)
 const brokers: Partial<Record<Broker['kind'], Broker>> = {}
+
+async function stopBrokers(): Promise<void> {
+  await Promise.all(Object.values(brokers).map((broker) => broker.stop()))
+}
+
+// Neither broker may outlive a run that was interrupted.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => stopBrokers().finally(() => process.exit(130)))
+}
 try {
   const directory = (kind: string) => join(context.work, `${kind}-${process.pid}`)
   if (wanted.some((name) => name.startsWith('kafka')))
@@ -126,6 +135,6 @@ try {
     if (values.markdown) writeFileSync(values.markdown, withFigures(readFileSync(values.markdown, 'utf8'), figures()))
   }
 } finally {
-  await Promise.all(Object.values(brokers).map((broker) => broker.stop()))
+  await stopBrokers()
 }
 console.log(figures())
