@@ -61,7 +61,7 @@ export const jsonFormat: RecordFormatter = (record, out) => {
     timestamp,
     ...bytesField('key', key),
     ...bytesField('value', value),
-    headers: headers.map((header) => [header.key, header.value?.toString('utf8') ?? null]),
+    headers: headers.map((header) => [header.key, headerValue(header.value)]),
   }
   out.push(JSON.stringify(line), '\n')
 }
@@ -70,9 +70,19 @@ const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function bytesField(name: string, bytes: Buffer | null): Record<string, string | null> {
   if (bytes === null) return { [name]: null }
+  const text = textOrNull(bytes)
+  return text === null ? { [`${name}Base64`]: bytes.toString('base64') } : { [name]: text }
+}
+
+function headerValue(bytes: Buffer | null): string | { base64: string } | null {
+  return bytes === null ? null : (textOrNull(bytes) ?? { base64: bytes.toString('base64') })
+}
+
+/** The bytes as text, or null where they are none. */
+function textOrNull(bytes: Buffer): string | null {
   try {
-    return { [name]: strictUtf8.decode(bytes) }
+    return strictUtf8.decode(bytes)
   } catch {
-    return { [`${name}Base64`]: bytes.toString('base64') }
+    return null
   }
 }

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import { RealClock, RealRandom, RealTimers } from '@millrace/base'
 import type { CliIo, CliOutput } from './cli-io.ts'
 
@@ -15,8 +16,12 @@ export function processIo(): CliIo {
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
   return {
-    stdout: new StreamOutput(process.stdout, () => ending.abort()),
-    stderr: new StreamOutput(process.stderr, () => undefined),
+    stdout: new StreamOutput(process.stdout, () => ending.abort(), endForOutput),
+    stderr: new StreamOutput(
+      process.stderr,
+      () => undefined,
+      () => process.exit(1),
+    ),
     stdin: process.stdin,
     isStdinTty: process.stdin.isTTY === true,
     env: process.env,
@@ -27,15 +32,21 @@ export function processIo(): CliIo {
   }
 }
 
+function endForOutput(error: NodeJS.ErrnoException): never {
+  writeSync(process.stderr.fd, `millrace: cannot write the output: ${error.code ?? error.message}\n`)
+  process.exit(1)
+}
+
 /** A standard stream. A reader that went away (`| head`) is no failure: the command is asked to end. */
 class StreamOutput implements CliOutput {
   readonly #stream: NodeJS.WriteStream
   #closed = false
 
-  constructor(stream: NodeJS.WriteStream, onClosed: () => void) {
+  constructor(stream: NodeJS.WriteStream, onClosed: () => void, onFailed: (error: NodeJS.ErrnoException) => void) {
     this.#stream = stream
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
+      // A full disk behind `> file`: what was asked for cannot be delivered, and nothing that was not shown is committed.
+      if (error.code !== 'EPIPE') onFailed(error)
       this.#closed = true
       onClosed()
     })

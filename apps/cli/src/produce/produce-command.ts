@@ -66,7 +66,11 @@ const definition: CommandDefinition<ProduceOptions> = {
     { flags: '-H, --header <name=value>', description: 'a header of every record; may be repeated', repeatable: true },
     { flags: '-p, --partition <n>', description: 'partition (default: by key, else in turn)' },
     { flags: '--timestamp <time>', description: 'timestamp of every record (default: now)' },
-    { flags: '--json', description: 'lines are objects: {"key", "value", "headers", "partition", "timestamp"}' },
+    {
+      flags: '--json',
+      description:
+        'lines are objects: {"key", "value", "headers", "partition", "timestamp"}, or "valueBase64" for bytes',
+    },
     { flags: '--null <text>', description: 'a key or value that is exactly this text is null' },
     { flags: '-f, --file <path>', description: 'read from a file; may be repeated', repeatable: true },
     { flags: '--whole-files', description: 'each file is one record' },

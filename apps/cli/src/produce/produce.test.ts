@@ -2,7 +2,9 @@ import { ArgumentError, type ProducerRecord, RecordTooLargeError } from '@millra
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ExitCode } from '../command/cli-error.ts'
+import { jsonFormat } from '../consume/record-format.ts'
 import { runFake } from '../testing/fake-io.ts'
+import { fakeRecord } from '../testing/fake-record.ts'
 import { splitLines } from './line-splitter.ts'
 import { parseHeaders, parseRecord, type RecordFormat, resolveEscapes } from './record-parser.ts'
 
@@ -89,6 +91,16 @@ describe('records from lines', () => {
     for (const bad of ['', '[]', '3', '{']) {
       expect(() => parseRecord(Buffer.from(bad), { ...FORMAT, isJson: true })).toThrow(/JSON/)
     }
+  })
+
+  test('bytes that are no text come back from the JSON that consume writes', () => {
+    const bytes = Buffer.from([0xff, 0, 0xfe])
+    const out: (string | Buffer)[] = []
+    jsonFormat(fakeRecord({ key: bytes, value: bytes, headers: [['h', bytes]] }), out)
+    const parsed = parseRecord(Buffer.from(out.join('').trimEnd()), { ...FORMAT, isJson: true })
+    expect(parsed).toMatchObject({ key: bytes, value: bytes, headers: [['h', bytes]] })
+    const bad = '{"valueBase64":"no base64!"}'
+    expect(() => parseRecord(Buffer.from(bad), { ...FORMAT, isJson: true })).toThrow('valueBase64 is not base64')
   })
 
   test('escapes and headers are read as they are typed', () => {

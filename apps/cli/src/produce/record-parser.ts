@@ -58,16 +58,33 @@ function parseJson(line: Buffer, format: RecordFormat): ProducerRecord {
     throw new CliError(`not JSON: ${error instanceof Error ? error.message : String(error)}`)
   }
   if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) throw new CliError('not a JSON object')
-  const { key, value, headers, partition, timestamp } = parsed as Record<string, unknown>
+  const fields = parsed as Record<string, unknown>
+  const { key, headers, partition, timestamp } = fields
   const record: ProducerRecord = {
     ...common(format),
-    key: key === undefined ? format.fixedKey : textOf(key),
-    value: textOf(value),
+    key: key === undefined && fields.keyBase64 === undefined ? format.fixedKey : fieldOf(fields, 'key'),
+    value: fieldOf(fields, 'value'),
     headers: headersOf(headers, format),
   }
   if (typeof partition === 'number') record.partition = partition
   if (typeof timestamp === 'number') record.timestamp = timestamp
   return record
+}
+
+/** A field of the object, or what `consume --json` writes for bytes that are no text: the same name with `Base64`. */
+function fieldOf(fields: Record<string, unknown>, name: string): string | Buffer | null {
+  const base64 = fields[`${name}Base64`]
+  return base64 === undefined ? textOf(fields[name]) : bytesOf(base64, `${name}Base64`)
+}
+
+function bytesOf(base64: unknown, name: string): Buffer {
+  if (typeof base64 !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) throw new CliError(`${name} is not base64`)
+  return Buffer.from(base64, 'base64')
+}
+
+function headerValueOf(value: unknown): string | Buffer | null {
+  const isObject = value !== null && typeof value === 'object'
+  return isObject && 'base64' in value ? bytesOf(value.base64, 'the base64 of a header') : textOf(value)
 }
 
 /** Texts are taken as they are, everything else as the JSON that it was. */
@@ -78,11 +95,11 @@ function textOf(value: unknown): string | null {
 
 /** Headers as an object or as pairs, as `consume --json` writes them. */
 function headersOf(headers: unknown, format: RecordFormat): HeadersInput {
-  const own: (readonly [string, string | null])[] = []
+  const own: (readonly [string, string | Buffer | null])[] = []
   if (Array.isArray(headers)) {
-    for (const pair of headers) if (Array.isArray(pair)) own.push([String(pair[0]), textOf(pair[1])])
+    for (const pair of headers) if (Array.isArray(pair)) own.push([String(pair[0]), headerValueOf(pair[1])])
   } else if (headers !== null && typeof headers === 'object') {
-    for (const [name, value] of Object.entries(headers)) own.push([name, textOf(value)])
+    for (const [name, value] of Object.entries(headers)) own.push([name, headerValueOf(value)])
   }
   return [...format.headers, ...own]
 }

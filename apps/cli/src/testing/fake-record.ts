@@ -7,7 +7,7 @@ export interface FakeRecordFields {
   timestamp?: number
   key?: string | Buffer | null
   value?: string | Buffer | null
-  headers?: [string, string | null][]
+  headers?: [string, string | Buffer | null][]
 }
 
 /** A record as a consumer hands it out. */
