@@ -21,6 +21,8 @@ export interface DurableMarkEntry {
   /** Segment that holds the end, and how many of its bytes were synced. */
   segmentBaseOffset: Offset
   positionBytes: number
+  /** Everything below needs no recovery: indexes, epochs and a producer snapshot of it were synced, too. */
+  recoveryPoint: Offset
   /** Written by a clean shutdown: the log ends exactly here. */
   clean: boolean
   /** At a clean shutdown no producer had state. */
@@ -31,7 +33,7 @@ export interface DurableMarkEntry {
  * The durable mark of a log directory (`reliability.md`, 5.2): file `durable-mark`, a header of 64 bytes (magic, version) and one
  * entry a log: two alternating records of 64 bytes, each with checksum and sequence number, so that a torn write leaves the other.
  * Record: crc32c of the rest (u32), sequence (low u32), topic id (16), partition (i32), flags (u32), durable offset, segment base
- * offset, position (i64 each), sequence (high u32), 4 unused. It names what was synced, is written after that and synced at leisure: it may lag, never
+ * offset, recovery point (i64 each), sequence (high u32), position (u32). It names what was synced, is written after that and synced at leisure: it may lag, never
  * lead, and no acknowledgement waits for it.
  */
 export class DurableMark {
@@ -90,8 +92,16 @@ export class DurableMark {
     slot.entry.durableOffset = durableOffset
     slot.entry.segmentBaseOffset = segmentBaseOffset
     slot.entry.positionBytes = positionBytes
+    slot.entry.recoveryPoint = Math.min(slot.entry.recoveryPoint, durableOffset)
     slot.entry.clean = false
     slot.entry.noProducers = false
+    this.#dirty.add(slot)
+  }
+
+  /** The log's recovery point rose. */
+  noteRecoveryPoint(topicId: Uuid, partition: number, recoveryPoint: Offset): void {
+    const slot = this.#slotFor(topicId, partition)
+    slot.entry.recoveryPoint = recoveryPoint
     this.#dirty.add(slot)
   }
 
@@ -134,7 +144,8 @@ export class DurableMark {
     positionBytes: number,
   ): void {
     const slot = this.#slotFor(topicId, partition)
-    if (slot.entry.durableOffset < durableOffset) return
+    if (slot.entry.durableOffset < durableOffset && slot.entry.recoveryPoint <= durableOffset) return
+    slot.entry.recoveryPoint = Math.min(slot.entry.recoveryPoint, durableOffset)
     for (let round = 0; round < 2; round++) {
       this.note(topicId, partition, durableOffset, segmentBaseOffset, positionBytes)
       this.syncNow()
@@ -224,6 +235,7 @@ function emptyEntry(topicId: Uuid, partition: number): DurableMarkEntry {
     durableOffset: 0,
     segmentBaseOffset: 0,
     positionBytes: 0,
+    recoveryPoint: 0,
     clean: false,
     noProducers: false,
   }
@@ -241,7 +253,8 @@ function encodeRecord(record: Buffer, slot: Slot): void {
   record.writeUInt32BE(flags, 28)
   record.writeBigInt64BE(BigInt(entry.durableOffset), 32)
   record.writeBigInt64BE(BigInt(entry.segmentBaseOffset), 40)
-  record.writeBigInt64BE(BigInt(entry.positionBytes), 48)
+  record.writeBigInt64BE(BigInt(entry.recoveryPoint), 48)
+  record.writeUInt32BE(entry.positionBytes, 60)
   record.writeUInt32BE(crc32c(record, 4, RECORD_BYTES), 0)
 }
 
@@ -274,7 +287,8 @@ function decodeRecord(record: Buffer, number: number): Slot {
       partition: record.readInt32BE(24),
       durableOffset: Number(record.readBigInt64BE(32)),
       segmentBaseOffset: Number(record.readBigInt64BE(40)),
-      positionBytes: Number(record.readBigInt64BE(48)),
+      positionBytes: record.readUInt32BE(60),
+      recoveryPoint: Number(record.readBigInt64BE(48)),
       clean: (flags & FLAG_CLEAN) !== 0,
       noProducers: (flags & FLAG_NO_PRODUCERS) !== 0,
     },

@@ -122,7 +122,7 @@ export class LogCheckpointer {
     await this.#context.disk.syncDirectoryAsync(log.path)
     if (log.failed || generation !== log.generation) return
     log.recoveryPoint = Math.max(log.recoveryPoint, offset)
-    this.#home.onOffsetsChanged()
+    this.#home.onCheckpointed(log)
     const bases = new Set(log.segments.all.map(({ baseOffset }) => baseOffset))
     log.producerStates.removeSnapshots((other) => other < offset && !bases.has(other))
   }

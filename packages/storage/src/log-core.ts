@@ -64,6 +64,8 @@ export interface LogHome {
    * Throws `DiskError`.
    */
   beforeRemoval(): void
+  /** The log's recovery point rose. */
+  onCheckpointed(log: LogCore): void
   /** A watermark, log start or recovery point changed. */
   onOffsetsChanged(): void
   /** A full disk refuses appends until there is space again; everything else takes the directory offline. */

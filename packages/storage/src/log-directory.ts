@@ -69,8 +69,14 @@ export class LogDirectory implements LogHome {
     if (offset <= log.durableOffset) return
     log.durableOffset = offset
     this.mark.note(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes)
-    this.#markWriteTimer ??= this.#context.timers.setTimer(MARK_WRITE_MS, () => this.#writeMark())
+    this.#writeMarkSoon()
     log.onDurable()
+  }
+
+  onCheckpointed(log: LogCore): void {
+    this.#offsetsChanged = true
+    this.mark.noteRecoveryPoint(log.topicId, log.partition, log.recoveryPoint)
+    this.#writeMarkSoon()
   }
 
   /** Part of a clean stop: the log ends exactly here. */
@@ -220,6 +226,10 @@ export class LogDirectory implements LogHome {
     // What was staged when the disk filled up is still to be written.
     for (const log of this.logs) if (log.hasStaged) log.markDirty()
     this.#context.flushSoon()
+  }
+
+  #writeMarkSoon(): void {
+    if (this.online) this.#markWriteTimer ??= this.#context.timers.setTimer(MARK_WRITE_MS, () => this.#writeMark())
   }
 
   #writeMark(): void {

@@ -61,14 +61,12 @@ export function loadLog(
   const epochsKnown = epochsReadable(context, epochs, segments)
   if (!epochsKnown) epochs.reset()
   const atMark = mark !== null && endsAtMark(segments, mark)
-  const covered = epochsKnown && atMark && (mark.clean || checkpoints.recoveryPoint === mark.durableOffset)
+  const recoveryPoint = epochsKnown ? recoveryPointOf(home, mark, checkpoints) : 0
+  const covered = epochsKnown && atMark && (mark.clean || recoveryPoint === mark.durableOffset)
   let opened: Opened
   if (segments.length === 0) opened = openEmpty(context, base, epochs, mark, checkpoints)
   else if (covered) opened = openCovered(context, base, segments, epochs, mark)
-  else {
-    const recoveryPoint = epochsKnown ? recoveryPointOf(home, mark, checkpoints) : 0
-    opened = openUncovered(context, base, segments, epochs, mark, { ...checkpoints, recoveryPoint })
-  }
+  else opened = openUncovered(context, base, segments, epochs, mark, { ...checkpoints, recoveryPoint })
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
   const highWatermark = Math.min(Math.max(checkpoints.highWatermark, logStartOffset), opened.logEndOffset)
   // Its names may be in memory only: nothing of it was ever synced, or the last process was killed before it had any data.
@@ -131,12 +129,12 @@ function endsAtMark(segments: readonly Segment[], mark: DurableMarkEntry): boole
 }
 
 /**
- * Up to where nothing needs to be looked at. The checkpoint may be newer than the mark, which is written at leisure: between the
- * two, nobody can tell what was synced.
+ * Up to where nothing needs to be looked at: the mark knows it of a moment ago, the checkpoint of a minute ago. The checkpoint may be
+ * newer all the same, since the mark is written at leisure: between the two, nobody can tell what was synced.
  */
 function recoveryPointOf(home: LogDirectory, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): Offset {
-  if (mark === null && !home.mark.isComplete) return checkpoints.recoveryPoint
-  return Math.min(checkpoints.recoveryPoint, mark?.durableOffset ?? 0)
+  if (mark === null) return home.mark.isComplete ? 0 : checkpoints.recoveryPoint
+  return Math.max(mark.recoveryPoint, Math.min(checkpoints.recoveryPoint, mark.durableOffset))
 }
 
 /** What is not walked ends where the next segment begins. */

@@ -126,16 +126,15 @@ export class LogManager {
   }
 
   /**
-   * Locks the directories, checks whose they are, loads and recovers every log in them. Directories that fail are offline from the
-   * start; with none left it rejects. Rejects with `DiskError` if another process holds a directory, and with `CorruptFileError` if
-   * one belongs to another node or cluster.
+   * Locks the directories, checks whose they are, loads and recovers every log in them. What was found above a durable mark is synced
+   * in the background; `durableOffset` follows. Rejects with `DiskError` if a directory fails or another process holds it, and with
+   * `CorruptFileError` if one belongs to another node or cluster.
    */
   static async open(options: StorageOptions): Promise<LogManager> {
     assert(options.directories.length > 0, 'at least one log directory')
     const manager = new LogManager(options)
     try {
       for (const path of options.directories) manager.#openDirectory(path)
-      for (const directory of manager.#directories) await directory.whenSynced()
     } catch (error) {
       await manager.#abandon()
       throw error

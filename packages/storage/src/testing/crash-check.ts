@@ -42,6 +42,7 @@ async function recoverAndCheck(
     }
   }
   const opened = await open(disk)
+  for (let turn = 0; turn < 200; turn++) await Promise.resolve()
   disk.onChange = () => undefined
   for (const expected of logs) await checkLog(opened, expected)
   await checkAppendAndReopen(opened, disk, logs)
