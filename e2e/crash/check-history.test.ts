@@ -43,6 +43,15 @@ describe('the checker of crash histories', () => {
     expect(checkHistory(history)).toEqual([])
   })
 
+  it('asks of a record that was acknowledged without an offset that it is there, wherever', () => {
+    const history = goodHistory()
+    const [first] = history.producers[0].acknowledged
+    history.producers[0].acknowledged[0] = { ...(first as Acknowledged), offset: null }
+    expect(checkHistory(history)).toEqual([])
+    history.stored = history.stored.filter(({ value }) => value !== textOf('p', 0))
+    expect(kinds(history)).toContain('lost')
+  })
+
   it('notices an acknowledged record that is gone from the end', () => {
     const history = goodHistory()
     history.stored = history.stored.filter(({ value }) => value !== textOf('p', 11))

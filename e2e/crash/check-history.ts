@@ -1,4 +1,4 @@
-import { type History, type ProducerHistory, partitionOf, type Stored, textOf } from './history.ts'
+import { type Acknowledged, type History, type ProducerHistory, partitionOf, type Stored, textOf } from './history.ts'
 
 /** A stored record whose value was understood. */
 interface Known {
@@ -14,7 +14,7 @@ const toldOfAKind = 5
  * Holds what was read back against what was acknowledged; the answer lists everything that is wrong, nothing if all is well.
  *
  * - Offsets of a partition rise by one, and each value is one that a producer sent there.
- * - An acknowledged record is stored at the offset that its acknowledgement named.
+ * - An acknowledged record is stored, at the offset that its acknowledgement named if it named one.
  * - An idempotent producer's records are stored once and in the order sent.
  * - A plain producer's may be stored again by a retry, but first appearances and acknowledged offsets keep the order.
  */
@@ -63,7 +63,7 @@ function checkProducer(producer: ProducerHistory, records: readonly Known[], pro
     const found = bySequence.get(sequence) ?? []
     if (found.length === 0)
       problems.add('lost', `${name} ${sequence}, acknowledged at partition ${partition} offset ${offset}`)
-    else if (!found.some((record) => record.offset === offset)) {
+    else if (offset !== null && !found.some((record) => record.offset === offset)) {
       problems.add(
         'moved',
         `${name} ${sequence}: acknowledged at ${offset}, stored at ${found.map((record) => record.offset)}`,
@@ -81,7 +81,9 @@ function checkProducer(producer: ProducerHistory, records: readonly Known[], pro
     [...bySequence.values()].map(([first]) => first as Known),
     problems,
   )
-  const acknowledged = [...producer.acknowledged].sort((a, b) => a.partition - b.partition || a.offset - b.offset)
+  const acknowledged = producer.acknowledged
+    .filter((record): record is Acknowledged & Known => record.offset !== null)
+    .sort((a, b) => a.partition - b.partition || a.offset - b.offset)
   checkRising('acknowledged out of order', name, acknowledged, problems)
 }
 

@@ -5,9 +5,9 @@ export interface Numbered {
   readonly partition: number
 }
 
-/** A record that the broker acknowledged, at the offset that it named. */
+/** A record that the broker acknowledged, at the offset that it named; null if the client does not know it. */
 export interface Acknowledged extends Numbered {
-  readonly offset: number
+  readonly offset: number | null
 }
 
 /** A record as it was read back after the last restart. */

@@ -26,7 +26,7 @@ export function startLibrdkafkaLoad({ bootstrap, topic, name, idempotent, ratePe
         producer: name,
         sequence: Number(sequence),
         partition: Number(partition),
-        offset: Number(offset),
+        offset: offset === '-' ? null : Number(offset),
       })
   })
   return {

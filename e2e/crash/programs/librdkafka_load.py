@@ -1,7 +1,7 @@
 """Sends numbered records without end through librdkafka and prints each acknowledgement; see librdkafka-load.ts.
 
 librdkafka_load.py BOOTSTRAP TOPIC NAME idempotent|plain RATE_PER_SECOND
-Prints `sequence partition offset` for each acknowledged record. When its input ends, it sends what is left, prints `sent COUNT`
+Prints `sequence partition offset` for each acknowledged record, with `-` for an offset that the client does not know. When its input ends, it sends what is left, prints `sent COUNT`
 and exits with 0; with 1 if any record failed, since then the history says nothing about it."""
 import sys
 import threading
@@ -35,7 +35,9 @@ def delivered_as(sequence):
         if error:
             failures.append(f'{sequence}: {error.str()}')
         else:
-            print(sequence, message.partition(), message.offset(), flush=True)
+            # librdkafka infers some acknowledgements from later ones, after a connection was lost; their offsets it does not know.
+            offset = message.offset()
+            print(sequence, message.partition(), '-' if offset is None or offset < 0 else offset, flush=True)
     return delivered
 
 
