@@ -109,6 +109,13 @@ describe('precedence', () => {
     ).toBe(7)
   })
 
+  test('MILLRACE_PORT moves the listener, the flag wins, and nonsense is refused', () => {
+    const portOf = (init: Parameters<typeof load>[0]) => load(init).broker.endpoints[0]?.port
+    expect(portOf({ environment: { MILLRACE_PORT: '19313' } })).toBe(19313)
+    expect(portOf({ environment: { MILLRACE_PORT: '19313' }, settings: [['port', '7']] })).toBe(7)
+    expect(() => load({ environment: { MILLRACE_PORT: '99999' } })).toThrow(/MILLRACE_PORT: 99999 is no port/)
+  })
+
   test('environment variables are keys in capitals with underscores', () => {
     expect(settingKeyOf('MILLRACE_LOG_RETENTION_MS')).toBe('log.retention.ms')
     expect(settingKeyOf('MILLRACE_LISTENER_NAME_MY__NAME_SASL_JAAS_CONFIG')).toBe(

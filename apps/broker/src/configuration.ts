@@ -22,7 +22,10 @@ interface Setting {
 const PREFIX = 'MILLRACE_'
 
 /** Variables of the command line tools, which are no settings of a node. */
-const NOT_SETTINGS: ReadonlySet<string> = new Set(['MILLRACE_BOOTSTRAP_SERVERS'])
+const NOT_SETTINGS: ReadonlySet<string> = new Set(['MILLRACE_BOOTSTRAP_SERVERS', 'MILLRACE_PORT'])
+
+/** What `--port` is on the command line: containers are configured by their environment. */
+const PORT_VARIABLE = 'MILLRACE_PORT'
 
 /**
  * Settings of a node that was started without a file: somebody tries something out. The wait for more members before the first
@@ -42,7 +45,10 @@ export function loadConfiguration(sources: SettingSources, logger: Logger): Conf
     readFile(sources.configFile, settings, logger)
   }
   readEnvironment(sources.environment, settings)
-  let port: string | null = null
+  let port = sources.environment[PORT_VARIABLE] ?? null
+  if (port !== null && !(/^\d{1,5}$/.test(port) && Number(port) <= 65_535)) {
+    throw new ConfigurationError('port', `environment variable ${PORT_VARIABLE}: ${port} is no port (0 to 65535)`)
+  }
   for (const [key, value] of sources.settings) {
     if (key === 'port') port = value
     else settings.set(key, { value, origin: 'command line' })

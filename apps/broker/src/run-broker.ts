@@ -1,4 +1,4 @@
-import { RealClock, RealDisk, RealRandom, RealTimers } from '@millrace/base'
+import { ConfigurationError, RealClock, RealDisk, RealRandom, RealTimers } from '@millrace/base'
 import { Broker } from '@millrace/broker'
 import { loadConfiguration } from './configuration.ts'
 import { type LogLevel, ProcessLogger } from './process-logger.ts'
@@ -15,6 +15,8 @@ export interface RunOptions {
 }
 
 const EXIT_FAILED = 1
+/** A setting is wrong: the same code as for a wrong flag. */
+const EXIT_USAGE = 2
 
 /**
  * Runs a broker in this process until it is told to stop (SIGINT, SIGTERM) or cannot go on. Real ports are made here and nowhere
@@ -52,7 +54,7 @@ export async function runBroker(options: RunOptions): Promise<number> {
     logger.flushNow()
     process.stderr.write(`millrace: ${startFailureText(error)}\n`)
     if (options.logLevel === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`)
-    return EXIT_FAILED
+    return error instanceof ConfigurationError ? EXIT_USAGE : EXIT_FAILED
   }
   const stop = (signal: string): void => {
     logger.info('stopping', { signal })

@@ -68,6 +68,12 @@ describe('records from lines', () => {
     expect(() => parseRecord(Buffer.from('kv'), format)).toThrow(/no key separator "::"/)
   })
 
+  test('a JSON record without a value is refused, since a tombstone must be asked for', () => {
+    const format = { ...FORMAT, isJson: true }
+    expect(() => parseRecord(Buffer.from('{"valu":"x"}'), format)).toThrow(/no "value"/)
+    expect(parseRecord(Buffer.from('{"key":"k","value":null}'), format)).toMatchObject({ key: 'k', value: null })
+  })
+
   test('a marker stands for null, in keys and values', () => {
     const format = { ...FORMAT, keySeparator: Buffer.from(':'), nullMarker: Buffer.from('NIL') }
     expect(parseRecord(Buffer.from('k:NIL'), format)).toMatchObject({ value: null })

@@ -60,6 +60,10 @@ function parseJson(line: Buffer, format: RecordFormat): ProducerRecord {
   if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) throw new CliError('not a JSON object')
   const fields = parsed as Record<string, unknown>
   const { key, headers, partition, timestamp } = fields
+  // A tombstone deletes: it must be asked for, not come of a misspelt name.
+  if (!('value' in fields) && !('valueBase64' in fields)) {
+    throw new CliError('no "value" (write "value": null for a tombstone)')
+  }
   const record: ProducerRecord = {
     ...common(format),
     key: key === undefined && fields.keyBase64 === undefined ? format.fixedKey : fieldOf(fields, 'key'),
