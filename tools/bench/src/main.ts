@@ -48,20 +48,28 @@ const context: BenchContext = {
 }
 const rows: ResultRow[] = []
 
-function cases(): BenchCase[] {
-  const all = [
-    ...producerPerfCases(),
-    ...consumerPerfCases(),
-    ...rdkafkaCases(),
-    ...smallRequestCases(),
-    ...probeCases(),
-    ...toolCases(),
-    startupCase(),
-    memoryCase(),
-  ]
-  if (values.only.length === 0) return all
-  return all.filter(({ group, name }) => values.only.some((text) => `${group} / ${name}`.includes(text)))
-}
+const allCases: readonly BenchCase[] = [
+  ...smallRequestCases(),
+  ...rdkafkaCases(),
+  ...probeCases(),
+  startupCase(),
+  memoryCase(),
+  ...consumerPerfCases(),
+  ...toolCases(),
+  ...producerPerfCases(),
+]
+
+const titleOf = ({ group, name }: BenchCase) => `${group} / ${name}`
+
+/** What warms a broker up: much work in little time, and each way of working once. */
+const warmUpTitles = [
+  'small requests / 32 × 16',
+  'rdkafka_performance, produce / 100 B, none, acks=all',
+  'rdkafka_performance, produce / 1000 B, none, acks=all',
+  'rdkafka_performance, consume / 1000 B, none',
+  'producer-perf / 1000 B, none, acks=all',
+  'consumer-perf / 1000 B, none',
+]
 
 async function runCase(bench: BenchCase, variants: readonly Variant[]): Promise<void> {
   const own = variants.filter(({ name }) => bench.variants.includes(name))
@@ -88,13 +96,15 @@ function record({ group, name }: BenchCase, variant: Variant, round: number, fig
   if (values.out) appendFileSync(values.out, `${JSON.stringify(row)}\n`)
 }
 
-/** Some seconds of mixed work, so that the JVM has compiled what it will run. */
+/**
+ * About a minute of mixed work. A JVM compiles for long: Kafka's CPU per byte was seen to fall to a third over its first gigabytes, and
+ * a cold Kafka would flatter the ratio.
+ */
 async function warmUp(variant: Variant): Promise<void> {
-  const kinds = [producerPerfCases()[6], consumerPerfCases()[1], smallRequestCases()[2]]
-  for (const bench of kinds) {
-    const prepared = await bench?.prepare({ ...context, scale: Math.max(context.scale, 0.5) }, variant)
-    await prepared?.run()
-    await prepared?.dispose()
+  for (const bench of allCases.filter((one) => warmUpTitles.includes(titleOf(one)))) {
+    const prepared = await bench.prepare({ ...context, scale: 1 }, variant)
+    for (let times = 0; times < 3; times++) await prepared.run()
+    await prepared.dispose()
   }
 }
 
@@ -129,7 +139,8 @@ try {
     const first = variants.find(({ broker }) => broker.kind === kind)
     if (first && !values.quick) await warmUp(first)
   }
-  for (const bench of cases()) {
+  const isWanted = (title: string) => values.only.length === 0 || values.only.some((text) => title.includes(text))
+  for (const bench of allCases.filter((one) => isWanted(titleOf(one)))) {
     await runCase(bench, variants)
     // After each case: a run of an hour that is stopped has not been in vain.
     if (values.markdown) writeFileSync(values.markdown, withFigures(readFileSync(values.markdown, 'utf8'), figures()))
