@@ -42,6 +42,19 @@ export async function replaceFileAsync(
   await disk.syncDirectoryAsync(directory)
 }
 
+/** The same without any sync: one of the whole file system follows, and a crash before it is made good by recovery. */
+export function replaceFileUnsynced(disk: Disk, directory: string, name: string, contents: Buffer): void {
+  const temporary = `${directory}/${name}${TEMPORARY_SUFFIX}`
+  const file = disk.openFile(temporary, { create: true })
+  try {
+    file.truncate(0)
+    file.write(contents, 0, contents.length, 0)
+  } finally {
+    file.close()
+  }
+  disk.rename(temporary, `${directory}/${name}`)
+}
+
 /** Creates a directory and its parents if absent, and makes their names durable. */
 export function makeDurableDirectory(disk: Disk, path: string): void {
   const missing: string[] = []

@@ -51,6 +51,13 @@ export class GroupCommit {
     return new Promise((resolve) => this.#idleWaiters.push(resolve))
   }
 
+  /** Forgets the logs that wait: they will be synced in another way. */
+  clear(): void {
+    for (let slot = this.#queueStart; slot < this.#queue.length; slot++) this.#queue[slot]!.syncState = 'idle'
+    this.#queue = []
+    this.#queueStart = 0
+  }
+
   /** Nothing is started any more; what runs ends by itself. */
   stop(): void {
     this.#failed = true

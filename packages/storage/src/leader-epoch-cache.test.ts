@@ -102,10 +102,10 @@ test('the file reads back as it was written', () => {
     [0, 0],
     [7, 12],
   ])
-  expect(cache.isDirty).toBe(true)
+  expect(cache.needsSave(100)).toBe(true)
   const contents = cache.encode()
   expect(contents.toString()).toBe('0\n2\n0 0\n7 12\n')
-  expect(cache.isDirty).toBe(false)
+  expect(cache.needsSave(100)).toBe(false)
   const other = new LeaderEpochCache()
   other.decode('f', contents)
   expect(pairs(other)).toEqual(pairs(cache))
@@ -119,3 +119,19 @@ test.each(['1\n0\n', '0\n2\n0 0\n', '0\n1\n0 x\n', '0\n1\n0 0 0\n', '0\n2\n3 0\n
     expect(cache.isEmpty).toBe(true)
   },
 )
+
+test('an epoch is saved once it has records, and what was saved is saved again when it goes', () => {
+  const cache = cacheOf([[3, 0]])
+  expect(cache.needsSave(0)).toBe(false)
+  expect(cache.needsSave(1)).toBe(true)
+  cache.encode()
+  cache.assign(4, 1)
+  expect(cache.needsSave(1)).toBe(false)
+  expect(cache.needsSave(2)).toBe(true)
+  cache.encode()
+  cache.truncateFromEnd(1)
+  expect(cache.needsSave(1)).toBe(true)
+  cache.encode()
+  cache.truncateFromStart(1)
+  expect(cache.needsSave(1)).toBe(true)
+})

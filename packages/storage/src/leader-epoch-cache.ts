@@ -14,17 +14,24 @@ export interface EpochEnd {
 export class LeaderEpochCache {
   #epochs: LeaderEpoch[]
   #startOffsets: Offset[]
-  /** Changed since {@link encode} was last asked for. */
-  #dirty: boolean
+  /** Entries in the file, and how many of them, from the first on, are still as they were. */
+  #savedCount: number
+  #keptCount: number
 
   constructor() {
     this.#epochs = []
     this.#startOffsets = []
-    this.#dirty = false
+    this.#savedCount = 0
+    this.#keptCount = 0
   }
 
-  get isDirty(): boolean {
-    return this.#dirty
+  /**
+   * Whether the file lacks something that a log up to `logEndOffset` needs, or has what it must not. An epoch without records is not
+   * worth a write: a restarted leader gets a new one, and thousands of them do so at once.
+   */
+  needsSave(logEndOffset: Offset): boolean {
+    if (this.#keptCount < this.#savedCount) return true
+    return this.#keptCount < this.#epochs.length && this.#startOffsets[this.#keptCount]! < logEndOffset
   }
 
   get isEmpty(): boolean {
@@ -49,17 +56,13 @@ export class LeaderEpochCache {
     this.#keepFirst(count)
     this.#epochs.push(epoch)
     this.#startOffsets.push(startOffset)
-    this.#dirty = true
   }
 
   /** Drops epochs that start at or past `endOffset`. */
   truncateFromEnd(endOffset: Offset): void {
     let count = this.#epochs.length
     while (count > 0 && this.#startOffsets[count - 1]! >= endOffset) count--
-    if (count < this.#epochs.length) {
-      this.#keepFirst(count)
-      this.#dirty = true
-    }
+    this.#keepFirst(count)
   }
 
   /** Drops what ended before `startOffset`; the epoch that holds it then starts there. */
@@ -70,11 +73,10 @@ export class LeaderEpochCache {
     this.#epochs = this.#epochs.slice(slot)
     this.#startOffsets = this.#startOffsets.slice(slot)
     this.#startOffsets[0] = startOffset
-    this.#dirty = true
+    this.#keptCount = 0
   }
 
   clear(): void {
-    if (this.#epochs.length > 0) this.#dirty = true
     this.#keepFirst(0)
   }
 
@@ -96,9 +98,10 @@ export class LeaderEpochCache {
     return { epoch: this.#epochs[slot]!, endOffset: this.#startOffsets[slot + 1]! }
   }
 
-  /** File contents; the cache counts as clean from now on. */
+  /** File contents; the cache counts as saved from now on. */
   encode(): Buffer {
-    this.#dirty = false
+    this.#savedCount = this.#epochs.length
+    this.#keptCount = this.#savedCount
     return encodeTextCheckpoint(this.#epochs.map((epoch, slot) => `${epoch} ${this.#startOffsets[slot]}`))
   }
 
@@ -120,10 +123,12 @@ export class LeaderEpochCache {
       last = epoch
       lastStart = startOffset
     }
-    this.#dirty = false
+    this.#savedCount = this.#epochs.length
+    this.#keptCount = this.#savedCount
   }
 
   #keepFirst(count: number): void {
+    this.#keptCount = Math.min(this.#keptCount, count)
     this.#epochs.length = count
     this.#startOffsets.length = count
   }

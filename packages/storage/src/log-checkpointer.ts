@@ -31,6 +31,11 @@ export class LogCheckpointer {
     this.#durableWaiters = []
   }
 
+  /** Resolves when none runs. */
+  async whenIdle(): Promise<void> {
+    while (this.#running !== null) await this.#running
+  }
+
   get isRunning(): boolean {
     return this.#running !== null
   }
@@ -79,7 +84,7 @@ export class LogCheckpointer {
 
   /** Something above the recovery point, or leader epochs, would have to be read again after a crash. */
   get isDue(): boolean {
-    return this.#log.recoveryPoint < this.#log.logEndOffset || this.#log.epochs.isDirty
+    return this.#log.recoveryPoint < this.#log.logEndOffset || this.#log.epochs.needsSave(this.#log.logEndOffset)
   }
 
   #start(): void {
@@ -117,7 +122,7 @@ export class LogCheckpointer {
       snapshot?.close()
     }
     if (log.failed) return
-    await log.epochs.save(() => !log.failed)
+    await log.epochs.save(log.logEndOffset, () => !log.failed)
     if (log.failed) return
     await this.#context.disk.syncDirectoryAsync(log.path)
     if (log.failed || generation !== log.generation) return

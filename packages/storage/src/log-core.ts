@@ -42,6 +42,12 @@ export interface LogCore extends Syncable {
   /** `durableOffset` rose. */
   onDurable(): void
   closeIdle(): Promise<void>
+  /** Resolves when no checkpoint and no extension runs. */
+  whenQuiet(): Promise<void>
+  /** Before a sync of the whole file system, at the end: everything reaches its file. False if something runs or fails. */
+  settle(): boolean
+  /** That sync has succeeded: all of the log is durable, and needs no recovery. */
+  onSyncedAll(): void
   /** Ends its life: files are closed, every call is refused. */
   fail(): void
 }

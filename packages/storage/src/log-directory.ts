@@ -1,4 +1,4 @@
-import { type Disk, DiskError, type Offset, type Timer, type Uuid } from '@millrace/base'
+import { type Disk, DiskError, type FileSystem, type Offset, type Timer, type Uuid } from '@millrace/base'
 import { replaceFile, replaceFileAsync } from './atomic-file.ts'
 import { DurableMark } from './durable-mark.ts'
 import { HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from './file-names.ts'
@@ -23,9 +23,11 @@ export class LogDirectory implements LogHome {
   readonly mark: DurableMark
   readonly logs: Set<LogCore>
   online: boolean
-  /** Too little space is left: appends are refused until there is more. */
+  /** Too little space, or no descriptor, is left: appends are refused until there is more. */
   isFull: boolean
   readonly #context: StorageContext
+  /** Null where the disk cannot sync all of it at once. */
+  readonly #fileSystem: FileSystem | null
   readonly #commit: GroupCommit
   readonly #onFailed: (error: DiskError) => void
   #markWriteTimer: Timer | null
@@ -45,6 +47,7 @@ export class LogDirectory implements LogHome {
     this.online = true
     this.isFull = false
     this.#context = context
+    this.#fileSystem = context.disk.openFileSystem(path)
     this.#commit = new GroupCommit(SYNC_CONCURRENCY, (error) => this.fail(error))
     this.#onFailed = onFailed
     this.#markWriteTimer = null
@@ -77,6 +80,24 @@ export class LogDirectory implements LogHome {
     this.#offsetsChanged = true
     this.mark.noteRecoveryPoint(log.topicId, log.partition, log.recoveryPoint)
     this.#writeMarkSoon()
+  }
+
+  /** Part of a clean stop: makes all that these logs have durable at once, where the disk can. A failure takes the directory offline. */
+  async syncAll(logs: readonly LogCore[]): Promise<void> {
+    if (this.#fileSystem === null) return
+    this.#commit.clear()
+    await this.whenSynced()
+    for (const log of logs) await log.whenQuiet()
+    if (!this.online) return
+    const settled = logs.filter((log) => log.settle())
+    try {
+      await this.#fileSystem.syncAll()
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.fail(error)
+      return
+    }
+    for (const log of settled) log.onSyncedAll()
   }
 
   /** Part of a clean stop: the log ends exactly here. */
@@ -172,9 +193,10 @@ export class LogDirectory implements LogHome {
     return replaceFileAsync(this.disk, this.path, name, encodeTextCheckpoint(lines), () => this.online)
   }
 
-  /** A full disk refuses appends until there is space again; everything else is final for the directory. */
+  /** A full disk, and a process without descriptors, refuse appends for a while; everything else is final for the directory. */
   onDiskError(error: DiskError): void {
     if (error.code === 'DISK_FULL') this.#onFull(error)
+    else if (error.errno === 'EMFILE' || error.errno === 'ENFILE') this.#onFull(error)
     else this.fail(error)
   }
 
@@ -199,12 +221,17 @@ export class LogDirectory implements LogHome {
     this.#stopTimers()
     this.#commit.stop()
     this.mark.close()
+    this.#fileSystem?.close()
   }
 
   #onFull(error: DiskError): void {
     if (this.isFull || !this.online) return
     this.isFull = true
-    this.#context.logger.error('disk full, appends are refused', { directory: this.path, error: error.message })
+    this.#context.logger.error('no space or no descriptors left, appends are refused', {
+      directory: this.path,
+      error: error.message,
+    })
+    this.#context.closeIdleSoon()
     this.#spaceTimer = this.#context.timers.setTimer(SPACE_CHECK_MS, () => this.#checkSpace())
   }
 
@@ -222,7 +249,7 @@ export class LogDirectory implements LogHome {
       return
     }
     this.isFull = false
-    this.#context.logger.info('disk has space again', { directory: this.path })
+    this.#context.logger.info('appends are accepted again', { directory: this.path })
     // What was staged when the disk filled up is still to be written.
     for (const log of this.logs) if (log.hasStaged) log.markDirty()
     this.#context.flushSoon()

@@ -1,5 +1,5 @@
-import type { Disk } from '@millrace/base'
-import { replaceFileAsync } from './atomic-file.ts'
+import type { Disk, Offset } from '@millrace/base'
+import { replaceFileAsync, replaceFileUnsynced } from './atomic-file.ts'
 import { LEADER_EPOCH_FILE } from './file-names.ts'
 import { LeaderEpochCache } from './leader-epoch-cache.ts'
 import { readIfPresent } from './text-checkpoint.ts'
@@ -33,13 +33,20 @@ export class LogEpochs {
     return this.#cache
   }
 
-  get isDirty(): boolean {
-    return this.#cache?.isDirty ?? false
+  /** The file is not what a log that ends at `logEndOffset` needs. */
+  needsSave(logEndOffset: Offset): boolean {
+    return this.#cache?.needsSave(logEndOffset) ?? false
+  }
+
+  /** Writes the file if the epochs changed, for a sync of the whole file system to follow. Throws `DiskError`. */
+  saveUnsynced(logEndOffset: Offset): void {
+    if (this.#cache?.needsSave(logEndOffset))
+      replaceFileUnsynced(this.#disk, this.#directory, LEADER_EPOCH_FILE, this.#cache.encode())
   }
 
   /** Writes the file if the epochs changed. `isWanted`: the log is still there. */
-  async save(isWanted: () => boolean): Promise<void> {
-    if (!this.#cache?.isDirty) return
+  async save(logEndOffset: Offset, isWanted: () => boolean): Promise<void> {
+    if (!this.#cache?.needsSave(logEndOffset)) return
     await replaceFileAsync(this.#disk, this.#directory, LEADER_EPOCH_FILE, this.#cache.encode(), isWanted)
   }
 }

@@ -76,6 +76,8 @@ export function loadLog(
     segment.needsDirectorySync = true
     log.writer.onWritten(segment)
   }
+  for (const segment of opened.segments.all) if (!segment.hasUnsyncedBytes) segment.close()
+  if (!log.isCheckpointed) context.openLogs.add(log)
   home.scheduleSync(log)
   return log
 }
@@ -241,9 +243,7 @@ function openUncovered(
     durableOffset: Math.min(durableOffset, logEndOffset),
     recoveryPoint: Math.min(checkpoints.recoveryPoint, logEndOffset),
     faultyRanges: output.faultyRanges,
-    unsynced: segments.all.filter(
-      ({ exists, nextOffset }) => exists && nextOffset > Math.min(recoveryPoint, durableOffset),
-    ),
+    unsynced: segments.all.filter(({ exists, nextOffset }) => exists && nextOffset > durableOffset),
   }
 }
 

@@ -42,6 +42,8 @@ import { CorruptFileError, readOffsetCheckpoint } from './text-checkpoint.ts'
 
 /** Logs without use for this long give back their files and memory. */
 const IDLE_MS = 30_000
+/** From this many logs on, one sync of the whole file system closes them faster than half a dozen syncs each. */
+const SYNC_ALL_MIN_COUNT = 16
 /** Reads of cold data at a time: a slow disk must not take the whole thread pool from the syncs. */
 const COLD_READ_CONCURRENCY = 2
 /** Idle logs closed at a time: each takes some descriptors and syncs. */
@@ -119,6 +121,7 @@ export class LogManager {
       dirtyLogs: [],
       openLogs: new Set(),
       isClosing: false,
+      closeIdleSoon: () => this.#after(0, () => this.#closeIdle()),
       flushSoon: () => this.#after(0, () => this.flushStaged()),
       readCold: (task) => coldReads.run(task),
       failpoint: (name) => options.failpoint?.(name),
@@ -326,10 +329,11 @@ export class LogManager {
   }
 
   async #closeDirectory(directory: LogDirectory): Promise<void> {
-    for (const log of directory.logs) {
-      if (this.#context.openLogs.has(log) || log.needsSync || log.recoveryPoint < log.logEndOffset)
-        await log.closeIdle()
-    }
+    const open = [...directory.logs].filter(
+      (log) => this.#context.openLogs.has(log) || log.needsSync || log.recoveryPoint < log.logEndOffset,
+    )
+    if (open.length >= SYNC_ALL_MIN_COUNT) await directory.syncAll(open)
+    for (const log of open) if (this.#context.openLogs.has(log) || !log.isCheckpointed) await log.closeIdle()
     await directory.whenSynced()
     if (!directory.online) return
     try {

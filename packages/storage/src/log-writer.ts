@@ -147,6 +147,15 @@ export class LogWriter {
     if (namesChanged || this.#namesUnsynced) await this.#syncNames()
   }
 
+  /** The whole file system was synced since the last write. */
+  onSyncedAll(): void {
+    for (const segment of this.#unsynced.splice(0)) {
+      segment.hasUnsyncedBytes = false
+      segment.needsDirectorySync = false
+    }
+    this.#namesUnsynced = false
+  }
+
   /** Forgets unsynced segments that are no longer the log's. */
   forget(segments: readonly Segment[]): void {
     for (let slot = this.#unsynced.length - 1; slot >= 0; slot--) {

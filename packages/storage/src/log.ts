@@ -573,7 +573,7 @@ export class Log implements LogCore {
   /** A new leader's first act. Written to its file with the next checkpoint. */
   assignEpoch(epoch: LeaderEpoch, startOffset: Offset): void {
     this.epochs.cache.assign(epoch, startOffset)
-    if (this.epochs.isDirty) this.#context.openLogs.add(this)
+    if (this.epochs.needsSave(this.logEndOffset)) this.#context.openLogs.add(this)
   }
 
   /** Aborted transactions that a reader of `[fromOffset, upperOffset)` must know; may hold a few more. */
@@ -693,6 +693,44 @@ export class Log implements LogCore {
     for (const segment of this.segments.all) segment.abandon()
     this.#context.openLogs.delete(this)
     this.checkpointer.wake()
+  }
+
+  async whenQuiet(): Promise<void> {
+    await this.checkpointer.whenIdle()
+    await this.segments.active.extension
+  }
+
+  settle(): boolean {
+    const isBusy = this.checkpointer.isRunning || this.syncState !== 'idle' || this.segments.active.extending
+    if (this.failed || isBusy) return false
+    try {
+      this.writeStaged()
+      const { active } = this.segments
+      for (const segment of this.segments.all) {
+        if (segment === active || segment.indexes.hasChanges) segment.flushIndexes(segment === active)
+      }
+      active.trim()
+      if (this.logEndOffset > this.logStartOffset) {
+        this.producerStates.writeSnapshot(this.logStartOffset, this.logEndOffset)?.close()
+      }
+      this.epochs.saveUnsynced(this.logEndOffset)
+      // At once, unlike elsewhere: thousands of logs would run out of descriptors, and the file system tells of errors by itself.
+      for (const segment of this.segments.all) segment.closeUnsynced()
+      return true
+    } catch (error) {
+      this.#onError(error)
+      return false
+    }
+  }
+
+  onSyncedAll(): void {
+    if (this.failed) return
+    const { active } = this.segments
+    this.writer.onSyncedAll()
+    this.#home.onSynced(this, this.logEndOffset, active.baseOffset, active.writtenBytes)
+    this.recoveryPoint = this.logEndOffset
+    this.#home.onCheckpointed(this)
+    this.#context.openLogs.delete(this)
   }
 
   /**

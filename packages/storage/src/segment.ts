@@ -403,6 +403,12 @@ export class Segment {
     this.indexes.close()
   }
 
+  /** Closes although not all is synced: a sync of the whole file system follows. */
+  closeUnsynced(): void {
+    this.#closeFiles()
+    this.indexes.close()
+  }
+
   /** Closes without regard to what was not synced: the file is to be deleted, or its directory has failed. It cannot be used again. */
   abandon(): void {
     this.#gone = true

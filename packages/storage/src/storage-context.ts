@@ -19,6 +19,8 @@ export interface StorageContext {
   readonly openLogs: Set<LogCore>
   /** The manager is shutting down: logs are synced whatever their caching. */
   readonly isClosing: boolean
+  /** Idle logs give back their descriptors at the next occasion. */
+  closeIdleSoon(): void
   /** Staged appends are written soon although no turn ends. */
   flushSoon(): void
   /** Runs `task` with a bound on how many read from the disk at once. */

@@ -20,6 +20,11 @@ export interface Disk {
   syncDirectory(path: string): void
   /** The same on the thread pool. Covers the names as they were when it was called. */
   syncDirectoryAsync(path: string): Promise<void>
+  /**
+   * Holds on to the file system of a directory, to make all of it durable at once: cheaper than syncing thousands of files and
+   * directories. Null where the port cannot.
+   */
+  openFileSystem(path: string): FileSystem | null
   /** Whole contents of a small file. The buffer is the caller's. */
   readFile(path: string): Buffer
   /** Opens for reading and writing. `create: true` makes an empty file if absent; otherwise absent is `DISK_NOT_FOUND`. */
@@ -28,6 +33,13 @@ export interface Disk {
   space(path: string): { totalBytes: number; usableBytes: number }
   /** Holds an exclusive lock on a file until the process ends or `release`. Throws `DiskError` if another process holds it. */
   lock(path: string): { release(): void }
+}
+
+/** A file system, open from the time on that write-back errors are to be noticed. */
+export interface FileSystem {
+  /** Everything that was written, and every name, is durable once it resolves. On the thread pool. After a failure all is in doubt. */
+  syncAll(): Promise<void>
+  close(): void
 }
 
 export interface DiskStat {

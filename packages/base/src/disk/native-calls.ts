@@ -13,6 +13,8 @@ export interface NativeCalls {
   isResident(address: number, sizeBytes: number): boolean
   /** Real blocks for `[from, to)`, not written; resolves with 0 or an errno. On the thread pool. */
   allocate(fd: number, from: number, to: number): Promise<number>
+  /** Syncs all files of the file system that holds the open one, on the thread pool; whether it succeeded. Null if there is no such call. */
+  syncFileSystem: ((fd: number) => Promise<boolean>) | null
   /** Exclusive lock on an open file, without waiting: whether it was got. */
   tryLock(fd: number): boolean
 }
@@ -62,6 +64,7 @@ function loadNativeCalls(): NativeCalls | null {
   // Not posix_fallocate: where the file system cannot, glibc's writes a zero into each block instead, over what was appended meanwhile.
   const allocate =
     process.platform === 'linux' ? libc.func('int fallocate(int fd, int mode, int64 offset, int64 size)') : null
+  const syncfs = process.platform === 'linux' ? libc.func('int syncfs(int fd)') : null
   const residency = Buffer.alloc(RESIDENCY_CHUNK_PAGES)
   const residencyAddress = Number(koffi.address(residency))
   const pageBytes = libc.func('int getpagesize()')() as number
@@ -94,6 +97,16 @@ function loadNativeCalls(): NativeCalls | null {
         })
       })
     },
+    syncFileSystem:
+      syncfs === null
+        ? null
+        : (fd) =>
+            new Promise((resolve, reject) => {
+              syncfs.async(fd, (error, result) => {
+                if (error) reject(error as Error)
+                else resolve(result === 0)
+              })
+            }),
     tryLock(fd) {
       return flock(fd, LOCK_EX | LOCK_NB) === 0
     },

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import { dirname } from 'node:path'
 import { DiskError } from '../errors.ts'
-import type { Disk, DiskFile, DiskStat } from './disk.ts'
+import type { Disk, DiskFile, DiskStat, FileSystem } from './disk.ts'
 import { toDiskError } from './disk-errors.ts'
 import { type NativeCalls, nativeCalls } from './native-calls.ts'
 import { RealDiskFile } from './real-disk-file.ts'
@@ -71,6 +71,18 @@ export class RealDisk implements Disk {
       }
     } catch (error) {
       throw toDiskError('sync directory', path, error)
+    }
+  }
+
+  openFileSystem(path: string): FileSystem | null {
+    const syncFileSystem = this.#calls?.syncFileSystem ?? null
+    if (syncFileSystem === null) return null
+    const fd = attempt('open file system', path, () => fs.openSync(path, 'r'))
+    return {
+      async syncAll() {
+        if (!(await syncFileSystem(fd))) throw new DiskError('DISK_IO', 'sync all', path, 'EIO')
+      },
+      close: () => attempt('close', path, () => fs.closeSync(fd)),
     }
   }
 

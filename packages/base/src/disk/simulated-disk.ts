@@ -3,7 +3,7 @@ import { assert, DiskError, type DiskErrorCode } from '../errors.ts'
 import { SeededRandom } from '../random/seeded-random.ts'
 import type { Random } from '../random.ts'
 import { type Choices, RandomChoices } from './choices.ts'
-import type { Disk, DiskFile, DiskStat } from './disk.ts'
+import type { Disk, DiskFile, DiskStat, FileSystem } from './disk.ts'
 import { SimulatedDirectory, type SimulatedNode } from './simulated-directory.ts'
 import { type DiskOperation, type FileHost, SimulatedFile } from './simulated-file.ts'
 import { SimulatedInode } from './simulated-inode.ts'
@@ -14,7 +14,7 @@ export interface SimulatedDiskOptions {
   /** Draws what is left to chance: residency, background write-back. Default: a fixed seed. */
   random?: Random
   clock?: Clock
-  /** False: no mappings, as on systems without mmap. */
+  /** False: neither mappings nor the sync of a whole file system, as on systems without native calls. */
   mapping?: boolean
   /** Share of residency questions that are answered with no, 0 to 1. */
   coldShare?: number
@@ -141,6 +141,18 @@ export class SimulatedDisk implements Disk, FileHost {
     if (!this.syncLies(path)) directory.endSync(Math.min(changeCount, directory.beginSync()))
   }
 
+  openFileSystem(path: string): FileSystem | null {
+    if (!this.options.mapping) return null
+    return {
+      syncAll: async () => {
+        await this.settle('sync', path)
+        this.change('sync', path)
+        if (!this.syncLies(path)) this.#syncTree(this.#root)
+      },
+      close: () => undefined,
+    }
+  }
+
   readFile(path: string): Buffer {
     const node = this.#file(path, 'read')
     this.check('read', path)
@@ -238,6 +250,14 @@ export class SimulatedDisk implements Disk, FileHost {
       node = next
     }
     return node
+  }
+
+  #syncTree(directory: SimulatedDirectory): void {
+    directory.endSync(directory.beginSync())
+    for (const node of directory.live.values()) {
+      if (node instanceof SimulatedDirectory) this.#syncTree(node)
+      else node.endSync(node.beginSync())
+    }
   }
 
   *#inodes(directory: SimulatedDirectory): Iterable<SimulatedInode> {
