@@ -86,6 +86,11 @@ export class CrashDisk implements Disk {
     this.#durableNames = new Map(this.#names)
   }
 
+  /** The journal syncs file by file. */
+  openFileSystem(): null {
+    return null
+  }
+
   async syncDirectoryAsync(): Promise<void> {
     await Promise.resolve()
     this.syncDirectory()
