@@ -146,6 +146,9 @@ describe("Kafka's offset tools", () => {
         '10',
         '--value-prefix',
         line.charCodeAt(0).toString(),
+        // Keys, or all records may go to one partition by chance.
+        '--repeating-keys',
+        '10',
       ])
     const latest = await offsets(topic)
     const counts = latest.map((line) => Number(line.split(':')[2]))
