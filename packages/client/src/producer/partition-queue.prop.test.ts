@@ -138,7 +138,7 @@ class Scenario {
   #fault(request: WireRequest): void {
     const kind = this.random.uint32() % 4
     if (kind === 0) {
-      // Refused for now: another leader, not enough replicas.
+      // Refused, to be tried again: another leader, not enough replicas.
       this.queue.onRetriable(request.batch)
       this.leader = 3 - this.leader
     } else if (kind === 1) {
