@@ -38,7 +38,7 @@ test('a lowered entry never comes back higher', () => {
     mark.note(FIRST, 0, offset * 10, 0, offset * 1000)
     mark.syncNow()
   }
-  mark.lowerNow(FIRST, 0, 15, 0, 1500)
+  mark.lowerNow(FIRST, 0, 15, 0, 1500, 0)
   const choices = new ExhaustiveChoices()
   do {
     expect(new DurableMark(disk.crashed(choices), '/data').get(FIRST, 0)!.durableOffset).toBe(15)

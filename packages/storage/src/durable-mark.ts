@@ -27,13 +27,15 @@ export interface DurableMarkEntry {
   clean: boolean
   /** At a clean shutdown no producer had state. */
   noProducers: boolean
+  /** What the files looked like: after a clean shutdown `fingerprintOfAll`, else `fingerprintOfClosed` up to the recovery point. */
+  fingerprint: number
 }
 
 /**
  * The durable mark of a log directory (`reliability.md`, 5.2): file `durable-mark`, a header of 64 bytes (magic, version) and one
  * entry a log: two alternating records of 64 bytes, each with checksum and sequence number, so that a torn write leaves the other.
- * Record: crc32c of the rest (u32), sequence (low u32), topic id (16), partition (i32), flags (u32), durable offset, segment base
- * offset, recovery point (i64 each), sequence (high u32), position (u32). It names what was synced, is written after that and synced at leisure: it may lag, never
+ * Record: crc32c of the rest (u32), sequence (low u32), topic id (16), partition (i32), sequence (high u24) and flags (u8), durable
+ * offset, segment base offset, recovery point (i64 each), fingerprint (u32), position (u32). It names what was synced, is written after that and synced at leisure: it may lag, never
  * lead, and no acknowledgement waits for it.
  */
 export class DurableMark {
@@ -92,24 +94,30 @@ export class DurableMark {
     slot.entry.durableOffset = durableOffset
     slot.entry.segmentBaseOffset = segmentBaseOffset
     slot.entry.positionBytes = positionBytes
-    slot.entry.recoveryPoint = Math.min(slot.entry.recoveryPoint, durableOffset)
     slot.entry.clean = false
     slot.entry.noProducers = false
     this.#dirty.add(slot)
   }
 
   /** The log's recovery point rose. */
-  noteRecoveryPoint(topicId: Uuid, partition: number, recoveryPoint: Offset): void {
+  noteRecoveryPoint(topicId: Uuid, partition: number, recoveryPoint: Offset, fingerprint: number): void {
     const slot = this.#slotFor(topicId, partition)
     slot.entry.recoveryPoint = recoveryPoint
+    slot.entry.fingerprint = fingerprint
     this.#dirty.add(slot)
   }
 
+  /** The log was opened after a clean stop: the fingerprint of that gives way to the running kind with the next record written. */
+  onOpened(topicId: Uuid, partition: number, fingerprint: number): void {
+    this.#slotFor(topicId, partition).entry.fingerprint = fingerprint
+  }
+
   /** The log was closed cleanly at what {@link note} last said. */
-  noteClean(topicId: Uuid, partition: number, noProducers: boolean): void {
+  noteClean(topicId: Uuid, partition: number, noProducers: boolean, fingerprint: number): void {
     const slot = this.#slotFor(topicId, partition)
     slot.entry.clean = true
     slot.entry.noProducers = noProducers
+    slot.entry.fingerprint = fingerprint
     this.#dirty.add(slot)
   }
 
@@ -142,10 +150,14 @@ export class DurableMark {
     durableOffset: Offset,
     segmentBaseOffset: Offset,
     positionBytes: number,
+    fingerprint: number,
   ): void {
     const slot = this.#slotFor(topicId, partition)
     if (slot.entry.durableOffset < durableOffset && slot.entry.recoveryPoint <= durableOffset) return
-    slot.entry.recoveryPoint = Math.min(slot.entry.recoveryPoint, durableOffset)
+    if (slot.entry.recoveryPoint > durableOffset) {
+      slot.entry.recoveryPoint = durableOffset
+      slot.entry.fingerprint = fingerprint
+    }
     for (let round = 0; round < 2; round++) {
       this.note(topicId, partition, durableOffset, segmentBaseOffset, positionBytes)
       this.syncNow()
@@ -238,6 +250,7 @@ function emptyEntry(topicId: Uuid, partition: number): DurableMarkEntry {
     recoveryPoint: 0,
     clean: false,
     noProducers: false,
+    fingerprint: 0,
   }
 }
 
@@ -245,12 +258,13 @@ function encodeRecord(record: Buffer, slot: Slot): void {
   const { entry } = slot
   record.fill(0)
   record.writeUInt32BE(slot.sequence % 2 ** 32, 4)
-  record.writeUInt32BE(Math.floor(slot.sequence / 2 ** 32), 56)
+  record.writeUInt32BE(entry.fingerprint, 56)
   record.write(entry.topicId, 8, 16, 'base64url')
   record.writeInt32BE(entry.partition, 24)
   const flags =
     (entry.clean ? FLAG_CLEAN : 0) | (entry.noProducers ? FLAG_NO_PRODUCERS : 0) | (slot.removed ? FLAG_REMOVED : 0)
-  record.writeUInt32BE(flags, 28)
+  record.writeUIntBE(Math.floor(slot.sequence / 2 ** 32), 28, 3)
+  record.writeUInt8(flags, 31)
   record.writeBigInt64BE(BigInt(entry.durableOffset), 32)
   record.writeBigInt64BE(BigInt(entry.segmentBaseOffset), 40)
   record.writeBigInt64BE(BigInt(entry.recoveryPoint), 48)
@@ -277,10 +291,10 @@ function decodeSlot(bytes: Buffer, number: number): Slot | 'empty' | 'unreadable
 }
 
 function decodeRecord(record: Buffer, number: number): Slot {
-  const flags = record.readUInt32BE(28)
+  const flags = record.readUInt8(31)
   return {
     number,
-    sequence: record.readUInt32BE(56) * 2 ** 32 + record.readUInt32BE(4),
+    sequence: record.readUIntBE(28, 3) * 2 ** 32 + record.readUInt32BE(4),
     removed: (flags & FLAG_REMOVED) !== 0,
     entry: {
       topicId: record.toString('base64url', 8, 24) as Uuid,
@@ -291,6 +305,7 @@ function decodeRecord(record: Buffer, number: number): Slot {
       recoveryPoint: Number(record.readBigInt64BE(48)),
       clean: (flags & FLAG_CLEAN) !== 0,
       noProducers: (flags & FLAG_NO_PRODUCERS) !== 0,
+      fingerprint: record.readUInt32BE(56),
     },
   }
 }

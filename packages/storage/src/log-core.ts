@@ -66,10 +66,11 @@ export interface LogHome {
   /** After a full truncation: an empty log is as durable as its names, which have just been synced. */
   onEmptied(log: LogCore, offset: Offset): void
   /**
-   * Before old segments go: the mark must name what was synced, or recovery would take the log for one that lost its head.
+   * Before the files of old segments go that the log has given up: the mark must name what was synced and no longer count them, or
+   * recovery would take the log for one that lost its head.
    * Throws `DiskError`.
    */
-  beforeRemoval(): void
+  beforeRemoval(log: LogCore): void
   /** The log's recovery point rose. */
   onCheckpointed(log: LogCore): void
   /** A watermark, log start or recovery point changed. */

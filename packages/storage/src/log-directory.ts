@@ -2,6 +2,7 @@ import { type Disk, DiskError, type FileSystem, type Offset, type Timer, type Uu
 import { replaceFile, replaceFileAsync } from './atomic-file.ts'
 import { DurableMark } from './durable-mark.ts'
 import { HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from './file-names.ts'
+import { fingerprintOfAll, fingerprintOfClosed } from './fingerprint.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { LogCore, LogHome } from './log-core.ts'
 import type { StorageContext } from './storage-context.ts'
@@ -78,7 +79,7 @@ export class LogDirectory implements LogHome {
 
   onCheckpointed(log: LogCore): void {
     this.#offsetsChanged = true
-    this.mark.noteRecoveryPoint(log.topicId, log.partition, log.recoveryPoint)
+    this.#noteRecoveryPoint(log)
     this.#writeMarkSoon()
   }
 
@@ -104,7 +105,8 @@ export class LogDirectory implements LogHome {
   markClean(log: LogCore): void {
     const { active } = log.segments
     this.mark.note(log.topicId, log.partition, log.durableOffset, active.baseOffset, active.writtenBytes)
-    this.mark.noteClean(log.topicId, log.partition, log.producerStates.isKnownEmpty)
+    const fingerprint = fingerprintOfAll(this.disk, log.path, log.segments.all)
+    this.mark.noteClean(log.topicId, log.partition, log.producerStates.isKnownEmpty, fingerprint)
   }
 
   /** Before a truncation: neither mark nor recovery point may name what is about to go. Throws `DiskError`. */
@@ -116,13 +118,15 @@ export class LogDirectory implements LogHome {
       this.#writeRecoveryPointsNow()
       this.onOffsetsChanged()
     }
-    this.mark.lowerNow(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes)
+    const fingerprint = fingerprintOfClosed(log.segments.all, offset)
+    this.mark.lowerNow(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes, fingerprint)
   }
 
   onEmptied(log: LogCore, offset: Offset): void {
     try {
       // At once: until the mark knows, recovery would take the log for one that lost its head.
       this.mark.note(log.topicId, log.partition, offset, offset, 0)
+      this.#noteRecoveryPoint(log)
       this.mark.syncNow()
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
@@ -132,8 +136,9 @@ export class LogDirectory implements LogHome {
     this.onSynced(log, offset, offset, 0)
   }
 
-  beforeRemoval(): void {
-    if (this.mark.needsSync) this.mark.syncNow()
+  beforeRemoval(log: LogCore): void {
+    this.#noteRecoveryPoint(log)
+    this.mark.syncNow()
   }
 
   onOffsetsChanged(): void {
@@ -253,6 +258,11 @@ export class LogDirectory implements LogHome {
     // What was staged when the disk filled up is still to be written.
     for (const log of this.logs) if (log.hasStaged) log.markDirty()
     this.#context.flushSoon()
+  }
+
+  #noteRecoveryPoint(log: LogCore): void {
+    const fingerprint = fingerprintOfClosed(log.segments.all, log.recoveryPoint)
+    this.mark.noteRecoveryPoint(log.topicId, log.partition, log.recoveryPoint, fingerprint)
   }
 
   #writeMarkSoon(): void {

@@ -11,6 +11,7 @@ import {
   TIME_INDEX_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts'
+import { fingerprintOfAll, fingerprintOfClosed } from './fingerprint.ts'
 import { Log } from './log.ts'
 import type { LogConfig } from './log-config.ts'
 import type { FaultyRange } from './log-core.ts'
@@ -47,6 +48,7 @@ export function loadLog(
   topic: string,
   partition: number,
   checkpoints: LogCheckpoints,
+  stoppedCleanly: boolean,
   onDurable: (log: Log) => void,
 ): Log | null {
   const path = `${home.path}/${name}`
@@ -58,7 +60,9 @@ export function loadLog(
   const base = { topic, partition, topicId, path, config }
   const segments = withoutLostHead(context, openSegments(context, path, names, config), home, mark, checkpoints)
   const epochs = new LogEpochs(context.disk, path)
-  const epochsKnown = epochsReadable(context, epochs, segments)
+  const isAsKnown = !wasChanged(context, path, segments, mark, stoppedCleanly)
+  const epochsKnown =
+    isAsKnown && epochsReadable(context, epochs, segments) && (stoppedCleanly || epochsAgree(epochs, segments))
   if (!epochsKnown) epochs.reset()
   const atMark = mark !== null && endsAtMark(segments, mark)
   const recoveryPoint = epochsKnown ? recoveryPointOf(home, mark, checkpoints) : 0
@@ -78,6 +82,7 @@ export function loadLog(
   }
   for (const segment of opened.segments.all) if (!segment.hasUnsyncedBytes) segment.close()
   if (!log.isCheckpointed) context.openLogs.add(log)
+  if (mark !== null) home.mark.onOpened(topicId, partition, fingerprintOfClosed(log.segments.all, mark.recoveryPoint))
   home.scheduleSync(log)
   return log
 }
@@ -128,6 +133,23 @@ function endsAtMark(segments: readonly Segment[], mark: DurableMarkEntry): boole
     return false
   }
   return mark.durableOffset >= last.baseOffset
+}
+
+/** Whether files are not what the mark says of them: lost, cut or exchanged. What is left is then walked from its start. */
+function wasChanged(
+  context: StorageContext,
+  path: string,
+  segments: readonly Segment[],
+  mark: DurableMarkEntry | null,
+  stoppedCleanly: boolean,
+): boolean {
+  if (mark === null || (stoppedCleanly && !mark.clean)) return false
+  const found = stoppedCleanly
+    ? fingerprintOfAll(context.disk, path, segments)
+    : fingerprintOfClosed(segments, mark.recoveryPoint)
+  if (found === mark.fingerprint || (mark.clean && !stoppedCleanly)) return false
+  context.logger.warn('files are not as they were, walking the log', { path })
+  return true
 }
 
 /**
@@ -274,6 +296,13 @@ function epochsReadable(context: StorageContext, epochs: LogEpochs, segments: re
     context.logger.warn('leader epochs unreadable, rebuilding them', { error: error.message })
     return false
   }
+}
+
+/** Whether the cache knows the epoch of the last batch that the offset index leads to: an older copy of the file does not. */
+function epochsAgree(epochs: LogEpochs, segments: readonly Segment[]): boolean {
+  const last = segments.findLast(({ sizeBytes }) => sizeBytes > 0)
+  const found = last?.firstBatchAtLastEntry() ?? null
+  return found === null || found.epoch < 0 || epochs.cache.epochAt(found.baseOffset) === found.epoch
 }
 
 function openSegments(context: StorageContext, path: string, names: readonly string[], config: LogConfig): Segment[] {

@@ -34,7 +34,7 @@ import { loadLog } from './log-loader.ts'
 import { LogProducers } from './log-producers.ts'
 import { LogSegments } from './log-segments.ts'
 import { openMetaProperties } from './meta-properties.ts'
-import { encodePartitionMetadata } from './partition-metadata.ts'
+import { encodePartitionMetadata, UnwrittenMetadataError } from './partition-metadata.ts'
 import { Segment } from './segment.ts'
 import { StagingPool } from './staging-pool.ts'
 import type { StorageContext } from './storage-context.ts'
@@ -302,6 +302,7 @@ export class LogManager {
           parsed.topic,
           parsed.partition,
           checkpoints,
+          clean,
           this.#options.onDurable,
         )
         if (log === null) continue
@@ -311,7 +312,10 @@ export class LogManager {
       } catch (error) {
         if (!(error instanceof CorruptFileError)) throw error
         // Nobody knows whose data it is: it stays as it is, for the operator (S10).
-        logger.error('log left out', { directory: `${home.path}/${name}`, error: error.message })
+        const details = { directory: `${home.path}/${name}`, error: error.message }
+        // The log was made just before a crash, unless it was damaged: its metadata is synced before anything else of it.
+        if (error instanceof UnwrittenMetadataError) logger.warn('log left out, its making was interrupted', details)
+        else logger.error('log left out', details)
       }
     }
     if (!clean) home.onOffsetsChanged()

@@ -202,6 +202,8 @@ function endOfBatches(read: SegmentRead, bytes: Buffer, start: number, limit: nu
     const next = position + sizeBytes
     if (next > limit || (next - start > maxBytes && !(position === start && read.minOneBatch))) break
     const lastOffset = lastOffsetOf(bytes, position)
+    // A batch that claims more offsets than its segment has is damaged: an empty answer would have the reader ask for ever.
+    if (lastOffset >= segment.writtenNextOffset) return position === start ? CORRUPT : position
     if (lastOffset >= endOffset) break
     foundLastOffset = lastOffset
     position = next

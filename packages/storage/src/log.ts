@@ -135,6 +135,7 @@ export class Log implements LogCore {
     this.#unflushedRecordCount = 0
     this.#unflushedSinceMs = -1
     this.#pendingReadCount = 0
+    if (parts.producers.isLoaded) this.#producers().onHighWatermark(parts.highWatermark)
   }
 
   /** Everything below is committed and belongs to no open transaction. */
@@ -606,8 +607,9 @@ export class Log implements LogCore {
         this.#context.disk.syncDirectory(this.path)
       }
       this.raiseLogStart(this.segments.at(count).baseOffset)
-      this.#home.beforeRemoval()
-      this.#remove(this.segments.removeFirst(count))
+      const removed = this.segments.removeFirst(count)
+      this.#home.beforeRemoval(this)
+      this.#remove(removed)
       return count
     } catch (error) {
       this.#onError(error)
@@ -768,8 +770,12 @@ export class Log implements LogCore {
   }
 
   #producers(): ProducerState {
-    if (!this.producerStates.isLoaded) this.#use()
-    return this.producerStates.stateAt(this.logStartOffset, this.logEndOffset)
+    if (this.producerStates.isLoaded) return this.producerStates.stateAt(this.logStartOffset, this.logEndOffset)
+    this.#use()
+    const state = this.producerStates.stateAt(this.logStartOffset, this.logEndOffset)
+    // What was replayed counts as open until the high watermark has passed it, which may have been long ago.
+    state.onHighWatermark(this.highWatermark)
+    return state
   }
 
   #onError(error: unknown): number {

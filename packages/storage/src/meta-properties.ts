@@ -1,6 +1,6 @@
 import { type Disk, type Random, randomUuid, type Uuid } from '@millrace/base'
 import { replaceFile } from './atomic-file.ts'
-import { META_PROPERTIES_FILE } from './file-names.ts'
+import { META_PROPERTIES_FILE, parsePartitionDirectoryName } from './file-names.ts'
 import { CorruptFileError, readIfPresent } from './text-checkpoint.ts'
 
 /** `meta.properties` of a log directory: whose it is. */
@@ -22,6 +22,7 @@ export function openMetaProperties(
 ): MetaProperties {
   const path = `${directory}/${META_PROPERTIES_FILE}`
   const text = readIfPresent(disk, path).toString('utf8')
+  if (text === '' && holdsLogs(disk, directory)) throw new CorruptFileError(path, 'missing or empty beside logs')
   const known = text === '' ? null : parse(path, text)
   if (known !== null && known.nodeId !== expected.nodeId) {
     throw new CorruptFileError(path, `belongs to node ${known.nodeId}, not ${expected.nodeId}`)
@@ -38,6 +39,10 @@ export function openMetaProperties(
   const contents = encode(properties)
   if (contents !== text) replaceFile(disk, directory, META_PROPERTIES_FILE, Buffer.from(contents))
   return properties
+}
+
+function holdsLogs(disk: Disk, directory: string): boolean {
+  return disk.listDirectory(directory).some((name) => parsePartitionDirectoryName(name) !== null)
 }
 
 function encode({ clusterId, nodeId, directoryId }: MetaProperties): string {

@@ -8,12 +8,16 @@ export function encodePartitionMetadata(topicId: Uuid): Buffer {
   return Buffer.from(`version: 0\ntopic_id: ${topicId}`)
 }
 
-/** The topic id, or the zero id if there is no file. Throws `CorruptFileError`. */
+/** Contents of zeros: what a crash leaves of a file whose name had reached the disk and whose contents had not. */
+export class UnwrittenMetadataError extends CorruptFileError {}
+
+/** The topic id, or the zero id if there is no file. Throws `CorruptFileError`, `UnwrittenMetadataError` for nothing but zeros. */
 export function readPartitionMetadata(disk: Disk, directory: string): Uuid {
   const path = `${directory}/${PARTITION_METADATA_FILE}`
-  const text = readIfPresent(disk, path).toString('utf8')
-  if (text === '') return ZERO_UUID
-  const match = /^version: \d+\ntopic_id: (?<id>[A-Za-z0-9_-]{22})\n?$/.exec(text)
+  const contents = readIfPresent(disk, path)
+  if (contents.length === 0) return ZERO_UUID
+  if (contents.every((byte) => byte === 0)) throw new UnwrittenMetadataError(path, 'zeros')
+  const match = /^version: \d+\ntopic_id: (?<id>[A-Za-z0-9_-]{22})\n?$/.exec(contents.toString('utf8'))
   if (match === null || match.groups!.id === ZERO_UUID) throw new CorruptFileError(path, 'no topic id')
   return match.groups!.id as Uuid
 }

@@ -4,14 +4,16 @@ import {
   type Disk,
   DiskError,
   type DiskFile,
+  type LeaderEpoch,
   type Mapping,
   type Offset,
   type Random,
   type TimestampMs,
 } from '@millrace/base'
-import { maxTimestampOf } from '@millrace/protocol'
+import { maxTimestampOf, partitionLeaderEpochOf } from '@millrace/protocol'
 import { BatchScanner } from './batch-scanner.ts'
 import { LOG_SUFFIX, offsetFileName } from './file-names.ts'
+import { fingerprintOfSegment } from './fingerprint.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
 import { PositionHints } from './position-hints.ts'
 import { type Hole, SegmentIndexes } from './segment-indexes.ts'
@@ -77,6 +79,7 @@ export class Segment {
   /** Out of use for good: the name of its file may be another segment's. */
   #gone: boolean
   readonly #hints: PositionHints
+  #fingerprint: number | null
   /** The segment was walked for damage. */
   #searched: boolean
   /** Positions where the last and the current period of `HOT_MS` began. */
@@ -119,6 +122,7 @@ export class Segment {
     this.#lent = []
     this.#gone = false
     this.#hints = new PositionHints()
+    this.#fingerprint = null
     this.#searched = false
     this.#hotPosition = this.sizeBytes
     this.#periodPosition = this.sizeBytes
@@ -251,6 +255,20 @@ export class Segment {
     }
   }
 
+  /** See `fingerprintOfSegment`. Remembered: for segments that get no more appends, or at the end. */
+  fingerprint(): number {
+    this.#fingerprint ??= fingerprintOfSegment(this.#ports.disk, this.directory, this.baseOffset, this.writtenBytes)
+    return this.#fingerprint
+  }
+
+  /** The batch that the last index entry leads to, or the first one; null if neither is sound. Reads the file. */
+  firstBatchAtLastEntry(): { baseOffset: Offset; epoch: LeaderEpoch } | null {
+    const position = this.indexes.offsets.last()?.position ?? 0
+    const scanner = new BatchScanner(this.file(), position, this.writtenBytes, this.baseOffset)
+    if (scanner.next() !== 'batch' || !scanner.crcOk()) return null
+    return { baseOffset: scanner.baseOffset, epoch: partitionLeaderEpochOf(scanner.header, scanner.headerPosition) }
+  }
+
   /** Where the log ends if the batch that holds `offset`, or else the first one after it, goes. */
   locate(offset: Offset): { position: number; endOffset: Offset } {
     if (!this.exists) return { position: 0, endOffset: offset }
@@ -277,6 +295,7 @@ export class Segment {
     this.file().syncDataNow()
     this.fileBytes = position
     this.sealed = false
+    this.#fingerprint = null
     this.indexes.transactions.truncateTo(endOffset)
     this.indexes.resetTo(endOffset)
     const indexed = this.indexes.offsets.last()

@@ -67,6 +67,11 @@ export class SimulatedDisk implements Disk, FileHost {
     return new SimulatedDisk(clock === null ? options : { ...options, clock }, this.#root.crashed(choices, new Map()))
   }
 
+  /** An independent copy, in which everything is durable. */
+  copy(): SimulatedDisk {
+    return this.crashed({ choose: () => 0 })
+  }
+
   /** The disk as a process finds it that was killed: everything written is there. */
   killed(): SimulatedDisk {
     const { clock, ...options } = this.options
