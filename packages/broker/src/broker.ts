@@ -105,6 +105,7 @@ export class Broker {
     const turn = new Turn(
       (callback) => ports.scheduleTurn(callback),
       () => logs.flushStaged(),
+      ports.clock,
     )
     try {
       const started = new Broker(options, turn, logs)
@@ -314,11 +315,11 @@ export class Broker {
         ],
       ]),
     )
-    const appender = new ProduceAppender(this.#partitions, ports.clock, this.#topicMetrics)
+    const appender = new ProduceAppender(this.#partitions, this.#turn.clock, this.#topicMetrics)
     const produce = new ProduceHandler({
       partitions: this.#partitions,
       appender,
-      clock: ports.clock,
+      clock: this.#turn.clock,
       metrics: this.#topicMetrics,
     })
     return new Dispatcher({

@@ -1,11 +1,3 @@
-/**
- * `npm run bench -- [--quick] [--only TEXT]… [--rounds N] [--scale F] [--variants A,B] [--peers DIR] [--work DIR] [--out FILE]
- *                   [--markdown FILE]`
- *
- * Measures Millrace against Apache Kafka 4.3, both on this machine: both run, the warm one idle while the other works, and take
- * turns run by run. Prints tables of ratios; `--out` gets one JSON object a run, `--markdown` names a page whose marks get the tables.
- * Wants Java 17, gcc, flock, and the scripts of the Kafka peer (`--peers`, default ../shared/peers).
- */
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { homedir, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -25,8 +17,29 @@ import { topicConfigsOf, type Variant, type VariantName } from './variant.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
+const help = `npm run bench -- [options]
+
+Measures Millrace beside Apache Kafka 4.3 on this machine: both run, the warm one idle while the other works, and they take turns run by
+run. Prints tables of ratios. Wants Java 17, gcc, flock, and the scripts of the Kafka peer.
+
+  --quick           one round at a tenth of the size, brokers not warmed up: only to see that everything runs
+  --only TEXT       the cases whose title contains TEXT; may be repeated
+  --rounds N        runs of each case and variant (5)
+  --scale F         size of the loads as a factor (1)
+  --variants A,B    of ${Object.keys(topicConfigsOf).join(', ')} (all)
+  --peers DIR       scripts of the Kafka peer (../shared/peers)
+  --work DIR        data and built load programs (~/.cache/millrace-bench)
+  --out FILE        one JSON object a run is appended to it
+  --resume          takes the runs in --out as made, and does what is missing
+  --markdown FILE   a page between whose marks the tables are written, after each case
+
+  npm run bench -- --only 'small requests' --rounds 3
+  npm run bench -- --out /tmp/rows.jsonl --markdown docs/benchmarks.md
+`
+
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', short: 'h', default: false },
     quick: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
     rounds: { type: 'string' },
@@ -35,9 +48,14 @@ const { values } = parseArgs({
     peers: { type: 'string', default: join(root, '../shared/peers') },
     work: { type: 'string', default: join(homedir(), '.cache/millrace-bench') },
     out: { type: 'string' },
+    resume: { type: 'boolean', default: false },
     markdown: { type: 'string' },
   },
 })
+if (values.help) {
+  console.log(help)
+  process.exit(0)
+}
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
 const wanted = values.variants.split(',') as VariantName[]
 const context: BenchContext = {
@@ -46,7 +64,8 @@ const context: BenchContext = {
   work: resolve(values.work),
   scale: Number(values.scale ?? (values.quick ? 0.1 : 1)),
 }
-const rows: ResultRow[] = []
+const rows: ResultRow[] = values.resume ? earlierRows(values.out) : []
+const failures: string[] = []
 
 const allCases: readonly BenchCase[] = [
   ...smallRequestCases(),
@@ -70,6 +89,17 @@ const warmUpTitles = [
   'producer-perf / 1000 B, none, acks=all',
   'consumer-perf / 1000 B, none',
 ]
+
+/** The runs of an earlier call that was stopped. */
+function earlierRows(file: string | undefined): ResultRow[] {
+  if (file === undefined) throw new Error('--resume needs the --out of the earlier call')
+  const lines = readFileSync(file, 'utf8').split('\n')
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as ResultRow)
+}
+
+function isDone({ group, name }: BenchCase): boolean {
+  return rows.some((row) => row.group === group && row.name === name && row.round === rounds)
+}
 
 async function runCase(bench: BenchCase, variants: readonly Variant[]): Promise<void> {
   const own = variants.filter(({ name }) => bench.variants.includes(name))
@@ -140,8 +170,15 @@ try {
     if (first && !values.quick) await warmUp(first)
   }
   const isWanted = (title: string) => values.only.length === 0 || values.only.some((text) => title.includes(text))
-  for (const bench of allCases.filter((one) => isWanted(titleOf(one)))) {
-    await runCase(bench, variants)
+  for (const bench of allCases.filter((one) => isWanted(titleOf(one)) && !isDone(one))) {
+    try {
+      await runCase(bench, variants)
+    } catch (error) {
+      // The other cases of a long run are not lost for it; its own figures are not shown as if they were whole.
+      failures.push(titleOf(bench))
+      rows.splice(0, rows.length, ...rows.filter(({ group, name }) => group !== bench.group || name !== bench.name))
+      console.error(`${titleOf(bench)} failed:`, error)
+    }
     // After each case: a run of an hour that is stopped has not been in vain.
     if (values.markdown) writeFileSync(values.markdown, withFigures(readFileSync(values.markdown, 'utf8'), figures()))
   }
@@ -149,3 +186,7 @@ try {
   await stopBrokers()
 }
 console.log(figures())
+if (failures.length > 0) {
+  console.error(`failed: ${failures.join('; ')}`)
+  process.exitCode = 1
+}

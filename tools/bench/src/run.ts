@@ -9,6 +9,8 @@ export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>
   readonly directory?: string
   readonly timeoutMs?: number
+  /** Whether a program that ended with another code than 0 did its work all the same. */
+  readonly succeeded?: (result: RunResult) => boolean
   /** Called every 50 ms while the program runs. */
   readonly sample?: () => void
 }
@@ -35,7 +37,7 @@ export function run(command: string, args: readonly (string | number)[], options
     child.once('close', (code) => {
       clearInterval(sampler)
       clearTimeout(timer)
-      if (code === 0) resolve({ stdout, stderr })
+      if (code === 0 || options.succeeded?.({ stdout, stderr })) resolve({ stdout, stderr })
       else
         reject(
           new Error(`${command} ${args.join(' ')} ended with ${code}\n${stdout.slice(-2000)}\n${stderr.slice(-2000)}`),

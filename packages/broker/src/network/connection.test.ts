@@ -1,3 +1,4 @@
+import { SimulatedClock } from '@millrace/base'
 import { Writer } from '@millrace/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -65,7 +66,7 @@ function ignore(): void {
 
 function setUp(options: { answerAtOnce?: boolean; pool?: BufferPool; budget?: RequestBudget } = {}) {
   let endOfTurn: (() => void)[] = []
-  const turn = new Turn((callback) => endOfTurn.push(callback), ignore)
+  const turn = new Turn((callback) => endOfTurn.push(callback), ignore, new SimulatedClock())
   const transport = new MemoryTransport()
   const started: EchoSlot[] = []
   let closed = 0

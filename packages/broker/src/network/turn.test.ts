@@ -1,14 +1,17 @@
+import { SimulatedClock } from '@millrace/base'
 import { describe, expect, it } from 'vitest'
 import { Turn } from './turn.ts'
 
 function setUp() {
   const scheduled: (() => void)[] = []
   const log: string[] = []
+  const clock = new SimulatedClock()
   const turn = new Turn(
     (callback) => scheduled.push(callback),
     () => log.push('flush'),
+    clock,
   )
-  return { scheduled, log, turn }
+  return { scheduled, log, turn, clock }
 }
 
 describe('turn', () => {
@@ -54,5 +57,21 @@ describe('turn', () => {
     scheduled.shift()!()
     expect(runs).toBe(16)
     expect(scheduled.length).toBe(1)
+  })
+
+  it('tells one time from its first question to the end of the turn', () => {
+    const { turn, scheduled, clock } = setUp()
+    const startMs = turn.clock.monotonicMs()
+    const startWallMs = turn.clock.wallMs()
+    clock.advance(5)
+    expect(turn.clock.monotonicMs()).toBe(startMs)
+    expect(turn.clock.wallMs()).toBe(startWallMs)
+    turn.afterFlush(() => expect(turn.clock.monotonicMs()).toBe(startMs + 5))
+    expect(scheduled.length).toBe(1)
+    scheduled.shift()!()
+    expect.assertions(5)
+    clock.advance(5)
+    scheduled.shift()?.()
+    expect(turn.clock.wallMs()).toBe(startWallMs + 10)
   })
 })

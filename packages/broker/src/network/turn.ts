@@ -1,3 +1,5 @@
+import type { Clock } from '@millrace/base'
+
 /**
  * One turn of the event loop, made explicit. While sockets are read, work only piles up: records are staged, answers are
  * remembered, coordinators collect their writes. At the end of the turn it happens in one fixed order, each step once for all
@@ -12,11 +14,16 @@ export class Turn {
   #appends: (() => void)[] = []
   #answers: (() => void)[] = []
   readonly #flushStaged: () => void
+  /** The time as of its first use in this turn: reading a clock for each request would cost it several percent. */
+  readonly clock: Clock
+  readonly #turnClock: TurnClock
 
   /** `schedule` runs a callback once, soon, after the sockets that are readable now: `setImmediate`. */
-  constructor(schedule: (callback: () => void) => void, flushStaged: () => void) {
+  constructor(schedule: (callback: () => void) => void, flushStaged: () => void, clock: Clock) {
     this.#schedule = schedule
     this.#flushStaged = flushStaged
+    this.#turnClock = new TurnClock(clock, () => this.request())
+    this.clock = this.#turnClock
     this.#run = () => this.#runTurn()
   }
 
@@ -41,6 +48,7 @@ export class Turn {
 
   #runTurn(): void {
     this.#scheduled = false
+    this.#turnClock.forget()
     if (this.#running) return
     this.#running = true
     try {
@@ -58,5 +66,40 @@ export class Turn {
       this.#running = false
       if (this.#appends.length > 0 || this.#answers.length > 0) this.request()
     }
+  }
+}
+
+/** Reads each of the process's clocks once a turn. */
+class TurnClock implements Clock {
+  readonly #clock: Clock
+  readonly #onRead: () => void
+  #monotonicMs = -1
+  #wallMs = -1
+
+  constructor(clock: Clock, onRead: () => void) {
+    this.#clock = clock
+    this.#onRead = onRead
+  }
+
+  monotonicMs(): number {
+    if (this.#monotonicMs < 0) {
+      this.#monotonicMs = this.#clock.monotonicMs()
+      this.#onRead()
+    }
+    return this.#monotonicMs
+  }
+
+  wallMs(): number {
+    if (this.#wallMs < 0) {
+      this.#wallMs = this.#clock.wallMs()
+      this.#onRead()
+    }
+    return this.#wallMs
+  }
+
+  /** The turn ends. */
+  forget(): void {
+    this.#monotonicMs = -1
+    this.#wallMs = -1
   }
 }
