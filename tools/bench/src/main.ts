@@ -64,7 +64,6 @@ const context: BenchContext = {
   work: resolve(values.work),
   scale: Number(values.scale ?? (values.quick ? 0.1 : 1)),
 }
-const rows: ResultRow[] = values.resume ? earlierRows(values.out) : []
 const failures: string[] = []
 
 const allCases: readonly BenchCase[] = [
@@ -77,6 +76,8 @@ const allCases: readonly BenchCase[] = [
   ...toolCases(),
   ...producerPerfCases(),
 ]
+
+const rows: ResultRow[] = values.resume ? finished(earlierRows(values.out)) : []
 
 const titleOf = ({ group, name }: BenchCase) => `${group} / ${name}`
 
@@ -97,8 +98,16 @@ function earlierRows(file: string | undefined): ResultRow[] {
   return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as ResultRow)
 }
 
+/** Without the cases that were stopped half-way: those run again as a whole. */
+function finished(earlier: readonly ResultRow[]): ResultRow[] {
+  return allCases.flatMap(({ group, name, variants }) => {
+    const own = earlier.filter((row) => row.group === group && row.name === name)
+    return own.length === rounds * variants.filter((variant) => wanted.includes(variant)).length ? own : []
+  })
+}
+
 function isDone({ group, name }: BenchCase): boolean {
-  return rows.some((row) => row.group === group && row.name === name && row.round === rounds)
+  return rows.some((row) => row.group === group && row.name === name)
 }
 
 async function runCase(bench: BenchCase, variants: readonly Variant[]): Promise<void> {
@@ -143,7 +152,7 @@ function figures(): string {
 }
 
 mkdirSync(context.work, { recursive: true })
-const facts = machineFacts(root, context.work)
+const facts = await machineFacts(root, context.work)
 const brokers: Partial<Record<Broker['kind'], Broker>> = {}
 
 async function stopBrokers(): Promise<void> {

@@ -141,8 +141,8 @@ function pairTable(rows: readonly ResultRow[], group: string, ours: VariantName,
 
 /** One line that says on what and when the figures were taken. */
 export function machineLine(facts: MachineFacts, rounds: number): string {
-  const { commit, date, cpu, cores, memoryGb, kernel, fileSystem, node, java } = facts
-  const machine = `${cores} cores of ${cpu}, ${memoryGb} GB, Linux ${kernel}, ${fileSystem}`
+  const { commit, date, cpu, cores, memoryGb, kernel, fileSystem, fdatasyncP50Us, node, java } = facts
+  const machine = `${cores} cores of ${cpu}, ${memoryGb} GB, Linux ${kernel}, ${fileSystem} (fdatasync of 200 B: ${fdatasyncP50Us} µs p50)`
   return `Commit ${commit}, ${date}; ${machine}; Node ${node}; ${java}; medians of ${rounds} alternating runs (lowest–highest).`
 }
 
