@@ -116,6 +116,12 @@ describe('precedence', () => {
     expect(() => load({ environment: { MILLRACE_PORT: '99999' } })).toThrow(/MILLRACE_PORT: 99999 is no port/)
   })
 
+  test('MILLRACE_PORT as Kubernetes sets it beside a service of that name is no port', () => {
+    const { broker } = load({ environment: { MILLRACE_PORT: 'tcp://10.0.0.1:9092' } })
+    expect(broker.endpoints).toMatchObject([{ port: 9092 }])
+    expect(warnings).toEqual([expect.stringContaining('Kubernetes')])
+  })
+
   test('environment variables are keys in capitals with underscores', () => {
     expect(settingKeyOf('MILLRACE_LOG_RETENTION_MS')).toBe('log.retention.ms')
     expect(settingKeyOf('MILLRACE_LISTENER_NAME_MY__NAME_SASL_JAAS_CONFIG')).toBe(
@@ -147,6 +153,15 @@ describe('messages', () => {
       /^environment variable MILLRACE_NODE_ID: .*node\.id/,
     )
     expect(messageOf({ settings: [['log.cleanup.policy', 'burn']] })).toMatch(/^command line: .*compact, delete/)
+  })
+
+  test('an unknown key is refused on the command line only, with the nearest names', () => {
+    expect(messageOf({ settings: [['num.partitons', '3']] })).toBe(
+      'command line: unknown setting num.partitons; did you mean num.partitions?',
+    )
+    expect(messageOf({ settings: [['retention.ms', '3']] })).toContain('log.retention.ms')
+    expect(load({ settings: [['ssl.provider', 'x']] }).warnings).toHaveLength(1)
+    expect(load({ environment: { MILLRACE_NUM_PARTITONS: '3' } }).warnings).toHaveLength(1)
   })
 
   test('a file that cannot be read says so', () => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { ConfigurationError } from '@millrace/base'
-import { Configuration, type Logger, withListenerPort } from '@millrace/broker'
+import { Configuration, type Logger, unknownSettingComplaint, withListenerPort } from '@millrace/broker'
 import { parseProperties } from './configuration-properties.ts'
 
 /** Where the settings of a node come from. */
@@ -27,6 +27,9 @@ const NOT_SETTINGS: ReadonlySet<string> = new Set(['MILLRACE_BOOTSTRAP_SERVERS',
 /** What `--port` is on the command line: containers are configured by their environment. */
 const PORT_VARIABLE = 'MILLRACE_PORT'
 
+/** What Kubernetes puts into `MILLRACE_PORT` of every container beside a service that is called millrace. */
+const SERVICE_ADDRESS = /^(tcp|udp|sctp):\/\//
+
 /**
  * Settings of a node that was started without a file: somebody tries something out. The wait for more members before the first
  * assignment of an empty group is for production starts, where many come at once; here it would be three seconds of nothing.
@@ -34,8 +37,8 @@ const PORT_VARIABLE = 'MILLRACE_PORT'
 const WITHOUT_FILE: readonly (readonly [string, string])[] = [['group.initial.rebalance.delay.ms', '0']]
 
 /**
- * Reads all settings of a node: command line over environment over file over defaults. Throws `ConfigurationError` whose message
- * names the file and line, variable or flag at fault.
+ * Reads all settings of a node: command line over environment over file over defaults. Unknown keys are warned about, as in Kafka, but
+ * refused on the command line. Throws `ConfigurationError` whose message names the file and line, variable or flag at fault.
  */
 export function loadConfiguration(sources: SettingSources, logger: Logger): Configuration {
   const settings = new Map<string, Setting>()
@@ -45,13 +48,15 @@ export function loadConfiguration(sources: SettingSources, logger: Logger): Conf
     readFile(sources.configFile, settings, logger)
   }
   readEnvironment(sources.environment, settings)
-  let port = sources.environment[PORT_VARIABLE] ?? null
-  if (port !== null && !(/^\d{1,5}$/.test(port) && Number(port) <= 65_535)) {
-    throw new ConfigurationError('port', `environment variable ${PORT_VARIABLE}: ${port} is no port (0 to 65535)`)
-  }
+  let port = portOf(sources.environment, logger)
   for (const [key, value] of sources.settings) {
-    if (key === 'port') port = value
-    else settings.set(key, { value, origin: 'command line' })
+    if (key === 'port') {
+      port = value
+      continue
+    }
+    const complaint = unknownSettingComplaint(key)
+    if (complaint !== null) throw new ConfigurationError(key, `command line: ${complaint}`)
+    settings.set(key, { value, origin: 'command line' })
   }
   const values = new Map(Array.from(settings, ([key, setting]) => [key, setting.value]))
   try {
@@ -73,6 +78,17 @@ export function settingKeyOf(variable: string): string | null {
     .slice(PREFIX.length)
     .toLowerCase()
     .replace(/__|_/g, (match) => (match === '__' ? '_' : '.'))
+}
+
+function portOf(environment: SettingSources['environment'], logger: Logger): string | null {
+  const text = environment[PORT_VARIABLE]
+  if (text === undefined) return null
+  if (SERVICE_ADDRESS.test(text)) {
+    logger.warn(`environment variable ${PORT_VARIABLE} is the address of a Kubernetes service (${text}) and is ignored`)
+    return null
+  }
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return text
+  throw new ConfigurationError('port', `environment variable ${PORT_VARIABLE}: ${text} is no port (0 to 65535)`)
 }
 
 function readFile(path: string, settings: Map<string, Setting>, logger: Logger): void {

@@ -29,6 +29,13 @@ test('lines have one shape, whether they waited for the logger, came after it or
   for (const { time } of lines) expect(typeof time).toBe('number')
 })
 
+test('numbers beyond JSON do not keep the last words from being written', () => {
+  const { logger, lines } = logged()
+  logger.error('last words', { offset: 7n })
+  logger.flushNow()
+  expect(lines()).toMatchObject([{ offset: 7, msg: 'last words' }])
+})
+
 test('lines below the level are dropped, before the logger is there and after', async () => {
   const { logger, lines } = logged()
   logger.debug('no')

@@ -1,6 +1,6 @@
-import { writeSync } from 'node:fs'
 import { type Logger, type LoggerLevels, ROOT_LOGGER } from '@millrace/broker'
 import type { Logger as PinoLogger } from 'pino'
+import { DescriptorOutput, type LogOutput } from './log-output.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -9,11 +9,6 @@ const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 const MAX_BUFFERED_LINES = 1_000
 
 const STANDARD_ERROR = 2
-
-/** Where lines go: `write` takes one whole line and has written it when it returns. */
-interface LogOutput {
-  write(line: string): void
-}
 
 interface Line {
   level: LogLevel
@@ -37,7 +32,7 @@ export class ProcessLogger implements Logger, LoggerLevels {
   #lineTimeMs: number | null = null
 
   /** `output` takes whole lines; standard error if left out. */
-  constructor(level: LogLevel, output: LogOutput = { write: (line) => writeSync(STANDARD_ERROR, line) }) {
+  constructor(level: LogLevel, output: LogOutput = new DescriptorOutput(STANDARD_ERROR)) {
     this.#startLevel = level
     this.#level = level
     this.#output = output
@@ -100,7 +95,7 @@ export class ProcessLogger implements Logger, LoggerLevels {
   /** Writes what waits as plain JSON lines, at once. */
   flushNow(): void {
     for (const { level, message, fields, timeMs } of this.#take()) {
-      this.#output.write(`${JSON.stringify({ level, time: timeMs, ...fields, msg: message })}\n`)
+      this.#output.write(`${JSON.stringify({ level, time: timeMs, ...fields, msg: message }, plain)}\n`)
     }
   }
 
@@ -122,4 +117,9 @@ export class ProcessLogger implements Logger, LoggerLevels {
       this.#buffered.push({ level, message, fields, timeMs: Date.now() })
     else this.#dropped++
   }
+}
+
+/** JSON knows no bigint; last words must not fail for one. */
+function plain(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? Number(value) : value
 }

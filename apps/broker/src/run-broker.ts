@@ -31,6 +31,8 @@ export async function runBroker(options: RunOptions): Promise<number> {
     // At once: what is in memory must not be acknowledged any more.
     process.exit(EXIT_FAILED)
   }
+  // Scripts wait for the first line (`start | grep -m1 ready`) and close the pipe: no reason to stop serving.
+  process.stdout.on('error', (error) => logger.debug('nobody reads standard output', { error: error.message }))
   process.on('uncaughtException', onFatal)
   process.on('unhandledRejection', (reason) => onFatal(reason instanceof Error ? reason : new Error(String(reason))))
   let broker: Broker

@@ -1,6 +1,7 @@
 export { Broker, type BrokerOptions, type BrokerPorts } from './broker.ts'
 export { Configuration } from './config/configuration.ts'
 export { withListenerPort } from './config/listener-port.ts'
+export { unknownSettingComplaint } from './config/unknown-setting.ts'
 export { LOG_LEVELS, type LoggerLevels, ROOT_LOGGER } from './handlers/logger-levels.ts'
 export type { Logger } from './logger.ts'
 export type { ListenerEndpoint } from './network/socket-server.ts'

@@ -1,25 +1,26 @@
 /**
- * The known name that an unknown one most likely means: fewest edits (insert, drop, replace, swap neighbours), at most a third of
- * its length. Null if nothing is near. For messages; cost grows with the number of names.
+ * The known names that an unknown one may mean, nearest first: few edits (insert, drop, replace, swap neighbours), at most a third of
+ * its length and at most twice as many as the nearest needs. For messages; cost grows with the number of names.
  */
-export function suggest(unknown: string, known: Iterable<string>): string | null {
-  let best: string | null = null
-  let bestEdits = Math.floor(unknown.length / 3) + 1
+export function nearestNames(unknown: string, known: Iterable<string>, limit: number): string[] {
+  const tooMany = Math.floor(unknown.length / 3) + 1
+  const near: { name: string; edits: number }[] = []
   for (const name of known) {
-    if (Math.abs(name.length - unknown.length) >= bestEdits) continue
+    if (Math.abs(name.length - unknown.length) >= tooMany) continue
     const edits = editDistance(unknown, name)
-    if (edits < bestEdits) {
-      best = name
-      bestEdits = edits
-    }
+    if (edits < tooMany) near.push({ name, edits })
   }
-  return best
+  near.sort((a, b) => a.edits - b.edits)
+  return near
+    .filter(({ edits }) => edits <= 2 * near[0]!.edits)
+    .slice(0, limit)
+    .map(({ name }) => name)
 }
 
-/** `; did you mean x?` or nothing. */
-export function suggestion(unknown: string, known: Iterable<string>): string {
-  const name = suggest(unknown, known)
-  return name === null ? '' : `; did you mean ${name}?`
+/** `; did you mean x?`, with up to `limit` names, or nothing. */
+export function suggestion(unknown: string, known: Iterable<string>, limit = 1): string {
+  const names = nearestNames(unknown, known, limit)
+  return names.length === 0 ? '' : `; did you mean ${names.join(' or ')}?`
 }
 
 /** Optimal string alignment distance over the last three rows of the table. */
