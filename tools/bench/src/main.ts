@@ -12,7 +12,7 @@ import { rdkafkaCases } from './cases/rdkafka.ts'
 import { smallRequestCases } from './cases/small-requests.ts'
 import { startupCase } from './cases/startup.ts'
 import { machineFacts } from './machine.ts'
-import { PageCache } from './page-cache.ts'
+import { pageCache } from './page-cache.ts'
 import { machineLine, resultTables, withFigures } from './report.ts'
 import { topicConfigsOf, type Variant, type VariantName } from './variant.ts'
 
@@ -154,7 +154,6 @@ function figures(): string {
 
 mkdirSync(context.work, { recursive: true })
 const facts = await machineFacts(root, context.work)
-const pageCache = new PageCache(context.work)
 const brokers: Partial<Record<Broker['kind'], Broker>> = {}
 
 async function stopBrokers(): Promise<void> {
@@ -164,12 +163,12 @@ async function stopBrokers(): Promise<void> {
 // Neither broker may outlive a run that was interrupted.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
-    pageCache.remove()
+    pageCache.close()
     stopBrokers().finally(() => process.exit(130))
   })
 }
 try {
-  pageCache.fill()
+  pageCache.open(context.work)
   const directory = (kind: string) => join(context.work, `${kind}-${process.pid}`)
   if (wanted.some((name) => name.startsWith('kafka')))
     brokers.kafka = await startKafka(context.peers, directory('kafka'))
@@ -187,7 +186,6 @@ try {
   const isWanted = (title: string) => values.only.length === 0 || values.only.some((text) => title.includes(text))
   for (const bench of allCases.filter((one) => isWanted(titleOf(one)) && !isDone(one))) {
     try {
-      if (pageCache.fill()) console.error('page cache filled')
       await runCase(bench, variants)
     } catch (error) {
       // The other cases of a long run are not lost for it; its own figures are not shown as if they were whole.
@@ -200,7 +198,7 @@ try {
   }
 } finally {
   await stopBrokers()
-  pageCache.remove()
+  pageCache.close()
 }
 console.log(figures())
 if (failures.length > 0) {

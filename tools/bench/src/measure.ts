@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pageCache } from './page-cache.ts'
 import { cpuBetween, cpuSeconds } from './process-stats.ts'
 import { run } from './run.ts'
 
-/** Runs `measured` while holding the machine's lock for timing runs, after the disk has settled. */
+/** Runs `measured` while holding the machine's lock for timing runs, after the disk has settled and with a full page cache. */
 export async function undisturbed<T>(measured: () => Promise<T>): Promise<T> {
   const holder = spawn('flock', [join(tmpdir(), 'bench.lock'), 'sh', '-c', 'echo held; cat'], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -15,6 +16,7 @@ export async function undisturbed<T>(measured: () => Promise<T>): Promise<T> {
   try {
     // What an earlier run left unwritten would be written during this one.
     await run('sync', [])
+    pageCache.fill()
     return await measured()
   } finally {
     holder.stdin.end()

@@ -1,48 +1,49 @@
-import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readSync, rmSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Left free for the programs that are measured and for what they write at once. */
-const RESERVE_BYTES = 4e9
-/** With less free memory than this, new pages of the cache come from reclaimed ones. */
-const FREE_BYTES_MAX = 2e9
+/** With less free memory than this, new pages of the cache are reclaimed ones. */
+const FREE_BYTES_MAX = 500e6
+const STEP_BYTES = 1 << 20
+/** Read in one sequence, never twice: what was read before may still be in memory. */
+const FILE_BYTES = 2 ** 43
 
 /**
- * Fills the page cache with a sparse file, as it is on a machine that has run for a while. A virtual machine gives its host back what it
- * does not use; what a broker then writes costs it 4 s of system time a GB for pages that the host must find first, ten times its own
- * work, and hides the ratio.
+ * Keeps the page cache full, as it is on a machine that has run for a while, by reading a sparse file. A virtual machine gives its host
+ * back what it does not use; what a broker then writes costs it 4 s of system time a GB for pages that the host must find first, ten
+ * times its own work, and hides the ratio.
  */
-export class PageCache {
-  readonly #path: string
+class PageCache {
+  #path: string | null = null
+  #fd = -1
+  #position = 0
 
-  constructor(work: string) {
+  open(work: string): void {
     this.#path = join(work, `page-cache-${process.pid}`)
+    this.#fd = openSync(this.#path, 'w+')
+    truncateSync(this.#path, FILE_BYTES)
   }
 
-  /** Reads the file (again) if memory lies free. Returns whether it did. */
-  fill(): boolean {
-    if (memory('MemFree') < FREE_BYTES_MAX) return false
-    if (!existsSync(this.#path)) {
-      writeFileSync(this.#path, '')
-      truncateSync(this.#path, Math.max(0, memory('MemAvailable') - RESERVE_BYTES))
+  fill(): void {
+    if (this.#path === null) return
+    const buffer = Buffer.allocUnsafe(STEP_BYTES)
+    // A bound, should memory be freed as fast as it is filled.
+    for (let left = 64e9 / STEP_BYTES; left > 0 && freeBytes() > FREE_BYTES_MAX; left--) {
+      this.#position += readSync(this.#fd, buffer, 0, buffer.length, this.#position)
     }
-    const fd = openSync(this.#path, 'r')
-    try {
-      const buffer = Buffer.allocUnsafe(1 << 20)
-      while (readSync(fd, buffer, 0, buffer.length, null) > 0);
-    } finally {
-      closeSync(fd)
-    }
-    return true
   }
 
-  remove(): void {
+  close(): void {
+    if (this.#path === null) return
+    closeSync(this.#fd)
     rmSync(this.#path, { force: true })
+    this.#path = null
   }
 }
 
-/** A line of `/proc/meminfo`, in bytes. */
-function memory(name: 'MemFree' | 'MemAvailable'): number {
-  const kilobytes = new RegExp(`^${name}: +(\\d+) kB$`, 'm').exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]
-  if (kilobytes === undefined) throw new Error(`/proc/meminfo does not tell ${name}`)
+export const pageCache = new PageCache()
+
+function freeBytes(): number {
+  const kilobytes = /^MemFree: +(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]
+  if (kilobytes === undefined) throw new Error('/proc/meminfo does not tell MemFree')
   return Number(kilobytes) * 1024
 }

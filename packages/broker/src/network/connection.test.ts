@@ -325,4 +325,48 @@ describe('connection', () => {
       { numRuns: 150 },
     )
   })
+
+  it('has the rest of a large frame read into its own buffer, and takes small ones from the shared one', () => {
+    const { connection, started } = setUp()
+    const large = frame(0, 7, 300_000)
+    connection.onBytes(Buffer.from(large.subarray(0, 1000)), 0, 1000)
+    const target = connection.nextReadBuffer()!
+    expect(target.length).toBe(large.length - 1000)
+    large.copy(target, 0, 1000, 5000)
+    connection.onBytes(target, 0, 4000)
+    const rest = connection.nextReadBuffer()!
+    large.copy(rest, 0, 5000)
+    connection.onBytes(rest, 0, rest.length)
+    expect(started.map(({ body }) => body.equals(large.subarray(4)))).toEqual([true])
+    expect(connection.nextReadBuffer()).toBeNull()
+    connection.onBytes(frame(0, 8).subarray(0, 6), 0, 6)
+    expect(connection.nextReadBuffer()).toBeNull()
+  })
+
+  it('reads any frames in any pieces, wherever it wants them', () => {
+    const sizes = fc.array(fc.oneof(fc.nat(100), fc.integer({ min: 60_000, max: 400_000 })), { maxLength: 6 })
+    const pieces = fc.array(fc.oneof(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1000, max: 200_000 })), {
+      minLength: 1,
+      maxLength: 20,
+    })
+    fc.assert(
+      fc.property(sizes, pieces, (extra, cuts) => {
+        const { connection, started } = setUp()
+        const frames = extra.map((bytes, tag) => frame(0, tag, bytes))
+        const all = Buffer.concat(frames)
+        for (let start = 0, turn = 0; start < all.length; turn++) {
+          const target = connection.nextReadBuffer()
+          const size = Math.min(cuts[turn % cuts.length]!, target?.length ?? 256 * 1024, all.length - start)
+          const buffer = target ?? Buffer.alloc(size)
+          all.copy(buffer, 0, start, start + size)
+          connection.onBytes(buffer, 0, size)
+          if (target === null) buffer.fill(0xff)
+          start += size
+        }
+        expect(started.length).toBe(frames.length)
+        for (const [at, { body }] of started.entries()) expect(body.equals(frames[at]!.subarray(4))).toBe(true)
+      }),
+      { numRuns: 50 },
+    )
+  })
 })

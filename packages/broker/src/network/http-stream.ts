@@ -24,6 +24,10 @@ export class HttpStream extends Duplex implements TransportEvents {
     this.#transport.pauseReading()
   }
 
+  nextReadBuffer(): Buffer | null {
+    return null
+  }
+
   onDrain(): void {
     // Each write tells by itself when it is done: a small one that waits is below what a drain is told for.
   }

@@ -36,6 +36,10 @@ export class ProtocolSniffer implements TransportEvents {
     else next.onBytes(buffer, start, end)
   }
 
+  nextReadBuffer(): Buffer | null {
+    return null
+  }
+
   onDrain(): void {
     // Nothing was written yet.
   }

@@ -11,7 +11,12 @@ class Recorder {
   drainCount = 0
   readonly closes: (Error | null)[] = []
   refuse = false
+  /** Where the next bytes are wanted; each buffer is used once. */
+  readonly targets: Buffer[] = []
+  /** Sizes of what was read into such a buffer. */
+  readonly direct: number[] = []
   #wake: () => void = () => undefined
+  #target: Buffer | null = null
 
   listen(): Promise<TcpListener> {
     return TcpListener.listen({
@@ -25,8 +30,13 @@ class Recorder {
         if (this.refuse) return null
         return {
           onBytes: (buffer, start, end) => {
+            if (buffer === this.#target) this.direct.push(end - start)
             this.received = Buffer.concat([this.received, buffer.subarray(start, end)])
             this.#wake()
+          },
+          nextReadBuffer: () => {
+            this.#target = this.targets.shift() ?? null
+            return this.#target
           },
           onDrain: () => {
             this.drainCount++
@@ -156,5 +166,19 @@ describe('TCP listener', () => {
     }
     await expect(TcpListener.listen(options)).rejects.toMatchObject({ code: 'EADDRINUSE' })
     listener.stopAccepting()
+  })
+
+  it('reads into the buffer that is named, as much as that holds, and into its own again', async () => {
+    await withClient(async (recorder, client) => {
+      recorder.targets.push(Buffer.alloc(3), Buffer.alloc(2))
+      client.write('a')
+      await recorder.until(() => recorder.received.length === 1)
+      client.write('bcdefghij')
+      await recorder.until(() => recorder.received.length === 10)
+      client.write('k')
+      await recorder.until(() => recorder.received.length === 11)
+      expect(recorder.received.toString()).toBe('abcdefghijk')
+      expect(recorder.direct).toEqual([3, 2])
+    })
   })
 })

@@ -116,7 +116,7 @@ export class TcpListener implements Listener {
       return
     }
     const port = original.remotePort ?? 0
-    const delivery: Delivery = { transport: null }
+    const delivery: Delivery = { transport: null, buffer: null }
     const transport = new TcpTransport(this.#takeOver(original, delivery), address, port)
     const events = this.#options.onConnection(transport)
     if (events === null) {
@@ -131,13 +131,19 @@ export class TcpListener implements Listener {
 
   #takeOver(original: Socket, delivery: Delivery): Socket {
     const internals = original as unknown as SocketInternals
-    const buffer = this.#readBuffer
+    const shared = this.#readBuffer
     const options = {
       handle: internals._handle,
       allowHalfOpen: true,
       onread: {
-        buffer,
-        callback: (sizeBytes: number): boolean => {
+        // Asked at first and after each read; undefined: as before.
+        buffer: (): Buffer | undefined => {
+          const wanted = delivery.transport?.events?.nextReadBuffer() ?? shared
+          if (wanted === delivery.buffer) return undefined
+          delivery.buffer = wanted
+          return wanted
+        },
+        callback: (sizeBytes: number, buffer: Buffer): boolean => {
           delivery.transport?.events?.onBytes(buffer, 0, sizeBytes)
           return true
         },
@@ -158,4 +164,6 @@ export class TcpListener implements Listener {
 /** Where a socket's bytes go; filled once the transport exists, before the first byte can arrive. */
 interface Delivery {
   transport: TcpTransport | null
+  /** What the socket reads into. */
+  buffer: Buffer | null
 }

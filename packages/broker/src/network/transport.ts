@@ -23,6 +23,11 @@ export interface Transport {
 export interface TransportEvents {
   /** Bytes `[start, end)` arrived. The buffer is shared by all connections: it is valid only during the call. */
   onBytes(buffer: Buffer, start: number, end: number): void
+  /**
+   * Where the next bytes should be put, so that they need not be copied; `onBytes` then names this buffer, from 0. Null: into the shared
+   * one. Asked after each `onBytes`; the answer holds until the next one.
+   */
+  nextReadBuffer(): Buffer | null
   /** `bufferedBytes` fell to zero after much was buffered (for a socket: more than its high-water mark). */
   onDrain(): void
   /** Last event. `error` is null for an orderly end. */

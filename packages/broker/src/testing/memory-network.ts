@@ -67,6 +67,8 @@ class MemoryTransport implements AcceptedTransport {
   #closing = false
   /** Sent by the client while reading was paused. */
   #unread: Buffer[] = []
+  /** Where the listener wants the next bytes. */
+  #readBuffer: Buffer | null = null
   /** Written by the broker while the client does not read. */
   #unsent: Buffer[] = []
   #onTaken: (() => void)[] = []
@@ -135,12 +137,28 @@ class MemoryTransport implements AcceptedTransport {
     while (!this.#readingPaused && !this.#closing) {
       const bytes = this.#unread.shift()
       if (bytes === undefined) return
-      for (let start = 0; start < bytes.length && !this.#closing; start += READ_BUFFER_BYTES) {
-        const shared = Buffer.from(bytes.subarray(start, start + READ_BUFFER_BYTES))
-        this.events?.onBytes(shared, 0, shared.length)
-        shared.fill(0xff)
+      for (let start = 0; start < bytes.length && !this.#closing; ) {
+        start += this.#deliver(bytes.subarray(start, start + READ_BUFFER_BYTES))
       }
     }
+  }
+
+  /** One read, into the buffer that the listener names or one that is overwritten afterwards. Returns how many bytes it took. */
+  #deliver(bytes: Buffer): number {
+    const { events } = this
+    const target = this.#readBuffer
+    this.#readBuffer = null
+    if (target === null) {
+      const shared = Buffer.from(bytes)
+      events?.onBytes(shared, 0, shared.length)
+      shared.fill(0xff)
+      this.#readBuffer = this.events?.nextReadBuffer() ?? null
+      return bytes.length
+    }
+    const sizeBytes = bytes.copy(target)
+    events?.onBytes(target, 0, sizeBytes)
+    this.#readBuffer = this.events?.nextReadBuffer() ?? null
+    return sizeBytes
   }
 
   #close(error: Error | null): void {
