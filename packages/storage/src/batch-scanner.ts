@@ -104,6 +104,15 @@ export class BatchScanner {
     return this.#file.read(length, 0, length.length, position) === length.length && length.every((byte) => byte === 0)
   }
 
+  /** Whether nothing but zeros follows up to the end: blocks that were reserved and never written. Reads all of it. */
+  isZeroToEnd(): boolean {
+    for (let at = this.position; at < this.#end; at = this.#windowEnd) {
+      if (!this.#fill(at)) return false
+      for (let slot = 0; slot < this.#windowEnd - at; slot++) if (this.#window[slot] !== 0) return false
+    }
+    return true
+  }
+
   /**
    * Searches behind a damaged place for the next batch that is whole by its checksum and follows in offset, below `upperOffset`;
    * then it is the current one. False if there is none up to the end.

@@ -6,7 +6,8 @@ const HEADER_BYTES = 64
 const RECORD_BYTES = 64
 const ENTRY_BYTES = 2 * RECORD_BYTES
 const MAGIC = 0x4d52444d // "MRDM"
-const VERSION = 1
+/** Before 2 a mark had no fingerprint: what stood in its place must not be taken for one. */
+const VERSION = 2
 
 const FLAG_CLEAN = 1
 const FLAG_NO_PRODUCERS = 2
@@ -35,8 +36,8 @@ export interface DurableMarkEntry {
  * The durable mark of a log directory (`reliability.md`, 5.2): file `durable-mark`, a header of 64 bytes (magic, version) and one
  * entry a log: two alternating records of 64 bytes, each with checksum and sequence number, so that a torn write leaves the other.
  * Record: crc32c of the rest (u32), sequence (low u32), topic id (16), partition (i32), sequence (high u24) and flags (u8), durable
- * offset, segment base offset, recovery point (i64 each), fingerprint (u32), position (u32). It names what was synced, is written after that and synced at leisure: it may lag, never
- * lead, and no acknowledgement waits for it.
+ * offset, segment base offset, recovery point (i64 each), fingerprint (u32), position (u32). It names what was synced, is written
+ * after that and synced at leisure: it may lag, never lead, and no acknowledgement waits for it.
  */
 export class DurableMark {
   readonly #file: DiskFile
@@ -107,9 +108,14 @@ export class DurableMark {
     this.#dirty.add(slot)
   }
 
-  /** The log was opened after a clean stop: the fingerprint of that gives way to the running kind with the next record written. */
-  onOpened(topicId: Uuid, partition: number, fingerprint: number): void {
-    this.#slotFor(topicId, partition).entry.fingerprint = fingerprint
+  /**
+   * The log was opened, and needs no recovery up to `recoveryPoint`: lower than before if files were found changed. Said with the next
+   * record written; until then what was on the disk holds, by which the next start would find the same.
+   */
+  onOpened(topicId: Uuid, partition: number, recoveryPoint: Offset, fingerprint: number): void {
+    const { entry } = this.#slotFor(topicId, partition)
+    entry.recoveryPoint = recoveryPoint
+    entry.fingerprint = fingerprint
   }
 
   /** The log was closed cleanly at what {@link note} last said. */

@@ -9,6 +9,8 @@ export const SNAPSHOT_SUFFIX = '.snapshot'
 export const DELETED_SUFFIX = '.deleted'
 export const CLEANED_SUFFIX = '.cleaned'
 export const SWAP_SUFFIX = '.swap'
+/** Data that is not part of its log any more and that nobody asked to delete: kept for the operator. */
+export const STRAY_SUFFIX = '.stray'
 export const PARTITION_METADATA_FILE = 'partition.metadata'
 export const LEADER_EPOCH_FILE = 'leader-epoch-checkpoint'
 

@@ -125,11 +125,23 @@ export class LogCheckpointer {
     await log.epochs.save(log.logEndOffset, () => !log.failed)
     if (log.failed) return
     await this.#context.disk.syncDirectoryAsync(log.path)
+    await this.#settleEnds(generation)
     if (log.failed || generation !== log.generation) return
     log.recoveryPoint = Math.max(log.recoveryPoint, offset)
     this.#home.onCheckpointed(log)
     const bases = new Set(log.segments.all.map(({ baseOffset }) => baseOffset))
     log.producerStates.removeSnapshots((other) => other < offset && !bases.has(other))
+  }
+
+  /** The recovery point comes with a fingerprint of what is below, which names the sizes of files: they must be so after any crash. */
+  async #settleEnds(generation: number): Promise<void> {
+    const log = this.#log
+    while (!log.failed && generation === log.generation) {
+      const { all } = log.segments
+      const unsettled = all.find((segment, slot) => slot + 1 < all.length && segment.hasUnsettledEnd)
+      if (unsettled === undefined) return
+      await unsettled.settleEnd()
+    }
   }
 
   #whenDurable(offset: Offset): Promise<void> {

@@ -63,6 +63,8 @@ export interface LogHome {
   onSynced(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void
   /** Before a truncation: neither mark nor recovery point may name what is about to go. Durable. Throws `DiskError`. */
   lowerMark(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void
+  /** A truncation took the log's start down: the checkpoint must not name the old one after a crash. Throws `DiskError`. */
+  onLogStartLowered(): void
   /** After a full truncation: an empty log is as durable as its names, which have just been synced. */
   onEmptied(log: LogCore, offset: Offset): void
   /**

@@ -122,6 +122,21 @@ export class LogDirectory implements LogHome {
     this.mark.lowerNow(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes, fingerprint)
   }
 
+  onLogStartLowered(): void {
+    this.#pointsWrittenCount++
+    this.onOffsetsChanged()
+    try {
+      replaceFile(this.disk, this.path, LOG_START_FILE, encodeTextCheckpoint(this.#logStarts()), '.lowered')
+    } catch (error) {
+      if (!(error instanceof DiskError && error.code === 'DISK_FULL')) throw error
+      // A crash before the next checkpoint would have recovery start the log anew and set its data aside.
+      this.#context.logger.warn('lowered log start could not be written', {
+        directory: this.path,
+        error: error.message,
+      })
+    }
+  }
+
   onEmptied(log: LogCore, offset: Offset): void {
     try {
       // At once: until the mark knows, recovery would take the log for one that lost its head.
@@ -162,20 +177,17 @@ export class LogDirectory implements LogHome {
   }
 
   async #writeCheckpoints(): Promise<void> {
-    const logStarts: string[] = []
-    const highWatermarks: string[] = []
-    for (const log of this.logs) {
-      const key = `${log.topic} ${log.partition}`
-      highWatermarks.push(`${key} ${log.highWatermark}`)
-      if (log.logStartOffset > log.segments.first.baseOffset) logStarts.push(`${key} ${log.logStartOffset}`)
-    }
+    const logStarts = encodeTextCheckpoint(this.#logStarts())
+    const highWatermarks = encodeTextCheckpoint(
+      Array.from(this.logs, ({ topic, partition, highWatermark }) => `${topic} ${partition} ${highWatermark}`),
+    )
     this.#context.failpoint('offset-checkpoint')
     const pointsWrittenCount = this.#pointsWrittenCount
     const isCurrent = (): boolean => this.online && pointsWrittenCount === this.#pointsWrittenCount
     const recoveryPoints = encodeTextCheckpoint(this.#recoveryPoints())
     await replaceFileAsync(this.disk, this.path, RECOVERY_POINT_FILE, recoveryPoints, isCurrent)
-    await this.#replace(LOG_START_FILE, logStarts)
-    await this.#replace(HIGH_WATERMARK_FILE, highWatermarks)
+    await replaceFileAsync(this.disk, this.path, LOG_START_FILE, logStarts, isCurrent)
+    await replaceFileAsync(this.disk, this.path, HIGH_WATERMARK_FILE, highWatermarks, () => this.online)
   }
 
   #writeRecoveryPointsNow(): void {
@@ -194,8 +206,13 @@ export class LogDirectory implements LogHome {
     return Array.from(this.logs, ({ topic, partition, recoveryPoint }) => `${topic} ${partition} ${recoveryPoint}`)
   }
 
-  #replace(name: string, lines: readonly string[]): Promise<void> {
-    return replaceFileAsync(this.disk, this.path, name, encodeTextCheckpoint(lines), () => this.online)
+  /** Of logs that start inside of a segment; the others start where their files do. */
+  #logStarts(): string[] {
+    const lines: string[] = []
+    for (const { topic, partition, logStartOffset, segments } of this.logs) {
+      if (logStartOffset > segments.first.baseOffset) lines.push(`${topic} ${partition} ${logStartOffset}`)
+    }
+    return lines
   }
 
   /** A full disk, and a process without descriptors, refuse appends for a while; everything else is final for the directory. */

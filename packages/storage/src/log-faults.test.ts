@@ -1,52 +1,14 @@
-import { SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid } from '@millrace/base'
+import { SimulatedDisk, type Uuid } from '@millrace/base'
 import { setBaseOffset, setPartitionLeaderEpoch } from '@millrace/protocol'
 import { expect, test } from 'vitest'
-import { AppendResult, type Log, ReadResult } from './index.ts'
-import type { LogConfig } from './log-config.ts'
-import { batchOf, type Harness, openStorage, TOPIC_ID } from './testing/storage-harness.ts'
+import { AppendResult, ReadResult } from './index.ts'
+import { append, fill, open, SMALL, turns } from './testing/log-driver.ts'
+import { batchOf, TOPIC_ID } from './testing/storage-harness.ts'
 
 /**
  * What must hold of a log when disks fill up, processes are killed, files go bad and readers are slow. Each test once failed: the
  * sequence that showed the fault is played on the simulated disk.
  */
-
-const SMALL: Partial<LogConfig> = {
-  segmentBytes: 3000,
-  indexIntervalBytes: 200,
-  retentionMs: -1,
-  fileDeleteDelayMs: 500,
-}
-
-interface Opened extends Harness {
-  clock: SimulatedClock
-  timers: SimulatedTimers
-}
-
-async function open(disk: SimulatedDisk, config: Partial<LogConfig> = SMALL): Promise<Opened> {
-  const clock = new SimulatedClock()
-  const timers = new SimulatedTimers(clock)
-  return { ...(await openStorage({ disk, clock, timers, config })), clock, timers }
-}
-
-function append(log: Log, values: readonly string[], epoch = 1): number {
-  const result = new AppendResult()
-  const batch = batchOf(values)
-  return log.append(batch, 0, batch.length, 'client', epoch, result)
-}
-
-async function turns(count = 200): Promise<void> {
-  for (let turn = 0; turn < count; turn++) await Promise.resolve()
-}
-
-/** Appends batches of one record each until the log ends at `endOffset`, and lets everything be synced. */
-async function fill({ manager }: Opened, log: Log, endOffset: number, sizeBytes = 200): Promise<void> {
-  while (log.logEndOffset < endOffset) {
-    expect(append(log, [`value ${log.logEndOffset}`.padEnd(sizeBytes, '.')])).toBe(0)
-    manager.flushStaged()
-  }
-  await turns()
-  expect(log.durableOffset).toBe(endOffset)
-}
 
 test('closing an idle log on a full disk gives up instead of trying without end', async () => {
   const disk = new SimulatedDisk()

@@ -6,12 +6,13 @@ import {
   DELETED_SUFFIX,
   LOG_SUFFIX,
   OFFSET_INDEX_SUFFIX,
+  offsetFileName,
   offsetOfFileName,
   SWAP_SUFFIX,
   TIME_INDEX_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts'
-import { fingerprintOfAll, fingerprintOfClosed } from './fingerprint.ts'
+import { fingerprintOfClosed, surplusCount } from './fingerprint.ts'
 import { Log } from './log.ts'
 import type { LogConfig } from './log-config.ts'
 import type { FaultyRange } from './log-core.ts'
@@ -22,7 +23,7 @@ import { recoverSegments } from './log-recovery.ts'
 import { LogSegments } from './log-segments.ts'
 import { readPartitionMetadata } from './partition-metadata.ts'
 import { Segment } from './segment.ts'
-import { removeSegments } from './segment-removal.ts'
+import { setSegmentsAside } from './segment-removal.ts'
 import type { StorageContext } from './storage-context.ts'
 import { CorruptFileError } from './text-checkpoint.ts'
 
@@ -60,13 +61,21 @@ export function loadLog(
   const base = { topic, partition, topicId, path, config }
   const segments = withoutLostHead(context, openSegments(context, path, names, config), home, mark, checkpoints)
   const epochs = new LogEpochs(context.disk, path)
-  const isAsKnown = !wasChanged(context, path, segments, mark, stoppedCleanly)
+  const surplus = surplusOf(context, path, segments, mark, stoppedCleanly)
+  if (surplus > 0) raiseLogStart(context, segments, surplus, checkpoints)
+  const knownPoint = recoveryPointOf(home, mark, checkpoints)
   const epochsKnown =
-    isAsKnown && epochsReadable(context, epochs, segments) && (stoppedCleanly || epochsAgree(epochs, segments))
+    surplus >= 0 &&
+    epochsReadable(context, epochs, segments) &&
+    (stoppedCleanly || epochsAgree(epochs, segments, knownPoint))
   if (!epochsKnown) epochs.reset()
   const atMark = mark !== null && endsAtMark(segments, mark)
-  const recoveryPoint = epochsKnown ? recoveryPointOf(home, mark, checkpoints) : 0
-  const covered = epochsKnown && atMark && (mark.clean || recoveryPoint === mark.durableOffset)
+  const recoveryPoint = epochsKnown ? knownPoint : 0
+  const covered =
+    epochsKnown &&
+    atMark &&
+    (mark.clean || recoveryPoint === mark.durableOffset) &&
+    checkpoints.logStartOffset <= mark.durableOffset
   let opened: Opened
   if (segments.length === 0) opened = openEmpty(context, base, epochs, mark, checkpoints)
   else if (covered) opened = openCovered(context, base, segments, epochs, mark)
@@ -82,7 +91,11 @@ export function loadLog(
   }
   for (const segment of opened.segments.all) if (!segment.hasUnsyncedBytes) segment.close()
   if (!log.isCheckpointed) context.openLogs.add(log)
-  if (mark !== null) home.mark.onOpened(topicId, partition, fingerprintOfClosed(log.segments.all, mark.recoveryPoint))
+  const fingerprint = fingerprintOfClosed(log.segments.all, log.recoveryPoint)
+  home.mark.onOpened(topicId, partition, log.recoveryPoint, fingerprint)
+  // It starts anew above what the mark knows, which would otherwise go on to tell its end.
+  const isNewStart = log.sizeBytes === 0 && log.segments.first.exists
+  if (mark !== null && isNewStart && log.logEndOffset > mark.durableOffset) home.onEmptied(log, log.logEndOffset)
   home.scheduleSync(log)
   return log
 }
@@ -107,8 +120,8 @@ interface Opened {
 }
 
 /**
- * Segments whose predecessors never reached the disk are dropped: had the log begun there, its start would be at or below what was
- * synced, since retention takes only what was.
+ * Segments whose predecessors never reached the disk are of no use: had the log begun there, its start would be at or below what was
+ * synced, since retention takes only what was. They are set aside all the same: what is known may be less than what was.
  */
 function withoutLostHead(
   context: StorageContext,
@@ -121,8 +134,7 @@ function withoutLostHead(
   if (first === undefined || (mark === null && !home.mark.isComplete)) return segments
   const knownOffset = Math.max(mark?.durableOffset ?? 0, checkpoints.logStartOffset, checkpoints.recoveryPoint)
   if (first.baseOffset <= knownOffset) return segments
-  context.logger.warn('segments without their predecessors dropped', { path: first.directory, knownOffset })
-  removeSegments(context, segments, 0)
+  setSegmentsAside(context, segments, `nothing is known of the log above ${knownOffset}`)
   return []
 }
 
@@ -135,30 +147,43 @@ function endsAtMark(segments: readonly Segment[], mark: DurableMarkEntry): boole
   return mark.durableOffset >= last.baseOffset
 }
 
-/** Whether files are not what the mark says of them: lost, cut or exchanged. What is left is then walked from its start. */
-function wasChanged(
+/**
+ * -1 if files are not what the mark says of them: lost, cut or exchanged; what is left is then walked from its start. Else how many
+ * segments in front the log had given up already.
+ */
+function surplusOf(
   context: StorageContext,
   path: string,
   segments: readonly Segment[],
   mark: DurableMarkEntry | null,
   stoppedCleanly: boolean,
-): boolean {
-  if (mark === null || (stoppedCleanly && !mark.clean)) return false
-  const found = stoppedCleanly
-    ? fingerprintOfAll(context.disk, path, segments)
-    : fingerprintOfClosed(segments, mark.recoveryPoint)
-  if (found === mark.fingerprint || (mark.clean && !stoppedCleanly)) return false
-  context.logger.warn('files are not as they were, walking the log', { path })
-  return true
+): number {
+  // Not appended to since a clean stop before the last: its fingerprint may be of either kind.
+  if (mark === null || mark.clean !== stoppedCleanly) return 0
+  const surplus = surplusCount(context.disk, path, segments, mark.fingerprint, mark.clean, mark.recoveryPoint)
+  if (surplus < 0) context.logger.warn('files are not as they were, walking the log', { path })
+  return surplus
+}
+
+/** Retention gave up the first `count` segments, and a crash brought their names back: it takes them again when it runs next. */
+function raiseLogStart(
+  context: StorageContext,
+  segments: readonly Segment[],
+  count: number,
+  checkpoints: LogCheckpoints,
+): void {
+  const { baseOffset, directory } = segments[count]!
+  context.logger.info('segments that were given up are back', { path: directory, count, logStartOffset: baseOffset })
+  checkpoints.logStartOffset = Math.max(checkpoints.logStartOffset, baseOffset)
 }
 
 /**
- * Up to where nothing needs to be looked at: the mark knows it of a moment ago, the checkpoint of a minute ago. The checkpoint may be
- * newer all the same, since the mark is written at leisure: between the two, nobody can tell what was synced.
+ * Up to where nothing needs to be looked at. The mark says it where there is one, a moment late at most: only what it says comes with a
+ * fingerprint. The checkpoint, late by a minute, is for a directory whose mark was lost.
  */
 function recoveryPointOf(home: LogDirectory, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): Offset {
-  if (mark === null) return home.mark.isComplete ? 0 : checkpoints.recoveryPoint
-  return Math.max(mark.recoveryPoint, Math.min(checkpoints.recoveryPoint, mark.durableOffset))
+  if (mark !== null) return mark.recoveryPoint
+  return home.mark.isComplete ? 0 : checkpoints.recoveryPoint
 }
 
 /** What is not walked ends where the next segment begins. */
@@ -180,6 +205,8 @@ function openCovered(
 ): Opened {
   setEnds(list, mark.durableOffset)
   const segments = new LogSegments(list)
+  // A truncation that a crash cut short may have left its epochs in their file.
+  if (!mark.clean) epochs.cache.truncateFromEnd(mark.durableOffset)
   return {
     segments,
     epochs,
@@ -207,6 +234,7 @@ function openEmpty(
       ? [{ startOffset: checkpoints.logStartOffset, endOffset: durableOffset }]
       : []
   if (faultyRanges.length > 0) context.logger.error('segments are missing', { path: base.path, ...faultyRanges[0] })
+  epochs.cache.truncateFromEnd(logEndOffset)
   const segments = new LogSegments([newSegment(context, base, logEndOffset)])
   return {
     segments,
@@ -247,13 +275,14 @@ function openUncovered(
   })
   if (output.lost.length > 0) {
     segments.removeFrom(segments.count - output.lost.length)
-    removeSegments(context, output.lost, 0)
+    setSegmentsAside(context, output.lost, 'it goes on behind what never reached the disk')
   }
   if (output.needsNewSegment && segments.active.baseOffset < output.logEndOffset) {
     segments.add(newSegment(context, base, output.logEndOffset))
   }
-  if (output.logEndOffset < logStartOffset) startAgain(context, base, segments, epochs, logStartOffset)
-  const logEndOffset = Math.max(output.logEndOffset, logStartOffset)
+  if (output.logEndOffset < logStartOffset)
+    return startAgain(context, base, segments, epochs, producers, logStartOffset)
+  const { logEndOffset } = output
   epochs.cache.truncateFromEnd(logEndOffset)
   epochs.cache.truncateFromStart(logStartOffset)
   producers.removeSnapshots((offset) => offset > logEndOffset)
@@ -263,24 +292,42 @@ function openUncovered(
     producers,
     logEndOffset,
     durableOffset: Math.min(durableOffset, logEndOffset),
-    recoveryPoint: Math.min(checkpoints.recoveryPoint, logEndOffset),
+    recoveryPoint: Math.min(recoveryPoint, logEndOffset),
     faultyRanges: output.faultyRanges,
     unsynced: segments.all.filter(({ exists, nextOffset }) => exists && nextOffset > durableOffset),
   }
 }
 
-/** Everything ends below the log start: files were deleted from outside. */
+/**
+ * Everything ends below the log start: files were cut or deleted from outside, or the start is an old one that a crash kept from being
+ * lowered with the end.
+ */
 function startAgain(
   context: StorageContext,
   base: Base,
   segments: LogSegments,
   epochs: LogEpochs,
+  producers: LogProducers,
   logStartOffset: Offset,
-): void {
-  context.logger.warn('log ends below its start, starting again', { path: base.path, logStartOffset })
-  removeSegments(context, segments.removeFrom(0), base.config.fileDeleteDelayMs)
+): Opened {
+  setSegmentsAside(context, segments.removeFrom(0), `the log starts at ${logStartOffset}`)
   segments.add(newSegment(context, base, logStartOffset))
+  // With a file from the start: it tells where the log begins, also where nothing is appended before the next crash.
+  segments.active.file()
+  context.disk.syncDirectory(base.path)
   epochs.cache.clear()
+  producers.removeSnapshots(() => true)
+  producers.clear(logStartOffset)
+  return {
+    segments,
+    epochs,
+    producers,
+    logEndOffset: logStartOffset,
+    durableOffset: logStartOffset,
+    recoveryPoint: logStartOffset,
+    faultyRanges: [],
+    unsynced: [],
+  }
 }
 
 function newSegment(context: StorageContext, base: Base, baseOffset: Offset): Segment {
@@ -298,22 +345,27 @@ function epochsReadable(context: StorageContext, epochs: LogEpochs, segments: re
   }
 }
 
-/** Whether the cache knows the epoch of the last batch that the offset index leads to: an older copy of the file does not. */
-function epochsAgree(epochs: LogEpochs, segments: readonly Segment[]): boolean {
-  const last = segments.findLast(({ sizeBytes }) => sizeBytes > 0)
-  const found = last?.firstBatchAtLastEntry() ?? null
+/**
+ * Whether the cache knows the epoch of the last batch below the recovery point that the offset index leads to: an older copy of the
+ * file does not. Above, the file need not know it yet, and the index may.
+ */
+function epochsAgree(epochs: LogEpochs, segments: readonly Segment[], recoveryPoint: Offset): boolean {
+  const last = segments.findLast(({ sizeBytes, baseOffset }) => sizeBytes > 0 && baseOffset < recoveryPoint)
+  const found = last?.batchIndexedBelow(recoveryPoint) ?? null
   return found === null || found.epoch < 0 || epochs.cache.epochAt(found.baseOffset) === found.epoch
 }
 
 function openSegments(context: StorageContext, path: string, names: readonly string[], config: LogConfig): Segment[] {
   const segments: Segment[] = []
   const bases = new Set<Offset>()
+  const present = new Set(names)
   for (const name of names) {
     const baseOffset = offsetOfFileName(name, LOG_SUFFIX)
     if (baseOffset < 0) continue
     const { sizeBytes } = context.disk.stat(`${path}/${name}`) ?? { sizeBytes: 0 }
+    const hasTransactionIndex = present.has(offsetFileName(baseOffset, TRANSACTION_INDEX_SUFFIX))
     bases.add(baseOffset)
-    segments.push(new Segment(context, path, baseOffset, config, { sizeBytes }))
+    segments.push(new Segment(context, path, baseOffset, config, { sizeBytes, hasTransactionIndex }))
   }
   for (const name of names) {
     const suffix = INDEX_SUFFIXES.find((candidate) => name.endsWith(candidate))

@@ -71,7 +71,7 @@ function endsEarly(input: RecoveryInput, segment: Segment, upperOffset: Offset, 
   return false
 }
 
-/** Whether it was cut at a torn place. */
+/** Whether it was cut at a torn place, with what follows missing. */
 function recoverSegment(input: RecoveryInput, segment: Segment, upperOffset: Offset, output: RecoveryOutput): boolean {
   const scanner = segment.beginRecovery(input.recoveryPoint)
   output.needsNewSegment = false
@@ -83,13 +83,15 @@ function recoverSegment(input: RecoveryInput, segment: Segment, upperOffset: Off
       continue
     }
     const isTorn = scanner.expectedOffset >= input.durableOffset
-    if (isTorn) {
+    const isComplete = scanner.expectedOffset >= upperOffset
+    if (isTorn || (isComplete && scanner.isZeroToEnd())) {
       const cutBytes = segment.fileBytes - scanner.position
       if (!scanner.isZeroAt(scanner.position)) {
         input.logger.warn('torn tail cut', { segment: segment.logPath, offset: scanner.expectedOffset, cutBytes })
       }
       segment.endRecovery(scanner.position)
-      return true
+      // Behind a whole segment may stand what was reserved for it: the next one goes on where it ends, and may have been acknowledged.
+      return !isComplete
     }
     if (!skipDamage(input, segment, scanner, upperOffset, output)) return false
   }

@@ -533,6 +533,11 @@ export class Log implements LogCore {
     return Math.min(maxBytes, bytesBetween(this.segments, fromOffset, endOffset))
   }
 
+  /** Whether what lies below `upperOffset` goes on in a later segment than that of `fromOffset`: a read ends with its segment. */
+  endsInLaterSegment(fromOffset: Offset, upperOffset: Offset): boolean {
+    return this.segments.slotFor(fromOffset) < this.segments.slotFor(Math.min(upperOffset, this.writtenOffset))
+  }
+
   /** The first record with a timestamp at or above `timestamp`, below `upperOffset`; null if there is none. Rejects with `DiskError`. */
   offsetForTimestamp(timestamp: TimestampMs, upperOffset: Offset): Promise<FoundOffset | null> {
     const endOffset = Math.min(upperOffset, this.writtenOffset)
@@ -630,12 +635,12 @@ export class Log implements LogCore {
       this.writeStaged()
       const slot = this.segments.slotFor(offset)
       const { position, endOffset } = this.segments.at(slot).locate(offset)
+      this.#lowerLogStart(endOffset)
       this.#home.lowerMark(this, endOffset, this.segments.at(slot).baseOffset, position)
       this.#remove(this.segments.removeFrom(slot + 1))
       const { active } = this.segments
       active.cut(position, endOffset)
       this.writer.onWritten(active)
-      this.logStartOffset = Math.min(this.logStartOffset, endOffset)
       return endOffset
     })
     if (!this.failed) this.producerStates.reload(this.logStartOffset, this.logEndOffset)
@@ -645,6 +650,7 @@ export class Log implements LogCore {
   truncateFullyAndStartAt(offset: Offset): void {
     if (this.failed) return
     this.#changeEnd(() => {
+      this.#lowerLogStart(offset)
       // Nothing of what was synced needs to be found from now on.
       this.#home.lowerMark(this, 0, 0, 0)
       this.writer.dropStaged()
@@ -659,6 +665,13 @@ export class Log implements LogCore {
       return offset
     })
     if (!this.failed) this.#home.onEmptied(this, offset)
+  }
+
+  /** Before a truncation to below the start, which is written at leisure otherwise. Throws `DiskError`. */
+  #lowerLogStart(offset: Offset): void {
+    if (offset >= this.logStartOffset) return
+    this.logStartOffset = offset
+    this.#home.onLogStartLowered()
   }
 
   /** Does a truncation, which gives the new end, and lowers all that follows from it. */
@@ -699,7 +712,12 @@ export class Log implements LogCore {
 
   async whenQuiet(): Promise<void> {
     await this.checkpointer.whenIdle()
-    await this.segments.active.extension
+    await this.#whenExtended()
+  }
+
+  /** Resolves when no extension runs: one that ends after the process would leave its zeros behind the last batch. */
+  async #whenExtended(): Promise<void> {
+    for (const segment of this.segments.all) if (segment.extending) await segment.extension
   }
 
   settle(): boolean {
@@ -740,8 +758,7 @@ export class Log implements LogCore {
    * if the log is used meanwhile.
    */
   async closeIdle(): Promise<void> {
-    // At the end of the process an extension that ends later would leave its zeros behind the last batch.
-    if (this.#context.isClosing) await this.segments.active.extension
+    if (this.#context.isClosing) await this.#whenExtended()
     const { active } = this.segments
     if (this.failed || this.writer.hasStaged) return
     this.touched = false

@@ -37,11 +37,19 @@ export class SegmentIndexes {
   /** The files have been held against the log, or were written by this process. */
   #verified: boolean
 
-  constructor(disk: Disk, directory: string, segment: IndexedFile, indexIntervalBytes: number, isNew: boolean) {
+  /** `isNew`: none of the files is there; `hasTransactions`: that of the transaction index is. */
+  constructor(
+    disk: Disk,
+    directory: string,
+    segment: IndexedFile,
+    indexIntervalBytes: number,
+    isNew: boolean,
+    hasTransactions: boolean,
+  ) {
     const path = (suffix: string): string => `${directory}/${offsetFileName(segment.baseOffset, suffix)}`
     this.offsets = new OffsetIndex(disk, path(OFFSET_INDEX_SUFFIX), segment.baseOffset, isNew)
     this.times = new TimeIndex(disk, path(TIME_INDEX_SUFFIX), segment.baseOffset, isNew)
-    this.transactions = new TransactionIndex(disk, path(TRANSACTION_INDEX_SUFFIX), isNew)
+    this.transactions = new TransactionIndex(disk, path(TRANSACTION_INDEX_SUFFIX), !hasTransactions)
     this.#segment = segment
     this.#indexIntervalBytes = indexIntervalBytes
     this.#bytesSinceEntry = 0

@@ -4,11 +4,14 @@ import {
   LOG_SUFFIX,
   OFFSET_INDEX_SUFFIX,
   offsetFileName,
+  STRAY_SUFFIX,
   TIME_INDEX_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts'
 import type { Segment } from './segment.ts'
 import type { StorageContext } from './storage-context.ts'
+
+const SUFFIXES = [LOG_SUFFIX, OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX]
 
 /**
  * Takes the files of segments out of use: renamed to `.deleted` now, removed after the delay, so that a reader on another process
@@ -16,19 +19,45 @@ import type { StorageContext } from './storage-context.ts'
  */
 export function removeSegments(context: StorageContext, segments: readonly Segment[], delayMs: number): void {
   const deletedPaths: string[] = []
-  for (const segment of segments) {
-    segment.abandon()
-    for (const suffix of [LOG_SUFFIX, OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX]) {
-      const path = `${segment.directory}/${offsetFileName(segment.baseOffset, suffix)}`
-      if (!ignoringAbsent(() => context.disk.rename(path, `${path}${DELETED_SUFFIX}`))) continue
-      deletedPaths.push(`${path}${DELETED_SUFFIX}`)
-    }
-  }
+  for (const segment of segments) deletedPaths.push(...renameFiles(context, segment, DELETED_SUFFIX))
   if (deletedPaths.length === 0) return
   context.failpoint('delete')
   context.timers.setTimer(delayMs, () => {
     for (const path of deletedPaths) removeLater(context, path)
   })
+}
+
+/**
+ * Takes the files of segments out of use that recovery cannot use and nobody asked to delete: renamed to `.<hex>.stray`, where the
+ * operator finds them, durably. Empty ones are removed. Throws `DiskError`.
+ */
+export function setSegmentsAside(context: StorageContext, segments: readonly Segment[], reason: string): void {
+  const filled = segments.filter(({ sizeBytes }) => sizeBytes > 0)
+  removeSegments(
+    context,
+    segments.filter(({ sizeBytes }) => sizeBytes === 0),
+    0,
+  )
+  if (filled.length === 0) return
+  // Of its own each time: a rename replaces what is there.
+  const suffix = `.${context.random.bytes(8).toString('hex')}${STRAY_SUFFIX}`
+  for (const segment of filled) {
+    renameFiles(context, segment, suffix)
+    const { logPath, sizeBytes } = segment
+    context.logger.warn('segment set aside', { reason, segment: logPath, sizeBytes, movedTo: `${logPath}${suffix}` })
+  }
+  context.disk.syncDirectory(filled[0]!.directory)
+}
+
+/** Takes a segment out of use and appends `suffix` to the names of its files; gives their new paths. */
+function renameFiles(context: StorageContext, segment: Segment, suffix: string): string[] {
+  segment.abandon()
+  const paths: string[] = []
+  for (const kind of SUFFIXES) {
+    const path = `${segment.directory}/${offsetFileName(segment.baseOffset, kind)}`
+    if (ignoringAbsent(() => context.disk.rename(path, path + suffix))) paths.push(path + suffix)
+  }
+  return paths
 }
 
 function removeLater(context: StorageContext, path: string): void {

@@ -27,6 +27,12 @@ const COPY_CHUNK_BYTES = 1 << 20
 /** What was written this recently is taken to be in memory without asking the system. */
 const HOT_MS = 1000
 
+/** What the directory tells of a segment that is there. */
+export interface ExistingFiles {
+  sizeBytes: number
+  hasTransactionIndex: boolean
+}
+
 /** What a segment needs of the world. */
 export interface SegmentPorts {
   disk: Disk
@@ -80,6 +86,10 @@ export class Segment {
   #gone: boolean
   readonly #hints: PositionHints
   #fingerprint: number | null
+  /** How long the segment was when it got its fingerprint. */
+  #fingerprintedBytes: number
+  /** The tail that was extended ahead was cut off, and that was not synced. */
+  #cutUnsynced: boolean
   /** The segment was walked for damage. */
   #searched: boolean
   /** Positions where the last and the current period of `HOT_MS` began. */
@@ -92,7 +102,7 @@ export class Segment {
     directory: string,
     baseOffset: Offset,
     config: LogConfig,
-    existing: { sizeBytes: number } | null,
+    existing: ExistingFiles | null,
   ) {
     const isNew = existing === null
     this.#ports = ports
@@ -101,7 +111,8 @@ export class Segment {
     this.sizeBytes = existing?.sizeBytes ?? 0
     this.writtenBytes = this.sizeBytes
     this.fileBytes = this.sizeBytes
-    this.indexes = new SegmentIndexes(ports.disk, directory, this, config.indexIntervalBytes, isNew)
+    const hasTransactions = existing?.hasTransactionIndex ?? false
+    this.indexes = new SegmentIndexes(ports.disk, directory, this, config.indexIntervalBytes, isNew, hasTransactions)
     this.nextOffset = baseOffset
     this.writtenNextOffset = baseOffset
     this.exists = !isNew
@@ -123,6 +134,8 @@ export class Segment {
     this.#gone = false
     this.#hints = new PositionHints()
     this.#fingerprint = null
+    this.#fingerprintedBytes = 0
+    this.#cutUnsynced = false
     this.#searched = false
     this.#hotPosition = this.sizeBytes
     this.#periodPosition = this.sizeBytes
@@ -255,17 +268,42 @@ export class Segment {
     }
   }
 
-  /** See `fingerprintOfSegment`. Remembered: for segments that get no more appends, or at the end. */
+  /**
+   * See `fingerprintOfSegment`. Remembered until the segment changes: what is appended changes its length, what is cut or walked anew
+   * forgets it. Counts entries of the transaction index that are in its file.
+   */
   fingerprint(): number {
-    this.#fingerprint ??= fingerprintOfSegment(this.#ports.disk, this.directory, this.baseOffset, this.writtenBytes)
+    if (this.#fingerprint === null || this.#fingerprintedBytes !== this.writtenBytes) {
+      const { directory, baseOffset, writtenBytes } = this
+      const hasTransactions = this.indexes.transactions.file.count > 0
+      this.#fingerprint = fingerprintOfSegment(this.#ports.disk, directory, baseOffset, writtenBytes, hasTransactions)
+      this.#fingerprintedBytes = writtenBytes
+    }
     return this.#fingerprint
   }
 
-  /** The batch that the last index entry leads to, or the first one; null if neither is sound. Reads the file. */
-  firstBatchAtLastEntry(): { baseOffset: Offset; epoch: LeaderEpoch } | null {
-    const position = this.indexes.offsets.last()?.position ?? 0
+  /** Of a closed segment: its file may be longer than its data, or be so again after a loss of power. */
+  get hasUnsettledEnd(): boolean {
+    return this.extending || this.#cutUnsynced || (this.exists && this.fileBytes > this.writtenBytes)
+  }
+
+  /** Ends the file of a closed segment durably where its data end: only then may a fingerprint name its size. Rejects with `DiskError`. */
+  async settleEnd(): Promise<void> {
+    await this.extension
+    if (this.#gone) return
+    this.trim()
+    if (!this.#cutUnsynced) return
+    this.#cutUnsynced = false
+    await this.file().syncData()
+  }
+
+  /** The batch that the last index entry below `offset` leads to, or the first one; null if neither is sound. Reads both files. */
+  batchIndexedBelow(offset: Offset): { baseOffset: Offset; epoch: LeaderEpoch } | null {
+    this.indexes.offsets.file.loadNow()
+    const position = this.indexes.offsets.positionFor(offset - 1)
+    if (position < 0) return null
     const scanner = new BatchScanner(this.file(), position, this.writtenBytes, this.baseOffset)
-    if (scanner.next() !== 'batch' || !scanner.crcOk()) return null
+    if (scanner.next() !== 'batch' || scanner.lastOffset >= offset || !scanner.crcOk()) return null
     return { baseOffset: scanner.baseOffset, epoch: partitionLeaderEpochOf(scanner.header, scanner.headerPosition) }
   }
 
@@ -310,6 +348,7 @@ export class Segment {
    * they know, else at the beginning. The caller counts each batch with {@link onAppended} and ends with {@link endRecovery}.
    */
   beginRecovery(recoveryPoint: Offset): BatchScanner {
+    this.#fingerprint = null
     this.fileBytes = this.file().sizeBytes()
     const start = this.indexes.keepBelow(recoveryPoint, this.fileBytes)
     this.indexes.transactions.truncateTo(recoveryPoint)
@@ -393,6 +432,7 @@ export class Segment {
     if (this.extending || !this.exists || this.fileBytes <= this.writtenBytes) return false
     this.file().truncate(this.writtenBytes)
     this.fileBytes = this.writtenBytes
+    this.#cutUnsynced = true
     return true
   }
 

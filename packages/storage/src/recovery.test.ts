@@ -1,0 +1,299 @@
+import { SimulatedDisk } from '@millrace/base'
+import { buildEndTxnMarker, ControlRecordType } from '@millrace/protocol'
+import { expect, test } from 'vitest'
+import { AppendResult, type Log, ReadResult } from './index.ts'
+import { append, fill, type Opened, open, SMALL, turns } from './testing/log-driver.ts'
+import { batchOf, TOPIC_ID } from './testing/storage-harness.ts'
+
+/**
+ * What a start walks, which is to be little after an ordinary end of the process whatever happened before it, and what it keeps: data
+ * that recovery cannot use is set aside, never deleted.
+ */
+
+const WALKED = 'files are not as they were, walking the log'
+
+async function create(disk: SimulatedDisk): Promise<{ opened: Opened; log: Log }> {
+  const opened = await open(disk)
+  return { opened, log: opened.manager.createLog('topic', 0, TOPIC_ID) }
+}
+
+function logOf({ manager }: Opened): Log {
+  return manager.log('topic', 0)!
+}
+
+/** Waits for checkpoint and durable mark to be in their files. */
+async function settle({ timers }: Opened, log: Log): Promise<void> {
+  await log.checkpointer.complete()
+  timers.advance(2000)
+  await turns()
+}
+
+function strays(disk: SimulatedDisk): string[] {
+  return disk.listDirectory('/data/topic-0').filter((name) => name.endsWith('.stray'))
+}
+
+function overwrite(disk: SimulatedDisk, path: string, contents: Buffer): void {
+  const file = disk.openFile(path, { create: true })
+  file.truncate(0)
+  file.write(contents, 0, contents.length, 0)
+  file.syncDataNow()
+  file.close()
+}
+
+async function expectValues(log: Log, from: number, to: number): Promise<void> {
+  const out = new ReadResult()
+  for (let offset = from; offset < to; offset++) {
+    expect(await log.read(offset, 1, to, true, out)).toBe(true)
+    expect(Buffer.concat(out.buffers).toString('latin1')).toContain(`value ${offset}.`)
+  }
+}
+
+test('a log that was appended to between two clean stops is not walked', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 5)
+  await opened.manager.shutdown()
+  for (const endOffset of [8, 40]) {
+    const again = await open(disk)
+    expect(again.warnings).not.toContain(WALKED)
+    await fill(again, logOf(again), endOffset)
+    await again.manager.shutdown()
+  }
+  const last = await open(disk)
+  expect(last.warnings).not.toContain(WALKED)
+  expect(logOf(last).recoveryPoint).toBe(40)
+})
+
+test('a log whose active segment was closed after a clean stop is not walked when the process is killed', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 5)
+  await opened.manager.shutdown()
+  const again = await open(disk)
+  await fill(again, logOf(again), 40)
+  await settle(again, logOf(again))
+  const killed = await open(disk.killed())
+  expect(killed.warnings).not.toContain(WALKED)
+  expect(logOf(killed).recoveryPoint).toBe(40)
+})
+
+test('segments that retention gave up may come back, and are not read', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 60)
+  await settle(opened, log)
+  const bases = log.segments.all.map(({ baseOffset }) => baseOffset)
+  expect(bases.length).toBeGreaterThan(4)
+  log.setHighWatermark(60)
+  log.updateConfig({ ...log.config, retentionBytes: 2 * 3000 })
+  const forks: SimulatedDisk[] = []
+  disk.onChange = (operation, path) => {
+    if (operation === 'rename' && path.endsWith('.log')) forks.push(disk.killed().copy())
+  }
+  const count = log.applyRetention(0)
+  disk.onChange = () => undefined
+  expect(forks.length).toBe(count)
+  expect(count).toBeGreaterThan(1)
+  for (const fork of forks) {
+    const again = await open(fork)
+    expect(again.warnings).not.toContain(WALKED)
+    const recovered = logOf(again)
+    expect(recovered.recoveryPoint).toBe(60)
+    expect(recovered.logStartOffset).toBe(bases[count])
+    await expectValues(recovered, bases[count]!, 60)
+    recovered.applyRetention(0)
+    expect(recovered.segments.first.baseOffset).toBe(bases[count])
+  }
+})
+
+test('a segment whose successor could not get its file is known all the same', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 20)
+  const before = log.segments.count
+  log.roll(20)
+  disk.fault = (operation, path) => (operation === 'create' && path.endsWith('020.log') ? 'DISK_FULL' : null)
+  append(log, ['not written'])
+  opened.manager.flushStaged()
+  await turns()
+  expect(log.recoveryPoint).toBe(20)
+  opened.timers.advance(100)
+  const killed = disk.killed()
+  expect(killed.stat(`${log.path}/00000000000000000020.log`)).toBeNull()
+  const again = await open(killed)
+  expect(again.warnings).not.toContain(WALKED)
+  expect(logOf(again).segments.count).toBe(before)
+  expect(logOf(again).logEndOffset).toBe(20)
+})
+
+test('index entries that reached their file before the epochs did are no reason to walk the log', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 13)
+  await settle(opened, log)
+  const { active } = log.segments
+  for (let count = 0; count < 5; count++) append(log, ['of the next epoch'.padEnd(200, '.')], 2)
+  opened.manager.flushStaged()
+  await turns()
+  expect(log.segments.active).toBe(active)
+  active.flushIndexes(false)
+  const again = await open(disk.killed())
+  expect(logOf(again).recoveryPoint).toBe(13)
+  expect(logOf(again).epochOf(17)).toBe(2)
+})
+
+test('an index that was lost is derived again by every start until it has been synced', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  const result = new AppendResult()
+  const producer = { producerId: 7, producerEpoch: 0 }
+  const data = batchOf(['aborted'], { ...producer, baseSequence: 0, transactional: true })
+  const marker = buildEndTxnMarker({ type: ControlRecordType.ABORT, coordinatorEpoch: 0, ...producer, timestamp: 1 })
+  expect(log.append(data, 0, data.length, 'client', 1, result)).toBe(0)
+  expect(log.append(marker, 0, marker.length, 'coordinator', 1, result)).toBe(0)
+  await fill(opened, log, 40)
+  await settle(opened, log)
+  const aborted = log.abortedTransactions(0, 40)
+  expect(aborted).toHaveLength(1)
+  const index = '/data/topic-0/00000000000000000000.txnindex'
+  const killed = disk.killed().copy()
+  killed.removeFile(index)
+  for (let start = 0; start < 3; start++) {
+    const again = await open(killed.killed())
+    expect(again.warnings.includes(WALKED)).toBe(start === 0)
+    expect(logOf(again).abortedTransactions(0, 40)).toEqual(aborted)
+    expect(logOf(again).recoveryPoint).toBe(0)
+    // The mark is written anew with the next record, before the index is.
+    append(logOf(again), ['one more'])
+    again.manager.flushStaged()
+    await turns()
+    again.timers.advance(100)
+    expect(killed.stat(index)?.sizeBytes ?? 0).toBe(0)
+  }
+})
+
+test('a fingerprint names a closed segment only when it ends on the disk where its data do', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk, { ...SMALL, segmentBytes: 8 << 20 })
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 1)
+  await log.checkpointer.complete()
+  const { active } = log.segments
+  const waiting: (() => void)[] = []
+  disk.settle = (operation) =>
+    operation === 'extend' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
+  const value = 'x'.repeat(200_000)
+  for (let count = 0; count < 7; count++) append(log, [value])
+  opened.manager.flushStaged()
+  await turns()
+  expect(active.extending).toBe(true)
+  const endOffset = log.logEndOffset
+  log.roll(endOffset)
+  append(log, ['in the next segment'])
+  opened.manager.flushStaged()
+  await turns()
+  expect(log.durableOffset).toBe(endOffset + 1)
+  expect(log.recoveryPoint).toBe(1)
+  for (const wake of waiting) wake()
+  await settle(opened, log)
+  expect(log.recoveryPoint).toBe(endOffset + 1)
+  const again = await open(disk.crashed({ choose: (count) => Math.min(1, count - 1) }))
+  expect(again.warnings).not.toContain(WALKED)
+  expect(again.errors).toEqual([])
+})
+
+test.each(['with the mark', 'without it'])(
+  'blocks that were reserved behind a closed segment cost nothing that follows, %s',
+  async (mark) => {
+    const disk = new SimulatedDisk()
+    const { opened, log } = await create(disk)
+    await fill(opened, log, 40)
+    await settle(opened, log)
+    const closed = log.segments.at(1)
+    const killed = disk.killed().copy()
+    const file = killed.openFile(closed.logPath, { create: false })
+    file.truncate(closed.sizeBytes + 100_000)
+    file.close()
+    for (const name of ['durable-mark', 'recovery-point-offset-checkpoint']) {
+      if (mark === 'without it' && killed.stat(`/data/${name}`) !== null) killed.removeFile(`/data/${name}`)
+    }
+    const again = await open(killed)
+    expect(again.errors).toEqual([])
+    expect(logOf(again).logEndOffset).toBe(40)
+    expect(logOf(again).faultyRanges).toEqual([])
+    expect(strays(killed)).toEqual([])
+    await expectValues(logOf(again), 0, 40)
+    expect(killed.stat(closed.logPath)?.sizeBytes).toBe(closed.sizeBytes)
+  },
+)
+
+test('a log that ends below its start begins anew there, and what it held is set aside', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 20)
+  await settle(opened, log)
+  const killed = disk.killed().copy()
+  const contents = killed.readFile('/data/topic-0/00000000000000000000.log')
+  overwrite(killed, '/data/log-start-offset-checkpoint', Buffer.from('0\n1\ntopic 0 50\n'))
+  const again = await open(killed)
+  const recovered = logOf(again)
+  expect([recovered.logStartOffset, recovered.logEndOffset, recovered.durableOffset]).toEqual([50, 50, 50])
+  const stray = strays(killed).find((name) => name.startsWith('00000000000000000000.log.'))
+  expect(killed.readFile(`/data/topic-0/${stray}`)).toEqual(contents)
+  again.timers.advance(5000)
+  await turns()
+  // It is as good as any other: it can be killed, appended to and stopped.
+  const third = await open(killed.killed().copy())
+  expect(logOf(third).logEndOffset).toBe(50)
+  expect(third.errors).toEqual([])
+  await fill(third, logOf(third), 51)
+  await third.manager.shutdown()
+  await again.manager.shutdown()
+  const last = await open(killed)
+  expect([logOf(last).logStartOffset, logOf(last).logEndOffset]).toEqual([50, 50])
+  expect(strays(killed).length).toBeGreaterThan(1)
+})
+
+test('a truncation below the log start takes the checkpoint of the start with it', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 20)
+  log.setHighWatermark(20)
+  log.raiseLogStart(15)
+  opened.timers.advance(61_000)
+  await turns()
+  expect(disk.readFile('/data/log-start-offset-checkpoint').toString()).toContain('topic 0 15')
+  log.truncateTo(8)
+  const survivor = disk.crashed({ choose: (count) => count - 1 })
+  const again = await open(survivor)
+  expect([logOf(again).logStartOffset, logOf(again).logEndOffset]).toEqual([8, 8])
+  expect(strays(survivor)).toEqual([])
+})
+
+test('segments that nothing known leads to are set aside', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 3)
+  opened.timers.advance(2000)
+  await turns()
+  const oldMark = disk.readFile('/data/durable-mark')
+  await fill(opened, log, 60)
+  await settle(opened, log)
+  const killed = disk.killed().copy()
+  overwrite(killed, '/data/durable-mark', oldMark)
+  const lost = log.segments.first
+  killed.removeFile(lost.logPath)
+  const kept = log.segments.all.slice(1).map(({ logPath, sizeBytes }) => ({ logPath, sizeBytes }))
+  const again = await open(killed)
+  expect(logOf(again).logEndOffset).toBe(3)
+  const moved = strays(killed).filter((name) => name.includes('.log.'))
+  expect(moved.length).toBe(kept.length)
+  for (const { logPath, sizeBytes } of kept) {
+    const name = logPath.slice(logPath.lastIndexOf('/') + 1)
+    const stray = moved.find((candidate) => candidate.startsWith(name))
+    expect(killed.stat(`/data/topic-0/${stray}`)!.sizeBytes).toBeGreaterThanOrEqual(sizeBytes)
+  }
+  again.timers.advance(120_000)
+  await turns()
+  expect(strays(killed).filter((name) => name.includes('.log.'))).toEqual(moved)
+})

@@ -1,0 +1,47 @@
+import { SimulatedClock, type SimulatedDisk, SimulatedTimers } from '@millrace/base'
+import { AppendResult, type Log } from '../index.ts'
+import type { LogConfig } from '../log-config.ts'
+import { batchOf, type Harness, openStorage } from './storage-harness.ts'
+
+/** A dozen records make a segment, and several index entries. */
+export const SMALL: Partial<LogConfig> = {
+  segmentBytes: 3000,
+  indexIntervalBytes: 200,
+  retentionMs: -1,
+  fileDeleteDelayMs: 500,
+}
+
+export interface Opened extends Harness {
+  clock: SimulatedClock
+  timers: SimulatedTimers
+}
+
+/** Opens storage on a simulated disk; time stands still until it is advanced. */
+export async function open(disk: SimulatedDisk, config: Partial<LogConfig> = SMALL): Promise<Opened> {
+  const clock = new SimulatedClock()
+  const timers = new SimulatedTimers(clock)
+  return { ...(await openStorage({ disk, clock, timers, config })), clock, timers }
+}
+
+/** Appends one batch; returns the error code. */
+export function append(log: Log, values: readonly string[], epoch = 1): number {
+  const result = new AppendResult()
+  const batch = batchOf(values)
+  return log.append(batch, 0, batch.length, 'client', epoch, result)
+}
+
+/** Lets everything happen that needs no time. */
+export async function turns(count = 200): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await Promise.resolve()
+}
+
+/** Appends batches of one record each until the log ends at `endOffset`, and lets everything be synced. */
+export async function fill({ manager }: Opened, log: Log, endOffset: number, sizeBytes = 200): Promise<void> {
+  while (log.logEndOffset < endOffset) {
+    const code = append(log, [`value ${log.logEndOffset}`.padEnd(sizeBytes, '.')])
+    if (code !== 0) throw new Error(`append: error ${code}`)
+    manager.flushStaged()
+  }
+  await turns()
+  if (log.durableOffset !== endOffset) throw new Error(`durable is ${log.durableOffset}, not ${endOffset}`)
+}
