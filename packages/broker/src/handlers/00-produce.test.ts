@@ -135,6 +135,47 @@ describe('Produce', () => {
     })
   })
 
+  it.each([3, 8, 12, 13])(
+    'version %i that names a partition twice stores and answers the last of it',
+    async (version) => {
+      await TestBroker.run({}, async (client) => {
+        const topicId = await client.createTopic('t', 2)
+        const name = version >= 13 ? '' : 't'
+        const absent = version >= 13 ? topicId.replace(/^./, (first) => (first === 'A' ? 'B' : 'A')) : 'absent'
+        const partition = (index: number, value: string) =>
+          createPartitionProduceData({ index, records: batchOf([value]) })
+        const topic = (...partitionData: ReturnType<typeof partition>[]) =>
+          createTopicProduceData({ name, topicId: version >= 13 ? topicId : ZERO_UUID, partitionData })
+        const unknown = createTopicProduceData({
+          name: version >= 13 ? '' : absent,
+          topicId: version >= 13 ? (absent as typeof topicId) : ZERO_UUID,
+          partitionData: [partition(0, 'x'), partition(0, 'y')],
+        })
+        const request = createProduceRequest({
+          acks: -1,
+          timeoutMs: 1000,
+          topicData: [
+            topic(partition(0, 'first'), partition(1, 'other'), partition(0, 'second'), partition(7, 'x')),
+            unknown,
+            topic(partition(0, 'third'), partition(7, 'y')),
+          ],
+        })
+        const { responses } = await client.call(produceApi, version, request)
+        const answers = responses.flatMap(({ partitionResponses }) =>
+          partitionResponses.map(({ index, errorCode, baseOffset }) => [index, errorCode, baseOffset]),
+        )
+        const unknownTopic = version >= 13 ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        expect(answers).toEqual([
+          [1, 0, 0],
+          [0, unknownTopic, -1],
+          [0, 0, 0],
+          [7, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1],
+        ])
+        expect(await valuesOf(client, 't')).toEqual(['third'])
+      })
+    },
+  )
+
   it('by an unknown topic id, or none, is told so', async () => {
     await TestBroker.run({}, async (client) => {
       const id = await client.createTopic('t')

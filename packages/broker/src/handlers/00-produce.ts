@@ -22,7 +22,8 @@ export interface ProduceDeps {
 
 /**
  * Produce 3–13. Appends happen here and now, in the order of arrival; answers leave at the end of the turn (acks 0 and 1) or
- * when the high watermark has passed the records (acks -1).
+ * when the high watermark has passed the records (acks -1). Of several entries for one partition the last is appended and answered,
+ * in all versions: Kafka (`KafkaApis.handleProduceRequest`) puts them into a map.
  */
 export class ProduceHandler implements RawHandler {
   readonly apiKey = 0
@@ -30,6 +31,10 @@ export class ProduceHandler implements RawHandler {
   readonly maxVersion = 13
   readonly #deps: ProduceDeps
   readonly #view = new ProduceRequestView()
+  /** By position in a request of several entries: the topic, and whether a later entry is for the same partition. */
+  readonly #hosted: (HostedTopic | undefined)[] = []
+  readonly #superseded: boolean[] = []
+  #requestNumber = 0
 
   constructor(deps: ProduceDeps) {
     this.#deps = deps
@@ -42,8 +47,11 @@ export class ProduceHandler implements RawHandler {
     const counters = this.#deps.metrics.total
     counters.produceRequests++
     let failed = false
+    const isLone = view.partitionCount === 1
+    if (!isLone) this.#findAll()
     for (let at = 0; at < view.partitionCount; at++) {
-      const hosted = this.#find(at)
+      if (!isLone && this.#superseded[at]!) continue
+      const hosted = isLone ? this.#find(at) : this.#hosted[at]
       const outcome = slot.add(hosted?.name ?? view.topicName[at]!, view.topicId[at]!, view.partition[at]!)
       outcome.errorCode = this.#append(outcome, hosted, reader.buffer, at, header)
       if (outcome.errorCode === ErrorCode.NONE) {
@@ -63,6 +71,26 @@ export class ProduceHandler implements RawHandler {
     const { partitions } = this.#deps
     const id = this.#view.topicId[at]!
     return id === ZERO_UUID ? partitions.topic(this.#view.topicName[at]!) : partitions.topicById(id)
+  }
+
+  #findAll(): void {
+    const view = this.#view
+    const number = ++this.#requestNumber
+    let absent: Set<string> | null = null
+    for (let at = view.partitionCount - 1; at >= 0; at--) {
+      const hosted = this.#find(at)
+      this.#hosted[at] = hosted
+      const partition = hosted?.partitions[view.partition[at]!] ?? null
+      if (partition !== null) {
+        this.#superseded[at] = partition.producedBy === number
+        partition.producedBy = number
+        continue
+      }
+      absent ??= new Set()
+      const key = `${view.topicId[at]!}/${view.topicName[at]!}/${view.partition[at]!}`
+      this.#superseded[at] = absent.has(key)
+      absent.add(key)
+    }
   }
 
   #append(

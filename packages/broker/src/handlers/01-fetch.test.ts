@@ -57,6 +57,50 @@ describe('Fetch', () => {
     })
   })
 
+  it.each([4, 12, 17])(
+    'version %i that names a partition twice answers once, in its first place, what it says last',
+    async (version) => {
+      await TestBroker.run({}, async (client) => {
+        await client.createTopic('t', 2)
+        await client.produce('t', batchOf(['a']))
+        await client.produce('t', batchOf(['b']))
+        await client.produce('t', batchOf(['c']), { partition: 1 })
+        for (const sessionEpoch of [-1, 0]) {
+          const wanted = [
+            { topic: 't', fetchOffset: 0 },
+            { topic: 't', partition: 1, fetchOffset: 0 },
+            { topic: 't', fetchOffset: 1 },
+          ]
+          const { responses } = await client.fetch(wanted, { sessionEpoch }, version)
+          const found = responses.flatMap(({ partitions }) =>
+            partitions.map(({ partitionIndex, records }) => [partitionIndex, valuesIn(records)]),
+          )
+          expect(found).toEqual([
+            [0, ['b']],
+            [1, ['c']],
+          ])
+        }
+      })
+    },
+  )
+
+  it('does not wait for min.bytes at the end of a segment that gets no more', async () => {
+    await TestBroker.run({}, async (client, broker) => {
+      await client.createTopic('t', 1, { 'segment.bytes': '1048576' })
+      await client.produce('t', batchOf(['a'.repeat(600_000)]))
+      await client.produce('t', batchOf(['end of the first']))
+      await client.produce('t', batchOf(['b'.repeat(600_000)]))
+      const limits = { maxWaitMs: 1000, minBytes: 100_000 }
+      const atOnce = await client.fetch([{ topic: 't', fetchOffset: 1 }], limits)
+      expect(Object.values(contents(atOnce))).toEqual([['end of the first']])
+      const waiting = client.fetch([{ topic: 't', fetchOffset: 3 }], limits)
+      await broker.advance(500)
+      expect(client.outstandingCount).toBe(1)
+      await broker.advance(600)
+      expect(errorsOf(await waiting)).toEqual([0])
+    })
+  })
+
   it('gives the whole batch that holds the offset, as it was stored', async () => {
     await TestBroker.run({}, async (client) => {
       await client.createTopic('t')

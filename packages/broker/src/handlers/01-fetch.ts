@@ -139,22 +139,31 @@ function resolveByName(partitions: PartitionManager, wanted: FetchPartition): Pa
   return partitions.find(wanted.topic, wanted.partition) ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 }
 
+/**
+ * What a request names, each partition once: of several entries for one the last counts, in the place of the first. So does Kafka
+ * (`FetchRequest.fetchData`), in all versions.
+ */
 function wantedOf(request: FetchRequest): FetchPartition[] {
   const wanted: FetchPartition[] = []
+  const slotsByTopic = new Map<string, Map<number, number>>()
   for (const topic of request.topics) {
+    // The id is zero where the request has names, and the name empty where it has ids.
+    const key = topic.topicId + topic.topic
+    const slots = slotsByTopic.get(key) ?? new Map<number, number>()
+    slotsByTopic.set(key, slots)
     for (const p of topic.partitions) {
       // An offset beyond 2^53 is beyond every log's end: -1 gets the same answer, OFFSET_OUT_OF_RANGE.
       const offset = typeof p.fetchOffset === 'number' ? p.fetchOffset : -1
-      wanted.push(
-        new FetchPartition(
-          topic.topic,
-          topic.topicId,
-          p.partition,
-          offset,
-          p.currentLeaderEpoch,
-          p.lastFetchedEpoch,
-          p.partitionMaxBytes,
-        ),
+      const slot = slots.get(p.partition) ?? wanted.length
+      slots.set(p.partition, slot)
+      wanted[slot] = new FetchPartition(
+        topic.topic,
+        topic.topicId,
+        p.partition,
+        offset,
+        p.currentLeaderEpoch,
+        p.lastFetchedEpoch,
+        p.partitionMaxBytes,
       )
     }
   }

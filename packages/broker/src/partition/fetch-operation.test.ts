@@ -78,6 +78,18 @@ describe('fetch operation', () => {
     expect(answers()!.map((answer) => answer.sizeBytes)).toEqual([2 * FAKE_BATCH_BYTES, FAKE_BATCH_BYTES])
   })
 
+  it('does not wait for more of a segment that ends before the high watermark', () => {
+    const { partition, log } = fakePartition()
+    log.fill(2)
+    partition.advanceHighWatermark()
+    const { answers } = setUp([partition], [wanted(0, 0)], { minBytes: 1000 })
+    expect(answers()).toBeNull()
+    log.laterSegments.push(2)
+    log.fill(1)
+    partition.advanceHighWatermark()
+    expect(answers()!.map(({ sizeBytes }) => sizeBytes > 0)).toEqual([true])
+  })
+
   it('answers with what there is when its time is over', () => {
     const { partition, log } = fakePartition()
     log.fill(1)

@@ -120,6 +120,8 @@ export class FetchOperation implements FetchWaiter {
       if (wanted.lastFetchedEpoch >= 0 && divergence(partition, wanted) !== null) return true
       const upperOffset = upperOffsetOf(partition, this.#parameters.isolation)
       if (wanted.fetchOffset >= upperOffset) continue
+      // The read will end with the segment, which gets no more: there is nothing to wait for (case F of Kafka's `DelayedFetch`).
+      if (log.endsInLaterSegment(wanted.fetchOffset, upperOffset)) return true
       availableBytes += log.bytesAvailable(wanted.fetchOffset, upperOffset, wanted.maxBytes)
       if (availableBytes >= this.#parameters.minBytes) return true
     }

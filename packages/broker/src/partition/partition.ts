@@ -40,6 +40,8 @@ export class Partition {
   readonly #fetchWaiters = new Set<FetchWaiter>()
   #highWatermarkListener: ((highWatermark: Offset) => void) | null = null
   deleted = false
+  /** Number of the Produce request that named the partition last, by which one that names it twice is noticed. */
+  producedBy = 0
 
   constructor(
     topic: string,

@@ -20,6 +20,8 @@ export class FakeLog {
   cold = false
   /** Reads fail with this code. */
   readError = 0
+  /** Base offsets of the segments after the first. */
+  laterSegments: number[] = []
   readonly epochs: { epoch: number; startOffset: number }[] = []
 
   /** `count` records are appended, written and durable. */
@@ -54,6 +56,10 @@ export class FakeLog {
 
   bytesAvailable(fromOffset: number, upperOffset: number, maxBytes: number): number {
     return Math.min(maxBytes, Math.max(0, upperOffset - fromOffset) * FAKE_BATCH_BYTES)
+  }
+
+  endsInLaterSegment(fromOffset: number, upperOffset: number): boolean {
+    return this.laterSegments.some((baseOffset) => fromOffset < baseOffset && baseOffset <= upperOffset)
   }
 
   abortedTransactions(): { producerId: number; firstOffset: number }[] {
