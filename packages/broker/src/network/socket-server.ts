@@ -50,6 +50,8 @@ export class SocketServer {
   readonly #watch: ConnectionWatch
   readonly #limiter: ConnectionLimiter
   #dispatcher: RequestDispatcher | null = null
+  /** Accepted before there was one; nothing is read from them until then. */
+  readonly #early = new Set<AcceptedTransport>()
   #nextConnectionId = 1
   #limitWarned = false
 
@@ -77,7 +79,10 @@ export class SocketServer {
     return this.#watch.connections()
   }
 
-  /** Binds every listener; returns the ports in the order of the options. Nothing is served before `serve`. */
+  /**
+   * Binds every listener; returns the ports in the order of the options. Who connects before `serve` waits: a client that found the
+   * port open and its connection closed at once would back off, or give up.
+   */
   async bind(): Promise<ListenerEndpoint[]> {
     const bound: ListenerEndpoint[] = []
     for (const endpoint of this.#options.listeners) {
@@ -95,9 +100,11 @@ export class SocketServer {
     return bound
   }
 
-  /** From here on requests are answered; connections that came earlier were refused. */
+  /** From here on requests are answered, those of connections that came earlier too. */
   serve(dispatcher: RequestDispatcher): void {
     this.#dispatcher = dispatcher
+    for (const transport of this.#early) transport.resumeReading()
+    this.#early.clear()
   }
 
   /** No new connections; the live ones go on. */
@@ -117,7 +124,7 @@ export class SocketServer {
 
   #accept(transport: AcceptedTransport, listenerName: string): TransportEvents | null {
     const address = transport.remoteAddress
-    if (this.#dispatcher === null || !this.#reserve(address)) {
+    if (!this.#reserve(address)) {
       this.#options.metrics.connectionsRefused++
       return null
     }
@@ -129,8 +136,13 @@ export class SocketServer {
       if (events !== null) transport.events = events
       return events
     }
+    if (this.#dispatcher === null) {
+      this.#early.add(transport)
+      transport.pauseReading()
+    }
     return new ProtocolSniffer(transport, choose, () => {
       silent.cancel()
+      this.#early.delete(transport)
       this.#release(address)
     })
   }
