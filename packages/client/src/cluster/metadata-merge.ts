@@ -53,6 +53,25 @@ function mergeTopic(name: string, topic: MetadataResponseTopic, known: TopicView
   return { name, topicId: topic.topicId, isInternal: topic.isInternal, partitions }
 }
 
+/** Whether `next` names other brokers, topics, partitions or leaders than `view`. */
+export function tellsNews(view: ClusterView, next: ClusterView): boolean {
+  if (view.brokers.size !== next.brokers.size || view.topics.size !== next.topics.size) return true
+  for (const [nodeId, { host, port }] of next.brokers) {
+    const known = view.brokers.get(nodeId)
+    if (known === undefined || known.host !== host || known.port !== port) return true
+  }
+  for (const [name, topic] of next.topics) {
+    const known = view.topics.get(name)
+    if (known === undefined || known.topicId !== topic.topicId) return true
+    if (known.partitions.length !== topic.partitions.length) return true
+    for (const [slot, { leaderId, leaderEpoch }] of topic.partitions.entries()) {
+      const before = known.partitions[slot]!
+      if (before.leaderId !== leaderId || before.leaderEpoch !== leaderEpoch) return true
+    }
+  }
+  return false
+}
+
 /** A leader that an answer to a produce or fetch told (KIP-951). */
 export interface LeaderHint {
   topic: string

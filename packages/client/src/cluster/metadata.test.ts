@@ -137,4 +137,41 @@ describe('metadata', () => {
     expect(core.metadata.view.brokers.size).toBe(2)
     core.close()
   })
+
+  test('what is wanted because of an answer, or while it is on its way, leads to another one', async () => {
+    const cluster = new FakeCluster()
+    const core = coreOf(cluster)
+    let wishes = 0
+    core.metadata.onUpdate(() => {
+      if (wishes++ < 3) core.metadata.requestUpdate()
+    })
+    core.metadata.requestUpdate()
+    await cluster.world.pass(10_000)
+    expect(cluster.requests(ApiKey.METADATA)).toHaveLength(4)
+    core.close()
+  })
+
+  test('who is told nothing new asks again ever more rarely', async () => {
+    const cluster = new FakeCluster()
+    const core = coreOf(cluster)
+    core.metadata.onUpdate(() => core.metadata.requestUpdate())
+    core.metadata.requestUpdate()
+    await cluster.world.pass(20_000)
+    const count = cluster.requests(ApiKey.METADATA).length
+    expect(count).toBeGreaterThan(15)
+    expect(count).toBeLessThan(35)
+    core.close()
+  })
+
+  test('a topic without partitions is asked for with pauses until it has some', async () => {
+    const cluster = new FakeCluster()
+    const topic = cluster.createTopic('t', 0)
+    const core = coreOf(cluster)
+    const found = core.metadata.awaitTopic('t', 10_000)
+    await cluster.world.pass(3000)
+    expect(cluster.requests(ApiKey.METADATA).length).toBeLessThan(12)
+    topic.partitions.push(...cluster.createTopic('spare').partitions)
+    expect((await cluster.world.run(found)).partitions).toHaveLength(1)
+    core.close()
+  })
 })

@@ -14,7 +14,7 @@ import {
   type PartitionView,
   type TopicView,
 } from './cluster-view.ts'
-import { type LeaderHint, mergeLeaderHints, mergeMetadata } from './metadata-merge.ts'
+import { type LeaderHint, mergeLeaderHints, mergeMetadata, tellsNews } from './metadata-merge.ts'
 
 export interface MetadataOptions {
   metadataMaxAgeMs: number
@@ -24,6 +24,9 @@ export interface MetadataOptions {
   /** Whether asking for a topic may create it. */
   allowAutoTopicCreation: boolean
 }
+
+/** So many of the longest pauses without a request end a series of requests: the next one begins with the shortest pause again. */
+const QUIET_PAUSES = 2
 
 /**
  * What the client knows of the cluster, kept fresh: topics of interest are asked for together, at most one request is under way,
@@ -92,21 +95,19 @@ export class Metadata {
     this.#allTopicsUsers--
   }
 
-  /** Wants a fresh view soon. Never fails; repeated with growing pauses until it worked. */
+  /**
+   * Wants a view that is fresher than now, soon. Never fails; repeated until it worked. Pauses grow while updates fail or tell nothing
+   * new, so that whoever asks after each answer for a leader that there is not yet does not flood the brokers (KIP-580).
+   */
   requestUpdate(): void {
     if (this.#scheduled !== null || this.#closing.signal.aborted) return
     const sinceMs = this.#ports.clock.monotonicMs() - this.#lastAttemptMs
+    if (sinceMs > QUIET_PAUSES * this.#options.retryBackoffMaxMs) this.#backoff.reset()
     const pauseMs = Math.max(0, this.#backoff.nextMs() - sinceMs)
     this.#scheduled = this.#ports.timers.setTimer(pauseMs, () => {
-      this.update().then(
-        () => {
-          this.#scheduled = null
-        },
-        () => {
-          this.#scheduled = null
-          this.requestUpdate()
-        },
-      )
+      // Cleared before the answer: what is wanted while it is on its way, or because of what it says, needs another one.
+      this.#scheduled = null
+      this.update().catch(() => this.requestUpdate())
     })
   }
 
@@ -137,7 +138,7 @@ export class Metadata {
         if (leftMs <= 0)
           throw new TimeoutError(`topic ${name} is not known after ${timeoutMs} ms`, timeoutMs, { cause })
         cause = (await this.#updateWithin(leftMs)) ?? cause
-        if (this.#view.topics.has(name)) continue
+        if ((this.#view.topics.get(name)?.partitions.length ?? 0) > 0) continue
         const errorCode = this.#view.topicErrors.get(name)
         if (errorCode !== undefined) {
           const error = new ProtocolError(errorCode, { topic: name })
@@ -209,6 +210,7 @@ export class Metadata {
       // Null means all topics from version 1 on; whether to create them can be said from version 4 on.
       minVersion: 4,
     })
+    if (this.#closing.signal.aborted) throw new ClientClosedError('client')
     if (response.errorCode === ErrorCode.REBOOTSTRAP_REQUIRED) {
       this.#connections.updateBrokers(new Map())
       throw new ProtocolError(ErrorCode.NETWORK_EXCEPTION, { message: 'the broker asked to start over (KIP-1102)' })
@@ -217,9 +219,10 @@ export class Metadata {
     if (response.brokers.length === 0) {
       throw new ProtocolError(ErrorCode.NETWORK_EXCEPTION, { message: 'the broker knows no brokers yet' })
     }
-    this.#backoff.reset()
-    this.#replace(this.#withoutUnused(mergeMetadata(this.#view, response, asked)))
+    const view = this.#withoutUnused(mergeMetadata(this.#view, response, asked))
+    if (tellsNews(this.#view, view)) this.#backoff.reset()
     this.#armAge()
+    this.#replace(view)
   }
 
   #withoutUnused(view: ClusterView): ClusterView {

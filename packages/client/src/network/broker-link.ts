@@ -31,7 +31,8 @@ export class BrokerLink {
   #opening: Promise<Connection> | null = null
   #retryAtMs = 0
   #lastError: unknown = null
-  #closed = false
+  /** Why there are no more connections; null while there may be. */
+  #closedBy: Error | null = null
   readonly #sleepers = new Set<() => void>()
 
   /** `onLost` hears of every connection that failed or broke, so that metadata can be asked for again. */
@@ -88,7 +89,7 @@ export class BrokerLink {
 
   /** The ready connection, made if need be. While the pause after a failure lasts, rejects at once with that failure. */
   connect(): Promise<Connection> {
-    if (this.#closed) return Promise.reject(new ClientClosedError('connection'))
+    if (this.#closedBy !== null) return Promise.reject(this.#closedBy)
     if (this.#connection?.isReady) return Promise.resolve(this.#connection)
     if (this.#opening !== null) return this.#opening
     // The failure is still the state of things; the next attempt is made after the pause.
@@ -115,6 +116,8 @@ export class BrokerLink {
         return connection.request(api, message, options)
       }
       await connection.room()
+      // The place goes to the next in line: one wake-up comes per answer, and there may be no further answer.
+      if (this.#ports.clock.monotonicMs() >= deadlineMs) connection.passRoomOn()
     }
   }
 
@@ -125,9 +128,9 @@ export class BrokerLink {
     if (this.#ports.clock.monotonicMs() - connection.lastUsedMs >= idleMs) connection.close()
   }
 
-  /** No more connections. What is pending is rejected. */
-  close(): void {
-    this.#closed = true
+  /** No more connections. What is pending is rejected with a retriable {@link ConnectionError}, what comes later with `reason`. */
+  close(reason: Error = new ClientClosedError('connection')): void {
+    this.#closedBy ??= reason
     this.#connection?.close()
     this.#connection = null
     for (const wake of this.#sleepers) wake()
@@ -135,7 +138,7 @@ export class BrokerLink {
 
   /** The connection, or null after a pause that something asked for. */
   async #usable(api: Api<never, unknown>, deadlineMs: number, timeoutMs: number): Promise<Connection | null> {
-    if (this.#closed) throw new ClientClosedError('connection')
+    if (this.#closedBy !== null) throw this.#closedBy
     const nowMs = this.#ports.clock.monotonicMs()
     if (nowMs >= deadlineMs) throw new TimeoutError(`${api.name} could not be sent within ${timeoutMs} ms`, timeoutMs)
     const delayMs = this.delayMs
@@ -143,7 +146,21 @@ export class BrokerLink {
       await this.#sleep(Math.min(delayMs, deadlineMs - nowMs))
       return null
     }
-    return this.connect()
+    return this.#connection?.isReady === true
+      ? this.#connection
+      : this.#connectWithin(api, deadlineMs - nowMs, timeoutMs)
+  }
+
+  /** {@link connect} for one request, whose limit may be shorter than that of setting up a connection. */
+  #connectWithin(api: Api<never, unknown>, leftMs: number, timeoutMs: number): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      const limit = this.#ports.timers.setTimer(leftMs, () => {
+        reject(new TimeoutError(`${api.name} could not be sent within ${timeoutMs} ms`, timeoutMs))
+      })
+      this.connect()
+        .finally(() => limit.cancel())
+        .then(resolve, reject)
+    })
   }
 
   #sleep(delayMs: number): Promise<void> {
@@ -161,7 +178,7 @@ export class BrokerLink {
   async #open(): Promise<Connection> {
     const connection = new Connection(this.#address, this.#ports, this.#options, (error) => {
       if (this.#connection === connection) this.#connection = null
-      if (error !== null && !this.#closed) this.#onLost(error)
+      if (error !== null && this.#closedBy === null) this.#onLost(error)
     })
     this.#connection = connection
     try {

@@ -87,7 +87,9 @@ export class Connection {
   #rejectOpening: ((error: unknown) => void) | null = null
   #lastUsedMs: number
   #throttledUntilMs = 0
+  #hasBacklog = false
   readonly #roomWaiters: (() => void)[] = []
+  readonly #drainWaiters: (() => void)[] = []
 
   /** `onClosed` is called once, after every pending request was rejected; its error is null after `close()`. */
   constructor(
@@ -216,6 +218,24 @@ export class Connection {
     })
   }
 
+  /** A waiter that {@link room} woke has no use for the place: the next one in line gets it. */
+  passRoomOn(): void {
+    this.#roomWaiters.shift()?.()
+  }
+
+  /** Whether more waits to be written than the transport likes. Only requests without an answer have to look at it. */
+  get isCongested(): boolean {
+    return this.#hasBacklog
+  }
+
+  /** Resolves when the transport has room again or the connection ended. */
+  drained(): Promise<void> {
+    if (!this.#hasBacklog || this.#state === 'closed') return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#drainWaiters.push(resolve)
+    })
+  }
+
   /** Ends the connection now; what is pending is rejected with {@link ConnectionError}. May be called any number of times. */
   close(): void {
     this.#end(null)
@@ -223,15 +243,23 @@ export class Connection {
 
   #connect(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#channel = this.#ports.transport.open(this.address, {
-        onOpen: resolve,
-        onData: (chunk) => this.#onData(chunk),
-        onClose: (error) => {
-          this.#end(error ?? this.#closedError())
-          reject(error ?? this.#closedError())
-        },
-      })
       this.#rejectOpening = reject
+      try {
+        this.#channel = this.#ports.transport.open(this.address, {
+          onOpen: resolve,
+          onData: (chunk) => this.#onData(chunk),
+          onDrain: () => this.#onDrain(),
+          onClose: (error) => {
+            this.#end(error ?? this.#closedError())
+            reject(error ?? this.#closedError())
+          },
+        })
+      } catch (cause) {
+        // An address that cannot even be tried, such as a port of 70000: a broker named it, so it may be mended there.
+        const { host, port } = this.address
+        const reason = cause instanceof Error ? cause.message : String(cause)
+        this.#end(new ConnectionError('CONNECTION_FAILED', host, port, reason, { cause }))
+      }
     })
   }
 
@@ -272,7 +300,12 @@ export class Connection {
   #flush(): void {
     this.#flushScheduled = false
     if (this.#state === 'closed') return
-    this.#channel!.write(this.#writer.takeChunks())
+    if (!this.#channel!.write(this.#writer.takeChunks())) this.#hasBacklog = true
+  }
+
+  #onDrain(): void {
+    this.#hasBacklog = false
+    for (const wake of this.#drainWaiters.splice(0)) wake()
   }
 
   #onData(chunk: Buffer): void {
@@ -361,6 +394,7 @@ export class Connection {
     this.#pendingHead = 0
     for (const request of pending) request.reject(reason)
     for (const wake of this.#roomWaiters.splice(0)) wake()
+    this.#onDrain()
     this.#onClosed(error)
   }
 

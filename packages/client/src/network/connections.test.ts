@@ -156,4 +156,64 @@ describe('connections', () => {
     expect(await cluster.world.run(pending)).toBeInstanceOf(ConnectionError)
     expect(cluster.world.clientTimerCount).toBe(0)
   })
+
+  test('requests that wait for a broker may be tried again when it leaves the cluster', async () => {
+    const cluster = new FakeCluster({ brokers: 2 })
+    const core = coreOf(cluster, { reconnectBackoffMs: 5000, reconnectBackoffMaxMs: 5000 })
+    await cluster.world.run(core.metadata.update())
+    cluster.brokers.get(2)!.stop()
+    const ask = () =>
+      core.requestNode(2, 'coordinator', metadataApi, createMetadataRequest({ topics: [] })).catch((reason) => reason)
+    expect(await cluster.world.run(ask())).toBeInstanceOf(ConnectionError)
+    const waiting = ask()
+    await cluster.world.settle()
+    cluster.brokers.delete(2)
+    await cluster.world.run(core.metadata.update())
+    const error = await cluster.world.run(waiting)
+    expect(error).toBeInstanceOf(ConnectionError)
+    expect(error).toMatchObject({ retriable: true, code: 'CONNECTION_CLOSED' })
+    core.close()
+  })
+
+  test('the limit of a request includes the time that connecting takes', async () => {
+    const cluster = new FakeCluster()
+    const core = coreOf(cluster)
+    await cluster.world.run(core.metadata.update())
+    cluster.network.silent.add(9001)
+    const startMs = cluster.world.clock.monotonicMs()
+    const asked = core.requestNode(1, 'fetch', metadataApi, createMetadataRequest({ topics: [] }), { timeoutMs: 1000 })
+    await expect(cluster.world.run(asked)).rejects.toThrow(TimeoutError)
+    expect(cluster.world.clock.monotonicMs() - startMs).toBeLessThan(1100)
+    core.close()
+    await cluster.world.settle()
+    expect(cluster.world.clientTimerCount).toBe(0)
+  })
+
+  test('requests in line whose time is over do not keep those behind them from their turn', async () => {
+    const cluster = new FakeCluster()
+    const core = coreOf(cluster)
+    await cluster.world.run(core.metadata.update())
+    let release: () => void = () => expect.unreachable('set below')
+    const gate = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    cluster.intercept(ApiKey.METADATA, async () => {
+      await gate
+      return null
+    })
+    const message = createMetadataRequest({ topics: [] })
+    const ask = (timeoutMs: number) =>
+      core.requestNode(1, 'main', metadataApi, message, { timeoutMs }).catch((reason: unknown) => reason)
+    const early = Array.from({ length: 5 }, () => ask(30_000))
+    const expired = Array.from({ length: 6 }, () => ask(100))
+    const last = ask(30_000)
+    await cluster.world.pass(200)
+    const startMs = cluster.world.clock.monotonicMs()
+    release()
+    await cluster.world.run(Promise.all(early))
+    for (const error of await cluster.world.run(Promise.all(expired))) expect(error).toBeInstanceOf(TimeoutError)
+    expect(await cluster.world.run(last)).toMatchObject({ response: { clusterId: 'fake-cluster' } })
+    expect(cluster.world.clock.monotonicMs() - startMs).toBeLessThan(1000)
+    core.close()
+  })
 })

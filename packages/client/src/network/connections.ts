@@ -1,5 +1,5 @@
 import type { Timer } from '@millrace/base'
-import { ClientClosedError, type ConnectionError, TimeoutError } from '../errors/client-errors.ts'
+import { ClientClosedError, ConnectionError, TimeoutError } from '../errors/client-errors.ts'
 import type { ClientPorts } from '../ports/client-ports.ts'
 import type { Api, RequestMessage } from './api.ts'
 import { BrokerLink, type Handshake, type LinkOptions } from './broker-link.ts'
@@ -116,11 +116,15 @@ export class Connections {
     this.#bootstrapLinks[slot] = this.#newLink(address)
   }
 
+  /** Whoever uses a link of the broker may try again: elsewhere, or there once metadata names it again. */
   #forget(nodeId: number): void {
     this.#addresses.delete(nodeId)
     for (const lane of LANES) {
       const key = linkKey(nodeId, lane)
-      this.#links.get(key)?.close()
+      const link = this.#links.get(key)
+      if (link === undefined) continue
+      const { host, port } = link.address
+      link.close(new ConnectionError('CONNECTION_CLOSED', host, port, `broker ${nodeId} is no longer in the cluster`))
       this.#links.delete(key)
     }
   }

@@ -41,6 +41,9 @@ class TcpChannel implements TransportChannel {
     socket.once('connect', () => {
       if (!this.#closedByUser) handler.onOpen()
     })
+    socket.on('drain', () => {
+      if (!this.#closedByUser) handler.onDrain()
+    })
     socket.on('error', (error) => {
       this.#error = error
     })

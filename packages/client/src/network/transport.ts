@@ -14,6 +14,8 @@ export interface TransportHandler {
   onOpen(): void
   /** `chunk` is borrowed: the next chunk may overwrite it once this returns. */
   onData(chunk: Buffer): void
+  /** There is room again after a `write` that returned false. */
+  onDrain(): void
   onClose(error: ConnectionError | null): void
 }
 
@@ -21,7 +23,7 @@ export interface TransportHandler {
 export interface TransportChannel {
   /**
    * Sends the buffers in order. The channel owns them until they are sent: they must not change. Returns false when more is
-   * waiting than the channel likes; callers bound what they have in flight anyway. Ignored after the end.
+   * waiting than the channel likes: `onDrain` follows once that is sent. Ignored after the end.
    */
   write(buffers: readonly Buffer[]): boolean
   /** Ends the stream now, dropping what was not sent. `onClose(null)` follows. */

@@ -20,6 +20,11 @@ export class FakeNetwork implements Transport {
   readonly #channels = new Map<string, Set<FakeChannel>>()
   /** Ports at which connecting neither succeeds nor fails. */
   readonly silent = new Set<number>()
+  /** Ports that no system takes: opening throws, as Node does. */
+  readonly impossible = new Set<number>()
+  /** While true, channels keep what is written to them and say that it is too much. */
+  isStalled = false
+  readonly #stalled = new Set<FakeChannel>()
   chunkBytes = Number.MAX_SAFE_INTEGER
   openCount = 0
 
@@ -33,6 +38,22 @@ export class FakeNetwork implements Transport {
     this.breakAll(address)
   }
 
+  onStalled(channel: FakeChannel): void {
+    this.#stalled.add(channel)
+  }
+
+  /** Bytes that channels keep since the network is stalled. */
+  get keptBytes(): number {
+    return [...this.#stalled].reduce((sum, channel) => sum + channel.keptBytes, 0)
+  }
+
+  /** Ends a stall: what was kept arrives. */
+  resume(): void {
+    this.isStalled = false
+    for (const channel of this.#stalled) channel.drain()
+    this.#stalled.clear()
+  }
+
   /** Breaks all connections to an address. */
   breakAll(address: BrokerAddress): void {
     for (const channel of [...(this.#channels.get(keyOf(address)) ?? [])]) channel.break()
@@ -40,8 +61,9 @@ export class FakeNetwork implements Transport {
 
   open(address: BrokerAddress, handler: TransportHandler): TransportChannel {
     this.openCount++
+    if (this.impossible.has(address.port)) throw new RangeError(`port ${address.port} is outside the range`)
     const key = keyOf(address)
-    const channel = new FakeChannel(address, handler, () => this.chunkBytes)
+    const channel = new FakeChannel(address, handler, this)
     queueMicrotask(() => {
       if (this.silent.has(address.port)) return
       const listener = this.#listeners.get(key)
@@ -58,17 +80,29 @@ export class FakeNetwork implements Transport {
   }
 }
 
+/** What its channels ask the network. */
+interface ChannelNetwork {
+  readonly chunkBytes: number
+  readonly isStalled: boolean
+  onStalled(channel: FakeChannel): void
+}
+
 class FakeChannel implements TransportChannel, ServerChannel {
   readonly #address: BrokerAddress
   readonly #handler: TransportHandler
-  readonly #chunkBytes: () => number
+  readonly #network: ChannelNetwork
+  #kept: Buffer[] = []
   #receive: ((bytes: Buffer) => void) | null = null
   #ended = false
 
-  constructor(address: BrokerAddress, handler: TransportHandler, chunkBytes: () => number) {
+  constructor(address: BrokerAddress, handler: TransportHandler, network: ChannelNetwork) {
     this.#address = address
     this.#handler = handler
-    this.#chunkBytes = chunkBytes
+    this.#network = network
+  }
+
+  get keptBytes(): number {
+    return this.#kept.reduce((sum, { length }) => sum + length, 0)
   }
 
   get isOpen(): boolean {
@@ -84,16 +118,32 @@ class FakeChannel implements TransportChannel, ServerChannel {
   write(buffers: readonly Buffer[]): boolean {
     // A copy, as a socket would make: what the client does with its memory afterwards must not matter.
     const bytes = Buffer.concat(buffers)
+    if (this.#network.isStalled) {
+      this.#kept.push(bytes)
+      this.#network.onStalled(this)
+      return false
+    }
+    this.#deliver(bytes)
+    return true
+  }
+
+  /** Sends what was kept. */
+  drain(): void {
+    for (const bytes of this.#kept.splice(0)) this.#deliver(bytes)
+    if (!this.#ended) this.#handler.onDrain()
+  }
+
+  #deliver(bytes: Buffer): void {
     queueMicrotask(() => {
       if (!this.#ended) this.#receive?.(bytes)
     })
-    return true
   }
 
   send(bytes: Buffer): void {
     queueMicrotask(() => {
-      for (let start = 0; start < bytes.length && !this.#ended; start += this.#chunkBytes()) {
-        this.#handler.onData(Buffer.from(bytes.subarray(start, start + this.#chunkBytes())))
+      const { chunkBytes } = this.#network
+      for (let start = 0; start < bytes.length && !this.#ended; start += chunkBytes) {
+        this.#handler.onData(Buffer.from(bytes.subarray(start, start + chunkBytes)))
       }
     })
   }
