@@ -35,6 +35,8 @@ export class BuilderPool {
 
   /** Nothing may refer to the builder's bytes any more: its batch was answered by the broker, so the socket is done with it. */
   giveBack(builder: BatchBuilder): void {
-    if (this.#free.length < this.#maxCount) this.#free.push(builder)
+    // One that grew for a large record would stay that large for ever.
+    const isUsual = builder.sizeInBytes <= 2 * Math.max(this.#batchSize, LEAST_BYTES)
+    if (isUsual && this.#free.length < this.#maxCount) this.#free.push(builder)
   }
 }

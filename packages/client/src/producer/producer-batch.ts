@@ -135,7 +135,8 @@ export class ProducerBatch implements QueuedBatch {
     const parts = [0, 1].map(() => new ProducerBatch(topic, partition, createdMs, this.#pool))
     const firstCount = Math.ceil(this.recordCount / 2)
     const reader = new RecordReader()
-    reader.open(this.#bytes!, 0)
+    // Our own bytes: they expand to what they were built from, however well that was compressed.
+    reader.open(this.#bytes!, 0, this.#builder.sizeInBytes)
     let waiting = 0
     for (let delta = 0; reader.next(); delta++) {
       const part = parts[delta < firstCount ? 0 : 1]!

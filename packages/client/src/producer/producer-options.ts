@@ -1,5 +1,6 @@
 import { ConfigurationError } from '@millrace/base'
 import { type ClientOptions, wholeNumber } from '../client/client-options.ts'
+import { guarded } from '../client/guarded.ts'
 import type { Partitioner } from './partitioner.ts'
 
 /** How a batch is compressed. */
@@ -78,7 +79,7 @@ export function resolveProducerOptions(options: ProducerOptions): ResolvedProduc
     retries,
     requestTimeoutMs,
     partitioner: options.partitioner ?? null,
-    onDeliveryError: options.onDeliveryError ?? (() => undefined),
+    onDeliveryError: guarded(options.onDeliveryError ?? (() => undefined)),
   }
 }
 

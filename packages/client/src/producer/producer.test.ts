@@ -450,4 +450,113 @@ describe('what a producer does about failures', () => {
     expect(await sent).toMatchObject({ code: 'CLIENT_CLOSED' })
     expect(cluster.world.clientTimerCount).toBe(0)
   })
+
+  test('records that wait for memory when it closes are refused like the others', async () => {
+    const cluster = new FakeCluster()
+    cluster.createTopic('t')
+    const producer = producerOf(cluster, { bufferMemory: 1000, batchSize: 500, maxRequestSize: 1000 })
+    await cluster.world.run(producer.partitionCount('t'))
+    cluster.intercept(ApiKey.PRODUCE, () => 'drop')
+    const sends = Array.from({ length: 20 }, () =>
+      producer.send({ topic: 't', value: 'x'.repeat(300) }).catch((reason: unknown) => reason),
+    )
+    await cluster.world.run(producer.close({ timeoutMs: 500 }))
+    for (const reason of await cluster.world.run(Promise.all(sends))) {
+      expect(reason).toMatchObject({ code: 'CLIENT_CLOSED' })
+    }
+  })
+
+  test('a record that cannot be written is refused alone, also by the batch that it would have joined', async () => {
+    const cluster = new FakeCluster()
+    const partition = cluster.createTopic('t').partitions[0]!
+    const producer = producerOf(cluster)
+    await cluster.world.run(producer.partitionCount('t'))
+    const sends = [
+      producer.send({ topic: 't', value: 'a' }),
+      producer.send({ topic: 't', value: '', timestamp: Number.NaN }),
+      producer.send({ topic: 't', value: '', timestamp: 1.5 }),
+      producer.send({ topic: 't', value: '', timestamp: -2 }),
+      producer.send({ topic: '', value: '' }),
+      producer.send({ value: '' } as never),
+      producer.send({ topic: 't', value: 'b' }),
+    ]
+    const results = await cluster.world.run(Promise.allSettled(sends))
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', ...Array(5).fill('rejected'), 'fulfilled'])
+    for (const result of results.slice(1, -1)) expect(result).toMatchObject({ reason: { code: 'INVALID_ARGUMENT' } })
+    expect(valuesOf(partition)).toEqual(['a', 'b'])
+    await cluster.world.run(producer.close())
+  })
+
+  test('a broker whose address cannot even be tried fails its own records only', async () => {
+    const cluster = new FakeCluster({ brokers: 2 })
+    cluster.createTopic('t', 2)
+    cluster.network.impossible.add(9002)
+    const producer = producerOf(cluster, { deliveryTimeoutMs: 2000, requestTimeoutMs: 1000 })
+    const lost = producer.send({ topic: 't', partition: 1, value: '' }).catch((reason: unknown) => reason)
+    expect(await cluster.world.run(lost)).toBeInstanceOf(TimeoutError)
+    const stored = await cluster.world.run(producer.send({ topic: 't', partition: 0, value: '' }))
+    expect(stored.offset).toBe(0n)
+    await cluster.world.run(producer.close())
+  })
+
+  test('a batch behind one that was given up in flight fails at its own limit', async () => {
+    const cluster = new FakeCluster()
+    cluster.createTopic('t')
+    const producer = producerOf(cluster, { requestTimeoutMs: 10_000, deliveryTimeoutMs: 10_000 })
+    const { clock } = cluster.world
+    await cluster.world.run(producer.partitionCount('t'))
+    const startMs = clock.monotonicMs()
+    cluster.intercept(ApiKey.PRODUCE, (request) =>
+      clock.monotonicMs() - startMs < 8000 ? refuse(request, ErrorCode.NOT_ENOUGH_REPLICAS) : 'drop',
+    )
+    const failedAtMs = async () => {
+      await producer.send({ topic: 't', value: '' }).catch(() => undefined)
+      return clock.monotonicMs() - startMs
+    }
+    const first = failedAtMs()
+    await cluster.world.pass(5000)
+    const second = failedAtMs()
+    expect(await cluster.world.run(first)).toBeCloseTo(10_000, -2)
+    expect(await cluster.world.run(second)).toBeCloseTo(15_000, -2)
+    await cluster.world.run(producer.close())
+  })
+
+  test('with acks 0 no more is handed to the network than it takes', async () => {
+    const cluster = new FakeCluster()
+    const partition = cluster.createTopic('t').partitions[0]!
+    const producer = producerOf(cluster, { acks: 0, bufferMemory: 4000, batchSize: 1000, maxRequestSize: 2000 })
+    await cluster.world.run(producer.ready('t'))
+    cluster.network.isStalled = true
+    let taken = 0
+    for (let turn = 0; turn < 50; turn++) {
+      while (producer.post({ topic: 't', value: 'x'.repeat(100) })) taken++
+      await cluster.world.settle()
+    }
+    expect(taken).toBeGreaterThan(20)
+    expect(cluster.network.keptBytes).toBeLessThan(6000)
+    cluster.network.resume()
+    await cluster.world.run(producer.flush())
+    await cluster.world.settle()
+    expect(valuesOf(partition)).toHaveLength(taken)
+    await cluster.world.run(producer.close())
+  })
+
+  test('who waits for memory does not wait for lingerMs', async () => {
+    const cluster = new FakeCluster()
+    cluster.createTopic('t')
+    const producer = producerOf(cluster, {
+      lingerMs: 50_000,
+      bufferMemory: 1000,
+      batchSize: 900,
+      maxRequestSize: 900,
+    })
+    await cluster.world.run(producer.partitionCount('t'))
+    const sent = producer.send({ topic: 't', value: 'x'.repeat(300) })
+    await cluster.world.pass(100)
+    const startMs = cluster.world.clock.monotonicMs()
+    await cluster.world.run(producer.ready('t'))
+    expect(cluster.world.clock.monotonicMs() - startMs).toBeLessThan(1000)
+    await cluster.world.run(sent)
+    await cluster.world.run(producer.close())
+  })
 })

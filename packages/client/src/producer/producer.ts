@@ -1,7 +1,7 @@
 import { recordSizeBound } from '@millrace/protocol'
 import { ClientCore } from '../client/client-core.ts'
 import type { TopicView } from '../cluster/cluster-view.ts'
-import { ClientClosedError, RecordTooLargeError } from '../errors/client-errors.ts'
+import { ArgumentError, ClientClosedError, RecordTooLargeError } from '../errors/client-errors.ts'
 import { wait } from '../retry/wait.ts'
 import { Accumulator, type PreparedRecord } from './accumulator.ts'
 import { BufferMemory } from './buffer-memory.ts'
@@ -89,7 +89,7 @@ export class Producer implements AsyncDisposable {
     this.#assertOpen()
     await this.#core.metadata.awaitTopic(topic, this.#options.maxBlockMs)
     const sizeBytes = Math.min(this.#options.maxRequestSize, this.#options.bufferMemory)
-    await this.#memory.reserve(sizeBytes, this.#options.maxBlockMs)
+    await this.#reserve(sizeBytes, this.#options.maxBlockMs)
     this.#memory.release(sizeBytes)
   }
 
@@ -155,6 +155,12 @@ export class Producer implements AsyncDisposable {
     if (sizeBytes > maxRequestSize) throw new RecordTooLargeError(sizeBytes, maxRequestSize, 'maxRequestSize')
     if (sizeBytes > bufferMemory) throw new RecordTooLargeError(sizeBytes, bufferMemory, 'bufferMemory')
     const { topic, partition = -1, timestamp = -1 } = record
+    // Refused here, since a batch would carry it to the records that it shares the batch with, and metadata to all topics.
+    if (typeof topic !== 'string' || topic === '')
+      throw new ArgumentError('topic', 'a record needs the name of a topic')
+    if (!Number.isSafeInteger(timestamp) || timestamp < -1) {
+      throw new ArgumentError('timestamp', `must be whole milliseconds since the Unix epoch, not ${timestamp}`)
+    }
     return { topic, partition, timestamp, key, value, headers, sizeBytes }
   }
 
@@ -170,6 +176,8 @@ export class Producer implements AsyncDisposable {
 
   #append(topic: TopicView, record: PreparedRecord, delivery: Delivery | null, place: number): void {
     try {
+      // It may have waited until after the end: nobody would ever send it.
+      if (this.#sender.fatalError !== null) throw this.#sender.fatalError
       this.#accumulator.append(topic, record, delivery, place)
     } catch (error) {
       this.#memory.release(record.sizeBytes)
@@ -204,7 +212,7 @@ export class Producer implements AsyncDisposable {
           continue
         }
         const topic = await this.#core.metadata.awaitTopic(name, Math.max(0, deadlineMs - clock.monotonicMs()))
-        await this.#memory.reserve(record.sizeBytes, Math.max(0, deadlineMs - clock.monotonicMs()))
+        await this.#reserve(record.sizeBytes, Math.max(0, deadlineMs - clock.monotonicMs()))
         this.#append(topic, record, delivery, place)
       } catch (error) {
         delivery.onFailed(error, place)
@@ -212,6 +220,13 @@ export class Producer implements AsyncDisposable {
     }
     this.#core.metadata.removeTopic(name)
     this.#lines.delete(name)
+  }
+
+  /** Takes buffer memory, waiting for it if need be; who waits makes batches leave without lingering. */
+  #reserve(sizeBytes: number, timeoutMs: number): Promise<void> {
+    const reserved = this.#memory.reserve(sizeBytes, timeoutMs)
+    if (this.#memory.isExhausted) this.#sender.schedule()
+    return reserved
   }
 
   #assertOpen(): void {

@@ -43,6 +43,8 @@ export class Sender {
   readonly #memory: BufferMemory
   readonly #requestsByNode = new Map<number, number>()
   readonly #connecting = new Set<number>()
+  /** Nodes whose connection has more to write than it likes. */
+  readonly #congested = new Set<number>()
   readonly #stopListening: () => void
   #pumpScheduled = false
   #timer: Timer | null = null
@@ -61,7 +63,7 @@ export class Sender {
     this.#stopListening = core.metadata.onUpdate(() => this.schedule())
   }
 
-  /** The error that ended this producer, or null. */
+  /** The error that ended this producer, `ClientClosedError` once closed, or null. */
   get fatalError(): unknown {
     return this.#fatalError
   }
@@ -134,10 +136,10 @@ export class Sender {
   }
 
   #expiryMs(buffer: PartitionBuffer): number {
-    const oldest = buffer.oldest
-    return oldest === null || oldest.abandoned
-      ? Number.POSITIVE_INFINITY
-      : oldest.createdMs + this.#options.deliveryTimeoutMs
+    const { oldest } = buffer
+    // Those that were given up in flight are not waited for; what stands behind them has a limit of its own.
+    const next = oldest?.abandoned ? buffer.batches.find(({ abandoned }) => !abandoned) : oldest
+    return next == null ? Number.POSITIVE_INFINITY : next.createdMs + this.#options.deliveryTimeoutMs
   }
 
   #expire(buffer: PartitionBuffer, nowMs: number): void {
@@ -151,8 +153,8 @@ export class Sender {
       const error = new TimeoutError(message, deliveryTimeoutMs, { cause: batch.lastError })
       if (batch.state === 'in-flight') {
         // Kept until its answer shows whether its sequence numbers are used.
-        batch.fail(error, this.#options.onDeliveryError)
         batch.abandoned = true
+        batch.fail(error, this.#options.onDeliveryError)
       } else {
         this.#giveUp(buffer, batch, error)
       }
@@ -170,12 +172,26 @@ export class Sender {
       this.#connect(nodeId, nowMs)
       return
     }
+    // Requests without an answer are bounded by nothing but the transport.
+    if (this.#options.acks === 0 && connection.isCongested) {
+      this.#awaitDrain(nodeId, connection)
+      return
+    }
     while ((this.#requestsByNode.get(nodeId) ?? 0) < this.#options.maxInFlightRequestsPerConnection) {
       const sent = this.#collect(nodeId, buffers, nowMs)
       if (sent.length === 0) return
       this.#send(nodeId, connection, sent)
       if (!connection.isReady) return
     }
+  }
+
+  #awaitDrain(nodeId: number, connection: Connection): void {
+    if (this.#congested.has(nodeId)) return
+    this.#congested.add(nodeId)
+    void connection.drained().then(() => {
+      this.#congested.delete(nodeId)
+      this.schedule()
+    })
   }
 
   #connect(nodeId: number, nowMs: number): void {
@@ -343,11 +359,11 @@ export class Sender {
     this.schedule()
   }
 
-  /** Tells the senders of a batch that it failed and forgets it. */
+  /** Forgets a batch and tells its senders that it failed. */
   #giveUp(buffer: PartitionBuffer, batch: ProducerBatch, error: unknown): void {
-    batch.fail(error, this.#options.onDeliveryError)
     if (!buffer.dropOpen(batch)) buffer.queue.giveUp(batch)
     this.#release(buffer, batch)
+    batch.fail(error, this.#options.onDeliveryError)
     this.schedule()
   }
 
