@@ -1,5 +1,6 @@
 import { ConfigurationError } from '@millrace/base'
 import { type ClientOptions, wholeNumber } from '../client/client-options.ts'
+import { guarded } from '../client/guarded.ts'
 import type { IsolationLevel } from '../offsets/offset-lookup.ts'
 import type { Assignor } from './assignors/assignor.ts'
 import { cooperativeStickyAssignor } from './assignors/cooperative-sticky-assignor.ts'
@@ -36,8 +37,13 @@ export interface ConsumerOptions extends ClientOptions {
   fetchMaxWaitMs?: number
   fetchMaxBytes?: number
   maxPartitionFetchBytes?: number
-  /** Ours: bytes that may be fetched ahead, as received (compressed). */
+  /**
+   * Ours: bytes fetched ahead, as received (compressed), beyond which nothing more is asked for. What brokers were asked for before comes
+   * on top, about as much again at most.
+   */
   maxBufferedBytes?: number
+  /** Ours: a compressed batch that expands to more is refused as unreadable, so that a small one cannot take all memory. */
+  maxExpandedBatchBytes?: number
   /** Reads from a replica in the same rack where brokers offer it (KIP-392). */
   clientRack?: string
   checkCrcs?: boolean
@@ -73,12 +79,16 @@ export interface ResolvedConsumerOptions {
   fetchMaxBytes: number
   maxPartitionFetchBytes: number
   maxBufferedBytes: number
+  maxExpandedBatchBytes: number
   clientRack: string
   checkCrcs: boolean
   allowAutoCreateTopics: boolean
   excludeInternalTopics: boolean
   onEvent: (event: ConsumerEvent) => void
 }
+
+/** Kafka's clients have no limit. Repetitive records compress a thousandfold, so no ratio can tell a bomb from a log. */
+const DEFAULT_MAX_EXPANDED_BATCH_BYTES = 128 * 1024 * 1024
 
 const BUILT_IN = new Map<string, Assignor>(
   [cooperativeStickyAssignor, rangeAssignor, roundRobinAssignor].map((assignor) => [assignor.name, assignor]),
@@ -110,11 +120,17 @@ export function resolveConsumerOptions(options: ConsumerOptions): ResolvedConsum
     fetchMaxBytes,
     maxPartitionFetchBytes: wholeNumber('maxPartitionFetchBytes', options.maxPartitionFetchBytes, 1_048_576, 1),
     maxBufferedBytes: wholeNumber('maxBufferedBytes', options.maxBufferedBytes, fetchMaxBytes, 1),
+    maxExpandedBatchBytes: wholeNumber(
+      'maxExpandedBatchBytes',
+      options.maxExpandedBatchBytes,
+      DEFAULT_MAX_EXPANDED_BATCH_BYTES,
+      1,
+    ),
     clientRack: options.clientRack ?? '',
     checkCrcs: options.checkCrcs ?? true,
     allowAutoCreateTopics: options.allowAutoCreateTopics ?? true,
     excludeInternalTopics: options.excludeInternalTopics ?? true,
-    onEvent: options.onEvent ?? (() => undefined),
+    onEvent: guarded(options.onEvent ?? (() => undefined)),
   }
 }
 

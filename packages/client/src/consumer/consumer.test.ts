@@ -1,9 +1,16 @@
 import {
   ApiKey,
+  BatchBuilder,
+  CodecId,
   createAbortedTransaction,
+  createFetchableTopicResponse,
   createFetchResponse,
+  createFetchResponsePartitionData,
+  createOffsetFetchResponse,
+  createOffsetFetchResponseGroup,
   ErrorCode,
   type FetchRequest,
+  type MetadataResponse,
   type OffsetCommitRequest,
 } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
@@ -296,6 +303,122 @@ describe('fetching', () => {
     await cluster.world.run(consumer.close())
   })
 
+  test('a damaged partition does not keep the others waiting', async () => {
+    const cluster = new FakeCluster()
+    const { partitions } = cluster.createTopic('t', 2)
+    fill(partitions[0]!, numbered(3))
+    partitions[0]!.batches[0]!.bytes[70]! ^= 0xff
+    fill(partitions[1]!, numbered(3, 100))
+    const consumer = consumerOf(cluster)
+    consumer.assign(partitions.map((_, partition) => ({ topic: 't', partition })))
+    const values: string[] = []
+    let failureCount = 0
+    for (let turn = 0; turn < 6; turn++) {
+      const batches = await cluster.world.run(
+        consumer.poll({ timeoutMs: 1000 }).catch(() => {
+          failureCount++
+          return []
+        }),
+      )
+      values.push(...valuesOf(batches))
+    }
+    expect(failureCount).toBeGreaterThan(1)
+    expect(values).toEqual(numbered(3, 100))
+    await cluster.world.run(consumer.close())
+  })
+
+  test('a partition that was without a leader for a while is read without anybody asking', async () => {
+    const cluster = new FakeCluster()
+    const partition = cluster.createTopic('t').partitions[0]!
+    fill(partition, numbered(3))
+    partition.leaderId = -1
+    const consumer = consumerOf(cluster)
+    consumer.assign([PLACE])
+    const polled = consumer.poll()
+    await cluster.world.pass(3000)
+    partition.moveTo(1)
+    await cluster.world.pass(3000)
+    expect(valuesOf(await polled)).toEqual(numbered(3))
+    await cluster.world.run(consumer.close())
+  })
+
+  test('no broker waits for the long poll of another', async () => {
+    const cluster = new FakeCluster({ brokers: 5 })
+    const { partitions } = cluster.createTopic('t', 5)
+    fill(partitions[4]!, numbered(3))
+    const consumer = consumerOf(cluster)
+    consumer.assign(partitions.map((_, partition) => ({ topic: 't', partition })))
+    const startMs = cluster.world.clock.monotonicMs()
+    expect(await read(cluster, consumer, 3)).toEqual(numbered(3))
+    expect(cluster.world.clock.monotonicMs() - startMs).toBeLessThan(400)
+    await cluster.world.run(consumer.close())
+  })
+
+  test('a nearer replica that cannot be reached is given up for the leader', async () => {
+    const cluster = new FakeCluster({ brokers: 2 })
+    const topic = cluster.createTopic('t')
+    fill(topic.partitions[0]!, numbered(3))
+    cluster.brokers.get(2)!.stop()
+    let isNamed = false
+    cluster.intercept(ApiKey.FETCH, () => {
+      if (isNamed) return null
+      isNamed = true
+      const partitions = [createFetchResponsePartitionData({ preferredReadReplica: 2, records: Buffer.alloc(0) })]
+      return createFetchResponse({
+        responses: [createFetchableTopicResponse({ topic: 't', topicId: topic.topicId, partitions })],
+      })
+    })
+    const consumer = consumerOf(cluster, { clientRack: 'near' })
+    consumer.assign([PLACE])
+    const startMs = cluster.world.clock.monotonicMs()
+    expect(await read(cluster, consumer, 3)).toEqual(numbered(3))
+    expect(cluster.world.clock.monotonicMs() - startMs).toBeLessThan(5000)
+    await cluster.world.run(consumer.close())
+  })
+
+  test('a batch may expand a thousandfold, but not beyond maxExpandedBatchBytes', async () => {
+    const cluster = new FakeCluster()
+    const builder = new BatchBuilder({ codec: CodecId.GZIP })
+    builder.append(0, null, Buffer.alloc(5_000_000))
+    cluster.createTopic('t').partitions[0]!.append(builder.build())
+    const consumer = consumerOf(cluster)
+    consumer.assign([PLACE])
+    const [batch] = await cluster.world.run(consumer.poll())
+    expect(batch!.records[0]!.value).toHaveLength(5_000_000)
+    await cluster.world.run(consumer.close())
+    const careful = consumerOf(cluster, { maxExpandedBatchBytes: 4_000_000 })
+    careful.assign([PLACE])
+    await expect(cluster.world.run(careful.poll())).rejects.toMatchObject({ code: 'RECORD_UNREADABLE' })
+    await cluster.world.run(careful.close())
+  })
+
+  test('a topic that may not be read rejects the poll', async () => {
+    const cluster = new FakeCluster()
+    cluster.createTopic('t')
+    cluster.intercept(ApiKey.METADATA, async (request) => {
+      const answer = (await cluster.answer(request)) as MetadataResponse
+      for (const topic of answer.topics) topic.errorCode = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+      return answer
+    })
+    const consumer = consumerOf(cluster)
+    consumer.assign([PLACE])
+    await expect(cluster.world.run(consumer.poll({ timeoutMs: 5000 }))).rejects.toMatchObject({
+      code: 'TOPIC_AUTHORIZATION_FAILED',
+      topic: 't',
+    })
+    await cluster.world.run(consumer.close())
+  })
+
+  test.each([-1, 1.5, Number.NaN, 2n ** 63n])('%s is no offset to seek or commit', async (offset) => {
+    const cluster = new FakeCluster()
+    cluster.createTopic('t')
+    const consumer = consumerOf(cluster, { groupId: 'g' })
+    consumer.assign([PLACE])
+    expect(() => consumer.seek(PLACE, offset)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+    await expect(consumer.commit([{ ...PLACE, offset }])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    await cluster.world.run(consumer.close())
+  })
+
   test('a broker that goes away and comes back is read on from the same place', async () => {
     const cluster = new FakeCluster()
     const partition = cluster.createTopic('t').partitions[0]!
@@ -407,6 +530,74 @@ describe('commits', () => {
     await cluster.world.run(iteration)
     await cluster.world.run(consumer.close())
     expect(cluster.committed.get('g')?.get('t-0')).toBe(7)
+  })
+
+  test('an automatic commit within a batch has the epoch that its records have', async () => {
+    const cluster = new FakeCluster()
+    const partition = cluster.createTopic('t').partitions[0]!
+    partition.leaderEpoch = 3
+    fill(partition, numbered(10))
+    const consumer = consumerOf(cluster, { groupId: 'g', autoCommitIntervalMs: 100 })
+    consumer.assign([PLACE])
+    const iteration = (async () => {
+      for await (const record of consumer.records()) {
+        if (record.offset !== 5n) continue
+        await new Promise<void>((resolve) => {
+          cluster.world.timers.setTimer(1000, resolve)
+        })
+        break
+      }
+    })()
+    await cluster.world.run(iteration)
+    const { topics } = cluster.requests<OffsetCommitRequest>(ApiKey.OFFSET_COMMIT).at(-1)!.body
+    expect(topics[0]!.partitions[0]).toMatchObject({ committedOffset: 5, committedLeaderEpoch: 3 })
+    await cluster.world.run(consumer.close())
+  })
+
+  test('a seek in the middle of a batch is not taken back by the records after it', async () => {
+    const cluster = new FakeCluster()
+    fill(cluster.createTopic('t').partitions[0]!, numbered(30))
+    const consumer = consumerOf(cluster, { groupId: 'g' })
+    consumer.assign([PLACE])
+    const iteration = (async () => {
+      for await (const record of consumer.records()) {
+        if (record.offset === 3n) consumer.seek(PLACE, 20n)
+        if (record.offset === 6n) break
+      }
+    })()
+    await cluster.world.run(iteration)
+    await cluster.world.run(consumer.close())
+    expect(cluster.committed.get('g')?.get('t-0')).toBe(20)
+  })
+
+  test('unsubscribing does not count a batch as dealt with that an iteration was broken off in', async () => {
+    const cluster = new FakeCluster()
+    fill(cluster.createTopic('t').partitions[0]!, numbered(30))
+    const consumer = consumerOf(cluster, { groupId: 'g' })
+    consumer.subscribe('t')
+    const iteration = (async () => {
+      for await (const batch of consumer.batches({ maxRecords: 10 })) if (batch.nextOffset === 20n) break
+    })()
+    await cluster.world.run(iteration)
+    await cluster.world.run(consumer.unsubscribe())
+    expect(cluster.committed.get('g')?.get('t-0')).toBe(10)
+    await cluster.world.run(consumer.close())
+  })
+
+  test('an answer that says nothing of a partition is no permission to skip to the end', async () => {
+    const cluster = new FakeCluster()
+    fill(cluster.createTopic('t').partitions[0]!, numbered(30))
+    cluster.committed.set('g', new Map([['t-0', 12]]))
+    let silences = 2
+    cluster.intercept(ApiKey.OFFSET_FETCH, () =>
+      silences-- > 0
+        ? createOffsetFetchResponse({ groups: [createOffsetFetchResponseGroup({ groupId: 'g', topics: [] })] })
+        : null,
+    )
+    const consumer = consumerOf(cluster, { groupId: 'g', autoOffsetReset: 'latest' })
+    consumer.assign([PLACE])
+    expect((await read(cluster, consumer, 1))[0]).toBe('v12')
+    await cluster.world.run(consumer.close())
   })
 
   test('a commit by hand is not taken back by an automatic one', async () => {

@@ -1,9 +1,12 @@
 import type { Timer } from '@millrace/base'
+import { errorInfo } from '@millrace/protocol'
 import { ClientCore } from '../client/client-core.ts'
 import { partitionKey, type TopicPartition } from '../cluster/topic-partition.ts'
 import { ClientClosedError, StateError, TimeoutError } from '../errors/client-errors.ts'
+import { ProtocolError } from '../errors/protocol-error.ts'
 import { type CommittedOffset, fetchCommitted, outsideCommitter } from '../offsets/committed-offsets.ts'
 import type { FoundOffset, OffsetSpec } from '../offsets/offset-lookup.ts'
+import { offsetNumber } from '../offsets/offset-number.ts'
 import { findOffsets } from '../offsets/topic-offsets.ts'
 import { wait } from '../retry/wait.ts'
 import { AssignedPartitions } from './assigned-partitions.ts'
@@ -102,13 +105,14 @@ export class Consumer implements AsyncDisposable {
       this.#options,
       this.#assigned,
       () => (this.#mode === 'subscribed' ? membership!.committer() : outsideCommitter(groupId ?? '')),
-      () => membership?.requestRejoin('a commit met a rebalance'),
+      // While joining the member takes part in that rebalance already.
+      () => membership?.state === 'stable' && membership.requestRejoin('a commit met a rebalance'),
     )
     this.#rebalancer =
       membership === null
         ? null
         : new Rebalancer(membership, this.#assigned, this.#committer, () => this.#subscription?.topics() ?? [])
-    this.#core.metadata.onUpdate(() => this.#onMetadata())
+    this.#core.metadata.onUpdate(({ topicErrors }) => this.#onMetadata(topicErrors))
   }
 
   /** Joins the group for these topics at the next poll: names, or a pattern that new topics may match later. */
@@ -148,12 +152,16 @@ export class Consumer implements AsyncDisposable {
   async unsubscribe(): Promise<void> {
     this.#assertOpen()
     await this.#exclusively(async () => {
+      if (this.#closeMeansProcessed) this.#markProcessed()
       if (this.#mode === 'subscribed') {
-        this.#markProcessed()
-        await this.#rebalancer!.giveUpAll()
-        await this.#membership!.leave('unsubscribed', this.#core.options.requestTimeoutMs, true)
-        this.#subscription?.end()
-        this.#subscription = null
+        try {
+          await this.#rebalancer!.giveUpAll()
+        } finally {
+          await this.#membership!.leave('unsubscribed', this.#core.options.requestTimeoutMs, true)
+          this.#subscription?.end()
+          this.#subscription = null
+          this.#mode = 'none'
+        }
       } else {
         await this.#committer.commitProcessed(this.#core.options.requestTimeoutMs)
         this.#assigned.replace([])
@@ -190,12 +198,16 @@ export class Consumer implements AsyncDisposable {
   async *records(options: { signal?: AbortSignal } = {}): AsyncGenerator<ConsumerRecord, void, undefined> {
     for await (const batch of this.batches(options)) {
       const state = this.#assigned.find(batch.topic, batch.partition)
+      const version = state?.version
       let slot = 0
       try {
         for (; slot < batch.records.length; slot++) {
           const record = batch.records[slot]!
           yield record
-          if (state !== null) state.processedOffset = Number(record.offset) + 1
+          // Unless the application moved elsewhere meanwhile. Offset and epoch belong together: validation compares them (KIP-320).
+          if (state === null || state.version !== version) continue
+          state.processedOffset = Number(record.offset) + 1
+          state.processedEpoch = record.leaderEpoch
         }
       } finally {
         if (slot < batch.records.length) this.#takeBack(batch, slot)
@@ -215,7 +227,7 @@ export class Consumer implements AsyncDisposable {
   /** Goes on at an offset. */
   seek(place: TopicPartition, offset: bigint | number): void {
     this.#assertOpen()
-    this.#assigned.get(place).moveTo({ offset: Number(offset), leaderEpoch: -1 })
+    this.#assigned.get(place).moveTo({ offset: offsetNumber(offset), leaderEpoch: -1 })
     this.#pump()
   }
 
@@ -360,8 +372,11 @@ export class Consumer implements AsyncDisposable {
     this.#committer.stop()
     if (this.#closeMeansProcessed) this.#markProcessed()
     if (this.#mode === 'subscribed') {
-      await this.#rebalancer!.giveUpAll()
-      await this.#membership!.leave('the consumer is closing', timeoutMs)
+      try {
+        await this.#rebalancer!.giveUpAll()
+      } finally {
+        await this.#membership!.leave('the consumer is closing', timeoutMs)
+      }
     } else {
       await this.#committer.commitProcessed(timeoutMs)
     }
@@ -436,8 +451,10 @@ export class Consumer implements AsyncDisposable {
     const state = this.#assigned.find(batch.topic, batch.partition)
     if (state === null || state.position?.offset !== Number(batch.nextOffset)) return
     const record = batch.records[slot]!
+    const { processedEpoch } = state
     state.moveTo({ offset: Number(record.offset) + 1, leaderEpoch: record.leaderEpoch })
     state.processedOffset = Number(record.offset)
+    state.processedEpoch = processedEpoch
   }
 
   #positions(): CommittedOffset[] {
@@ -457,7 +474,12 @@ export class Consumer implements AsyncDisposable {
     this.#progress.notify()
   }
 
-  #onMetadata(): void {
+  #onMetadata(topicErrors: ReadonlyMap<string, number>): void {
+    for (const [topic, errorCode] of topicErrors) {
+      const isOurs = this.#assignedTopics.includes(topic) || this.#subscription?.topics().includes(topic)
+      // May not be read, or can have no such name: nothing will ever come, and silence would look like an empty topic.
+      if (isOurs && !errorInfo(errorCode).retriable) this.#report(new ProtocolError(errorCode, { topic }))
+    }
     this.#resolver.checkLeaders()
     this.#membership?.checkPartitionCounts()
     if (this.#subscription?.refresh()) this.#membership!.requestRejoin('other topics match the subscription')
@@ -484,7 +506,7 @@ export class Consumer implements AsyncDisposable {
 }
 
 function toCommitted({ topic, partition, offset, leaderEpoch, metadata }: OffsetToCommit): CommittedOffset {
-  return { topic, partition, offset: Number(offset), leaderEpoch: leaderEpoch ?? -1, metadata: metadata ?? '' }
+  return { topic, partition, offset: offsetNumber(offset), leaderEpoch: leaderEpoch ?? -1, metadata: metadata ?? '' }
 }
 
 function errorKey(error: unknown): string {

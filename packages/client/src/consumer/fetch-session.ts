@@ -78,16 +78,6 @@ export class FetchSession {
     this.#epoch = FULL_EPOCH
   }
 
-  /** The partition with a topic id or name, as last asked for. */
-  find(topicOrId: string, partition: number): FetchTarget | null {
-    const byName = this.#known.get(partitionKey(topicOrId, partition))
-    if (byName !== undefined) return byName
-    for (const target of this.#known.values()) {
-      if (target.topicId === topicOrId && target.partition === partition) return target
-    }
-    return null
-  }
-
   #remembers(target: FetchTarget): boolean {
     const known = this.#known.get(partitionKey(target.topic, target.partition))
     return (

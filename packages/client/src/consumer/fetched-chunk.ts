@@ -38,6 +38,8 @@ export interface ChunkOptions {
   /** Null: aborted transactions are not left out (read_uncommitted). */
   abortedTransactions: readonly AbortedTransaction[] | null
   checkCrcs: boolean
+  /** A compressed batch that expands to more is not read. */
+  maxExpandedBytes: number
 }
 
 const ABORT_MARKER = 0
@@ -136,8 +138,8 @@ export class FetchedChunk {
           continue
         }
       }
-      this.#reader.open(buffer, position)
-      const { topic, partition } = this.#options
+      const { topic, partition, maxExpandedBytes } = this.#options
+      this.#reader.open(buffer, position, maxExpandedBytes)
       this.#origin = {
         topic,
         partition,

@@ -90,7 +90,7 @@ export class Fetcher {
   pump(): void {
     if (this.#closed) return
     const nowMs = this.#core.ports.clock.monotonicMs()
-    let budgetBytes = this.#options.maxBufferedBytes - this.#assigned.bufferedBytes()
+    const budgetBytes = this.#options.maxBufferedBytes - this.#assigned.bufferedBytes()
     if (budgetBytes <= 0) return
     let wakeAtMs = Number.POSITIVE_INFINITY
     const byNode = new Map<number, PartitionState[]>()
@@ -108,18 +108,23 @@ export class Fetcher {
         else list.push(state)
       }
     }
-    for (const [nodeId, states] of byNode) {
-      const maxBytes = Math.min(this.#options.fetchMaxBytes, budgetBytes)
-      if (maxBytes <= 0) break
-      budgetBytes -= maxBytes
-      void this.#fetch(nodeId, states, maxBytes)
-    }
+    // An equal share for each broker that is asked or has not answered: nobody waits for another's long poll, and what is on its way
+    // is together no more than the budget.
+    const shareBytes = Math.ceil(budgetBytes / (byNode.size + this.#fetchingCount()))
+    const maxBytes = Math.min(this.#options.fetchMaxBytes, shareBytes)
+    for (const [nodeId, states] of byNode) void this.#fetch(nodeId, states, maxBytes)
     this.#wakeAt(wakeAtMs)
   }
 
   close(): void {
     this.#closed = true
     this.#timer?.cancel()
+  }
+
+  #fetchingCount(): number {
+    let count = 0
+    for (const { isFetching } of this.#sources.values()) if (isFetching) count++
+    return count
   }
 
   #wantsMore(state: PartitionState): boolean {
@@ -162,6 +167,8 @@ export class Fetcher {
     } catch (error) {
       source.session.onFailure(false)
       source.notBeforeMs = this.#core.ports.clock.monotonicMs() + source.backoff.nextMs()
+      // A nearer replica that cannot be reached: the leader has everything that it has.
+      for (const { state } of asked) state.preferredReplica = -1
       this.#core.metadata.requestUpdate()
       if (!isRetriable(error) && !this.#closed && !this.#core.isClosed) this.#onError(error)
     } finally {
@@ -261,6 +268,7 @@ export class Fetcher {
         startOffset: target.fetchOffset,
         abortedTransactions: this.#options.isolationLevel === 'read_committed' ? answer.abortedTransactions : null,
         checkCrcs: this.#options.checkCrcs,
+        maxExpandedBytes: this.#options.maxExpandedBatchBytes,
       })
       // A broker answers at least one whole batch, however large (KIP-74).
       if (chunk.endOffset <= target.fetchOffset) throw new Error(`no whole batch in ${records.length} bytes`)

@@ -46,6 +46,8 @@ export class GroupMembership {
   #identity: GroupIdentity = { memberId: '', generationId: -1, protocolName: null }
   #state: MembershipState = 'outside'
   #outcome: JoinOutcome | null = null
+  /** Aborted when the member leaves before the join under way has ended: nothing that comes of it counts. */
+  #joining = new AbortController()
   #fatalError: unknown = null
   /** Why the member has to join again, null if it has not. */
   #rejoinReason: string | null = 'first join'
@@ -67,14 +69,6 @@ export class GroupMembership {
 
   get state(): MembershipState {
     return this.#state
-  }
-
-  get memberId(): string {
-    return this.#identity.memberId
-  }
-
-  get generationId(): number {
-    return this.#identity.generationId
   }
 
   /** Whether members keep their partitions while they join. */
@@ -111,16 +105,24 @@ export class GroupMembership {
     this.#rejoinReason = null
     this.#isLost = false
     this.#outcome = null
-    this.#join().then(
+    this.#joining = new AbortController()
+    const { signal } = this.#joining
+    this.#join(signal).then(
       (outcome) => {
-        if (this.#state !== 'joining' || this.#ending.signal.aborted) return
+        if (signal.aborted) return
+        if (outcome === null) {
+          this.#isLost = true
+          this.#state = 'outside'
+          this.requestRejoin('the group went on without this member')
+          return
+        }
         this.#outcome = outcome
         this.#state = 'joined'
         this.#startHeartbeats()
         this.#callbacks.onProgress()
       },
       (error: unknown) => {
-        if (this.#state !== 'joining' || this.#ending.signal.aborted) return
+        if (signal.aborted) return
         this.#state = 'outside'
         this.#rejoinReason = 'the last join failed'
         this.#fatalError = error
@@ -137,6 +139,8 @@ export class GroupMembership {
     this.#watch(outcome.partitionCounts)
     const { generationId, memberId } = this.#identity
     this.#options.onEvent({ type: 'joined', generationId, memberId, isLeader: outcome.partitionCounts !== null })
+    // Metadata may have changed since the assignment was made; topics of others are asked for only from now on.
+    this.#compareCounts((topic) => this.#core.metadata.view.topics.has(topic))
     return outcome.assignment
   }
 
@@ -149,8 +153,12 @@ export class GroupMembership {
 
   /** The leader's job: when partitions were added to what it has assigned, everybody joins again. */
   checkPartitionCounts(): void {
-    if (this.#assignedCounts === null || this.#state !== 'stable') return
-    for (const [topic, count] of this.#assignedCounts) {
+    if (this.#state === 'stable') this.#compareCounts(() => true)
+  }
+
+  #compareCounts(isKnown: (topic: string) => boolean): void {
+    for (const [topic, count] of this.#assignedCounts ?? []) {
+      if (!isKnown(topic)) continue
       const now = this.#core.metadata.view.topics.get(topic)?.partitions.length ?? 0
       if (now !== count) {
         this.requestRejoin(`${topic} has ${now} partitions instead of ${count}`)
@@ -166,10 +174,16 @@ export class GroupMembership {
   async leave(reason: string, timeoutMs: number, evenIfStatic = false): Promise<void> {
     const { memberId } = this.#identity
     this.#stopHeartbeats()
+    this.#joining.abort()
     this.#state = 'outside'
     this.#rejoinReason = reason
     if (memberId === '' || (this.#options.groupInstanceId !== null && !evenIfStatic)) return
     this.#identity = { memberId: '', generationId: -1, protocolName: null }
+    await this.#sendLeave(memberId, reason, timeoutMs)
+    this.#options.onEvent({ type: 'left-group', reason })
+  }
+
+  async #sendLeave(memberId: string, reason: string, timeoutMs: number): Promise<void> {
     const { groupInstanceId } = this.#options
     const message = (version: number) =>
       version >= 3
@@ -185,47 +199,67 @@ export class GroupMembership {
     } catch (error) {
       if (!isRetriable(error)) throw error
     }
-    this.#options.onEvent({ type: 'left-group', reason })
   }
 
-  /** The application did not come back in time: leaves, and what it owned counts as lost. Never rejects. */
+  /**
+   * The application did not come back in time: leaves, and what it owned counts as lost. A static member falls silent only, so that its
+   * partitions wait for it until the session ends (as Kafka says of `max.poll.interval.ms`). Never rejects.
+   */
   async expire(timeoutMs: number): Promise<void> {
     this.#isLost = true
-    await this.leave('the time between two polls exceeded maxPollIntervalMs', timeoutMs, true).catch(
-      (error: unknown) => {
-        this.#fatalError = error
-      },
-    )
+    await this.leave('the time between two polls exceeded maxPollIntervalMs', timeoutMs).catch((error: unknown) => {
+      this.#fatalError = error
+    })
   }
 
   /** No more requests. */
   close(): void {
     this.#ending.abort()
+    this.#joining.abort()
     this.#stopHeartbeats()
     this.#state = 'outside'
   }
 
-  /** Join rounds until one gives an assignment. Rejects only with what trying again cannot mend. */
-  async #join(): Promise<JoinOutcome> {
+  /**
+   * Join rounds until one gives an assignment. Null when there will be none: the member left meanwhile, or the group threw it out while
+   * it owned partitions, which it must give up as lost before it may join again: others may have read on, and a commit as a new
+   * member would be accepted. Rejects only with what trying again cannot mend.
+   */
+  async #join(signal: AbortSignal): Promise<JoinOutcome | null> {
     const { retryBackoffMs, retryBackoffMaxMs } = this.#core.options
     const backoff = new Backoff(retryBackoffMs, retryBackoffMaxMs, this.#core.ports.random)
     for (;;) {
       try {
+        const { generationId } = this.#identity
         const step = await joinRound(this.#core, this.#options, this.#groupId, this.#identity, {
           topics: this.#callbacks.topics(),
           owned: this.isCooperative ? this.#callbacks.owned() : [],
         })
+        if (signal.aborted) {
+          await this.#disown(step.identity.memberId)
+          return null
+        }
         this.#identity = step.identity
         if (step.outcome !== null) return step.outcome
+        const isThrownOut = generationId !== -1 && step.identity.generationId === -1
+        if (isThrownOut && this.#callbacks.owned().length > 0) return null
         // The coordinator asked to come again at once: it gave us an id, or a rebalance overtook this one.
         if (step.atOnce) continue
       } catch (error) {
         if (!isRetriable(error)) throw error
         if (error instanceof ProtocolError) forgetIfMoved(this.#core, this.#groupId, error.errorCode)
       }
-      await wait(this.#core.ports.timers, backoff.nextMs(), this.#ending.signal)
-      if (this.#ending.signal.aborted) throw new ProtocolError(ErrorCode.NETWORK_EXCEPTION, { message: 'closing' })
+      await wait(this.#core.ports.timers, backoff.nextMs(), signal)
+      if (signal.aborted) return null
     }
+  }
+
+  /** A join that nobody waits for any more may have made a member: without heartbeats it would hold up the group. */
+  async #disown(memberId: string): Promise<void> {
+    if (memberId === '' || this.#options.groupInstanceId !== null || this.#core.isClosed) return
+    const timeoutMs = this.#core.options.requestTimeoutMs
+    // Should it fail, the end of the session does the same, later.
+    await this.#sendLeave(memberId, 'left while joining', timeoutMs).catch(() => undefined)
   }
 
   /** Keeps the topics of the assignment in metadata, the leader's whole life as one. */
@@ -275,6 +309,7 @@ export class GroupMembership {
       if (response.errorCode === ErrorCode.NONE) this.#heartbeatFailures.reset()
       else delayMs = Math.min(delayMs, this.#heartbeatFailures.nextMs())
     } catch (error) {
+      if (this.#identity !== identity || this.#state === 'joining') return
       if (!isRetriable(error)) {
         this.#lose(error)
         return

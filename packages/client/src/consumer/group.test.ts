@@ -1,4 +1,12 @@
-import { ApiKey, ErrorCode, type LeaveGroupRequest } from '@millrace/protocol'
+import {
+  ApiKey,
+  createHeartbeatResponse,
+  createJoinGroupResponse,
+  ErrorCode,
+  type JoinGroupRequest,
+  type LeaveGroupRequest,
+  type OffsetCommitRequest,
+} from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import type { TopicPartition } from '../cluster/topic-partition.ts'
 import { FakeCluster } from '../testing/fake-cluster.ts'
@@ -238,6 +246,139 @@ describe('a group', () => {
       unknownTaggedFields: null,
     }))
     await expect(cluster.world.run(consumer.poll())).rejects.toMatchObject({ code: 'GROUP_AUTHORIZATION_FAILED' })
+    await cluster.world.run(consumer.close())
+  })
+
+  test('a member that leaves while it joins is not made one by the join', async () => {
+    const cluster = new FakeCluster()
+    cluster.createTopic('t')
+    const options = { ...cluster.clientOptions, groupId: 'g', heartbeatIntervalMs: 100 }
+    const idle = new Consumer(options)
+    idle.subscribe('t')
+    await cluster.world.run(idle.poll({ timeoutMs: 1000 }))
+    const hasty = new Consumer(options)
+    hasty.subscribe('t')
+    // The idle member does not join again: the coordinator keeps the other waiting.
+    await cluster.world.run(hasty.poll({ timeoutMs: 500 }))
+    await cluster.world.run(hasty.unsubscribe())
+    await cluster.world.pass(10_000)
+    expect([...cluster.group('g').members.keys()].filter((memberId) => memberId !== 'member-1')).toEqual([])
+    expect(hasty.assignment()).toEqual([])
+    await cluster.world.run(Promise.all([idle.close(), hasty.close()]))
+  })
+
+  test('a member that is thrown out while it joins loses what it had', async () => {
+    const cluster = new FakeCluster()
+    fill(cluster.createTopic('t').partitions[0]!, numbered(10))
+    const member = new Member(cluster, { autoCommitIntervalMs: 60_000 })
+    await cluster.world.pass(2000)
+    expect(member.values).toHaveLength(10)
+    cluster.intercept(ApiKey.HEARTBEAT, () =>
+      cluster.group('g').members.has('member-1')
+        ? createHeartbeatResponse({ errorCode: ErrorCode.REBALANCE_IN_PROGRESS })
+        : null,
+    )
+    cluster.intercept(ApiKey.JOIN_GROUP, ({ body }) => {
+      if ((body as JoinGroupRequest).memberId !== 'member-1') return null
+      cluster.group('g').remove('member-1')
+      return createJoinGroupResponse({ errorCode: ErrorCode.UNKNOWN_MEMBER_ID, memberId: '', generationId: -1 })
+    })
+    await cluster.world.pass(5000)
+    expect(member.diary).toEqual(['+0', '!0', '+0'])
+    expect(cluster.requests(ApiKey.OFFSET_COMMIT)).toHaveLength(0)
+    await cluster.world.run(member.consumer.close())
+  })
+
+  test('a commit that had to wait is not sent for partitions that were lost meanwhile', async () => {
+    const cluster = new FakeCluster()
+    fill(cluster.createTopic('t').partitions[0]!, numbered(10))
+    const consumer = new Consumer({
+      ...cluster.clientOptions,
+      groupId: 'g',
+      autoOffsetReset: 'earliest',
+      heartbeatIntervalMs: 100,
+      enableAutoCommit: false,
+    })
+    consumer.subscribe('t')
+    await cluster.world.run(consumer.poll())
+    let isLoading = true
+    cluster.intercept(ApiKey.OFFSET_COMMIT, ({ body }) => {
+      if (!isLoading) return null
+      const { topics } = body as OffsetCommitRequest
+      return {
+        throttleTimeMs: 0,
+        unknownTaggedFields: null,
+        topics: topics.map(({ name, topicId, partitions }) => ({
+          name,
+          topicId,
+          unknownTaggedFields: null,
+          partitions: partitions.map(({ partitionIndex }) => ({
+            partitionIndex,
+            errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+            unknownTaggedFields: null,
+          })),
+        })),
+      }
+    })
+    const committed = consumer.commit().catch((reason: unknown) => reason)
+    await cluster.world.pass(500)
+    cluster.group('g').remove('member-1')
+    cluster.committed.set('g', new Map([['t-0', 500]]))
+    await cluster.world.run(consumer.poll({ timeoutMs: 3000 }))
+    expect(consumer.assignment()).toHaveLength(1)
+    isLoading = false
+    expect(await cluster.world.run(committed)).toMatchObject({ code: 'ILLEGAL_GENERATION', topic: 't', partition: 0 })
+    expect(cluster.committed.get('g')?.get('t-0')).toBe(500)
+    await cluster.world.run(consumer.close())
+  })
+
+  test('a listener that throws rejects the poll and does not keep partitions that are given away', async () => {
+    const cluster = new FakeCluster()
+    cluster.createTopic('t', 6)
+    const first = new Consumer({ ...cluster.clientOptions, groupId: 'g', heartbeatIntervalMs: 100 })
+    first.subscribe('t', {
+      onPartitionsRevoked: () => {
+        throw new Error('of the listener')
+      },
+    })
+    await cluster.world.run(first.poll({ timeoutMs: 1000 }))
+    const second = new Member(cluster)
+    const failures: unknown[] = []
+    for (let turn = 0; turn < 10; turn++) {
+      const polled = first.poll({ timeoutMs: 1000 })
+      await cluster.world.run(polled.catch((reason: unknown) => failures.push(reason)))
+    }
+    expect(failures).toMatchObject([{ message: 'of the listener' }])
+    expect(first.assignment().map(({ partition }) => partition)).toEqual([0, 1, 2])
+    expect(second.owned).toEqual([3, 4, 5])
+    await cluster.world.run(Promise.all([first.close(), second.consumer.close()]))
+    expect(cluster.group('g').members.size).toBe(0)
+  })
+
+  test('a static member that does not come back in time falls silent and does not leave', async () => {
+    const cluster = new FakeCluster()
+    fill(cluster.createTopic('t').partitions[0]!, numbered(3))
+    const consumer = new Consumer({
+      ...cluster.clientOptions,
+      groupId: 'g',
+      groupInstanceId: 'i',
+      autoOffsetReset: 'earliest',
+      heartbeatIntervalMs: 100,
+      maxPollIntervalMs: 2000,
+    })
+    const diary: string[] = []
+    consumer.subscribe('t', {
+      onPartitionsAssigned: () => void diary.push('assigned'),
+      onPartitionsLost: () => void diary.push('lost'),
+    })
+    await cluster.world.run(consumer.poll())
+    await cluster.world.pass(3000)
+    const heartbeatCount = cluster.requests(ApiKey.HEARTBEAT).length
+    await cluster.world.pass(1000)
+    expect(cluster.requests(ApiKey.HEARTBEAT)).toHaveLength(heartbeatCount)
+    expect(cluster.requests(ApiKey.LEAVE_GROUP)).toHaveLength(0)
+    await cluster.world.run(consumer.poll({ timeoutMs: 4000 }))
+    expect(diary).toEqual(['assigned', 'lost', 'assigned'])
     await cluster.world.run(consumer.close())
   })
 })

@@ -54,7 +54,8 @@ export class OffsetCommitter {
   /** Commits after those asked for before. Retries while that may help; rejects with `ProtocolError` or `TimeoutError`. */
   commit(offsets: readonly CommittedOffset[], timeoutMs: number): Promise<void> {
     if (offsets.length === 0) return this.#last
-    const run = () => this.#send(offsets, timeoutMs)
+    const states = offsets.map(({ topic, partition }) => this.#assigned.find(topic, partition))
+    const run = () => this.#send(offsets, states, timeoutMs)
     const done = this.#last.then(run, run)
     this.#last = done.catch(() => undefined)
     return done
@@ -82,11 +83,18 @@ export class OffsetCommitter {
     }
   }
 
-  async #send(offsets: readonly CommittedOffset[], timeoutMs: number): Promise<void> {
+  /** `states` are the partitions as they were owned when the commit was asked for, null for those that were not. */
+  async #send(
+    offsets: readonly CommittedOffset[],
+    states: readonly (PartitionState | null)[],
+    timeoutMs: number,
+  ): Promise<void> {
     try {
-      await this.#core.retrying('committing offsets', timeoutMs, (leftMs) =>
-        commitOffsets(this.#core, this.#committer(), offsets, Math.min(leftMs, this.#core.options.requestTimeoutMs)),
-      )
+      await this.#core.retrying('committing offsets', timeoutMs, async (leftMs) => {
+        const committer = this.#committer()
+        if (committer.memberId !== '') this.#assertOwned(states)
+        await commitOffsets(this.#core, committer, offsets, Math.min(leftMs, this.#core.options.requestTimeoutMs))
+      })
     } catch (error) {
       if (error instanceof ProtocolError && error.errorCode === ErrorCode.REBALANCE_IN_PROGRESS) this.#onRebalancing()
       throw error
@@ -94,6 +102,19 @@ export class OffsetCommitter {
     for (const { topic, partition, offset } of offsets) {
       const state = this.#assigned.find(topic, partition)
       if (state !== null) state.committedOffset = offset
+    }
+  }
+
+  /**
+   * A commit that had to wait may come to its turn when the member lost partitions and joined again: under the new generation the
+   * coordinator would take it, over what their new owner has committed.
+   */
+  #assertOwned(states: readonly (PartitionState | null)[]): void {
+    for (const state of states) {
+      if (state === null || this.#assigned.find(state.topic, state.partition) === state) continue
+      const { topic, partition } = state
+      const message = 'the partition was lost before its offset could be committed'
+      throw new ProtocolError(ErrorCode.ILLEGAL_GENERATION, { topic, partition, message })
     }
   }
 }

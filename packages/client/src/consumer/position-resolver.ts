@@ -161,7 +161,9 @@ export class PositionResolver {
       const answer = byKey.get(partitionKey(state.topic, state.partition))
       const errorCode = answer?.errorCode ?? ErrorCode.NETWORK_EXCEPTION
       if (errorCode !== ErrorCode.NONE) this.#failed(state, errorCode)
-      // No record that late: go on with what comes.
+      // No record that late: go on with what comes. The ends of a log are always somewhere.
+      else if (answer!.offset < 0 && (state.resetTo === 'latest' || state.resetTo === 'earliest'))
+        this.#failed(state, ErrorCode.NETWORK_EXCEPTION)
       else if (answer!.offset < 0) state.resetAt('latest')
       else {
         state.moveTo({ offset: answer!.offset, leaderEpoch: -1 })

@@ -67,20 +67,25 @@ export class Rebalancer {
     const assignment = this.#membership.takeAssignment().sort(comparePartitions)
     const wanted = new Set(assignment.map(({ topic, partition }) => partitionKey(topic, partition)))
     const surplus = this.#assigned.all().filter(({ topic, partition }) => !wanted.has(partitionKey(topic, partition)))
-    if (surplus.length > 0) {
+    try {
       await this.#giveUp(surplus)
+    } finally {
       // Others wait for these partitions: the next round gives them away.
-      this.#membership.requestRejoin(`gave up ${surplus.length} partitions`)
+      if (surplus.length > 0) this.#membership.requestRejoin(`gave up ${surplus.length} partitions`)
+      const { added } = this.#assigned.replace(assignment)
+      await this.listener.onPartitionsAssigned?.(places(added))
     }
-    const { added } = this.#assigned.replace(assignment)
-    await this.listener.onPartitionsAssigned?.(places(added))
   }
 
+  /** Whatever the listener throws, the partitions are someone else's afterwards. */
   async #giveUp(states: readonly PartitionState[]): Promise<void> {
     if (states.length === 0) return
-    await this.#committer.commitProcessed(COMMIT_LIMIT_MS, states)
-    await this.listener.onPartitionsRevoked?.(places(states))
-    this.#drop(states)
+    try {
+      await this.#committer.commitProcessed(COMMIT_LIMIT_MS, states)
+      await this.listener.onPartitionsRevoked?.(places(states))
+    } finally {
+      this.#drop(states)
+    }
   }
 
   async #lose(): Promise<void> {

@@ -13,7 +13,7 @@ export class RecordTaker {
 
   /**
    * At most `maxRecords` records in at most `maxBatches` batches of one partition each. Throws `UnreadableRecordError` when the next
-   * record cannot be read and none before it is left to hand out.
+   * record cannot be read and none before it is left to hand out; the call after it begins with the other partitions.
    */
   take(maxRecords: number, maxBatches: number): ConsumerBatch[] {
     const batches: ConsumerBatch[] = []
@@ -24,6 +24,7 @@ export class RecordTaker {
       const slot = (start + step) % states.length
       const state = states[slot]!
       if (state.buffered.length === 0 || state.paused || state.status !== 'ready') continue
+      if (batches.length === 0) this.#rotation = slot + 1
       const batch = this.#takeFrom(state, left, batches.length > 0)
       if (batch === null) continue
       batches.push(batch)

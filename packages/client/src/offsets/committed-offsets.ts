@@ -13,7 +13,7 @@ import {
   offsetFetchApi,
 } from '@millrace/protocol'
 import type { ClientCore } from '../client/client-core.ts'
-import { groupByTopic, type TopicPartition } from '../cluster/topic-partition.ts'
+import { groupByTopic, partitionKey, type TopicPartition } from '../cluster/topic-partition.ts'
 import { ProtocolError, throwIfError } from '../errors/protocol-error.ts'
 import { isRetriable } from '../errors/retriable.ts'
 
@@ -121,14 +121,21 @@ export async function fetchCommitted(
   forgetIfMoved(core, groupId, errorCode)
   throwIfError(errorCode, { subject: `committed offsets of group ${groupId}` })
   const committed: CommittedOffset[] = []
+  const unanswered = new Set(partitions?.map(({ topic, partition }) => partitionKey(topic, partition)))
   for (const { name, partitions: answers } of topics) {
     for (const answer of answers) {
+      unanswered.delete(partitionKey(name, answer.partitionIndex))
       throwIfError(answer.errorCode, { topic: name, partition: answer.partitionIndex })
       const offset = Number(answer.committedOffset)
       if (offset < 0) continue
       const { partitionIndex: partition, committedLeaderEpoch: leaderEpoch, metadata } = answer
       committed.push({ topic: name, partition, offset, leaderEpoch, metadata })
     }
+  }
+  // Silence must not pass for "nothing committed", which lets a consumer skip to the end of the log.
+  if (unanswered.size > 0) {
+    const message = `the answer lacks ${unanswered.size} of the partitions asked for`
+    throw new ProtocolError(ErrorCode.NETWORK_EXCEPTION, { subject: `committed offsets of group ${groupId}`, message })
   }
   return committed
 }

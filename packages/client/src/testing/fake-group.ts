@@ -36,6 +36,7 @@ export class FakeGroup {
   protocol = ''
   leader = ''
   readonly #assignments = new Map<string, Buffer>()
+  readonly #handedOut = new Set<string>()
   #nextMember = 1
 
   constructor(timers: Timers) {
@@ -45,8 +46,10 @@ export class FakeGroup {
   join(request: JoinGroupRequest): JoinGroupResponse | Promise<JoinGroupResponse> {
     if (request.memberId === '') {
       const memberId = `member-${this.#nextMember++}`
+      this.#handedOut.add(memberId)
       return createJoinGroupResponse({ errorCode: ErrorCode.MEMBER_ID_REQUIRED, memberId, generationId: -1 })
     }
+    if (!this.#handedOut.has(request.memberId)) return unknownMember()
     const metadata = request.protocols[0]!.metadata
     const known = this.members.get(request.memberId)
     const member: Member = known ?? { memberId: request.memberId, metadata, protocols: [], join: null, sync: null }
@@ -95,7 +98,12 @@ export class FakeGroup {
 
   /** Throws a member out, as an expired session does. */
   remove(memberId: string): void {
-    if (!this.members.delete(memberId)) return
+    this.#handedOut.delete(memberId)
+    const member = this.members.get(memberId)
+    if (member === undefined) return
+    this.members.delete(memberId)
+    member.join?.(unknownMember())
+    member.sync?.(createSyncGroupResponse({ errorCode: ErrorCode.UNKNOWN_MEMBER_ID, assignment: Buffer.alloc(0) }))
     if (this.members.size === 0) this.state = 'Empty'
     else this.#prepare()
   }
@@ -164,4 +172,8 @@ export class FakeGroup {
       assignment: this.#assignments.get(memberId) ?? Buffer.alloc(0),
     })
   }
+}
+
+function unknownMember(): JoinGroupResponse {
+  return createJoinGroupResponse({ errorCode: ErrorCode.UNKNOWN_MEMBER_ID, memberId: '', generationId: -1 })
 }
