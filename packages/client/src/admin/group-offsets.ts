@@ -10,6 +10,7 @@ import { comparePartitions, groupByTopic, partitionKey, type TopicPartition } fr
 import { ArgumentError } from '../errors/client-errors.ts'
 import { fetchCommitted, outsideCommitter, tryCommit } from '../offsets/committed-offsets.ts'
 import type { OffsetSpec } from '../offsets/offset-lookup.ts'
+import { offsetNumber } from '../offsets/offset-number.ts'
 import { findOffsets } from '../offsets/topic-offsets.ts'
 import { describeGroups, onCoordinator, throwIfCoordinatorMoved } from './groups.ts'
 import { type AdminCallOptions, errorOf, limitOf, type Outcome } from './outcome.ts'
@@ -68,7 +69,7 @@ export async function alterGroupOffsets(
 ): Promise<Outcome<TopicPartition>[]> {
   if (offsets.length === 0) return []
   const list = offsets.map(({ topic, partition, offset, leaderEpoch = -1, metadata = '' }) => {
-    return { topic, partition, offset: Number(offset), leaderEpoch, metadata }
+    return { topic, partition, offset: offsetNumber(offset), leaderEpoch, metadata }
   })
   return core.retrying(`setting offsets of group ${groupId}`, limitOf(core, options), async (leftMs) => {
     const timeoutMs = Math.min(leftMs, core.options.requestTimeoutMs)

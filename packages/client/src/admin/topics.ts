@@ -78,8 +78,9 @@ export async function createTopics(
   options: AdminCallOptions & { validateOnly?: boolean },
 ): Promise<Outcome<CreatedTopic>[]> {
   const timeoutMs = limitOf(core, options)
+  const brokerTimeoutMs = Math.min(timeoutMs, core.options.requestTimeoutMs)
   const message = createCreateTopicsRequest({
-    timeoutMs,
+    timeoutMs: brokerTimeoutMs,
     validateOnly: options.validateOnly ?? false,
     topics: topics.map(({ name, partitions = -1, replicationFactor = -1, assignments, configs = {} }) =>
       createCreatableTopic({
@@ -112,18 +113,19 @@ export async function deleteTopics(
   options: AdminCallOptions,
 ): Promise<Outcome<{ name: string | null; topicId: Uuid }>[]> {
   const timeoutMs = limitOf(core, options)
+  const brokerTimeoutMs = Math.min(timeoutMs, core.options.requestTimeoutMs)
   const names = topics.filter((topic) => typeof topic === 'string')
   const message = (version: number) =>
     version >= TOPIC_STATES_FROM_VERSION
       ? createDeleteTopicsRequest({
-          timeoutMs,
+          timeoutMs: brokerTimeoutMs,
           topics: topics.map((topic) =>
             typeof topic === 'string'
               ? createDeleteTopicState({ name: topic })
               : createDeleteTopicState({ name: null, topicId: topic.topicId }),
           ),
         })
-      : createDeleteTopicsRequest({ timeoutMs, topicNames: names })
+      : createDeleteTopicsRequest({ timeoutMs: brokerTimeoutMs, topicNames: names })
   const needsIds = names.length < topics.length
   const response = await askController(
     core,
@@ -148,8 +150,9 @@ export async function createPartitions(
   options: AdminCallOptions & { validateOnly?: boolean },
 ): Promise<Outcome<{ name: string }>[]> {
   const timeoutMs = limitOf(core, options)
+  const brokerTimeoutMs = Math.min(timeoutMs, core.options.requestTimeoutMs)
   const message = createCreatePartitionsRequest({
-    timeoutMs,
+    timeoutMs: brokerTimeoutMs,
     validateOnly: options.validateOnly ?? false,
     topics: topics.map(({ name, count, assignments }) =>
       createCreatePartitionsTopic({
