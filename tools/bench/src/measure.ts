@@ -16,7 +16,7 @@ export async function undisturbed<T>(measured: () => Promise<T>): Promise<T> {
   try {
     // What an earlier run left unwritten would be written during this one.
     await run('sync', [])
-    pageCache.fill()
+    pageCache.topUp()
     return await measured()
   } finally {
     holder.stdin.end()

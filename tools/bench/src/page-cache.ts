@@ -1,8 +1,11 @@
 import { closeSync, openSync, readFileSync, readSync, rmSync, truncateSync } from 'node:fs'
+import { totalmem } from 'node:os'
 import { join } from 'node:path'
 
-/** With less free memory than this, new pages of the cache are reclaimed ones. */
-const FREE_BYTES_MAX = 500e6
+/** Below about this much free memory the kernel begins to reclaim: new pages of the cache are then old ones. */
+const FREE_BYTES_MAX = 3e9
+/** Read at most before one run; the kernel may free memory as fast as it is filled. */
+const TOP_UP_BYTES = 512e6
 const STEP_BYTES = 1 << 20
 /** Read in one sequence, never twice: what was read before may still be in memory. */
 const FILE_BYTES = 2 ** 43
@@ -17,17 +20,23 @@ class PageCache {
   #fd = -1
   #position = 0
 
+  /** Fills all memory, which takes a minute where the host must find it. */
   open(work: string): void {
     this.#path = join(work, `page-cache-${process.pid}`)
     this.#fd = openSync(this.#path, 'w+')
     truncateSync(this.#path, FILE_BYTES)
+    this.#read(totalmem())
   }
 
-  fill(): void {
-    if (this.#path === null) return
+  /** Takes what was freed since: of a topic that was deleted. */
+  topUp(): void {
+    if (this.#path !== null) this.#read(TOP_UP_BYTES)
+  }
+
+  #read(sizeBytes: number): void {
     const buffer = Buffer.allocUnsafe(STEP_BYTES)
-    // A bound, should memory be freed as fast as it is filled.
-    for (let left = 64e9 / STEP_BYTES; left > 0 && freeBytes() > FREE_BYTES_MAX; left--) {
+    const end = this.#position + sizeBytes
+    while (this.#position < end && freeBytes() > FREE_BYTES_MAX) {
       this.#position += readSync(this.#fd, buffer, 0, buffer.length, this.#position)
     }
   }
