@@ -142,7 +142,8 @@ export class ClassicGroup {
   supportsProtocols(protocolType: string, protocols: readonly MemberProtocol[]): boolean {
     if (this.#state === 'Empty') return protocolType !== '' && protocols.length > 0
     if (protocolType !== this.protocolType) return false
-    return protocols.some((protocol) => this.#supportCounts.get(protocol.name) === this.members.size)
+    // Without members any protocol is one that all list: they may leave while the group still gathers, or waits for ids given out.
+    return protocols.some((protocol) => (this.#supportCounts.get(protocol.name) ?? 0) === this.members.size)
   }
 
   add(member: ClassicMember, joinToken: ReplyToken | null): void {

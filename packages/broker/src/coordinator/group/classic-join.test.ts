@@ -125,6 +125,36 @@ describe('protocols', () => {
   })
 })
 
+describe('a group whose members have all left during a rebalance', () => {
+  test('takes a new member while it still gathers its first generation', () => {
+    const driver = new GroupDriver()
+    const left = driver.joinAnswer(driver.join({ requiresKnownMemberId: true }))!
+    driver.join({ memberId: left.memberId })
+    driver.leave(left.memberId)
+    expect(driver.state).toBe('PreparingRebalance')
+    expect(driver.group.members).toEqual([])
+    const asked = driver.joinAnswer(driver.join({ requiresKnownMemberId: true }))!
+    expect(asked.errorCode).toBe(ErrorCode.MEMBER_ID_REQUIRED)
+    const { memberId } = asked
+    const token = driver.join({ memberId, protocols: [{ name: 'sticky', metadata: Buffer.alloc(0) }] })
+    driver.advance(6000)
+    expect(driver.joinAnswer(token)).toMatchObject({ errorCode: 0, protocolName: 'sticky', leader: memberId })
+  })
+
+  test('takes the member that was told its id just before', () => {
+    const driver = new GroupDriver()
+    const [leader] = driver.stabilize([{}])
+    const { memberId } = driver.joinAnswer(driver.join({ requiresKnownMemberId: true }))!
+    driver.leave(leader!)
+    expect(driver.state).toBe('PreparingRebalance')
+    expect(driver.joinAnswer(driver.join({ memberId, protocolType: 'connect' }))?.errorCode).toBe(
+      ErrorCode.INCONSISTENT_GROUP_PROTOCOL,
+    )
+    const token = driver.join({ memberId })
+    expect(driver.joinAnswer(token)).toMatchObject({ errorCode: 0, generationId: 2, leader: memberId })
+  })
+})
+
 describe('a known member that joins again', () => {
   test('is refused with UNKNOWN_MEMBER_ID if the group does not know it', () => {
     const driver = new GroupDriver()
