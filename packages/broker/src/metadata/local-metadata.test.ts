@@ -165,6 +165,28 @@ describe('a disk that fails', () => {
   })
 })
 
+describe('a snapshot that took the journal’s name and cannot be opened', () => {
+  test('ends the node: what went to the old file, which has no name any more, would be lost', async () => {
+    const disk = new CrashDisk()
+    const fatal: Error[] = []
+    const metadata = openMetadata({ disk, maxBytesBetweenSnapshots: 1, onFatal: (error) => fatal.push(error) })
+    disk.nextOpenFailure = { code: 'DISK_OTHER', path: JOURNAL }
+    const acknowledged: string[] = []
+    await metadata.registerBroker(thisBroker)
+    for (let number = 0; number < 40 && fatal.length === 0; number++) {
+      const name = `t${number}`
+      await create(metadata, name).then(
+        () => acknowledged.push(name),
+        () => undefined,
+      )
+    }
+    expect(fatal).toMatchObject([{ code: 'METADATA_NOT_SYNCED' }])
+    await expect(create(metadata, 'late')).rejects.toMatchObject({ code: 'METADATA_CLOSED' })
+    const found = [...openMetadata({ disk: disk.afterCrash(new SeededRandom(1)) }).image.topics.keys()]
+    expect(found).toEqual(expect.arrayContaining(acknowledged))
+  })
+})
+
 describe('the journal', () => {
   test('is replaced by a snapshot when it has grown, with the offset kept', async () => {
     const disk = new CrashDisk()

@@ -128,8 +128,10 @@ export class MetadataJournal {
     const { file, state } = writeWhole(this.#disk, this.#directory, image)
     await file.syncData().catch(rethrowFatal)
     orFatal(() => install(this.#disk, this.#directory))
+    // From here on the old file has no name: records that went to it, since the new one could not be opened, would be lost.
+    const reopened = orFatal(() => reopenFile(this.#disk, file, `${this.#directory}/${JOURNAL_NAME}`))
     this.#file.close()
-    this.#file = reopenFile(this.#disk, file, `${this.#directory}/${JOURNAL_NAME}`)
+    this.#file = reopened
     this.#endPosition = state.end
     this.#sequence = state.nextSequence
     this.#snapshotSizeBytes = state.snapshotSizeBytes
@@ -160,9 +162,9 @@ function rethrowFatal(error: unknown): never {
   throw error instanceof DiskError ? new FatalJournalError(error) : error
 }
 
-function orFatal(operation: () => void): void {
+function orFatal<Result>(operation: () => Result): Result {
   try {
-    operation()
+    return operation()
   } catch (error) {
     rethrowFatal(error)
   }

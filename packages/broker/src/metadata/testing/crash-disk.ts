@@ -19,6 +19,8 @@ export class CrashDisk implements Disk {
   /** Error of the next write, after this many of its bytes; to that file if one is named. */
   nextWriteFailure: { code: DiskErrorCode; afterBytes: number; path?: string } | null = null
   nextSyncFailure: DiskErrorCode | null = null
+  /** Error of the next opening of this file. */
+  nextOpenFailure: { code: DiskErrorCode; path: string } | null = null
   syncCount = 0
 
   /** The disk after a crash now. This one stays as it is. */
@@ -101,6 +103,11 @@ export class CrashDisk implements Disk {
   }
 
   openFile(path: string, options: { create: boolean }): DiskFile {
+    const failure = this.nextOpenFailure
+    if (failure?.path === path) {
+      this.nextOpenFailure = null
+      throw new DiskError(failure.code, 'open', path, 'EMFILE')
+    }
     if (options.create && !this.#names.has(path)) {
       this.#names.set(path, { data: Buffer.alloc(0), durable: Buffer.alloc(0) })
     }
