@@ -94,7 +94,10 @@ export class Broker {
       directories: [...config.dataDirectories],
       nodeId: configuration.nodeId,
       clusterId: null,
-      producerIdExpirationMs: config.producerIdExpirationMs,
+      // Changes at run time.
+      get producerIdExpirationMs() {
+        return configuration.broker.producerIdExpirationMs
+      },
       retentionCheckIntervalMs: config.logRetentionCheckIntervalMs,
       checkpointIntervalMs: config.logFlushOffsetCheckpointIntervalMs,
       defaultConfig: new PartitionSettings(configuration.topicDefaults).log,
@@ -247,6 +250,7 @@ export class Broker {
     for (const topic of delta.removedTopics) {
       changed.add(topic.name)
       this.#topicMetrics.forget(topic.name)
+      if (topic.name === GROUP_METADATA_TOPIC) this.#resignGroupCoordinators()
     }
     this.#options.configuration.update(image)
     if (changed.size > 0) this.#partitions.apply(image, changed)
@@ -285,6 +289,12 @@ export class Broker {
         })
       })
     }
+  }
+
+  /** The topic is gone. If it is made again, its partitions have other logs, and their leader epochs begin anew. */
+  #resignGroupCoordinators(): void {
+    for (const partition of this.#ledGroupPartitions.keys()) this.#groups.onResignation(partition)
+    this.#ledGroupPartitions.clear()
   }
 
   #expireAcks(): void {

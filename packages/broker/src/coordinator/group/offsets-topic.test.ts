@@ -1,0 +1,60 @@
+import {
+  createFindCoordinatorRequest,
+  createOffsetCommitRequest,
+  createOffsetCommitRequestPartition,
+  createOffsetCommitRequestTopic,
+  createOffsetFetchRequest,
+  createOffsetFetchRequestGroup,
+  ErrorCode,
+  findCoordinatorApi,
+  offsetCommitApi,
+  offsetFetchApi,
+} from '@millrace/protocol'
+import { describe, expect, test } from 'vitest'
+import { GROUP_METADATA_TOPIC } from '../../metadata/internal-topics.ts'
+import type { DataClient } from '../../testing/data-client.ts'
+import { TestBroker } from '../../testing/test-broker.ts'
+
+const GROUP_ID = 'by-hand'
+
+async function find(client: DataClient): Promise<number> {
+  const request = createFindCoordinatorRequest({ keyType: 0, coordinatorKeys: [GROUP_ID] })
+  return (await client.call(findCoordinatorApi, 6, request)).coordinators[0]!.errorCode
+}
+
+async function commit(client: DataClient, committedOffset: number): Promise<number> {
+  const partitions = [createOffsetCommitRequestPartition({ partitionIndex: 0, committedOffset })]
+  const topics = [createOffsetCommitRequestTopic({ name: 't', partitions })]
+  const request = createOffsetCommitRequest({ groupId: GROUP_ID, topics })
+  return (await client.call(offsetCommitApi, 9, request)).topics[0]!.partitions[0]!.errorCode
+}
+
+/** What is committed, or the error. */
+async function fetch(client: DataClient): Promise<number[] | number> {
+  const groups = [createOffsetFetchRequestGroup({ groupId: GROUP_ID, topics: null })]
+  const { errorCode, topics } = (await client.call(offsetFetchApi, 9, createOffsetFetchRequest({ groups }))).groups[0]!
+  if (errorCode !== 0) return errorCode
+  return topics.flatMap((topic) => topic.partitions.map((partition) => Number(partition.committedOffset)))
+}
+
+describe('the offsets topic', () => {
+  test('that was deleted takes its groups with it, and made again it serves new ones', async () => {
+    await TestBroker.run({}, async (client, broker) => {
+      await client.createTopic('t')
+      expect(await find(client)).toBe(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+      await broker.idle()
+      expect(await find(client)).toBe(0)
+      expect(await commit(client, 5)).toBe(0)
+      expect(await fetch(client)).toEqual([5])
+      expect(await client.deleteTopic(GROUP_METADATA_TOPIC)).toBe(0)
+      expect(await commit(client, 6)).toBe(ErrorCode.NOT_COORDINATOR)
+      expect(await fetch(client)).toBe(ErrorCode.NOT_COORDINATOR)
+      expect(await find(client)).toBe(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+      await broker.idle()
+      expect(await find(client)).toBe(0)
+      expect(await fetch(client)).toEqual([])
+      expect(await commit(client, 7)).toBe(0)
+      expect(await fetch(client)).toEqual([7])
+    })
+  })
+})
