@@ -16,6 +16,7 @@ import {
 } from './classic-rebalance.ts'
 import { NEW_MEMBER_JOIN_TIMEOUT_MS } from './group-config.ts'
 import { type GroupContext, sessionTimerKey } from './group-context.ts'
+import { clientReason, noteGroup } from './group-notes.ts'
 import { EMPTY_BYTES, type GroupStep, type JoinInput, joinError, type StaticMemberWritten } from './group-protocol.ts'
 
 /** Longest part of a member id that comes from the client: with the id's own 37 characters it fits a string of the protocol. */
@@ -141,7 +142,9 @@ function addMember(
   if (group.state === 'PreparingRebalance' && group.previousState === 'Empty') group.hasNewMember = true
   group.add(member, token)
   restartSessionWith(group, member, NEW_MEMBER_JOIN_TIMEOUT_MS, step)
-  rebalanceOrCompleteJoin(context, group, step)
+  const reason = clientReason(input.reason)
+  noteGroup(group, 'group member joins', { member: memberId, groupInstanceId, clientId, clientHost, reason }, step)
+  rebalanceOrCompleteJoin(context, group, `member ${memberId} is new; client reason: ${reason}`, step)
 }
 
 /** A member that says who it is. */
@@ -167,7 +170,8 @@ function rejoin(
   // A leader that joins again in Stable wants a new assignment, perhaps for reasons that its metadata does not show.
   if (group.state === 'PreparingRebalance' || changes || (group.state === 'Stable' && group.isLeader(memberId))) {
     group.updateMember(member, protocols, input.rebalanceTimeoutMs, input.sessionTimeoutMs, token)
-    rebalanceOrCompleteJoin(context, group, step)
+    const why = changes ? `member ${memberId} changed its metadata` : `leader ${memberId} joined again`
+    rebalanceOrCompleteJoin(context, group, `${why}; client reason: ${clientReason(input.reason)}`, step)
   } else {
     // The answer was lost, or a follower joins without need. In CompletingRebalance the leader is told the members again.
     group.setJoinToken(member, token)
@@ -195,13 +199,16 @@ function replaceStaticMember(
   const member = group.replaceStaticMember(groupInstanceId, newMemberId)
   restartSession(group, member, step)
   group.updateMember(member, input.protocols, input.rebalanceTimeoutMs, input.sessionTimeoutMs, token)
+  const reason = clientReason(input.reason)
+  const names = { member: newMemberId, formerMember: oldMemberId, groupInstanceId, state: group.state, reason }
+  noteGroup(group, 'static group member came back', names, step)
   if (group.state === 'CompletingRebalance') {
     // The leader may be assigning to the old id already.
-    prepareRebalance(context, group, step)
+    prepareRebalance(context, group, `static member ${groupInstanceId} came back during a rebalance`, step)
   } else if (group.state === 'PreparingRebalance') {
     maybeCompleteJoin(group, step)
   } else if (group.selectProtocol() !== group.protocolName) {
-    rebalanceOrCompleteJoin(context, group, step)
+    rebalanceOrCompleteJoin(context, group, `static member ${groupInstanceId} came back with other protocols`, step)
   } else {
     step.writeApplied({ type: 'group-metadata', groupId: group.groupId, value: group.toMetadata(null) })
     step.continuation = {

@@ -2,6 +2,7 @@ import { ErrorCode } from '@millrace/protocol'
 import type { ClassicGroup } from './classic-group.ts'
 import { maybeCompleteJoin, rebalanceOrCompleteJoin, removeMember, restartSession } from './classic-rebalance.ts'
 import { type GroupContext, sessionTimerKey } from './group-context.ts'
+import { clientReason, namedMembers, noteGroup } from './group-notes.ts'
 import type { GroupStep } from './group-protocol.ts'
 
 /** A Heartbeat request, freed of its version. */
@@ -16,6 +17,8 @@ export interface HeartbeatInput {
 export interface LeavingMember {
   readonly memberId: string
   readonly groupInstanceId: string | null
+  /** What the client says, for the log (v5). */
+  readonly reason?: string | null
 }
 
 /** The answer to LeaveGroup: an error of the group, or one of each member. */
@@ -50,8 +53,13 @@ export function leaveGroup(
   if (group.state === 'Dead') return { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, memberErrors: [] }
   const memberErrors = members.map((member) => leaveMember(group, member, step))
   if (memberErrors.includes(ErrorCode.NONE)) {
-    if (group.state === 'Stable' || group.state === 'CompletingRebalance') rebalanceOrCompleteJoin(context, group, step)
-    else maybeCompleteJoin(group, step)
+    const left = members.filter((_, slot) => memberErrors[slot] === ErrorCode.NONE)
+    const names = namedMembers(left.map(({ memberId, groupInstanceId }) => memberId || (groupInstanceId ?? '')))
+    if (group.state === 'Stable' || group.state === 'CompletingRebalance') {
+      rebalanceOrCompleteJoin(context, group, `members left: ${names}`, step)
+    } else {
+      maybeCompleteJoin(group, step)
+    }
   }
   return { errorCode: 0, memberErrors }
 }
@@ -68,5 +76,8 @@ function leaveMember(group: ClassicGroup, leaving: LeavingMember, step: GroupSte
   }
   step.cancel(sessionTimerKey(group.groupId, memberId))
   removeMember(group, memberId, ErrorCode.UNKNOWN_MEMBER_ID, step)
+  const { groupInstanceId } = leaving
+  const reason = clientReason(leaving.reason)
+  noteGroup(group, 'group member left', { member: memberId, groupInstanceId, reason }, step)
   return ErrorCode.NONE
 }

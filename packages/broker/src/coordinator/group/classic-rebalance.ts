@@ -2,11 +2,20 @@ import { ErrorCode } from '@millrace/protocol'
 import type { ClassicGroup } from './classic-group.ts'
 import type { ClassicMember } from './classic-member.ts'
 import { type GroupContext, joinTimerKey, sessionTimerKey, syncTimerKey } from './group-context.ts'
+import { namedMembers, noteGroup } from './group-notes.ts'
 import { EMPTY_BYTES, type GroupStep, joinError, syncError } from './group-protocol.ts'
 
-/** Begins a rebalance where the state allows one; in a running one, ends the phase of joining if this was the last to wait for. */
-export function rebalanceOrCompleteJoin(context: GroupContext, group: ClassicGroup, step: GroupStep): void {
-  if (group.canRebalance) prepareRebalance(context, group, step)
+/**
+ * Begins a rebalance where the state allows one; in a running one, ends the phase of joining if this was the last to wait for. The
+ * reason is for the log.
+ */
+export function rebalanceOrCompleteJoin(
+  context: GroupContext,
+  group: ClassicGroup,
+  reason: string,
+  step: GroupStep,
+): void {
+  if (group.canRebalance) prepareRebalance(context, group, reason, step)
   else maybeCompleteJoin(group, step)
 }
 
@@ -14,8 +23,9 @@ export function rebalanceOrCompleteJoin(context: GroupContext, group: ClassicGro
  * Begins a rebalance. From Empty the members get `groupInitialRebalanceDelayMs` to gather, extended while more of them come, so
  * that a group that starts up rebalances once and not once per member.
  */
-export function prepareRebalance(context: GroupContext, group: ClassicGroup, step: GroupStep): void {
+export function prepareRebalance(context: GroupContext, group: ClassicGroup, reason: string, step: GroupStep): void {
   const { groupId } = group
+  noteGroup(group, 'group rebalance begins', { state: group.state, reason }, step)
   if (group.state === 'CompletingRebalance') failAssignment(group, ErrorCode.REBALANCE_IN_PROGRESS, step)
   group.pendingSyncs.clear()
   step.cancel(syncTimerKey(groupId))
@@ -67,22 +77,22 @@ export function completeJoin(group: ClassicGroup, step: GroupStep): void {
   // A timer may be left from a group of the same id whose creation was taken back.
   if (group.state !== 'PreparingRebalance') return
   step.cancel(joinTimerKey(groupId))
-  for (const member of group.notYetRejoined()) {
-    if (member.isStatic) continue
-    removeMember(group, member.memberId, ErrorCode.UNKNOWN_MEMBER_ID, step)
-    step.cancel(sessionTimerKey(groupId, member.memberId))
-  }
+  removeAbsentMembers(group, step)
   if (!group.maybeElectJoinedLeader() && group.members.size > 0) {
+    noteGroup(group, 'group rebalance waits: only static members are left, and none has joined again', {}, step)
     // Only absent static members are left. Their sessions decide; until then the group cannot have a leader.
     step.schedule(joinTimerKey(groupId), group.rebalanceTimeoutMs(), { type: 'join-expired', groupId })
     return
   }
   group.beginGeneration(step.nowMs)
   if (group.isEmpty) {
+    noteGroup(group, 'group is empty', {}, step)
     // If this record is lost, the generation before it comes back on load and dies of its session timeouts.
     step.writeApplied({ type: 'group-metadata', groupId, value: group.toMetadata(null) })
     return
   }
+  const { leaderId, protocolName } = group
+  noteGroup(group, 'group has a new generation', { leader: leaderId, protocol: protocolName }, step)
   for (const member of group.members.values()) {
     answerJoin(group, member, false, step)
     restartSession(group, member, step)
@@ -91,6 +101,19 @@ export function completeJoin(group: ClassicGroup, step: GroupStep): void {
   }
   const { generationId } = group
   step.schedule(syncTimerKey(groupId), group.rebalanceTimeoutMs(), { type: 'sync-expired', groupId, generationId })
+}
+
+/** Static members may come back; dynamic ones that did not join in time would only hold the group up. */
+function removeAbsentMembers(group: ClassicGroup, step: GroupStep): void {
+  const memberIds: string[] = []
+  for (const { memberId, isStatic } of group.notYetRejoined()) {
+    if (isStatic) continue
+    removeMember(group, memberId, ErrorCode.UNKNOWN_MEMBER_ID, step)
+    step.cancel(sessionTimerKey(group.groupId, memberId))
+    memberIds.push(memberId)
+  }
+  if (memberIds.length === 0) return
+  noteGroup(group, 'group goes on without members that did not join again', { removed: namedMembers(memberIds) }, step)
 }
 
 /** Answers the member's parked JoinGroup, if there is one, with the current generation. The leader gets all members. */
@@ -147,11 +170,12 @@ export function failAssignment(group: ClassicGroup, errorCode: number, step: Gro
 export function onSyncExpired(context: GroupContext, group: ClassicGroup, generationId: number, step: GroupStep): void {
   if (generationId !== group.generationId || group.pendingSyncs.size === 0) return
   if (group.state !== 'CompletingRebalance' && group.state !== 'Stable') return
-  for (const memberId of [...group.pendingSyncs]) {
+  const memberIds = [...group.pendingSyncs]
+  for (const memberId of memberIds) {
     removeMember(group, memberId, ErrorCode.UNKNOWN_MEMBER_ID, step)
     step.cancel(sessionTimerKey(group.groupId, memberId))
   }
-  prepareRebalance(context, group, step)
+  prepareRebalance(context, group, `members sent no SyncGroup in time: ${namedMembers(memberIds)}`, step)
 }
 
 /** A session timed out, of a member or of an id that was given out. */
@@ -161,10 +185,12 @@ export function onSessionExpired(context: GroupContext, group: ClassicGroup, mem
   if (group.pendingJoins.has(memberId)) group.remove(memberId)
   else if (member === undefined || member.hasSatisfiedHeartbeat) return
   else removeMember(group, memberId, ErrorCode.UNKNOWN_MEMBER_ID, step)
+  const groupInstanceId = member?.groupInstanceId ?? null
+  noteGroup(group, 'group member removed: its session timed out', { member: memberId, groupInstanceId }, step)
   if (group.state === 'PreparingRebalance') {
     if (group.hasAllMembersJoined) completeJoin(group, step)
   } else if (member !== undefined && (group.state === 'Stable' || group.state === 'CompletingRebalance')) {
-    rebalanceOrCompleteJoin(context, group, step)
+    rebalanceOrCompleteJoin(context, group, `the session of member ${memberId} timed out`, step)
   }
 }
 

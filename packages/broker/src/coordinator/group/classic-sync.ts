@@ -1,9 +1,10 @@
-import { ErrorCode } from '@millrace/protocol'
+import { ErrorCode, errorInfo } from '@millrace/protocol'
 import { responseErrorOf } from '../runtime/operation-errors.ts'
 import type { ReplyToken } from '../runtime/step.ts'
 import type { ClassicGroup } from './classic-group.ts'
-import { failAssignment, propagateAssignment, rebalanceOrCompleteJoin } from './classic-rebalance.ts'
+import { failAssignment, propagateAssignment, rebalanceOrCompleteJoin, restartSession } from './classic-rebalance.ts'
 import { type GroupContext, syncTimerKey } from './group-context.ts'
+import { noteGroup } from './group-notes.ts'
 import { EMPTY_BYTES, type GroupEvent, type GroupStep, type SyncInput, syncError } from './group-protocol.ts'
 
 /**
@@ -35,6 +36,7 @@ export function syncGroup(context: GroupContext, input: SyncInput, token: ReplyT
     step.continuation = { type: 'sync-written', groupId, token }
     return
   }
+  noteGroup(group, 'group assignment received from its leader', { leader: memberId }, step)
   const assignments = new Map<string, Buffer>()
   for (const id of group.members.keys()) assignments.set(id, input.assignments.get(id) ?? EMPTY_BYTES)
   step.writeApplied({ type: 'group-metadata', groupId, value: group.toMetadata(assignments) })
@@ -69,7 +71,7 @@ export function onAssignmentWritten(
   if (group?.state !== 'CompletingRebalance' || group.generationId !== generationId) return
   if (logError !== 0) {
     failAssignment(group, responseErrorOf(logError), step)
-    rebalanceOrCompleteJoin(context, group, step)
+    rebalanceOrCompleteJoin(context, group, `its assignment was not stored: ${errorInfo(logError).name}`, step)
     return
   }
   propagateAssignment(group, assignments, step)
@@ -114,6 +116,8 @@ export function onSyncWritten(
     if (member.syncToken !== token) continue
     member.syncToken = null
     group!.pendingSyncs.add(member.memberId)
+    // An expiry while the call was parked was ignored and has left no timer.
+    restartSession(group!, member, step)
   }
   step.reply(token, syncError(responseErrorOf(logError)))
 }

@@ -190,7 +190,8 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
     for (const group of this.#context.groups.values()) {
       for (const member of group.members.values()) restartSession(group, member, step)
       // The limit may have been lowered. The rebalance lets the members commit before some of them are turned away.
-      if (group.members.size > this.#context.config.groupMaxSize) prepareRebalance(this.#context, group, step)
+      if (group.members.size <= this.#context.config.groupMaxSize) continue
+      prepareRebalance(this.#context, group, 'it was loaded with more members than group.max.size', step)
     }
     this.#scheduleExpiry(step)
   }

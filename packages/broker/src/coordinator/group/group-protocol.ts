@@ -23,6 +23,8 @@ export interface JoinInput {
   readonly requiresKnownMemberId: boolean
   /** The client understands that a leader need not compute an assignment (v9, KIP-814). */
   readonly supportsSkippingAssignment: boolean
+  /** What the client says, for the log (v8, KIP-800). */
+  readonly reason: string | null
 }
 
 export interface JoinAnswerMember {

@@ -41,6 +41,7 @@ export function joinInput(request: JoinGroupRequest, context: RequestContext): J
     protocols: request.protocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) })),
     requiresKnownMemberId: apiVersion >= JOIN_KNOWN_MEMBER_ID_VERSION,
     supportsSkippingAssignment: apiVersion >= JOIN_SKIP_ASSIGNMENT_VERSION,
+    reason: request.reason,
   }
 }
 

@@ -3,6 +3,7 @@ import { ErrorCode } from '@millrace/protocol'
 import type { ClassicGroup } from './classic-group.ts'
 import { restartSession } from './classic-rebalance.ts'
 import type { GroupContext } from './group-context.ts'
+import { noteGroup } from './group-notes.ts'
 import type { GroupStep } from './group-protocol.ts'
 import type { OffsetStore, StoredOffset } from './offset-store.ts'
 
@@ -208,6 +209,7 @@ export function deleteGroup(context: GroupContext, offsets: OffsetStore, groupId
     }
   }
   context.counters.offsetDeletions += step.records.length
+  noteGroup(group, 'group deleted on request', { offsets: step.records.length }, step)
   step.write({ type: 'group-metadata', groupId, value: null })
   return ErrorCode.NONE
 }
@@ -239,6 +241,7 @@ export function expireGroup(context: GroupContext, offsets: OffsetStore, group: 
   const { groupId } = group
   const retentionMs = context.config.offsetsRetentionMinutes * 60_000
   let isAllExpired = true
+  let expiredCount = 0
   for (const { topic, partition, value: stored } of offsets.committed.entries(groupId)) {
     const isExpired =
       !group.isSubscribedTo(topic) &&
@@ -246,12 +249,15 @@ export function expireGroup(context: GroupContext, offsets: OffsetStore, group: 
       isOffsetExpired(group, stored, step.nowMs, retentionMs)
     if (isExpired) {
       writeTombstone(groupId, topic, partition, step)
-      context.counters.offsetExpirations++
+      expiredCount++
     } else {
       isAllExpired = false
     }
   }
+  context.counters.offsetExpirations += expiredCount
+  if (expiredCount > 0) noteGroup(group, 'group offsets expired', { offsets: expiredCount, all: isAllExpired }, step)
   if (isAllExpired && group.isEmpty && !offsets.hasOpenTransaction(groupId)) {
+    noteGroup(group, 'group deleted: it is empty and has no offsets', {}, step)
     step.write({ type: 'group-metadata', groupId, value: null })
   }
 }

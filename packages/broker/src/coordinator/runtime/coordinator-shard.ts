@@ -166,6 +166,7 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
 
   #carryOut(step: Step<Record, Event, Reply>): void {
     for (const timer of step.timers) this.#applyTimer(timer)
+    for (const { message, fields } of step.notes) this.#ports.logger.info(message, fields)
     for (const reply of step.replies) this.#ports.onReply(reply)
   }
 

@@ -12,6 +12,12 @@ export interface TimerCommand<Event> {
   readonly retryDelayMs: number | null
 }
 
+/** A line for the broker's log. */
+export interface StepNote {
+  readonly message: string
+  readonly fields: Record<string, unknown>
+}
+
 /** An answer to release to a parked request. */
 export interface ParkedReply<Reply> {
   readonly token: ReplyToken
@@ -20,8 +26,8 @@ export interface ParkedReply<Reply> {
 
 /**
  * What one step of a coordinator's state machine wants done: the only way in which a machine reaches the world. The runtime
- * opens a step, hands it to the machine, and then, in this order, carries out the timer commands, releases the replies, and
- * writes the records. A step is used once.
+ * opens a step, hands it to the machine, and then, in this order, carries out the timer commands, logs the notes, releases the
+ * replies, and writes the records. A step is used once.
  */
 export class Step<Record, Event, Reply> {
   /** Wall clock time of the step. The machine has no other clock. */
@@ -30,6 +36,7 @@ export class Step<Record, Event, Reply> {
   /** Parallel to `records`: whether the machine changed its state for the record already, so that it must not be applied again. */
   readonly alreadyApplied: boolean[] = []
   readonly timers: TimerCommand<Event>[] = []
+  readonly notes: StepNote[] = []
   readonly replies: ParkedReply<Reply>[] = []
   /** Given back to the machine once this step's write is committed or has failed. */
   continuation: Event | null = null
@@ -59,6 +66,11 @@ export class Step<Record, Event, Reply> {
 
   cancel(key: string): void {
     this.timers.push({ key, delayMs: 0, event: null, retryDelayMs: null })
+  }
+
+  /** Tells whoever runs the broker what happened, whatever becomes of this step's records. */
+  note(message: string, fields: StepNote['fields']): void {
+    this.notes.push({ message, fields })
   }
 
   /** Answers a parked request at once, whatever becomes of this step's records. */

@@ -7,7 +7,7 @@ import { GroupMachine } from '../group/group-machine.ts'
 import type { GroupEvent, GroupStep, JoinAnswer, JoinInput, SyncAnswer, SyncInput } from '../group/group-protocol.ts'
 import type { GroupRecord } from '../group/group-record.ts'
 import type { CommitAnswer, CommitInput } from '../group/offset-operations.ts'
-import { type ReplyToken, Step } from '../runtime/step.ts'
+import { type ReplyToken, Step, type StepNote } from '../runtime/step.ts'
 import { Timeline } from '../runtime/timeline.ts'
 
 export const GROUP = 'group'
@@ -51,6 +51,8 @@ export class GroupDriver {
   readonly timers = new Map<string, { atMs: number; event: GroupEvent }>()
   /** Every record written, those of failed writes too. */
   readonly records: GroupRecord[] = []
+  /** What was logged. */
+  readonly notes: StepNote[] = []
   nowMs = 1_000_000
   holdsWrites = false
   readonly #timeline = new Timeline()
@@ -87,6 +89,7 @@ export class GroupDriver {
       if (event === null) this.timers.delete(key)
       else this.timers.set(key, { atMs: this.nowMs + delayMs, event })
     }
+    this.notes.push(...step.notes)
     for (const { token, reply } of step.replies) if (!this.#answers.has(token)) this.#answers.set(token, reply)
     step.records.forEach((record, slot) => {
       this.records.push(record)
@@ -143,6 +146,7 @@ export class GroupDriver {
       protocols: [{ name: 'range', metadata: subscription('topic') }],
       requiresKnownMemberId: false,
       supportsSkippingAssignment: false,
+      reason: null,
       ...input,
     }
     this.step((machine, step) => machine.join(full, token, step))
