@@ -31,8 +31,8 @@ export interface AlterConfigsResult {
   readonly errorMessage: string | null
 }
 
-/** Longest value in characters: what legacy strings of the protocol can carry. */
-const MAX_VALUE_LENGTH = 32_767
+/** What legacy strings of the protocol can carry: a longer value could be stored and never told. */
+const MAX_VALUE_BYTES = 32_767
 
 const MIN_ISR = 'min.insync.replicas'
 
@@ -71,6 +71,16 @@ export function legacyAlterConfigs(
     const implicit = [...current.keys()].filter((name) => !named.has(name)).map((name) => record(resource, name, null))
     return { explicit, implicit }
   })
+}
+
+/** Why a value is too long to be kept, or null. */
+export function valueSizeError(name: string, value: string): ApiError | null {
+  const sizeBytes = Buffer.byteLength(value)
+  if (sizeBytes <= MAX_VALUE_BYTES) return null
+  return apiError(
+    MetadataErrorCode.INVALID_CONFIG,
+    `The value of ${name} has ${sizeBytes} bytes, but at most ${MAX_VALUE_BYTES} are allowed.`,
+  )
 }
 
 /** What must go with a change of `min.insync.replicas`: eligible replicas were worked out with the old value. */
@@ -182,12 +192,8 @@ function changeError(context: ControllerContext, resource: Resource, change: Res
   for (const { name, value } of [...change.explicit, ...change.implicit]) {
     const error = elrError(image, resource, name, value)
     if (error !== null) return error
-    if (value !== null && value.length > MAX_VALUE_LENGTH) {
-      return apiError(
-        MetadataErrorCode.INVALID_CONFIG,
-        `The value of ${name} has ${value.length} characters, but at most ${MAX_VALUE_LENGTH} are allowed.`,
-      )
-    }
+    const sizeError = value === null ? null : valueSizeError(name, value)
+    if (sizeError !== null) return sizeError
     if (value === null) next.delete(name)
     else next.set(name, value)
   }

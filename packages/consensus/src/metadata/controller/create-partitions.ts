@@ -41,10 +41,9 @@ export function createPartitions(
     const error = growTopic(context, topic, added)
     if (error === null) for (const record of added) records.push(record)
     results.push(result(topic.name, error))
-  }
-  const tooMany = tooManyRecords(records)
-  if (tooMany !== null) {
-    return { records: [], response: request.topics.map((topic) => result(topic.name, tooMany)) }
+    // Not only at the end: each topic may grow by as much as all together, and there may be thousands of topics.
+    const tooMany = tooManyRecords(records)
+    if (tooMany !== null) return { records: [], response: [...counts.keys()].map((name) => result(name, tooMany)) }
   }
   return { records: request.validateOnly ? [] : records, response: results }
 }

@@ -160,6 +160,13 @@ describe('manual assignment', () => {
 })
 
 describe('configuration', () => {
+  test('values that are too long for the protocol to tell them are refused', () => {
+    const withValue = (value: string) => errorOf({ configs: [{ name: 'cleanup.policy', value }] })
+    expect(withValue('x'.repeat(32_767))).toBe(0)
+    expect(withValue('x'.repeat(32_768))).toBe(MetadataErrorCode.INVALID_CONFIG)
+    expect(withValue('é'.repeat(16_384))).toBe(MetadataErrorCode.INVALID_CONFIG)
+  })
+
   test('a null value and a value that the rules refuse fail the topic', () => {
     const [result] = create([wish('t', { configs: [{ name: 'retention.ms', value: null }] })])
     expect(result).toMatchObject({ errorCode: MetadataErrorCode.INVALID_CONFIG, topicId: ZERO_UUID })

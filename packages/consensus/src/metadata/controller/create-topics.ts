@@ -1,7 +1,7 @@
 import { randomUuid, type Uuid, ZERO_UUID } from '@millrace/base'
 import { ConfigResourceType } from '../image.ts'
 import type { ConfigRecord, MetadataRecord, PartitionRecord } from '../records.ts'
-import { clearElrRecords } from './alter-configs.ts'
+import { clearElrRecords, valueSizeError } from './alter-configs.ts'
 import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
 import { assignmentError, newPartitionRecord } from './assignments.ts'
 import {
@@ -62,7 +62,7 @@ export function createTopics(
   const records: MetadataRecord[] = []
   const results: CreateTopicResult[] = []
   for (const topic of accepted) {
-    const error = nameError(context, topic.name, collisions) ?? nullConfigError(topic)
+    const error = nameError(context, topic.name, collisions) ?? nullConfigError(topic) ?? longConfigError(topic)
     results.push(error === null ? createTopic(context, topic, records) : failed(topic.name, error))
   }
   const tooMany = tooManyRecords(records)
@@ -124,6 +124,14 @@ function nullConfigError(topic: NewTopic): ApiError | null {
   const nulls = topic.configs.filter((config) => config.value === null).map((config) => config.name)
   if (nulls.length === 0) return null
   return apiError(MetadataErrorCode.INVALID_CONFIG, `Null value not supported for topic configs: ${nulls.join(',')}`)
+}
+
+function longConfigError(topic: NewTopic): ApiError | null {
+  for (const { name, value } of topic.configs) {
+    const error = valueSizeError(name, value!)
+    if (error !== null) return error
+  }
+  return null
 }
 
 function createTopic(context: ControllerContext, topic: NewTopic, records: MetadataRecord[]): CreateTopicResult {

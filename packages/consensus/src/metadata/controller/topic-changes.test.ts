@@ -1,4 +1,4 @@
-import { ZERO_UUID } from '@millrace/base'
+import { type Random, ZERO_UUID } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import { cluster, contextOf, idOf, imageOf, partition, registration, topic } from '../../testing/cluster.ts'
 import { applyRecords } from '../reducer.ts'
@@ -15,6 +15,35 @@ const image = imageOf(
   topic('b', b),
   partition(b, 0, [1]),
 )
+
+describe('many topics that grow at once', () => {
+  test('are refused as soon as they are too many, each once, whatever comes behind them', () => {
+    const names = Array.from({ length: 400 }, (_, slot) => `t${slot}`)
+    const many = imageOf(
+      ...cluster(1, 2, 3),
+      ...names.flatMap((name, slot) => [topic(name, idOf(slot)), partition(idOf(slot), 0, [1, 2, 3])]),
+    )
+    let draws = 0
+    const context = contextOf(many)
+    const random: Random = {
+      uint32() {
+        draws++
+        return context.random.uint32()
+      },
+      bytes: (sizeBytes) => context.random.bytes(sizeBytes),
+    }
+    const topics = names.map((name): TopicToGrow => ({ name, count: 9000, assignments: null }))
+    const { records, response } = createPartitions(
+      { ...context, random },
+      { topics: [...topics, topics[0]!], validateOnly: false },
+    )
+    expect(records).toEqual([])
+    expect(response.map((result) => result.name)).toEqual(names)
+    expect(new Set(response.map((result) => result.errorCode))).toEqual(new Set([MetadataErrorCode.POLICY_VIOLATION]))
+    // Each layout draws; all of them would draw for hundreds of topics.
+    expect(draws).toBeLessThan(100_000)
+  })
+})
 
 describe('deleting topics', () => {
   test('works by name and by id, each by itself', () => {
