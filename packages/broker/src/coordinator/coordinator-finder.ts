@@ -40,6 +40,12 @@ interface Node {
   readonly port: number
 }
 
+/**
+ * There is no coordinator of transactions at all. Producers ask for it first: told "not available", they would ask on until a time limit
+ * and never come to InitProducerId, which refuses with this error, final for all clients.
+ */
+const NO_TRANSACTIONS = { errorCode: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, node: NO_NODE }
+
 /** Answers FindCoordinator for all kinds of coordinators there are. */
 export class CoordinatorFinder {
   readonly #deps: CoordinatorFinderDeps
@@ -87,8 +93,9 @@ export class CoordinatorFinder {
     }
     const unavailable = { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, node: NO_NODE }
     const directory = this.#directories.get(keyType)
-    const partition = directory?.partitionFor(key) ?? null
-    if (directory === undefined || partition === null) return unavailable
+    if (directory === undefined) return keyType === CoordinatorKeyType.TRANSACTION ? NO_TRANSACTIONS : unavailable
+    const partition = directory.partitionFor(key)
+    if (partition === null) return unavailable
     const image = this.#deps.metadata()
     const topic = image.topics.get(directory.topic)
     if (topic === undefined) {

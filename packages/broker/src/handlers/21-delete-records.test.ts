@@ -21,20 +21,24 @@ describe('DeleteRecords', () => {
     })
   })
 
-  it('up to what is not committed, or to nowhere, is out of range', async () => {
+  it('to nowhere is out of range, and up to what waits for its sync is done when that is over', async () => {
     await TestBroker.run({}, async (client, broker) => {
       await client.createTopic('t')
       await client.produce('t', batchOf(['a']))
       const { promise, resolve } = Promise.withResolvers<void>()
       broker.disk.settle = (operation) => (operation.startsWith('sync') ? promise : Promise.resolve())
       await client.produce('t', batchOf(['b']), { acks: 1 })
-      for (const offset of [2, 3, -2, 2n ** 60n, -(2n ** 60n)]) {
+      for (const offset of [3, -2, 2n ** 60n, -(2n ** 60n)]) {
         expect(await client.deleteRecords('t', offset)).toMatchObject({
           errorCode: ErrorCode.OFFSET_OUT_OF_RANGE,
           lowWatermark: -1,
         })
       }
+      const waiting = [2, -1].map((offset) => broker.connect().deleteRecords('t', offset))
+      await broker.idle()
+      expect((await broker.connect().listOffset('t', -2)).offset).toBe(0)
       resolve()
+      for (const answer of await Promise.all(waiting)) expect(answer).toMatchObject({ errorCode: 0, lowWatermark: 2 })
     })
   })
 

@@ -2,8 +2,10 @@ import {
   createDeleteRecordsPartitionResult,
   createDeleteRecordsResponse,
   createDeleteRecordsTopicResult,
+  type DeleteRecordsPartitionResult,
   type DeleteRecordsRequest,
   type DeleteRecordsResponse,
+  type DeleteRecordsTopicResult,
   decodeDeleteRecordsRequest,
   ErrorCode,
   encodeDeleteRecordsResponse,
@@ -16,7 +18,7 @@ import type { ApiHandler } from './handler.ts'
 /** "Up to the high watermark" in a request. */
 const HIGH_WATERMARK = -1
 
-/** DeleteRecords 0–2: raises the log start offset. With one replica the low watermark is this log's start, so nothing is waited for. */
+/** DeleteRecords 0–2: raises the log start offset. With one replica the low watermark is this log's start: no other is waited for. */
 export function deleteRecordsHandler(deps: {
   partitions: PartitionManager
 }): ApiHandler<DeleteRecordsRequest, DeleteRecordsResponse> {
@@ -26,35 +28,37 @@ export function deleteRecordsHandler(deps: {
     maxVersion: 2,
     decodeRequest: decodeDeleteRecordsRequest,
     encodeResponse: encodeDeleteRecordsResponse,
-    handle(request) {
-      const topics = request.topics.map((topic) =>
-        createDeleteRecordsTopicResult({
-          name: topic.name,
-          partitions: topic.partitions.map((wanted) => {
-            const errorCode = isInternalTopic(topic.name)
-              ? ErrorCode.INVALID_TOPIC_EXCEPTION
-              : raise(deps.partitions.find(topic.name, wanted.partitionIndex), wanted.offset)
-            const partition = deps.partitions.find(topic.name, wanted.partitionIndex)
-            return createDeleteRecordsPartitionResult({
-              partitionIndex: wanted.partitionIndex,
-              errorCode,
-              lowWatermark: errorCode === ErrorCode.NONE && partition !== null ? partition.log.logStartOffset : -1,
-            })
-          }),
-        }),
-      )
+    async handle(request) {
+      const topics: DeleteRecordsTopicResult[] = []
+      for (const { name, partitions } of request.topics) {
+        const results: DeleteRecordsPartitionResult[] = []
+        for (const { partitionIndex, offset } of partitions) {
+          const partition = deps.partitions.find(name, partitionIndex)
+          const errorCode = isInternalTopic(name) ? ErrorCode.INVALID_TOPIC_EXCEPTION : await raise(partition, offset)
+          const lowWatermark = errorCode === ErrorCode.NONE && partition !== null ? partition.log.logStartOffset : -1
+          results.push(createDeleteRecordsPartitionResult({ partitionIndex, errorCode, lowWatermark }))
+        }
+        topics.push(createDeleteRecordsTopicResult({ name, partitions: results }))
+      }
       return createDeleteRecordsResponse({ topics })
     },
   }
 }
 
-function raise(partition: Partition | null, wantedOffset: number | bigint): number {
+async function raise(partition: Partition | null, wantedOffset: number | bigint): Promise<number> {
   if (partition === null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
   const error = partition.checkLeader(-1)
   if (error !== ErrorCode.NONE) return error
   // Only "compact" keeps the newest value of each key: cutting the front would break that promise.
   if (partition.config.log.cleanupCompact && !partition.config.log.cleanupDelete) return ErrorCode.POLICY_VIOLATION
   const { log } = partition
+  const isStored = wantedOffset > log.highWatermark && wantedOffset <= log.logEndOffset
+  if (isStored || wantedOffset === HIGH_WATERMARK) {
+    // A record that was acknowledged with acks=1 may wait for its sync. Who sent it and then deletes it must not be told that it is
+    // out of range, nor be left with it.
+    const waitError = await partition.whenCommitted()
+    if (waitError !== ErrorCode.NONE) return waitError
+  }
   const offset = wantedOffset === HIGH_WATERMARK ? log.highWatermark : wantedOffset
   if (typeof offset !== 'number' || offset < 0 || offset > log.highWatermark) return ErrorCode.OFFSET_OUT_OF_RANGE
   if (offset > log.logStartOffset) {

@@ -67,7 +67,8 @@ export function brokerChangeError(
 
 function nodeNameError(configuration: Configuration, name: string): ApiError | null {
   if (!/^[+-]?\d{1,10}$/.test(name)) return invalid(`Node id must be an integer, but it is: ${name}`)
-  if (Number(name) === configuration.nodeId) return null
+  // Under any other spelling of its number the settings would be kept and never be used.
+  if (name === String(configuration.nodeId)) return null
   return invalid(`Unexpected broker id, expected ${configuration.nodeId}, but received ${name}`)
 }
 

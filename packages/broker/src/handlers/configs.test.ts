@@ -219,6 +219,7 @@ describe('IncrementalAlterConfigs', () => {
     ['an unknown type', [[3, 'x', ['a', 0, 'b']]], [42]],
     ['an unknown operation', [[BROKER, '1', ['compression.type', 9, 'zstd']]], [42]],
     ['another broker', [[BROKER, '2', ['compression.type', 0, 'zstd']]], [42]],
+    ['another spelling of the broker’s number', [[BROKER, '01', ['compression.type', 0, 'zstd']]], [42]],
     ['a broker that is no number', [[BROKER, 'x', ['compression.type', 0, 'zstd']]], [42]],
     ['a broker’s own setting for all', [[BROKER, '', ['sasl.enabled.mechanisms', 0, 'PLAIN']]], [42]],
     ['appending to what is no list', [[BROKER, '1', ['compression.type', 2, 'zstd']]], [ErrorCode.INVALID_CONFIG]],
