@@ -6,10 +6,10 @@ Starts a broker and serves until it gets SIGINT or SIGTERM. When it serves it pr
   ready 127.0.0.1:9092 node 1 pid 4711 in 143 ms
 
 Options:
-  --port P           port of the listener (default 9092; 0 lets the system choose)
+  --port P           port of the listener (default 9092; 0 lets the system choose); also MILLRACE_PORT
   --data-dir D       directory for all data (default ./millrace-data)
   --config FILE      Kafka-style properties file
-  --set KEY=VALUE    one setting; may be repeated; wins over file and environment
+  --set KEY=VALUE    one setting; may be repeated; wins over file and environment; unknown keys are refused
   --log-level L      debug, info, warn or error (default info); logs go to standard error as JSON lines
   --quiet            no hints on how to produce and consume
   -h, --help         this text

@@ -29,6 +29,11 @@ export class CliContext {
     this.#clients = clients
   }
 
+  /** Somebody wants the command to end before it is done. A reader that went away has what it wanted. */
+  get isInterrupted(): boolean {
+    return this.io.signal.aborted && !this.io.stdout.isClosed
+  }
+
   /** Settings of every client. */
   get clientOptions(): ClientOptions {
     const { bootstrapServers, timeoutMs } = this.options
@@ -43,12 +48,17 @@ export class CliContext {
     return this.#clients.consumer({ ...this.clientOptions, ...options })
   }
 
-  /** Runs with an admin client that is closed afterwards. */
+  /** Runs with an admin client that is closed afterwards, and at Ctrl-C, which makes its calls reject. */
   async withAdmin<T>(run: (admin: Admin) => Promise<T>): Promise<T> {
     const admin = this.#clients.admin(this.clientOptions)
+    const { signal } = this.io
+    const close = () => void admin.close()
+    if (signal.aborted) close()
+    signal.addEventListener('abort', close)
     try {
       return await run(admin)
     } finally {
+      signal.removeEventListener('abort', close)
       await admin.close()
     }
   }

@@ -65,6 +65,7 @@ describe('wrong usage', () => {
     [['perf', 'produce', 't', '--acks', '2']],
     [['group', 'describe']],
     [['group', 'list', '--state', 'Bogus']],
+    [['group', 'list', '--type', 'bogus']],
     [['-o', 'json', 'start', '--port', '0']],
   ])('%j ends with exit code 2', async (args) => {
     const run = await runFake(args, { admin: { listTopics: () => Promise.resolve(LISTING) } })
@@ -150,6 +151,20 @@ describe('failures', () => {
     expect(failed.exitCode).toBe(ExitCode.ERROR)
     const absent = await runFake(['topic', 'delete', 'a', '--if-exists'], { admin: { deleteTopics } })
     expect(absent.exitCode).toBe(ExitCode.OK)
+  })
+
+  test('Ctrl-C does not wait for a broker that does not answer', async () => {
+    const ending = new AbortController()
+    const pending = Promise.withResolvers<never>()
+    const admin = {
+      listTopics: () => {
+        setImmediate(() => ending.abort())
+        return pending.promise
+      },
+      close: () => Promise.resolve(pending.reject(new Error('closed'))),
+    }
+    const run = await runFake(['topic', 'list'], { admin, signal: ending.signal })
+    expect(run).toMatchObject({ exitCode: ExitCode.INTERRUPTED, stderr: '' })
   })
 
   test('a command that Ctrl-C broke off ends with 130 and says nothing', async () => {
@@ -269,6 +284,26 @@ describe('millrace group reset', () => {
     expect(() => parseTarget('back', nowMs)).toThrow(expect.objectContaining({ exitCode: ExitCode.USAGE }))
     expect(parseTopicPartitions('a:0,2-3')).toEqual({ topic: 'a', partitions: [0, 2, 3] })
     expect(parseTopicPartitions('a')).toEqual({ topic: 'a', partitions: null })
+  })
+})
+
+describe('millrace group delete-offsets', () => {
+  const admin = {
+    listGroupOffsets: () => Promise.resolve([{ topic: 't', partition: 0, offset: 5n, leaderEpoch: 0, metadata: '' }]),
+    deleteGroupOffsets: (_group: string, places: readonly { topic: string; partition: number }[]) =>
+      Promise.resolve(places.map((place) => ({ ...place, error: null }))),
+  }
+
+  test('a topic that the group never committed is told, not passed over', async () => {
+    const none = await runFake(['group', 'delete-offsets', 'g', '-t', 'mistyped'], { admin })
+    expect(none.exitCode).toBe(ExitCode.ERROR)
+    expect(none.stderr).toContain('group g has committed nothing for mistyped')
+    const some = await runFake(['group', 'delete-offsets', 'g', '-t', 't', '-t', 't:7'], { admin })
+    expect(some.exitCode).toBe(ExitCode.PARTIAL)
+    expect(some.stdout).toMatch(/t +0 +deleted/)
+    expect(some.stderr).toContain('nothing for t:7')
+    const all = await runFake(['group', 'delete-offsets', 'g', '-t', 't'], { admin })
+    expect(all).toMatchObject({ exitCode: ExitCode.OK, stderr: '' })
   })
 })
 

@@ -75,10 +75,10 @@ async function runAction(
       output: outputFormat(output),
       timeoutMs: Math.max(1, requireDuration('--timeout', timeout)),
     }
-    const exitCode = await action(new CliContext(io, options, clients))
-    return exitCode
+    return await action(new CliContext(io, options, clients))
   } catch (error) {
-    if (io.signal.aborted) return ExitCode.INTERRUPTED
+    // What was under way was closed: its failure says nothing.
+    if (io.signal.aborted) return io.stdout.isClosed ? ExitCode.OK : ExitCode.INTERRUPTED
     const { message, hint, exitCode } = explain(error, bootstrapServer)
     await io.stderr.write(`millrace: ${message}${hint === null ? '' : `\n  ${hint}`}\n`)
     return exitCode
@@ -110,7 +110,7 @@ Examples:
   millrace group describe billing                   # who reads what, and how far behind
 
 The environment variable MILLRACE_BOOTSTRAP_SERVERS takes the place of --bootstrap-server.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part or unhealthy, 130 broken off by Ctrl-C.`,
     )
 }
 

@@ -4,6 +4,7 @@ import { ExitCode, usageError } from '../command/cli-error.ts'
 import { type CommandDefinition, type Dispatch, toCommand, toGroup } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { type Column, type Row, renderRows } from '../io/output-format.ts'
+import { printable } from '../io/printable.ts'
 import { requirePairs } from '../options/numbers.ts'
 
 const RESOURCE_TEXT = 'topic NAME, broker ID, cluster (the default of all brokers) or group ID'
@@ -12,7 +13,7 @@ const COLUMNS: readonly Column[] = [
   { key: 'name' },
   {
     key: 'value',
-    format: (value, row) => (row.isSensitive === true ? '(hidden)' : value === null ? '-' : String(value)),
+    format: (value, row) => (row.isSensitive === true ? '(hidden)' : value === null ? '-' : printable(String(value))),
   },
   { key: 'source' },
   { key: 'type' },
@@ -160,7 +161,7 @@ function toRow(entry: ConfigEntry, options: { docs?: boolean; synonyms?: boolean
 function toText(entries: readonly ConfigEntry[]): string {
   return entries
     .map(({ name, value, source, type, isSensitive, documentation }) => {
-      const shown = isSensitive ? '(hidden)' : (value ?? '-')
+      const shown = isSensitive ? '(hidden)' : printable(value ?? '-')
       return `${name} = ${shown}   [${type}, ${source}]\n  ${documentation ?? 'no description'}\n`
     })
     .join('')

@@ -180,6 +180,48 @@ describe('millrace consume', () => {
     expect(lines(byOffset.stdout)).toEqual(['a1', 'a2'])
   })
 
+  test('a plain tail begins at the end, and Ctrl-C is how it ends', async () => {
+    const ending = new AbortController()
+    const consumer = consumerOver(logs)
+    const poll = () => {
+      ending.abort()
+      return consumer.poll!()
+    }
+    const run = await runFake(['consume', 't'], { consumer: { ...consumer, poll }, signal: ending.signal })
+    expect(run).toMatchObject({ exitCode: ExitCode.OK, stdout: '', stderr: '' })
+    // When retention overtakes the reader, what is left must not be passed over.
+    expect(run.clientOptions).toMatchObject([{ autoOffsetReset: 'earliest' }])
+  })
+
+  test.each([[['-e']], [['--until', '4']], [['-n', '100']]])('Ctrl-C breaks %j off', async (options) => {
+    const ending = new AbortController()
+    const consumer = consumerOver(logs)
+    const poll = () => {
+      ending.abort()
+      return consumer.poll!()
+    }
+    const run = await runFake(['consume', 't', '--from', 'beginning', ...options], {
+      consumer: { ...consumer, poll },
+      signal: ending.signal,
+    })
+    expect(run.exitCode).toBe(ExitCode.INTERRUPTED)
+    expect(lines(run.stdout)).toEqual(['a0', 'a1'])
+  })
+
+  test('a reader that goes away ends the command without a complaint', async () => {
+    const run = await runFake(['consume', 't', '--from', 'beginning', '-e'], {
+      consumer: consumerOver(logs),
+      stdoutWritesTaken: 1,
+    })
+    expect(run).toMatchObject({ exitCode: ExitCode.OK, stderr: '' })
+    expect(lines(run.stdout)).toEqual(['a0', 'a1'])
+  })
+
+  test('a topic that is named twice is read once', async () => {
+    const run = await runFake(['consume', 't', 't', '--last', '9', '-e'], { consumer: consumerOver(logs) })
+    expect(lines(run.stdout)).toHaveLength(6)
+  })
+
   test('-n ends after so many that pass the filter', async () => {
     const run = await runFake(['consume', 't', '--from', 'beginning', '-n', '2', '--grep', '[02]$'], {
       consumer: consumerOver(logs),
@@ -189,7 +231,8 @@ describe('millrace consume', () => {
 
   test.each([
     [['--last', '3', '--from', 'end']],
-    [['--group', 'g', '-e']],
+    [['--group', 'g', '--until', 'end']],
+    [['--last', '3', '--until', '5']],
     [['--group', 'g', '--from', '17']],
     [['--exit', '--until', '5']],
     [['--json', '--keys']],

@@ -61,21 +61,27 @@ export const jsonFormat: RecordFormatter = (record, out) => {
     timestamp,
     ...bytesField('key', key),
     ...bytesField('value', value),
-    headers: headers.map((header) => [header.key, headerValue(header.value)]),
+    headers: headers.map(headerPair),
   }
   out.push(JSON.stringify(line), '\n')
 }
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function bytesField(name: string, bytes: Buffer | null): Record<string, string | null> {
+/** A field of a JSON object for bytes: as text, or under a name that says so as base64. */
+export function bytesField(name: string, bytes: Buffer | null): Record<string, string | null> {
   if (bytes === null) return { [name]: null }
   const text = textOrNull(bytes)
   return text === null ? { [`${name}Base64`]: bytes.toString('base64') } : { [name]: text }
 }
 
-function headerValue(bytes: Buffer | null): string | { base64: string } | null {
-  return bytes === null ? null : (textOrNull(bytes) ?? { base64: bytes.toString('base64') })
+/** A header as JSON: its name, and its value as text or as an object with base64. */
+export function headerPair(header: {
+  readonly key: string
+  readonly value: Buffer | null
+}): [string, string | { base64: string } | null] {
+  const { key, value } = header
+  return [key, value === null ? null : (textOrNull(value) ?? { base64: value.toString('base64') })]
 }
 
 /** The bytes as text, or null where they are none. */

@@ -11,7 +11,6 @@ export class RecordSink {
   readonly #maxCount: number
   #pieces: (string | Buffer)[] = []
   #count = 0
-  #lastTaken: ConsumerRecord | null = null
 
   constructor(output: CliOutput, format: RecordFormatter, filter: RecordFilter | null, maxCount: number) {
     this.#output = output
@@ -25,15 +24,9 @@ export class RecordSink {
     return this.#count >= this.#maxCount
   }
 
-  /** The last record that was looked at, shown or not. */
-  get lastTaken(): ConsumerRecord | null {
-    return this.#lastTaken
-  }
-
   /** Looks at a record; false if no more are wanted. */
   take(record: ConsumerRecord): boolean {
     if (this.isFull) return false
-    this.#lastTaken = record
     if (this.#filter !== null && !this.#filter(record)) return true
     this.#count++
     this.#format(record, this.#pieces)

@@ -1,10 +1,12 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { BaseError } from '@millrace/base'
 import type { Command } from 'commander'
 import type { CliContext } from '../command/cli-context.ts'
 import { CliError, ExitCode } from '../command/cli-error.ts'
 import { type CommandDefinition, type Dispatch, toCommand } from '../command/command-definition.ts'
 import { type Row, renderData, toJsonLine, type Value } from '../io/output-format.ts'
+import { printable } from '../io/printable.ts'
 import { requireWhole } from '../options/numbers.ts'
 import { DUMPABLE, dumpFile } from './dump-file.ts'
 import type { DumpSink } from './dump-sink.ts'
@@ -21,10 +23,11 @@ const definition: CommandDefinition<CommandOptions> = {
   arguments: [['<paths...>', 'files of a log, or directories with such files']],
   summary: 'Show and verify segment and index files on disk',
   description: `Reads .log, .index, .timeindex, .txnindex, .snapshot, leader-epoch-checkpoint and partition.metadata files, of Millrace
-and of Kafka. Talks to no broker; files in use may be read. Exit code 3 if something is wrong with a file.`,
+and of Kafka. Talks to no broker; files in use may be read. Checksums of batches are always checked: damaged ones are marked CORRUPT, in
+JSON with "isValid": false and "problems". Exit code 3 if something is wrong with a file.`,
   options: [
     { flags: '-r, --records', description: 'print records, not only batches' },
-    { flags: '--verify', description: 'check checksums, records, order, and indexes against their segment' },
+    { flags: '--verify', description: 'also check records, order, and indexes against their segment' },
     { flags: '--summary', description: 'print only what each file has in all' },
     { flags: '--max <n>', description: 'end after n lines' },
   ],
@@ -46,6 +49,7 @@ and of Kafka. Talks to no broker; files in use may be read. Exit code 3 if somet
       await sink.begin(file)
       await dumpOne(file, options, sink)
     }
+    if (context.isInterrupted) return ExitCode.INTERRUPTED
     return sink.problemCount > 0 ? ExitCode.PARTIAL : ExitCode.OK
   },
 }
@@ -63,8 +67,10 @@ async function dumpOne(file: string, options: CommandOptions, sink: PrintingSink
       sink,
     )
   } catch (error) {
-    if (error instanceof CliError) throw error
-    await sink.problem(file, 0, error instanceof Error ? error.message : String(error))
+    // What is wrong with a file does not keep the others from being looked at.
+    const isOfFile = error instanceof BaseError || typeof (error as NodeJS.ErrnoException).errno === 'number'
+    if (!isOfFile) throw error
+    await sink.problem(file, 0, (error as Error).message)
   }
 }
 
@@ -86,9 +92,13 @@ function filesOf(path: string): string[] {
   }
 }
 
+/** A batch may have a megabyte, whose checksum takes a millisecond. */
+const STEPS_PER_TURN = 64
+
 /** Prints as it goes: text lines of `name value` pairs, one JSON object a line, or a stream of YAML documents. */
 class PrintingSink implements DumpSink {
   problemCount = 0
+  #stepCount = 0
   readonly #context: CliContext
   readonly #onlySummaries: boolean
   #left: number
@@ -105,6 +115,13 @@ class PrintingSink implements DumpSink {
 
   async begin(file: string): Promise<void> {
     if (this.#context.options.output === 'table') await this.#context.io.stdout.write(`${file}\n`)
+  }
+
+  async step(): Promise<boolean> {
+    const { io } = this.#context
+    // Files are read without waiting: nothing else would let a signal through.
+    if (++this.#stepCount % STEPS_PER_TURN === 0) await io.turn()
+    return !io.signal.aborted
   }
 
   async row(kind: string, row: Row): Promise<boolean> {
@@ -134,15 +151,17 @@ class PrintingSink implements DumpSink {
 }
 
 function textOf(kind: string, row: Row): string {
-  if (kind === 'line') return String(row.text)
-  const { file: _, ...rest } = row
+  if (kind === 'line') return printable(String(row.text))
+  const { file: _, isValid, problems, ...rest } = row
   const fields = Object.entries(rest).map(([name, value]) => `${name} ${shown(value)}`)
-  return `${kind === 'file' ? 'total:' : kind} ${fields.join('  ')}`
+  const mark = isValid === false ? 'CORRUPT ' : ''
+  const reasons = Array.isArray(problems) ? `  (${problems.join('; ')})` : ''
+  return `${mark}${kind === 'file' ? 'total:' : kind} ${fields.join('  ')}${reasons}`
 }
 
 function shown(value: Value): string {
   if (value === null) return '-'
   // Control characters in records must not reach the terminal as such.
-  if (typeof value === 'string') return /[\p{Cc}\ufffd]/u.test(value) ? JSON.stringify(value) : value
-  return typeof value === 'object' ? toJsonLine(value) : String(value)
+  if (typeof value === 'string') return /[\p{Cc}\p{Cf}\ufffd]/u.test(value) ? printable(JSON.stringify(value)) : value
+  return typeof value === 'object' ? printable(toJsonLine(value)) : String(value)
 }

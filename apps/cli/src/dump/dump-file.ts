@@ -1,6 +1,13 @@
 import { basename } from 'node:path'
 import { CliError } from '../command/cli-error.ts'
-import { dumpOffsetIndex, dumpProducerSnapshot, dumpText, dumpTimeIndex, dumpTransactionIndex } from './dump-indexes.ts'
+import {
+  dumpIndex,
+  dumpProducerSnapshot,
+  dumpText,
+  dumpTransactionIndex,
+  offsetIndex,
+  timeIndex,
+} from './dump-indexes.ts'
 import { dumpSegment } from './dump-segment.ts'
 import type { DumpOptions, DumpSink } from './dump-sink.ts'
 
@@ -18,9 +25,9 @@ export async function dumpFile(path: string, options: DumpOptions, sink: DumpSin
   }
   const baseOffset = Number(/^\d+/.exec(name)?.[0] ?? 0)
   if (name.endsWith('.log')) await dumpSegment(path, baseOffset, options, sink)
-  else if (name.endsWith('.timeindex')) await dumpTimeIndex(path, baseOffset, options, sink)
+  else if (name.endsWith('.timeindex')) await dumpIndex(timeIndex, path, baseOffset, options, sink)
   else if (name.endsWith('.txnindex')) await dumpTransactionIndex(path, sink)
-  else if (name.endsWith('.index')) await dumpOffsetIndex(path, baseOffset, options, sink)
+  else if (name.endsWith('.index')) await dumpIndex(offsetIndex, path, baseOffset, options, sink)
   else if (name.endsWith('.snapshot')) await dumpProducerSnapshot(path, sink)
   else await dumpText(path, sink)
 }

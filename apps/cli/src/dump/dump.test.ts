@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { BatchBuilder, CodecId, setBaseOffset, setPartitionLeaderEpoch } from '@millrace/protocol'
+import { BatchBuilder, CodecId, sealBatch, setBaseOffset, setPartitionLeaderEpoch } from '@millrace/protocol'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ExitCode } from '../command/cli-error.ts'
 import { runFake } from '../testing/fake-io.ts'
@@ -16,7 +16,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true })
 })
 
-function batchAt(baseOffset: number, values: readonly string[], codec: CodecId = CodecId.NONE): Buffer {
+function batchAt(baseOffset: number, values: readonly (string | Buffer)[], codec: CodecId = CodecId.NONE): Buffer {
   const builder = new BatchBuilder({ codec })
   for (const [slot, value] of values.entries())
     builder.append(1000 + baseOffset + slot, `k${slot}`, value, [{ key: 'h', value: null }])
@@ -106,14 +106,75 @@ describe('dumping segments', () => {
     expect(torn.exitCode).toBe(ExitCode.PARTIAL)
   })
 
-  test('--verify finds damage that only the checksum shows, and names its place', async () => {
+  test.each([[[]], [['-r']], [['--verify']], [['--summary']]])(
+    'damage that only the checksum shows is found with %j, and its place named once',
+    async (options) => {
+      const bytes = Buffer.concat([FIRST, SECOND])
+      bytes[FIRST.length - 2]! ^= 1 // the name of a header
+      write(LOG, bytes)
+      const { exitCode, stderr, rows } = await dumpJson(...options)
+      expect(exitCode).toBe(ExitCode.PARTIAL)
+      expect(stderr).toMatch(/^millrace: \S+00000000000000000100\.log, position 0: crc: the checksum differs\n$/)
+      expect(rows.at(-1)).toMatchObject({ kind: 'file', batches: 2, corruptBatches: 1, nextOffset: 105 })
+    },
+  )
+
+  test('a damaged batch and its records are marked, in JSON and in text, and sound ones are not', async () => {
     const bytes = Buffer.concat([FIRST, SECOND])
-    bytes[FIRST.length - 1]! ^= 1
+    bytes[FIRST.length - 2]! ^= 1
     write(LOG, bytes)
-    expect((await dumpJson('--summary')).exitCode).toBe(ExitCode.OK)
-    const verified = await dumpJson('--summary', '--verify')
-    expect(verified.exitCode).toBe(ExitCode.PARTIAL)
-    expect(verified.stderr).toMatch(/00000000000000000100\.log, position 0: /)
+    const { rows } = await dumpJson('-r')
+    const batches = rows.filter(({ kind }) => kind === 'batch')
+    expect(batches).toMatchObject([{ isValid: false, problems: ['crc: the checksum differs'] }, { isValid: true }])
+    expect(batches[1]).not.toHaveProperty('problems')
+    const records = rows.filter(({ kind }) => kind === 'record')
+    expect(records.map(({ offset, isValid }) => [offset, isValid])).toEqual([
+      [100, false],
+      [101, false],
+      [102, undefined],
+      [103, undefined],
+      [104, undefined],
+    ])
+    const { stdout } = await runFake(['dump', directory, '-r'])
+    expect(stdout).toMatch(/^ {2}CORRUPT batch position 0 .* \(crc: the checksum differs\)$/m)
+    expect(stdout.match(/^ {4}CORRUPT record /gm)).toHaveLength(2)
+    expect(stdout.match(/^ {2}batch /gm)).toHaveLength(1)
+    expect(stdout).not.toContain('isValid')
+  })
+
+  test('a batch whose checksum is right and whose records are not is told where records are looked at', async () => {
+    const bytes = Buffer.concat([FIRST, SECOND])
+    bytes.writeInt32BE(7, 57) // the count of records
+    sealBatch(bytes, 0)
+    write(LOG, bytes)
+    expect((await dumpJson()).exitCode).toBe(ExitCode.OK)
+    for (const option of ['-r', '--verify']) {
+      const { exitCode, stderr, rows } = await dumpJson(option)
+      expect(exitCode).toBe(ExitCode.PARTIAL)
+      expect(stderr.trimEnd().split('\n')).toHaveLength(1)
+      expect(rows[0]).toMatchObject({ kind: 'batch', isValid: false, problems: [expect.stringMatching(/^count: /)] })
+    }
+  })
+
+  test('--verify finds a hole: bytes behind zeros', async () => {
+    const hole = Buffer.alloc(5000)
+    write(LOG, Buffer.concat([FIRST, hole, SECOND]))
+    expect((await dumpJson()).exitCode).toBe(ExitCode.OK)
+    const { exitCode, stderr } = await dumpJson('--verify')
+    expect(exitCode).toBe(ExitCode.PARTIAL)
+    expect(stderr).toContain('bytes behind zeros')
+  })
+
+  test('Ctrl-C ends it with its own exit code', async () => {
+    write(LOG, Buffer.concat([FIRST, SECOND]))
+    const run = await runFake(['dump', directory, '--summary'], { signal: AbortSignal.abort() })
+    expect(run).toMatchObject({ exitCode: ExitCode.INTERRUPTED, stdout: '' })
+  })
+
+  test('bytes that are no text come as base64, as from consume', async () => {
+    write(LOG, batchAt(100, [Buffer.from([0xff, 0xfe])]))
+    const { rows } = await dumpJson('-r')
+    expect(rows[1]).toMatchObject({ kind: 'record', key: 'k0', valueBase64: '//4=', headers: [['h', null]] })
   })
 
   test('--verify finds offsets that go back', async () => {
@@ -127,9 +188,11 @@ describe('dumping segments', () => {
     const bytes = Buffer.concat([FIRST, SECOND])
     bytes.writeInt32BE(5, FIRST.length + 8)
     write(LOG, bytes)
-    const { exitCode, stderr } = await dumpJson('--summary')
+    const { exitCode, stderr, rows } = await dumpJson('--summary')
     expect(exitCode).toBe(ExitCode.PARTIAL)
-    expect(stderr).toContain(LOG)
+    expect(stderr).toContain(`${LOG}, position ${FIRST.length}: length: 5 is too short`)
+    expect(stderr).not.toContain('batch at byte')
+    expect(rows).toMatchObject([{ tail: 'damaged', batches: 1, endPosition: FIRST.length, nextOffset: 102 }])
   })
 
   test('a batch larger than the window is read whole', async () => {
@@ -141,10 +204,11 @@ describe('dumping segments', () => {
   })
 
   test('text output keeps control characters away from the terminal', async () => {
-    write(LOG, batchAt(100, ['\u001b[31mred']))
+    write(LOG, batchAt(100, ['\u001b[31mred', '\u009b31mred']))
     const run = await runFake(['dump', directory, '-r'])
     expect(run.stdout).toContain('value "\\u001b[31mred"')
-    expect(run.stdout).not.toContain('\u001b')
+    expect(run.stdout).toContain('value "\\u009b31mred"')
+    for (const control of ['\u001b', '\u009b']) expect(run.stdout).not.toContain(control)
   })
 })
 
@@ -171,13 +235,31 @@ describe('dumping other files', () => {
     ['00000000000000000100.index', offsetEntry(1, 7), 'names no batch'],
     ['00000000000000000100.index', Buffer.concat([offsetEntry(4, FIRST.length), offsetEntry(1, 0)]), 'does not ascend'],
     ['00000000000000000100.index', Buffer.concat([offsetEntry(1, 0), Buffer.alloc(3, 1)]), 'no whole entry'],
-    ['00000000000000000100.timeindex', timeEntry(1000, 4), 'is newer than 1000'],
+    ['00000000000000000100.timeindex', timeEntry(1000, 4), 'there is a record of 1104'],
   ])('%s with a wrong entry is found', async (name, bytes, text) => {
     write(LOG, Buffer.concat([FIRST, SECOND]))
     write(name, bytes)
     const { exitCode, stderr } = await dumpJson('--verify')
     expect(exitCode).toBe(ExitCode.PARTIAL)
     expect(stderr).toContain(text)
+  })
+
+  test('a damaged segment is told once, and its indexes say up to where they were checked', async () => {
+    const bytes = Buffer.concat([FIRST, SECOND])
+    bytes.writeInt32BE(5, FIRST.length + 8)
+    write(LOG, bytes)
+    write('00000000000000000100.index', Buffer.concat([offsetEntry(1, 0), offsetEntry(4, FIRST.length)]))
+    const { exitCode, stderr } = await dumpJson('--verify')
+    expect(exitCode).toBe(ExitCode.PARTIAL)
+    expect(stderr.match(/too short/g)).toHaveLength(1)
+    expect(stderr).toContain(`its segment is damaged at position ${FIRST.length}`)
+    expect(stderr).not.toContain('names no batch')
+  })
+
+  test('totals are told only of what was looked at whole', async () => {
+    write('00000000000000000100.index', Buffer.concat([offsetEntry(1, 0), offsetEntry(4, 80)]))
+    const { rows } = await dumpJson('--max', '1')
+    expect(rows).toMatchObject([{ kind: 'entry', offset: 101 }])
   })
 
   test('text files are shown as they are', async () => {

@@ -21,52 +21,109 @@ export interface WalkEnd {
   /** First byte that is part of no whole batch. */
   endPosition: number
   sizeBytes: number
-  /** `clean`: nothing is left. `preallocated`: zeros are left. `torn`: an incomplete batch is left. */
-  tail: 'clean' | 'preallocated' | 'torn'
+  /**
+   * `clean`: nothing is left. `preallocated`: zeros are left. `torn`: an incomplete batch is left. `damaged`: what is left cannot begin a
+   * batch, so that what may come behind it cannot be told apart.
+   */
+  tail: 'clean' | 'preallocated' | 'torn' | 'damaged'
+  /** What is wrong with a damaged tail. */
+  damage: string | null
 }
 
 /**
- * Every batch of a segment file, in order, read in windows so that files of any size take little memory. Returns how it ended; throws
- * {@link CorruptBatchError}, its position being that in the file, where batches cannot be told apart any more.
+ * Every batch of a segment file, in order, read in windows so that files of any size take little memory. To be iterated once; leaving the
+ * loop early closes the file.
  */
-export function* walkSegment(path: string): Generator<WalkedBatch, WalkEnd> {
+export class SegmentWalk implements Iterable<WalkedBatch> {
+  readonly #path: string
+  /** How it ended; null while it has not. */
+  end: WalkEnd | null = null
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  *[Symbol.iterator](): Generator<WalkedBatch, void> {
+    const descriptor = openSync(this.#path, 'r')
+    try {
+      this.end = yield* walkFile(descriptor)
+    } finally {
+      closeSync(descriptor)
+    }
+  }
+}
+
+/** What is wrong with a batch, without the position in the window that it was read into. */
+export function reasonOf(error: CorruptBatchError): string {
+  const place = ` (batch at byte ${error.position})`
+  return error.message.endsWith(place) ? error.message.slice(0, -place.length) : error.message
+}
+
+/**
+ * Position of the first byte behind `position` that is not zero, or null. Only a hole is told: where a batch begins at `position` itself,
+ * its log was written to meanwhile. Calls `onWindow` before each window; it may end the search.
+ */
+export async function findBehindZeros(
+  path: string,
+  position: number,
+  onWindow: () => Promise<boolean>,
+): Promise<number | null> {
   const descriptor = openSync(path, 'r')
   try {
     const { size: sizeBytes } = fstatSync(descriptor)
-    let position = 0
-    let windowBytes = WINDOW_BYTES
-    while (position < sizeBytes) {
-      const window = readWindow(descriptor, position, Math.min(windowBytes, sizeBytes - position))
-      if (isPreallocated(window)) return { endPosition: position, sizeBytes, tail: 'preallocated' }
-      const usedBytes = yield* walkWindow(window, position)
-      position += usedBytes
-      if (usedBytes > 0) {
-        windowBytes = WINDOW_BYTES
-      } else {
-        const neededBytes = neededFor(window)
-        if (position + neededBytes > sizeBytes) return { endPosition: position, sizeBytes, tail: 'torn' }
-        if (neededBytes > MAX_BATCH_BYTES)
-          throw new CorruptBatchError('length', position, `a batch of ${neededBytes} bytes`)
-        windowBytes = neededBytes
-      }
+    const zeros = Buffer.alloc(Math.min(WINDOW_BYTES, sizeBytes - position))
+    for (let at = position; at < sizeBytes; at += WINDOW_BYTES) {
+      if (!(await onWindow())) return null
+      const window = readWindow(descriptor, at, Math.min(WINDOW_BYTES, sizeBytes - at))
+      if (window.equals(zeros.subarray(0, window.length))) continue
+      const found = at + window.findIndex((byte) => byte !== 0)
+      return found >= position + LOG_OVERHEAD_BYTES ? found : null
     }
-    return { endPosition: position, sizeBytes, tail: 'clean' }
+    return null
   } finally {
     closeSync(descriptor)
   }
 }
 
-/** The whole batches of a window; gives the bytes that they take. */
-function* walkWindow(window: Buffer, filePosition: number): Generator<WalkedBatch, number> {
+function* walkFile(descriptor: number): Generator<WalkedBatch, WalkEnd> {
+  const { size: sizeBytes } = fstatSync(descriptor)
+  const ended = (endPosition: number, tail: WalkEnd['tail'], damage: string | null = null): WalkEnd => {
+    return { endPosition, sizeBytes, tail, damage }
+  }
+  let position = 0
+  let windowBytes = WINDOW_BYTES
+  while (position < sizeBytes) {
+    const window = readWindow(descriptor, position, Math.min(windowBytes, sizeBytes - position))
+    if (isPreallocated(window)) return ended(position, 'preallocated')
+    const { usedBytes, damage } = yield* walkWindow(window, position)
+    position += usedBytes
+    if (damage !== null) return ended(position, 'damaged', damage)
+    if (usedBytes > 0) {
+      windowBytes = WINDOW_BYTES
+      continue
+    }
+    const neededBytes = neededFor(window)
+    if (position + neededBytes > sizeBytes) return ended(position, 'torn')
+    if (neededBytes > MAX_BATCH_BYTES) return ended(position, 'damaged', `length: a batch of ${neededBytes} bytes`)
+    windowBytes = neededBytes
+  }
+  return ended(position, 'clean')
+}
+
+/** The whole batches of a window; gives the bytes that they take, and what is wrong with what follows them. */
+function* walkWindow(
+  window: Buffer,
+  filePosition: number,
+): Generator<WalkedBatch, { usedBytes: number; damage: string | null }> {
   const cursor = new BatchCursor(window)
   let usedBytes = 0
   for (;;) {
-    if (isPreallocated(window.subarray(usedBytes))) return usedBytes
+    if (isPreallocated(window.subarray(usedBytes))) return { usedBytes, damage: null }
     try {
-      if (!cursor.next()) return usedBytes
+      if (!cursor.next()) return { usedBytes, damage: null }
     } catch (error) {
       if (!(error instanceof CorruptBatchError)) throw error
-      throw new CorruptBatchError(error.failure, filePosition + usedBytes, error.message)
+      return { usedBytes, damage: reasonOf(error) }
     }
     const { position: start, sizeInBytes: sizeBytes, magic } = cursor
     yield { position: filePosition + start, sizeBytes, magic, buffer: window, start }

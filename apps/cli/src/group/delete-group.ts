@@ -1,4 +1,5 @@
-import { usageError } from '../command/cli-error.ts'
+import type { TopicPartition } from '@millrace/client'
+import { CliError, ExitCode, usageError } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { parseTopicPartitions } from './reset-group.ts'
@@ -40,13 +41,14 @@ export const deleteOffsets: CommandDefinition<{ topic: string[] }> = {
     if (options.topic.length === 0) throw usageError('which topic?', 'Give --topic TOPIC.')
     return context.withAdmin(async (admin) => {
       const committed = await admin.listGroupOffsets(groupId!)
-      const wanted = options.topic.map(parseTopicPartitions)
-      const places = committed.filter(({ topic, partition }) =>
-        wanted.some(
-          (want) => want.topic === topic && (want.partitions === null || want.partitions.includes(partition)),
-        ),
-      )
-      const outcomes = places.length === 0 ? [] : await admin.deleteGroupOffsets(groupId!, places)
+      const wanted = options.topic.map((text) => ({ text, ...parseTopicPartitions(text) }))
+      const isWanted = ({ topic, partition }: TopicPartition, want: (typeof wanted)[number]) =>
+        want.topic === topic && (want.partitions === null || want.partitions.includes(partition))
+      const places = committed.filter((place) => wanted.some((want) => isWanted(place, want)))
+      const absent = wanted.filter((want) => !places.some((place) => isWanted(place, want))).map(({ text }) => text)
+      const complaint = `group ${groupId} has committed nothing for ${absent.join(', ')}`
+      if (places.length === 0) throw new CliError(complaint, { hint: 'See "millrace group describe".' })
+      const outcomes = await admin.deleteGroupOffsets(groupId!, places)
       await context.printRows(
         outcomes.map(({ topic, partition, error }) => ({
           topic,
@@ -55,7 +57,10 @@ export const deleteOffsets: CommandDefinition<{ topic: string[] }> = {
         })),
         [{ key: 'topic' }, { key: 'partition' }, { key: 'result' }],
       )
-      return reportOutcomes(context, outcomes)
+      const exitCode = await reportOutcomes(context, outcomes)
+      if (absent.length === 0) return exitCode
+      await context.note(`millrace: ${complaint}`)
+      return exitCode === ExitCode.OK ? ExitCode.PARTIAL : exitCode
     })
   },
 }

@@ -3,6 +3,7 @@ import { usageError } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { type Column, type Row, renderRows } from '../io/output-format.ts'
+import { printable } from '../io/printable.ts'
 import { formatCount, formatNumber } from '../options/numbers.ts'
 
 interface DescribeOptions {
@@ -119,5 +120,5 @@ function toText(group: GroupDescription, lag: readonly GroupLag[], members: bool
   const table = members
     ? renderRows(memberRows(group), MEMBER_COLUMNS, 'table')
     : renderRows(lagRows(lag), LAG_COLUMNS, 'table')
-  return `${group.groupId}: ${facts.join(', ')}\n${table}`
+  return `${printable(`${group.groupId}: ${facts.join(', ')}`)}\n${table}`
 }

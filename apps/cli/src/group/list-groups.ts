@@ -18,6 +18,8 @@ const STATES = [
   'Stable',
 ]
 
+const TYPES = ['classic', 'consumer', 'share', 'streams']
+
 export const listGroups: CommandDefinition<ListOptions> = {
   name: 'list',
   summary: 'List groups',
@@ -27,15 +29,19 @@ export const listGroups: CommandDefinition<ListOptions> = {
       description: 'only groups in this state (Stable, Empty, …); may be repeated',
       repeatable: true,
     },
-    { flags: '--type <type>', description: 'only classic or consumer groups; may be repeated', repeatable: true },
+    {
+      flags: '--type <type>',
+      description: 'only classic, consumer, share or streams groups; may be repeated',
+      repeatable: true,
+    },
   ],
   examples: [
     ['group list', 'all groups'],
     ['group list --state Empty', 'groups without members'],
   ],
   async run(context, _args, { state, type }) {
-    const unknown = state.find((text) => !STATES.some((name) => name.toLowerCase() === text.toLowerCase()))
-    if (unknown !== undefined) throw usageError(`--state ${unknown}: must be one of ${STATES.join(', ')}`)
+    requireNames('--state', state, STATES)
+    requireNames('--type', type, TYPES)
     const groups = await context.withAdmin((admin) => admin.listGroups({ states: state, types: type }))
     await context.printRows(
       groups.map(({ groupId, state: groupState, type: groupType, protocolType }) => {
@@ -45,4 +51,10 @@ export const listGroups: CommandDefinition<ListOptions> = {
     )
     return ExitCode.OK
   },
+}
+
+/** Throws a usage error for the first text that is none of the names, in any case. */
+function requireNames(option: string, texts: readonly string[], names: readonly string[]): void {
+  const unknown = texts.find((text) => !names.some((name) => name.toLowerCase() === text.toLowerCase()))
+  if (unknown !== undefined) throw usageError(`${option} ${unknown}: must be one of ${names.join(', ')}`)
 }

@@ -5,7 +5,9 @@ export interface CliOutput {
   /** Whether a person looks at it: decides about progress bars and nothing else. */
   readonly isTty: boolean
   readonly columns: number
-  /** Writes all of it; resolves when more may be written. After the reader went away nothing is written and no error comes. */
+  /** The reader went away (`| head`). What was asked to be written since then, and maybe just before, has reached nobody. */
+  readonly isClosed: boolean
+  /** Resolves when all of it is written. After the reader went away nothing is written and no error comes. */
   write(text: string | Buffer): Promise<void>
 }
 
@@ -23,4 +25,6 @@ export interface CliIo {
   readonly random: Random
   /** Aborts at Ctrl-C, at SIGTERM and when standard output was closed: finish what is begun and end. */
   readonly signal: AbortSignal
+  /** Lets the process see to signals and the like: for work that waits for nothing else. */
+  turn(): Promise<void>
 }

@@ -21,6 +21,11 @@ describe('tables', () => {
     )
   })
 
+  test('escape sequences in names do not reach the terminal', () => {
+    const names = ['\u001b[31mred', '\u009b31m', '\u202egnp']
+    expect(renderRows([{ names }], [{ key: 'names' }], 'table')).toBe('NAMES\n\\u001b[31mred,\\u009b31m,\\u202egnp\n')
+  })
+
   test('without rows only the header is printed', () => {
     expect(renderRows([], [{ key: 'topic' }], 'table')).toBe('TOPIC\n')
   })

@@ -1,3 +1,4 @@
+import { printable } from './printable.ts'
 import { toYaml } from './yaml.ts'
 
 export type OutputFormat = 'table' | 'json' | 'yaml'
@@ -57,8 +58,8 @@ function renderTable(rows: readonly Row[], columns: readonly Column[]): string {
 function cellText(value: Value | undefined): string {
   if (value === null || value === undefined) return '-'
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.map((item) => cellText(item)).join(',')
-  if (typeof value === 'object') return toJsonLine(value)
-  return value === '' ? '-' : String(value)
+  if (typeof value === 'object') return printable(toJsonLine(value))
+  return value === '' ? '-' : printable(String(value))
 }
 
 function withoutBigints(value: Value): Exclude<Value, bigint> {

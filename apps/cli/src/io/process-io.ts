@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { RealClock, RealRandom, RealTimers } from '@millrace/base'
 import type { CliIo, CliOutput } from './cli-io.ts'
 
@@ -22,13 +23,29 @@ export function processIo(): CliIo {
       () => undefined,
       () => process.exit(1),
     ),
-    stdin: process.stdin,
+    stdin: chunksOf(process.stdin, ending.signal),
     isStdinTty: process.stdin.isTTY === true,
     env: process.env,
     clock: new RealClock(),
     timers: new RealTimers(),
     random: new RealRandom(),
     signal: ending.signal,
+    turn: () => new Promise((resolve) => setImmediate(resolve)),
+  }
+}
+
+/** The chunks of a stream, up to the signal: whoever waits for input at Ctrl-C has to get on. Closes the stream. */
+async function* chunksOf(stream: Readable, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const end = () => stream.destroy()
+  signal.addEventListener('abort', end)
+  if (signal.aborted) end()
+  try {
+    yield* stream
+  } catch (error) {
+    // Destroyed by us: what came so far is all there is.
+    if (!signal.aborted) throw error
+  } finally {
+    signal.removeEventListener('abort', end)
   }
 }
 
@@ -40,16 +57,15 @@ function endForOutput(error: NodeJS.ErrnoException): never {
 /** A standard stream. A reader that went away (`| head`) is no failure: the command is asked to end. */
 class StreamOutput implements CliOutput {
   readonly #stream: NodeJS.WriteStream
+  readonly #onClosed: () => void
+  readonly #onFailed: (error: NodeJS.ErrnoException) => void
   #closed = false
 
   constructor(stream: NodeJS.WriteStream, onClosed: () => void, onFailed: (error: NodeJS.ErrnoException) => void) {
     this.#stream = stream
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      // A full disk behind `> file`: what was asked for cannot be delivered, and nothing that was not shown is committed.
-      if (error.code !== 'EPIPE') onFailed(error)
-      this.#closed = true
-      onClosed()
-    })
+    this.#onClosed = onClosed
+    this.#onFailed = onFailed
+    stream.on('error', (error: NodeJS.ErrnoException) => this.#onError(error))
   }
 
   get isTty(): boolean {
@@ -61,19 +77,26 @@ class StreamOutput implements CliOutput {
     return this.#stream.columns || DEFAULT_COLUMNS
   }
 
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
   write(text: string | Buffer): Promise<void> {
     if (this.#closed || text.length === 0) return Promise.resolve()
-    if (this.#stream.write(text)) return Promise.resolve()
     return new Promise((resolve) => {
-      const go = () => {
-        this.#stream.off('drain', go)
-        this.#stream.off('close', go)
-        this.#stream.off('error', go)
+      // Not when there is room for more: whether the text reached somebody decides about what is committed.
+      this.#stream.write(text, (error) => {
+        if (error) this.#onError(error)
         resolve()
-      }
-      this.#stream.on('drain', go)
-      this.#stream.on('close', go)
-      this.#stream.on('error', go)
+      })
     })
+  }
+
+  #onError(error: NodeJS.ErrnoException): void {
+    if (this.#closed) return
+    // A full disk behind `> file`: what was asked for cannot be delivered, and nothing that was not shown is committed.
+    if (error.code !== 'EPIPE') this.#onFailed(error)
+    this.#closed = true
+    this.#onClosed()
   }
 }

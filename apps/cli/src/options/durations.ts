@@ -9,14 +9,14 @@ const UNITS: Readonly<Record<string, number>> = {
   w: 604_800_000,
 }
 
-/** Milliseconds of `250ms`, `30s`, `15m`, `2h`, `1d`, `1w`, sums as `1h30m`, and plain milliseconds; null for anything else. */
+/** Whole milliseconds of `250ms`, `30s`, `15m`, `2h`, `1d`, `1w`, sums as `1h30m`, and plain milliseconds; null for anything else. */
 export function parseDuration(text: string): number | null {
   if (/^\d+$/.test(text)) return Number(text)
   if (!/^(\d+(\.\d+)?(ms|s|m|h|d|w))+$/.test(text)) return null
   let totalMs = 0
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/g))
     totalMs += Number(amount) * UNITS[unit!]!
-  return totalMs
+  return Math.round(totalMs)
 }
 
 /** As {@link parseDuration} for an option that must have one. Throws a usage error. */
@@ -38,7 +38,8 @@ export function parseTime(text: string, nowMs: number): number | null {
     return agoMs === null ? null : nowMs - agoMs
   }
   if (!/^\d{4}-\d{2}(-\d{2})?([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/.test(text)) return null
-  const timeMs = Date.parse(text.replace(' ', 'T'))
+  // A date alone would be read as UTC, a date with a time as local.
+  const timeMs = Date.parse(text.length <= 10 ? `${text.padEnd(10, '-01')}T00:00` : text.replace(' ', 'T'))
   return Number.isNaN(timeMs) ? null : timeMs
 }
 

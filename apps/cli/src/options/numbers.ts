@@ -1,5 +1,7 @@
 import { usageError } from '../command/cli-error.ts'
 
+const MAX_BYTES = 2 ** 30
+
 /** A whole number in `[minimum, maximum]` from an option. Throws a usage error. */
 export function requireWhole(option: string, text: string, minimum: number, maximum = Number.MAX_SAFE_INTEGER): number {
   const value = Number(text)
@@ -25,13 +27,19 @@ export function requireNumberList(option: string, text: string): number[] {
   return [...numbers].sort((a, b) => a - b)
 }
 
-/** Bytes of `1000`, `10kB`, `1KiB`, `5MiB`, `1g` (binary units unless followed by B alone). Throws a usage error. */
-export function requireBytes(option: string, text: string): number {
+/**
+ * Bytes of `1000`, `10kB`, `1KiB`, `5MiB`, `1g` (binary units unless followed by B alone), from `minimum` to 1 GiB, the most that is held
+ * in memory for any option. Throws a usage error.
+ */
+export function requireBytes(option: string, text: string, minimum = 0): number {
   const match = /^(\d+(?:\.\d+)?)\s*(k|m|g)?(i?b)?$/i.exec(text)
   if (match === null) throw usageError(`${option} ${text}: not a size`, 'Write 1000, 100kB, 64KiB or 1MiB.')
   const power = { k: 1, m: 2, g: 3 }[(match[2] ?? '').toLowerCase()] ?? 0
   const isDecimal = match[3]?.toLowerCase() === 'b'
-  return Math.round(Number(match[1]) * (isDecimal ? 1000 : 1024) ** power)
+  const bytes = Math.round(Number(match[1]) * (isDecimal ? 1000 : 1024) ** power)
+  if (bytes < minimum || bytes > MAX_BYTES)
+    throw usageError(`${option} ${text}: must be from ${minimum} bytes to 1 GiB`)
+  return bytes
 }
 
 /** `key=value` pairs. Throws a usage error. */

@@ -12,6 +12,7 @@ describe('durations', () => {
     ['30s', 30_000],
     ['1.5m', 90_000],
     ['1h30m', 5_400_000],
+    ['1.5ms', 2],
     ['2d', 172_800_000],
     ['1w', 604_800_000],
   ])('%s is %i ms', (text, durationMs) => {
@@ -41,7 +42,9 @@ describe('times', () => {
     ['1795257624822', 1_795_257_624_822],
     ['2026-11-21T10:00Z', Date.UTC(2026, 10, 21, 10)],
     ['2026-11-21 10:00:30.5+02:00', Date.UTC(2026, 10, 21, 8, 0, 30, 500)],
-    ['2026-11-21', Date.UTC(2026, 10, 21)],
+    ['2026-11-21', new Date(2026, 10, 21).getTime()],
+    ['2026-11', new Date(2026, 10, 1).getTime()],
+    ['2026-11-21T00:00', new Date(2026, 10, 21).getTime()],
   ])('%s is read', (text, timeMs) => {
     expect(parseTime(text, nowMs)).toBe(timeMs)
   })
@@ -64,10 +67,11 @@ describe('numbers', () => {
   })
 
   test('sizes take decimal and binary units', () => {
-    expect(['100', '1kB', '1KiB', '1k', '1.5MiB', '2g'].map((text) => requireBytes('-s', text))).toEqual([
-      100, 1000, 1024, 1024, 1_572_864, 2_147_483_648,
+    expect(['100', '1kB', '1KiB', '1k', '1.5MiB', '1g', '0'].map((text) => requireBytes('-s', text))).toEqual([
+      100, 1000, 1024, 1024, 1_572_864, 1_073_741_824, 0,
     ])
-    for (const text of ['', 'x', '1t', '-1']) expect(() => requireBytes('-s', text)).toThrow(USAGE)
+    for (const text of ['', 'x', '1t', '-1', '2g']) expect(() => requireBytes('-s', text)).toThrow(USAGE)
+    expect(() => requireBytes('-s', '0', 1)).toThrow(USAGE)
   })
 
   test('sizes are shown in binary units', () => {

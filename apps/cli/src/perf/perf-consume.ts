@@ -1,5 +1,9 @@
+import type { Consumer } from '@millrace/client'
 import { ExitCode } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
+import { type PartitionRange, resolveRanges } from '../consume/consume-range.ts'
+import { readRanges } from '../consume/range-reader.ts'
+import { orAborted } from '../io/or-aborted.ts'
 import { ProgressBar } from '../io/progress-bar.ts'
 import { requireBytes, requireWhole } from '../options/numbers.ts'
 import { UNKNOWN_TOPIC_LIMIT_MS } from '../topic/topic-names.ts'
@@ -29,55 +33,58 @@ export const perfConsume: CommandDefinition<PerfConsumeOptions> = {
       options.records === undefined ? Number.POSITIVE_INFINITY : requireWhole('--records', options.records, 1)
     const consumer = context.consumer({
       maxPollRecords: 5000,
-      maxPartitionFetchBytes: requireBytes('--fetch-size', options.fetchSize ?? '1MiB'),
+      maxPartitionFetchBytes: requireBytes('--fetch-size', options.fetchSize ?? '1MiB', 1),
       allowAutoCreateTopics: false,
+      autoOffsetReset: 'earliest',
     })
     let records = 0
     let bytes = 0
+    let goal = 0
+    const bar = new ProgressBar(stderr, clock, timers, () => {
+      return { count: records, bytes, totalCount: goal, totalBytes: null }
+    })
+    let elapsedMs = 0
+    let usedMs = 0
     try {
-      const partitions = await consumer.partitionsOf(topic!, { unknownLimitMs: UNKNOWN_TOPIC_LIMIT_MS })
-      const places = partitions.map((partition) => ({ topic: topic!, partition }))
-      const [starts, ends] = await Promise.all([
-        consumer.findOffsets(places, 'earliest'),
-        consumer.findOffsets(places, 'latest'),
-      ])
-      const left = new Map(ends.map(({ partition, offset }) => [partition, offset]))
-      const total = ends.reduce((sum, { offset }, slot) => sum + Number(offset - starts[slot]!.offset), 0)
-      for (const [slot, { partition, offset }] of starts.entries())
-        if (offset >= ends[slot]!.offset) left.delete(partition)
-      const goal = Math.min(wanted, total)
-      const bar = new ProgressBar(stderr, clock, timers, () => ({
-        count: records,
-        bytes,
-        totalCount: goal,
-        totalBytes: null,
-      }))
+      const ranges = (await orAborted(wholeRanges(consumer, topic!), signal)) ?? []
+      // Markers and removed records have offsets too: there may be fewer records.
+      goal = Math.min(
+        wanted,
+        ranges.reduce((sum, range) => sum + offsetCountOf(range), 0),
+      )
       const startMs = clock.monotonicMs()
       const startCpuMs = cpuMs()
-      consumer.assign(starts.map(({ partition, offset }) => ({ topic: topic!, partition, start: offset })))
-      while (left.size > 0 && records < goal && !signal.aborted) {
-        for (const batch of await consumer.poll({ signal, timeoutMs: 1000 })) {
-          for (const record of batch.records) bytes += record.sizeBytes
-          records += batch.records.length
-          const end = left.get(batch.partition)
-          if (end !== undefined && batch.nextOffset >= end) left.delete(batch.partition)
-        }
-      }
-      const elapsedMs = clock.monotonicMs() - startMs
-      await bar.end()
-      const usedMs = cpuMs() - startCpuMs
-      await printResult(context, {
-        records,
-        bytes,
-        elapsedMs,
-        cpuMs: usedMs,
-        failedRecords: 0,
-        latency: null,
-        latencyOf: '',
+      await readRanges(consumer, ranges, signal, (some) => {
+        for (const { sizeBytes } of some) bytes += sizeBytes
+        records += some.length
+        return Promise.resolve(records < wanted)
       })
+      elapsedMs = clock.monotonicMs() - startMs
+      usedMs = cpuMs() - startCpuMs
     } finally {
+      await bar.end()
       await consumer.close({ timeoutMs: context.options.timeoutMs })
     }
-    return signal.aborted ? ExitCode.INTERRUPTED : ExitCode.OK
+    await printResult(context, {
+      records,
+      bytes,
+      elapsedMs,
+      cpuMs: usedMs,
+      failedRecords: 0,
+      latency: null,
+      latencyOf: '',
+    })
+    return context.isInterrupted ? ExitCode.INTERRUPTED : ExitCode.OK
   },
+}
+
+/** All that the partitions of a topic have now. */
+async function wholeRanges(consumer: Consumer, topic: string): Promise<PartitionRange[]> {
+  const partitions = await consumer.partitionsOf(topic, { unknownLimitMs: UNKNOWN_TOPIC_LIMIT_MS })
+  const places = partitions.map((partition) => ({ topic, partition }))
+  return resolveRanges(consumer, places, 'earliest', 'latest')
+}
+
+function offsetCountOf({ startOffset, endOffset }: PartitionRange): number {
+  return Number(endOffset! - startOffset)
 }

@@ -1,12 +1,14 @@
 import type { Consumer, Producer } from '@millrace/client'
 import { CliError, ExitCode } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
+import { orAborted } from '../io/or-aborted.ts'
 import { sleep } from '../io/pacer.ts'
 import { ProgressBar } from '../io/progress-bar.ts'
+import { requireAcks } from '../options/delivery-options.ts'
 import { requireDuration } from '../options/durations.ts'
 import { requireBytes, requireWhole } from '../options/numbers.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
-import { acksOf, RECORD_OVERHEAD_BYTES } from './perf-produce.ts'
+import { RECORD_OVERHEAD_BYTES } from './perf-produce.ts'
 import { cpuMs, printResult } from './perf-report.ts'
 
 interface PerfLatencyOptions {
@@ -40,7 +42,7 @@ export const perfLatency: CommandDefinition<PerfLatencyOptions> = {
     const pauseMs = requireDuration('--pause', options.pause ?? '0')
     const value = random.bytes(requireBytes('--size', options.size ?? '100'))
     const maxRequestSize = Math.max(1_048_576, value.length + RECORD_OVERHEAD_BYTES)
-    const producer = context.producer({ acks: acksOf(options.acks), lingerMs: 0, maxRequestSize })
+    const producer = context.producer({ acks: requireAcks(options.acks), lingerMs: 0, maxRequestSize })
     const consumer = context.consumer({ allowAutoCreateTopics: false, maxPollRecords: 10 })
     const latency = new LatencyHistogram()
     let count = 0
@@ -50,17 +52,17 @@ export const perfLatency: CommandDefinition<PerfLatencyOptions> = {
     let startMs = clock.monotonicMs()
     let startCpuMs = cpuMs()
     try {
-      await producer.partitionCount(topic!)
+      await orAborted(producer.partitionCount(topic!), signal)
       consumer.assign([{ topic: topic!, partition: 0, start: 'latest' }])
-      await consumer.position({ topic: topic!, partition: 0 })
+      await orAborted(consumer.position({ topic: topic!, partition: 0 }), signal)
       for (let number = -warmup; number < total && !signal.aborted; number++) {
         if (number === 0) {
           startMs = clock.monotonicMs()
           startCpuMs = cpuMs()
         }
         const sentMs = clock.monotonicMs()
-        await roundTrip(producer, consumer, topic!, value, context.options.timeoutMs)
-        if (number >= 0) {
+        await orAborted(roundTrip(producer, consumer, topic!, value, context.options.timeoutMs), signal)
+        if (number >= 0 && !signal.aborted) {
           latency.record(clock.monotonicMs() - sentMs)
           count++
         }
@@ -79,7 +81,7 @@ export const perfLatency: CommandDefinition<PerfLatencyOptions> = {
       latency,
       latencyOf: 'end to end',
     })
-    return signal.aborted ? ExitCode.INTERRUPTED : ExitCode.OK
+    return context.isInterrupted ? ExitCode.INTERRUPTED : ExitCode.OK
   },
 }
 

@@ -1,8 +1,11 @@
-import type { CompressionType } from '@millrace/client'
-import { ExitCode, usageError } from '../command/cli-error.ts'
+import type { Producer, ProducerRecord } from '@millrace/client'
+import type { CliContext } from '../command/cli-context.ts'
+import { ExitCode } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
+import { orAborted } from '../io/or-aborted.ts'
 import { Pacer } from '../io/pacer.ts'
 import { ProgressBar } from '../io/progress-bar.ts'
+import { requireAcks, requireCompression } from '../options/delivery-options.ts'
 import { requireDuration } from '../options/durations.ts'
 import { requireBytes, requireWhole } from '../options/numbers.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
@@ -50,75 +53,113 @@ export const perfProduce: CommandDefinition<PerfProduceOptions> = {
     ['perf produce test --rate 1000 -n 10000 -o json', 'latency at a steady rate'],
   ],
   async run(context, [topic], options) {
-    const { clock, timers, signal, random, stderr } = context.io
+    const { clock, timers, random, stderr } = context.io
     const total = requireWhole('--records', options.records ?? '1000000', 1)
     const sizeBytes = requireBytes('--size', options.size ?? '100')
-    const perSecond = options.rate === undefined ? Number.POSITIVE_INFINITY : requireWhole('--rate', options.rate, 1)
-    const keys = options.keys === undefined ? null : keyList(requireWhole('--keys', options.keys, 1, 1_000_000))
-    const payloads = Array.from({ length: PAYLOAD_COUNT }, () => payload(random.bytes(sizeBytes), options.compressible))
-    let failedRecords = 0
-    let firstError: unknown = null
-    const fail = (error: unknown, recordCount: number): void => {
-      failedRecords += recordCount
-      firstError ??= error
+    const load: Load = {
+      topic: topic!,
+      total,
+      perSecond: options.rate === undefined ? Number.POSITIVE_INFINITY : requireWhole('--rate', options.rate, 1),
+      keys: options.keys === undefined ? null : keyList(requireWhole('--keys', options.keys, 1, 1_000_000)),
+      payloads: Array.from({ length: PAYLOAD_COUNT }, () => payload(random.bytes(sizeBytes), options.compressible)),
     }
+    const tally = new Tally()
     const producer = context.producer({
-      compressionType: (options.compression ?? 'none') as CompressionType,
-      acks: acksOf(options.acks),
-      batchSize: requireBytes('--batch-size', options.batchSize ?? '64KiB'),
+      compressionType: requireCompression(options.compression),
+      acks: requireAcks(options.acks),
+      batchSize: requireBytes('--batch-size', options.batchSize ?? '64KiB', 1),
       lingerMs: requireDuration('--linger', options.linger ?? '0'),
       // Records of the size asked for are sent: whether they are too large is the broker's to say.
       maxRequestSize: Math.max(1_048_576, sizeBytes + RECORD_OVERHEAD_BYTES),
-      onDeliveryError: (error, _topic, _partition, recordCount) => fail(error, recordCount),
+      maxBlockMs: context.options.timeoutMs,
+      onDeliveryError: (error, _topic, _partition, recordCount) => tally.fail(error, recordCount),
     })
-    const latency = new LatencyHistogram()
-    let count = 0
-    await producer.ready(topic!)
-    const progress = () => ({ count, bytes: count * sizeBytes, totalCount: total, totalBytes: null })
+    const progress = () => ({ count: tally.count, bytes: tally.count * sizeBytes, totalCount: total, totalBytes: null })
     const bar = new ProgressBar(stderr, clock, timers, progress)
-    const startMs = clock.monotonicMs()
-    const startCpuMs = cpuMs()
-    const pacer = new Pacer(clock, timers, signal, perSecond)
+    let startMs = clock.monotonicMs()
+    let startCpuMs = cpuMs()
     try {
-      while (count < total && !signal.aborted) {
-        const pause = pacer.pace()
-        if (pause !== null) await pause
-        const key = keys?.[count % keys.length] ?? null
-        const record = { topic: topic!, key, value: payloads[count % PAYLOAD_COUNT]! }
-        if (count % TIMED_ONE_OF === 0) {
-          const sentMs = clock.monotonicMs()
-          producer.send(record).then(
-            () => latency.record(clock.monotonicMs() - sentMs),
-            (error: unknown) => fail(error, 1),
-          )
-        } else {
-          while (!producer.post(record)) await producer.ready(topic!)
-        }
-        count++
-      }
-      await producer.flush()
+      await orAborted(producer.ready(load.topic), context.io.signal)
+      startMs = clock.monotonicMs()
+      startCpuMs = cpuMs()
+      await send(context, producer, load, tally)
     } finally {
       await bar.end()
       await producer.close({ timeoutMs: context.options.timeoutMs })
     }
-    const elapsedMs = clock.monotonicMs() - startMs
-    const latencyOf = 'acknowledged after'
-    const records = count - failedRecords
+    const { count, failedCount, latency } = tally
+    const records = count - failedCount
     await printResult(context, {
       records,
       bytes: records * sizeBytes,
-      elapsedMs,
+      elapsedMs: clock.monotonicMs() - startMs,
       cpuMs: cpuMs() - startCpuMs,
-      failedRecords,
+      failedRecords: failedCount,
       latency,
-      latencyOf,
+      latencyOf: 'acknowledged after',
     })
-    if (failedRecords > 0) {
-      await context.complain(firstError)
-      return failedRecords === count ? ExitCode.ERROR : ExitCode.PARTIAL
+    if (failedCount > 0) {
+      await context.complain(tally.firstError)
+      return failedCount === count ? ExitCode.ERROR : ExitCode.PARTIAL
     }
-    return signal.aborted ? ExitCode.INTERRUPTED : ExitCode.OK
+    return context.isInterrupted ? ExitCode.INTERRUPTED : ExitCode.OK
   },
+}
+
+/** What is to be sent. */
+interface Load {
+  topic: string
+  total: number
+  /** May be infinite. */
+  perSecond: number
+  keys: readonly string[] | null
+  payloads: readonly Buffer[]
+}
+
+/** What became of it. */
+class Tally {
+  readonly latency = new LatencyHistogram()
+  count = 0
+  failedCount = 0
+  firstError: unknown = null
+
+  fail(error: unknown, recordCount: number): void {
+    this.failedCount += recordCount
+    this.firstError ??= error
+  }
+}
+
+/** Sends the load and waits until its fate is known, or until Ctrl-C. */
+async function send(context: CliContext, producer: Producer, load: Load, tally: Tally): Promise<void> {
+  const { clock, timers, signal } = context.io
+  const { topic, total, perSecond, keys, payloads } = load
+  const pacer = new Pacer(clock, timers, signal, perSecond)
+  while (tally.count < total && !signal.aborted) {
+    const pause = pacer.pace()
+    if (pause !== null) await pause
+    const { count } = tally
+    const record = { topic, key: keys?.[count % keys.length] ?? null, value: payloads[count % PAYLOAD_COUNT]! }
+    if (count % TIMED_ONE_OF === 0) {
+      const sentMs = clock.monotonicMs()
+      producer.send(record).then(
+        () => tally.latency.record(clock.monotonicMs() - sentMs),
+        (error: unknown) => tally.fail(error, 1),
+      )
+    } else if (!producer.post(record) && !(await postLater(producer, record, signal))) {
+      return
+    }
+    tally.count++
+  }
+  await orAborted(producer.flush(), signal)
+}
+
+/** Posts a record as soon as there is room. False: Ctrl-C came first. */
+async function postLater(producer: Producer, record: ProducerRecord, signal: AbortSignal): Promise<boolean> {
+  do {
+    await orAborted(producer.ready(record.topic), signal)
+    if (signal.aborted) return false
+  } while (!producer.post(record))
+  return true
 }
 
 function payload(bytes: Buffer, compressible: boolean | undefined): Buffer {
@@ -129,11 +170,4 @@ function payload(bytes: Buffer, compressible: boolean | undefined): Buffer {
 
 function keyList(count: number): string[] {
   return Array.from({ length: count }, (_, number) => `key-${number}`)
-}
-
-/** The `acks` of a text. Throws a usage error. */
-export function acksOf(text: string | undefined): 0 | 1 | 'all' {
-  if (text === undefined || text === 'all' || text === '-1') return 'all'
-  if (text === '0' || text === '1') return text === '0' ? 0 : 1
-  throw usageError(`--acks ${text}: must be all, 1 or 0`)
 }

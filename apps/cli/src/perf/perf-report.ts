@@ -18,6 +18,9 @@ export interface PerfResult {
   latencyOf: string
 }
 
+/** A run that was broken off at once took no time that rates could be of. */
+const LEAST_SECONDS = 1e-6
+
 /** Prints a result: a table with a picture, or JSON with every figure. */
 export async function printResult(context: CliContext, result: PerfResult): Promise<void> {
   await context.printValue(toData(result), () => toText(result))
@@ -30,7 +33,7 @@ export function cpuMs(): number {
 }
 
 function toData({ records, bytes, elapsedMs, cpuMs: usedMs, failedRecords, latency, latencyOf }: PerfResult): Row {
-  const seconds = elapsedMs / 1000
+  const seconds = Math.max(elapsedMs / 1000, LEAST_SECONDS)
   return {
     records,
     bytes,
@@ -45,7 +48,7 @@ function toData({ records, bytes, elapsedMs, cpuMs: usedMs, failedRecords, laten
 }
 
 function toText({ records, bytes, elapsedMs, cpuMs: usedMs, failedRecords, latency, latencyOf }: PerfResult): string {
-  const seconds = elapsedMs / 1000
+  const seconds = Math.max(elapsedMs / 1000, LEAST_SECONDS)
   const failed = failedRecords > 0 ? `, ${formatNumber(failedRecords)} FAILED` : ''
   const lines = [
     `${formatNumber(records)} records, ${formatBytes(bytes)} in ${formatDuration(elapsedMs)}${failed}`,

@@ -1,13 +1,15 @@
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
-import type { CompressionType, Producer, ProducerOptions, ProducerRecord } from '@millrace/client'
+import type { Producer, ProducerOptions, ProducerRecord } from '@millrace/client'
 import type { Command } from 'commander'
 import type { CliContext } from '../command/cli-context.ts'
 import { CliError, ExitCode, usageError } from '../command/cli-error.ts'
 import { type CommandDefinition, type Dispatch, toCommand } from '../command/command-definition.ts'
+import { orAborted } from '../io/or-aborted.ts'
 import { toJsonLine } from '../io/output-format.ts'
 import { Pacer } from '../io/pacer.ts'
 import { ProgressBar, type ProgressState } from '../io/progress-bar.ts'
+import { requireAcks, requireCompression } from '../options/delivery-options.ts'
 import { formatDuration, requireDuration, requireTime } from '../options/durations.ts'
 import { formatBytes, formatNumber, requireBytes, requireWhole } from '../options/numbers.ts'
 import { splitLines } from './line-splitter.ts'
@@ -99,16 +101,17 @@ export function produceCommand(dispatch: Dispatch): Command {
 }
 
 async function runProduce(context: CliContext, [topic, ...values]: string[], options: ProduceOptions): Promise<number> {
-  const { clock, timers, signal, stderr } = context.io
+  const { clock, timers, signal, stdout, stderr } = context.io
   const format = recordFormat(topic!, options, clock.wallMs())
   const tally = new Tally()
   const producer = context.producer(producerOptions(context, options, tally))
-  // A line that redraws itself would overwrite what is being typed.
+  // A line that redraws itself would overwrite what is being typed or reported.
   const isTyped = context.io.isStdinTty && values.length === 0 && options.file.length === 0
-  const bar = isTyped ? null : new ProgressBar(stderr, clock, timers, () => tally.progress())
+  const isReported = options.report === true && stdout.isTty
+  const bar = isTyped || isReported ? null : new ProgressBar(stderr, clock, timers, () => tally.progress())
   const startMs = clock.monotonicMs()
   try {
-    await producer.partitionCount(topic!)
+    await orAborted(producer.partitionCount(topic!), signal)
     const perSecond = options.rate === undefined ? Number.POSITIVE_INFINITY : requireWhole('--rate', options.rate, 1)
     const pacer = new Pacer(clock, timers, signal, perSecond)
     for await (const record of recordsOf(context, values, options, format, tally)) {
@@ -117,9 +120,10 @@ async function runProduce(context: CliContext, [topic, ...values]: string[], opt
       if (signal.aborted) break
       await deliver(context, producer, record, options, tally)
     }
-    await producer.flush()
+    await orAborted(producer.flush(), signal)
   } finally {
     await bar?.end()
+    // Flushes too, but only for so long: after Ctrl-C nobody waits until all attempts of delivery are used up.
     await producer.close({ timeoutMs: context.options.timeoutMs })
   }
   return summarize(context, tally, clock.monotonicMs() - startMs)
@@ -132,13 +136,22 @@ async function deliver(
   options: ProduceOptions,
   tally: Tally,
 ): Promise<void> {
-  tally.count++
+  const { signal, stdout } = context.io
   if (options.report) {
-    const stored = await producer.send(record).catch((error: unknown) => tally.fail(error, 1))
-    if (stored !== undefined) await context.io.stdout.write(reportLine(context, stored))
+    tally.count++
+    const sending = producer.send(record).catch((error: unknown) => {
+      tally.fail(error, 1)
+      return null
+    })
+    const stored = await orAborted(sending, signal)
+    if (stored !== null) await stdout.write(reportLine(context, stored))
     return
   }
-  while (!producer.post(record)) await producer.ready(record.topic)
+  while (!producer.post(record)) {
+    await orAborted(producer.ready(record.topic), signal)
+    if (signal.aborted) return
+  }
+  tally.count++
 }
 
 function reportLine(
@@ -232,28 +245,23 @@ function recordFormat(topic: string, options: ProduceOptions, nowMs: number): Re
 
 function producerOptions(context: CliContext, options: ProduceOptions, tally: Tally): Partial<ProducerOptions> {
   const maxRequestSize = maxRecordBytes(options)
+  const lingerMs = options.linger === undefined ? 5 : requireDuration('--linger', options.linger)
   return {
-    lingerMs: options.linger === undefined ? 5 : requireDuration('--linger', options.linger),
-    batchSize: options.batchSize === undefined ? 65_536 : requireBytes('--batch-size', options.batchSize),
-    compressionType: (options.compression ?? 'none') as CompressionType,
-    acks: acksOf(options.acks),
+    lingerMs,
+    batchSize: options.batchSize === undefined ? 65_536 : requireBytes('--batch-size', options.batchSize, 1),
+    compressionType: requireCompression(options.compression),
+    acks: requireAcks(options.acks),
     maxRequestSize,
     bufferMemory: Math.max(33_554_432, 2 * maxRequestSize),
     maxBlockMs: context.options.timeoutMs,
     requestTimeoutMs: context.options.timeoutMs,
-    deliveryTimeoutMs: 4 * context.options.timeoutMs + 5000,
+    deliveryTimeoutMs: lingerMs + 4 * context.options.timeoutMs + 5000,
     onDeliveryError: (error, _topic, _partition, recordCount) => tally.fail(error, recordCount),
   }
 }
 
 function maxRecordBytes({ maxRecord }: ProduceOptions): number {
-  return maxRecord === undefined ? 1_048_576 : requireBytes('--max-record', maxRecord)
-}
-
-function acksOf(text: string | undefined): 0 | 1 | 'all' {
-  if (text === undefined || text === 'all' || text === '-1') return 'all'
-  if (text === '0' || text === '1') return text === '0' ? 0 : 1
-  throw usageError(`--acks ${text}: must be all, 1 or 0`)
+  return maxRecord === undefined ? 1_048_576 : requireBytes('--max-record', maxRecord, 1)
 }
 
 async function summarize(context: CliContext, tally: Tally, elapsedMs: number): Promise<number> {
@@ -268,5 +276,5 @@ async function summarize(context: CliContext, tally: Tally, elapsedMs: number): 
     await context.complain(tally.firstError)
     return failedCount === count ? ExitCode.ERROR : ExitCode.PARTIAL
   }
-  return context.io.signal.aborted ? ExitCode.INTERRUPTED : ExitCode.OK
+  return context.isInterrupted ? ExitCode.INTERRUPTED : ExitCode.OK
 }

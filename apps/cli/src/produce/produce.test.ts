@@ -74,6 +74,25 @@ describe('records from lines', () => {
     expect(parseRecord(Buffer.from('{"key":"k","value":null}'), format)).toMatchObject({ key: 'k', value: null })
   })
 
+  test.each([
+    ['{"value":"x","partition":"2"}', /"partition" is "2"/],
+    ['{"value":"x","partition":-1}', /"partition" is -1/],
+    ['{"value":"x","timestamp":"2026-11-21"}', /"timestamp" is "2026-11-21"/],
+    ['{"value":"x","headers":["h"]}', /"headers" must be/],
+    ['{"value":"x","headers":"h=1"}', /"headers" must be/],
+    ['{"value":{"id":12345678901234567890}}', /the number 12345678901234567890 would lose digits/],
+  ])('a JSON record is refused rather than changed: %s', (line, words) => {
+    expect(() => parseRecord(Buffer.from(line), { ...FORMAT, isJson: true })).toThrow(words)
+  })
+
+  test('JSON that is no UTF-8 is refused, and long numbers that are exact or texts are not', () => {
+    const format = { ...FORMAT, isJson: true }
+    const broken = Buffer.concat([Buffer.from('{"value":"'), Buffer.from([0xff]), Buffer.from('"}')])
+    expect(() => parseRecord(broken, format)).toThrow(/UTF-8/)
+    const exact = '{"value":{"id":9007199254740991,"text":"12345678901234567890"}}'
+    expect(parseRecord(Buffer.from(exact), format).value).toBe('{"id":9007199254740991,"text":"12345678901234567890"}')
+  })
+
   test('a marker stands for null, in keys and values', () => {
     const format = { ...FORMAT, keySeparator: Buffer.from(':'), nullMarker: Buffer.from('NIL') }
     expect(parseRecord(Buffer.from('k:NIL'), format)).toMatchObject({ value: null })
@@ -184,6 +203,48 @@ describe('millrace produce', () => {
     const producer = collecting(posted)
     const typed = await runFake(['produce', 'orders'], { stdin: 'a\n', isTty: true, isStdinTty: true, producer })
     expect(typed.stderr).toMatch(/^1 records \(2 B\) in /)
+  })
+
+  test('Ctrl-C ends a wait for a broker that does not answer', async () => {
+    const ending = new AbortController()
+    const run = await runFake(['produce', 'orders', 'x', 'y'], {
+      signal: ending.signal,
+      producer: {
+        ...collecting([]),
+        flush: () => {
+          ending.abort()
+          return new Promise<void>(() => undefined)
+        },
+      },
+    })
+    expect(run).toMatchObject({ exitCode: ExitCode.INTERRUPTED, stderr: '' })
+    const atStart = await runFake(['produce', 'orders', 'x'], {
+      signal: ending.signal,
+      producer: { ...collecting([]), partitionCount: () => new Promise<number>(() => undefined) },
+    })
+    expect(atStart.exitCode).toBe(ExitCode.INTERRUPTED)
+  })
+
+  test('a reader of the report that goes away ends the command without a complaint', async () => {
+    let sentCount = 0
+    const producer = {
+      ...collecting([]),
+      send: ({ topic }: ProducerRecord) =>
+        Promise.resolve({ topic, partition: 0, offset: BigInt(sentCount++), timestamp: 5 }),
+    }
+    const run = await runFake(['produce', 'orders', 'x', 'y', 'z', '--report'], { producer, stdoutWritesTaken: 1 })
+    expect(run).toMatchObject({ exitCode: ExitCode.OK, stdout: 'orders-0@0\n', stderr: '' })
+    expect(sentCount).toBe(2)
+  })
+
+  test.each([
+    ['--compression', 'brotli'],
+    ['--max-record', '0'],
+    ['--batch-size', '2g'],
+  ])('%s %s is wrong usage, said in words of the command line', async (option, value) => {
+    const run = await runFake(['produce', 'orders', 'x', option, value], { producer: collecting([]) })
+    expect(run.exitCode).toBe(ExitCode.USAGE)
+    expect(run.stderr).toContain(`millrace: ${option} ${value}: must be`)
   })
 
   test('a directory is no file to read records from', async () => {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { HeadersInput, ProducerRecord } from '@millrace/client'
 import { CliError, usageError } from '../command/cli-error.ts'
 
@@ -51,15 +52,11 @@ export function parseHeaders(texts: readonly string[]): (readonly [string, strin
 }
 
 function parseJson(line: Buffer, format: RecordFormat): ProducerRecord {
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(line.toString('utf8'))
-  } catch (error) {
-    throw new CliError(`not JSON: ${error instanceof Error ? error.message : String(error)}`)
-  }
-  if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) throw new CliError('not a JSON object')
-  const fields = parsed as Record<string, unknown>
-  const { key, headers, partition, timestamp } = fields
+  const fields = parseObject(line)
+  const { key, headers } = fields
+  const partition = wholeOf(fields, 'partition', 0)
+  // -1 is what `consume --json` writes for a record without one.
+  const timestamp = wholeOf(fields, 'timestamp', -1)
   // A tombstone deletes: it must be asked for, not come of a misspelt name.
   if (!('value' in fields) && !('valueBase64' in fields)) {
     throw new CliError('no "value" (write "value": null for a tombstone)')
@@ -70,9 +67,44 @@ function parseJson(line: Buffer, format: RecordFormat): ProducerRecord {
     value: fieldOf(fields, 'value'),
     headers: headersOf(headers, format),
   }
-  if (typeof partition === 'number') record.partition = partition
-  if (typeof timestamp === 'number') record.timestamp = timestamp
+  if (partition !== null) record.partition = partition
+  if (timestamp !== null) record.timestamp = timestamp
   return record
+}
+
+/** A number that has so many digits in a row may be one that JavaScript cannot hold. */
+const LONG_NUMBER = /\d{16}/
+
+function parseObject(line: Buffer): Record<string, unknown> {
+  if (!isUtf8(line)) throw new CliError('not JSON: not UTF-8 text')
+  const text = line.toString('utf8')
+  let parsed: unknown
+  try {
+    parsed = LONG_NUMBER.test(text) ? JSON.parse(text, refuseInexact as Reviver) : JSON.parse(text)
+  } catch (error) {
+    if (error instanceof CliError) throw error
+    throw new CliError(`not JSON: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) throw new CliError('not a JSON object')
+  return parsed as Record<string, unknown>
+}
+
+type Reviver = (name: string, value: unknown) => unknown
+
+/** Values that are no text are written as the JSON that they were: a number must not become another one on the way. */
+function refuseInexact(_name: string, value: unknown, { source }: { source?: string }): unknown {
+  if (typeof value === 'number' && source !== undefined && /^-?\d+$/.test(source) && !Number.isSafeInteger(value)) {
+    throw new CliError(`the number ${source} would lose digits: write it as a text`)
+  }
+  return value
+}
+
+/** A field that has to be a whole number of at least `least`; null if it is absent or null. */
+function wholeOf(fields: Record<string, unknown>, name: string, least: number): number | null {
+  const value = fields[name] ?? null
+  if (value === null) return null
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least) return value
+  throw new CliError(`"${name}" is ${JSON.stringify(value)}, which is no whole number of at least ${least}`)
 }
 
 /** A field of the object, or what `consume --json` writes for bytes that are no text: the same name with `Base64`. */
@@ -97,13 +129,20 @@ function textOf(value: unknown): string | null {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
+const WRONG_HEADERS = '"headers" must be an object or a list of [name, value]'
+
 /** Headers as an object or as pairs, as `consume --json` writes them. */
 function headersOf(headers: unknown, format: RecordFormat): HeadersInput {
   const own: (readonly [string, string | Buffer | null])[] = []
   if (Array.isArray(headers)) {
-    for (const pair of headers) if (Array.isArray(pair)) own.push([String(pair[0]), headerValueOf(pair[1])])
+    for (const pair of headers) {
+      if (!Array.isArray(pair) || typeof pair[0] !== 'string') throw new CliError(WRONG_HEADERS)
+      own.push([pair[0], headerValueOf(pair[1])])
+    }
   } else if (headers !== null && typeof headers === 'object') {
     for (const [name, value] of Object.entries(headers)) own.push([name, headerValueOf(value)])
+  } else if (headers !== null && headers !== undefined) {
+    throw new CliError(WRONG_HEADERS)
   }
   return [...format.headers, ...own]
 }

@@ -6,14 +6,25 @@ import type { CliIo, CliOutput } from '../io/cli-io.ts'
 class TextOutput implements CliOutput {
   readonly isTty: boolean
   readonly columns = 100
+  readonly #writesTaken: number
+  readonly #onClosed: () => void
+  #writeCount = 0
   text = ''
 
-  constructor(isTty: boolean) {
+  constructor(isTty: boolean, writesTaken = Number.POSITIVE_INFINITY, onClosed: () => void = () => undefined) {
     this.isTty = isTty
+    this.#writesTaken = writesTaken
+    this.#onClosed = onClosed
+  }
+
+  get isClosed(): boolean {
+    return this.#writeCount > this.#writesTaken
   }
 
   write(text: string | Buffer): Promise<void> {
-    this.text += text.toString()
+    this.#writeCount++
+    if (this.isClosed) this.#onClosed()
+    else this.text += text.toString()
     return Promise.resolve()
   }
 }
@@ -27,6 +38,10 @@ export interface FakeRunOptions {
   producer?: Partial<Producer>
   consumer?: Partial<Consumer>
   signal?: AbortSignal
+  /** Left out: one that stands still. */
+  clock?: SimulatedClock
+  /** The reader of standard output goes away after so many writes. */
+  stdoutWritesTaken?: number
   /** Gets the options of each client that is made, with its callbacks. */
   onClient?: (clientOptions: object) => void
 }
@@ -43,8 +58,11 @@ const NOW_MS = Date.UTC(2026, 10, 21, 10, 0, 0)
 
 /** Runs a command line with fake clients. */
 export async function runFake(args: readonly string[], options: FakeRunOptions = {}): Promise<FakeRun> {
-  const clock = new SimulatedClock(NOW_MS)
-  const stdout = new TextOutput(options.isTty ?? false)
+  const clock = options.clock ?? new SimulatedClock(NOW_MS)
+  const ending = new AbortController()
+  options.signal?.addEventListener('abort', () => ending.abort())
+  if (options.signal?.aborted) ending.abort()
+  const stdout = new TextOutput(options.isTty ?? false, options.stdoutWritesTaken, () => ending.abort())
   const stderr = new TextOutput(options.isTty ?? false)
   const io: CliIo = {
     stdout,
@@ -55,7 +73,8 @@ export async function runFake(args: readonly string[], options: FakeRunOptions =
     clock,
     timers: new SimulatedTimers(clock),
     random: new SeededRandom(1),
-    signal: options.signal ?? new AbortController().signal,
+    signal: ending.signal,
+    turn: () => Promise.resolve(),
   }
   const clientOptions: object[] = []
   const make =

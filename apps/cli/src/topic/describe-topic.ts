@@ -61,8 +61,8 @@ export const describeTopic: CommandDefinition<DescribeOptions> = {
       ? topics.map(withoutHealthy).filter(({ partitions }) => partitions.length > 0)
       : topics
     await context.printValue(shown.map(toData), () => shown.map(toText).join('\n'))
-    if (options.unhealthy && shown.length > 0) return ExitCode.PARTIAL
-    return reportOutcomes(context, [...topics.map(() => ({ error: null })), ...failures])
+    const exitCode = await reportOutcomes(context, [...topics.map(() => ({ error: null })), ...failures])
+    return options.unhealthy && shown.length > 0 ? ExitCode.PARTIAL : exitCode
   },
 }
 
