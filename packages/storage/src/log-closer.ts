@@ -1,0 +1,90 @@
+import type { LogHome } from './log-core.ts'
+import { type LogState, reportError } from './log-state.ts'
+import type { StorageContext } from './storage-context.ts'
+
+/** Brings a log to rest: when it is idle, and at the end of the process, with or without a sync of the whole file system. */
+export class LogCloser {
+  readonly #context: StorageContext
+  readonly #home: LogHome
+  readonly #log: LogState
+
+  constructor(context: StorageContext, home: LogHome, log: LogState) {
+    this.#context = context
+    this.#home = home
+    this.#log = log
+  }
+
+  /** See `LogCore.whenQuiet`. */
+  async whenQuiet(): Promise<void> {
+    const log = this.#log
+    await log.checkpointer.whenIdle()
+    await this.#whenExtended()
+  }
+
+  /** Resolves when no extension runs: one that ends after the process would leave its zeros behind the last batch. */
+  async #whenExtended(): Promise<void> {
+    const log = this.#log
+    for (const segment of log.segments.all) if (segment.extending) await segment.extension
+  }
+
+  /** See `LogCore.settle`. */
+  settle(): boolean {
+    const log = this.#log
+    const isBusy = log.checkpointer.isRunning || log.syncState !== 'idle' || log.segments.active.extending
+    if (log.failed || isBusy) return false
+    try {
+      log.writeStaged()
+      const { active } = log.segments
+      for (const segment of log.segments.all) {
+        if (segment === active || segment.indexes.hasChanges) segment.flushIndexes(segment === active)
+      }
+      active.trim()
+      if (log.logEndOffset > log.logStartOffset) {
+        log.producerStates.writeSnapshot(log.logStartOffset, log.logEndOffset)?.close()
+      }
+      log.epochs.saveUnsynced(log.logEndOffset)
+      // At once, unlike elsewhere: thousands of logs would run out of descriptors, and the file system tells of errors by itself.
+      for (const segment of log.segments.all) segment.closeUnsynced()
+      return true
+    } catch (error) {
+      reportError(this.#home, error)
+      return false
+    }
+  }
+
+  /** See `LogCore.onSyncedAll`. */
+  onSyncedAll(): void {
+    const log = this.#log
+    if (log.failed) return
+    const { active } = log.segments
+    log.writer.onSyncedAll()
+    this.#home.onSynced(log, log.logEndOffset, active.baseOffset, active.writtenBytes)
+    log.recoveryPoint = log.logEndOffset
+    this.#home.onCheckpointed(log)
+    this.#context.openLogs.delete(log)
+  }
+
+  /** See `Log.closeIdle`. */
+  async closeIdle(): Promise<void> {
+    const log = this.#log
+    if (this.#context.isClosing) await this.#whenExtended()
+    const { active } = log.segments
+    if (log.failed || log.writer.hasStaged) return
+    log.touched = false
+    try {
+      active.flushIndexes(true)
+      if (active.trim()) {
+        log.writer.onWritten(active)
+        if (!log.config.writeCaching) this.#home.scheduleSync(log)
+      }
+      if (!log.config.writeCaching || this.#context.isClosing) await log.checkpointer.complete()
+      if (log.failed || log.touched || log.pendingReadCount > 0 || log.writer.hasStaged || log.needsSync) return
+      if (log.segments.all.some((segment) => segment.extending || segment.hasUnsyncedBytes)) return
+      for (const segment of log.segments.all) segment.close()
+    } catch (error) {
+      reportError(this.#home, error)
+      return
+    }
+    this.#context.openLogs.delete(log)
+  }
+}

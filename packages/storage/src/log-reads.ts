@@ -1,0 +1,152 @@
+import { DiskError, type Offset, type ProducerId, type TimestampMs } from '@millrace/base'
+import { ErrorCode } from '@millrace/protocol'
+import { bytesBetween, findAborted, findByMaxTimestamp, findByTimestamp } from './log-lookup.ts'
+import { COLD, EXHAUSTED, readCold, readHot, SegmentRead } from './log-reader.ts'
+import type { FoundOffset, ReadResult } from './log-results.ts'
+import type { LogState } from './log-state.ts'
+import type { StorageContext } from './storage-context.ts'
+
+/** The read path of a log: from segment to segment, around what is lost, with files kept open for what comes from the disk in steps. */
+export class LogReads {
+  readonly #context: StorageContext
+  readonly #log: LogState
+  /** Reused by reads that end at once. */
+  readonly #read: SegmentRead
+
+  constructor(context: StorageContext, log: LogState) {
+    this.#context = context
+    this.#log = log
+    this.#read = new SegmentRead(log.segments.active, 0, 0, 0, false, 0)
+  }
+
+  /** See `Log.read`. Hot path. */
+  read(
+    fromOffset: Offset,
+    maxBytes: number,
+    upperOffset: Offset,
+    minOneBatch: boolean,
+    out: ReadResult,
+  ): boolean | Promise<boolean> {
+    const log = this.#log
+    out.clear()
+    if (log.failed) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR) === 0
+    if (fromOffset < log.logStartOffset || fromOffset > log.logEndOffset) {
+      return out.fail(ErrorCode.OFFSET_OUT_OF_RANGE) === 0
+    }
+    let endOffset = Math.min(upperOffset, log.writtenOffset)
+    if (fromOffset >= endOffset) return true
+    if (log.lostRanges.length > 0) {
+      endOffset = this.#soundEnd(fromOffset, endOffset)
+      if (endOffset <= fromOffset) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR) === 0
+    }
+    log.touched = true
+    const read = this.#read
+    read.fromOffset = fromOffset
+    read.endOffset = endOffset
+    read.maxBytes = Math.max(0, maxBytes)
+    read.minOneBatch = minOneBatch
+    read.indexIntervalBytes = log.config.indexIntervalBytes
+    try {
+      for (let slot = Math.max(0, log.segments.slotFor(fromOffset)); slot < log.segments.count; slot++) {
+        read.segment = log.segments.at(slot)
+        if (!read.segment.isOpen) this.#context.openLogs.add(log)
+        const code = readHot(read, out)
+        if (code === COLD) return this.#readCold(slot, out)
+        if (code !== EXHAUSTED) return code === ErrorCode.NONE
+      }
+      return true
+    } catch (error) {
+      return out.fail(this.#onReadError(error)) === 0
+    }
+  }
+
+  async #readCold(firstSlot: number, out: ReadResult): Promise<boolean> {
+    const log = this.#log
+    const { segment, fromOffset, endOffset, maxBytes, minOneBatch, indexIntervalBytes } = this.#read
+    const read = new SegmentRead(segment, fromOffset, endOffset, maxBytes, minOneBatch, indexIntervalBytes)
+    const { generation } = log
+    log.pendingReadCount++
+    try {
+      let code: number = EXHAUSTED
+      for (let slot = firstSlot; code === EXHAUSTED && slot < log.segments.count; slot++) {
+        read.segment = log.segments.at(slot)
+        code = await this.#context.readCold(() => readCold(read, out))
+        if (log.failed) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR) === 0
+        // Truncated meanwhile: what was read may be gone. The reader comes again.
+        if (generation !== log.generation) {
+          out.clear()
+          return true
+        }
+      }
+      return code === ErrorCode.NONE || code === EXHAUSTED
+    } catch (error) {
+      // Retention or delete records took the segment away while it was read or waited its turn.
+      if (!log.failed && fromOffset < log.logStartOffset) return out.fail(ErrorCode.OFFSET_OUT_OF_RANGE) === 0
+      return out.fail(this.#onReadError(error)) === 0
+    } finally {
+      log.pendingReadCount--
+    }
+  }
+
+  #soundEnd(fromOffset: Offset, endOffset: Offset): Offset {
+    const log = this.#log
+    let end = endOffset
+    for (const range of log.lostRanges) {
+      if (fromOffset < range.endOffset && range.startOffset < end) end = Math.max(fromOffset, range.startOffset)
+    }
+    return end
+  }
+
+  /** See `Log.bytesAvailable`. */
+  bytesAvailable(fromOffset: Offset, upperOffset: Offset, maxBytes: number): number {
+    const log = this.#log
+    const endOffset = Math.min(upperOffset, log.writtenOffset)
+    if (log.failed || fromOffset >= endOffset || fromOffset < log.logStartOffset) return 0
+    return Math.min(maxBytes, bytesBetween(log.segments, fromOffset, endOffset))
+  }
+
+  /** See `Log.endsInLaterSegment`. */
+  endsInLaterSegment(fromOffset: Offset, upperOffset: Offset): boolean {
+    const log = this.#log
+    return log.segments.slotFor(fromOffset) < log.segments.slotFor(Math.min(upperOffset, log.writtenOffset))
+  }
+
+  /** See `Log.offsetForTimestamp`. */
+  offsetForTimestamp(timestamp: TimestampMs, upperOffset: Offset): Promise<FoundOffset | null> {
+    const log = this.#log
+    const endOffset = Math.min(upperOffset, log.writtenOffset)
+    return this.#whileOpen(() => findByTimestamp(log.segments, log.logStartOffset, timestamp, endOffset))
+  }
+
+  /** See `Log.offsetOfMaxTimestamp`. */
+  offsetOfMaxTimestamp(): Promise<FoundOffset | null> {
+    const log = this.#log
+    return this.#whileOpen(() => findByMaxTimestamp(log.segments, log.writtenOffset))
+  }
+
+  /** Does what opens files and reads them in steps: they stay open meanwhile, and are closed when the log is idle again. */
+  async #whileOpen<Result>(task: () => Promise<Result>): Promise<Result> {
+    const log = this.#log
+    log.use()
+    log.pendingReadCount++
+    try {
+      return await task()
+    } finally {
+      log.pendingReadCount--
+    }
+  }
+
+  /** See `Log.abortedTransactions`. */
+  abortedTransactions(fromOffset: Offset, upperOffset: Offset): { producerId: ProducerId; firstOffset: Offset }[] {
+    const log = this.#log
+    log.use()
+    return findAborted(log.segments, fromOffset, upperOffset)
+  }
+
+  /** One sector that cannot be read costs the reads of it, not the directory. */
+  #onReadError(error: unknown): number {
+    if (!(error instanceof DiskError)) throw error
+    this.#context.logger.error('read failed', { path: error.path, error: error.message })
+    return ErrorCode.KAFKA_STORAGE_ERROR
+  }
+}
