@@ -7,6 +7,7 @@ import {
   encodeApiVersionsResponse,
   MalformedMessageError,
   Reader,
+  StringTooLongError,
   type Writer,
 } from '@millrace/protocol'
 import type { ApiHandler, RequestContext } from '../handlers/handler.ts'
@@ -76,7 +77,9 @@ export class Dispatcher implements RequestDispatcher {
   }
 
   onEncodeFailed(connection: Connection, error: unknown): void {
-    this.#handlerFailed(connection, -1, error)
+    // An answer that quotes what the client sent may exceed what a string can hold: the client's doing, not a fault of ours.
+    if (error instanceof StringTooLongError) this.#refuse(connection, 'unanswerable', error.message)
+    else this.#handlerFailed(connection, -1, error)
   }
 
   dispatch(connection: Connection, buffer: Buffer, start: number, end: number): ResponseSlot | null {

@@ -1,4 +1,5 @@
 import { BaseError } from '@millrace/base'
+import { MAX_STRING_BYTES } from './tagged-field.ts'
 
 /** The message has no such version. Callers pick versions from the `apis` table, so this is seen only when they do not. */
 export class UnsupportedVersionError extends BaseError {
@@ -27,6 +28,20 @@ export class UnsupportedFieldError extends BaseError {
     this.messageName = messageName
     this.field = field
     this.version = version
+  }
+}
+
+/**
+ * A text has more UTF-8 bytes than the wire can carry. This is no broken invariant: an answer that quotes what a client sent (an error
+ * message with the name in it) can grow beyond the limit, and a client must not be able to stop a broker by that. The frame is lost,
+ * and with it the connection, as in Kafka.
+ */
+export class StringTooLongError extends BaseError {
+  readonly sizeBytes: number
+
+  constructor(sizeBytes: number) {
+    super('STRING_TOO_LONG', `A string of ${sizeBytes} bytes cannot be sent: at most ${MAX_STRING_BYTES} are allowed`)
+    this.sizeBytes = sizeBytes
   }
 }
 

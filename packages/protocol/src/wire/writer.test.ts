@@ -1,5 +1,6 @@
 import { AssertionError, type Uuid, ZERO_UUID } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
+import { StringTooLongError } from './encode-errors.ts'
 import { Reader } from './reader.ts'
 import { Writer } from './writer.ts'
 
@@ -30,7 +31,6 @@ describe('Writer', () => {
     expect(() => bytes((writer) => writer.uint32(-1))).toThrow(AssertionError)
     expect(() => bytes((writer) => writer.int64(2 ** 53))).toThrow(AssertionError)
     expect(() => bytes((writer) => writer.int64(2n ** 63n))).toThrow(AssertionError)
-    expect(() => bytes((writer) => writer.string('x'.repeat(32768)))).toThrow(AssertionError)
     for (const id of ['short', 'AAAAAAAAAAAAAAAAAAAAA=', 'AAAAAAAAAAAAAAAAAAAA\u0141A', '+AAAAAAAAAAAAAAAAAAAAA']) {
       expect(() => bytes((writer) => writer.uuid(id as Uuid))).toThrow(AssertionError)
     }
@@ -180,6 +180,28 @@ describe('Writer with spliced records', () => {
       expect(reader.int32()).toBe(4 * (1 + (value % 30)))
       while (reader.remaining > 0) expect(reader.int32()).toBe(value)
     }
+  })
+
+  test('refuses a text that is too long without calling it a broken invariant: a client may have made it so long', () => {
+    for (const text of ['x'.repeat(32_768), 'é'.repeat(16_384)]) {
+      for (const write of ['string', 'compactString', 'nullableString', 'compactNullableString'] as const) {
+        expect(() => bytes((writer) => writer[write](text))).toThrow(StringTooLongError)
+      }
+    }
+    expect(bytes((writer) => writer.string('x'.repeat(32_767)))).toHaveLength(32_769)
+    expect(new StringTooLongError(32_768)).not.toBeInstanceOf(AssertionError)
+  })
+
+  test('goes on with the next frame after one that a text too long for the wire broke off', () => {
+    const writer = new Writer(8)
+    writer.beginFrame()
+    writer.int32(1)
+    expect(() => writer.compactString('x'.repeat(40_000))).toThrow(StringTooLongError)
+    writer.abandonFrame()
+    writer.beginFrame()
+    writer.int32(2)
+    writer.endFrame()
+    expect([...writer.toBuffer()]).toEqual([0, 0, 0, 4, 0, 0, 0, 2])
   })
 
   test('asserts that frames are ended before their chunks are taken', () => {

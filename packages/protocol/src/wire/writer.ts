@@ -1,4 +1,5 @@
 import { assert, type Uuid } from '@millrace/base'
+import { StringTooLongError } from './encode-errors.ts'
 import { type RecordsData, recordsSizeBytes } from './records-data.ts'
 import { END_OF_TAGS, MAX_STRING_BYTES, type TaggedField } from './tagged-field.ts'
 import { encodeUuid } from './uuid-codec.ts'
@@ -12,8 +13,9 @@ const DEFAULT_SIZE_BYTES = 1024
 
 /**
  * Growing buffer for Kafka's primitive types, big-endian. Values out of a type's range are programmer errors and fail an assert
- * rather than wrap. Big record data is not copied: `splice` remembers where foreign buffers belong, and `takeChunks` gives the list
- * in order for a vectored write. Hot path: one writer may collect many frames before its chunks are taken.
+ * rather than wrap; a text that is too long is none and throws {@link StringTooLongError}. Big record data is not copied: `splice`
+ * remembers where foreign buffers belong, and `takeChunks` gives the list in order for a vectored write. Hot path: one writer may
+ * collect many frames before its chunks are taken.
  */
 export class Writer {
   /** The backing store. Bytes in [start, position) are written; it is replaced when it grows. */
@@ -450,7 +452,7 @@ function viewOf(buffer: Buffer): DataView {
 
 function textSizeBytes(text: string): number {
   const sizeBytes = Buffer.byteLength(text, 'utf8')
-  assert(sizeBytes <= MAX_STRING_BYTES, 'string is longer than 32767 bytes')
+  if (sizeBytes > MAX_STRING_BYTES) throw new StringTooLongError(sizeBytes)
   return sizeBytes
 }
 
