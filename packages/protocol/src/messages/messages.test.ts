@@ -81,6 +81,15 @@ describe('tagged fields', () => {
     longer[sizeAt] = 5
     expect(() => messages.decodeFetchRequest(new Reader(longer), 12)).toThrow('does not fill its size')
   })
+
+  test('may be as large as what they hold, if the schema knows them: what is stored must be read again', () => {
+    const protocol = messages.createClassicProtocol({ name: 'range', metadata: Buffer.alloc(200_000, 7) })
+    const classicMemberMetadata = messages.createClassicMemberMetadata({ supportedProtocols: [protocol] })
+    const value = messages.createConsumerGroupMemberMetadataValue({ classicMemberMetadata })
+    const writer = new Writer()
+    messages.encodeConsumerGroupMemberMetadataValue(writer, value, 0)
+    expect(messages.decodeConsumerGroupMemberMetadataValue(new Reader(writer.toBuffer()), 0)).toEqual(value)
+  })
 })
 
 describe('framing of stored records', () => {

@@ -246,7 +246,6 @@ export class Reader {
   /** Reads the size of a tagged field and gives the position where it ends. */
   taggedFieldEnd(): number {
     const sizeBytes = this.unsignedVarint()
-    if (sizeBytes > MAX_TAGGED_FIELD_BYTES) throw new MalformedMessageError(`tagged field of ${sizeBytes} bytes`)
     if (sizeBytes > this.end - this.position) throw truncated('tagged field ends beyond the message')
     return this.position + sizeBytes
   }
@@ -258,7 +257,10 @@ export class Reader {
 
   /** Keeps an unknown tagged field that ends at `end`. Gives the list it was added to; a null list stands for an empty one. */
   unknownTaggedField(fields: TaggedField[] | null, tag: number, end: number): TaggedField[] {
-    const field: TaggedField = { tag, data: this.view(end - this.position) }
+    const sizeBytes = end - this.position
+    if (sizeBytes > MAX_TAGGED_FIELD_BYTES)
+      throw new MalformedMessageError(`unknown tagged field of ${sizeBytes} bytes`)
+    const field: TaggedField = { tag, data: this.view(sizeBytes) }
     if (fields === null) return [field]
     fields.push(field)
     return fields

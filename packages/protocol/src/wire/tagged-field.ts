@@ -8,8 +8,8 @@ export interface TaggedField {
 }
 
 /**
- * Largest tagged field accepted, in bytes (128 KiB). A message of many fields is bounded by its frame; this bounds what one field that
- * nobody reads may pin.
+ * Largest unknown tagged field accepted, in bytes (128 KiB): a message of many fields is bounded by its frame, and this bounds what one
+ * field that nobody reads may pin. A known one has the bounds of the field itself, or what was written could not be read again.
  */
 export const MAX_TAGGED_FIELD_BYTES = 128 * 1024
 
