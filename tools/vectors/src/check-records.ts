@@ -207,7 +207,7 @@ function encodeBatch(batch: BatchJson, timestamps: readonly (number | bigint)[])
       key: fromBase64(record.key),
       value: fromBase64(record.value),
     }))
-    return encodeMessageSet(batch.magic, messages)
+    return encodeMessageSet(batch.magic, messages, batch.timestampType === 'LogAppendTime' ? 8 : 0)
   }
   const builder = new BatchBuilder({
     baseOffset: int64(batch.baseOffset),

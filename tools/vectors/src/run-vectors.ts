@@ -11,7 +11,7 @@ import {
 } from './check-primitive.ts'
 import { checkRecords, type RecordsRow } from './check-records.ts'
 import { checkScram, type ScramRow } from './check-scram.ts'
-import type { Row } from './vector-file.ts'
+import type { ReadRow, Row } from './vector-file.ts'
 
 /** A vector that ours does not match. */
 interface Failure {
@@ -27,22 +27,26 @@ export interface Outcome {
 }
 
 /**
- * Checks every row by what it holds, not by its file's name, so that any folder of vectors will do. A row of no known kind is a
- * failure: a check that silently skips proves nothing.
+ * Checks every row by what it holds, not by its file's name, so that any folder of vectors will do. A row that cannot be read or is of
+ * no known kind is a failure: a check that silently skips proves nothing.
  */
 export async function runVectors(rows: readonly Row[]): Promise<Outcome> {
   const failures: Failure[] = []
-  for (const { place, value } of rows) {
+  for (const row of rows) {
+    if ('error' in row) {
+      failures.push({ place: row.place, title: 'cannot be read', error: row.error })
+      continue
+    }
     try {
-      await checkRow(value)
+      await checkRow(row.value)
     } catch (error) {
-      failures.push({ place, title: titleOf(value), error })
+      failures.push({ place: row.place, title: titleOf(row.value), error })
     }
   }
   return { passedCount: rows.length - failures.length, failures }
 }
 
-function checkRow(row: Row['value']): void | Promise<void> {
+function checkRow(row: ReadRow['value']): void | Promise<void> {
   if ('headerVersion' in row) return checkFrame(row as unknown as FrameRow)
   if ('message' in row) return checkMessage(row as unknown as MessageRow)
   if ('failure' in row) return checkCorrupt(row as unknown as CorruptRow)
@@ -54,7 +58,7 @@ function checkRow(row: Row['value']): void | Promise<void> {
   throw new Error('a row of no known kind')
 }
 
-function titleOf(row: Row['value']): string {
+function titleOf(row: ReadRow['value']): string {
   const words = [row.message ?? row.api ?? row.name ?? row.type ?? row.kind ?? row.parse ?? row.username]
   if (row.version !== undefined) words.push(`v${String(row.version)}`)
   if (row.case !== undefined) words.push(row.case)

@@ -58,9 +58,12 @@ export interface LegacyMessage {
   readonly value: Uint8Array | null
 }
 
-/** Encodes uncompressed messages one after another. For tests and tools: nothing of ours produces these formats. */
-export function encodeMessageSet(magic: 0 | 1, messages: readonly LegacyMessage[]): Buffer {
-  return Buffer.concat(messages.map((message) => encodeMessage(magic, 0, message)))
+/**
+ * Encodes uncompressed messages one after another; `attributes` 8 marks the timestamps of format 1 as the broker's. For tests and tools:
+ * nothing of ours produces these formats.
+ */
+export function encodeMessageSet(magic: 0 | 1, messages: readonly LegacyMessage[], attributes: 0 | 8 = 0): Buffer {
+  return Buffer.concat(messages.map((message) => encodeMessage(magic, attributes, message)))
 }
 
 /** Encodes one message; with a codec in `attributes`, `message.value` is the compressed inner set. For tests and tools. */
