@@ -178,6 +178,9 @@ describe('zlib codecs', () => {
     expect((await decompressAsync(CodecId.ZSTD, zstd)).toString()).toBe('aaabbb')
     const gzip = Buffer.concat([gzipSync('aaa'), gzipSync('bbb')])
     expect(decompress(CodecId.GZIP, gzip).toString()).toBe('aaabbb')
+    expect(decompress(CodecId.GZIP, Buffer.concat([gzip, Buffer.alloc(9)])).toString()).toBe('aaabbb')
+    const tail = Buffer.concat([gzip, Buffer.from('tail')])
+    expect(failureOf(() => decompress(CodecId.GZIP, tail))).toBe('COMPRESSED_DATA_INVALID')
   })
 
   it('read zstd frames whose window is the largest that Kafka takes', () => {

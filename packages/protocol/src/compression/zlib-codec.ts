@@ -11,7 +11,10 @@ type InfoResult = { buffer: Buffer; engine: { bytesWritten: number } }
 type Callback = (error: Error | null, result: Buffer) => void
 type InfoCallback = (error: Error | null, result: InfoResult) => void
 
-/** gzip (RFC 1952) through Node's zlib. Several members one after another are read as one; other bytes after them are ignored, as in Java. */
+/**
+ * gzip (RFC 1952) through Node's zlib. Several members one after another are read as one. Zeros after them are ignored, other bytes
+ * refused: Java ignores those too, but no client writes them.
+ */
 export const gzipCodec: Codec = {
   id: CodecId.GZIP,
   name: 'gzip',

@@ -288,17 +288,20 @@ describe('timestamps', () => {
     }
   })
 
-  it('in the header of a compressed batch are believed, unless they are out of bounds', () => {
+  it('in the header of a compressed batch are believed, unless they are out of bounds or contradict one another', () => {
     const lie = batchOf([{ timestamp: NOW - 2 * HOUR_MS }], { codec: CodecId.LZ4, maxTimestamp: NOW })
-    lie.writeBigInt64BE(BigInt(NOW), BASE_TIMESTAMP_POSITION)
+    lie.writeBigInt64BE(BigInt(NOW - 10), BASE_TIMESTAMP_POSITION)
     lie.writeBigInt64BE(BigInt(NOW - 5), MAX_TIMESTAMP_POSITION)
     sealBatch(lie, 0)
     const crc = storedCrcOf(lie, 0)
     expect(validate(lie, limits).maxTimestamp).toBe(NOW - 5)
     expect(storedCrcOf(lie, 0)).toBe(crc)
-    lie.writeBigInt64BE(BigInt(NOW + 2 * HOUR_MS), MAX_TIMESTAMP_POSITION)
-    sealBatch(lie, 0)
-    expect(validate(lie, limits).maxTimestamp).toBe(NOW) // from the records, which count from the base
+    for (const maxTimestamp of [NOW + 2 * HOUR_MS, NOW - 11, 0, -1]) {
+      lie.writeBigInt64BE(BigInt(maxTimestamp), MAX_TIMESTAMP_POSITION)
+      sealBatch(lie, 0)
+      expect(validate(lie, { ...limits, timestampBeforeMaxMs: 2 ** 63 }).maxTimestamp).toBe(NOW - 10) // the record's own
+      expect([maxTimestampOf(lie, 0), batchCrcOk(lie, 0)]).toEqual([NOW - 10, true])
+    }
   })
 })
 
@@ -364,6 +367,26 @@ describe('recompression', () => {
     const result = validate(builder.build(), { targetCodec: CodecId.LZ4, timestampType: 'LogAppendTime' })
     expect(result).toMatchObject({ errorCode: 0, maxTimestamp: NOW })
     expect(valuesOf(result.batch)).toEqual([`0 ${NOW} a 1`, `1 ${NOW} b 2`])
+  })
+})
+
+describe('the hot path', () => {
+  it('allocates nothing per record', () => {
+    const count = 20_000
+    const builder = new BatchBuilder()
+    for (let n = 0; n < count; n++) builder.append(NOW - (n % 300), n % 9 === 0 ? null : 'key', 'value')
+    const batch = builder.build()
+    const topic = rules()
+    const result = new ProduceValidation()
+    const heapGrowth = () => {
+      const before = process.memoryUsage().heapUsed
+      validateProduceBatch(batch, 0, batch.length, topic, result)
+      return process.memoryUsage().heapUsed - before
+    }
+    for (let run = 0; run < 100; run++) heapGrowth() // until it is compiled
+    const growths = Array.from({ length: 31 }, heapGrowth).sort((a, b) => a - b)
+    expect(result.recordCount).toBe(count)
+    expect(growths[15]).toBeLessThan(count) // the smallest object would make it twelve times that
   })
 })
 

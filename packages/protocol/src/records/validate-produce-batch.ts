@@ -213,14 +213,15 @@ function timestampFits(timestamp: number, { nowMs, timestampBeforeMaxMs, timesta
   )
 }
 
-/** What the header alone shows: -1 is no timestamp, which always passes. */
+/** Whether the header shows all there is to know. -1 is no timestamp, which always passes. */
 function headerTimestampsFit(buffer: Buffer, position: number, rules: ProduceRules): boolean {
   if (rules.timestampType === 'LogAppendTime') return !hasLogAppendTime(buffer, position)
   const maxTimestamp = maxTimestampOf(buffer, position)
   if (maxTimestamp !== -1 && !timestampFits(maxTimestamp, rules)) return false
   if (hasLogAppendTime(buffer, position)) return true
   const baseTimestamp = baseTimestampOf(buffer, position)
-  return baseTimestamp === -1 || timestampFits(baseTimestamp, rules)
+  // The first record is at the base. A maximum below it was never filled in, and would let retention delete the records at once.
+  return baseTimestamp === -1 || (baseTimestamp <= maxTimestamp && timestampFits(baseTimestamp, rules))
 }
 
 /**
@@ -240,37 +241,33 @@ function checkEachRecord(
   result.maxTimestamp = -1
   openReader(buffer, position, expanded)
   for (let batchIndex = 0; reader.next(); batchIndex++) {
-    let message = rules.compactedTopic && reader.keyLength < 0 ? 'A record of a compacted topic needs a key' : null
-    if (message === null) {
-      const timestamp = reader.exactTimestamp()
-      message = timestampError(buffer, position, timestamp, rules)
-      if (message === null) {
-        if (timestamp > result.maxTimestamp) result.maxTimestamp = Number(timestamp)
-        continue
-      }
-      errorCode = ErrorCode.INVALID_TIMESTAMP
+    const timestamp = reader.exactTimestamp()
+    const keyless = rules.compactedTopic && reader.keyLength < 0
+    if (!keyless && timestampOk(buffer, position, timestamp, rules)) {
+      if (timestamp > result.maxTimestamp) result.maxTimestamp = Number(timestamp)
+      continue
     }
+    if (!keyless) errorCode = ErrorCode.INVALID_TIMESTAMP
     errorCount++
-    if (errors.length < rules.maxRecordErrorCount) errors.push({ batchIndex, message })
+    if (errors.length === rules.maxRecordErrorCount) continue
+    const message = keyless ? 'A record of a compacted topic needs a key' : timestampMessage(timestamp, rules)
+    errors.push({ batchIndex, message })
   }
   if (errorCount === 0) return true
   result.recordErrors = errors
-  const cause = errorCode === ErrorCode.INVALID_TIMESTAMP ? 'of their timestamps' : 'they break a rule of the topic'
-  result.errorMessage = `The batch was refused because of ${errorCount} records: ${cause}`
+  const cause = errorCode === ErrorCode.INVALID_TIMESTAMP ? ', at least one for its timestamp' : ' for want of a key'
+  result.errorMessage = `${errorCount} records of the batch were refused${cause}`
   return result.refuse(errorCode, result.errorMessage)
 }
 
-function timestampError(
-  buffer: Buffer,
-  position: number,
-  timestamp: number | bigint,
-  rules: ProduceRules,
-): string | null {
+function timestampOk(buffer: Buffer, position: number, timestamp: number | bigint, rules: ProduceRules): boolean {
+  if (rules.timestampType === 'LogAppendTime') return !hasLogAppendTime(buffer, position)
+  return timestamp === -1 || (typeof timestamp === 'number' && timestampFits(timestamp, rules))
+}
+
+function timestampMessage(timestamp: number | bigint, rules: ProduceRules): string {
+  if (rules.timestampType === 'LogAppendTime') return 'A producer may not set the timestamp type LogAppendTime'
   const { nowMs, timestampBeforeMaxMs, timestampAfterMaxMs } = rules
-  if (rules.timestampType === 'LogAppendTime') {
-    return hasLogAppendTime(buffer, position) ? 'A producer may not set the timestamp type LogAppendTime' : null
-  }
-  if (timestamp === -1 || (typeof timestamp === 'number' && timestampFits(timestamp, rules))) return null
   return `Timestamp ${timestamp} is outside [${nowMs - timestampBeforeMaxMs}, ${nowMs + timestampAfterMaxMs}]`
 }
 
