@@ -22,6 +22,9 @@ const result = await build({
   absWorkingDir: root,
 })
 writeOutputs(directory, result.outputFiles)
-if (!(await primeCompileCache(join(root, 'apps/cli/bin/millrace.mjs')))) {
-  console.warn('the broker could not be started once to warm its compile cache: its first start will be slower')
+const failure = await primeCompileCache(join(root, 'apps/cli/bin/millrace.mjs'))
+if (failure !== null) {
+  console.warn(
+    `the broker could not be started once to warm its compile cache (${failure}): its first start will be slower`,
+  )
 }

@@ -1,6 +1,7 @@
 /**
  * `count-tests.ts [--failures N] REPORT…` adds up vitest's JSON reports and prints `N passed, N failed` as its last line. A report that
- * is missing counts as a failure, as does a test that was skipped: nothing here may skip. `--failures` adds failed steps without tests.
+ * is missing or broken off counts as a failure, as does a test that was skipped: nothing here may skip. So does a run that failed
+ * without a failed test, which its caller tells by a file `REPORT.failed`. `--failures` adds failed steps that write no report.
  * Exits with 1 if anything failed or nothing ran.
  */
 import { existsSync, readFileSync } from 'node:fs'
@@ -12,8 +13,6 @@ export interface TestReport {
   readonly numFailedTests: number
   readonly numPendingTests: number
   readonly numTodoTests: number
-  /** Files that could not be loaded have no tests to fail. */
-  readonly numFailedTestSuites: number
   readonly success: boolean
 }
 
@@ -22,12 +21,24 @@ export interface TestCount {
   readonly failed: number
 }
 
-/** Counts one report; null is one that its runner never wrote. */
-export function countReport(report: TestReport | null): TestCount {
+/** Counts one report; null is one that its runner never finished. `runFailed`: the runner said so by its exit code. */
+export function countReport(report: TestReport | null, runFailed: boolean): TestCount {
   if (report === null) return { passed: 0, failed: 1 }
   const failed = report.numFailedTests + report.numPendingTests + report.numTodoTests
-  // A file that failed to load, or an error between tests, fails the run without failing a test.
-  return { passed: report.numPassedTests, failed: failed === 0 && !report.success ? 1 : failed }
+  // A file that failed to load, an error between tests or a runner that died fails the run without failing a test.
+  return { passed: report.numPassedTests, failed: failed === 0 && (runFailed || !report.success) ? 1 : failed }
+}
+
+/** The report in a file, or null if it is missing or no report. */
+function readReport(path: string): TestReport | null {
+  if (!existsSync(path)) return null
+  try {
+    const report = JSON.parse(readFileSync(path, 'utf8'))
+    return typeof report?.numPassedTests === 'number' ? report : null
+  } catch (error) {
+    console.error(`${path}: ${error instanceof Error ? error.message : String(error)}`)
+    return null
+  }
 }
 
 export function total(counts: readonly TestCount[]): TestCount {
@@ -42,12 +53,8 @@ if (process.argv[1] === import.meta.filename) {
     options: { failures: { type: 'string', default: '0' } },
     allowPositionals: true,
   })
-  const counts = positionals.map((path) =>
-    countReport(existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : null),
-  )
-  const { passed, failed } = total(counts)
-  // A step that failed because of its tests is counted by them already.
-  const all = failed === 0 ? Number(values.failures) : failed
-  console.log(`${passed} passed, ${all} failed`)
-  if (all > 0 || passed === 0) process.exitCode = 1
+  const counts = positionals.map((path) => countReport(readReport(path), existsSync(`${path}.failed`)))
+  const { passed, failed } = total([...counts, { passed: 0, failed: Number(values.failures) }])
+  console.log(`${passed} passed, ${failed} failed`)
+  if (failed > 0 || passed === 0) process.exitCode = 1
 }

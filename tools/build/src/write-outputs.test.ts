@@ -23,10 +23,21 @@ describe('writeOutputs', () => {
     expect(readFileSync(join(directory, 'main.js'), 'utf8')).toBe('new')
   })
 
+  it('has the chunks in place before the entry that loads them', () => {
+    const blocked = join(directory, 'chunks')
+    writeFileSync(blocked, 'a file where the folder of the chunks should be')
+    const files = [
+      { path: join(directory, 'main.js'), contents: 'new' },
+      { path: join(blocked, 'a.js'), contents: 'a' },
+    ]
+    expect(() => writeOutputs(directory, files)).toThrow('EEXIST')
+    expect(filesUnder(directory)).toEqual([blocked])
+  })
+
   it('refuses a file outside its folder and writes none before it', () => {
-    expect(() => writeOutputs(directory, [{ path: join(directory, '../elsewhere.js'), contents: '' }])).toThrow(
-      'outside',
-    )
+    const inside = { path: join(directory, 'main.js'), contents: '' }
+    const outside = { path: join(directory, '../elsewhere.js'), contents: '' }
+    expect(() => writeOutputs(directory, [inside, outside])).toThrow('outside')
     expect(filesUnder(directory)).toEqual([])
   })
 })

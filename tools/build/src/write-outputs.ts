@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 
 /** One finished file of a build: an absolute path and its whole content. */
 export interface OutputFile {
@@ -8,20 +8,25 @@ export interface OutputFile {
 }
 
 /**
- * Makes `directory` hold exactly `files`. Each file is written beside its place and renamed into it, and leftovers go last, so a
- * process that starts from this folder during a build finds a whole set of either the old or the new files.
+ * Makes `directory` hold exactly `files`. Each file is written beside its place and renamed into it; what lies deeper comes first and
+ * leftovers go last, so a process that starts during a build finds the old entry with its old chunks or the new one with its new chunks.
  */
 export function writeOutputs(directory: string, files: readonly OutputFile[]): void {
-  const wanted = new Set<string>()
-  for (const file of files) {
-    if (relative(directory, file.path).startsWith('..')) throw new Error(`${file.path} lies outside ${directory}`)
-    wanted.add(file.path)
+  for (const { path } of files) {
+    if (relative(directory, path).startsWith('..')) throw new Error(`${path} lies outside ${directory}`)
+  }
+  const wanted = new Set(files.map(({ path }) => path))
+  for (const file of [...files].sort((a, b) => depth(b.path) - depth(a.path))) {
     mkdirSync(dirname(file.path), { recursive: true })
     const temporary = `${file.path}.${process.pid}.part`
     writeFileSync(temporary, file.contents)
     renameSync(temporary, file.path)
   }
-  for (const path of filesUnder(directory)) if (!wanted.has(path)) rmSync(path)
+  for (const path of filesUnder(directory)) if (!wanted.has(path)) rmSync(path, { force: true })
+}
+
+function depth(path: string): number {
+  return path.split(sep).length
 }
 
 /** Paths of all files below `directory`, none if it does not exist. */
