@@ -9,7 +9,7 @@ const image = imageOf(['topic'], SIMULATED_PARTITIONS)
 /**
  * Seeded worlds of consumers, a coordinator and a log, with faults. Held throughout: a partition has one owner per generation and
  * generations never go back (G1); what was acknowledged is there (G2); commits of old generations change nothing (G3); committed
- * state is a function of the committed log. Held when the faults stop: the group comes to rest with every partition owned
+ * state is a function of the committed log; nobody is told to give up. Held when the faults stop: the group comes to rest with every partition owned
  * (G6), and every request is answered.
  */
 test('groups keep their promises through crashes, failed writes and lost members', async () => {

@@ -30,6 +30,14 @@ const LOST: readonly number[] = [
   ErrorCode.GROUP_MAX_SIZE_REACHED,
 ]
 
+/** A consumer gives up after these. All members here list one protocol and ask for what is allowed, so none may ever hear them. */
+const FINAL: readonly number[] = [
+  ErrorCode.INCONSISTENT_GROUP_PROTOCOL,
+  ErrorCode.INVALID_GROUP_ID,
+  ErrorCode.INVALID_SESSION_TIMEOUT,
+  ErrorCode.INVALID_REQUEST,
+]
+
 /** What the members of a simulation share. */
 export interface SimulatedWorld {
   readonly checker: GroupChecker
@@ -177,6 +185,7 @@ export class SimulatedMember {
   }
 
   #react(errorCode: number): void {
+    if (FINAL.includes(errorCode)) throw new Error(`${this.name} was told error ${errorCode}, after which it gives up`)
     if (LOST.includes(errorCode)) this.#forget()
     else if (errorCode === ErrorCode.REBALANCE_IN_PROGRESS) this.phase = 'join'
     // A member whose generation could not be written joins again; other errors are of the coordinator, and it tries again.
