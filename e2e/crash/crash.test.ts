@@ -9,6 +9,7 @@ import { checkHistory } from './check-history.ts'
 import { partitionCount, type Stored } from './history.ts'
 import { startKafkaJsLoad } from './kafkajs-load.ts'
 import { startLibrdkafkaLoad } from './librdkafka-load.ts'
+import type { Load } from './load.ts'
 
 /** How often the broker is killed. More on purpose: `E2E_KILLS=500 npm run e2e -- crash`. */
 const killCount = Number(process.env.E2E_KILLS ?? 20)
@@ -20,12 +21,16 @@ const killCount = Number(process.env.E2E_KILLS ?? 20)
  */
 describe('a broker killed under load', () => {
   let broker: Broker
+  const loads: Load[] = []
 
   beforeEach(async () => {
     broker = await startBroker()
   })
 
-  afterEach(() => broker.dispose())
+  afterEach(async () => {
+    for (const load of loads.splice(0)) load.abandon()
+    await broker.dispose()
+  })
 
   async function readAll(topic: string): Promise<Stored[]> {
     const kafka = new kafkajs.Kafka({ brokers: [broker.bootstrap], logLevel: kafkajs.logLevel.NOTHING })
@@ -51,12 +56,10 @@ describe('a broker killed under load', () => {
   }, async () => {
     const topic = await createTopic(broker.bootstrap, { partitions: partitionCount })
     const options = { bootstrap: broker.bootstrap, topic, ratePerSecond: 600 }
-    const loads = [
-      startLibrdkafkaLoad({ ...options, name: 'librdkafka-idempotent', idempotent: true }),
-      startLibrdkafkaLoad({ ...options, name: 'librdkafka-plain', idempotent: false }),
-      await startKafkaJsLoad({ ...options, name: 'kafkajs-idempotent', idempotent: true }),
-      await startKafkaJsLoad({ ...options, name: 'kafkajs-plain', idempotent: false }),
-    ]
+    loads.push(startLibrdkafkaLoad({ ...options, name: 'librdkafka-idempotent', idempotent: true }))
+    loads.push(startLibrdkafkaLoad({ ...options, name: 'librdkafka-plain', idempotent: false }))
+    loads.push(await startKafkaJsLoad({ ...options, name: 'kafkajs-idempotent', idempotent: true }))
+    loads.push(await startKafkaJsLoad({ ...options, name: 'kafkajs-plain', idempotent: false }))
     for (let kill = 0; kill < killCount; kill++) {
       // Every producer must get on between two kills; how far differs from round to round, so the moments of the kills do too.
       const goals = loads.map((load) => load.acknowledgedCount() + 20 + ((kill * 67) % 150))

@@ -58,5 +58,8 @@ export async function startKafkaJsLoad(options: LoadOptions): Promise<Load> {
       await done
       return { name, idempotent, sentCount, acknowledged }
     },
+    abandon: () => {
+      stopping = true
+    },
   }
 }

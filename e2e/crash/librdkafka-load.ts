@@ -38,5 +38,8 @@ export function startLibrdkafkaLoad({ bootstrap, topic, name, idempotent, ratePe
       if (code !== 0 || sentCount < 0) throw new Error(`${name} ended with ${code}\n${stderr}`)
       return { name, idempotent, sentCount, acknowledged }
     },
+    abandon: () => {
+      child.kill('SIGKILL')
+    },
   }
 }

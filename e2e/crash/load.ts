@@ -6,6 +6,8 @@ export interface Load {
   acknowledgedCount(): number
   /** Ends sending, waits for what is under way and gives the whole history. Throws if any record was given up. */
   finish(): Promise<ProducerHistory>
+  /** Ends it at once, for a test that failed: nothing may go on behind its back. Does nothing after `finish`. */
+  abandon(): void
 }
 
 export interface LoadOptions {

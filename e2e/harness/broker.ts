@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { KafkaProcess } from './kafka-process.ts'
 import { places, requirePlace } from './places.ts'
-import { exitCode, tail } from './run.ts'
+import { exitCode, exitInTime, tail } from './run.ts'
 import type { Broker, Settings } from './running-broker.ts'
 
 /** What tests want different from the defaults: rebalances without a first delay, and few partitions to load at a restart. */
@@ -69,6 +69,7 @@ class MillraceProcess implements Broker {
     this.#exit = exitCode(child)
     const log = createWriteStream(this.#log, { flags: 'a' })
     child.stderr.pipe(log, { end: false })
+    child.once('close', () => log.end())
     const lines = createInterface({ input: child.stdout })
     const ready = new Promise<number>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error('no ready line within 30 s')), 30_000)
@@ -90,7 +91,10 @@ class MillraceProcess implements Broker {
         },
       )
     })
-    this.port = await ready.catch((error) => {
+    this.port = await ready.catch(async (error) => {
+      this.#child = null
+      child.kill('SIGKILL')
+      await this.#exit
       throw new Error(`broker: ${error.message}\n${this.#output()}`)
     })
   }
@@ -100,25 +104,31 @@ class MillraceProcess implements Broker {
   }
 
   async stop(): Promise<void> {
-    this.#child?.kill('SIGTERM')
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(resolve, 30_000, 'late')
-    })
-    const code = await Promise.race([this.#exit, late])
-    clearTimeout(timer)
-    if (code !== 0) throw new Error(`broker stopped with ${code}\n${this.#output()}`)
+    const child = this.#child
+    if (child === null) throw new Error('the broker does not run')
     this.#child = null
+    child.kill('SIGTERM')
+    const code = await exitInTime(child, this.#exit)
+    if (code !== 0) throw new Error(`broker stopped with ${code}\n${this.#output()}`)
   }
 
   async kill(): Promise<void> {
-    this.#child?.kill('SIGKILL')
-    await this.#exit
+    const child = this.#child
+    if (child === null) return
     this.#child = null
+    const hadEnded = child.exitCode !== null || child.signalCode !== null
+    child.kill('SIGKILL')
+    const code = await this.#exit
+    // Otherwise a broker that dies of its own faults would pass every test that kills it anyway.
+    if (hadEnded || child.signalCode !== 'SIGKILL')
+      throw new Error(`broker ended by itself with ${child.signalCode ?? code}\n${this.#output()}`)
   }
 
   async dispose(): Promise<void> {
-    await this.kill()
-    rmSync(this.directory, { recursive: true, force: true })
+    try {
+      await this.kill()
+    } finally {
+      rmSync(this.directory, { recursive: true, force: true })
+    }
   }
 }

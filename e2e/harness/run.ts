@@ -52,6 +52,18 @@ export function exitCode(child: ChildProcess): Promise<number> {
   })
 }
 
+/** Waits for a program that was told to end. One that stays is killed, so that it outlives no test, and the call fails. */
+export async function exitInTime(child: ChildProcess, exit: Promise<number>, timeoutMs = 30_000): Promise<number> {
+  let late = false
+  const timer = setTimeout(() => {
+    late = true
+    child.kill('SIGKILL')
+  }, timeoutMs)
+  const code = await exit.finally(() => clearTimeout(timer))
+  if (late) throw new Error(`${child.spawnfile} was told to end and did not within ${timeoutMs} ms`)
+  return code
+}
+
 /** The end of a long text, for messages. */
 export function tail(text: string): string {
   return text.length > 4000 ? `…${text.slice(-4000)}` : text

@@ -7,11 +7,11 @@ export interface Broker {
   readonly directory: string
   /** Asks it to stop (SIGTERM) and waits; fails if it does not exit with 0 within 30 s. */
   stop(): Promise<void>
-  /** Ends it with SIGKILL, as a crash would, and waits until it is gone. */
+  /** Ends it with SIGKILL, as a crash would, and waits until it is gone. Fails if it had ended by itself. */
   kill(): Promise<void>
   /** Starts it again on the same files and port. Pre: it was stopped or killed. */
   restart(): Promise<void>
-  /** Kills it if it runs and removes its files. Call it in every case. */
+  /** Kills it if it runs and removes its files. Call it in every case. Fails if it had ended by itself: no test may pass then. */
   dispose(): Promise<void>
 }
 

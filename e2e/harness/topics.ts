@@ -14,17 +14,25 @@ export interface TopicOptions {
 /** Creates a topic of its own for a test and returns its name. */
 export async function createTopic(bootstrap: string, options: TopicOptions = {}): Promise<string> {
   const topic = uniqueName('topic')
+  const configEntries = Object.entries(options.configs ?? {}).map(([name, value]) => ({ name, value }))
+  const topics = [{ topic, numPartitions: options.partitions ?? 1, replicationFactor: 1, configEntries }]
+  await withAdmin(bootstrap, (admin) => admin.createTopics({ waitForLeaders: true, topics }))
+  return topic
+}
+
+/** High watermarks by partition: a reader that stops after the records it expects sees none that are too many. */
+export async function endOffsets(bootstrap: string, topic: string): Promise<number[]> {
+  const offsets = await withAdmin(bootstrap, (admin) => admin.fetchTopicOffsets(topic))
+  return offsets.sort((a, b) => a.partition - b.partition).map(({ high }) => Number(high))
+}
+
+async function withAdmin<T>(bootstrap: string, use: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
   const kafka = new kafkajs.Kafka({ clientId: 'e2e', brokers: [bootstrap], logLevel: kafkajs.logLevel.ERROR })
   const admin = kafka.admin()
   await admin.connect()
   try {
-    const configEntries = Object.entries(options.configs ?? {}).map(([name, value]) => ({ name, value }))
-    await admin.createTopics({
-      waitForLeaders: true,
-      topics: [{ topic, numPartitions: options.partitions ?? 1, replicationFactor: 1, configEntries }],
-    })
+    return await use(admin)
   } finally {
     await admin.disconnect()
   }
-  return topic
 }

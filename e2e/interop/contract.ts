@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { createTopic, uniqueName } from '../harness/topics.ts'
+import { createTopic, endOffsets, uniqueName } from '../harness/topics.ts'
 import { until } from '../harness/until.ts'
 import type { Capabilities, GroupMember, InteropClient, ReceivedRecord, SentRecord } from './client.ts'
 
@@ -83,6 +83,7 @@ export function interopContract(
         ).toEqual(range(0, records.length))
         expect(received.every((record) => record.partition === partition)).toBe(true)
       }
+      expect(await endOffsets(bootstrap, topic)).toEqual(codecs.map(() => records.length))
     })
 
     it('reads from an offset in the middle of a compressed batch', async () => {
@@ -112,6 +113,7 @@ export function interopContract(
       await client.produce({ topic, partition: 0, codec: 'none', idempotent: idempotence, records })
       const received = await client.fetch({ topic, partition: 0, offset: 0, count: records.length })
       expect(received.map(({ value }) => Number(value))).toEqual(range(0, 2000))
+      expect(await endOffsets(bootstrap, topic)).toEqual([2000])
     })
 
     it('shares partitions in a group, rebalances when a member leaves and goes on from what was committed', async () => {

@@ -64,7 +64,7 @@ describe("Kafka's dump tool", () => {
     const timeIndexes = filesOf(topic, 0, '.timeindex')
     expect(timeIndexes).toHaveLength(segments.length)
     const times = await dump(timeIndexes)
-    expect(times.match(/^timestamp: 17\d+ offset: \d+$/gm)?.length).toBeGreaterThanOrEqual(segments.length)
+    expect(times.match(/^timestamp: \d{13} offset: \d+$/gm)?.length).toBeGreaterThanOrEqual(segments.length)
     expect(times).not.toMatch(/Found timestamp mismatch|Found out of order/)
 
     const snapshots = filesOf(topic, 0, '.snapshot')

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { describe, expect, inject, it } from 'vitest'
 import { javaCommand, javaTool } from '../harness/java-tools.ts'
-import { exitCode } from '../harness/run.ts'
+import { exitCode, exitInTime } from '../harness/run.ts'
 import { createTopic, uniqueName } from '../harness/topics.ts'
 import { until } from '../harness/until.ts'
 import { allCodecs } from './client.ts'
@@ -138,7 +138,7 @@ class VerifiableConsumer {
 
   async stop(): Promise<void> {
     this.#child.kill('SIGTERM')
-    await this.#exit
+    await exitInTime(this.#child, this.#exit)
   }
 }
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { describe, expect, inject, it } from 'vitest'
-import { exitCode, run } from '../harness/run.ts'
+import { exitCode, exitInTime, run } from '../harness/run.ts'
 import { createTopic, uniqueName } from '../harness/topics.ts'
 import { until } from '../harness/until.ts'
 import { allCodecs } from './client.ts'
@@ -146,6 +146,6 @@ class Member {
 
   async leave(): Promise<void> {
     this.#child.kill('SIGINT')
-    await this.#exit
+    await exitInTime(this.#child, this.#exit)
   }
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { exitCode, tail } from '../harness/run.ts'
+import { exitCode, exitInTime, tail } from '../harness/run.ts'
 import type { GroupMember, InteropClient, ProduceOptions, ReceivedRecord } from './client.ts'
 
 /** How to start a client program. */
@@ -43,6 +43,8 @@ export class ProgramClient implements InteropClient {
   readonly #options: ProgramOptions
   readonly #bootstrap: string
   readonly #program: Program
+  /** Programs of the members that have not left. */
+  readonly #members = new Set<Program>()
 
   constructor(options: ProgramOptions, bootstrap: string) {
     this.#options = options
@@ -72,6 +74,7 @@ export class ProgramClient implements InteropClient {
 
   async join(options: { group: string; topic: string }): Promise<GroupMember> {
     const program = new Program(this.#options, this.#bootstrap)
+    this.#members.add(program)
     await program.call('join', options)
     return {
       partitions: async () => ((await program.call('partitions', {})) as number[]).sort((a, b) => a - b),
@@ -79,11 +82,14 @@ export class ProgramClient implements InteropClient {
       leave: async () => {
         await program.call('leave', {})
         await program.close()
+        this.#members.delete(program)
       },
     }
   }
 
   close(): Promise<void> {
+    // A test that failed or took too long may have left them; nothing else would end them.
+    for (const member of this.#members) member.kill()
     return this.#program.close()
   }
 }
@@ -95,6 +101,8 @@ class Program {
   readonly #command: string
   #stderr = ''
   #nextId = 1
+  /** Why there will be no more answers; null while the program runs. */
+  #ended: string | null = null
 
   constructor({ command, args, directory, environment }: ProgramOptions, bootstrap: string) {
     this.#command = `${command} ${args.join(' ')}`
@@ -118,6 +126,7 @@ class Program {
   }
 
   call(op: string, parameters: object): Promise<unknown> {
+    if (this.#ended !== null) return Promise.reject(this.#failure(this.#ended))
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject })
@@ -125,10 +134,15 @@ class Program {
     })
   }
 
+  /** Ends the program at once, whatever it does. */
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+
   /** Ends the program by closing its input. */
   async close(): Promise<void> {
     this.#child.stdin?.end()
-    const code = await this.#exit
+    const code = await exitInTime(this.#child, this.#exit)
     if (code !== 0) throw new Error(`${this.#command} ended with ${code}\n${this.#stderr}`)
   }
 
@@ -142,7 +156,12 @@ class Program {
   }
 
   #failAll(reason: string): void {
-    for (const { reject } of this.#pending.values()) reject(new Error(`${this.#command} ${reason}\n${this.#stderr}`))
+    this.#ended = reason
+    for (const { reject } of this.#pending.values()) reject(this.#failure(reason))
     this.#pending.clear()
+  }
+
+  #failure(reason: string): Error {
+    return new Error(`${this.#command} ${reason}\n${this.#stderr}`)
   }
 }
