@@ -151,6 +151,33 @@ describe('a disk that fails', () => {
     await metadata.close()
   })
 
+  test('for good while the node stops is told, and the stop goes on', async () => {
+    const disk = new CrashDisk()
+    const fatal: Error[] = []
+    const metadata = openMetadata({ disk, onFatal: (error) => fatal.push(error) })
+    await metadata.registerBroker(thisBroker)
+    disk.nextSyncFailure = 'DISK_IO'
+    const creation = expect(create(metadata, 'a')).rejects.toMatchObject({ code: 'METADATA_NOT_SYNCED' })
+    await metadata.close()
+    await creation
+    expect(fatal).toHaveLength(1)
+  })
+
+  test('without room does not stand in the way of a clean stop', async () => {
+    for (const afterBytes of [0, 5]) {
+      const disk = new CrashDisk()
+      const warnings: string[] = []
+      const logger: Logger = { ...silentLogger, warn: (message) => warnings.push(message) }
+      const metadata = openMetadata({ disk, logger })
+      await metadata.registerBroker(thisBroker)
+      await create(metadata, 'a')
+      disk.nextWriteFailure = { code: 'DISK_FULL', afterBytes }
+      await metadata.close()
+      expect(warnings).toEqual([expect.stringMatching(/could not be marked as clean/)])
+      expect([...openMetadata({ disk }).image.topics.keys()]).toEqual(['a'])
+    }
+  })
+
   test('a snapshot without room is left for another time', async () => {
     const disk = new CrashDisk()
     const warnings: string[] = []

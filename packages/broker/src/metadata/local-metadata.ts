@@ -81,6 +81,8 @@ export class LocalMetadata implements MetadataService {
   /** After a snapshot that could not be written: how much the tail must grow before the next try. */
   #retrySnapshotAtBytes = 0
   #closed = false
+  /** The journal failed and is not touched any more. */
+  #abandoned = false
 
   /** True if this start made the cluster. */
   readonly created: boolean
@@ -167,7 +169,14 @@ export class LocalMetadata implements MetadataService {
     if (this.#closed) return
     this.#closed = true
     while (this.#writing !== null) await this.#writing
-    this.#journal.close()
+    if (this.#abandoned) return
+    try {
+      this.#journal.close()
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      // All records are synced. A full disk must not keep the rest of the node from a clean stop.
+      this.#options.logger.warn('metadata journal: its end could not be marked as clean', { error: error.message })
+    }
   }
 
   async #submit<Response>(rule: (context: ControllerContext) => Outcome<Response>): Promise<Response> {
@@ -248,6 +257,7 @@ export class LocalMetadata implements MetadataService {
     this.#pending = this.#image
     if (!(error instanceof DiskError)) {
       this.#closed = true
+      this.#abandoned = true
       this.#journal.abandon()
       this.#options.onFatal(cause)
     }

@@ -137,12 +137,18 @@ export class MetadataJournal {
     this.#snapshotSizeBytes = state.snapshotSizeBytes
   }
 
-  /** Marks the end as clean and closes the file. Nothing may be under way. */
+  /**
+   * Marks the end as clean and closes the file. Nothing may be under way. Throws `DiskError` if the mark could not be written: the file
+   * is closed then too, and what was appended is as safe as before.
+   */
   close(): void {
     const frame = encodeFrame(this.#sequence, 0, Buffer.from('[]'))
-    this.#file.write(frame, 0, frame.length, this.#endPosition)
-    this.#file.syncDataNow()
-    this.#file.close()
+    try {
+      this.#file.write(frame, 0, frame.length, this.#endPosition)
+      this.#file.syncDataNow()
+    } finally {
+      this.#file.close()
+    }
   }
 
   /** Closes the file as it is, after a failure. */
