@@ -176,8 +176,15 @@ describe('rules between settings', () => {
   })
 
   test('addresses may have their own limits', () => {
-    const { config } = parse({ 'max.connections.per.ip': '0', 'max.connections.per.ip.overrides': '10.0.0.1:5, ::1:7' })
-    expect(Object.fromEntries(config.connectionLimitsByAddress)).toEqual({ '10.0.0.1': 5, '::1': 7 })
+    const { config } = parse({
+      'max.connections.per.ip': '0',
+      'max.connections.per.ip.overrides': '10.0.0.1:5, 0:0:0:0:0:0:0:1:7,[FE80::0:1]:9',
+    })
+    expect(Object.fromEntries(config.connectionLimitsByAddress)).toEqual({ '10.0.0.1': 5, '::1': 7, 'fe80::1': 9 })
+  })
+
+  test.each(['localhost:5', '10.0.0.256:5', '10.0.0.1', '::1:x', '[::g]:5'])('%s would limit nobody', (entry) => {
+    expect(refusal({ 'max.connections.per.ip.overrides': entry }).message).toContain('address:count')
   })
 
   test('what is legal but hardly meant is warned about', () => {

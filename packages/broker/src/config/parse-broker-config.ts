@@ -139,12 +139,20 @@ function connectionLimits(text: string): ReadonlyMap<string, number> {
   for (const pair of text.split(',').map((part) => part.trim())) {
     if (pair === '') continue
     const colon = pair.lastIndexOf(':')
-    const address = pair.slice(0, colon).trim()
+    const address = colon < 1 ? null : canonicalAddress(pair.slice(0, colon).trim())
     const count = pair.slice(colon + 1).trim()
-    if (colon < 1 || !/^[\w.:%[\]-]+$/.test(address) || !/^\d{1,9}$/.test(count)) {
-      throw new ConfigurationError(key, `Invalid entry ${pair} in ${key}: must be address:count`)
+    if (address === null || !/^\d{1,9}$/.test(count)) {
+      const form = 'must be address:count, with the address in numbers (names are not resolved)'
+      throw new ConfigurationError(key, `Invalid entry ${pair} in ${key}: ${form}`)
     }
     limits.set(address, Number(count))
   }
   return limits
+}
+
+/** An address as connections have it, so that the two can be compared; null for anything else. IPv6 may stand in brackets. */
+function canonicalAddress(text: string): string | null {
+  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) return URL.canParse(`http://${text}/`) ? text : null
+  const url = `http://[${text.replace(/^\[|\]$/g, '')}]/`
+  return text.includes(':') && URL.canParse(url) ? new URL(url).hostname.slice(1, -1) : null
 }

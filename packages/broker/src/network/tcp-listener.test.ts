@@ -18,9 +18,9 @@ class Recorder {
   #wake: () => void = () => undefined
   #target: Buffer | null = null
 
-  listen(): Promise<TcpListener> {
+  listen(host = '127.0.0.1'): Promise<TcpListener> {
     return TcpListener.listen({
-      host: '127.0.0.1',
+      host,
       port: 0,
       backlog: 10,
       onError: (error) => this.closes.push(error),
@@ -86,6 +86,17 @@ describe('TCP listener', () => {
       await taken.promise
       expect(String(answer)).toBe('abcd')
     })
+  })
+
+  it('names an IPv4 client by its plain address, also where it listens for both families', async () => {
+    const recorder = new Recorder()
+    const listener = await recorder.listen('')
+    const client = connect(listener.port, '127.0.0.1')
+    await recorder.until(() => recorder.transports.length === 1)
+    expect(recorder.transports[0]!.remoteAddress).toBe('127.0.0.1')
+    client.destroy()
+    listener.stopAccepting()
+    listener.destroyAll()
   })
 
   it('counts what the peer does not take, and tells when it has', async () => {

@@ -117,7 +117,7 @@ export class TcpListener implements Listener {
     }
     const port = original.remotePort ?? 0
     const delivery: Delivery = { transport: null, buffer: null }
-    const transport = new TcpTransport(this.#takeOver(original, delivery), address, port)
+    const transport = new TcpTransport(this.#takeOver(original, delivery), plainAddress(address), port)
     const events = this.#options.onConnection(transport)
     if (events === null) {
       transport.destroy()
@@ -166,4 +166,9 @@ interface Delivery {
   transport: TcpTransport | null
   /** What the socket reads into. */
   buffer: Buffer | null
+}
+
+/** A listener for every interface sees IPv4 clients as `::ffff:10.0.0.1`; limits, logs and descriptions of groups name them as Kafka does. */
+function plainAddress(address: string): string {
+  return /^::ffff:\d+(\.\d+){3}$/.test(address) ? address.slice('::ffff:'.length) : address
 }
