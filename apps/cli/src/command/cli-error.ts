@@ -5,6 +5,7 @@ import {
   ProtocolError,
   RecordTooLargeError,
   TimeoutError,
+  UnreadableRecordError,
   UnsupportedVersionError,
 } from '@millrace/client'
 
@@ -58,6 +59,15 @@ export function explain(error: unknown, bootstrapServers: string): CliError {
   if (root instanceof RecordTooLargeError) {
     return new CliError(`a record of ${root.sizeBytes} bytes is larger than ${root.limitBytes} bytes, the limit here`, {
       hint: 'Raise it with --max-record, for example --max-record 10MiB; topics have a limit too: max.message.bytes.',
+      cause: error,
+    })
+  }
+  if (root instanceof UnreadableRecordError) {
+    const { topic, partition, offset } = root
+    return new CliError(root.message, {
+      hint:
+        `The broker's file is damaged there: "millrace dump DATA-DIR/${topic}-${partition}" shows where the next batch begins. ` +
+        `Go on behind it with -p ${partition} --from OFFSET, above ${offset}.`,
       cause: error,
     })
   }

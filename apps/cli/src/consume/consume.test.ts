@@ -1,4 +1,4 @@
-import type { Consumer, ConsumerBatch, TopicPartition } from '@millrace/client'
+import { type Consumer, type ConsumerBatch, type TopicPartition, UnreadableRecordError } from '@millrace/client'
 import { describe, expect, test } from 'vitest'
 import { ExitCode } from '../command/cli-error.ts'
 import { runFake } from '../testing/fake-io.ts'
@@ -241,6 +241,18 @@ describe('millrace consume', () => {
     const run = await runFake(['consume', 't', ...options], { consumer: consumerOver(logs) })
     expect(run.exitCode).toBe(ExitCode.USAGE)
     expect(run.stderr).toMatch(/^millrace: /)
+  })
+
+  test('a record that cannot be read is told with its place and how to go on, after what came before it', async () => {
+    const consumer = consumerOver(logs)
+    let pollCount = 0
+    const poll = () =>
+      pollCount++ === 0 ? consumer.poll!() : Promise.reject(new UnreadableRecordError('t', 0, 2n, new Error('crc')))
+    const run = await runFake(['consume', 't', '--from', 'beginning', '-e'], { consumer: { ...consumer, poll } })
+    expect(run).toMatchObject({ exitCode: ExitCode.ERROR, stdout: 'a0\na1\n' })
+    expect(run.stderr).toMatch(
+      /^millrace: t-0: cannot read at offset 2: crc\n .*millrace dump .*-p 0 --from OFFSET, above 2/,
+    )
   })
 
   test('a partition that does not exist is an error that says which there are', async () => {
