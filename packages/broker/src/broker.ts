@@ -152,6 +152,7 @@ export class Broker {
       metrics: this.#topicMetrics,
       settingsOf: (topic) => new PartitionSettings(configuration.topic(this.#metadata.image, topic)),
       onAckScan: () => this.#expireAcks(),
+      onPlaced: () => this.#electGroupCoordinators(),
     })
     this.#groups = new GroupCoordinator({
       config,

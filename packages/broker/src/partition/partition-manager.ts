@@ -33,6 +33,8 @@ export interface PartitionManagerOptions {
   settingsOf(topic: string): PartitionSettings
   /** Waiters for acknowledgement whose time is over; called while any partition has some. */
   onAckScan(): void
+  /** Partitions that no disk could take before may have their logs now. */
+  onPlaced(): void
 }
 
 /**
@@ -212,6 +214,7 @@ export class PartitionManager {
       const topic = this.#image?.topics.get(name)
       if (topic !== undefined) this.#host(topic)
     }
+    this.#options.onPlaced()
   }
 
   /** The log on disk, if it is the same topic's; one of an older topic of the same name is set aside. Throws `DiskError`. */

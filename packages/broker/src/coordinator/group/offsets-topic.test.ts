@@ -38,6 +38,23 @@ async function fetch(client: DataClient): Promise<number[] | number> {
 }
 
 describe('the offsets topic', () => {
+  test('that no disk could take when it was made serves its groups once there is room', async () => {
+    const broker = await TestBroker.start()
+    const client = broker.connect()
+    await client.createTopic('t')
+    broker.disk.fault = (operation, path) =>
+      operation === 'create' && path.includes(GROUP_METADATA_TOPIC) ? 'DISK_FULL' : null
+    await client.createTopic(GROUP_METADATA_TOPIC, 1, { 'cleanup.policy': 'compact' })
+    expect(await commit(client, 1)).toBe(ErrorCode.NOT_COORDINATOR)
+    broker.disk.fault = () => null
+    for (let second = 0; second < 70; second++) await broker.advance(1000)
+    const later = broker.connect()
+    expect(await commit(later, 2)).toBe(0)
+    expect(await fetch(later)).toEqual([2])
+    await broker.stop()
+    expect(broker.fatalErrors).toEqual([])
+  })
+
   test('that was deleted takes its groups with it, and made again it serves new ones', async () => {
     await TestBroker.run({}, async (client, broker) => {
       await client.createTopic('t')
