@@ -110,6 +110,8 @@ describe('counts', () => {
       MetadataErrorCode.POLICY_VIOLATION,
       MetadataErrorCode.POLICY_VIOLATION,
     ])
+    const twice = create([wish('twice'), wish('twice'), wish('huge', { numPartitions: 10_001 })])
+    expect(twice.map((result) => result.name)).toEqual(['twice', 'huge'])
     expect(errorOf({ numPartitions: 10_000 })).toBe(MetadataErrorCode.POLICY_VIOLATION)
     expect(errorOf({ numPartitions: 9_999 })).toBe(0)
   })

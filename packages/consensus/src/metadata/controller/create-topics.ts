@@ -102,7 +102,8 @@ function tooManyPartitions(context: ControllerContext, topics: readonly NewTopic
 }
 
 function refuseAll(request: CreateTopicsRequest, error: ApiError): Outcome<readonly CreateTopicResult[]> {
-  return { records: [], response: request.topics.map((topic) => failed(topic.name, error)) }
+  const names = new Set(request.topics.map((topic) => topic.name))
+  return { records: [], response: Array.from(names, (name) => failed(name, error)) }
 }
 
 function nameError(
