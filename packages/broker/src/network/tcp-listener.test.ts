@@ -11,6 +11,8 @@ class Recorder {
   drainCount = 0
   readonly closes: (Error | null)[] = []
   refuse = false
+  /** New connections are not read. */
+  hold = false
   /** Where the next bytes are wanted; each buffer is used once. */
   readonly targets: Buffer[] = []
   /** Sizes of what was read into such a buffer. */
@@ -28,6 +30,7 @@ class Recorder {
         this.transports.push(transport)
         this.#wake()
         if (this.refuse) return null
+        if (this.hold) transport.pauseReading()
         return {
           onBytes: (buffer, start, end) => {
             if (buffer === this.#target) this.direct.push(end - start)
@@ -95,6 +98,28 @@ describe('TCP listener', () => {
     await recorder.until(() => recorder.transports.length === 1)
     expect(recorder.transports[0]!.remoteAddress).toBe('127.0.0.1')
     client.destroy()
+    listener.stopAccepting()
+    listener.destroyAll()
+  })
+
+  it('reads nothing of a connection that is paused from the start until it is resumed', async () => {
+    const recorder = new Recorder()
+    const listener = await recorder.listen()
+    recorder.hold = true
+    const early = connect(listener.port, '127.0.0.1')
+    early.write('early')
+    await recorder.until(() => recorder.transports.length === 1)
+    recorder.hold = false
+    const late = connect(listener.port, '127.0.0.1')
+    late.write('late')
+    await recorder.until(() => recorder.received.length >= 4)
+    expect(String(recorder.received)).toBe('late')
+    recorder.transports[0]!.resumeReading()
+    await recorder.until(() => recorder.received.length >= 9)
+    expect(String(recorder.received)).toBe('lateearly')
+    early.end()
+    await recorder.until(() => recorder.closes.length === 1)
+    late.destroy()
     listener.stopAccepting()
     listener.destroyAll()
   })
