@@ -213,7 +213,7 @@ export class LogAppender {
       active.sealed = false
       throw error
     }
-    // An empty file that stayed would look like a gap to recovery, which drops what comes after one.
+    // An empty file that stayed would look like a gap to recovery, which ends the log there.
     if (active.sizeBytes === 0) log.remove(log.segments.removeFrom(log.segments.count - 1))
     log.segments.add(new Segment(this.#context, log.path, baseOffset, log.config, null))
   }

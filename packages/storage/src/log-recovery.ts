@@ -23,7 +23,7 @@ export interface RecoveryInput {
 
 export interface RecoveryOutput {
   logEndOffset: Offset
-  /** Segments that hold only what came after a torn place, to be deleted. */
+  /** Segments that hold only what came after a torn place: of no use to the log. */
   lost: Segment[]
   faultyRanges: FaultyRange[]
   /** The last segment ends in damage that is kept: appends need a new one at `logEndOffset`. */
@@ -32,8 +32,8 @@ export interface RecoveryOutput {
 
 /**
  * Walks the log from the recovery point: checks each batch, rebuilds indexes, epochs and producer state.
- * A bad batch above the mark is a torn tail: the file is cut there and later segments go. One below it is corruption: the bytes stay,
- * the range is reported and the walk goes on behind it (`reliability.md`, 5.2). Synchronous; throws `DiskError`.
+ * A bad batch above the mark is a torn tail: the file is cut there and later segments are of no use. One below it is corruption: the
+ * bytes stay, the range is reported and the walk goes on behind it (`reliability.md`, 5.2). Synchronous; throws `DiskError`.
  */
 export function recoverSegments(input: RecoveryInput): RecoveryOutput {
   const { segments, recoveryPoint } = input
@@ -61,7 +61,7 @@ export function recoverSegments(input: RecoveryInput): RecoveryOutput {
 function endsEarly(input: RecoveryInput, segment: Segment, upperOffset: Offset, output: RecoveryOutput): boolean {
   if (segment.nextOffset >= upperOffset || upperOffset === Number.POSITIVE_INFINITY) return false
   if (segment.nextOffset >= input.durableOffset) {
-    input.logger.warn('segments after a gap dropped', { segment: segment.logPath, offset: segment.nextOffset })
+    input.logger.warn('log ends at a gap', { segment: segment.logPath, offset: segment.nextOffset })
     return true
   }
   if (input.config.cleanupCompact) return false
