@@ -17,6 +17,12 @@ import type { Connection, RequestDispatcher } from './connection.ts'
 import { type RequestHeader, readRequestHeader } from './request-header.ts'
 import { ResponseSlot } from './response-slot.ts'
 
+/**
+ * Most array elements and tagged fields of a request, some times what the largest cluster needs. A frame of 100 MiB has room for a
+ * hundred million empty names, which would be decoded and answered by so many objects that the heap ends first.
+ */
+const MAX_REQUEST_ELEMENTS = 500_000
+
 /** A handler that reads its request itself and fills its slot itself: Produce, which is too hot for the general way. */
 export interface RawHandler {
   readonly apiKey: number
@@ -90,7 +96,7 @@ export class Dispatcher implements RequestDispatcher {
       if (raw !== undefined) {
         if (apiVersion < raw.minVersion || apiVersion > raw.maxVersion)
           return this.#unsupported(connection, apiKey, apiVersion)
-        const reader = new Reader(buffer, start, end)
+        const reader = new Reader(buffer, start, end, MAX_REQUEST_ELEMENTS)
         readRequestHeader(reader, this.#header)
         this.#options.metrics.onRequest(apiKey, apiVersion, end - start)
         return raw.start(reader, this.#header, connection)
@@ -116,7 +122,7 @@ export class Dispatcher implements RequestDispatcher {
     // Handlers may answer much later and may keep what they decoded; the socket's buffer is reused at once.
     const bytes = Buffer.allocUnsafe(end - start)
     buffer.copy(bytes, 0, start, end)
-    const reader = new Reader(bytes, 0, bytes.length)
+    const reader = new Reader(bytes, 0, bytes.length, MAX_REQUEST_ELEMENTS)
     const header: RequestHeader = { apiKey: 0, apiVersion: 0, correlationId: 0, clientId: '' }
     readRequestHeader(reader, header)
     const request = handler.decodeRequest(reader, header.apiVersion)

@@ -87,6 +87,22 @@ describe('Reader', () => {
     expect(() => reader(0xff, 0xff, 0xff, 0xff, 0x0f).compactArrayLength(1)).toThrow(MalformedMessageError)
   })
 
+  test('counts all elements and tagged fields of a message against a limit, and begins anew with the next', () => {
+    const twice = Buffer.from([0, 0, 0, 2, 3, 2, 0, 0, 1, 0]) // two counts of 2, two tagged fields
+    const read = (limited: Reader) => {
+      expect(limited.arrayLength(1)).toBe(2)
+      expect(limited.compactArrayLength(1)).toBe(2)
+      expect(limited.unknownTaggedFields()).toHaveLength(2)
+    }
+    const limited = new Reader(twice, 0, twice.length, 6)
+    read(limited)
+    read(limited.reset(twice))
+    expect(() => read(new Reader(twice, 0, twice.length, 5))).toThrow('more than 5 elements')
+    const nulls = new Reader(Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0]), 0, 6, 0)
+    expect([nulls.nullableArrayLength(1), nulls.compactNullableArrayLength(1)]).toEqual([-1, -1])
+    expect(nulls.unknownTaggedFields()).toBeNull()
+  })
+
   test('keeps text that really holds the replacement character, refuses bytes that only decode to it', () => {
     const text = 'a\ufffdb'
     const writer = new Writer()

@@ -6,6 +6,8 @@ import { cachedAscii } from './text-cache.ts'
 import { decodeUuid } from './uuid-codec.ts'
 
 const TWO_32 = 2 ** 32
+/** Default of `maxElementCount`: no frame has room for more. */
+const NO_ELEMENT_LIMIT = 0x7fffffff
 /** Upper halves of safe integers lie in [-2^21, 2^21). */
 const SAFE_HIGH = 2 ** 21
 
@@ -18,11 +20,20 @@ export class Reader {
   buffer: Buffer
   position: number
   end: number
+  readonly #maxElementCount: number
+  /** How many more array elements and tagged fields may be announced. */
+  #elementsLeft: number
 
-  constructor(buffer: Buffer, start = 0, end = buffer.length) {
+  /**
+   * `maxElementCount` bounds the array elements and tagged fields of what is read in all. An element of one byte becomes an object of a
+   * hundred, so whoever reads what strangers send sets it far below the size of a frame.
+   */
+  constructor(buffer: Buffer, start = 0, end = buffer.length, maxElementCount = NO_ELEMENT_LIMIT) {
     this.buffer = buffer
     this.position = start
     this.end = end
+    this.#maxElementCount = maxElementCount
+    this.#elementsLeft = maxElementCount
     if (start < 0 || end > buffer.length || start > end) throw new RangeError('reader range is outside the buffer')
   }
 
@@ -32,6 +43,7 @@ export class Reader {
     this.buffer = buffer
     this.position = start
     this.end = end
+    this.#elementsLeft = this.#maxElementCount
     return this
   }
 
@@ -312,6 +324,10 @@ export class Reader {
   #checkedCount(count: number, minElementSizeBytes: number): number {
     if (count * minElementSizeBytes > this.end - this.position) {
       throw truncated(`${count} elements announced, ${this.end - this.position} bytes left`)
+    }
+    if (count > 0) {
+      this.#elementsLeft -= count
+      if (this.#elementsLeft < 0) throw new MalformedMessageError(`more than ${this.#maxElementCount} elements`)
     }
     return count
   }

@@ -57,3 +57,18 @@ describe('an answer that would quote too much', () => {
     })
   })
 })
+
+describe('a request of more elements than any cluster has', () => {
+  it('costs its connection before they are decoded', async () => {
+    await TestBroker.run({}, async (client, broker) => {
+      const many = createDescribeGroupsRequest({ groups: new Array<string>(500_001).fill('') })
+      await expect(broker.connect().call(describeGroupsApi, 6, many)).rejects.toBeInstanceOf(ConnectionClosedError)
+      const { groups } = await client.call(
+        describeGroupsApi,
+        6,
+        createDescribeGroupsRequest({ groups: ['one', 'two'] }),
+      )
+      expect(groups).toHaveLength(2)
+    })
+  })
+})
