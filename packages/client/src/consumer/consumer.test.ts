@@ -10,6 +10,7 @@ import {
   createOffsetFetchResponseGroup,
   ErrorCode,
   type FetchRequest,
+  type ListOffsetsResponse,
   type MetadataResponse,
   type OffsetCommitRequest,
 } from '@millrace/protocol'
@@ -392,6 +393,25 @@ describe('fetching', () => {
     await cluster.world.run(careful.close())
   })
 
+  test('an end of the log that is nowhere is asked for again with pauses', async () => {
+    const cluster = new FakeCluster()
+    const partition = cluster.createTopic('t').partitions[0]!
+    fill(partition, numbered(3))
+    let isWrong = true
+    cluster.intercept(ApiKey.LIST_OFFSETS, async (request) => {
+      const answer = (await cluster.answer(request)) as ListOffsetsResponse
+      if (isWrong) answer.topics[0]!.partitions[0]!.offset = -1
+      return answer
+    })
+    const consumer = consumerOf(cluster)
+    consumer.assign([PLACE])
+    expect(await cluster.world.run(consumer.poll({ timeoutMs: 3000 }))).toEqual([])
+    expect(cluster.requests(ApiKey.LIST_OFFSETS).length).toBeLessThan(12)
+    isWrong = false
+    expect(await read(cluster, consumer, 3)).toEqual(numbered(3))
+    await cluster.world.run(consumer.close())
+  })
+
   test('a topic that may not be read rejects the poll', async () => {
     const cluster = new FakeCluster()
     cluster.createTopic('t')
@@ -568,6 +588,18 @@ describe('commits', () => {
     await cluster.world.run(iteration)
     await cluster.world.run(consumer.close())
     expect(cluster.committed.get('g')?.get('t-0')).toBe(20)
+  })
+
+  test('assigning other partitions commits what was dealt with in those that go', async () => {
+    const cluster = new FakeCluster()
+    fill(cluster.createTopic('t', 2).partitions[0]!, numbered(30))
+    const consumer = consumerOf(cluster, { groupId: 'g', maxPollRecords: 10, autoCommitIntervalMs: 60_000 })
+    consumer.assign([PLACE])
+    await read(cluster, consumer, 20)
+    consumer.assign([{ topic: 't', partition: 1 }])
+    await cluster.world.pass(1000)
+    expect(cluster.committed.get('g')?.get('t-0')).toBe(10)
+    await cluster.world.run(consumer.close())
   })
 
   test('unsubscribing does not count a batch as dealt with that an iteration was broken off in', async () => {

@@ -105,8 +105,8 @@ export class Consumer implements AsyncDisposable {
       this.#options,
       this.#assigned,
       () => (this.#mode === 'subscribed' ? membership!.committer() : outsideCommitter(groupId ?? '')),
-      // While joining the member takes part in that rebalance already.
-      () => membership?.state === 'stable' && membership.requestRejoin('a commit met a rebalance'),
+      () => membership?.state === 'joining',
+      () => membership?.requestRejoin('a commit met a rebalance'),
     )
     this.#rebalancer =
       membership === null
@@ -129,7 +129,10 @@ export class Consumer implements AsyncDisposable {
     this.#membership!.requestRejoin('the subscription changed')
   }
 
-  /** Reads exactly these partitions. Those that were assigned before keep their position unless `start` is given. */
+  /**
+   * Reads exactly these partitions. Those that were assigned before keep their position unless `start` is given; with automatic commits on,
+   * what was dealt with so far is committed in the background.
+   */
   assign(partitions: readonly AssignedPartition[]): void {
     this.#assertOpen()
     if (this.#mode === 'subscribed') throw new StateError('the consumer is subscribed; unsubscribe first')
@@ -139,6 +142,8 @@ export class Consumer implements AsyncDisposable {
     for (const topic of this.#assignedTopics) this.#core.metadata.removeTopic(topic)
     if (topics.some((topic) => !this.#assignedTopics.includes(topic))) this.#core.metadata.requestUpdate()
     this.#assignedTopics = topics
+    // What was dealt with in partitions that go would otherwise be read again by whoever gets them.
+    void this.#committer.commitProcessed(this.#core.options.requestTimeoutMs)
     this.#assigned.replace(partitions)
     for (const { topic, partition, start } of partitions) {
       if (start === undefined) continue

@@ -129,7 +129,7 @@ export class Fetcher {
 
   #wantsMore(state: PartitionState): boolean {
     if (state.status !== 'ready' || state.paused || state.isFetching) return false
-    // Half a fetch is left when the next one starts, so that the application need not wait for it.
+    // A chunk counts whole until it is used up. Small ones gather; beyond half a fetch the application has enough to do.
     return state.bufferedBytes < this.#options.maxPartitionFetchBytes / 2
   }
 

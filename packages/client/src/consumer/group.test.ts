@@ -381,4 +381,37 @@ describe('a group', () => {
     expect(diary).toEqual(['assigned', 'lost', 'assigned'])
     await cluster.world.run(consumer.close())
   })
+
+  test('a commit that a rebalance overtakes is sent again under the new generation', async () => {
+    const cluster = new FakeCluster()
+    fill(cluster.createTopic('t').partitions[0]!, numbered(3))
+    const failures: unknown[] = []
+    const member = new Member(cluster, {
+      autoCommitIntervalMs: 100,
+      onEvent: (event) => {
+        if (event.type === 'commit-failed') failures.push(event.error)
+      },
+    })
+    await cluster.world.pass(2000)
+    let isRebalancing = true
+    cluster.intercept(ApiKey.HEARTBEAT, () =>
+      isRebalancing ? createHeartbeatResponse({ errorCode: ErrorCode.REBALANCE_IN_PROGRESS }) : null,
+    )
+    cluster.intercept(ApiKey.SYNC_GROUP, async () => {
+      isRebalancing = false
+      await new Promise<void>((resolve) => {
+        cluster.world.timers.setTimer(1000, resolve)
+      })
+      return null
+    })
+    const joinCount = cluster.requests(ApiKey.JOIN_GROUP).length
+    const commitCount = cluster.requests(ApiKey.OFFSET_COMMIT).length
+    fill(cluster.partition('t'), numbered(3, 3))
+    await cluster.world.pass(5000)
+    expect(cluster.requests(ApiKey.JOIN_GROUP).length - joinCount).toBe(1)
+    expect(cluster.requests(ApiKey.OFFSET_COMMIT).length - commitCount).toBeGreaterThan(1)
+    expect(failures).toEqual([])
+    expect(cluster.committed.get('g')?.get('t-0')).toBe(6)
+    await cluster.world.run(member.consumer.close())
+  })
 })

@@ -1,4 +1,4 @@
-import type { Timer } from '@millrace/base'
+import { BaseError, type Timer } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import type { ClientCore } from '../client/client-core.ts'
 import { ProtocolError } from '../errors/protocol-error.ts'
@@ -6,6 +6,18 @@ import { type CommittedOffset, type Committer, commitOffsets } from '../offsets/
 import type { AssignedPartitions } from './assigned-partitions.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
 import type { PartitionState } from './partition-state.ts'
+
+/** A rebalance overtook a commit of partitions that are still owned: under the next generation it may be sent again. */
+class OvertakenError extends BaseError {
+  readonly retriable = true
+
+  constructor(cause: ProtocolError) {
+    super('COMMIT_OVERTAKEN', 'a rebalance is under way', { cause })
+  }
+}
+
+/** What a coordinator says of the generation before while members join. */
+const OVERTAKEN: ReadonlySet<number> = new Set([ErrorCode.ILLEGAL_GENERATION, ErrorCode.REBALANCE_IN_PROGRESS])
 
 /**
  * Commits offsets, one request at a time in the order asked for, so that a slow older commit can never overwrite a newer one; by
@@ -16,22 +28,28 @@ export class OffsetCommitter {
   readonly #options: ResolvedConsumerOptions
   readonly #assigned: AssignedPartitions
   readonly #committer: () => Committer
+  readonly #isJoining: () => boolean
   readonly #onRebalancing: () => void
   #last: Promise<void> = Promise.resolve()
   #timer: Timer | null = null
 
-  /** `committer` says as whom at the time of sending; `onRebalancing` hears when a commit was refused since a rebalance is under way. */
+  /**
+   * `committer` says as whom at the time of sending, `isJoining` whether that is about to change; `onRebalancing` hears when a commit was
+   * refused since a rebalance is under way that the member does not take part in yet.
+   */
   constructor(
     core: ClientCore,
     options: ResolvedConsumerOptions,
     assigned: AssignedPartitions,
     committer: () => Committer,
+    isJoining: () => boolean,
     onRebalancing: () => void,
   ) {
     this.#core = core
     this.#options = options
     this.#assigned = assigned
     this.#committer = committer
+    this.#isJoining = isJoining
     this.#onRebalancing = onRebalancing
   }
 
@@ -93,7 +111,11 @@ export class OffsetCommitter {
       await this.#core.retrying('committing offsets', timeoutMs, async (leftMs) => {
         const committer = this.#committer()
         if (committer.memberId !== '') this.#assertOwned(states)
-        await commitOffsets(this.#core, committer, offsets, Math.min(leftMs, this.#core.options.requestTimeoutMs))
+        try {
+          await commitOffsets(this.#core, committer, offsets, Math.min(leftMs, this.#core.options.requestTimeoutMs))
+        } catch (error) {
+          throw this.#isOvertaken(committer, error) ? new OvertakenError(error) : error
+        }
       })
     } catch (error) {
       if (error instanceof ProtocolError && error.errorCode === ErrorCode.REBALANCE_IN_PROGRESS) this.#onRebalancing()
@@ -103,6 +125,13 @@ export class OffsetCommitter {
       const state = this.#assigned.find(topic, partition)
       if (state !== null) state.committedOffset = offset
     }
+  }
+
+  /** Whether the answer is only about a generation that the member has left behind, or is leaving now. */
+  #isOvertaken(sentAs: Committer, error: unknown): error is ProtocolError {
+    if (!(error instanceof ProtocolError) || !OVERTAKEN.has(error.errorCode)) return false
+    const { memberId, generationId } = this.#committer()
+    return memberId === sentAs.memberId && (this.#isJoining() || generationId > sentAs.generationId)
   }
 
   /**

@@ -4,6 +4,7 @@ import {
   createProduceResponse,
   createTopicProduceResponse,
   ErrorCode,
+  type MetadataResponse,
   type ProduceRequest,
   partitionForKey,
   RecordReader,
@@ -557,6 +558,22 @@ describe('what a producer does about failures', () => {
     await cluster.world.run(producer.ready('t'))
     expect(cluster.world.clock.monotonicMs() - startMs).toBeLessThan(1000)
     await cluster.world.run(sent)
+    await cluster.world.run(producer.close())
+  })
+
+  test('one answer refuses all records that wait for a topic which may not be used', async () => {
+    const cluster = new FakeCluster()
+    cluster.createTopic('t')
+    const producer = producerOf(cluster)
+    cluster.intercept(ApiKey.METADATA, async (request) => {
+      const answer = (await cluster.answer(request)) as MetadataResponse
+      for (const topic of answer.topics) topic.errorCode = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+      return answer
+    })
+    const sends = Array.from({ length: 50 }, () => producer.send({ topic: 't', value: '' }))
+    const results = await cluster.world.run(Promise.allSettled(sends))
+    for (const result of results) expect(result).toMatchObject({ reason: { code: 'TOPIC_AUTHORIZATION_FAILED' } })
+    expect(cluster.requests(ApiKey.METADATA).length).toBeLessThan(5)
     await cluster.world.run(producer.close())
   })
 })

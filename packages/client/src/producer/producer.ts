@@ -2,6 +2,7 @@ import { recordSizeBound } from '@millrace/protocol'
 import { ClientCore } from '../client/client-core.ts'
 import type { TopicView } from '../cluster/cluster-view.ts'
 import { ArgumentError, ClientClosedError, RecordTooLargeError } from '../errors/client-errors.ts'
+import { ProtocolError } from '../errors/protocol-error.ts'
 import { wait } from '../retry/wait.ts'
 import { Accumulator, type PreparedRecord } from './accumulator.ts'
 import { BufferMemory } from './buffer-memory.ts'
@@ -202,8 +203,14 @@ export class Producer implements AsyncDisposable {
   async #serve(name: string, line: readonly WaitingRecord[]): Promise<void> {
     const { clock } = this.#core.ports
     this.#core.metadata.addTopic(name)
+    let refusal: unknown = null
+    let refusedCount = 0
     for (let head = 0; head < line.length; head++) {
       const { record, delivery, place, deadlineMs } = line[head]!
+      if (head < refusedCount) {
+        delivery.onFailed(refusal, place)
+        continue
+      }
       try {
         // Without awaiting where nothing has to be waited for: records of one line then share batches.
         const known = this.#core.metadata.view.topics.get(name)
@@ -216,6 +223,10 @@ export class Producer implements AsyncDisposable {
         this.#append(topic, record, delivery, place)
       } catch (error) {
         delivery.onFailed(error, place)
+        if (!(error instanceof ProtocolError)) continue
+        // The topic may not be used: that is the answer to all who stood in line when it came, without a request for each.
+        refusal = error
+        refusedCount = line.length
       }
     }
     this.#core.metadata.removeTopic(name)
