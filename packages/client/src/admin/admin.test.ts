@@ -88,6 +88,17 @@ describe('topics', () => {
     await admin.close()
   })
 
+  test('a broker is not asked to take longer than its answer is waited for', async () => {
+    const cluster = new FakeCluster()
+    cluster.intercept(ApiKey.CREATE_TOPICS, () => createCreateTopicsResponse())
+    const admin = new Admin({ ...cluster.clientOptions, defaultApiTimeoutMs: 60_000, requestTimeoutMs: 20_000 })
+    await cluster.world.run(admin.createTopics([{ name: 'a' }]))
+    await cluster.world.run(admin.createTopics([{ name: 'a' }], { timeoutMs: 3000 }))
+    const limits = cluster.requests<CreateTopicsRequest>(ApiKey.CREATE_TOPICS).map(({ body }) => body.timeoutMs)
+    expect(limits).toEqual([20_000, 3000])
+    await admin.close()
+  })
+
   test('a controller that moved is found again', async () => {
     const cluster = new FakeCluster()
     let refusals = 2
