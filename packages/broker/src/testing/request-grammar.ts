@@ -13,6 +13,9 @@ import {
 } from '@millrace/protocol/schema'
 import { batchOf, START_MS } from './batches.ts'
 
+/** The longest texts that a string can hold: whatever is put before or behind them is too much. */
+const LONGEST = ['x'.repeat(32_767), 'ü'.repeat(16_383)]
+
 type Fields = Record<string, unknown>
 
 const TOPICS = ['t', 'u', 'compacted', '__consumer_offsets', 'gone', 'new', '', '.', '..', 'a/b', 'ä', '__proto__']
@@ -118,6 +121,7 @@ export class RequestGrammar {
   }
 
   #string(message: ResolvedMessage, name: string): string {
+    if (this.chance(0.03)) return this.pick(LONGEST)
     if (/group|^key$|coordinatorKey/i.test(name)) return this.pick(GROUPS)
     if (/member|instance/i.test(name)) return this.pick(MEMBERS)
     if (/resourceName/.test(name)) return this.pick([...TOPICS, '1', '0'])
