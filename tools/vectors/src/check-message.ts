@@ -11,11 +11,14 @@ import {
   writeRequestHeader,
 } from '@millrace/protocol'
 import { allMessages, type ResolvedMessage } from '@millrace/protocol/schema'
-import { expectEqual, expectHex } from './expectations.ts'
+import { expectEqual, expectHex, expectOneOf } from './expectations.ts'
 import { type Fields, fromJson, toJson, type UnknownField, unknownFields } from './json-codec.ts'
 
 /** A row of requests, responses, headers or data. */
 export interface MessageRow {
+  readonly api?: string
+  readonly apiKey?: number
+  readonly type?: string
   readonly message: string
   readonly version: number
   readonly case?: string
@@ -49,6 +52,7 @@ const definitions = new Map<string, DataDefinition>(dataDefinitions.map((definit
 /** Decoding gives the JSON and the unknown tagged fields, encoding these gives the bytes, framed and not. */
 export function checkMessage(row: MessageRow): void {
   const message = messageOf(row.message)
+  expectNamed(message, row)
   const unknown = row.unknownTaggedFields ?? []
   const codec = codecOf(message)
   const reader = new Reader(Buffer.from(row.hex, 'hex'))
@@ -78,6 +82,8 @@ export function checkMessage(row: MessageRow): void {
 export function checkFrame(row: FrameRow): void {
   const api = apis[row.apiKey]
   if (api === undefined) throw new Error(`unknown API key ${row.apiKey}`)
+  expectEqual('API of the key', api.name, row.api)
+  expectOneOf('type', row.type, ['request', 'response'])
   const isRequest = row.type === 'request'
   const headerVersion = isRequest ? api.requestHeaderVersion(row.version) : api.responseHeaderVersion(row.version)
   expectEqual('header version', headerVersion, row.headerVersion)
@@ -101,6 +107,13 @@ export function checkFrame(row: FrameRow): void {
   codecOf(body).encode(writer, fromJson(body.root, row.json, unknown), row.version)
   writer.endFrame()
   expectHex('encoding', writer.toBuffer(), row.hex)
+}
+
+/** What a row says about its message besides the name, where it says it. */
+function expectNamed(message: ResolvedMessage, { api, apiKey, type }: MessageRow): void {
+  if (apiKey !== undefined) expectEqual('API key', message.key, apiKey)
+  if (type !== undefined) expectEqual('type', message.kind, type)
+  if (api !== undefined) expectEqual('API', message.name.replace(/(Request|Response)$/, ''), api)
 }
 
 function expectDecoded(

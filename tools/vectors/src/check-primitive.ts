@@ -8,7 +8,7 @@ import {
   Reader,
   Writer,
 } from '@millrace/protocol'
-import { expectEqual, expectHex } from './expectations.ts'
+import { expectEqual, expectHex, expectOneOf } from './expectations.ts'
 import { int64 } from './json-codec.ts'
 
 /** A row of primitives: a value and its bytes, or bytes that decode to a value or fail. */
@@ -73,6 +73,7 @@ export function checkMurmur2(row: Murmur2Row): void {
 }
 
 export function checkPartitionHash(row: PartitionHashRow): void {
+  expectOneOf('kind', row.kind, ['group', 'transaction', 'share'])
   if (row.kind === 'share') expectEqual('id', `${row.group}:${row.topicId}:${row.partitionIndex}`, row.id)
   expectEqual('hash', javaStringHash(row.id), row.hashCode)
   expectEqual('partition', coordinatorPartition(row.id, row.partitions), row.partition)

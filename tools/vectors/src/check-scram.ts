@@ -16,7 +16,7 @@ import {
   scramServerKey,
   scramStoredKey,
 } from '@millrace/protocol'
-import { expectEqual } from './expectations.ts'
+import { expectEqual, expectOneOf } from './expectations.ts'
 
 /** A whole exchange. */
 interface ExchangeRow {
@@ -66,6 +66,7 @@ export async function checkScram(row: ScramRow): Promise<void> {
     expectEqual('parses', parses(row.parse, row.text), row.ok)
     return
   }
+  expectOneOf('mechanism', row.mechanism, ['SCRAM-SHA-256', 'SCRAM-SHA-512'])
   checkKeys(row)
   await checkClient(row)
   checkServer(row)
@@ -108,13 +109,15 @@ function checkServer(row: ExchangeRow): void {
   expectEqual('client proof', proof.toString('base64'), row.clientProof)
   const { signature } = parseServerFinal(Buffer.from(row.serverFinal))
   expectEqual('server signature', signature.toString('base64'), row.serverSignature)
+  expectEqual('nonce', parseServerFirst(Buffer.from(row.serverFirst)).nonce, row.clientNonce + row.serverNonce)
+  const bare = row.clientFirst.slice('n,,'.length)
+  expectEqual('auth message', scramAuthMessage(bare, row.serverFirst, withoutProof), row.authMessage)
   if (!row.clientFirstParses) return
 
-  const { bare } = parseClientFirst(Buffer.from(row.clientFirst))
-  expectEqual('auth message', scramAuthMessage(bare, row.serverFirst, withoutProof), row.authMessage)
+  expectEqual('what is signed of the first message', parseClientFirst(Buffer.from(row.clientFirst)).bare, bare)
   const server = new ScramServer(row.mechanism, row.serverNonce)
   const asked = server.onClientFirst(Buffer.from(row.clientFirst))
-  expectEqual('user', asked, { username: row.username, tokenAuth: row.extensions !== undefined })
+  expectEqual('user', asked, { username: row.username, tokenAuth: row.extensions?.tokenauth === 'true' })
   const credential = parseScramCredential(row.credential)
   if (credential === null) throw new Error('the stored credential does not parse')
   expectEqual('server first', server.challenge(credential).toString(), row.serverFirst)

@@ -46,6 +46,21 @@ describe('golden vectors', () => {
     expect(await runVectors([{ place: 'made', value }])).toEqual({ passedCount: 1, failures: [] })
   })
 
+  test.each([
+    ['requests', { apiKey: 99 }],
+    ['requests', { api: 'Other' }],
+    ['responses', { type: 'request' }],
+    ['data', { type: 'other' }],
+    ['frames', { apiKey: 0, api: 'Fetch' }],
+    ['frames', { type: 'other' }],
+    ['partition-hash', { kind: 'other' }],
+    ['scram', { serverNonce: 'other', mechanism: 'SCRAM-SHA-1' }],
+  ])('a row of %s that says %o of itself fails', async (name, change) => {
+    const row = rows.find((row): row is ReadRow => 'value' in row && fileOf(row) === `${name}.jsonl.gz`)!
+    const { failures } = await runVectors([{ place: 'changed', value: { ...row.value, ...change } }])
+    expect(failures).toHaveLength(1)
+  })
+
   test('a row of no known kind fails', async () => {
     const { failures } = await runVectors([{ place: 'odd', value: { type: 'nothing' } }])
     expect(failures).toHaveLength(1)
