@@ -186,7 +186,12 @@ function openContext(deps: FetchDeps, request: FetchRequest, version: number): F
   for (const topic of request.forgottenTopicsData) {
     for (const p of topic.partitions) forgotten.push(fetchPartitionKey(topic.topic, topic.topicId, p, usesTopicIds))
   }
+  const sizeBefore = session.partitions.size
   session.apply(wantedOf(request), forgotten)
+  if (session.partitions.size > sizeBefore && deps.sessions.isOverfull) {
+    deps.sessions.remove(session.id)
+    return { kind: 'error', errorCode: ErrorCode.FETCH_SESSION_ID_NOT_FOUND }
+  }
   if (session.partitions.size === 0) {
     deps.sessions.remove(session.id)
     return { kind: 'full', wanted: [], openSession: false, privileged }

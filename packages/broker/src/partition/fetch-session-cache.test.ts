@@ -21,10 +21,10 @@ function partitions(count: number): Map<string, FetchPartition> {
   return map
 }
 
-function setUp(slots: number) {
+function setUp(slots: number, maxPartitions?: number) {
   const clock = new ManualClock()
   const random: Random = new SeededRandom(7)
-  return { clock, cache: new FetchSessionCache(clock, random, slots) }
+  return { clock, cache: new FetchSessionCache(clock, random, slots, maxPartitions) }
 }
 
 describe('fetch session epochs', () => {
@@ -45,6 +45,21 @@ describe('fetch session cache', () => {
     const { cache } = setUp(1)
     expect(cache.create(false, false, partitions(1))).not.toBeNull()
     expect(cache.create(false, false, partitions(100))).toBeNull()
+  })
+
+  it('holds no more partitions than allowed, whatever the slots', () => {
+    const { cache, clock } = setUp(1000, 100)
+    const first = cache.create(false, false, partitions(60))!
+    expect(cache.create(false, false, partitions(41))).toBeNull()
+    const second = cache.create(false, false, partitions(40))!
+    expect([cache.partitionCount, cache.isOverfull]).toEqual([100, false])
+    second.apply([new FetchPartition('u', ZERO_UUID, 0, 0, -1, -1, 1024)], [])
+    expect(cache.isOverfull).toBe(true)
+    clock.nowMs += 119_000
+    cache.touch(second)
+    clock.nowMs += 2_000
+    expect(cache.create(false, false, partitions(50))).not.toBeNull()
+    expect([cache.get(first.id), cache.get(second.id), cache.evictions]).toEqual([undefined, second, 1])
   })
 
   it('displaces a session that nobody used for two minutes', () => {

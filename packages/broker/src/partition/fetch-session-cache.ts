@@ -5,6 +5,12 @@ import { type FetchPartition, FetchSession } from './fetch-session.ts'
 const EVICTION_MS = 120_000
 
 /**
+ * Most partitions of all sessions together, some 200 MB. Kafka bounds the sessions alone, so whoever opens a thousand on half a million
+ * names each fills its heap.
+ */
+const MAX_PARTITIONS = 1_000_000
+
+/**
  * All fetch sessions of the broker, a bounded number (`max.incremental.fetch.session.cache.slots`). When it is full a session
  * idle for two minutes goes first; else the smallest one that is not larger than the newcomer, of a kind that the newcomer may
  * displace: followers any consumer's, everybody those older than two minutes (KIP-227).
@@ -14,12 +20,14 @@ export class FetchSessionCache {
   readonly #clock: Clock
   readonly #random: Random
   readonly #maxSessions: number
+  readonly #maxPartitions: number
   evictions = 0
 
-  constructor(clock: Clock, random: Random, maxSessions: number) {
+  constructor(clock: Clock, random: Random, maxSessions: number, maxPartitions = MAX_PARTITIONS) {
     this.#clock = clock
     this.#random = random
     this.#maxSessions = maxSessions
+    this.#maxPartitions = maxPartitions
   }
 
   get size(): number {
@@ -31,6 +39,11 @@ export class FetchSessionCache {
     let count = 0
     for (const session of this.#sessions.values()) count += session.partitions.size
     return count
+  }
+
+  /** A session grew beyond what all may hold: its client must begin anew, and goes on without one while the others are as large. */
+  get isOverfull(): boolean {
+    return this.partitionCount > this.#maxPartitions
   }
 
   get(id: number): FetchSession | undefined {
@@ -52,10 +65,22 @@ export class FetchSessionCache {
   create(privileged: boolean, usesTopicIds: boolean, partitions: Map<string, FetchPartition>): FetchSession | null {
     if (this.#maxSessions === 0) return null
     const nowMs = this.#clock.monotonicMs()
+    if (!this.#makeRoom(partitions.size, nowMs)) return null
     if (this.#sessions.size >= this.#maxSessions && !this.#evictFor(privileged, partitions.size, nowMs)) return null
     const session = new FetchSession(this.#newId(), privileged, usesTopicIds, nowMs, partitions)
     this.#sessions.set(session.id, session)
     return session
+  }
+
+  /** Whether so many more partitions may be held, perhaps after sessions that nobody uses any more have gone. */
+  #makeRoom(partitionCount: number, nowMs: number): boolean {
+    let room = this.#maxPartitions - this.partitionCount - partitionCount
+    for (const oldest of this.#sessions.values()) {
+      if (room >= 0 || nowMs - oldest.lastUsedMs <= EVICTION_MS) break
+      room += oldest.partitions.size
+      this.#evict(oldest)
+    }
+    return room >= 0
   }
 
   #newId(): number {
