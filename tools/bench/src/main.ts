@@ -2,6 +2,7 @@ import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { homedir, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { Ballast } from './ballast.ts'
 import type { BenchCase, BenchContext, PreparedCase, ResultRow } from './bench-case.ts'
 import { type Broker, startKafka, startMillrace } from './broker.ts'
 import { consumerPerfCases } from './cases/consumer-perf.ts'
@@ -12,7 +13,6 @@ import { rdkafkaCases } from './cases/rdkafka.ts'
 import { smallRequestCases } from './cases/small-requests.ts'
 import { startupCase } from './cases/startup.ts'
 import { machineFacts } from './machine.ts'
-import { pageCache } from './page-cache.ts'
 import { machineLine, resultTables, withFigures } from './report.ts'
 import { topicConfigsOf, type Variant, type VariantName } from './variant.ts'
 
@@ -154,6 +154,7 @@ function figures(): string {
 
 mkdirSync(context.work, { recursive: true })
 const facts = await machineFacts(root, context.work)
+let ballast: Ballast | undefined
 const brokers: Partial<Record<Broker['kind'], Broker>> = {}
 
 async function stopBrokers(): Promise<void> {
@@ -163,12 +164,11 @@ async function stopBrokers(): Promise<void> {
 // Neither broker may outlive a run that was interrupted.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
-    pageCache.close()
+    ballast?.drop()
     stopBrokers().finally(() => process.exit(130))
   })
 }
 try {
-  pageCache.open(context.work)
   const directory = (kind: string) => join(context.work, `${kind}-${process.pid}`)
   if (wanted.some((name) => name.startsWith('kafka')))
     brokers.kafka = await startKafka(context.peers, directory('kafka'))
@@ -179,6 +179,7 @@ try {
     if (!broker) throw new Error(`there is no variant ${name}`)
     return { name, broker, topicConfigs: topicConfigsOf[name] }
   })
+  if (!values.quick) ballast = await Ballast.take()
   for (const kind of ['kafka', 'millrace'] as const) {
     const first = variants.find(({ broker }) => broker.kind === kind)
     if (first && !values.quick) await warmUp(first)
@@ -198,7 +199,7 @@ try {
   }
 } finally {
   await stopBrokers()
-  pageCache.close()
+  ballast?.drop()
 }
 console.log(figures())
 if (failures.length > 0) {

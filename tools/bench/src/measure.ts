@@ -2,11 +2,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pageCache } from './page-cache.ts'
 import { cpuBetween, cpuSeconds } from './process-stats.ts'
 import { run } from './run.ts'
 
-/** Runs `measured` while holding the machine's lock for timing runs, after the disk has settled and with a full page cache. */
+/** Runs `measured` while holding the machine's lock for timing runs, after the disk has settled. */
 export async function undisturbed<T>(measured: () => Promise<T>): Promise<T> {
   const holder = spawn('flock', [join(tmpdir(), 'bench.lock'), 'sh', '-c', 'echo held; cat'], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -16,7 +15,6 @@ export async function undisturbed<T>(measured: () => Promise<T>): Promise<T> {
   try {
     // What an earlier run left unwritten would be written during this one.
     await run('sync', [])
-    pageCache.topUp()
     return await measured()
   } finally {
     holder.stdin.end()
