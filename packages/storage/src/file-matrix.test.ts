@@ -2,6 +2,7 @@ import { SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid } from '@mill
 import { buildEndTxnMarker, ControlRecordType } from '@millrace/protocol'
 import { expect, test } from 'vitest'
 import { AppendResult, type Log, ReadResult } from './index.ts'
+import { overwriteFile, turns } from './testing/log-driver.ts'
 import { batchOf, type Harness, openStorage, TOPIC_ID } from './testing/storage-harness.ts'
 
 /**
@@ -109,35 +110,23 @@ async function makeOriginal(stop: 'cleanly' | 'by a kill'): Promise<Original> {
   return { disk: disk.killed(), older, batches, facts }
 }
 
-async function turns(count = 300): Promise<void> {
-  for (let turn = 0; turn < count; turn++) await Promise.resolve()
-}
-
 type Damage = (disk: SimulatedDisk, path: string, contents: Buffer, older: SimulatedDisk) => void
-
-function overwrite(disk: SimulatedDisk, path: string, contents: Buffer): void {
-  const file = disk.openFile(path, { create: true })
-  file.truncate(0)
-  file.write(contents, 0, contents.length, 0)
-  file.syncDataNow()
-  file.close()
-}
 
 const damages: Record<string, Damage> = {
   absent: (disk, path) => disk.removeFile(path),
-  empty: (disk, path) => overwrite(disk, path, Buffer.alloc(0)),
-  zeroed: (disk, path, contents) => overwrite(disk, path, Buffer.alloc(contents.length)),
-  'cut in half': (disk, path, contents) => overwrite(disk, path, contents.subarray(0, contents.length >> 1)),
-  'cut by a byte': (disk, path, contents) => overwrite(disk, path, contents.subarray(0, contents.length - 1)),
+  empty: (disk, path) => overwriteFile(disk, path, Buffer.alloc(0)),
+  zeroed: (disk, path, contents) => overwriteFile(disk, path, Buffer.alloc(contents.length)),
+  'cut in half': (disk, path, contents) => overwriteFile(disk, path, contents.subarray(0, contents.length >> 1)),
+  'cut by a byte': (disk, path, contents) => overwriteFile(disk, path, contents.subarray(0, contents.length - 1)),
   'with a flipped bit at its start': (disk, path) => disk.corrupt(path, 0, 0x40),
   'with a flipped bit in the middle': (disk, path, contents) => disk.corrupt(path, contents.length >> 1, 4),
   'with a flipped bit at its end': (disk, path, contents) => disk.corrupt(path, contents.length - 1, 1),
   'of an older state': (disk, path, _, older) => {
-    if (older.stat(path) !== null) overwrite(disk, path, older.readFile(path))
+    if (older.stat(path) !== null) overwriteFile(disk, path, older.readFile(path))
   },
   'of another partition': (disk, path) => {
     const otherPath = path.replace('/topic-0/', '/topic-1/')
-    if (otherPath !== path && disk.stat(otherPath) !== null) overwrite(disk, path, disk.readFile(otherPath))
+    if (otherPath !== path && disk.stat(otherPath) !== null) overwriteFile(disk, path, disk.readFile(otherPath))
   },
 }
 
@@ -206,7 +195,7 @@ test.each(['cleanly', 'by a kill'] as const)(
         const disk = original.disk.killed().copy()
         const contents = disk.readFile(path)
         const usedBytes = contents.findLastIndex((byte) => byte !== 0) + 1
-        if (usedBytes < contents.length) overwrite(disk, path, contents.subarray(0, usedBytes))
+        if (usedBytes < contents.length) overwriteFile(disk, path, contents.subarray(0, usedBytes))
         damage(disk, path, contents.subarray(0, usedBytes), original.older)
         // Of the active segment the tail that was extended ahead goes.
         const closed = files.slice(0, -1)

@@ -2,7 +2,7 @@ import { SimulatedDisk, type Uuid } from '@millrace/base'
 import { setBaseOffset, setPartitionLeaderEpoch } from '@millrace/protocol'
 import { expect, test } from 'vitest'
 import { AppendResult, ReadResult } from './index.ts'
-import { append, fill, open, SMALL, turns } from './testing/log-driver.ts'
+import { append, extendSlowly, fill, open, SMALL, turns } from './testing/log-driver.ts'
 import { batchOf, TOPIC_ID } from './testing/storage-harness.ts'
 
 /**
@@ -258,17 +258,10 @@ test('an extension that ends after its segment was closed cuts it, and the cut i
   const log = opened.manager.createLog('topic', 0, TOPIC_ID)
   await fill(opened, log, 1)
   const { active } = log.segments
-  const waiting: (() => void)[] = []
-  disk.settle = (operation) =>
-    operation === 'extend' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
-  const value = 'x'.repeat(200_000)
-  for (let count = 0; count < 7; count++) append(log, [value])
-  opened.manager.flushStaged()
-  await turns()
-  expect(active.extending).toBe(true)
+  const endExtensions = await extendSlowly(disk, opened, log)
   log.roll(log.logEndOffset)
   await turns()
-  for (const wake of waiting) wake()
+  endExtensions()
   await turns()
   expect(disk.stat(active.logPath)?.sizeBytes).toBe(active.sizeBytes)
   const inBetween = { choose: (count: number) => Math.min(1, count - 1) }
@@ -299,17 +292,12 @@ test('an extension whose tail cannot be cut takes the directory offline', async 
   const disk = new SimulatedDisk()
   const opened = await open(disk, { ...SMALL, segmentBytes: 8 << 20 })
   const log = opened.manager.createLog('topic', 0, TOPIC_ID)
-  const waiting: (() => void)[] = []
-  disk.settle = (operation) =>
-    operation === 'extend' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
-  for (let count = 0; count < 7; count++) append(log, ['x'.repeat(200_000)])
-  opened.manager.flushStaged()
+  const endExtensions = await extendSlowly(disk, opened, log)
   log.roll(log.logEndOffset)
   await turns()
   disk.fault = (operation) => (operation === 'truncate' ? 'DISK_IO' : null)
-  for (const wake of waiting) wake()
+  expect(endExtensions()).toBe(1)
   await turns()
-  expect(waiting.length).toBe(1)
   expect(opened.failures.map(({ error }) => error.code)).toEqual(['DISK_IO'])
 })
 
@@ -359,18 +347,13 @@ test('a segment that could not be rolled on a full disk is appended to later', a
   const disk = new SimulatedDisk()
   const opened = await open(disk, { ...SMALL, segmentBytes: 8 << 20 })
   const log = opened.manager.createLog('topic', 0, TOPIC_ID)
-  const waiting: (() => void)[] = []
-  disk.settle = (operation) =>
-    operation === 'extend' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
-  for (let count = 0; count < 7; count++) append(log, ['x'.repeat(200_000)])
-  opened.manager.flushStaged()
-  await turns()
+  const endExtensions = await extendSlowly(disk, opened, log)
   disk.fault = (_, path) => (path.endsWith('.snapshot') ? 'DISK_FULL' : null)
   expect(() => log.roll(log.logEndOffset)).toThrow('ENOSPC')
   expect(log.segments.active.sealed).toBe(false)
   disk.fault = () => null
   expect(append(log, ['staged when the extension ends'])).toBe(0)
-  for (const wake of waiting) wake()
+  endExtensions()
   await turns()
   opened.manager.flushStaged()
   await turns()

@@ -29,15 +29,15 @@ export class LogReads {
   ): boolean | Promise<boolean> {
     const log = this.#log
     out.clear()
-    if (log.failed) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR) === 0
+    if (log.failed) return refuse(out, ErrorCode.KAFKA_STORAGE_ERROR)
     if (fromOffset < log.logStartOffset || fromOffset > log.logEndOffset) {
-      return out.fail(ErrorCode.OFFSET_OUT_OF_RANGE) === 0
+      return refuse(out, ErrorCode.OFFSET_OUT_OF_RANGE)
     }
     let endOffset = Math.min(upperOffset, log.writtenOffset)
     if (fromOffset >= endOffset) return true
     if (log.lostRanges.length > 0) {
       endOffset = this.#soundEnd(fromOffset, endOffset)
-      if (endOffset <= fromOffset) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR) === 0
+      if (endOffset <= fromOffset) return refuse(out, ErrorCode.KAFKA_STORAGE_ERROR)
     }
     log.touched = true
     const read = this.#read
@@ -56,7 +56,7 @@ export class LogReads {
       }
       return true
     } catch (error) {
-      return out.fail(this.#onReadError(error)) === 0
+      return refuse(out, this.#onReadError(error))
     }
   }
 
@@ -71,7 +71,7 @@ export class LogReads {
       for (let slot = firstSlot; code === EXHAUSTED && slot < log.segments.count; slot++) {
         read.segment = log.segments.at(slot)
         code = await this.#context.readCold(() => readCold(read, out))
-        if (log.failed) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR) === 0
+        if (log.failed) return refuse(out, ErrorCode.KAFKA_STORAGE_ERROR)
         // Truncated meanwhile: what was read may be gone. The reader comes again.
         if (generation !== log.generation) {
           out.clear()
@@ -81,8 +81,8 @@ export class LogReads {
       return code === ErrorCode.NONE || code === EXHAUSTED
     } catch (error) {
       // Retention or delete records took the segment away while it was read or waited its turn.
-      if (!log.failed && fromOffset < log.logStartOffset) return out.fail(ErrorCode.OFFSET_OUT_OF_RANGE) === 0
-      return out.fail(this.#onReadError(error)) === 0
+      if (!log.failed && fromOffset < log.logStartOffset) return refuse(out, ErrorCode.OFFSET_OUT_OF_RANGE)
+      return refuse(out, this.#onReadError(error))
     } finally {
       log.pendingReadCount--
     }
@@ -149,4 +149,10 @@ export class LogReads {
     this.#context.logger.error('read failed', { path: error.path, error: error.message })
     return ErrorCode.KAFKA_STORAGE_ERROR
   }
+}
+
+/** The answer of a read that fails with an error code. */
+function refuse(out: ReadResult, errorCode: number): false {
+  out.fail(errorCode)
+  return false
 }

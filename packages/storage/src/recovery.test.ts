@@ -2,7 +2,7 @@ import { SimulatedDisk } from '@millrace/base'
 import { buildEndTxnMarker, ControlRecordType } from '@millrace/protocol'
 import { expect, test } from 'vitest'
 import { AppendResult, type Log, ReadResult } from './index.ts'
-import { append, fill, type Opened, open, SMALL, turns } from './testing/log-driver.ts'
+import { append, extendSlowly, fill, type Opened, open, overwriteFile, SMALL, turns } from './testing/log-driver.ts'
 import { batchOf, TOPIC_ID } from './testing/storage-harness.ts'
 
 /**
@@ -30,14 +30,6 @@ async function settle({ timers }: Opened, log: Log): Promise<void> {
 
 function strays(disk: SimulatedDisk): string[] {
   return disk.listDirectory('/data/topic-0').filter((name) => name.endsWith('.stray'))
-}
-
-function overwrite(disk: SimulatedDisk, path: string, contents: Buffer): void {
-  const file = disk.openFile(path, { create: true })
-  file.truncate(0)
-  file.write(contents, 0, contents.length, 0)
-  file.syncDataNow()
-  file.close()
 }
 
 async function expectValues(log: Log, from: number, to: number): Promise<void> {
@@ -178,15 +170,7 @@ test('a fingerprint names a closed segment only when it ends on the disk where i
   const log = opened.manager.createLog('topic', 0, TOPIC_ID)
   await fill(opened, log, 1)
   await log.checkpointer.complete()
-  const { active } = log.segments
-  const waiting: (() => void)[] = []
-  disk.settle = (operation) =>
-    operation === 'extend' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
-  const value = 'x'.repeat(200_000)
-  for (let count = 0; count < 7; count++) append(log, [value])
-  opened.manager.flushStaged()
-  await turns()
-  expect(active.extending).toBe(true)
+  const endExtensions = await extendSlowly(disk, opened, log)
   const endOffset = log.logEndOffset
   log.roll(endOffset)
   append(log, ['in the next segment'])
@@ -194,7 +178,7 @@ test('a fingerprint names a closed segment only when it ends on the disk where i
   await turns()
   expect(log.durableOffset).toBe(endOffset + 1)
   expect(log.recoveryPoint).toBe(1)
-  for (const wake of waiting) wake()
+  endExtensions()
   await settle(opened, log)
   expect(log.recoveryPoint).toBe(endOffset + 1)
   const again = await open(disk.crashed({ choose: (count) => Math.min(1, count - 1) }))
@@ -234,7 +218,7 @@ test('a log that ends below its start begins anew there, and what it held is set
   await settle(opened, log)
   const killed = disk.killed().copy()
   const contents = killed.readFile('/data/topic-0/00000000000000000000.log')
-  overwrite(killed, '/data/log-start-offset-checkpoint', Buffer.from('0\n1\ntopic 0 50\n'))
+  overwriteFile(killed, '/data/log-start-offset-checkpoint', Buffer.from('0\n1\ntopic 0 50\n'))
   const again = await open(killed)
   const recovered = logOf(again)
   expect([recovered.logStartOffset, recovered.logEndOffset, recovered.durableOffset]).toEqual([50, 50, 50])
@@ -280,7 +264,7 @@ test('segments that nothing known leads to are set aside', async () => {
   await fill(opened, log, 60)
   await settle(opened, log)
   const killed = disk.killed().copy()
-  overwrite(killed, '/data/durable-mark', oldMark)
+  overwriteFile(killed, '/data/durable-mark', oldMark)
   const lost = log.segments.first
   killed.removeFile(lost.logPath)
   const kept = log.segments.all.slice(1).map(({ logPath, sizeBytes }) => ({ logPath, sizeBytes }))

@@ -14,17 +14,19 @@ export class Turn {
   #appends: (() => void)[] = []
   #answers: (() => void)[] = []
   readonly #flushStaged: () => void
-  /** The time as of its first use in this turn: reading a clock for each request would cost it several percent. */
-  readonly clock: Clock
-  readonly #turnClock: TurnClock
+  readonly #clock: TurnClock
 
   /** `schedule` runs a callback once, soon, after the sockets that are readable now: `setImmediate`. */
   constructor(schedule: (callback: () => void) => void, flushStaged: () => void, clock: Clock) {
     this.#schedule = schedule
     this.#flushStaged = flushStaged
-    this.#turnClock = new TurnClock(clock, () => this.request())
-    this.clock = this.#turnClock
+    this.#clock = new TurnClock(clock, () => this.request())
     this.#run = () => this.#runTurn()
+  }
+
+  /** The time as of its first use in this turn: reading a clock for each request would cost it several percent. */
+  get clock(): Clock {
+    return this.#clock
   }
 
   /** Makes sure that the end of the turn comes. Cheap when it is scheduled already. */
@@ -48,7 +50,7 @@ export class Turn {
 
   #runTurn(): void {
     this.#scheduled = false
-    this.#turnClock.forget()
+    this.#clock.forget()
     if (this.#running) return
     this.#running = true
     try {

@@ -16,6 +16,7 @@ import {
 } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import { FakeCluster } from '../testing/fake-cluster.ts'
+import { refusedCommit } from '../testing/fake-group.ts'
 import { endTransaction, fill, fillTransaction, numbered } from '../testing/fake-records.ts'
 import { Consumer } from './consumer.ts'
 import type { ConsumerOptions } from './consumer-options.ts'
@@ -655,21 +656,7 @@ describe('commits', () => {
     let failures = 3
     cluster.intercept(ApiKey.OFFSET_COMMIT, ({ body }) => {
       if (failures-- <= 0) return null
-      const { topics } = body as OffsetCommitRequest
-      return {
-        throttleTimeMs: 0,
-        unknownTaggedFields: null,
-        topics: topics.map(({ name, topicId, partitions }) => ({
-          name,
-          topicId,
-          unknownTaggedFields: null,
-          partitions: partitions.map(({ partitionIndex }) => ({
-            partitionIndex,
-            errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
-            unknownTaggedFields: null,
-          })),
-        })),
-      }
+      return refusedCommit(body as OffsetCommitRequest, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
     })
     const commits = [5n, 6n, 7n].map((offset) => consumer.commit([{ ...PLACE, offset }]))
     await cluster.world.run(Promise.all(commits))

@@ -10,6 +10,7 @@ import {
 import { describe, expect, test } from 'vitest'
 import type { TopicPartition } from '../cluster/topic-partition.ts'
 import { FakeCluster } from '../testing/fake-cluster.ts'
+import { refusedCommit } from '../testing/fake-group.ts'
 import { fill, numbered } from '../testing/fake-records.ts'
 import { Consumer } from './consumer.ts'
 import type { ConsumerOptions } from './consumer-options.ts'
@@ -304,21 +305,7 @@ describe('a group', () => {
     let isLoading = true
     cluster.intercept(ApiKey.OFFSET_COMMIT, ({ body }) => {
       if (!isLoading) return null
-      const { topics } = body as OffsetCommitRequest
-      return {
-        throttleTimeMs: 0,
-        unknownTaggedFields: null,
-        topics: topics.map(({ name, topicId, partitions }) => ({
-          name,
-          topicId,
-          unknownTaggedFields: null,
-          partitions: partitions.map(({ partitionIndex }) => ({
-            partitionIndex,
-            errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
-            unknownTaggedFields: null,
-          })),
-        })),
-      }
+      return refusedCommit(body as OffsetCommitRequest, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
     })
     const committed = consumer.commit().catch((reason: unknown) => reason)
     await cluster.world.pass(500)

@@ -128,19 +128,13 @@ describe('connections', () => {
     const cluster = new FakeCluster()
     const core = coreOf(cluster)
     await cluster.world.run(core.metadata.update())
-    let release: () => void = () => expect.unreachable('set below')
-    const gate = new Promise<void>((resolve) => {
-      release = resolve
-    })
-    cluster.intercept(ApiKey.METADATA, async () => {
-      await gate
-      return null
-    })
+    const { promise: gate, resolve: release } = Promise.withResolvers<null>()
+    cluster.intercept(ApiKey.METADATA, () => gate)
     const message = createMetadataRequest({ topics: [] })
     const asked = Array.from({ length: 12 }, () => core.requestNode(1, 'main', metadataApi, message))
     await cluster.world.settle()
     expect(core.connections.link(1)!.inFlightCount).toBe(5)
-    release()
+    release(null)
     await cluster.world.run(Promise.all(asked))
     expect(cluster.requests(ApiKey.METADATA)).toHaveLength(13)
     core.close()
@@ -193,14 +187,8 @@ describe('connections', () => {
     const cluster = new FakeCluster()
     const core = coreOf(cluster)
     await cluster.world.run(core.metadata.update())
-    let release: () => void = () => expect.unreachable('set below')
-    const gate = new Promise<void>((resolve) => {
-      release = resolve
-    })
-    cluster.intercept(ApiKey.METADATA, async () => {
-      await gate
-      return null
-    })
+    const { promise: gate, resolve: release } = Promise.withResolvers<null>()
+    cluster.intercept(ApiKey.METADATA, () => gate)
     const message = createMetadataRequest({ topics: [] })
     const ask = (timeoutMs: number) =>
       core.requestNode(1, 'main', metadataApi, message, { timeoutMs }).catch((reason: unknown) => reason)
@@ -209,7 +197,7 @@ describe('connections', () => {
     const last = ask(30_000)
     await cluster.world.pass(200)
     const startMs = cluster.world.clock.monotonicMs()
-    release()
+    release(null)
     await cluster.world.run(Promise.all(early))
     for (const error of await cluster.world.run(Promise.all(expired))) expect(error).toBeInstanceOf(TimeoutError)
     expect(await cluster.world.run(last)).toMatchObject({ response: { clusterId: 'fake-cluster' } })

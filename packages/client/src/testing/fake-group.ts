@@ -4,6 +4,9 @@ import {
   createJoinGroupResponse,
   createJoinGroupResponseMember,
   createLeaveGroupResponse,
+  createOffsetCommitResponse,
+  createOffsetCommitResponsePartition,
+  createOffsetCommitResponseTopic,
   createSyncGroupResponse,
   ErrorCode,
   type HeartbeatRequest,
@@ -12,6 +15,8 @@ import {
   type JoinGroupResponse,
   type LeaveGroupRequest,
   type LeaveGroupResponse,
+  type OffsetCommitRequest,
+  type OffsetCommitResponse,
   type SyncGroupRequest,
   type SyncGroupResponse,
 } from '@millrace/protocol'
@@ -176,4 +181,19 @@ export class FakeGroup {
 
 function unknownMember(): JoinGroupResponse {
   return createJoinGroupResponse({ errorCode: ErrorCode.UNKNOWN_MEMBER_ID, memberId: '', generationId: -1 })
+}
+
+/** The answer of a coordinator that commits none of the offsets. */
+export function refusedCommit({ topics }: OffsetCommitRequest, errorCode: number): OffsetCommitResponse {
+  return createOffsetCommitResponse({
+    topics: topics.map(({ name, topicId, partitions }) =>
+      createOffsetCommitResponseTopic({
+        name,
+        topicId,
+        partitions: partitions.map(({ partitionIndex }) =>
+          createOffsetCommitResponsePartition({ partitionIndex, errorCode }),
+        ),
+      }),
+    ),
+  })
 }

@@ -31,8 +31,33 @@ export function append(log: Log, values: readonly string[], epoch = 1): number {
 }
 
 /** Lets everything happen that needs no time. */
-export async function turns(count = 200): Promise<void> {
+export async function turns(count = 300): Promise<void> {
   for (let turn = 0; turn < count; turn++) await Promise.resolve()
+}
+
+/** Puts other contents in the place of a file's, durably. */
+export function overwriteFile(disk: SimulatedDisk, path: string, contents: Buffer): void {
+  const file = disk.openFile(path, { create: true })
+  file.truncate(0)
+  file.write(contents, 0, contents.length, 0)
+  file.syncDataNow()
+  file.close()
+}
+
+/** Appends until the active segment is being extended ahead, with large segments; gives what lets the extensions end, and their number. */
+export async function extendSlowly(disk: SimulatedDisk, { manager }: Opened, log: Log): Promise<() => number> {
+  const waiting: (() => void)[] = []
+  disk.settle = (operation) =>
+    operation === 'extend' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
+  const value = 'x'.repeat(200_000)
+  for (let count = 0; count < 7; count++) append(log, [value])
+  manager.flushStaged()
+  await turns()
+  if (!log.segments.active.extending) throw new Error('the segment is not being extended')
+  return () => {
+    for (const wake of waiting) wake()
+    return waiting.length
+  }
 }
 
 /** Appends batches of one record each until the log ends at `endOffset`, and lets everything be synced. */
