@@ -36,6 +36,8 @@ export interface ResultRow {
   readonly name: string
   readonly variant: VariantName
   readonly round: number
+  /** Of the brokers' and the load's code. */
+  readonly commit: string
   readonly figures: Figures
   /** Load average over a minute before the run: other work on the machine shows here. */
   readonly load1: number

@@ -12,6 +12,7 @@ import { producerPerfCases } from './cases/producer-perf.ts'
 import { rdkafkaCases } from './cases/rdkafka.ts'
 import { smallRequestCases } from './cases/small-requests.ts'
 import { startupCase } from './cases/startup.ts'
+import { lastWholeSet, readRows } from './earlier-runs.ts'
 import { machineFacts } from './machine.ts'
 import { machineLine, resultTables, withFigures } from './report.ts'
 import { topicConfigsOf, type Variant, type VariantName } from './variant.ts'
@@ -78,7 +79,7 @@ const allCases: readonly BenchCase[] = [
   ...producerPerfCases(),
 ]
 
-const rows: ResultRow[] = values.resume ? finished(earlierRows(values.out)) : []
+const rows: ResultRow[] = values.resume ? earlierRows(values.out) : []
 
 const titleOf = ({ group, name }: BenchCase) => `${group} / ${name}`
 
@@ -95,15 +96,11 @@ const warmUpTitles = [
 /** The runs of an earlier call that was stopped. */
 function earlierRows(file: string | undefined): ResultRow[] {
   if (file === undefined) throw new Error('--resume needs the --out of the earlier call')
-  const lines = readFileSync(file, 'utf8').split('\n')
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as ResultRow)
-}
-
-/** Without the cases that were stopped half-way: those run again as a whole. */
-function finished(earlier: readonly ResultRow[]): ResultRow[] {
+  const earlier = readRows(file)
   return allCases.flatMap(({ group, name, variants }) => {
     const own = earlier.filter((row) => row.group === group && row.name === name)
-    return own.length === rounds * variants.filter((variant) => wanted.includes(variant)).length ? own : []
+    const ownVariants = variants.filter((variant) => wanted.includes(variant))
+    return lastWholeSet(own, ownVariants, rounds)
   })
 }
 
@@ -130,7 +127,15 @@ function record({ group, name }: BenchCase, variant: Variant, round: number, fig
   const rounded = Object.fromEntries(
     Object.entries(figures).map(([figure, value]) => [figure, Number(value.toPrecision(5))]),
   )
-  const row: ResultRow = { group, name, variant: variant.name, round, figures: rounded, load1: loadavg()[0] ?? 0 }
+  const row: ResultRow = {
+    group,
+    name,
+    variant: variant.name,
+    round,
+    commit: facts.commit,
+    figures: rounded,
+    load1: loadavg()[0] ?? 0,
+  }
   rows.push(row)
   console.error(`${group} / ${name} / ${variant.name} ${round}: ${JSON.stringify(rounded)}`)
   if (values.out) appendFileSync(values.out, `${JSON.stringify(row)}\n`)
@@ -149,7 +154,7 @@ async function warmUp(variant: Variant): Promise<void> {
 }
 
 function figures(): string {
-  return `${machineLine(facts, rounds)}\n\n${resultTables(rows)}`
+  return `${machineLine(facts, rounds, rows)}\n\n${resultTables(rows)}`
 }
 
 mkdirSync(context.work, { recursive: true })

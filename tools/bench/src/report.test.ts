@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ResultRow } from './bench-case.ts'
-import { median, resultTables, withFigures } from './report.ts'
+import { machineLine, median, resultTables, withFigures } from './report.ts'
 import type { VariantName } from './variant.ts'
 
 const row = (variant: VariantName, round: number, mbPerSecond: number, user: number): ResultRow => ({
@@ -8,6 +8,7 @@ const row = (variant: VariantName, round: number, mbPerSecond: number, user: num
   name: '100 B, none',
   variant,
   round,
+  commit: 'abc',
   figures: { mbPerSecond, cpuPerGb: user + 0.5, userPerGb: user, systemPerGb: 0.5 },
   load1: 1,
 })
@@ -38,6 +39,24 @@ describe('the report', () => {
 
   it('leaves out a pairing of which one side was not measured', () => {
     expect(resultTables([row('kafka', 1, 100, 1), row('kafka-flush', 1, 10, 1)])).not.toContain('| case |')
+  })
+
+  it('says which commit each figure is of', () => {
+    const facts = {
+      date: '2026-01-01',
+      cpu: 'a cpu',
+      cores: 2,
+      memoryGb: 8,
+      kernel: '6.1',
+      fileSystem: 'ext4',
+      fdatasyncP50Us: 300,
+      node: 'v24',
+      java: 'java 17',
+    }
+    const older = row('kafka', 1, 100, 1)
+    expect(machineLine(facts, 5, [older])).toMatch(/^Commit abc, 2026-01-01; 2 cores of a cpu/)
+    const newer = { ...older, group: 'start-up', commit: 'def' }
+    expect(machineLine(facts, 5, [older, newer])).toMatch(/^Commits abc \(consumer-perf\), def \(start-up\), 2026/)
   })
 
   it('writes between the marks of a page and nowhere else', () => {

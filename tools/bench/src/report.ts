@@ -139,11 +139,21 @@ function pairTable(rows: readonly ResultRow[], group: string, ours: VariantName,
   ]
 }
 
+/** Which commits the figures are of; the groups of each when they are of several. */
+function commitsOf(rows: readonly ResultRow[]): string {
+  const commits = [...new Set(rows.map(({ commit }) => commit))]
+  if (commits.length === 1) return `Commit ${commits[0]}`
+  const groupsOf = (commit: string) => [
+    ...new Set(rows.filter((row) => row.commit === commit).map(({ group }) => group)),
+  ]
+  return `Commits ${commits.map((commit) => `${commit} (${groupsOf(commit).join('; ')})`).join(', ')}`
+}
+
 /** One line that says on what and when the figures were taken. */
-export function machineLine(facts: MachineFacts, rounds: number): string {
-  const { commit, date, cpu, cores, memoryGb, kernel, fileSystem, fdatasyncP50Us, node, java } = facts
+export function machineLine(facts: Omit<MachineFacts, 'commit'>, rounds: number, rows: readonly ResultRow[]): string {
+  const { date, cpu, cores, memoryGb, kernel, fileSystem, fdatasyncP50Us, node, java } = facts
   const machine = `${cores} cores of ${cpu}, ${memoryGb} GB, Linux ${kernel}, ${fileSystem} (fdatasync of 200 B: ${fdatasyncP50Us} µs p50)`
-  return `Commit ${commit}, ${date}; ${machine}; Node ${node}; ${java}; medians of ${rounds} alternating runs (lowest–highest).`
+  return `${commitsOf(rows)}, ${date}; ${machine}; Node ${node}; ${java}; medians of ${rounds} alternating runs (lowest–highest).`
 }
 
 const begin = '<!-- figures: npm run bench writes from here -->'
