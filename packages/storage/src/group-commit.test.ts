@@ -1,9 +1,9 @@
 import { DiskError } from '@millrace/base'
 import { expect, test } from 'vitest'
-import { GroupCommit, type Syncable } from './group-commit.ts'
+import { GroupCommit, type Syncable, type SyncState } from './group-commit.ts'
 
 class FakeLog implements Syncable {
-  syncState: 'idle' | 'queued' | 'running' = 'idle'
+  syncState: SyncState = 'idle'
   needsSync = false
   syncCount = 0
   end: (error?: DiskError) => void = () => undefined
@@ -46,6 +46,21 @@ test('appends during a sync are covered by one more sync', async () => {
   await commit.whenIdle()
 })
 
+test('what is appended during a sync is not synced when nobody asked for it: the log may trust the page cache', async () => {
+  const commit = new GroupCommit(2, neverFails)
+  const [log] = logs(1)
+  log!.needsSync = true
+  commit.schedule(log!)
+  log!.needsSync = true
+  log!.end()
+  await turns()
+  expect([log!.syncCount, log!.syncState]).toEqual([1, 'idle'])
+  commit.schedule(log!)
+  expect(log!.syncCount).toBe(2)
+  log!.end()
+  await commit.whenIdle()
+})
+
 test('no more syncs run at once than allowed, and those that waited come before busy ones', async () => {
   const commit = new GroupCommit(2, neverFails)
   const list = logs(4)
@@ -55,6 +70,7 @@ test('no more syncs run at once than allowed, and those that waited come before 
   }
   expect(list.map(({ syncCount }) => syncCount)).toEqual([1, 1, 0, 0])
   list[0]!.needsSync = true
+  commit.schedule(list[0]!)
   list[0]!.end()
   await turns()
   expect(list.map(({ syncCount }) => syncCount)).toEqual([1, 1, 1, 0])

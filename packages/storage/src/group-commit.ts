@@ -1,9 +1,11 @@
 import { DiskError } from '@millrace/base'
 
+export type SyncState = 'idle' | 'queued' | 'running' | 'again'
+
 /** What {@link GroupCommit} syncs: a log. */
 export interface Syncable {
-  /** In the queue or being synced; kept by {@link GroupCommit}. */
-  syncState: 'idle' | 'queued' | 'running'
+  /** In the queue, being synced, or being synced and asked for once more; kept by {@link GroupCommit}. */
+  syncState: SyncState
   /** Something was written since the last sync began. */
   readonly needsSync: boolean
   /** Makes what was written so far durable. Rejects with `DiskError`. */
@@ -11,7 +13,7 @@ export interface Syncable {
 }
 
 /**
- * Syncs the logs of one directory on the thread pool, each at most once at a time and a few at once. A log that is written to
+ * Syncs the logs of one directory on the thread pool, each at most once at a time and a few at once. A log that is asked for
  * while its sync runs is synced again right after, so one sync covers all appends that came meanwhile: group commit without a
  * timer. A failed sync is final (S7): nothing of this directory is synced again.
  */
@@ -36,7 +38,11 @@ export class GroupCommit {
 
   /** Makes sure that what the log has written is synced soon. Hot path, once a log and turn. */
   schedule(log: Syncable): void {
-    if (this.#failed || log.syncState !== 'idle') return
+    if (this.#failed) return
+    if (log.syncState !== 'idle') {
+      if (log.syncState === 'running') log.syncState = 'again'
+      return
+    }
     if (this.#runningCount < this.#concurrency && this.#queue.length === 0) {
       this.#start(log)
       return
@@ -81,10 +87,12 @@ export class GroupCommit {
 
   #onEnd(log: Syncable): void {
     this.#runningCount--
+    // Not whenever it was written to: a log with write caching that was synced once would be synced without end.
+    const isWanted = log.syncState === 'again' && log.needsSync
     log.syncState = 'idle'
     while (this.#runningCount < this.#concurrency && this.#queue.length > 0) this.#startNext()
     // After those that waited: a busy log must not starve them.
-    if (log.needsSync) this.schedule(log)
+    if (isWanted) this.schedule(log)
     if (this.#runningCount === 0) {
       const waiters = this.#idleWaiters
       this.#idleWaiters = []

@@ -1,4 +1,5 @@
 import type { LeaderEpoch, Offset, ProducerId, TimestampMs, Uuid } from '@millrace/base'
+import type { SyncState } from './group-commit.ts'
 import type { EpochEnd } from './leader-epoch-cache.ts'
 import { LogAppender } from './log-appender.ts'
 import { LogCheckpointer } from './log-checkpointer.ts'
@@ -69,7 +70,7 @@ export class Log implements LogState {
   highWatermark: Offset
   /** Everything below is synced with its indexes, epochs and a producer snapshot: recovery starts here. */
   recoveryPoint: Offset
-  syncState: 'idle' | 'queued' | 'running'
+  syncState: SyncState
   readonly segments: LogSegments
   readonly epochs: LogEpochs
   readonly producerStates: LogProducers
