@@ -7,6 +7,8 @@ export interface BenchContext {
   readonly peers: string
   /** Folder for brokers' files, programs that were built and frames; on the file system that is measured. */
   readonly work: string
+  /** Folder for files of this run only. */
+  readonly scratch: string
   /** Factor on the bytes and counts of a run: 1, or less for a quick look. */
   readonly scale: number
 }

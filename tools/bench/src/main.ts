@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -64,6 +64,7 @@ const context: BenchContext = {
   root,
   peers: resolve(values.peers),
   work: resolve(values.work),
+  scratch: join(resolve(values.work), `scratch-${process.pid}`),
   scale: Number(values.scale ?? (values.quick ? 0.1 : 1)),
 }
 const failures: string[] = []
@@ -157,7 +158,7 @@ function figures(): string {
   return `${machineLine(facts, rounds, rows)}\n\n${resultTables(rows)}`
 }
 
-mkdirSync(context.work, { recursive: true })
+mkdirSync(context.scratch, { recursive: true })
 const facts = await machineFacts(root, context.work)
 let ballast: Ballast | undefined
 const brokers: Partial<Record<Broker['kind'], Broker>> = {}
@@ -205,6 +206,7 @@ try {
 } finally {
   await stopBrokers()
   ballast?.drop()
+  rmSync(context.scratch, { recursive: true, force: true })
 }
 console.log(figures())
 if (failures.length > 0) {

@@ -1,5 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { withCoresAwake } from '../awake-cores.ts'
 import type { BenchCase, BenchContext, Figures } from '../bench-case.ts'
 import { kafkaScript } from '../broker.ts'
 import { fetchFrame, produceFrame } from '../frames.ts'
@@ -15,9 +16,10 @@ const kinds = [
 
 /** One record at a time, 100 B, from its sending to the consumer that waits for it: by a probe in C with microseconds. */
 export function probeCases(): BenchCase[] {
-  return kinds.map(({ acks, code }) => ({
+  const each = [false, true].flatMap((awake) => kinds.map((kind) => ({ ...kind, awake })))
+  return each.map(({ acks, code, awake }) => ({
     group: 'end-to-end latency, probe',
-    name: `acks=${acks}`,
+    name: `acks=${acks}${awake ? ', cores awake' : ''}`,
     variants,
     async prepare(context: BenchContext, variant: Variant) {
       const program = await buildProbe(context)
@@ -25,7 +27,7 @@ export function probeCases(): BenchCase[] {
       // The probe reads from offset 0, so each run has a topic of its own.
       const once = async (records: number): Promise<Figures> => {
         const topic = await createTopic(variant)
-        const files = [join(context.work, `${topic}.produce`), join(context.work, `${topic}.fetch`)] as const
+        const files = [join(context.scratch, `${topic}.produce`), join(context.scratch, `${topic}.fetch`)] as const
         const { frame, offsetPosition } = fetchFrame(topic, 5000)
         writeFileSync(files[0], produceFrame(topic, code, 100))
         writeFileSync(files[1], frame)
@@ -41,7 +43,11 @@ export function probeCases(): BenchCase[] {
         }
       }
       await once(count)
-      return { run: () => undisturbed(() => once(count)), dispose: async () => undefined }
+      const measured = () => once(count)
+      return {
+        run: () => undisturbed(() => (awake ? withCoresAwake(measured) : measured())),
+        dispose: async () => undefined,
+      }
     },
   }))
 }

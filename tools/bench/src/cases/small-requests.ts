@@ -1,5 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { withCoresAwake } from '../awake-cores.ts'
 import type { BenchCase, BenchContext, Figures } from '../bench-case.ts'
 import { produceFrame } from '../frames.ts'
 import { undisturbed } from '../measure.ts'
@@ -7,27 +8,36 @@ import { cpuBetween, cpuSeconds } from '../process-stats.ts'
 import { run } from '../run.ts'
 import { createTopic, deleteTopic, type Variant } from '../variant.ts'
 
+interface Shape {
+  readonly connections: number
+  readonly depth: number
+  /** With one request at a time, what is measured is mostly how long the cores take to wake up. */
+  readonly awake?: boolean
+}
+
 /** Requests of one record of 100 B with acks=all, so many connections times so many outstanding on each. */
 export function smallRequestCases(): BenchCase[] {
-  const shapes: [connections: number, depth: number][] = [
-    [1, 1],
-    [1, 64],
-    [32, 16],
+  const shapes: Shape[] = [
+    { connections: 1, depth: 1 },
+    { connections: 1, depth: 1, awake: true },
+    { connections: 1, depth: 64 },
+    { connections: 32, depth: 16 },
   ]
-  return shapes.map(([connections, depth]) => ({
+  return shapes.map(({ connections, depth, awake }) => ({
     group: 'small requests',
-    name: `${connections} × ${depth}`,
+    name: `${connections} × ${depth}${awake ? ', cores awake' : ''}`,
     variants: ['kafka', 'millrace-cached', 'millrace'],
     async prepare(context: BenchContext, variant: Variant) {
       const generator = await buildGenerator(context)
       const topic = await createTopic(variant)
-      const frame = join(context.work, `${topic}.frame`)
+      const frame = join(context.scratch, `${topic}.frame`)
       writeFileSync(frame, produceFrame(topic, -1, 100))
       const load = (seconds: number) =>
         generate(generator, variant, [variant.broker.port, frame, connections, depth, seconds])
+      const measured = () => load(Math.max(2, 6 * context.scale))
       await load(Math.max(1, 3 * context.scale))
       return {
-        run: () => undisturbed(() => load(Math.max(2, 6 * context.scale))),
+        run: () => undisturbed(() => (awake ? withCoresAwake(measured) : measured())),
         dispose: () => deleteTopic(variant, topic),
       }
     },
