@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest'
+import { type RecordedRun, withRuns } from './record.ts'
+
+const run = (campaign: string, passedCount: number): RecordedRun => ({
+  campaign,
+  date: '2026-01-01',
+  commit: 'abc',
+  seed: 1,
+  size: { kills: 1000 },
+  seconds: 12.4,
+  passedCount,
+  failedCount: 0,
+  figures: { longestStallMs: 1.234 },
+})
+
+test('the page shows the newest run of each campaign, between its marks only', () => {
+  const page =
+    'before\n<!-- runs: npm run reliability -- NAME --record writes from here -->\nold\n<!-- to here -->\nafter\n'
+  const written = withRuns(page, [run('kills', 10), run('frames', 5), run('kills', 2000)])
+  expect(written.startsWith('before\n')).toBe(true)
+  expect(written.endsWith('<!-- to here -->\nafter\n')).toBe(true)
+  expect(written).not.toContain('old')
+  expect(written.split('\n').filter((line) => line.startsWith('| kills'))).toEqual([
+    '| kills | kills 1,000 | 2,000 | 0 | longestStallMs 1.23 | 12 s | abc, 2026-01-01 |',
+  ])
+  expect(written).toContain('| frames |')
+  expect(withRuns(written, [run('frames', 5)])).not.toContain('\n| kills')
+  expect(() => withRuns('no marks', [])).toThrow('marks')
+})

@@ -1,0 +1,63 @@
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { CampaignResult, Size } from './campaign.ts'
+
+/** One line of `docs/reliability.jsonl`. */
+export interface RecordedRun {
+  readonly campaign: string
+  readonly date: string
+  readonly commit: string
+  readonly seed: number
+  readonly size: Size
+  readonly seconds: number
+  readonly passedCount: number
+  readonly failedCount: number
+  readonly figures: CampaignResult['figures']
+}
+
+const begin = '<!-- runs: npm run reliability -- NAME --record writes from here -->'
+const end = '<!-- to here -->'
+
+/** The commit that is checked out, and whether shipped code differs from it. */
+export function commitOf(root: string): string {
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
+  const changed = git('status', '--porcelain', '--untracked-files=no', '--', 'packages', 'apps') !== ''
+  return `${git('rev-parse', '--short', 'HEAD')}${changed ? ' with changes' : ''}`
+}
+
+/** Adds a run to the results, and rewrites the table of the page. */
+export function recordRun(root: string, run: RecordedRun): void {
+  const file = join(root, 'docs/reliability.jsonl')
+  appendFileSync(file, `${JSON.stringify(run)}\n`)
+  const runs = readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as RecordedRun)
+  const page = join(root, 'docs/reliability.md')
+  if (!existsSync(page)) throw new Error(`${page} is missing: the table of runs belongs there`)
+  writeFileSync(page, withRuns(readFileSync(page, 'utf8'), runs))
+}
+
+/** Puts the newest run of each campaign between the marks of a page. */
+export function withRuns(page: string, runs: readonly RecordedRun[]): string {
+  const [from, to] = [page.indexOf(begin), page.indexOf(end)]
+  if (from < 0 || to < from) throw new Error(`the page lacks its marks ${begin} and ${end}`)
+  const newest = new Map(runs.map((run) => [run.campaign, run]))
+  const table = [
+    '| campaign | size | passed | failed | figures | time | commit, date |',
+    '| --- | --- | --- | --- | --- | --- | --- |',
+    ...[...newest.values()].map(rowOf),
+  ]
+  return `${page.slice(0, from + begin.length)}\n\n${table.join('\n')}\n\n${page.slice(to)}`
+}
+
+function rowOf({ campaign, size, passedCount, failedCount, figures, seconds, commit, date }: RecordedRun): string {
+  const listed = (values: Readonly<Record<string, number>>) =>
+    Object.entries(values)
+      .map(([name, value]) => `${name} ${value.toLocaleString('en', { maximumFractionDigits: 2 })}`)
+      .join(', ')
+  const counts = [passedCount, failedCount].map((count) => count.toLocaleString('en'))
+  const cells = [campaign, listed(size), ...counts, listed(figures), `${Math.round(seconds)} s`, `${commit}, ${date}`]
+  return `| ${cells.join(' | ')} |`
+}
