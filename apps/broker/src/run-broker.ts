@@ -1,6 +1,7 @@
 import { ConfigurationError, RealClock, RealDisk, RealRandom, RealTimers } from '@millrace/base'
 import { Broker } from '@millrace/broker'
 import { loadConfiguration } from './configuration.ts'
+import { descriptorLimit, NodeHealth } from './node-health.ts'
 import { type LogLevel, ProcessLogger } from './process-logger.ts'
 import { startFailureText } from './start-failure.ts'
 
@@ -24,6 +25,7 @@ const EXIT_USAGE = 2
  */
 export async function runBroker(options: RunOptions): Promise<number> {
   const logger = new ProcessLogger(options.logLevel)
+  const health = new NodeHealth(process.env)
   const stopped = Promise.withResolvers<number>()
   const onFatal = (error: Error): void => {
     logger.error('the broker cannot go on', { error: error.stack ?? error.message })
@@ -49,6 +51,8 @@ export async function runBroker(options: RunOptions): Promise<number> {
         clock: new RealClock(),
         timers: new RealTimers(),
         random: new RealRandom(),
+        health,
+        descriptorLimit: descriptorLimit(),
         scheduleTurn: (callback) => setImmediate(callback),
       },
     })

@@ -47,6 +47,7 @@ import { ProducerIdSource } from './metadata/producer-id-source.ts'
 import type { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
 import type { TopicMetrics } from './metrics/topic-metrics.ts'
 import type { RawHandler } from './network/request-dispatcher.ts'
+import type { FetchLimits } from './partition/fetch-limits.ts'
 import type { FetchSessionCache } from './partition/fetch-session-cache.ts'
 import type { PartitionManager } from './partition/partition-manager.ts'
 
@@ -56,6 +57,7 @@ export interface HandlerParts {
   readonly metadata: MetadataService
   readonly partitions: PartitionManager
   readonly sessions: FetchSessionCache
+  readonly fetchLimits: FetchLimits
   readonly groups: GroupCoordinator
   readonly coordinators: CoordinatorFinder
   readonly topicCreation: TopicAutoCreation
@@ -107,7 +109,7 @@ function checkDeclared(
   assert(declared.size === 0, 'an API is declared and not served')
 }
 
-function dataHandlers({ configuration, partitions, sessions, timers, topicMetrics }: HandlerParts) {
+function dataHandlers({ configuration, partitions, sessions, fetchLimits, timers, topicMetrics }: HandlerParts) {
   const { total } = topicMetrics
   return [
     fetchHandler({
@@ -115,6 +117,7 @@ function dataHandlers({ configuration, partitions, sessions, timers, topicMetric
       sessions,
       timers,
       fetchMaxBytes: configuration.broker.fetchMaxBytes,
+      limits: fetchLimits,
       onFetched(topic, sizeBytes) {
         total.fetchRequests++
         total.bytesOut += sizeBytes

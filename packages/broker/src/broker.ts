@@ -23,9 +23,13 @@ import type { Logger } from './logger.ts'
 import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
 import { LocalMetadata } from './metadata/local-metadata.ts'
 import { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
+import { DiskActivity } from './metrics/disk-activity.ts'
+import { MeasuredDisk } from './metrics/measured-disk.ts'
 import { brokerMetricSources } from './metrics/metric-sources.ts'
 import { NetworkMetrics } from './metrics/network-metrics.ts'
+import type { ProcessHealth } from './metrics/process-health.ts'
 import { TopicMetrics } from './metrics/topic-metrics.ts'
+import { AnswerBudget } from './network/answer-budget.ts'
 import type { ConnectionLimits } from './network/connection-limiter.ts'
 import { HttpServer } from './network/http-server.ts'
 import { Dispatcher } from './network/request-dispatcher.ts'
@@ -33,6 +37,7 @@ import { type ListenerEndpoint, SocketServer } from './network/socket-server.ts'
 import { TcpListener } from './network/tcp-listener.ts'
 import type { Listen } from './network/transport.ts'
 import { Turn } from './network/turn.ts'
+import { FetchPurgatory } from './partition/fetch-limits.ts'
 import { FetchSessionCache } from './partition/fetch-session-cache.ts'
 import { PartitionCoordinatorLog } from './partition/partition-coordinator-log.ts'
 import { PartitionManager } from './partition/partition-manager.ts'
@@ -47,6 +52,10 @@ export interface BrokerPorts {
   readonly random: Random
   /** Opens the ports that clients connect to; TCP if left out. */
   readonly listen?: Listen
+  /** What can be told about the process, for metrics; nothing if left out. */
+  readonly health?: ProcessHealth
+  /** How many files and sockets the process may open; no bound if left out. */
+  readonly descriptorLimit?: number
   /** Runs a callback once, after the sockets that are readable now: `setImmediate`. */
   scheduleTurn(callback: () => void): void
 }
@@ -62,6 +71,8 @@ export interface BrokerOptions {
 
 /** Directory of the metadata journal in the first data directory. */
 const METADATA_DIRECTORY = 'metadata'
+/** Descriptors that clients may not take: for segments and indexes that are opened, metadata, standard streams. */
+const RESERVED_DESCRIPTORS = 256
 
 /** A broker: one node's logs, metadata, coordinators and listeners, wired together. Made by {@link Broker.start}. */
 export class Broker {
@@ -69,6 +80,9 @@ export class Broker {
   readonly #turn: Turn
   readonly #topicMetrics = new TopicMetrics()
   readonly #networkMetrics = new NetworkMetrics()
+  readonly #disk: DiskActivity
+  readonly #answers: AnswerBudget
+  readonly #purgatory: FetchPurgatory
   readonly #logs: LogManager
   readonly #metadata: LocalMetadata
   readonly #partitions: PartitionManager
@@ -81,7 +95,9 @@ export class Broker {
 
   /** Recovers the logs, replays the metadata, binds the listeners and serves. Rejects with the error that says why it cannot. */
   static async start(options: BrokerOptions): Promise<Broker> {
-    const { ports, configuration } = options
+    const { configuration } = options
+    const activity = new DiskActivity(options.ports.clock)
+    const ports: BrokerPorts = { ...options.ports, disk: new MeasuredDisk(options.ports.disk, activity) }
     // The storage reports to a broker that exists only once the storage does.
     let broker: Broker | null = null
     const config = configuration.broker
@@ -111,7 +127,7 @@ export class Broker {
       ports.clock,
     )
     try {
-      const started = new Broker(options, turn, logs)
+      const started = new Broker({ ...options, ports }, activity, turn, logs)
       broker = started
       await started.#open()
       return started
@@ -124,8 +140,9 @@ export class Broker {
     }
   }
 
-  private constructor(options: BrokerOptions, turn: Turn, logs: LogManager) {
+  private constructor(options: BrokerOptions, disk: DiskActivity, turn: Turn, logs: LogManager) {
     this.#options = options
+    this.#disk = disk
     this.#turn = turn
     this.#logs = logs
     const { configuration, ports, logger } = options
@@ -164,6 +181,8 @@ export class Broker {
       enqueueEndOfTurn: (callback) => turn.beforeFlush(callback),
       onFault: (error) => options.onFatal(error instanceof Error ? error : new Error(String(error))),
     })
+    this.#answers = new AnswerBudget(budgetBytes(config.queuedMaxResponseBytes, config.fetchMaxBytes))
+    this.#purgatory = new FetchPurgatory(config.fetchPurgatoryMaxPartitions)
     this.#sessions = new FetchSessionCache(ports.clock, ports.random, config.maxIncrementalFetchSessionCacheSlots)
     this.#http = this.#createHttp(config)
     this.#sockets = this.#createSockets(config)
@@ -339,6 +358,7 @@ export class Broker {
         metadata: this.#metadata,
         partitions: this.#partitions,
         sessions: this.#sessions,
+        fetchLimits: { memory: this.#answers, purgatory: this.#purgatory },
         groups: this.#groups,
         coordinators,
         topicCreation,
@@ -369,9 +389,13 @@ export class Broker {
         port: endpoint.port,
       })),
       backlog: config.socketListenBacklogSize,
-      limits: () => connectionLimits(this.#options.configuration.broker),
+      limits: () => connectionLimits(this.#options.configuration.broker, this.#descriptorsForClients()),
       maxIdleMs: config.connectionsMaxIdleMs,
-      maxQueuedRequestBytes: queuedRequestBytes(config),
+      answerReadTimeoutMs: config.answerReadTimeoutMs,
+      maxQueuedRequestBytes: budgetBytes(config.queuedMaxRequestBytes, config.socketRequestMaxBytes),
+      answers: this.#answers,
+      maxQueuedResponses: config.queuedMaxResponses,
+      maxHttpConnections: config.httpMaxConnections,
       listen: ports.listen ?? ((options) => TcpListener.listen(options)),
       turn: this.#turn,
       clock: ports.clock,
@@ -382,10 +406,17 @@ export class Broker {
     })
   }
 
+  /** A log that finds no descriptor for its next segment fails, and its directory with it: clients get what is left. */
+  #descriptorsForClients(): number {
+    const { descriptorLimit = Number.POSITIVE_INFINITY } = this.#options.ports
+    return descriptorLimit - this.#disk.openFileCount - RESERVED_DESCRIPTORS
+  }
+
   #createHttp(config: BrokerConfig): HttpServer {
     const advertised = config.advertisedEndpoints.map((endpoint) => endpoint.host.toLowerCase())
     let metrics: Promise<() => Promise<{ contentType: string; body: string }>> | null = null
     return new HttpServer({
+      clock: this.#options.ports.clock,
       timers: this.#options.ports.timers,
       rules: {
         allowedHosts: [...advertised.filter((host) => host !== ''), ...config.httpAllowedHosts],
@@ -399,6 +430,11 @@ export class Broker {
               topics: this.#topicMetrics,
               sockets: this.#sockets,
               sessions: this.#sessions,
+              purgatory: this.#purgatory,
+              answers: this.#answers,
+              disk: this.#disk,
+              maxPartitions: config.maxPartitions,
+              health: this.#options.ports.health ?? null,
               partitions: this.#partitions,
               groups: this.#groups,
               logs: this.#logs,
@@ -432,23 +468,28 @@ function controllerSettings(configuration: Configuration): ControllerSettings {
     nodeId: configuration.nodeId,
     numPartitions: config.numPartitions,
     defaultReplicationFactor: config.defaultReplicationFactor,
+    maxPartitions: config.maxPartitions,
     deleteTopicEnable: config.deleteTopicEnable,
     supportedFeatures: SUPPORTED_FEATURES,
   }
 }
 
-/** `queued.max.request.bytes`; without it a quarter of what the JavaScript heap may take (`reliability.md`, 6.2). */
-function queuedRequestBytes(config: BrokerConfig): number {
-  if (config.queuedMaxRequestBytes > 0) return config.queuedMaxRequestBytes
-  return Math.max(config.socketRequestMaxBytes, Math.floor(getHeapStatistics().heap_size_limit / 4))
+/**
+ * A bound on memory as it is set; without that a quarter of what the JavaScript heap may take (`reliability.md`, 6.2), but so much that
+ * the largest single one has room.
+ */
+function budgetBytes(setBytes: number, largestBytes: number): number {
+  if (setBytes > 0) return setBytes
+  return Math.max(largestBytes, Math.floor(getHeapStatistics().heap_size_limit / 4))
 }
 
 /** Read for each new connection, since they change at run time. */
-function connectionLimits(config: BrokerConfig): ConnectionLimits {
+function connectionLimits(config: BrokerConfig, maxByDescriptors: number): ConnectionLimits {
   return {
     maxConnections: config.maxConnections,
     maxConnectionsPerIp: config.maxConnectionsPerIp,
     maxConnectionsByAddress: config.connectionLimitsByAddress,
     maxConnectionsPerSecond: config.maxConnectionCreationRate,
+    maxByDescriptors,
   }
 }

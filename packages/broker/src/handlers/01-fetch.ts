@@ -11,6 +11,7 @@ import {
   type FetchRequest,
   type FetchResponse,
 } from '@millrace/protocol'
+import type { FetchLimits } from '../partition/fetch-limits.ts'
 import {
   type FetchedPartition,
   FetchIsolation,
@@ -41,6 +42,7 @@ export interface FetchDeps {
   timers: Timers
   /** `fetch.max.bytes`. */
   fetchMaxBytes: number
+  limits: FetchLimits
   onFetched(topic: string, sizeBytes: number): void
   /** A partition was answered with this error. */
   onFailed(topic: string, errorCode: number): void
@@ -93,6 +95,7 @@ function run(
     parametersOf(deps, request, context.apiVersion),
     wanted,
     (answers) => {
+      if (operation.copiedBytes > 0) context.holdAnswerBytes(operation.copiedBytes)
       const response = respondWith(answers)
       if (resolveLater === null) immediate = response
       else resolveLater(response)
@@ -101,6 +104,7 @@ function run(
       if (rejectLater === null) failed = error
       else rejectLater(error)
     },
+    deps.limits,
   )
   operation.start(deps.timers)
   if (immediate !== null) return immediate

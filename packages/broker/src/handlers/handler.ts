@@ -24,6 +24,8 @@ export interface RequestContext {
   readonly connection: ConnectionContext
   /** Registers what to do if the client goes away before the answer: stop waiting, free what is held. At most one. */
   onAbandoned(callback: () => void): void
+  /** The answer holds so many bytes of the answers' budget (`network/answer-budget.ts`), which go back to it once it is sent. */
+  holdAnswerBytes(sizeBytes: number): void
 }
 
 /**

@@ -1,10 +1,15 @@
 import { createListGroupsRequest } from '@millrace/protocol'
 import type { LogManager } from '@millrace/storage'
 import type { GroupCoordinator } from '../coordinator/group/group-coordinator.ts'
+import type { AnswerBudget } from '../network/answer-budget.ts'
 import type { SocketServer } from '../network/socket-server.ts'
+import type { FetchPurgatory } from '../partition/fetch-limits.ts'
 import type { FetchSessionCache } from '../partition/fetch-session-cache.ts'
 import type { PartitionManager } from '../partition/partition-manager.ts'
+import type { BudgetSample } from './budget.ts'
+import type { DiskActivity } from './disk-activity.ts'
 import type { NetworkMetrics } from './network-metrics.ts'
+import type { ProcessHealth } from './process-health.ts'
 import type { MetricSources, PartitionSample } from './prometheus.ts'
 import type { TopicMetrics } from './topic-metrics.ts'
 
@@ -14,6 +19,13 @@ export interface MeasuredBroker {
   topics: TopicMetrics
   sockets: SocketServer
   sessions: FetchSessionCache
+  purgatory: FetchPurgatory
+  answers: AnswerBudget
+  disk: DiskActivity
+  /** `max.partitions`. */
+  maxPartitions: number
+  /** Null: nobody can tell. */
+  health: ProcessHealth | null
   partitions: PartitionManager
   groups: GroupCoordinator
   logs: LogManager
@@ -35,7 +47,40 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     groupCounters: broker.groups.counters,
     partitions: () => samples(broker.partitions),
     directories: () => broker.logs.directories(),
+    parkedFetches: () => ({ count: broker.purgatory.size, evictions: broker.purgatory.evictions }),
+    answersShed: () => broker.answers.shedCount,
+    health: broker.health,
+    disk: broker.disk,
+    budgets: () => [
+      ...broker.sockets.budgets(),
+      ...fetchBudgets(broker.sessions, broker.purgatory),
+      { name: 'partitions', unit: 'count', used: countOf(broker.partitions.all()), limit: broker.maxPartitions },
+    ],
   }
+}
+
+function countOf(items: Iterable<unknown>): number {
+  let count = 0
+  for (const _ of items) count++
+  return count
+}
+
+function fetchBudgets(sessions: FetchSessionCache, purgatory: FetchPurgatory): BudgetSample[] {
+  return [
+    { name: 'fetch-sessions', unit: 'count', used: sessions.size, limit: sessions.maxSessions },
+    {
+      name: 'fetch-session-partitions',
+      unit: 'count',
+      used: sessions.partitionCount,
+      limit: sessions.maxPartitions,
+    },
+    {
+      name: 'parked-fetch-partitions',
+      unit: 'count',
+      used: purgatory.partitionCount,
+      limit: purgatory.maxPartitions,
+    },
+  ]
 }
 
 function countByState(groups: GroupCoordinator): Record<string, number> {

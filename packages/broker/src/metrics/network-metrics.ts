@@ -1,3 +1,5 @@
+import type { CloseReason } from '../network/connection-watch.ts'
+
 /** Refusals of one address are logged once in this time, so that a bad client cannot fill the disk with log lines. */
 const REFUSAL_LOG_INTERVAL_MS = 60_000
 const MAX_LOGGED_ADDRESSES = 1_000
@@ -7,8 +9,8 @@ const MAX_API_KEY = 128
 export class NetworkMetrics {
   connectionsAccepted = 0
   connectionsRefused = 0
-  connectionsClosedIdle = 0
-  connectionsClosedStalled = 0
+  /** By why the broker closed them. */
+  readonly connectionsClosed: Record<CloseReason, number> = { idle: 0, 'stalled-frame': 0, 'unread-answers': 0 }
   requestBytes = 0
   readonly requests = new Float64Array(MAX_API_KEY)
   readonly handlerErrors = new Float64Array(MAX_API_KEY)

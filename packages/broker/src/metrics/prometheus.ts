@@ -1,16 +1,21 @@
 import { apis } from '@millrace/protocol'
 import type { Registry } from 'prom-client'
 import type { GroupCounters } from '../coordinator/group/group-counters.ts'
+import { defineHealthMetrics, type HealthSources, healthHistograms } from './health-metrics.ts'
 import type { NetworkMetrics } from './network-metrics.ts'
 import type { TopicCounters, TopicMetrics } from './topic-metrics.ts'
 
 /** What the rest of the broker tells when somebody scrapes. Every call is cheap and gives the state of now. */
-export interface MetricSources {
+export interface MetricSources extends HealthSources {
   network: NetworkMetrics
   topics: TopicMetrics
   connectionCount(): number
   requestBufferBytes(): number
   fetchSessions(): { count: number; partitions: number; evictions: number }
+  /** Fetches that wait for records, and those that were answered early for want of room. */
+  parkedFetches(): { count: number; evictions: number }
+  /** Connections closed because answers that their peers did not read took the memory of others. */
+  answersShed(): number
   groups(): Record<string, number>
   groupCounters: GroupCounters
   partitions(): Iterable<PartitionSample>
@@ -70,13 +75,18 @@ export async function createPrometheus(
   defineNetworkMetrics(sources, counter, gauge)
   defineGroupMetrics(sources, counter, gauge)
   defineLogMetrics(sources, gauge)
-  return async () => ({ contentType: registry.contentType, body: await registry.metrics() })
+  defineHealthMetrics(sources, counter, gauge)
+  return async () => ({
+    contentType: registry.contentType,
+    body: `${await registry.metrics()}\n${healthHistograms(sources)}`,
+  })
 }
 
 type SetValue = (labels: Record<string, string>, value: number) => void
-type Define = (name: string, help: string, labelNames: string[], collect: (set: SetValue) => void) => void
+/** Makes one metric, whose values are asked for at each scrape. */
+export type DefineMetric = (name: string, help: string, labelNames: string[], collect: (set: SetValue) => void) => void
 
-function defineTopicMetrics(topics: TopicMetrics, counter: Define): void {
+function defineTopicMetrics(topics: TopicMetrics, counter: DefineMetric): void {
   const one = (name: string, help: string, value: (counters: TopicCounters) => number): void => {
     counter(`kafka_server_brokertopicmetrics_${name}_total`, help, ['topic'], (set) => {
       set({}, value(topics.total))
@@ -93,7 +103,7 @@ function defineTopicMetrics(topics: TopicMetrics, counter: Define): void {
   one('failedfetchrequests', 'Partitions of fetch requests that were refused.', (c) => c.failedFetchRequests)
 }
 
-function defineNetworkMetrics(sources: MetricSources, counter: Define, gauge: Define): void {
+function defineNetworkMetrics(sources: MetricSources, counter: DefineMetric, gauge: DefineMetric): void {
   const { network } = sources
   const perApi = (name: string, help: string, values: Float64Array): void => {
     counter(name, help, ['request'], (set) => {
@@ -109,8 +119,10 @@ function defineNetworkMetrics(sources: MetricSources, counter: Define, gauge: De
   counter('millrace_connections_total', 'Connections by what became of them.', ['state'], (set) => {
     set({ state: 'accepted' }, network.connectionsAccepted)
     set({ state: 'refused' }, network.connectionsRefused)
-    set({ state: 'closed-idle' }, network.connectionsClosedIdle)
-    set({ state: 'closed-stalled' }, network.connectionsClosedStalled)
+    set({ state: 'closed-idle' }, network.connectionsClosed.idle)
+    set({ state: 'closed-stalled' }, network.connectionsClosed['stalled-frame'])
+    set({ state: 'closed-unread' }, network.connectionsClosed['unread-answers'])
+    set({ state: 'closed-shed' }, sources.answersShed())
   })
   counter('millrace_bad_requests_total', 'Connections closed for what they sent, by kind.', ['kind'], (set) => {
     for (const [kind, count] of network.refusals) set({ kind }, count)
@@ -133,6 +145,15 @@ function defineNetworkMetrics(sources: MetricSources, counter: Define, gauge: De
       set({}, sources.fetchSessions().partitions)
     },
   )
+  gauge(
+    'kafka_server_delayedoperationpurgatory_purgatorysize',
+    'Requests that wait for something.',
+    ['delayedOperation'],
+    (set) => set({ delayedOperation: 'Fetch' }, sources.parkedFetches().count),
+  )
+  counter('millrace_fetches_answered_early_total', 'Waiting fetches answered for want of room.', [], (set) => {
+    set({}, sources.parkedFetches().evictions)
+  })
   counter(
     'kafka_server_fetchsessioncache_incrementalfetchsessionevictions_total',
     'Fetch sessions displaced.',
@@ -143,7 +164,11 @@ function defineNetworkMetrics(sources: MetricSources, counter: Define, gauge: De
   )
 }
 
-function defineGroupMetrics({ groups, groupCounters }: MetricSources, counter: Define, gauge: Define): void {
+function defineGroupMetrics(
+  { groups, groupCounters }: MetricSources,
+  counter: DefineMetric,
+  gauge: DefineMetric,
+): void {
   gauge('kafka_coordinator_group_groupcoordinatormetrics_numgroups', 'Groups by state.', ['state'], (set) => {
     for (const [state, count] of Object.entries(groups())) set({ state }, count)
   })
@@ -158,7 +183,7 @@ function defineGroupMetrics({ groups, groupCounters }: MetricSources, counter: D
   })
 }
 
-function defineLogMetrics(sources: MetricSources, gauge: Define): void {
+function defineLogMetrics(sources: MetricSources, gauge: DefineMetric): void {
   gauge('kafka_server_replicamanager_partitioncount', 'Partitions on this broker.', [], (set) => {
     let count = 0
     for (const _ of sources.partitions()) count++

@@ -9,6 +9,7 @@ function setUp(overrides: Partial<ConnectionLimits> = {}) {
     maxConnectionsPerIp: 100,
     maxConnectionsByAddress: new Map(),
     maxConnectionsPerSecond: 100,
+    maxByDescriptors: 100,
     ...overrides,
   }
   const limiter = new ConnectionLimiter(clock, () => limits)
@@ -42,6 +43,13 @@ describe('connection limiter', () => {
     expect([limiter.reserve('a'), limiter.reserve('a')]).toEqual([null, 'max.connection.creation.rate'])
     clock.advance(1000)
     expect(limiter.reserve('a')).toBeNull()
+  })
+
+  it('leaves descriptors for the files of logs', () => {
+    const { limiter, change } = setUp({ maxByDescriptors: 1 })
+    expect([limiter.reserve('a'), limiter.reserve('b')]).toEqual([null, 'open files of the process (ulimit -n)'])
+    change({ maxByDescriptors: 2 })
+    expect(limiter.reserve('b')).toBeNull()
   })
 
   it('follows changes at run time', () => {

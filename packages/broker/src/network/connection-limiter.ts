@@ -8,6 +8,8 @@ export interface ConnectionLimits {
   readonly maxConnectionsByAddress: ReadonlyMap<string, number>
   /** New connections within one second; more are closed at once. */
   readonly maxConnectionsPerSecond: number
+  /** How many the files that are open, and those to come, leave of the process's descriptors. */
+  readonly maxByDescriptors: number
 }
 
 /** Counts the live connections, in all and by address, and says no at the limits. */
@@ -33,6 +35,8 @@ export class ConnectionLimiter {
     const limits = this.#limits()
     const ofAddress = this.#byAddress.get(address) ?? 0
     if (this.#count >= limits.maxConnections) return 'max.connections'
+    // A log that cannot open its next file fails: clients must not take the last descriptor.
+    if (this.#count >= limits.maxByDescriptors) return 'open files of the process (ulimit -n)'
     const ofAddressMax = limits.maxConnectionsByAddress.get(address)
     if (ofAddress >= (ofAddressMax ?? limits.maxConnectionsPerIp)) {
       return ofAddressMax === undefined ? 'max.connections.per.ip' : 'max.connections.per.ip.overrides'

@@ -5,6 +5,16 @@ const SCAN_MS = 5_000
 /** A frame that was begun must make progress: this many bytes in this time, or the connection closes (`reliability.md`, 6.1). */
 const STALLED_FRAME_MS = 30_000
 const STALLED_FRAME_MIN_BYTES = 16 * 1024
+/** Who is sent an answer must take this much of it within `answer.read.timeout.ms`, or all of it. */
+const UNREAD_MIN_BYTES = 64 * 1024
+
+/** Why a connection was closed. */
+export type CloseReason = 'idle' | 'stalled-frame' | 'unread-answers'
+
+export interface WatchLimits {
+  readonly maxIdleMs: number
+  readonly answerReadTimeoutMs: number
+}
 
 interface Watched {
   connection: Connection
@@ -16,29 +26,33 @@ interface Watched {
   frameSinceMs: number
   /** Frames complete before the current one. */
   frameNumber: number
+  /** Bytes of whole writes that the peer had taken, and of the one on its way that it had not, when it last took some; and when. */
+  takenBytes: number
+  untakenBytes: number
+  untakenSinceMs: number
 }
 
 /**
- * Closes connections that are idle longer than `connections.max.idle.ms` and those that trickle a frame. It samples
- * counters every few seconds, so the read path pays one addition.
+ * Closes connections that are idle longer than `connections.max.idle.ms`, those that trickle a frame and those whose peer does not
+ * take its answers. It samples counters every few seconds, so the read path pays one addition.
  */
 export class ConnectionWatch {
   readonly #watched = new Map<Connection, Watched>()
   readonly #clock: Clock
   readonly #timers: Timers
-  readonly #maxIdleMs: number
-  readonly #onClosed: (connection: Connection, reason: 'idle' | 'stalled-frame') => void
+  readonly #limits: WatchLimits
+  readonly #onClosed: (connection: Connection, reason: CloseReason) => void
   #timer: Timer | null = null
 
   constructor(
     clock: Clock,
     timers: Timers,
-    maxIdleMs: number,
-    onClosed: (connection: Connection, reason: 'idle' | 'stalled-frame') => void,
+    limits: WatchLimits,
+    onClosed: (connection: Connection, reason: CloseReason) => void,
   ) {
     this.#clock = clock
     this.#timers = timers
-    this.#maxIdleMs = maxIdleMs
+    this.#limits = limits
     this.#onClosed = onClosed
   }
 
@@ -59,6 +73,9 @@ export class ConnectionWatch {
       frameBytes: -1,
       frameSinceMs: 0,
       frameNumber: 0,
+      takenBytes: 0,
+      untakenBytes: 0,
+      untakenSinceMs: 0,
     })
     this.#timer ??= this.#timers.setTimer(SCAN_MS, () => this.#scan())
   }
@@ -83,8 +100,12 @@ export class ConnectionWatch {
     if (connection.receivedBytes !== watched.receivedBytes) {
       watched.receivedBytes = connection.receivedBytes
       watched.changedMs = nowMs
-    } else if (nowMs - watched.changedMs > this.#maxIdleMs && connection.waitingRequests === 0) {
+    } else if (nowMs - watched.changedMs > this.#limits.maxIdleMs && connection.waitingRequests === 0) {
       this.#close(connection, 'idle')
+      return
+    }
+    if (this.#leavesAnswers(watched, nowMs)) {
+      this.#close(connection, 'unread-answers')
       return
     }
     if (!connection.hasPartialFrame) {
@@ -101,7 +122,22 @@ export class ConnectionWatch {
     }
   }
 
-  #close(connection: Connection, reason: 'idle' | 'stalled-frame'): void {
+  #leavesAnswers(watched: Watched, nowMs: number): boolean {
+    const { connection } = watched
+    connection.settleAnswers()
+    const { bufferedBytes } = connection.transport
+    const taken = connection.writtenBytes - bufferedBytes
+    const untaken = bufferedBytes === 0 ? 0 : connection.transport.untakenBytes
+    if (bufferedBytes === 0 || taken > watched.takenBytes || watched.untakenBytes - untaken >= UNREAD_MIN_BYTES) {
+      watched.takenBytes = taken
+      watched.untakenBytes = untaken
+      watched.untakenSinceMs = nowMs
+      return false
+    }
+    return nowMs - watched.untakenSinceMs > this.#limits.answerReadTimeoutMs
+  }
+
+  #close(connection: Connection, reason: CloseReason): void {
     this.#onClosed(connection, reason)
     connection.close()
   }

@@ -3,12 +3,14 @@ import { Writer } from '@millrace/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ConnectionContext } from '../handlers/handler.ts'
+import { AnswerBudget } from './answer-budget.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Connection, type RequestDispatcher } from './connection.ts'
 import { RequestBudget } from './request-budget.ts'
 import { ResponseSlot } from './response-slot.ts'
 import type { Transport } from './transport.ts'
 import { Turn } from './turn.ts'
+import { WaitingAnswers } from './waiting-answers.ts'
 
 const context: ConnectionContext = {
   connectionId: 1,
@@ -28,9 +30,15 @@ class MemoryTransport implements Transport {
   writes = 0
   paused = false
   destroyed = false
-  write(chunks: readonly Buffer[]): void {
+  /** The peer reads. */
+  taking = true
+  get untakenBytes(): number {
+    return this.bufferedBytes
+  }
+  write(chunks: readonly Buffer[], sizeBytes: number): void {
     this.writes++
     for (const chunk of chunks) this.written.push(Buffer.from(chunk))
+    if (!this.taking) this.bufferedBytes += sizeBytes
   }
   pauseReading(): void {
     this.paused = true
@@ -53,6 +61,10 @@ class EchoSlot extends ResponseSlot {
     super(pipelined)
     this.body = body
   }
+  /** It holds so many bytes that were read for it. */
+  copied(sizeBytes: number): void {
+    this.copiedBytes = sizeBytes
+  }
   encode(writer: Writer): void {
     writer.beginFrame()
     writer.raw(this.body)
@@ -64,7 +76,15 @@ function ignore(): void {
   // Of no interest here.
 }
 
-function setUp(options: { answerAtOnce?: boolean; pool?: BufferPool; budget?: RequestBudget } = {}) {
+interface SetUp {
+  answerAtOnce?: boolean
+  pool?: BufferPool
+  budget?: RequestBudget
+  answers?: AnswerBudget
+  waiting?: WaitingAnswers
+}
+
+function setUp(options: SetUp = {}) {
   let endOfTurn: (() => void)[] = []
   const turn = new Turn((callback) => endOfTurn.push(callback), ignore, new SimulatedClock())
   const transport = new MemoryTransport()
@@ -83,13 +103,17 @@ function setUp(options: { answerAtOnce?: boolean; pool?: BufferPool; budget?: Re
     },
     onBadFrame: ignore,
     onEncodeFailed: ignore,
+    onAnswersShed: ignore,
     onConnectionClosed() {
       closed++
     },
   }
   const pool = options.pool ?? new BufferPool()
-  const budget = options.budget ?? new RequestBudget(pool, 64 << 20)
-  const connection = new Connection(context, transport, dispatcher, turn, pool, budget, new Writer(1024))
+  const requests = options.budget ?? new RequestBudget(pool, 64 << 20)
+  const answers = options.answers ?? new AnswerBudget(64 << 20)
+  const waiting = options.waiting ?? new WaitingAnswers(100_000)
+  const shares = { pool, requests, answers, waiting }
+  const connection = new Connection(context, transport, dispatcher, turn, shares, new Writer(1024))
   const runTurn = () => {
     for (let round = 0; round < 50 && endOfTurn.length > 0; round++) {
       const callbacks = endOfTurn
@@ -97,7 +121,7 @@ function setUp(options: { answerAtOnce?: boolean; pool?: BufferPool; budget?: Re
       for (const callback of callbacks) callback()
     }
   }
-  return { connection, transport, started, runTurn, pool, closedCount: () => closed }
+  return { connection, transport, started, runTurn, pool, answers, waiting, closedCount: () => closed }
 }
 
 function frame(apiKey: number, tag: number, extraBytes = 0): Buffer {
@@ -295,6 +319,95 @@ describe('connection', () => {
     second.connection.onBytes(large, 0, 40_000)
     first.connection.onClose(null)
     expect(second.transport.paused).toBe(false)
+  })
+
+  it('believes no announced size while memory for frames is short, and reads in small pieces', () => {
+    const pool = new BufferPool()
+    const budget = new RequestBudget(pool, 1 << 20)
+    const held = pool.acquire(1 << 20)
+    const announced = Buffer.alloc(5)
+    announced.writeInt32BE(1 << 20, 0)
+    for (let n = 0; n < 100; n++) setUp({ pool, budget }).connection.onBytes(announced, 0, announced.length)
+    expect(pool.usedBytes - held.length).toBeLessThanOrEqual(100 * 1024)
+    const late = setUp({ pool, budget })
+    expect(late.connection.nextReadBuffer()!.length).toBe(16 * 1024)
+    pool.release(held)
+    expect(late.connection.nextReadBuffer()).toBeNull()
+  })
+
+  it('rests once it has read its share of a turn, which is smaller when many read', () => {
+    const { connection, transport, runTurn } = setUp()
+    const large = frame(3, 1, 900_000)
+    for (let n = 0; n < 9; n++) connection.onBytes(large, 0, large.length)
+    expect(transport.paused).toBe(false)
+    connection.onBytes(large, 0, large.length)
+    expect(transport.paused).toBe(true)
+    expect(connection.hasPartialFrame).toBe(false)
+    runTurn()
+    expect(transport.paused).toBe(false)
+    expect(Buffer.concat(transport.written).length).toBe(10 * large.length)
+  })
+
+  it('has one request under way where too many wait over all connections, and more again afterwards', () => {
+    const waiting = new WaitingAnswers(3)
+    const first = setUp({ waiting, answerAtOnce: false })
+    const second = setUp({ waiting, answerAtOnce: false })
+    const four = Buffer.concat([frame(0, 1), frame(0, 2), frame(0, 3), frame(0, 4)])
+    first.connection.onBytes(four, 0, four.length)
+    second.connection.onBytes(four, 0, four.length)
+    expect([first.started.length, second.started.length, waiting.count]).toEqual([3, 1, 4])
+    for (const slot of first.started) slot.complete()
+    first.runTurn()
+    second.started[0]!.complete()
+    second.runTurn()
+    expect([first.started.length, second.started.length]).toEqual([4, 3])
+    first.connection.onClose(null)
+    for (let n = 0; n < 3; n++) {
+      for (const slot of second.started) slot.complete()
+      second.runTurn()
+    }
+    expect([second.started.length, waiting.count]).toEqual([4, 0])
+    expect(Buffer.concat(second.transport.written)).toEqual(four)
+  })
+
+  it('holds what its peer does not take against the answers’ budget, and lets go of it when it is taken', () => {
+    const answers = new AnswerBudget(1 << 20)
+    const { connection, transport, started, runTurn } = setUp({ answers, answerAtOnce: false })
+    const sent = frame(3, 1, 1000)
+    connection.onBytes(sent, 0, sent.length)
+    expect(answers.reserve(5000)).toBe(5000)
+    started[0]!.copied(5000)
+    transport.taking = false
+    started[0]!.complete()
+    runTurn()
+    // The answer's own bytes, and what was read for it: that is no reservation any more.
+    expect(answers.usedBytes).toBe(sent.length)
+    expect(answers.bytesOf(connection)).toBe(sent.length)
+    transport.bufferedBytes = 0
+    connection.onDrain()
+    expect(answers.usedBytes).toBe(0)
+  })
+
+  it('closes when the answers’ budget needs what its peer does not take', () => {
+    const answers = new AnswerBudget(1500)
+    const slow = setUp({ answers })
+    const fast = setUp({ answers })
+    slow.transport.taking = false
+    const sent = frame(3, 1, 1000)
+    slow.connection.onBytes(sent, 0, sent.length)
+    slow.runTurn()
+    expect(slow.transport.destroyed).toBe(false)
+    fast.connection.onBytes(sent, 0, sent.length)
+    fast.runTurn()
+    expect([slow.transport.destroyed, fast.transport.destroyed]).toEqual([false, false])
+    const other = setUp({ answers })
+    other.transport.taking = false
+    other.connection.onBytes(sent, 0, sent.length)
+    other.runTurn()
+    expect([slow.transport.destroyed, other.transport.destroyed]).toEqual([true, false])
+    slow.connection.onClose(null)
+    other.connection.onClose(null)
+    expect(answers.usedBytes).toBe(0)
   })
 
   it('gives the same answers however the bytes are cut', () => {

@@ -1,7 +1,8 @@
 import type { Writer } from '@millrace/protocol'
 import type { ConnectionContext } from '../handlers/handler.ts'
-import type { BufferPool } from './buffer-pool.ts'
-import type { BudgetHolder, RequestBudget } from './request-budget.ts'
+import type { AnswerHolder } from './answer-budget.ts'
+import type { ConnectionShares } from './connection-shares.ts'
+import type { BudgetHolder } from './request-budget.ts'
 import type { ResponseSlot } from './response-slot.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 import type { Turn } from './turn.ts'
@@ -11,6 +12,8 @@ const MAX_WAITING_REQUESTS = 64
 const MAX_WAITING_PRODUCES = 1024
 /** Bytes kept of requests that may not start yet; above, the socket is not read. */
 const MAX_BLOCKED_BYTES = 64 * 1024
+/** Read at once while memory for frames is short: what is not a whole frame has to be kept. */
+const SMALL_READ_BYTES = 16 * 1024
 /** Unsent answer bytes above which no further request of this connection starts (`reliability.md`, 6.2). */
 const MAX_OUTPUT_BYTES = 8 * 1024 * 1024
 /** The first guess of a frame's buffer: a declared size is believed only as far as bytes arrive. */
@@ -34,22 +37,27 @@ export interface RequestDispatcher {
   onBadFrame(connection: Connection, sizeBytes: number): void
   /** An answer could not be encoded: a bug of ours. The connection closes. */
   onEncodeFailed(connection: Connection, error: unknown): void
+  /** It is closed because its peer left its answers lying while others need the memory. */
+  onAnswersShed(connection: Connection): void
   onConnectionClosed(connection: Connection): void
 }
+
+/** Shared, like the listener's: bytes are used before the next read. */
+const smallReadBuffer = Buffer.allocUnsafeSlow(SMALL_READ_BYTES)
 
 /**
  * One client: bytes in, frames out, answers back in order. Requests run one at a time, as in Kafka, except that Produce may
  * follow Produce: appends happen in order at once, and only their answers wait.
  */
-export class Connection implements TransportEvents, BudgetHolder {
+export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
   readonly context: ConnectionContext
   readonly transport: Transport
   readonly #dispatcher: RequestDispatcher
   readonly #turn: Turn
-  readonly #pool: BufferPool
-  readonly #budget: RequestBudget
+  readonly #shares: ConnectionShares
   readonly #writer: Writer
   readonly #flush: () => void
+  readonly #endRest: () => void
   readonly #onSlotReady: () => void
 
   /** Answers in request order; `#head` is the first one not sent. */
@@ -70,6 +78,10 @@ export class Connection implements TransportEvents, BudgetHolder {
   #readingPaused = false
   /** Its incomplete frame must not grow until there is room again. */
   #overBudget = false
+  /** It has read its share of this turn. */
+  #resting = false
+  #turnNumber = -1
+  #turnBytes = 0
   #closed = false
   /** Nothing is read any more; the connection ends once what was started before has been answered. */
   #ending = false
@@ -78,24 +90,28 @@ export class Connection implements TransportEvents, BudgetHolder {
   receivedBytes = 0
   /** Frames that were complete: a client that sends many small ones, slowly, does not dawdle over one. */
   receivedFrames = 0
+  /** Bytes of answers handed to the transport so far. */
+  writtenBytes = 0
 
   constructor(
     context: ConnectionContext,
     transport: Transport,
     dispatcher: RequestDispatcher,
     turn: Turn,
-    pool: BufferPool,
-    budget: RequestBudget,
+    shares: ConnectionShares,
     writer: Writer,
   ) {
     this.context = context
     this.transport = transport
     this.#dispatcher = dispatcher
     this.#turn = turn
-    this.#pool = pool
-    this.#budget = budget
+    this.#shares = shares
     this.#writer = writer
     this.#flush = () => this.#sendReady()
+    this.#endRest = () => {
+      this.#resting = false
+      this.#continue()
+    }
     this.#onSlotReady = () => this.#slotBecameReady()
   }
 
@@ -116,6 +132,7 @@ export class Connection implements TransportEvents, BudgetHolder {
   onBytes(buffer: Buffer, start: number, end: number): void {
     if (this.#closed || this.#ending) return
     this.receivedBytes += end - start
+    this.#keepToShare(end - start)
     if (buffer === this.#readTarget) {
       this.#assemblyEnd += end - start
       this.#drainAssembly()
@@ -130,15 +147,16 @@ export class Connection implements TransportEvents, BudgetHolder {
     if (consumed < end && !this.#closed) {
       this.#appendToAssembly(buffer, consumed, end)
       this.#keepToBudget()
-      this.#pauseIfBlocked()
     }
+    this.#pauseIfBlocked()
   }
 
   nextReadBuffer(): Buffer | null {
     this.#readTarget = null
     const assembly = this.#assembly
+    if (assembly === null) return this.#shares.requests.isFull ? smallReadBuffer : null
     // Nothing but bytes from the socket changes an assembly that holds one incomplete frame: the answer stays right until then.
-    if (assembly === null || this.#closed || this.#ending || this.#assemblyEnd < 4 || this.#hasWholeFrame()) return null
+    if (this.#closed || this.#ending || this.#assemblyEnd < 4 || this.#hasWholeFrame()) return null
     const end = Math.min(4 + assembly.readInt32BE(0), assembly.length)
     if (end - this.#assemblyEnd < DIRECT_READ_MIN_BYTES) return null
     this.#readTarget = assembly.subarray(this.#assemblyEnd, end)
@@ -152,16 +170,37 @@ export class Connection implements TransportEvents, BudgetHolder {
   }
 
   onDrain(): void {
-    if (!this.#closed) this.#continue()
+    if (this.#closed) return
+    this.settleAnswers()
+    this.#continue()
+  }
+
+  /** Tells the budget what the socket still holds of answers, where no write of ours does. */
+  settleAnswers(): void {
+    const { answers } = this.#shares
+    const held = answers.bytesOf(this)
+    if (held > 0) answers.hold(this, Math.min(held, this.transport.bufferedBytes))
+  }
+
+  onAnswersShed(): void {
+    this.#dispatcher.onAnswersShed(this)
+    this.close()
+  }
+
+  /** An answer of this connection takes so much memory until it is sent: of the answers' budget, which gave it. */
+  releaseAnswerBytes(sizeBytes: number): void {
+    this.#shares.answers.release(sizeBytes)
   }
 
   onClose(_error: Error | null): void {
     if (this.#closed) return
     this.#closed = true
     for (let i = this.#head; i < this.#slots.length; i++) this.#slots[i]!.abandon()
+    this.#shares.waiting.count -= this.#slots.length - this.#head
     this.#slots = []
     this.#head = 0
     this.#releaseAssembly()
+    this.#shares.answers.hold(this, 0)
     this.#dispatcher.onConnectionClosed(this)
   }
 
@@ -216,6 +255,7 @@ export class Connection implements TransportEvents, BudgetHolder {
 
   #mayStart(pipelined: boolean): boolean {
     if (this.transport.bufferedBytes > MAX_OUTPUT_BYTES) return false
+    if (this.#shares.waiting.isFull && this.#slots.length > this.#head) return false
     if (this.#pending > 0) return pipelined && this.#pendingPipelined && this.#pending < MAX_WAITING_PRODUCES
     return this.#slots.length - this.#head < (pipelined ? MAX_WAITING_PRODUCES : MAX_WAITING_REQUESTS)
   }
@@ -225,11 +265,13 @@ export class Connection implements TransportEvents, BudgetHolder {
       // Silent answers with nothing before them leave no trace.
       if (slot.silent && this.#slots.length === this.#head) return
       this.#slots.push(slot)
+      this.#shares.waiting.count++
       this.#requestFlush()
       return
     }
     this.#slots.push(slot)
-    if (this.#pending === 0) this.#pendingPipelined = slot.pipelined
+    this.#shares.waiting.count++
+    this.#pendingPipelined = slot.pipelined && (this.#pending === 0 || this.#pendingPipelined)
     this.#pending++
     slot.onReady = this.#onSlotReady
   }
@@ -251,12 +293,19 @@ export class Connection implements TransportEvents, BudgetHolder {
     if (this.#closed) return
     const writer = this.#writer
     const slots = this.#slots
+    const before = writer.position
+    let copiedBytes = 0
     let head = this.#head
     while (head < slots.length && slots[head]!.ready) {
       const slot = slots[head]!
-      if (!slot.silent && !this.#encode(slot)) return
+      copiedBytes += slot.takeCopiedBytes()
+      if (!slot.silent && !this.#encode(slot)) {
+        this.#shares.answers.release(copiedBytes)
+        return
+      }
       head++
     }
+    this.#shares.waiting.count -= head - this.#head
     if (head === slots.length) {
       this.#slots.length = 0
       this.#head = 0
@@ -267,9 +316,24 @@ export class Connection implements TransportEvents, BudgetHolder {
       this.#head = head
     }
     const sizeBytes = writer.sizeBytes
-    if (sizeBytes > 0) this.transport.write(writer.takeChunks(), sizeBytes)
+    if (sizeBytes > 0) {
+      // The writer is empty between two connections: what it wrote is what its position moved. Spliced bytes are views or copies.
+      const ownBytes = writer.position - before + copiedBytes
+      this.writtenBytes += sizeBytes
+      this.transport.write(writer.takeChunks(), sizeBytes)
+      this.#holdUnsent(ownBytes)
+    }
+    if (copiedBytes > 0) this.#shares.answers.release(copiedBytes)
     if (this.#ending && this.#slots.length === 0) this.transport.end()
     this.#continue()
+  }
+
+  /** What the peer did not take at once stays in memory: nearly always nothing. */
+  #holdUnsent(ownBytes: number): void {
+    const { answers } = this.#shares
+    const unsent = this.transport.bufferedBytes
+    if (unsent > 0) answers.hold(this, Math.min(unsent, answers.bytesOf(this) + ownBytes))
+    else answers.hold(this, 0)
   }
 
   /** Writes the answer; false if it cannot be written: then the connection is closed, since what follows would be out of step. */
@@ -307,7 +371,7 @@ export class Connection implements TransportEvents, BudgetHolder {
       assembly.copy(assembly, 0, consumed, this.#assemblyEnd)
       this.#assemblyEnd -= consumed
       // A frame is done: whoever waits for room goes before the next one.
-      this.#budget.release(this)
+      this.#shares.requests.release(this)
     }
     if (this.#assembly !== null) this.#keepToBudget()
     this.#pauseIfBlocked()
@@ -315,13 +379,27 @@ export class Connection implements TransportEvents, BudgetHolder {
 
   /** A frame that is complete will go by itself; one that grows needs room. */
   #keepToBudget(): void {
-    this.#overBudget = !this.#hasWholeFrame() && !this.#budget.admit(this)
+    this.#overBudget = !this.#hasWholeFrame() && !this.#shares.requests.admit(this)
   }
 
   /** Complete frames wait for their turn and fill their allowance, or answers pile up unsent. */
   #isBlocked(): boolean {
-    if (this.#overBudget || this.transport.bufferedBytes > MAX_OUTPUT_BYTES) return true
+    if (this.#overBudget || this.#resting || this.transport.bufferedBytes > MAX_OUTPUT_BYTES) return true
     return this.#assemblyEnd > MAX_BLOCKED_BYTES && this.#hasWholeFrame()
+  }
+
+  /** Above its share of the turn the socket is not read until the others had theirs. */
+  #keepToShare(sizeBytes: number): void {
+    const { reads } = this.#turn
+    if (this.#turnNumber !== reads.turnNumber) {
+      this.#turnNumber = reads.turnNumber
+      this.#turnBytes = 0
+      reads.onReader()
+    }
+    this.#turnBytes += sizeBytes
+    if (this.#turnBytes < reads.allowanceBytes || this.#resting) return
+    this.#resting = true
+    this.#turn.afterFlush(this.#endRest)
   }
 
   #hasWholeFrame(): boolean {
@@ -335,15 +413,19 @@ export class Connection implements TransportEvents, BudgetHolder {
   }
 
   #appendToAssembly(buffer: Buffer, start: number, end: number): void {
+    const { pool, requests } = this.#shares
     const needed = this.#assemblyEnd + end - start
     if (this.#assembly === null) {
       let size = needed
-      if (end - start >= 4) size = Math.max(needed, Math.min(4 + buffer.readInt32BE(start), INITIAL_ASSEMBLY_BYTES))
-      this.#assembly = this.#pool.acquire(size)
+      // Thousands that announce large frames and send nothing must not get a large buffer each.
+      if (end - start >= 4 && !requests.isTight) {
+        size = Math.max(needed, Math.min(4 + buffer.readInt32BE(start), INITIAL_ASSEMBLY_BYTES))
+      }
+      this.#assembly = pool.acquire(size)
     } else if (needed > this.#assembly.length) {
-      const larger = this.#pool.acquire(Math.max(needed, this.#assembly.length * 2))
+      const larger = pool.acquire(Math.max(needed, this.#assembly.length * 2))
       this.#assembly.copy(larger, 0, 0, this.#assemblyEnd)
-      this.#pool.release(this.#assembly)
+      pool.release(this.#assembly)
       this.#assembly = larger
     }
     buffer.copy(this.#assembly, this.#assemblyEnd, start, end)
@@ -352,10 +434,10 @@ export class Connection implements TransportEvents, BudgetHolder {
 
   #releaseAssembly(): void {
     if (this.#assembly === null) return
-    this.#pool.release(this.#assembly)
+    this.#shares.pool.release(this.#assembly)
     this.#assembly = null
     this.#assemblyEnd = 0
     this.#overBudget = false
-    this.#budget.release(this)
+    this.#shares.requests.release(this)
   }
 }

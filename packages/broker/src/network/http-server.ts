@@ -1,16 +1,19 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { Timers } from '@millrace/base'
+import type { Clock, Timers } from '@millrace/base'
 import type { FastifyInstance } from 'fastify'
 import { type HttpAccessRules, refuseHttpRequest } from './http-access.ts'
 import { HttpDeadlines } from './http-deadlines.ts'
 import { HttpStream } from './http-stream.ts'
+import { Scrapes } from './scrapes.ts'
 import type { Transport } from './transport.ts'
 
 const MAX_HEADER_BYTES = 16 * 1024
-const MAX_BODY_BYTES = 1024 * 1024
+/** No route takes a body. */
+const MAX_BODY_BYTES = 16 * 1024
 
 export interface HttpServerOptions {
   rules: HttpAccessRules
+  clock: Clock
   timers: Timers
   /** Prometheus text and its content type. */
   metrics(): Promise<{ contentType: string; body: string }>
@@ -27,9 +30,11 @@ export class HttpServer {
   #starting: Promise<Server> | null = null
   #app: FastifyInstance | null = null
   readonly #deadlines = new WeakMap<object, HttpDeadlines>()
+  readonly #scrapes: Scrapes
 
   constructor(options: HttpServerOptions) {
     this.#options = options
+    this.#scrapes = new Scrapes(options.clock, () => options.metrics())
   }
 
   /** Takes over a connection; the returned stream gets its bytes, those already read included. `onClosed` is called once. */
@@ -87,7 +92,7 @@ export class HttpServer {
       if (refusal !== null) await reply.code(403).send({ error: refusal })
     })
     app.get('/metrics', async (_request, reply) => {
-      const { contentType, body } = await this.#options.metrics()
+      const { contentType, body } = await this.#scrapes.take()
       return reply.type(contentType).send(body)
     })
     app.get('/healthz', async (_request, reply) => {

@@ -28,6 +28,15 @@ export class RequestBudget {
     return this.#maxBytes
   }
 
+  /** Half of it is in use: nobody gets more than what has arrived. */
+  get isTight(): boolean {
+    return this.#pool.usedBytes > this.#maxBytes / 2
+  }
+
+  get isFull(): boolean {
+    return this.#pool.usedBytes > this.#maxBytes
+  }
+
   get stoppedCount(): number {
     return this.#stopped.size
   }

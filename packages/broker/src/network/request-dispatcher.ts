@@ -23,6 +23,20 @@ import { ResponseSlot } from './response-slot.ts'
  */
 const MAX_REQUEST_ELEMENTS = 500_000
 
+/**
+ * Requests whose answers are small, or no larger than what was asked: of these several may be under way on one connection. All others
+ * start alone, so that 64 requests of a few bytes for all topics do not become 64 answers of a megabyte that nobody reads.
+ */
+const SMALL_ANSWERS: ReadonlySet<number> = new Set([
+  ApiKey.PRODUCE,
+  ApiKey.LIST_OFFSETS,
+  ApiKey.OFFSET_COMMIT,
+  ApiKey.FIND_COORDINATOR,
+  ApiKey.HEARTBEAT,
+  ApiKey.API_VERSIONS,
+  ApiKey.INIT_PRODUCER_ID,
+])
+
 /** A handler that reads its request itself and fills its slot itself: Produce, which is too hot for the general way. */
 export interface RawHandler {
   readonly apiKey: number
@@ -66,7 +80,11 @@ export class Dispatcher implements RequestDispatcher {
   }
 
   startsAlone(buffer: Buffer, start: number): boolean {
-    return buffer[start] === 0 && buffer[start + 1] === ApiKey.FETCH
+    return !SMALL_ANSWERS.has(buffer.readInt16BE(start))
+  }
+
+  onAnswersShed(connection: Connection): void {
+    this.#refuse(connection, 'answers-unread', 'its answers were not read, and others need the memory')
   }
 
   onConnectionClosed(connection: Connection): void {
@@ -203,6 +221,7 @@ class GeneralSlot extends ResponseSlot implements RequestContext {
   readonly startedMs: number
   response: unknown = null
   #onAbandoned: (() => void) | null = null
+  #abandoned = false
 
   constructor(handler: ApiHandler, header: RequestHeader, connection: Connection, startedMs: number) {
     super(false)
@@ -236,8 +255,17 @@ class GeneralSlot extends ResponseSlot implements RequestContext {
     this.#onAbandoned = callback
   }
 
+  holdAnswerBytes(sizeBytes: number): void {
+    // Read for a client that has gone meanwhile.
+    if (this.#abandoned) this.#connection.releaseAnswerBytes(sizeBytes)
+    else this.copiedBytes += sizeBytes
+  }
+
   override abandon(): void {
     super.abandon()
+    this.#abandoned = true
+    const copiedBytes = this.takeCopiedBytes()
+    if (copiedBytes > 0) this.#connection.releaseAnswerBytes(copiedBytes)
     const callback = this.#onAbandoned
     this.#onAbandoned = null
     if (callback !== null && !this.ready) callback()

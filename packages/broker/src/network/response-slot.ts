@@ -11,6 +11,8 @@ export abstract class ResponseSlot {
   silent = false
   /** True for Produce, which alone may start while an earlier request (also Produce) waits. */
   readonly pipelined: boolean
+  /** Memory of the answers' budget that the answer takes besides what its encoding needs: records that came from the disk. */
+  protected copiedBytes = 0
   /** Who is told when it becomes ready: its connection. */
   onReady: (() => void) | null = null
 
@@ -20,6 +22,13 @@ export abstract class ResponseSlot {
 
   /** Writes the whole frame, size prefix included. Called once, when `ready`. */
   abstract encode(writer: Writer): void
+
+  /** Whoever calls it gives them back to the budget. */
+  takeCopiedBytes(): number {
+    const sizeBytes = this.copiedBytes
+    this.copiedBytes = 0
+    return sizeBytes
+  }
 
   /** Called now and then while it waits: answers with a time-out when its time is over. Most slots have their own timers. */
   expire(_nowMs: number): void {

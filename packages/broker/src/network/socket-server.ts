@@ -2,16 +2,20 @@ import type { Clock, Timers } from '@millrace/base'
 import { Writer } from '@millrace/protocol'
 import type { ConnectionContext } from '../handlers/handler.ts'
 import type { Logger } from '../logger.ts'
+import type { BudgetSample } from '../metrics/budget.ts'
 import type { NetworkMetrics } from '../metrics/network-metrics.ts'
+import type { AnswerBudget } from './answer-budget.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Connection, type RequestDispatcher } from './connection.ts'
 import { ConnectionLimiter, type ConnectionLimits } from './connection-limiter.ts'
+import type { ConnectionShares } from './connection-shares.ts'
 import { ConnectionWatch } from './connection-watch.ts'
 import type { HttpServer } from './http-server.ts'
 import { ProtocolSniffer, type SniffedProtocol } from './protocol-sniffer.ts'
 import { RequestBudget } from './request-budget.ts'
 import type { AcceptedTransport, Listen, Listener, TransportEvents } from './transport.ts'
 import type { Turn } from './turn.ts'
+import { WaitingAnswers } from './waiting-answers.ts'
 
 /** Answers are collected here before they leave; what is in flight keeps its part alive. */
 const WRITER_BYTES = 256 * 1024
@@ -28,8 +32,15 @@ export interface SocketServerOptions {
   backlog: number
   limits(): ConnectionLimits
   maxIdleMs: number
+  /** Who takes nothing of its answers for so long is closed. */
+  answerReadTimeoutMs: number
   /** Memory for request frames that are not complete, over all connections. */
   maxQueuedRequestBytes: number
+  /** Memory of answers that are read from the disk or that peers do not take. */
+  answers: AnswerBudget
+  /** Requests begun and not answered, above which a connection may have only one. */
+  maxQueuedResponses: number
+  maxHttpConnections: number
   /** Opens a port. */
   listen: Listen
   turn: Turn
@@ -44,8 +55,7 @@ export interface SocketServerOptions {
 export class SocketServer {
   readonly #options: SocketServerOptions
   readonly #listeners: { endpoint: ListenerEndpoint; listener: Listener }[] = []
-  readonly #pool = new BufferPool()
-  readonly #budget: RequestBudget
+  readonly #shares: ConnectionShares
   readonly #writer = new Writer(WRITER_BYTES)
   readonly #watch: ConnectionWatch
   readonly #limiter: ConnectionLimiter
@@ -53,16 +63,23 @@ export class SocketServer {
   /** Accepted before there was one; nothing is read from them until then. */
   readonly #early = new Set<AcceptedTransport>()
   #nextConnectionId = 1
+  #httpCount = 0
   #limitWarned = false
 
   constructor(options: SocketServerOptions) {
     this.#options = options
     this.#limiter = new ConnectionLimiter(options.clock, () => options.limits())
-    this.#budget = new RequestBudget(this.#pool, options.maxQueuedRequestBytes)
-    const { metrics } = options
-    this.#watch = new ConnectionWatch(options.clock, options.timers, options.maxIdleMs, (_connection, reason) => {
-      if (reason === 'idle') metrics.connectionsClosedIdle++
-      else metrics.connectionsClosedStalled++
+    const pool = new BufferPool()
+    this.#shares = {
+      pool,
+      requests: new RequestBudget(pool, options.maxQueuedRequestBytes),
+      answers: options.answers,
+      waiting: new WaitingAnswers(options.maxQueuedResponses),
+    }
+    const { metrics, maxIdleMs, answerReadTimeoutMs } = options
+    const limits = { maxIdleMs, answerReadTimeoutMs }
+    this.#watch = new ConnectionWatch(options.clock, options.timers, limits, (_connection, reason) => {
+      metrics.connectionsClosed[reason]++
     })
   }
 
@@ -72,7 +89,22 @@ export class SocketServer {
 
   /** Bytes held by request frames that are not complete. */
   get assemblyBytes(): number {
-    return this.#pool.usedBytes
+    return this.#shares.pool.usedBytes
+  }
+
+  /** What clients can make the network hold, and how much of it they do. */
+  budgets(): BudgetSample[] {
+    const { pool, requests, answers, waiting } = this.#shares
+    const limits = this.#options.limits()
+    const maxConnections = Math.min(limits.maxConnections, limits.maxByDescriptors)
+    return [
+      { name: 'connections', unit: 'count', used: this.#limiter.count, limit: maxConnections },
+      { name: 'http-connections', unit: 'count', used: this.#httpCount, limit: this.#options.maxHttpConnections },
+      { name: 'request-frames', unit: 'bytes', used: pool.usedBytes, limit: requests.maxBytes },
+      { name: 'idle-frame-buffers', unit: 'bytes', used: pool.idleBytes, limit: pool.maxIdleBytes },
+      { name: 'answers', unit: 'bytes', used: answers.usedBytes, limit: answers.maxBytes },
+      { name: 'waiting-answers', unit: 'count', used: waiting.count, limit: waiting.maxCount },
+    ]
   }
 
   connections(): Iterable<Connection> {
@@ -150,7 +182,7 @@ export class SocketServer {
   #eventsFor(protocol: SniffedProtocol, transport: AcceptedTransport, listenerName: string): TransportEvents | null {
     if (protocol === 'kafka') return this.#openConnection(transport, listenerName)
     if (protocol === 'http') {
-      return this.#options.http.accept(transport, () => this.#release(transport.remoteAddress))
+      return this.#openHttp(transport)
     }
     const { metrics, logger, clock } = this.#options
     metrics.onRefused(protocol === 'tls' ? 'tls-on-plaintext' : 'unknown-protocol')
@@ -166,6 +198,20 @@ export class SocketServer {
     return null
   }
 
+  /** An HTTP connection takes a hundred times the memory of a Kafka client's. */
+  #openHttp(transport: AcceptedTransport): TransportEvents | null {
+    const { http, metrics, maxHttpConnections } = this.#options
+    if (this.#httpCount >= maxHttpConnections) {
+      metrics.onRefused('http-connections')
+      return null
+    }
+    this.#httpCount++
+    return http.accept(transport, () => {
+      this.#httpCount--
+      this.#release(transport.remoteAddress)
+    })
+  }
+
   #openConnection(transport: AcceptedTransport, listenerName: string): Connection {
     const context: ConnectionContext = {
       connectionId: this.#nextConnectionId++,
@@ -177,15 +223,7 @@ export class SocketServer {
       clientSoftwareVersion: '',
     }
     const dispatcher = this.#dispatcher!
-    const connection = new Connection(
-      context,
-      transport,
-      dispatcher,
-      this.#options.turn,
-      this.#pool,
-      this.#budget,
-      this.#writer,
-    )
+    const connection = new Connection(context, transport, dispatcher, this.#options.turn, this.#shares, this.#writer)
     this.#watch.add(connection)
     return connection
   }

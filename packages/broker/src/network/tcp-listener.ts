@@ -6,7 +6,7 @@ const READ_BUFFER_BYTES = 256 * 1024
 
 /** Parts of Node's socket that its types leave out. Taking over the handle is what `design.md`, 2 measured as the cheapest way to read. */
 interface SocketInternals {
-  _handle: unknown
+  _handle: { readonly writeQueueSize?: number } | null
   _server: unknown
   server: unknown
 }
@@ -33,6 +33,14 @@ export class TcpTransport implements AcceptedTransport {
 
   get bufferedBytes(): number {
     return this.socket.writableLength
+  }
+
+  get untakenBytes(): number {
+    const { writableLength } = this.socket
+    if (writableLength === 0) return 0
+    const handle = (this.socket as unknown as SocketInternals)._handle
+    // What the system's library has not written of the write that is under way; the rest waits behind it.
+    return handle?.writeQueueSize || writableLength
   }
 
   write(chunks: readonly Buffer[], _sizeBytes: number, onTaken?: (error?: Error | null) => void): void {

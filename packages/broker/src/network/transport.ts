@@ -8,6 +8,11 @@ export interface Transport {
   /** Bytes handed to `write` that the peer's side has not taken yet. */
   readonly bufferedBytes: number
   /**
+   * The same in finer steps where there is a difference: it falls while a large write is on its way. For those who want to know whether
+   * a peer reads at all; it costs a call into the system's library.
+   */
+  readonly untakenBytes: number
+  /**
    * Sends the chunks in order, as one write where the system can. Their memory belongs to the transport until sent. `onTaken` is
    * called once the system has taken all of them; never, or with the error, if the connection closes first.
    */

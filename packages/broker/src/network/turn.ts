@@ -1,4 +1,5 @@
 import type { Clock } from '@millrace/base'
+import { FairReads } from './fair-reads.ts'
 
 /**
  * One turn of the event loop, made explicit. While sockets are read, work only piles up: records are staged, answers are
@@ -15,6 +16,8 @@ export class Turn {
   #answers: (() => void)[] = []
   readonly #flushStaged: () => void
   readonly #clock: TurnClock
+  /** Shares the turn among the connections. */
+  readonly reads = new FairReads()
 
   /** `schedule` runs a callback once, soon, after the sockets that are readable now: `setImmediate`. */
   constructor(schedule: (callback: () => void) => void, flushStaged: () => void, clock: Clock) {
@@ -53,6 +56,7 @@ export class Turn {
     this.#clock.forget()
     if (this.#running) return
     this.#running = true
+    this.reads.onTurnEnd()
     try {
       // Work that appends may provoke answers that append again (a commit that follows a join). Bounded: what is left waits.
       for (let round = 0; round < 16 && this.#appends.length > 0; round++) {

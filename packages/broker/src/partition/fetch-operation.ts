@@ -1,6 +1,7 @@
 import type { Offset, Timer, Timers } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import { ReadResult } from '@millrace/storage'
+import { type FetchLimits, UNLIMITED_FETCHES } from './fetch-limits.ts'
 import type { FetchPartition } from './fetch-session.ts'
 import type { FetchWaiter, Partition } from './partition.ts'
 
@@ -56,6 +57,9 @@ export class FetchOperation implements FetchWaiter {
   #parkedIn: Partition[] = []
   #timer: Timer | null = null
   #finished = false
+  readonly #limits: FetchLimits
+  /** Read from the disk so far: of the answers' budget until the answer is sent. */
+  copiedBytes = 0
 
   constructor(
     source: FetchSource,
@@ -63,7 +67,9 @@ export class FetchOperation implements FetchWaiter {
     wanted: readonly FetchPartition[],
     done: (answers: FetchedPartition[]) => void,
     failed: (error: unknown) => void,
+    limits: FetchLimits = UNLIMITED_FETCHES,
   ) {
+    this.#limits = limits
     this.#source = source
     this.#parameters = parameters
     this.#wanted = wanted
@@ -89,6 +95,17 @@ export class FetchOperation implements FetchWaiter {
       this.#parkedIn.push(partition)
     }
     this.#timer = timers.setTimer(this.#parameters.maxWaitMs, () => this.#finish())
+    this.#limits.purgatory.add(this)
+  }
+
+  /** What it keeps in memory while it waits. */
+  get partitionCount(): number {
+    return this.#wanted.length
+  }
+
+  /** Others need its place: it answers with what there is. */
+  answerNow(): void {
+    this.#finish()
   }
 
   onPartitionChanged(): void {
@@ -104,6 +121,7 @@ export class FetchOperation implements FetchWaiter {
   #unpark(): void {
     for (const partition of this.#parkedIn) partition.removeFetchWaiter(this)
     this.#parkedIn = []
+    if (this.#timer !== null) this.#limits.purgatory.remove(this)
     this.#timer?.cancel()
     this.#timer = null
   }
@@ -134,8 +152,18 @@ export class FetchOperation implements FetchWaiter {
     this.#unpark()
     const answers: FetchedPartition[] = []
     const pending = this.#readFrom(0, answers, this.#parameters.maxBytes)
-    if (pending === null) this.#done(answers)
-    else pending.then(() => this.#done(answers), this.#failed)
+    if (pending === null) {
+      this.#done(answers)
+      return
+    }
+    pending.then(
+      () => this.#done(answers),
+      (error: unknown) => {
+        // No answer will hold what was read before the failure.
+        this.#limits.memory.release(this.copiedBytes)
+        this.#failed(error)
+      },
+    )
   }
 
   /** Reads partition after partition; goes on from a promise where one has to come from the disk. */
@@ -150,17 +178,29 @@ export class FetchOperation implements FetchWaiter {
       if (answer.wanted.fetchOffset >= upperOffset) continue
       // The first batch of the first partition with data is returned whole, whatever the limits say (KIP-74).
       const minOneBatch = budget === this.#parameters.maxBytes
-      const maxBytes = Math.min(answer.wanted.maxBytes, budget)
-      if (maxBytes <= 0 && !minOneBatch) continue
+      const wantedBytes = Math.min(answer.wanted.maxBytes, budget)
+      if (wantedBytes <= 0 && !minOneBatch) continue
+      const { memory } = this.#limits
+      const maxBytes = memory.reserve(Math.max(0, wantedBytes))
       const read = partition.log.read(answer.wanted.fetchOffset, maxBytes, upperOffset, minOneBatch, this.#scratch)
       if (typeof read === 'boolean') {
+        // Views of what is in memory anyway.
+        memory.release(maxBytes)
         budget -= this.#takeRead(partition, answer, upperOffset, read)
         continue
       }
-      return read.then((ok) => {
-        const left = budget - this.#takeRead(partition, answer, upperOffset, ok)
-        return this.#readFrom(slot + 1, answers, left) ?? undefined
-      })
+      return read.then(
+        (ok) => {
+          const sizeBytes = this.#takeRead(partition, answer, upperOffset, ok)
+          memory.release(maxBytes - sizeBytes)
+          this.copiedBytes += sizeBytes
+          return this.#readFrom(slot + 1, answers, budget - sizeBytes) ?? undefined
+        },
+        (error: unknown) => {
+          memory.release(maxBytes)
+          throw error
+        },
+      )
     }
     return null
   }

@@ -19,15 +19,16 @@ export class FetchSessionCache {
   readonly #sessions = new Map<number, FetchSession>()
   readonly #clock: Clock
   readonly #random: Random
-  readonly #maxSessions: number
-  readonly #maxPartitions: number
+  readonly maxSessions: number
+  /** Of all sessions together. */
+  readonly maxPartitions: number
   evictions = 0
 
   constructor(clock: Clock, random: Random, maxSessions: number, maxPartitions = MAX_PARTITIONS) {
     this.#clock = clock
     this.#random = random
-    this.#maxSessions = maxSessions
-    this.#maxPartitions = maxPartitions
+    this.maxSessions = maxSessions
+    this.maxPartitions = maxPartitions
   }
 
   get size(): number {
@@ -43,7 +44,7 @@ export class FetchSessionCache {
 
   /** A session grew beyond what all may hold: its client must begin anew, and goes on without one while the others are as large. */
   get isOverfull(): boolean {
-    return this.partitionCount > this.#maxPartitions
+    return this.partitionCount > this.maxPartitions
   }
 
   get(id: number): FetchSession | undefined {
@@ -63,10 +64,10 @@ export class FetchSessionCache {
 
   /** A new session, or null where the cache is full of better ones: the client then goes on without. */
   create(privileged: boolean, usesTopicIds: boolean, partitions: Map<string, FetchPartition>): FetchSession | null {
-    if (this.#maxSessions === 0) return null
+    if (this.maxSessions === 0) return null
     const nowMs = this.#clock.monotonicMs()
     if (!this.#makeRoom(partitions.size, nowMs)) return null
-    if (this.#sessions.size >= this.#maxSessions && !this.#evictFor(privileged, partitions.size, nowMs)) return null
+    if (this.#sessions.size >= this.maxSessions && !this.#evictFor(privileged, partitions.size, nowMs)) return null
     const session = new FetchSession(this.#newId(), privileged, usesTopicIds, nowMs, partitions)
     this.#sessions.set(session.id, session)
     return session
@@ -74,7 +75,7 @@ export class FetchSessionCache {
 
   /** Whether so many more partitions may be held, perhaps after sessions that nobody uses any more have gone. */
   #makeRoom(partitionCount: number, nowMs: number): boolean {
-    let room = this.#maxPartitions - this.partitionCount - partitionCount
+    let room = this.maxPartitions - this.partitionCount - partitionCount
     for (const oldest of this.#sessions.values()) {
       if (room >= 0 || nowMs - oldest.lastUsedMs <= EVICTION_MS) break
       room += oldest.partitions.size

@@ -79,6 +79,10 @@ class MemoryTransport implements AcceptedTransport {
     this.socket = new MemorySocket(this)
   }
 
+  get untakenBytes(): number {
+    return this.bufferedBytes
+  }
+
   write(chunks: readonly Buffer[], _sizeBytes: number, onTaken?: () => void): void {
     if (this.#closing) return
     // Copies: the broker may reuse what it wrote once a real socket has taken it.

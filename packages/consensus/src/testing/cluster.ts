@@ -101,6 +101,7 @@ export const testSettings: ControllerSettings = {
   nodeId: 1,
   numPartitions: 3,
   defaultReplicationFactor: 1,
+  maxPartitions: 1_000_000,
   deleteTopicEnable: true,
   supportedFeatures: SUPPORTED_FEATURES,
 }

@@ -19,6 +19,12 @@ import {
 export const logDefinitions = {
   'log.dirs': list(null, 'none', 'Data directories.', nonEmptyList),
   'log.dir': list('./millrace-data', 'none', 'Data directory, used if log.dirs is not set.', nonEmptyList),
+  'max.partitions': int(
+    100_000,
+    'none',
+    'Most partitions of all topics together; requests that would lead to more are refused.',
+    atLeast(1),
+  ),
   'num.partitions': int(1, 'none', 'Partitions of a topic that is created without a count.', atLeast(1)),
   'message.max.bytes': int(1_048_588, 'cluster', 'Largest record batch that a partition takes.', atLeast(0)),
   'compression.type': string(

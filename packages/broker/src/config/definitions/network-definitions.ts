@@ -65,6 +65,29 @@ export const networkDefinitions = {
     'none',
     'Bytes of requests that may wait for handling before sockets are no longer read; -1 for no limit.',
   ),
+  'queued.max.response.bytes': long(
+    -1,
+    'none',
+    'Memory for answers that clients have not taken; above it the longest waiting clients are closed. -1 for a quarter of the heap.',
+  ),
+  'queued.max.responses': int(
+    100_000,
+    'none',
+    'Requests begun and not answered over all connections, above which each connection may have only one.',
+    atLeast(1),
+  ),
+  'answer.read.timeout.ms': long(
+    120_000,
+    'none',
+    'Time in which a client must take some of an answer that was sent to it before its connection is closed.',
+    atLeast(1000),
+  ),
+  'fetch.purgatory.max.partitions': int(
+    1_000_000,
+    'none',
+    'Partitions of all fetches that wait for records; above it the oldest are answered early.',
+    atLeast(1),
+  ),
   'socket.request.max.bytes': int(
     104_857_600,
     'none',
@@ -75,6 +98,7 @@ export const networkDefinitions = {
   'socket.receive.buffer.bytes': int(102_400, 'none', 'Receive buffer of client sockets; -1 leaves it to the system.'),
   'socket.listen.backlog.size': int(50, 'none', 'Connections that may wait to be accepted.', atLeast(1)),
   'connections.max.idle.ms': long(600_000, 'none', 'Time without traffic after which a connection is closed.'),
+  'http.max.connections': int(100, 'none', 'Most HTTP connections at once.', atLeast(1)),
   'http.allowed.hosts': list(
     '',
     'none',

@@ -89,6 +89,7 @@ export function contextOf(apiKey: number, apiVersion: number, clientId = 'client
       clientSoftwareVersion: '',
     },
     onAbandoned: () => undefined,
+    holdAnswerBytes: () => undefined,
   }
 }
 

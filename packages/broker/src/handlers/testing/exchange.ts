@@ -18,6 +18,7 @@ export function requestContext(apiKey: number, apiVersion: number, listener = 'P
       clientSoftwareVersion: '',
     },
     onAbandoned: () => undefined,
+    holdAnswerBytes: () => undefined,
   }
 }
 

@@ -31,6 +31,7 @@ export function openMetadata(
       nodeId: configuration.nodeId,
       numPartitions: broker.numPartitions,
       defaultReplicationFactor: broker.defaultReplicationFactor,
+      maxPartitions: broker.maxPartitions,
       deleteTopicEnable: broker.deleteTopicEnable,
       supportedFeatures: SUPPORTED_FEATURES,
     }),

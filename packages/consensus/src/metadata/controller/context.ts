@@ -21,6 +21,8 @@ export interface ControllerSettings {
   readonly numPartitions: number
   /** `default.replication.factor`, likewise. */
   readonly defaultReplicationFactor: number
+  /** Most partitions of all topics together: each costs memory, files and time at a start. */
+  readonly maxPartitions: number
   /** `delete.topic.enable`. */
   readonly deleteTopicEnable: boolean
   /** Feature levels that this node's software supports. */
@@ -72,5 +74,16 @@ export function tooManyRecords(records: readonly MetadataRecord[]): ApiError | n
   return apiError(
     MetadataErrorCode.POLICY_VIOLATION,
     `The request would write ${records.length} metadata records, but one may write at most ${MAX_RECORDS_PER_OPERATION}`,
+  )
+}
+
+/** The refusal of a request that would lead to more partitions than there may be, or null. */
+export function tooManyPartitionsInAll({ image, settings }: ControllerContext, addedCount: number): ApiError | null {
+  let count = addedCount
+  for (const topic of image.topics.values()) count += topic.partitions.length
+  if (count <= settings.maxPartitions) return null
+  return apiError(
+    MetadataErrorCode.POLICY_VIOLATION,
+    `There would be ${count} partitions, and there may be ${settings.maxPartitions} (max.partitions)`,
   )
 }

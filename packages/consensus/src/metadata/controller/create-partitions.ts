@@ -1,7 +1,13 @@
 import type { MetadataRecord } from '../records.ts'
 import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
 import { assignmentError, newPartitionRecord } from './assignments.ts'
-import { type ControllerContext, MAX_RECORDS_PER_OPERATION, type Outcome, tooManyRecords } from './context.ts'
+import {
+  type ControllerContext,
+  MAX_RECORDS_PER_OPERATION,
+  type Outcome,
+  tooManyPartitionsInAll,
+  tooManyRecords,
+} from './context.ts'
 import { placeReplicas } from './placement.ts'
 
 export interface CreatePartitionsRequest {
@@ -73,6 +79,8 @@ function growTopic(context: ControllerContext, grown: TopicToGrow, records: Meta
     const message = `The request asks for ${added} partitions, but one may create at most ${MAX_RECORDS_PER_OPERATION}`
     return apiError(MetadataErrorCode.POLICY_VIOLATION, message)
   }
+  const tooMany = tooManyPartitionsInAll(context, records.length + added)
+  if (tooMany !== null) return tooMany
   const replicationFactor = topic.partitions[0]!.replicas.length
   const lists = replicaLists(context, grown, added, replicationFactor)
   if (!Array.isArray(lists)) return lists

@@ -13,6 +13,7 @@ import {
 import { DirectoryId } from '../image.ts'
 import { applyRecords } from '../reducer.ts'
 import { MetadataErrorCode } from './api-error.ts'
+import { createPartitions } from './create-partitions.ts'
 import { type CreateTopicResult, createTopics, type NewTopic } from './create-topics.ts'
 
 function wish(name: string, init: Partial<NewTopic> = {}): NewTopic {
@@ -184,6 +185,19 @@ describe('configuration', () => {
     expect(records.map((record) => record.type)).toEqual(['TopicRecord', 'ConfigRecord', 'PartitionRecord'])
     expect(response[0]?.configs).toMatchObject([{ name: 'retention.ms', value: '5' }])
   })
+})
+
+test('a request that would lead to more partitions than there may be is refused, whoever asks for them', () => {
+  const image = imageOf(...cluster(1), topic('a', idOf(1)), partition(idOf(1), 0, [1]), partition(idOf(1), 1, [1]))
+  const context = contextOf(image, { maxPartitions: 4 })
+  const ask = (numPartitions: number) =>
+    createTopics(context, { topics: [wish('b', { numPartitions })], validateOnly: false }).response[0]!
+  expect(ask(2).errorCode).toBe(0)
+  expect(ask(3).errorCode).toBe(MetadataErrorCode.POLICY_VIOLATION)
+  expect(ask(3).errorMessage).toContain('5 partitions, and there may be 4')
+  const grow = (count: number) =>
+    createPartitions(context, { topics: [{ name: 'a', count, assignments: null }], validateOnly: false }).response[0]!
+  expect([grow(4).errorCode, grow(5).errorCode]).toEqual([0, MetadataErrorCode.POLICY_VIOLATION])
 })
 
 test('one topic that fails does not keep others from being created', () => {

@@ -9,6 +9,7 @@ import {
   type EffectiveTopicConfig,
   MAX_RECORDS_PER_OPERATION,
   type Outcome,
+  tooManyPartitionsInAll,
   tooManyRecords,
 } from './context.ts'
 import { placeReplicas } from './placement.ts'
@@ -70,6 +71,40 @@ export function createTopics(
   return { records: request.validateOnly ? [] : records, response: [...results, ...refused] }
 }
 
+/** Most topics, and most partitions unless one topic has more, of one part of a request: what is worked out and applied at once. */
+const TOPICS_PER_PART = 100
+const PARTITIONS_PER_PART = 500
+
+/**
+ * Takes a large request apart, so that who carries it out need not do all of it at once: what concerns the whole request is settled
+ * here, and the parts can be given to {@link createTopics} one after the other. Their results, and then the settled ones, are what
+ * {@link createTopics} would have given.
+ */
+export function splitCreateTopics(
+  context: ControllerContext,
+  request: CreateTopicsRequest,
+): { parts: readonly CreateTopicsRequest[]; settled: readonly CreateTopicResult[] } {
+  if (request.topics.length <= TOPICS_PER_PART) return { parts: [request], settled: [] }
+  const { accepted, refused } = sortOut(request.topics)
+  const tooLarge = tooManyPartitions(context, accepted)
+  if (tooLarge !== null) return { parts: [], settled: refuseAll(request, tooLarge).response }
+  const parts: CreateTopicsRequest[] = []
+  let topics: NewTopic[] = []
+  let partitionCount = 0
+  for (const topic of accepted) {
+    const count = partitionsOf(context, topic)
+    if (topics.length === TOPICS_PER_PART || (topics.length > 0 && partitionCount + count > PARTITIONS_PER_PART)) {
+      parts.push({ ...request, topics })
+      topics = []
+      partitionCount = 0
+    }
+    topics.push(topic)
+    partitionCount += count
+  }
+  if (topics.length > 0) parts.push({ ...request, topics })
+  return { parts, settled: refused }
+}
+
 /** Repeated names fail once for all; the metadata log's own name is nobody's. */
 function sortOut(topics: readonly NewTopic[]): { accepted: NewTopic[]; refused: CreateTopicResult[] } {
   const counts = new Map<string, number>()
@@ -89,16 +124,17 @@ function sortOut(topics: readonly NewTopic[]): { accepted: NewTopic[]; refused: 
 /** Checked before anything is laid out: a hostile count must not cost memory. */
 function tooManyPartitions(context: ControllerContext, topics: readonly NewTopic[]): ApiError | null {
   let total = 0
-  for (const { assignments, numPartitions } of topics) {
-    if (assignments.length > 0) total += assignments.length
-    else if (numPartitions === -1) total += context.settings.numPartitions
-    else if (numPartitions > 0) total += numPartitions
-  }
-  if (total <= MAX_RECORDS_PER_OPERATION) return null
+  for (const topic of topics) total += partitionsOf(context, topic)
+  if (total <= MAX_RECORDS_PER_OPERATION) return tooManyPartitionsInAll(context, total)
   return apiError(
     MetadataErrorCode.POLICY_VIOLATION,
     `The request asks for ${total} partitions, but one may create at most ${MAX_RECORDS_PER_OPERATION}`,
   )
+}
+
+function partitionsOf(context: ControllerContext, { assignments, numPartitions }: NewTopic): number {
+  if (assignments.length > 0) return assignments.length
+  return numPartitions === -1 ? context.settings.numPartitions : Math.max(0, numPartitions)
 }
 
 function refuseAll(request: CreateTopicsRequest, error: ApiError): Outcome<readonly CreateTopicResult[]> {
