@@ -1,9 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { checkHistory } from './check-history.ts'
-import { type Acknowledged, type History, partitionCount, partitionOf, type Stored, textOf } from './history.ts'
+import {
+  type Acknowledged,
+  type History,
+  type ProducerKind,
+  partitionCount,
+  partitionOf,
+  type Stored,
+  textOf,
+} from './history.ts'
 
 /** Method: a good history made by hand, and one change each that the checker must notice. */
-function goodHistory(idempotent = true): { producers: [Mutable]; stored: Stored[] } {
+function goodHistory(kind: ProducerKind = 'idempotent'): { producers: [Mutable]; stored: Stored[] } {
   const sequences = Array.from({ length: 12 }, (_, sequence) => sequence)
   const offsetOf = (sequence: number) => Math.floor(sequence / partitionCount)
   const acknowledged = sequences.map((sequence) => ({
@@ -17,12 +25,12 @@ function goodHistory(idempotent = true): { producers: [Mutable]; stored: Stored[
     offset,
     value: textOf('p', sequence),
   }))
-  return { producers: [{ name: 'p', idempotent, sentCount: 12, acknowledged }], stored: inOrder(stored) }
+  return { producers: [{ name: 'p', kind, sentCount: 12, acknowledged }], stored: inOrder(stored) }
 }
 
 interface Mutable {
   name: string
-  idempotent: boolean
+  kind: ProducerKind
   sentCount: number
   acknowledged: Acknowledged[]
 }
@@ -34,7 +42,8 @@ const kinds = (history: History) => [...new Set(checkHistory(history).map((probl
 describe('the checker of crash histories', () => {
   it('finds nothing wrong where all was kept', () => {
     expect(checkHistory(goodHistory())).toEqual([])
-    expect(checkHistory(goodHistory(false))).toEqual([])
+    expect(checkHistory(goodHistory('plain'))).toEqual([])
+    expect(checkHistory(goodHistory('leader'))).toEqual([])
   })
 
   it('allows a record that was stored and never acknowledged', () => {
@@ -80,13 +89,13 @@ describe('the checker of crash histories', () => {
       history.stored = inOrder([...history.stored, { partition: 2, offset: 4, value: textOf('p', 11) }])
       return history
     }
-    expect(kinds(again(goodHistory(true)))).toEqual(['repeated'])
-    expect(kinds(again(goodHistory(false)))).toEqual([])
+    expect(kinds(again(goodHistory('idempotent')))).toEqual(['repeated'])
+    expect(kinds(again(goodHistory('plain')))).toEqual([])
   })
 
   it('notices two records that changed places, for either kind of producer', () => {
-    for (const idempotent of [true, false]) {
-      const history = goodHistory(idempotent)
+    for (const kind of ['idempotent', 'plain', 'leader'] as const) {
+      const history = goodHistory(kind)
       const [a, b] = [textOf('p', 3), textOf('p', 6)]
       history.stored = history.stored.map((record) => ({
         ...record,
@@ -97,7 +106,7 @@ describe('the checker of crash histories', () => {
   })
 
   it('notices acknowledgements that name offsets in the wrong order', () => {
-    const history = goodHistory(false)
+    const history = goodHistory('plain')
     const [first, second] = [
       history.producers[0].acknowledged[0] as Acknowledged,
       history.producers[0].acknowledged[3] as Acknowledged,
@@ -120,6 +129,32 @@ describe('the checker of crash histories', () => {
       history.stored = inOrder([...history.stored, { partition, offset: 4, value }])
       expect(kinds(history)).toContain('never sent')
     }
+  })
+
+  it('allows retention to remove what lies before the start, and nothing behind it', () => {
+    const history: History & ReturnType<typeof goodHistory> = { ...goodHistory(), startOffsets: [2, 0, 0] }
+    history.stored = history.stored.filter(({ partition, offset }) => partition !== 0 || offset >= 2)
+    expect(checkHistory(history)).toEqual([])
+    expect(kinds({ ...history, startOffsets: [1, 0, 0] })).toEqual(['gap', 'lost'])
+    const [first] = history.producers[0].acknowledged
+    history.producers[0].acknowledged[0] = { ...(first as Acknowledged), offset: null }
+    expect(checkHistory(history)).toEqual([])
+  })
+
+  it('lets a power cut take the end from a producer that only the leader answered, in order, and from no other', () => {
+    for (const kind of ['idempotent', 'plain', 'leader'] as const) {
+      const history = goodHistory(kind)
+      history.stored = history.stored.filter(({ offset }) => offset < 3)
+      expect(kinds(history)).toEqual(['lost'])
+      expect(checkHistory(history, { unsyncedLoss: true }).length === 0).toBe(kind === 'leader')
+    }
+    const history = goodHistory('leader')
+    const [a, b] = [textOf('p', 3), textOf('p', 6)]
+    history.stored = history.stored.map((record) => ({
+      ...record,
+      value: record.value === a ? b : record.value === b ? a : record.value,
+    }))
+    expect(checkHistory(history, { unsyncedLoss: true }).join()).toContain('out of order')
   })
 
   it('tells of a whole class of losses in a few lines', () => {

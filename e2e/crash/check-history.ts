@@ -1,5 +1,10 @@
 import { type Acknowledged, type History, type ProducerHistory, partitionOf, type Stored, textOf } from './history.ts'
 
+export interface Allowances {
+  /** The machine may have lost its power: what only the leader acknowledged may be gone, and its offsets given to other records. */
+  readonly unsyncedLoss?: boolean
+}
+
 /** A stored record whose value was understood. */
 interface Known {
   readonly sequence: number
@@ -13,14 +18,15 @@ const toldOfAKind = 5
 /**
  * Holds what was read back against what was acknowledged; the answer lists everything that is wrong, nothing if all is well.
  *
- * - Offsets of a partition rise by one, and each value is one that a producer sent there.
- * - An acknowledged record is stored, at the offset that its acknowledgement named if it named one.
+ * - Offsets of a partition rise by one from its start, and each value is one that a producer sent there.
+ * - An acknowledged record is stored, at the offset that its acknowledgement named if it named one, unless retention removed that offset.
  * - An idempotent producer's records are stored once and in the order sent.
  * - A plain producer's may be stored again by a retry, but first appearances and acknowledged offsets keep the order.
  */
-export function checkHistory({ producers, stored }: History): string[] {
+export function checkHistory(history: History, { unsyncedLoss = false }: Allowances = {}): string[] {
+  const { producers, stored, startOffsets = [] } = history
   const problems = new Problems()
-  checkOffsets(stored, problems)
+  checkOffsets(stored, startOffsets, problems)
   const known = new Map<string, Known[]>(producers.map(({ name }) => [name, []]))
   for (const record of stored) {
     const producer = producers.find(({ name }) => record.value.startsWith(`${name}:`))
@@ -29,7 +35,17 @@ export function checkHistory({ producers, stored }: History): string[] {
     else
       problems.add('never sent', `partition ${record.partition} offset ${record.offset}: ${record.value.slice(0, 40)}`)
   }
-  for (const producer of producers) checkProducer(producer, known.get(producer.name) ?? [], problems)
+  for (const producer of producers) {
+    const records = known.get(producer.name) ?? []
+    const bySequence = new Map<number, Known[]>()
+    for (const record of records) {
+      const same = bySequence.get(record.sequence)
+      if (same) same.push(record)
+      else bySequence.set(record.sequence, [record])
+    }
+    if (producer.kind !== 'leader' || !unsyncedLoss) checkAcknowledged(producer, bySequence, startOffsets, problems)
+    checkStored(producer, bySequence, problems)
+  }
   return problems.list()
 }
 
@@ -42,25 +58,31 @@ function isSent({ name, sentCount }: ProducerHistory, sequence: number, { partit
   )
 }
 
-function checkOffsets(stored: readonly Stored[], problems: Problems): void {
+function checkOffsets(stored: readonly Stored[], startOffsets: readonly number[], problems: Problems): void {
   const next = new Map<number, number>()
   for (const { partition, offset } of stored) {
-    const expected = next.get(partition) ?? 0
+    const expected = next.get(partition) ?? startOffsets[partition] ?? 0
     if (offset !== expected) problems.add('gap', `partition ${partition}: offset ${offset} where ${expected} was due`)
     next.set(partition, offset + 1)
   }
 }
 
-function checkProducer(producer: ProducerHistory, records: readonly Known[], problems: Problems): void {
-  const { name, idempotent } = producer
-  const bySequence = new Map<number, Known[]>()
-  for (const record of records) {
-    const same = bySequence.get(record.sequence)
-    if (same) same.push(record)
-    else bySequence.set(record.sequence, [record])
-  }
-  for (const { sequence, partition, offset } of producer.acknowledged) {
+function checkAcknowledged(
+  { name, acknowledged }: ProducerHistory,
+  bySequence: ReadonlyMap<number, readonly Known[]>,
+  startOffsets: readonly number[],
+  problems: Problems,
+): void {
+  const oldest = oldestBySequence(bySequence)
+  for (const { sequence, partition, offset } of acknowledged) {
     const found = bySequence.get(sequence) ?? []
+    const startOffset = startOffsets[partition] ?? 0
+    // Without an offset, a record is taken for removed if it is older than all of its producer that are left there.
+    const isRemoved =
+      offset === null
+        ? startOffset > 0 && sequence < (oldest.get(partition) ?? Number.POSITIVE_INFINITY)
+        : offset < startOffset
+    if (isRemoved) continue
     if (found.length === 0)
       problems.add('lost', `${name} ${sequence}, acknowledged at partition ${partition} offset ${offset}`)
     else if (offset !== null && !found.some((record) => record.offset === offset)) {
@@ -70,21 +92,34 @@ function checkProducer(producer: ProducerHistory, records: readonly Known[], pro
       )
     }
   }
-  if (idempotent) {
+  const inOrder = acknowledged
+    .filter((record): record is Acknowledged & Known => record.offset !== null)
+    .sort((a, b) => a.partition - b.partition || a.offset - b.offset)
+  checkRising('acknowledged out of order', name, inOrder, problems)
+}
+
+/** The least sequence that is stored of each partition. */
+function oldestBySequence(bySequence: ReadonlyMap<number, readonly Known[]>): Map<number, number> {
+  const oldest = new Map<number, number>()
+  for (const [sequence, [first]] of bySequence) {
+    const partition = (first as Known).partition
+    if (sequence < (oldest.get(partition) ?? Number.POSITIVE_INFINITY)) oldest.set(partition, sequence)
+  }
+  return oldest
+}
+
+function checkStored(
+  { name, kind }: ProducerHistory,
+  bySequence: ReadonlyMap<number, readonly Known[]>,
+  problems: Problems,
+): void {
+  if (kind === 'idempotent') {
     for (const [sequence, found] of bySequence) {
       if (found.length > 1) problems.add('repeated', `${name} ${sequence} at ${found.map(({ offset }) => offset)}`)
     }
   }
-  checkRising(
-    'out of order',
-    name,
-    [...bySequence.values()].map(([first]) => first as Known),
-    problems,
-  )
-  const acknowledged = producer.acknowledged
-    .filter((record): record is Acknowledged & Known => record.offset !== null)
-    .sort((a, b) => a.partition - b.partition || a.offset - b.offset)
-  checkRising('acknowledged out of order', name, acknowledged, problems)
+  const firsts = [...bySequence.values()].map(([first]) => first as Known)
+  checkRising('out of order', name, firsts, problems)
 }
 
 /** Sequences must rise with the offsets of each partition. Pre: `records` come in the order of offsets within a partition. */

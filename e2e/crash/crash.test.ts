@@ -4,12 +4,11 @@ import { startBroker } from '../harness/broker.ts'
 import type { Broker } from '../harness/running-broker.ts'
 import { createTopic, uniqueName } from '../harness/topics.ts'
 import { until } from '../harness/until.ts'
-import { KafkaJsClient } from '../interop/kafkajs-client.ts'
 import { checkHistory } from './check-history.ts'
-import { partitionCount, type Stored } from './history.ts'
-import { startKafkaJsLoad } from './kafkajs-load.ts'
-import { startLibrdkafkaLoad } from './librdkafka-load.ts'
+import { partitionCount } from './history.ts'
 import type { Load } from './load.ts'
+import { startKafkaJsLoad, startKafkaPythonLoad, startLibrdkafkaLoad } from './program-load.ts'
+import { readTopic } from './read-topic.ts'
 
 /** How often the broker is killed. More on purpose: `E2E_KILLS=500 npm run e2e -- crash`. */
 const killCount = Number(process.env.E2E_KILLS ?? 20)
@@ -32,47 +31,31 @@ describe('a broker killed under load', () => {
     await broker.dispose()
   })
 
-  async function readAll(topic: string): Promise<Stored[]> {
-    const kafka = new kafkajs.Kafka({ brokers: [broker.bootstrap], logLevel: kafkajs.logLevel.NOTHING })
-    const admin = kafka.admin()
-    await admin.connect()
-    const ends = await admin.fetchTopicOffsets(topic)
-    await admin.disconnect()
-    const stored: Stored[] = []
-    for (const { partition, high } of ends) {
-      const records = await new KafkaJsClient(broker.bootstrap).fetch({
-        topic,
-        partition,
-        offset: 0,
-        count: Number(high),
-      })
-      stored.push(...records.map(({ offset, value }) => ({ partition, offset, value: value?.toString() ?? '' })))
-    }
-    return stored
-  }
-
   it(`keeps every acknowledged record, in order, once for idempotent producers (${killCount} kills)`, {
     timeout: 120_000 + killCount * 15_000,
   }, async () => {
     const topic = await createTopic(broker.bootstrap, { partitions: partitionCount })
     const options = { bootstrap: broker.bootstrap, topic, ratePerSecond: 600 }
-    loads.push(startLibrdkafkaLoad({ ...options, name: 'librdkafka-idempotent', idempotent: true }))
-    loads.push(startLibrdkafkaLoad({ ...options, name: 'librdkafka-plain', idempotent: false }))
-    loads.push(await startKafkaJsLoad({ ...options, name: 'kafkajs-idempotent', idempotent: true }))
-    loads.push(await startKafkaJsLoad({ ...options, name: 'kafkajs-plain', idempotent: false }))
+    loads.push(startLibrdkafkaLoad({ ...options, name: 'librdkafka-idempotent', kind: 'idempotent', codec: 'lz4' }))
+    loads.push(startLibrdkafkaLoad({ ...options, name: 'librdkafka-plain', kind: 'plain', codec: 'none' }))
+    loads.push(
+      startKafkaPythonLoad({ ...options, name: 'python-leader', kind: 'leader', codec: 'gzip', ratePerSecond: 200 }),
+    )
+    loads.push(startKafkaJsLoad({ ...options, name: 'kafkajs-idempotent', kind: 'idempotent', codec: 'none' }))
+    loads.push(startKafkaJsLoad({ ...options, name: 'kafkajs-plain', kind: 'plain', codec: 'none' }))
     for (let kill = 0; kill < killCount; kill++) {
       // Every producer must get on between two kills; how far differs from round to round, so the moments of the kills do too.
-      const goals = loads.map((load) => load.acknowledgedCount() + 20 + ((kill * 67) % 150))
+      const goals = loads.map((load) => load.acknowledged().length + 20 + ((kill * 67) % 150))
       await until(
         'every producer goes on',
-        () => loads.every((load, i) => load.acknowledgedCount() >= (goals[i] ?? 0)),
+        () => loads.every((load, i) => load.acknowledged().length >= (goals[i] ?? 0)),
         60_000,
       )
       await broker.kill()
       await broker.restart()
     }
     const producers = await Promise.all(loads.map((load) => load.finish()))
-    const stored = await readAll(topic)
+    const { stored } = await readTopic(broker.bootstrap, topic)
     expect(checkHistory({ producers, stored })).toEqual([])
     for (const { sentCount, acknowledged } of producers) expect(acknowledged).toHaveLength(sentCount)
   })

@@ -17,9 +17,15 @@ export interface Stored {
   readonly value: string
 }
 
+/**
+ * What a producer asks of the broker: that a record is on the disk when it is acknowledged (acks=all) and, of an idempotent one, stored
+ * once; or only that the leader has it (acks=1).
+ */
+export type ProducerKind = 'idempotent' | 'plain' | 'leader'
+
 export interface ProducerHistory {
   readonly name: string
-  readonly idempotent: boolean
+  readonly kind: ProducerKind
   /** Records handed to the client: sequences are `[0, sentCount)`. */
   readonly sentCount: number
   readonly acknowledged: readonly Acknowledged[]
@@ -27,7 +33,10 @@ export interface ProducerHistory {
 
 export interface History {
   readonly producers: readonly ProducerHistory[]
+  /** Whole partitions, each in the order of its offsets. */
   readonly stored: readonly Stored[]
+  /** First offset of each partition, where retention has removed what was before it; 0 where it says nothing. */
+  readonly startOffsets?: readonly number[]
 }
 
 export const partitionCount = 3

@@ -3,6 +3,7 @@ import { createWriteStream, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { KafkaProcess } from './kafka-process.ts'
 import { places, requirePlace } from './places.ts'
 import { exitCode, exitInTime, tail } from './run.ts'
@@ -11,15 +12,24 @@ import type { Broker, Settings } from './running-broker.ts'
 /** What tests want different from the defaults: rebalances without a first delay, and few partitions to load at a restart. */
 const testSettings: Settings = { 'group.initial.rebalance.delay.ms': '0', 'offsets.topic.num.partitions': '8' }
 
+export interface StartOptions {
+  /** Where its files go: made by the caller, removed by `dispose`. Default: a new folder for temporary files. */
+  readonly directory?: string
+  /** Added to the environment of its process. */
+  readonly environment?: Readonly<Record<string, string>>
+}
+
 /**
  * Starts a broker on a free port with files of its own. With `E2E_KAFKA` (a folder with scripts `start PORT DIR k=v…` and `stop DIR`)
  * it is an Apache Kafka instead: what a test demands of Millrace must hold for Kafka too, or the test is wrong.
  */
-export async function startBroker(settings: Settings = {}): Promise<Broker> {
-  const directory = mkdtempSync(join(tmpdir(), 'millrace-e2e-'))
+export async function startBroker(settings: Settings = {}, options: StartOptions = {}): Promise<Broker> {
+  const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'millrace-e2e-'))
   const all = { ...testSettings, ...settings }
   const scripts = process.env.E2E_KAFKA
-  const broker = scripts ? new KafkaProcess(scripts, directory, all) : new MillraceProcess(directory, all)
+  const broker = scripts
+    ? new KafkaProcess(scripts, directory, all)
+    : new MillraceProcess(directory, all, options.environment ?? {})
   try {
     await broker.restart()
   } catch (error) {
@@ -34,12 +44,14 @@ class MillraceProcess implements Broker {
   readonly directory: string
   port = 0
   readonly #settings: Settings
+  readonly #environment: Readonly<Record<string, string>>
   #child: ChildProcess | null = null
   #exit: Promise<number> = Promise.resolve(0)
 
-  constructor(directory: string, settings: Settings) {
+  constructor(directory: string, settings: Settings, environment: Readonly<Record<string, string>>) {
     this.directory = directory
     this.#settings = settings
+    this.#environment = environment
   }
 
   get bootstrap(): string {
@@ -64,7 +76,10 @@ class MillraceProcess implements Broker {
       '--data-dir',
       join(this.directory, 'data'),
     ]
-    const child = spawn(process.execPath, [...args, ...settings], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [...args, ...settings], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...this.#environment },
+    })
     this.#child = child
     this.#exit = exitCode(child)
     const log = createWriteStream(this.#log, { flags: 'a' })
@@ -122,6 +137,18 @@ class MillraceProcess implements Broker {
     // Otherwise a broker that dies of its own faults would pass every test that kills it anyway.
     if (hadEnded || child.signalCode !== 'SIGKILL')
       throw new Error(`broker ended by itself with ${child.signalCode ?? code}\n${this.#output()}`)
+  }
+
+  async killWhileStarting(afterMs: number): Promise<void> {
+    const failed = this.restart().then(
+      () => null,
+      (error: unknown) => error,
+    )
+    await delay(afterMs)
+    // It had ended before anybody killed it.
+    if (this.#child === null) throw await failed
+    await this.kill()
+    await failed
   }
 
   async dispose(): Promise<void> {

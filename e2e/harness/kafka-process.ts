@@ -45,6 +45,12 @@ export class KafkaProcess implements Broker {
     await run(join(this.#scripts, 'stop'), [this.directory, 'KILL'])
   }
 
+  /** The scripts cannot be interrupted: it is killed as soon as it serves. */
+  async killWhileStarting(): Promise<void> {
+    await this.restart()
+    await this.kill()
+  }
+
   async dispose(): Promise<void> {
     await this.kill()
     rmSync(this.directory, { recursive: true, force: true })

@@ -11,6 +11,8 @@ export interface Broker {
   kill(): Promise<void>
   /** Starts it again on the same files and port. Pre: it was stopped or killed. */
   restart(): Promise<void>
+  /** Starts it again and kills it so many milliseconds later, ready or not. Pre: it was stopped or killed. Fails if it ends by itself. */
+  killWhileStarting(afterMs: number): Promise<void>
   /** Kills it if it runs and removes its files. Call it in every case. Fails if it had ended by itself: no test may pass then. */
   dispose(): Promise<void>
 }

@@ -26,8 +26,9 @@ export async function endOffsets(bootstrap: string, topic: string): Promise<numb
   return offsets.sort((a, b) => a.partition - b.partition).map(({ high }) => Number(high))
 }
 
-async function withAdmin<T>(bootstrap: string, use: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
-  const kafka = new kafkajs.Kafka({ clientId: 'e2e', brokers: [bootstrap], logLevel: kafkajs.logLevel.ERROR })
+/** An administrator for the time of one use. */
+export async function withAdmin<T>(bootstrap: string, use: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
+  const kafka = new kafkajs.Kafka({ clientId: 'e2e', brokers: [bootstrap], logLevel: kafkajs.logLevel.NOTHING })
   const admin = kafka.admin()
   await admin.connect()
   try {

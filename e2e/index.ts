@@ -1,0 +1,12 @@
+/** For tools that start and end real brokers. */
+export { type Allowances, checkHistory } from './crash/check-history.ts'
+export { checkOffsets, type Promised, Promises } from './crash/check-offsets.ts'
+export { type GroupLoad, startGroupLoad } from './crash/group-load.ts'
+export { type History, type ProducerHistory, type ProducerKind, partitionCount, type Stored } from './crash/history.ts'
+export type { Load, LoadCodec, LoadOptions } from './crash/load.ts'
+export { startKafkaJsLoad, startKafkaPythonLoad, startLibrdkafkaLoad } from './crash/program-load.ts'
+export { readTopic } from './crash/read-topic.ts'
+export { TopicChanges, type TopicChangesOptions } from './crash/topic-changes.ts'
+export { type StartOptions, startBroker } from './harness/broker.ts'
+export type { Broker, Settings } from './harness/running-broker.ts'
+export { until } from './harness/until.ts'
