@@ -1,9 +1,11 @@
 import {
+  CodecId,
   createListOffsetsPartition,
   createListOffsetsRequest,
   createListOffsetsTopic,
   ErrorCode,
   listOffsetsApi,
+  sealBatch,
 } from '@millrace/protocol'
 import { describe, expect, it } from 'vitest'
 import { batchOf, START_MS } from '../testing/batches.ts'
@@ -112,6 +114,23 @@ describe('ListOffsets', () => {
       const answer = await client.call(listOffsetsApi, 11, request)
       const codes = answer.topics[0]!.partitions.map(({ errorCode }) => errorCode)
       expect(codes).toEqual([ErrorCode.INVALID_REQUEST, 0, ErrorCode.INVALID_REQUEST])
+    })
+  })
+
+  it('of a time in a batch that cannot be expanded fails for good, and costs nobody the connection', async () => {
+    await TestBroker.run({}, async (client) => {
+      await client.createTopic('t')
+      const values = Array.from({ length: 50 }, (_, n) => ({
+        value: `value ${n}`,
+        timestamp: START_MS + (n === 0 ? 0 : 5),
+      }))
+      const batch = batchOf(values, { codec: CodecId.GZIP })
+      // The stream breaks off; such a batch is stored as it was sent, since nothing needed to look into it.
+      batch.fill(0xff, batch.length - 20)
+      sealBatch(batch, 0)
+      expect((await client.produce('t', batch)).errorCode).toBe(0)
+      expect((await client.listOffset('t', START_MS + 1)).errorCode).toBe(ErrorCode.UNKNOWN_SERVER_ERROR)
+      expect((await client.listOffset('t', LATEST)).offset).toBe(50)
     })
   })
 })

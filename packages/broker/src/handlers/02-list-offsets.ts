@@ -1,5 +1,6 @@
 import { DiskError } from '@millrace/base'
 import {
+  CorruptBatchError,
   createListOffsetsPartitionResponse,
   createListOffsetsResponse,
   createListOffsetsTopicResponse,
@@ -121,7 +122,7 @@ async function lookUp(
     leaderEpoch = epochAt(partition, offset)
   } else if (timestamp === MAX_TIMESTAMP || timestamp >= 0) {
     const found = await findByTime(partition, timestamp, limit)
-    if (found instanceof DiskError) return failure(wanted, ErrorCode.KAFKA_STORAGE_ERROR)
+    if (typeof found === 'number') return failure(wanted, found)
     if (found !== null && found.offset < limit) {
       offset = found.offset
       foundTimestamp = found.timestamp
@@ -138,17 +139,21 @@ async function lookUp(
   })
 }
 
-/** The record, null if there is none, or why the disk could not tell. */
+/**
+ * The record, null if there is none, or the error that kept it from being found. A batch whose stream cannot be expanded is stored as its
+ * producer sent it, and is no reason to ask again: Kafka answers the same.
+ */
 async function findByTime(
   partition: Partition,
   timestamp: number,
   limit: number,
-): Promise<FoundOffset | DiskError | null> {
+): Promise<FoundOffset | number | null> {
   const { log } = partition
   try {
     return await (timestamp === MAX_TIMESTAMP ? log.offsetOfMaxTimestamp() : log.offsetForTimestamp(timestamp, limit))
   } catch (error) {
-    if (error instanceof DiskError) return error
+    if (error instanceof DiskError) return ErrorCode.KAFKA_STORAGE_ERROR
+    if (error instanceof CorruptBatchError) return ErrorCode.UNKNOWN_SERVER_ERROR
     throw error
   }
 }
