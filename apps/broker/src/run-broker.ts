@@ -4,6 +4,7 @@ import { loadConfiguration } from './configuration.ts'
 import { descriptorLimit, NodeHealth } from './node-health.ts'
 import { type LogLevel, ProcessLogger } from './process-logger.ts'
 import { startFailureText } from './start-failure.ts'
+import { ThreadBatchChecks } from './thread-batch-checks.ts'
 
 /** What the command line says. */
 export interface RunOptions {
@@ -54,6 +55,7 @@ export async function runBroker(options: RunOptions): Promise<number> {
         health,
         descriptorLimit: descriptorLimit(),
         scheduleTurn: (callback) => setImmediate(callback),
+        batchChecks: new ThreadBatchChecks(),
       },
     })
   } catch (error) {

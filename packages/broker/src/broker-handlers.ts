@@ -38,9 +38,11 @@ import { describeClusterHandler } from './handlers/60-describe-cluster.ts'
 import { describeProducersHandler } from './handlers/61-describe-producers.ts'
 import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
+import { withElementLimit } from './handlers/element-limits.ts'
 import type { ApiHandler } from './handlers/handler.ts'
 import type { LoggerLevels } from './handlers/logger-levels.ts'
 import { type DeclaredApi, servedApis } from './handlers/served-apis.ts'
+import type { NextTurn } from './handlers/slices.ts'
 import type { Logger } from './logger.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
 import { ProducerIdSource } from './metadata/producer-id-source.ts'
@@ -67,6 +69,7 @@ export interface HandlerParts {
   readonly topicMetrics: TopicMetrics
   readonly timers: Timers
   readonly logger: Logger
+  readonly nextTurn: NextTurn
   /** Served besides, by handlers of their own kind. */
   readonly rawHandlers: readonly RawHandler[]
 }
@@ -87,7 +90,7 @@ export function brokerHandlers(parts: HandlerParts): ApiHandler[] {
     }) as ApiHandler,
   )
   checkDeclared(served, [...handlers, ...parts.rawHandlers])
-  return handlers
+  return handlers.map(withElementLimit)
 }
 
 function advertised({ key, minVersion, maxVersion }: DeclaredApi): ServedApi {
@@ -150,7 +153,7 @@ function groupHandlers({ groups, coordinators }: HandlerParts) {
 }
 
 function adminHandlers(parts: HandlerParts) {
-  const { configuration, metadata, topicCreation, loggers, random } = parts
+  const { configuration, metadata, topicCreation, loggers, random, nextTurn } = parts
   const image = (): MetadataImage => metadata.image
   return [
     metadataHandler({
@@ -158,11 +161,12 @@ function adminHandlers(parts: HandlerParts) {
       autoCreateTopics: () => configuration.broker.autoCreateTopicsEnable,
       createTopic: (name) => topicCreation.start(name),
       random,
+      nextTurn,
     }),
     createTopicsHandler({ metadata }),
     deleteTopicsHandler({ metadata }),
     initProducerIdHandler({ producerIds: new ProducerIdSource(metadata) }),
-    describeConfigsHandler({ image, configuration, loggers }),
+    describeConfigsHandler({ image, configuration, loggers, nextTurn }),
     alterConfigsHandler({ metadata, image, configuration }),
     describeLogDirsHandler({ logDirs: () => describeLogDirs(parts) }),
     createPartitionsHandler({ metadata }),
@@ -172,7 +176,11 @@ function adminHandlers(parts: HandlerParts) {
     listPartitionReassignmentsHandler({ image }),
     updateFeaturesHandler({ metadata }),
     describeClusterHandler({ image, random }),
-    describeProducersHandler({ image, producersOf: (topic, partition) => describeProducers(parts, topic, partition) }),
+    describeProducersHandler({
+      image,
+      producersOf: (topic, partition) => describeProducers(parts, topic, partition),
+      nextTurn,
+    }),
     listConfigResourcesHandler({ image }),
     describeTopicPartitionsHandler({ image, maxPartitions: () => configuration.broker.maxRequestPartitionSizeLimit }),
   ]

@@ -1,7 +1,15 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { getHeapStatistics } from 'node:v8'
-import { type Clock, type Disk, type DiskError, type Random, randomUuid, type Timers } from '@millrace/base'
+import {
+  AssertionError,
+  type Clock,
+  type Disk,
+  type DiskError,
+  type Random,
+  randomUuid,
+  type Timers,
+} from '@millrace/base'
 import {
   ConfigResourceType,
   type ControllerSettings,
@@ -30,6 +38,7 @@ import { NetworkMetrics } from './metrics/network-metrics.ts'
 import type { ProcessHealth } from './metrics/process-health.ts'
 import { TopicMetrics } from './metrics/topic-metrics.ts'
 import { AnswerBudget } from './network/answer-budget.ts'
+import type { Connection } from './network/connection.ts'
 import type { ConnectionLimits } from './network/connection-limiter.ts'
 import { HttpServer } from './network/http-server.ts'
 import { Dispatcher } from './network/request-dispatcher.ts'
@@ -37,6 +46,7 @@ import { type ListenerEndpoint, SocketServer } from './network/socket-server.ts'
 import { TcpListener } from './network/tcp-listener.ts'
 import type { Listen } from './network/transport.ts'
 import { Turn } from './network/turn.ts'
+import { type BatchChecks, LocalBatchChecks } from './partition/batch-checks.ts'
 import { FetchPurgatory } from './partition/fetch-limits.ts'
 import { FetchSessionCache } from './partition/fetch-session-cache.ts'
 import { PartitionCoordinatorLog } from './partition/partition-coordinator-log.ts'
@@ -58,6 +68,8 @@ export interface BrokerPorts {
   readonly descriptorLimit?: number
   /** Runs a callback once, after the sockets that are readable now: `setImmediate`. */
   scheduleTurn(callback: () => void): void
+  /** Checks large batches beside the event loop; on it, a batch a turn, if left out. Closed by the broker. */
+  readonly batchChecks?: BatchChecks
 }
 
 export interface BrokerOptions {
@@ -90,6 +102,7 @@ export class Broker {
   readonly #sessions: FetchSessionCache
   readonly #http: HttpServer
   readonly #sockets: SocketServer
+  readonly #checks: BatchChecks
   #endpoints: readonly ListenerEndpoint[] = []
   #stopping: Promise<void> | null = null
 
@@ -156,6 +169,7 @@ export class Broker {
       configRules: createConfigRules(configuration),
       settings: () => controllerSettings(configuration),
       maxBytesBetweenSnapshots: config.metadataLogMaxRecordBytesBetweenSnapshots,
+      nextTurn: this.#nextTurn,
       onFatal: (error) => options.onFatal(error),
     })
     logs.adoptClusterId(this.#metadata.image.clusterId)
@@ -179,14 +193,21 @@ export class Broker {
       logger,
       metadata: () => this.#metadata.image,
       enqueueEndOfTurn: (callback) => turn.beforeFlush(callback),
+      nextTurn: this.#nextTurn,
       onFault: (error) => options.onFatal(error instanceof Error ? error : new Error(String(error))),
     })
     this.#answers = new AnswerBudget(budgetBytes(config.queuedMaxResponseBytes, config.fetchMaxBytes))
     this.#purgatory = new FetchPurgatory(config.fetchPurgatoryMaxPartitions)
     this.#sessions = new FetchSessionCache(ports.clock, ports.random, config.maxIncrementalFetchSessionCacheSlots)
+    this.#checks = ports.batchChecks ?? new LocalBatchChecks(this.#nextTurn)
     this.#http = this.#createHttp(config)
     this.#sockets = this.#createSockets(config)
   }
+
+  readonly #nextTurn = (): Promise<void> =>
+    new Promise((resolve) => {
+      this.#options.ports.scheduleTurn(resolve)
+    })
 
   /** What clients connect to, with the bound ports. */
   get endpoints(): readonly ListenerEndpoint[] {
@@ -222,6 +243,7 @@ export class Broker {
     this.#sockets.closeAll()
     this.#partitions.close()
     this.#groups.shutdown()
+    this.#checks.close()
     await this.#http.close()
     await this.#metadata.close()
     await this.#logs.shutdown()
@@ -337,6 +359,7 @@ export class Broker {
         logger,
         metadata: () => this.#metadata.image,
         ensureInternalTopic: (name) => topicCreation.ensure(name),
+        nextTurn: this.#nextTurn,
       },
       new Map([
         [
@@ -351,6 +374,8 @@ export class Broker {
       appender,
       clock: this.#turn.clock,
       metrics: this.#topicMetrics,
+      checks: this.#checks,
+      onFailed: (connection, error) => this.#onProduceFailed(connection, error),
     })
     return new Dispatcher({
       handlers: brokerHandlers({
@@ -368,6 +393,7 @@ export class Broker {
         topicMetrics: this.#topicMetrics,
         timers: ports.timers,
         logger,
+        nextTurn: this.#nextTurn,
         rawHandlers: [produce],
       }),
       rawHandlers: [produce],
@@ -378,6 +404,14 @@ export class Broker {
       onFatal: (error) => this.#options.onFatal(error),
       onClosed: (connection) => this.#sockets.onConnectionClosed(connection),
     })
+  }
+
+  #onProduceFailed(connection: Connection, error: unknown): void {
+    if (error instanceof AssertionError) this.#options.onFatal(error)
+    const { clientAddress } = connection.context
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#options.logger.error('request failed', { api: 'Produce', clientAddress, error: reason })
+    connection.close()
   }
 
   #createSockets(config: BrokerConfig): SocketServer {

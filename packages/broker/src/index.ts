@@ -6,3 +6,4 @@ export { LOG_LEVELS, type LoggerLevels, ROOT_LOGGER } from './handlers/logger-le
 export type { Logger } from './logger.ts'
 export type { CollectionSample, LoopDelay, MemorySample, ProcessHealth } from './metrics/process-health.ts'
 export type { ListenerEndpoint } from './network/socket-server.ts'
+export type { BatchChecks } from './partition/batch-checks.ts'

@@ -20,6 +20,7 @@ function finder(topics: string[] = [GROUP_METADATA_TOPIC], isRunning = true) {
       logger,
       metadata: () => state.image,
       ensureInternalTopic: (topic) => new Promise((answer, fail) => asked.push({ topic, answer, fail })),
+      nextTurn: () => Promise.resolve(),
     },
     new Map([[CoordinatorKeyType.GROUP, { topic: GROUP_METADATA_TOPIC, partitionFor: () => (isRunning ? 2 : null) }]]),
   )
@@ -77,7 +78,7 @@ describe('FindCoordinator', () => {
     const { coordinators } = finder()
     const context = contextOf(10, 6)
     const elsewhere = { ...context, connection: { ...context.connection, listener: 'INTERNAL' } }
-    const answer = coordinators.find(createFindCoordinatorRequest({ coordinatorKeys: ['group'] }), elsewhere)
+    const answer = await coordinators.find(createFindCoordinatorRequest({ coordinatorKeys: ['group'] }), elsewhere)
     expect(answer.coordinators[0]!.errorCode).toBe(15)
 
     expect((await finder([GROUP_METADATA_TOPIC], false).ask({})).coordinators[0]!.errorCode).toBe(15)

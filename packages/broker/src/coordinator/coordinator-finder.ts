@@ -8,6 +8,7 @@ import {
   type FindCoordinatorResponse,
 } from '@millrace/protocol'
 import type { RequestContext } from '../handlers/handler.ts'
+import { mapInSlices, type NextTurn, whenMapped } from '../handlers/slices.ts'
 import type { Logger } from '../logger.ts'
 import { describeError } from './runtime/describe-error.ts'
 
@@ -32,6 +33,7 @@ export interface CoordinatorFinderDeps {
   metadata(): MetadataImage
   /** Has the topic created by the controller; resolves to whether it exists then. */
   ensureInternalTopic(name: string): Promise<boolean>
+  readonly nextTurn: NextTurn
 }
 
 interface Node {
@@ -59,11 +61,15 @@ export class CoordinatorFinder {
     this.#directories = directories
   }
 
-  find(request: FindCoordinatorRequest, context: RequestContext): FindCoordinatorResponse {
+  /** Many keys take several turns. */
+  find(
+    request: FindCoordinatorRequest,
+    context: RequestContext,
+  ): FindCoordinatorResponse | Promise<FindCoordinatorResponse> {
     const { apiVersion } = context
     const { listener } = context.connection
     if (apiVersion >= BATCHED_VERSION) {
-      const coordinators = request.coordinatorKeys.map((key) => {
+      const coordinators = mapInSlices(request.coordinatorKeys, this.#deps.nextTurn, (key) => {
         const { errorCode, node } = this.#findOne(request.keyType, key, apiVersion, listener)
         return createFindCoordinatorResponseCoordinator({
           key,
@@ -74,7 +80,7 @@ export class CoordinatorFinder {
           errorMessage: errorMessageOf(errorCode),
         })
       })
-      return createFindCoordinatorResponse({ coordinators })
+      return whenMapped(coordinators, (all) => createFindCoordinatorResponse({ coordinators: all }))
     }
     const { errorCode, node } = this.#findOne(request.keyType, request.key, apiVersion, listener)
     return createFindCoordinatorResponse({

@@ -1,15 +1,22 @@
 import { type Clock, ZERO_UUID } from '@millrace/base'
-import { ErrorCode, type Reader } from '@millrace/protocol'
+import { ApiKey, ErrorCode, Reader } from '@millrace/protocol'
 import type { TopicMetrics } from '../metrics/topic-metrics.ts'
+import type { Connection } from '../network/connection.ts'
 import type { RawHandler } from '../network/request-dispatcher.ts'
 import type { RequestHeader } from '../network/request-header.ts'
 import type { ResponseSlot } from '../network/response-slot.ts'
+import type { BatchChecks } from '../partition/batch-checks.ts'
 import type { HostedTopic, PartitionManager } from '../partition/partition-manager.ts'
 import type { ProduceAppender } from '../partition/produce-appender.ts'
+import { elementLimitOf } from './element-limits.ts'
+import { HeavyProduce, type HeavyRequest } from './heavy-produce.ts'
 import { ProduceRequestView } from './produce-request.ts'
 import { type PartitionOutcome, ProduceSlot } from './produce-slot.ts'
 
 const ACKS_ALL = -1
+const ELEMENT_LIMIT = elementLimitOf(ApiKey.PRODUCE)
+/** More bytes to expand, or to compress anew, are worked on elsewhere: so many may become a few megabytes, and a few ms. */
+const MAX_HEAVY_BYTES = 16 * 1024
 /** The only client that may write to internal topics, by Kafka's own rule. */
 const ADMIN_CLIENT_ID = '__admin_client'
 
@@ -18,6 +25,10 @@ export interface ProduceDeps {
   appender: ProduceAppender
   clock: Clock
   metrics: TopicMetrics
+  /** Where batches are checked that would hold the loop. */
+  checks: BatchChecks
+  /** The checks of a request broke off: nobody can say what became of it. */
+  onFailed(connection: Connection, error: unknown): void
 }
 
 /**
@@ -35,25 +46,33 @@ export class ProduceHandler implements RawHandler {
   readonly #hosted: (HostedTopic | undefined)[] = []
   readonly #superseded: boolean[] = []
   #requestNumber = 0
+  readonly #heavy: HeavyProduce
 
   constructor(deps: ProduceDeps) {
     this.#deps = deps
+    const { appender, checks } = deps
+    this.#heavy = new HeavyProduce({ appender, checks, find: (view, at) => this.#find(view, at) })
   }
 
-  start(reader: Reader, header: RequestHeader): ResponseSlot | null {
+  start(reader: Reader, header: RequestHeader, connection: Connection): ResponseSlot | null {
     const view = this.#view
+    const start = reader.position
+    reader.limitElements(ELEMENT_LIMIT)
     view.read(reader, header.apiVersion)
-    const slot = new ProduceSlot(header, view.acks, this.#deps.clock.monotonicMs() + view.timeoutMs)
     const counters = this.#deps.metrics.total
     counters.produceRequests++
-    let failed = false
     const isLone = view.partitionCount === 1
     if (!isLone) this.#findAll()
+    if (this.#heavyBytes(isLone, reader.buffer) > MAX_HEAVY_BYTES) {
+      return this.#startHeavy(reader, start, header, connection)
+    }
+    const slot = new ProduceSlot(header, view.acks, this.#deps.clock.monotonicMs() + view.timeoutMs)
+    let failed = false
     for (let at = 0; at < view.partitionCount; at++) {
       if (!isLone && this.#superseded[at]!) continue
-      const hosted = isLone ? this.#find(at) : this.#hosted[at]
+      const hosted = isLone ? this.#find(view, at) : this.#hosted[at]
       const outcome = slot.add(hosted?.name ?? view.topicName[at]!, view.topicId[at]!, view.partition[at]!)
-      outcome.errorCode = this.#append(outcome, hosted, reader.buffer, at, header)
+      outcome.errorCode = this.#append(view, outcome, hosted, reader.buffer, at, header)
       if (outcome.errorCode === ErrorCode.NONE) {
         slot.appended(outcome)
       } else {
@@ -67,10 +86,65 @@ export class ProduceHandler implements RawHandler {
     return slot.settle()
   }
 
-  #find(at: number): HostedTopic | undefined {
+  /** How many bytes of batches would have to be expanded, or compressed anew, to append all of the request. Hot path. */
+  #heavyBytes(isLone: boolean, buffer: Buffer): number {
+    const view = this.#view
+    let sizeBytes = 0
+    for (let at = 0; at < view.partitionCount; at++) {
+      if (!isLone && this.#superseded[at]!) continue
+      sizeBytes += this.#heavyBytesOf(isLone ? this.#find(view, at) : this.#hosted[at], buffer, at)
+    }
+    return sizeBytes
+  }
+
+  #heavyBytesOf(hosted: HostedTopic | undefined, buffer: Buffer, at: number): number {
+    const view = this.#view
+    const partition = hosted?.partitions[view.partition[at]!] ?? null
+    if (partition === null || view.recordsStart[at]! < 0) return 0
+    return this.#deps.appender.heavyBytes(partition, buffer, view.recordsStart[at]!, view.recordsEnd[at]!)
+  }
+
+  /** Batches are checked elsewhere; the connection waits for the answer. */
+  #startHeavy(reader: Reader, start: number, header: RequestHeader, connection: Connection): ResponseSlot | null {
+    const { clock, metrics, partitions } = this.#deps
+    const bytes = Buffer.from(reader.buffer.subarray(start, reader.position))
+    const view = new ProduceRequestView()
+    view.read(new Reader(bytes), header.apiVersion)
+    const { acks } = view
+    const slot = new ProduceSlot(header, acks, clock.monotonicMs() + view.timeoutMs, false)
+    const hasRoom = this.#heavy.hasRoom(bytes.length)
+    const entries: { at: number; isHeavy: boolean }[] = []
+    for (let at = 0; at < view.partitionCount; at++) {
+      if (view.partitionCount > 1 && this.#superseded[at]!) continue
+      entries.push({ at, isHeavy: this.#heavyBytesOf(this.#find(view, at), reader.buffer, at) > 0 })
+      if (hasRoom) continue
+      // Nothing was appended, and a producer tries again.
+      slot.add(view.topicName[at]!, view.topicId[at]!, view.partition[at]!).errorCode = ErrorCode.REQUEST_TIMED_OUT
+    }
+    if (!hasRoom) return acks === 0 ? null : slot.settle()
+    const kept: RequestHeader = { ...header }
+    const request: HeavyRequest = {
+      view,
+      bytes,
+      slot,
+      apiVersion: kept.apiVersion,
+      acksAll: acks === ACKS_ALL,
+      entries,
+      append: (outcome, at) => this.#append(view, outcome, this.#find(view, at), bytes, at, kept),
+      onDone: (failedCount) => {
+        metrics.total.failedProduceRequests += failedCount
+        if (acks === 0 && failedCount > 0) connection.close()
+      },
+    }
+    this.#heavy.start(request, (error) => this.#deps.onFailed(connection, error))
+    partitions.requestAckScan()
+    return slot
+  }
+
+  #find(view: ProduceRequestView, at: number): HostedTopic | undefined {
     const { partitions } = this.#deps
-    const id = this.#view.topicId[at]!
-    return id === ZERO_UUID ? partitions.topic(this.#view.topicName[at]!) : partitions.topicById(id)
+    const id = view.topicId[at]!
+    return id === ZERO_UUID ? partitions.topic(view.topicName[at]!) : partitions.topicById(id)
   }
 
   #findAll(): void {
@@ -78,7 +152,7 @@ export class ProduceHandler implements RawHandler {
     const number = ++this.#requestNumber
     let absent: Set<string> | null = null
     for (let at = view.partitionCount - 1; at >= 0; at--) {
-      const hosted = this.#find(at)
+      const hosted = this.#find(view, at)
       this.#hosted[at] = hosted
       const partition = hosted?.partitions[view.partition[at]!] ?? null
       if (partition !== null) {
@@ -94,13 +168,13 @@ export class ProduceHandler implements RawHandler {
   }
 
   #append(
+    view: ProduceRequestView,
     outcome: PartitionOutcome,
     hosted: HostedTopic | undefined,
     buffer: Buffer,
     at: number,
     header: RequestHeader,
   ): number {
-    const view = this.#view
     if (view.acks < -1 || view.acks > 1) return ErrorCode.INVALID_REQUIRED_ACKS
     if (hosted === undefined) {
       return header.apiVersion >= 13 ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION

@@ -33,6 +33,7 @@ function ask(
       return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     },
     random: new SeededRandom(1),
+    nextTurn: () => Promise.resolve(),
   })
   const context = requestContext(3, version, init.listener)
   return exchange(handler, metadataApi, createMetadataRequest(request), version, context)
@@ -155,6 +156,7 @@ test('views are shared between requests only as long as they are true', async ()
     autoCreateTopics: () => false,
     createTopic: () => ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
     random: new SeededRandom(1),
+    nextTurn: () => Promise.resolve(),
   })
   const partitionsOf = async (version: number, listener = 'PLAINTEXT') => {
     const context = requestContext(3, version, listener)

@@ -17,6 +17,7 @@ import { anyLiveBrokerId, brokerNodes, endpointOf, offlineReplicas, reachableLea
 import { isInternalTopic } from '../metadata/internal-topics.ts'
 import { defineHandler } from './define-handler.ts'
 import type { ApiHandler, RequestContext } from './handler.ts'
+import { mapInSlices, type NextTurn, whenMapped } from './slices.ts'
 
 export interface MetadataDeps {
   image(): MetadataImage
@@ -25,6 +26,7 @@ export interface MetadataDeps {
   /** Starts to create a topic; returns the error that a client is told meanwhile. */
   createTopic(name: string): number
   readonly random: Random
+  readonly nextTurn: NextTurn
 }
 
 /**
@@ -42,15 +44,16 @@ export function metadataHandler(deps: MetadataDeps): ApiHandler<MetadataRequest,
     const { listener } = context.connection
     const live = brokerNodes(image, listener).filter((node) => !node.fenced)
     const operations = request.includeTopicAuthorizedOperations ? TOPIC_OPERATIONS : OPERATIONS_NOT_ASKED
-    const topics = answerTopics(deps, views, image, request, context)
-    return createMetadataResponse({
-      brokers: live.map(({ id, host, port, rack }) => createMetadataResponseBroker({ nodeId: id, host, port, rack })),
-      clusterId: image.clusterId,
-      controllerId: anyLiveBrokerId(image, deps.random),
-      topics: version < 8 ? topics : topics.map((topic) => ({ ...topic, topicAuthorizedOperations: operations })),
-      clusterAuthorizedOperations:
-        version <= 10 && request.includeClusterAuthorizedOperations ? CLUSTER_OPERATIONS : OPERATIONS_NOT_ASKED,
-    })
+    const respond = (topics: MetadataResponseTopic[]) =>
+      createMetadataResponse({
+        brokers: live.map(({ id, host, port, rack }) => createMetadataResponseBroker({ nodeId: id, host, port, rack })),
+        clusterId: image.clusterId,
+        controllerId: anyLiveBrokerId(image, deps.random),
+        topics: version < 8 ? topics : topics.map((topic) => ({ ...topic, topicAuthorizedOperations: operations })),
+        clusterAuthorizedOperations:
+          version <= 10 && request.includeClusterAuthorizedOperations ? CLUSTER_OPERATIONS : OPERATIONS_NOT_ASKED,
+      })
+    return whenMapped(answerTopics(deps, views, image, request, context), respond)
   })
 }
 
@@ -60,7 +63,7 @@ function answerTopics(
   image: MetadataImage,
   request: MetadataRequest,
   context: RequestContext,
-): MetadataResponseTopic[] {
+): MetadataResponseTopic[] | Promise<MetadataResponseTopic[]> {
   const wish: ViewWish = {
     listener: context.connection.listener,
     hideUnavailable: context.apiVersion === 0,
@@ -68,13 +71,13 @@ function answerTopics(
   }
   const { topics } = request
   if (topics === null || (context.apiVersion === 0 && topics.length === 0)) {
-    return Array.from(image.topics.values(), (topic) => views.view(image, topic, wish))
+    return mapInSlices([...image.topics.values()], deps.nextTurn, (topic) => views.view(image, topic, wish))
   }
   const ids = new Set(topics.map((topic) => topic.topicId).filter((id) => id !== ZERO_UUID))
-  if (ids.size > 0) return Array.from(ids, (id) => viewById(views, image, id, wish))
+  if (ids.size > 0) return mapInSlices([...ids], deps.nextTurn, (id) => viewById(views, image, id, wish))
   const mayCreate = request.allowAutoTopicCreation && deps.autoCreateTopics()
   const names = new Set(topics.map((topic) => topic.name))
-  return Array.from(names, (name) => {
+  return mapInSlices([...names], deps.nextTurn, (name) => {
     // Neither a name nor an id.
     if (name === null) return createMetadataResponseTopic({ errorCode: ErrorCode.INVALID_REQUEST, name })
     const topic = image.topics.get(name)

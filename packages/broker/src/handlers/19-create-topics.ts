@@ -10,6 +10,9 @@ import type { MetadataService } from '../metadata/metadata-service.ts'
 import { defineHandler } from './define-handler.ts'
 import type { ApiHandler } from './handler.ts'
 
+/** Beyond, an answer leaves the settings out: forty for each topic would take longer to encode than the loop may be held. */
+const MAX_TOPICS_WITH_CONFIGS = 500
+
 /**
  * CreateTopics 2–7 (`controller.md`, 4). Answers once the topics are committed. The request's time limit is for a start that has to
  * wait in a queue; here requests start at once.
@@ -18,12 +21,13 @@ export function createTopicsHandler(deps: {
   metadata: Pick<MetadataService, 'createTopics'>
 }): ApiHandler<CreateTopicsRequest, CreateTopicsResponse> {
   return defineHandler(createTopicsApi, async (request) => {
+    const tellsConfigs = request.topics.length <= MAX_TOPICS_WITH_CONFIGS
     const results = await deps.metadata.createTopics(request)
     return createCreateTopicsResponse({
       topics: results.map((result) =>
         createCreatableTopicResult({
           ...result,
-          configs: result.configs.map((config) => createCreatableTopicConfigs(config)),
+          configs: tellsConfigs ? result.configs.map((config) => createCreatableTopicConfigs(config)) : [],
         }),
       ),
     })

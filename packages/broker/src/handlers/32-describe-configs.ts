@@ -24,11 +24,13 @@ import { ConfigSource } from '../config/layers.ts'
 import { defineHandler } from './define-handler.ts'
 import type { ApiHandler } from './handler.ts'
 import type { LoggerLevels } from './logger-levels.ts'
+import { distinctBy, mapInSlices, type NextTurn, whenMapped } from './slices.ts'
 
 export interface DescribeConfigsDeps {
   image(): MetadataImage
   readonly configuration: Configuration
   readonly loggers: LoggerLevels
+  readonly nextTurn: NextTurn
 }
 
 const { TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP } = ConfigResourceType
@@ -38,17 +40,24 @@ const KNOWN_TYPES: ReadonlySet<number> = new Set([TOPIC, BROKER, BROKER_LOGGER, 
 /** What was found for a resource, or why nothing was. */
 type Found = readonly ConfigDescription[] | { readonly errorCode: number; readonly errorMessage: string }
 
-/** DescribeConfigs 1–4: every setting of a resource with value, source, synonyms and documentation (`controller.md`, 5.3). */
+/**
+ * DescribeConfigs 1–4: every setting of a resource with value, source, synonyms and documentation (`controller.md`, 5.3). A resource that
+ * is named several times is described once: a broker's description is some thousand times as long as its name.
+ */
 export function describeConfigsHandler(
   deps: DescribeConfigsDeps,
 ): ApiHandler<DescribeConfigsRequest, DescribeConfigsResponse> {
   return defineHandler(describeConfigsApi, (request) => {
     const unknown = request.resources.find((resource) => !KNOWN_TYPES.has(resource.resourceType))
     const refusal = unknown === undefined ? null : invalid(`Unexpected resource type ${unknown.resourceType}`)
-    const results = request.resources.map((resource) =>
+    const resources = distinctBy(
+      request.resources,
+      ({ resourceType, resourceName }) => `${resourceType}/${resourceName}`,
+    )
+    const results = mapInSlices(resources, deps.nextTurn, (resource) =>
       result(request, resource, refusal ?? describeResource(deps, resource)),
     )
-    return createDescribeConfigsResponse({ results })
+    return whenMapped(results, (all) => createDescribeConfigsResponse({ results: all }))
   })
 }
 

@@ -13,6 +13,7 @@ import {
 } from '@millrace/protocol'
 import { defineHandler } from './define-handler.ts'
 import type { ApiHandler } from './handler.ts'
+import { mapInSlices, type NextTurn, whenMapped } from './slices.ts'
 
 /** What a partition remembers of a producer. -1 stands for none. */
 export interface ActiveProducer {
@@ -29,23 +30,27 @@ export interface DescribeProducersDeps {
   image(): MetadataImage
   /** The producers that the partition's leader knows, or the error if this node does not lead it. */
   producersOf(topic: string, partition: number): readonly ActiveProducer[] | { readonly errorCode: number }
+  readonly nextTurn: NextTurn
 }
 
-/** DescribeProducers 0: producers active on partitions that this node leads (KIP-664). */
+/** DescribeProducers 0: producers active on partitions that this node leads (KIP-664). A partition that is named again is answered once. */
 export function describeProducersHandler(
   deps: DescribeProducersDeps,
 ): ApiHandler<DescribeProducersRequest, DescribeProducersResponse> {
-  return defineHandler(describeProducersApi, (request) =>
-    createDescribeProducersResponse({
-      topics: request.topics.map(({ name, partitionIndexes }) => {
-        const refusal = topicError(deps, name)
-        return createTopicResponse({
-          name,
-          partitions: partitionIndexes.map((partition) => describePartition(deps, name, partition, refusal)),
-        })
-      }),
-    }),
-  )
+  return defineHandler(describeProducersApi, (request) => {
+    const wanted = new Map<string, Set<number>>()
+    for (const { name, partitionIndexes } of request.topics) {
+      const indexes = wanted.get(name) ?? new Set()
+      for (const partition of partitionIndexes) indexes.add(partition)
+      wanted.set(name, indexes)
+    }
+    const topics = mapInSlices([...wanted], deps.nextTurn, ([name, indexes]) => {
+      const refusal = topicError(deps, name)
+      const partitions = Array.from(indexes, (partition) => describePartition(deps, name, partition, refusal))
+      return createTopicResponse({ name, partitions })
+    })
+    return whenMapped(topics, (all) => createDescribeProducersResponse({ topics: all }))
+  })
 }
 
 interface Refusal {

@@ -227,6 +227,7 @@ test('DescribeProducers shows producers of led partitions', async () => {
     image: () => image,
     producersOf: (topic, partition) =>
       topic === 'a' && partition === 0 ? [producer] : { errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER },
+    nextTurn: () => Promise.resolve(),
   })
   const ask = (name: string, ...partitionIndexes: number[]) =>
     createDescribeProducersRequestTopicRequest({ name, partitionIndexes })

@@ -74,7 +74,7 @@ async function describeResource(
   keys: string[] | null = null,
   version?: number,
 ) {
-  const handler = describeConfigsHandler({ image, configuration, loggers })
+  const handler = describeConfigsHandler({ image, configuration, loggers, nextTurn: () => Promise.resolve() })
   const request = createDescribeConfigsRequest({
     resources: [createDescribeConfigsResource({ resourceType, resourceName, configurationKeys: keys })],
     includeSynonyms: true,
@@ -107,7 +107,7 @@ describe('DescribeConfigs', () => {
   })
 
   test('leaves synonyms and documentation out unless asked', async () => {
-    const handler = describeConfigsHandler({ image, configuration, loggers })
+    const handler = describeConfigsHandler({ image, configuration, loggers, nextTurn: () => Promise.resolve() })
     const resources = [
       createDescribeConfigsResource({ resourceType: BROKER, resourceName: '1', configurationKeys: null }),
     ]
@@ -157,7 +157,7 @@ describe('DescribeConfigs', () => {
   })
 
   test('an unknown type refuses the whole request', async () => {
-    const handler = describeConfigsHandler({ image, configuration, loggers })
+    const handler = describeConfigsHandler({ image, configuration, loggers, nextTurn: () => Promise.resolve() })
     const resources = [
       createDescribeConfigsResource({ resourceType: TOPIC, resourceName: 't' }),
       createDescribeConfigsResource({ resourceType: 99, resourceName: 'x' }),

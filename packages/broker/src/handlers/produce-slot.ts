@@ -72,9 +72,12 @@ export class ProduceSlot extends ResponseSlot {
   readonly #deadlineMs: number
   readonly #outcomes: PartitionOutcome[] = []
   #waiting = 0
+  /** The client is gone. */
+  abandoned = false
 
-  constructor(header: RequestHeader, acks: number, deadlineMs: number) {
-    super(true)
+  /** `pipelined`: all its appends are done by the time the next request is read. */
+  constructor(header: RequestHeader, acks: number, deadlineMs: number, pipelined = true) {
+    super(pipelined)
     this.#version = header.apiVersion
     this.#correlationId = header.correlationId
     this.#acks = acks
@@ -91,6 +94,11 @@ export class ProduceSlot extends ResponseSlot {
     const outcome = new PartitionOutcome(this, topic, topicId, index)
     this.#outcomes.push(outcome)
     return outcome
+  }
+
+  /** Some partitions are not worked on yet: the answer waits for one {@link onSettled} more. */
+  hold(): void {
+    this.#waiting++
   }
 
   /** After an append: with acks=all, waits until its records are committed. A duplicate waits for its original. */
@@ -118,7 +126,7 @@ export class ProduceSlot extends ResponseSlot {
     if (this.ready || nowMs < this.#deadlineMs) return
     for (const outcome of this.#outcomes) {
       if (!outcome.waiting) continue
-      // The records stay; that they are committed was not known in time.
+      // The records stay, or may still come; that they are committed was not known in time.
       outcome.waiting = false
       outcome.errorCode = ErrorCode.REQUEST_TIMED_OUT
     }
@@ -128,6 +136,7 @@ export class ProduceSlot extends ResponseSlot {
 
   override abandon(): void {
     super.abandon()
+    this.abandoned = true
     for (const outcome of this.#outcomes) outcome.waiting = false
   }
 

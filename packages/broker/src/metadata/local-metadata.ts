@@ -14,9 +14,11 @@ import {
   type ControllerContext,
   type ControllerSettings,
   type CreatePartitionsRequest,
+  type CreateTopicResult,
   type CreateTopicsRequest,
   createPartitions,
   createTopics,
+  type DeleteTopicResult,
   deleteTopics,
   type ElectLeadersRequest,
   electLeaders,
@@ -30,9 +32,11 @@ import {
   type Outcome,
   type ProducerIdBlock,
   registerBroker,
+  splitCreateTopics,
   type TopicToDelete,
   updateFeatures,
 } from '@millrace/consensus'
+import type { NextTurn } from '../handlers/slices.ts'
 import type { Logger } from '../logger.ts'
 import { MetadataJournal } from './metadata-journal.ts'
 import type { MetadataListener, MetadataService } from './metadata-service.ts'
@@ -51,9 +55,14 @@ export interface LocalMetadataOptions {
   settings(): ControllerSettings
   /** Bytes of records after which a snapshot replaces them. */
   readonly maxBytesBetweenSnapshots: number
+  /** Between the parts of a large request. */
+  readonly nextTurn: NextTurn
   /** The journal is in an unknown state: the node must stop. Told once. */
   onFatal(error: Error): void
 }
+
+/** Most topics that are deleted at once: each partition's directory is renamed when the step is committed. */
+const TOPICS_PER_STEP = 100
 
 /** Someone who waits until all records below `offset` are committed. */
 interface Waiter {
@@ -119,12 +128,29 @@ export class LocalMetadata implements MetadataService {
     return () => this.#listeners.delete(listener)
   }
 
-  createTopics(request: CreateTopicsRequest) {
-    return this.#submit((context) => createTopics(context, request))
+  async createTopics(request: CreateTopicsRequest): Promise<readonly CreateTopicResult[]> {
+    const { parts, settled } = splitCreateTopics(contextFor(this.#options, this.#pending), request)
+    const [first, ...others] = parts
+    const results = first === undefined ? [] : [...(await this.#submit((context) => createTopics(context, first)))]
+    for (const part of others) {
+      await this.#options.nextTurn()
+      for (const result of await this.#submit((context) => createTopics(context, part))) results.push(result)
+    }
+    return [...results, ...settled]
   }
 
-  deleteTopics(topics: readonly TopicToDelete[]) {
-    return this.#submit((context) => deleteTopics(context, topics))
+  async deleteTopics(topics: readonly TopicToDelete[]): Promise<readonly DeleteTopicResult[]> {
+    const { records, response } = deleteTopics(contextFor(this.#options, this.#pending), topics)
+    if (records.length <= TOPICS_PER_STEP) return this.#submit((context) => deleteTopics(context, topics))
+    for (let start = 0; start < records.length; start += TOPICS_PER_STEP) {
+      if (start > 0) await this.#options.nextTurn()
+      const step = records.slice(start, start + TOPICS_PER_STEP)
+      await this.#submit(({ image }) => ({
+        records: step.filter((record) => stillRemoves(image, record)),
+        response: null,
+      }))
+    }
+    return response
   }
 
   createPartitions(request: CreatePartitionsRequest) {
@@ -263,6 +289,11 @@ export class LocalMetadata implements MetadataService {
     }
     for (const waiter of waiting) waiter.reject(cause)
   }
+}
+
+/** Others may have deleted the topic since. */
+function stillRemoves(image: MetadataImage, record: MetadataRecord): boolean {
+  return record.type !== 'RemoveTopicRecord' || image.topicsById.has(record.topicId)
 }
 
 function contextFor(options: LocalMetadataOptions, image: MetadataImage): ControllerContext {

@@ -26,7 +26,8 @@ export type MetadataListener = (image: MetadataImage, delta: MetadataDelta) => v
 /**
  * The cluster's metadata as a broker meets it: the committed image, and the way to change it. One node keeps it itself; in a cluster
  * the same calls go to the active controller. An answer says what was committed; it never waits for brokers to act on it. Calls
- * reject only if the metadata cannot be written (`DiskError`, `MetadataStoreError`), and then nothing was changed.
+ * reject only if the metadata cannot be written (`DiskError`, `MetadataStoreError`), and then nothing was changed; of a request with
+ * more than a hundred topics, some may have been made or deleted by then.
  */
 export interface MetadataService {
   /** The newest committed image. */

@@ -78,6 +78,20 @@ test('a failure is told as absence, not thrown, and the next try is a new one', 
   expect(await creation.ensure('t')).toBe(true)
 })
 
+test('what one request wants is created in few steps, each of few topics', async () => {
+  const { metadata } = await start()
+  const steps: number[] = []
+  const counting = withCreation(metadata, (request) => {
+    steps.push(request.topics.length)
+    return metadata.createTopics(request)
+  })
+  const creation = new TopicAutoCreation({ metadata: counting, config: () => broker, logger: silentLogger })
+  for (let n = 0; n < 120; n++) creation.start(`t${n}`)
+  expect(await creation.ensure('t119')).toBe(true)
+  expect(steps).toEqual([50, 50, 20])
+  expect(metadata.image.topics.size).toBe(120)
+})
+
 test('only so many are created at a time; the others wait until they are asked for again', async () => {
   const { metadata } = await start()
   const names: string[] = []
@@ -89,10 +103,10 @@ test('only so many are created at a time; the others wait until they are asked f
   })
   const creation = new TopicAutoCreation({ metadata: slow, config: () => broker, logger: silentLogger })
   for (let n = 0; n < 5000; n++) expect(creation.start(`t${n}`)).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-  expect(names).toHaveLength(1000)
-  const all = names.map((name) => creation.ensure(name))
+  const all = Array.from({ length: 1000 }, (_, n) => creation.ensure(`t${n}`))
   resolve()
   await Promise.all(all)
-  creation.start('t4999')
+  expect(names).toHaveLength(1000)
+  await creation.ensure('t4999')
   expect(names.at(-1)).toBe('t4999')
 })

@@ -7,6 +7,9 @@ import type { MetadataService } from './metadata-service.ts'
 
 /** Topics that are being created on demand at one time. */
 const MAX_CREATIONS_IN_FLIGHT = 1000
+/** Most topics, and most partitions unless one topic has more, that are created in one step: each partition's log is made at once. */
+const TOPICS_PER_STEP = 50
+const PARTITIONS_PER_STEP = 200
 
 export interface TopicAutoCreationDeps {
   readonly metadata: Pick<MetadataService, 'image' | 'createTopics'>
@@ -19,6 +22,9 @@ export class TopicAutoCreation {
   readonly #deps: TopicAutoCreationDeps
   /** Being created now: asking again must not cause a second request. */
   readonly #inFlight = new Map<string, Promise<boolean>>()
+  /** Those of them whose creation has not been asked for. */
+  #queue: Wanted[] = []
+  #isDraining = false
 
   constructor(deps: TopicAutoCreationDeps) {
     this.#deps = deps
@@ -41,27 +47,53 @@ export class TopicAutoCreation {
   #create(name: string): Promise<boolean> {
     let creation = this.#inFlight.get(name)
     if (creation === undefined) {
-      creation = this.#request(name).finally(() => this.#inFlight.delete(name))
+      const { promise, resolve } = Promise.withResolvers<boolean>()
+      this.#queue.push({ name, resolve })
+      creation = promise.finally(() => this.#inFlight.delete(name))
       this.#inFlight.set(name, creation)
+      if (!this.#isDraining) void this.#drain()
     }
     return creation
   }
 
-  async #request(name: string): Promise<boolean> {
+  /** Creates what is wanted, some topics a step. Never rejects. */
+  async #drain(): Promise<void> {
+    this.#isDraining = true
+    // What one request wants goes together.
+    await Promise.resolve()
+    while (this.#queue.length > 0) {
+      const { numPartitions } = this.#deps.config()
+      const count = Math.min(TOPICS_PER_STEP, Math.max(1, Math.floor(PARTITIONS_PER_STEP / numPartitions)))
+      const step = this.#queue.splice(0, count)
+      const existing = await this.#request(step.map(({ name }) => name))
+      for (const { name, resolve } of step) resolve(existing.has(name))
+    }
+    this.#isDraining = false
+  }
+
+  /** Gives those of the names that exist afterwards. */
+  async #request(names: readonly string[]): Promise<Set<string>> {
     const { metadata, logger } = this.#deps
+    const existing = new Set<string>()
     try {
-      const topics = [newTopicOf(name, this.#deps.config())]
-      const [result] = await metadata.createTopics({ topics, validateOnly: false })
+      const topics = names.map((name) => newTopicOf(name, this.#deps.config()))
       const { NONE, TOPIC_ALREADY_EXISTS } = ErrorCode
-      if (result?.errorCode === NONE || result?.errorCode === TOPIC_ALREADY_EXISTS) return true
-      logger.warn('a topic could not be created on demand', { topic: name, error: result?.errorMessage })
-      return false
+      for (const { name, errorCode, errorMessage } of await metadata.createTopics({ topics, validateOnly: false })) {
+        if (errorCode === NONE || errorCode === TOPIC_ALREADY_EXISTS) existing.add(name)
+        else logger.warn('a topic could not be created on demand', { topic: name, error: errorMessage })
+      }
     } catch (error) {
       // The caller was answered already, or answers "not available"; the next request tries again.
-      logger.warn('a topic could not be created on demand', { topic: name, error: String(error) })
-      return false
+      for (const topic of names) logger.warn('a topic could not be created on demand', { topic, error: String(error) })
     }
+    return existing
   }
+}
+
+/** A topic that somebody waits for. */
+interface Wanted {
+  readonly name: string
+  resolve(exists: boolean): void
 }
 
 /** Internal topics have counts and settings of their own; others take the controller's defaults. */

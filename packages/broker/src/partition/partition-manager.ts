@@ -13,6 +13,8 @@ import type { PartitionSettings } from './partition-settings.ts'
 const ACK_TIMEOUT_SCAN_MS = 200
 /** After which a partition that no directory could take is tried again: a full disk may have room by then. */
 const PLACEMENT_RETRY_MS = 10_000
+/** Most logs that are made, and most that are deleted, in one turn: each takes a few calls of the file system. */
+const LOGS_PER_TURN = 100
 
 /** The partitions of one topic on this node, by partition number. */
 export interface HostedTopic {
@@ -55,6 +57,13 @@ export class PartitionManager {
   /** Topics some of whose partitions have no log yet, since the disks failed. */
   readonly #unplaced = new Set<string>()
   #placementRetry: Timer | null = null
+  /** Topics some of whose partitions have no log yet, since enough were made in this turn. */
+  readonly #unhosted = new Set<string>()
+  /** Logs out of use whose directories are still to be renamed. */
+  readonly #doomed = new Set<Log>()
+  #isHousekeeping = false
+  /** How many logs may still be made at once. */
+  #logsLeft = Number.POSITIVE_INFINITY
   readonly #afterFlush: () => void
   readonly #runAckScan: () => void
 
@@ -112,6 +121,8 @@ export class PartitionManager {
   close(): void {
     this.#ackScan?.cancel()
     this.#placementRetry?.cancel()
+    this.#unhosted.clear()
+    this.#deleteDoomed(Number.POSITIVE_INFINITY)
   }
 
   /** The storage synced this log. */
@@ -130,10 +141,12 @@ export class PartitionManager {
 
   /**
    * Makes this node's partitions those of the image. Topics named in `changed` are looked at, or all of them at start
-   * (null); then logs without a place in the metadata are set aside, never deleted (S10).
+   * (null); then logs without a place in the metadata are set aside, never deleted (S10). Of many new partitions, or many that go, the
+   * rest follows in later turns: until it has its log, a partition is unknown here.
    */
   apply(image: MetadataImage, changed: ReadonlySet<string> | null): void {
     this.#image = image
+    this.#logsLeft = changed === null ? Number.POSITIVE_INFINITY : LOGS_PER_TURN
     const names = changed ?? new Set([...image.topics.keys(), ...this.#topics.keys()])
     for (const name of names) {
       const topic = image.topics.get(name)
@@ -142,6 +155,41 @@ export class PartitionManager {
       if (topic !== undefined) this.#host(topic)
     }
     if (changed === null) this.#setStraysAside()
+    this.#deleteDoomed(LOGS_PER_TURN)
+  }
+
+  /** In a later turn, goes on with what was too much for this one. */
+  #scheduleHousekeeping(): void {
+    if (this.#isHousekeeping) return
+    this.#isHousekeeping = true
+    this.#options.turn.afterFlush(() => {
+      this.#isHousekeeping = false
+      this.#deleteDoomed(LOGS_PER_TURN)
+      if (this.#unhosted.size > 0) this.#hostSome()
+    })
+  }
+
+  #hostSome(): void {
+    const names = [...this.#unhosted]
+    this.#unhosted.clear()
+    this.#logsLeft = LOGS_PER_TURN
+    for (const name of names) {
+      const topic = this.#image?.topics.get(name)
+      if (topic === undefined) continue
+      if (this.#logsLeft > 0) this.#host(topic)
+      else this.#unhosted.add(name)
+    }
+    if (this.#unhosted.size > 0) this.#scheduleHousekeeping()
+    this.#options.onPlaced()
+  }
+
+  #deleteDoomed(count: number): void {
+    for (const log of this.#doomed) {
+      if (count-- === 0) break
+      this.#doomed.delete(log)
+      this.#deleteLog(log)
+    }
+    if (this.#doomed.size > 0) this.#scheduleHousekeeping()
   }
 
   /** New effective configuration for these topics, or all (null). */
@@ -174,6 +222,12 @@ export class PartitionManager {
         continue
       }
       if (!image.replicas.includes(nodeId)) continue
+      if (this.#logsLeft === 0) {
+        this.#unhosted.add(topic.name)
+        this.#scheduleHousekeeping()
+        return
+      }
+      this.#logsLeft--
       config ??= this.#options.settingsOf(topic.name)
       const log = this.#openLog(topic, image.partition)
       if (log === null) continue
@@ -223,12 +277,16 @@ export class PartitionManager {
     const existing = logs.log(topic.name, partition)
     if (existing !== undefined) {
       if (existing.topicId === topic.id) return existing
-      logger.warn('a log of another topic of the same name is set aside', {
-        topic: topic.name,
-        partition,
-        topicId: existing.topicId,
-      })
-      logs.setAsideStray(existing)
+      if (this.#doomed.delete(existing)) {
+        logs.deleteLog(existing)
+      } else {
+        logger.warn('a log of another topic of the same name is set aside', {
+          topic: topic.name,
+          partition,
+          topicId: existing.topicId,
+        })
+        logs.setAsideStray(existing)
+      }
     }
     return logs.createLog(topic.name, partition, topic.id)
   }
@@ -241,7 +299,7 @@ export class PartitionManager {
       partition.deleted = true
       this.#byLog.delete(partition.log)
       partition.fail(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-      this.#deleteLog(partition.log)
+      this.#doomed.add(partition.log)
     }
   }
 

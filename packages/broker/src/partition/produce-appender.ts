@@ -1,6 +1,7 @@
 import type { Clock, Offset } from '@millrace/base'
 import {
   ErrorCode,
+  needsExpanding,
   type ProduceRules,
   ProduceValidation,
   type RecordError,
@@ -56,6 +57,21 @@ export class ProduceAppender {
     this.#metrics = metrics
   }
 
+  /**
+   * How many bytes of `buffer[start, end)` must be expanded or compressed before they can be appended: all or none. Expanding may give a
+   * hundred times as many. Hot path.
+   */
+  heavyBytes(partition: Partition, buffer: Buffer, start: number, end: number): number {
+    // The codec is in the low byte of the attributes, at 22.
+    if (end - start < 61 || ((buffer[start + 22]! & 7) === 0 && partition.config.targetCodec === null)) return 0
+    return needsExpanding(buffer, start, end, this.#rulesOf(partition, 0)) ? end - start : 0
+  }
+
+  /** The rules of a partition as they are now, to be kept. */
+  rulesOf(partition: Partition, apiVersion: number): ProduceRules {
+    return { ...this.#rulesOf(partition, apiVersion) }
+  }
+
   /** Appends `buffer[start, end)` (start -1: null), which may be changed in place. Returns the error code; 0: `outcome` has the offsets. */
   append(
     partition: Partition,
@@ -66,14 +82,41 @@ export class ProduceAppender {
     acksAll: boolean,
     outcome: ProduceOutcome,
   ): number {
+    const refusal = this.refusal(partition, start, acksAll)
+    if (refusal !== ErrorCode.NONE) return refusal
+    validateProduceBatch(buffer, start, end, this.#rulesOf(partition, apiVersion), this.#validation)
+    return this.#appendChecked(partition, this.#validation, end - start, outcome)
+  }
+
+  /** As `append` for a batch of `sizeBytes` that was checked before, elsewhere. The partition may have changed since. */
+  appendChecked(
+    partition: Partition,
+    validation: ProduceValidation,
+    sizeBytes: number,
+    acksAll: boolean,
+    outcome: ProduceOutcome,
+  ): number {
+    const refusal = this.refusal(partition, 0, acksAll)
+    return refusal === ErrorCode.NONE ? this.#appendChecked(partition, validation, sizeBytes, outcome) : refusal
+  }
+
+  /** Why nothing can be appended whatever the bytes are, or 0. `start` -1: there are none. */
+  refusal(partition: Partition, start: number, acksAll: boolean): number {
     const leaderError = partition.checkLeader(-1)
     if (leaderError !== ErrorCode.NONE) return leaderError
     if (acksAll && !partition.hasEnoughReplicas()) return ErrorCode.NOT_ENOUGH_REPLICAS
-    if (start < 0) return ErrorCode.INVALID_RECORD
-    const validation = this.#validation
-    if (!this.#validate(partition, buffer, start, end, apiVersion)) {
-      this.#metrics.total.bytesRejected += end - start
-      return this.#refused(partition, outcome)
+    return start < 0 ? ErrorCode.INVALID_RECORD : ErrorCode.NONE
+  }
+
+  #appendChecked(
+    partition: Partition,
+    validation: ProduceValidation,
+    sizeBytes: number,
+    outcome: ProduceOutcome,
+  ): number {
+    if (validation.errorCode !== ErrorCode.NONE) {
+      this.#metrics.total.bytesRejected += sizeBytes
+      return this.#refused(partition, validation, outcome)
     }
     // There is no transaction coordinator: no transaction can be open.
     if (validation.transactional) return ErrorCode.INVALID_TXN_STATE
@@ -100,7 +143,7 @@ export class ProduceAppender {
     return ErrorCode.NONE
   }
 
-  #validate(partition: Partition, buffer: Buffer, start: number, end: number, apiVersion: number): boolean {
+  #rulesOf(partition: Partition, apiVersion: number): ProduceRules {
     const { config } = partition
     const rules = this.#rules
     rules.apiVersion = apiVersion
@@ -112,11 +155,11 @@ export class ProduceAppender {
     rules.timestampAfterMaxMs = config.timestampAfterMaxMs
     rules.targetCodec = config.targetCodec
     rules.level = config.compressionLevel
-    return validateProduceBatch(buffer, start, end, rules, this.#validation)
+    return rules
   }
 
-  #refused(partition: Partition, outcome: ProduceOutcome): number {
-    const { errorCode, recordErrors, errorMessage } = this.#validation
+  #refused(partition: Partition, validation: ProduceValidation, outcome: ProduceOutcome): number {
+    const { errorCode, recordErrors, errorMessage } = validation
     outcome.recordErrors = recordErrors
     outcome.errorMessage = errorMessage
     // Kafka tells the log start where the records were looked into, and -1 where they were not.

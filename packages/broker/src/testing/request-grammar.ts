@@ -44,6 +44,11 @@ export class RequestGrammar {
   readonly topicIds: Uuid[] = [ZERO_UUID]
   /** Fetch sessions that may exist. */
   readonly sessionIds: number[] = [0]
+  /** Elements that one array of the request at hand is still to have; 0: none. */
+  #floodCount = 0
+  /** Inside of that array: makes names that differ. */
+  #serial = -1
+  #floodPrefix = ''
 
   constructor(random: SeededRandom) {
     this.#random = random
@@ -53,6 +58,15 @@ export class RequestGrammar {
   request(apiKey: number, version: number): Fields {
     const message = this.#requests.get(apiKey)!
     return this.#struct(message, message.root, version)
+  }
+
+  /** A request in which one array has `count` elements, whose names begin so and differ; one without arrays is as any other. */
+  flood(apiKey: number, version: number, count: number, prefix: string): Fields {
+    this.#floodCount = count
+    this.#floodPrefix = prefix
+    const request = this.request(apiKey, version)
+    this.#floodCount = 0
+    return request
   }
 
   pick<T>(values: readonly T[]): T {
@@ -75,13 +89,25 @@ export class RequestGrammar {
   }
 
   #field(message: ResolvedMessage, field: ResolvedField, version: number): unknown {
-    if (isNullable(field, version) && this.chance(0.15)) return null
+    if (isNullable(field, version) && this.#floodCount === 0 && this.chance(0.15)) return null
     const one = () =>
       isPrimitive(field.type)
         ? this.#primitive(message, field.type, field.name)
         : this.#struct(message, field.type, version)
     if (!field.isArray) return one()
+    if (this.#floodCount > 0 && this.chance(0.7)) return this.#flooded(one)
+    // The flood is deeper down: a way there is needed.
+    if (this.#floodCount > 0) return [one()]
     return Array.from({ length: this.pick([0, 1, 1, 1, 2, 3]) }, one)
+  }
+
+  #flooded(one: () => unknown): unknown[] {
+    const count = this.#floodCount
+    this.#floodCount = 0
+    const elements: unknown[] = []
+    for (this.#serial = 0; this.#serial < count; this.#serial++) elements.push(one())
+    this.#serial = -1
+    return elements
   }
 
   #primitive(message: ResolvedMessage, type: Primitive, name: string): unknown {
@@ -116,11 +142,13 @@ export class RequestGrammar {
   #int32(name: string): number {
     // Mostly small, so that requests reach what they name; extremes otherwise.
     if (name === 'sessionId') return this.pick(this.sessionIds)
+    if (this.#serial >= 0 && /partition/i.test(name) && this.chance(0.5)) return this.#serial
     if (this.chance(0.7)) return this.pick([-1, 0, 0, 0, 1, 1, 2, 10])
     return this.pick(INT32)
   }
 
   #string(message: ResolvedMessage, name: string): string {
+    if (this.#serial >= 0 && this.chance(0.95)) return `${this.#floodPrefix}${this.#serial}`
     if (this.chance(0.03)) return this.pick(LONGEST)
     if (/group|^key$|coordinatorKey/i.test(name)) return this.pick(GROUPS)
     if (/member|instance/i.test(name)) return this.pick(MEMBERS)

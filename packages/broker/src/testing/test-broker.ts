@@ -2,6 +2,7 @@ import { SeededRandom, SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid
 import { Broker } from '../broker.ts'
 import { Configuration } from '../config/configuration.ts'
 import { RecordingLogger } from '../coordinator/testing/recording-logger.ts'
+import type { BatchChecks } from '../partition/batch-checks.ts'
 import { DataClient } from './data-client.ts'
 import { MemoryNetwork, type MemorySocket } from './memory-network.ts'
 
@@ -14,6 +15,8 @@ export interface TestBrokerOptions {
   clock?: SimulatedClock
   /** Ports that another broker uses too. */
   network?: MemoryNetwork
+  /** Where large batches are checked; in a turn of their own if left out. */
+  batchChecks?: BatchChecks
 }
 
 const TEST_SETTINGS: Readonly<Record<string, string>> = {
@@ -67,6 +70,7 @@ export class TestBroker {
         random: new SeededRandom((options.seed ?? 1) + 1),
         listen: network.listen,
         scheduleTurn: (callback) => setImmediate(() => started.#runTurn(callback)),
+        ...(options.batchChecks === undefined ? {} : { batchChecks: options.batchChecks }),
       },
     })
     return started

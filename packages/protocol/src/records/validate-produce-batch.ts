@@ -72,6 +72,18 @@ export function validateProduceBatch(
   )
 }
 
+/**
+ * Whether {@link validateProduceBatch} of these bytes will expand records or compress them anew: work that goes with what they expand to,
+ * which may be a hundred times their size. Everything else goes with the bytes themselves. Never throws. Hot path.
+ */
+export function needsExpanding(buffer: Buffer, start: number, end: number, rules: ProduceRules): boolean {
+  if (end - start < BATCH_HEADER_BYTES || magicOf(buffer, start) !== 2) return false
+  const codec = batchCodecOf(buffer, start)
+  if (rules.targetCodec !== null && rules.targetCodec !== codec) return true
+  if (codec === CodecId.NONE) return false
+  return rules.deep || rules.compactedTopic || !headerTimestampsFit(buffer, start, rules)
+}
+
 function checkFraming(
   buffer: Buffer,
   start: number,

@@ -171,3 +171,17 @@ describe('Reader', () => {
     expect(() => rest.expectEnd()).not.toThrow()
   })
 })
+
+describe('a limit of its own for one message', () => {
+  test('is lower than the reader’s, tells its number, and ends with a reset', () => {
+    const buffer = Buffer.from('0000000500000005', 'hex')
+    const frame = Buffer.concat([buffer, Buffer.alloc(20)])
+    const reader = new Reader(frame, 0, frame.length, 100)
+    reader.limitElements(9)
+    reader.limitElements(50)
+    expect(reader.arrayLength(1)).toBe(5)
+    expect(() => reader.arrayLength(1)).toThrow('more than 9 elements')
+    reader.reset(frame)
+    expect([reader.arrayLength(1), reader.arrayLength(1)]).toEqual([5, 5])
+  })
+})

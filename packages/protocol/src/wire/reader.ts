@@ -21,8 +21,9 @@ export class Reader {
   position: number
   end: number
   readonly #maxElementCount: number
-  /** How many more array elements and tagged fields may be announced. */
+  /** How many more array elements and tagged fields may be announced, and how many there could be in all. */
   #elementsLeft: number
+  #elementLimit: number
 
   /**
    * `maxElementCount` bounds the array elements and tagged fields of what is read in all. An element of one byte becomes an object of a
@@ -34,6 +35,7 @@ export class Reader {
     this.end = end
     this.#maxElementCount = maxElementCount
     this.#elementsLeft = maxElementCount
+    this.#elementLimit = maxElementCount
     if (start < 0 || end > buffer.length || start > end) throw new RangeError('reader range is outside the buffer')
   }
 
@@ -44,7 +46,15 @@ export class Reader {
     this.position = start
     this.end = end
     this.#elementsLeft = this.#maxElementCount
+    this.#elementLimit = this.#maxElementCount
     return this
+  }
+
+  /** From here on at most `count` array elements and tagged fields, until `reset`: for a message that needs fewer than others. */
+  limitElements(count: number): void {
+    if (count >= this.#elementsLeft) return
+    this.#elementsLeft = count
+    this.#elementLimit = count
   }
 
   /** Bytes not read yet. */
@@ -327,7 +337,7 @@ export class Reader {
     }
     if (count > 0) {
       this.#elementsLeft -= count
-      if (this.#elementsLeft < 0) throw new MalformedMessageError(`more than ${this.#maxElementCount} elements`)
+      if (this.#elementsLeft < 0) throw new MalformedMessageError(`more than ${this.#elementLimit} elements`)
     }
     return count
   }

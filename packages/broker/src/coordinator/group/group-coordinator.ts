@@ -35,6 +35,7 @@ import {
   type SyncGroupResponse,
 } from '@millrace/protocol'
 import type { RequestContext } from '../../handlers/handler.ts'
+import { distinctBy, mapAsyncInSlices, mapInSlices, type NextTurn, whenMapped } from '../../handlers/slices.ts'
 import type { Logger } from '../../logger.ts'
 import { GROUP_METADATA_TOPIC } from '../../metadata/internal-topics.ts'
 import type { CoordinatorLog } from '../coordinator-log.ts'
@@ -72,6 +73,7 @@ export interface GroupCoordinatorDeps {
   metadata(): MetadataImage
   /** Runs the callback once, when the requests at hand were all handled: `Turn.beforeFlush`. */
   enqueueEndOfTurn(callback: () => void): void
+  readonly nextTurn: NextTurn
   /** A bug of ours surfaced; its operation was answered. The process should stop. */
   onFault(error: unknown): void
 }
@@ -227,9 +229,12 @@ export class GroupCoordinator {
 
   async fetchOffsets(request: OffsetFetchRequest, context: RequestContext): Promise<OffsetFetchResponse> {
     const { apiVersion } = context
-    const groups = fetchRequestGroups(request, apiVersion)
-    const answers = groups.map((group) => this.#fetchGroup(group, request.requireStable, apiVersion))
-    return fetchResponse(groups, await Promise.all(answers), apiVersion)
+    // A group that is named again is answered once: its offsets may be many.
+    const groups = distinctBy(fetchRequestGroups(request, apiVersion), ({ groupId }) => groupId)
+    const answers = await mapAsyncInSlices(groups, this.#deps.nextTurn, (group) =>
+      this.#fetchGroup(group, request.requireStable, apiVersion),
+    )
+    return fetchResponse(groups, answers, apiVersion)
   }
 
   async #fetchGroup(
@@ -263,7 +268,7 @@ export class GroupCoordinator {
 
   /** Groups named more than once are deleted and answered once. Each is an operation of its own, so that one cannot fail others. */
   async deleteGroups(request: DeleteGroupsRequest): Promise<DeleteGroupsResponse> {
-    const deletions = [...new Set(request.groupsNames)].map(async (groupId) => {
+    const results = await mapAsyncInSlices([...new Set(request.groupsNames)], this.#deps.nextTurn, async (groupId) => {
       const partition = this.partitionFor(groupId)
       if (partition === null) {
         return createDeletableGroupResult({ groupId, errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE })
@@ -272,18 +277,22 @@ export class GroupCoordinator {
       const errorCode = outcome.response ?? responseErrorOf(outcome.errorCode)
       return createDeletableGroupResult({ groupId, errorCode })
     })
-    return createDeleteGroupsResponse({ results: await Promise.all(deletions) })
+    return createDeleteGroupsResponse({ results })
   }
 
-  describeGroups(request: DescribeGroupsRequest, context: RequestContext): DescribeGroupsResponse {
-    const groups = request.groups.map((groupId) => {
+  /** Groups named more than once are described once: a description may be a million times as long as a name. */
+  describeGroups(
+    request: DescribeGroupsRequest,
+    context: RequestContext,
+  ): DescribeGroupsResponse | Promise<DescribeGroupsResponse> {
+    const described = mapInSlices([...new Set(request.groups)], this.#deps.nextTurn, (groupId) => {
       const partition = this.partitionFor(groupId)
       if (partition === null) return failedGroup(groupId, ErrorCode.COORDINATOR_NOT_AVAILABLE)
       const { response, errorCode } = this.#runtime.read(partition, (machine) => machine.describe(groupId))
       if (response === null) return failedGroup(groupId, responseErrorOf(errorCode))
       return describedGroup(response, context.apiVersion, request.includeAuthorizedOperations)
     })
-    return createDescribeGroupsResponse({ groups })
+    return whenMapped(described, (groups) => createDescribeGroupsResponse({ groups }))
   }
 
   /** Groups of all partitions that this node leads. As long as one of them loads, none is listed: a part would look like all. */

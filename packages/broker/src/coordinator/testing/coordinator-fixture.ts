@@ -113,6 +113,7 @@ export class CoordinatorFixture {
       logger: this.logger,
       metadata: () => this.image,
       enqueueEndOfTurn: this.turn.enqueue,
+      nextTurn: () => Promise.resolve(),
       onFault: (error) => this.faults.push(error),
     })
   }

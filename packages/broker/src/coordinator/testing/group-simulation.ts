@@ -138,6 +138,7 @@ export class GroupSimulation implements SimulatedWorld {
       logger: new RecordingLogger(),
       metadata: () => this.#image,
       enqueueEndOfTurn: turn.enqueue,
+      nextTurn: () => Promise.resolve(),
       onFault: (error) => this.faults.push(error),
     })
   }

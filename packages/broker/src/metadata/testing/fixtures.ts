@@ -36,6 +36,7 @@ export function openMetadata(
       supportedFeatures: SUPPORTED_FEATURES,
     }),
     maxBytesBetweenSnapshots: 1_000_000,
+    nextTurn: () => Promise.resolve(),
     onFatal: (error) => {
       throw error
     },

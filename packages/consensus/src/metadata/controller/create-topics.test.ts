@@ -14,7 +14,7 @@ import { DirectoryId } from '../image.ts'
 import { applyRecords } from '../reducer.ts'
 import { MetadataErrorCode } from './api-error.ts'
 import { createPartitions } from './create-partitions.ts'
-import { type CreateTopicResult, createTopics, type NewTopic } from './create-topics.ts'
+import { type CreateTopicResult, createTopics, type NewTopic, splitCreateTopics } from './create-topics.ts'
 
 function wish(name: string, init: Partial<NewTopic> = {}): NewTopic {
   return { name, numPartitions: 1, replicationFactor: 1, assignments: [], configs: [], ...init }
@@ -224,4 +224,37 @@ test('replicas on a broker with several directories are placed by the broker', (
   const image = imageOf(registration(1, { logDirs: [idOf(1), idOf(2)] }), topic('x'), partition(idOf(1), 0, [1]))
   const { records } = createTopics(contextOf(image), { topics: [wish('t')], validateOnly: false })
   expect(records.at(-1)).toMatchObject({ directories: [DirectoryId.UNASSIGNED] })
+})
+
+describe('a large request', () => {
+  const topics = Array.from({ length: 250 }, (_, n) => wish(`t${n}`, { numPartitions: 1 + (n % 5) }))
+
+  test('in parts gives what it gives as a whole', () => {
+    const all = [...topics, wish('t0'), wish('__cluster_metadata'), wish('a b'), wish('wide', { numPartitions: 700 })]
+    const request = { topics: all, validateOnly: false }
+    const { parts, settled } = splitCreateTopics(contextOf(threeBrokers), request)
+    const results = [...parts.flatMap((part) => createTopics(contextOf(threeBrokers), part).response), ...settled]
+    const facts = (list: readonly CreateTopicResult[]) =>
+      list.map(({ name, errorCode, errorMessage, numPartitions }) => [name, errorCode, errorMessage, numPartitions])
+    expect(facts(results)).toEqual(facts(create(all)))
+    for (const part of parts) {
+      const count = part.topics.reduce((sum, { numPartitions }) => sum + numPartitions, 0)
+      expect(part.topics.length).toBeLessThanOrEqual(100)
+      expect(part.topics.length === 1 || count <= 500).toBe(true)
+    }
+    expect(parts.length).toBeGreaterThan(2)
+  })
+
+  test('that asks for too many partitions in all is refused as a whole', () => {
+    const request = { topics: [...topics, wish('wide', { numPartitions: 10_000 })], validateOnly: false }
+    const { parts, settled } = splitCreateTopics(contextOf(threeBrokers), request)
+    expect(parts).toEqual([])
+    expect(new Set(settled.map(({ errorCode }) => errorCode))).toEqual(new Set([MetadataErrorCode.POLICY_VIOLATION]))
+    expect(settled).toHaveLength(251)
+  })
+
+  test('of a hundred topics is one part', () => {
+    const request = { topics: topics.slice(0, 100), validateOnly: true }
+    expect(splitCreateTopics(contextOf(threeBrokers), request)).toEqual({ parts: [request], settled: [] })
+  })
 })

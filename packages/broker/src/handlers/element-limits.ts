@@ -1,0 +1,39 @@
+import { ApiKey } from '@millrace/protocol'
+import type { ApiHandler } from './handler.ts'
+
+/**
+ * Most array elements of one request, by API. What a request holds is decoded, and its answer encoded, in one go: with so many elements
+ * neither takes 50 ms. Clients name partitions by ten thousands where they read or commit all of a cluster's; groups, topics and
+ * settings are administrated in far smaller lists. Kafka has no such limits; a request beyond them closes its connection.
+ */
+const MANY_ELEMENTS = 100_000
+const FEW_ELEMENTS = 20_000
+
+const NAMING_PARTITIONS: ReadonlySet<number> = new Set([
+  ApiKey.PRODUCE,
+  ApiKey.FETCH,
+  ApiKey.LIST_OFFSETS,
+  ApiKey.METADATA,
+  ApiKey.OFFSET_COMMIT,
+  ApiKey.OFFSET_FETCH,
+  ApiKey.OFFSET_FOR_LEADER_EPOCH,
+  ApiKey.OFFSET_DELETE,
+  ApiKey.DELETE_RECORDS,
+])
+
+/** See {@link MANY_ELEMENTS}. */
+export function elementLimitOf(apiKey: number): number {
+  return NAMING_PARTITIONS.has(apiKey) ? MANY_ELEMENTS : FEW_ELEMENTS
+}
+
+/** The handler, for requests within the limit of its API. Others are malformed. */
+export function withElementLimit(handler: ApiHandler): ApiHandler {
+  const limit = elementLimitOf(handler.apiKey)
+  return {
+    ...handler,
+    decodeRequest(reader, version) {
+      reader.limitElements(limit)
+      return handler.decodeRequest(reader, version)
+    },
+  }
+}

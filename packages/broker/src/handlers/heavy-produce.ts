@@ -1,0 +1,113 @@
+import { AssertionError } from '@millrace/base'
+import { ErrorCode } from '@millrace/protocol'
+import type { BatchChecks } from '../partition/batch-checks.ts'
+import type { HostedTopic } from '../partition/partition-manager.ts'
+import type { ProduceAppender } from '../partition/produce-appender.ts'
+import type { ProduceRequestView } from './produce-request.ts'
+import type { PartitionOutcome, ProduceSlot } from './produce-slot.ts'
+
+/** Copied requests that wait for their checks; beyond, producers are told to come back. */
+const MAX_WAITING_BYTES = 128 * 1024 * 1024
+
+export interface HeavyProduceDeps {
+  readonly appender: ProduceAppender
+  readonly checks: BatchChecks
+  /** The topic of an entry as it is now: it may have been deleted meanwhile. */
+  find(view: ProduceRequestView, at: number): HostedTopic | undefined
+}
+
+/** One request with batches whose checks take long. */
+export interface HeavyRequest {
+  readonly view: ProduceRequestView
+  /** All bytes of the request: its own copy. */
+  readonly bytes: Buffer
+  readonly slot: ProduceSlot
+  readonly apiVersion: number
+  readonly acksAll: boolean
+  /** Positions of the entries to append, in order, and whether each is checked elsewhere. */
+  readonly entries: readonly { readonly at: number; readonly isHeavy: boolean }[]
+  /** Appends an entry that needs no check elsewhere. Returns the error code. */
+  append(outcome: PartitionOutcome, at: number): number
+  /** All entries were tried; so many failed. */
+  onDone(failedCount: number): void
+}
+
+/**
+ * Appends requests whose batches must be expanded or compressed anew, one entry after the other, while the loop goes on. Their connections
+ * start nothing before they are answered, so that the order of a producer's batches stays.
+ */
+export class HeavyProduce {
+  readonly #deps: HeavyProduceDeps
+  #waitingBytes = 0
+
+  constructor(deps: HeavyProduceDeps) {
+    this.#deps = deps
+  }
+
+  /** Whether a request of so many bytes may wait for its checks now. */
+  hasRoom(sizeBytes: number): boolean {
+    return this.#waitingBytes === 0 || this.#waitingBytes + sizeBytes <= MAX_WAITING_BYTES
+  }
+
+  /** Never rejects: what fails unforeseen goes to `onFailed`. */
+  start(request: HeavyRequest, onFailed: (error: unknown) => void): void {
+    this.#waitingBytes += request.bytes.length
+    request.slot.hold()
+    this.#run(request)
+      .catch((error: unknown) => {
+        // At a stop the checks end with the connections.
+        if (!request.slot.abandoned || error instanceof AssertionError) onFailed(error)
+      })
+      .finally(() => {
+        this.#waitingBytes -= request.bytes.length
+        request.slot.onSettled()
+      })
+  }
+
+  async #run({ view, bytes, slot, apiVersion, acksAll, entries, append, onDone }: HeavyRequest): Promise<void> {
+    let failedCount = 0
+    const outcomes = entries.map(({ at }) => {
+      const hosted = this.#deps.find(view, at)
+      const outcome = slot.add(hosted?.name ?? view.topicName[at]!, view.topicId[at]!, view.partition[at]!)
+      // Until it was its turn: the request's time may be over before.
+      outcome.errorCode = ErrorCode.REQUEST_TIMED_OUT
+      return outcome
+    })
+    for (const [slotNumber, { at, isHeavy }] of entries.entries()) {
+      // Nobody waits any more: what was not appended stays so.
+      if (slot.abandoned || slot.ready) return
+      const outcome = outcomes[slotNumber]!
+      const errorCode = isHeavy
+        ? await this.#checkAndAppend(view, bytes, at, apiVersion, acksAll, outcome)
+        : append(outcome, at)
+      if (slot.ready) return
+      outcome.errorCode = errorCode
+      if (errorCode === ErrorCode.NONE) slot.appended(outcome)
+      else failedCount++
+    }
+    onDone(failedCount)
+  }
+
+  async #checkAndAppend(
+    view: ProduceRequestView,
+    bytes: Buffer,
+    at: number,
+    apiVersion: number,
+    acksAll: boolean,
+    outcome: PartitionOutcome,
+  ): Promise<number> {
+    const { appender, checks } = this.#deps
+    const partition = this.#deps.find(view, at)?.partitions[view.partition[at]!] ?? null
+    if (partition === null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    const [start, end] = [view.recordsStart[at]!, view.recordsEnd[at]!]
+    const refusal = appender.refusal(partition, start, acksAll)
+    if (refusal !== ErrorCode.NONE) return refusal
+    // A copy of its own: whoever checks it may give its memory away.
+    const batch = Buffer.allocUnsafeSlow(end - start)
+    bytes.copy(batch, 0, start, end)
+    const validation = await checks.check(batch, appender.rulesOf(partition, apiVersion))
+    if (partition.deleted) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    outcome.partition = partition
+    return appender.appendChecked(partition, validation, end - start, acksAll, outcome)
+  }
+}

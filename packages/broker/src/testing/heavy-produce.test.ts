@@ -1,0 +1,181 @@
+import { SeededRandom } from '@millrace/base'
+import {
+  BatchBuilder,
+  batchCodecOf,
+  CodecId,
+  createPartitionProduceData,
+  createProduceRequest,
+  createTopicProduceData,
+  ErrorCode,
+  ProduceValidation,
+  produceApi,
+  validateProduceBatch,
+} from '@millrace/protocol'
+import { describe, expect, it } from 'vitest'
+import type { BatchChecks } from '../partition/batch-checks.ts'
+import { START_MS } from './batches.ts'
+import { valuesIn } from './data-client.ts'
+import { TestBroker } from './test-broker.ts'
+
+/** Goal: batches that must be expanded are checked beside the loop, and nothing else changes: order, answers, errors. */
+
+const incompressible = (sizeBytes: number): Buffer => new SeededRandom(1).bytes(sizeBytes)
+
+/** Above the size from which a batch is checked elsewhere. */
+function heavyBatch(values: readonly string[], producer: { producerId?: number; baseSequence?: number } = {}): Buffer {
+  const builder = new BatchBuilder({
+    codec: CodecId.LZ4,
+    producerEpoch: producer.producerId === undefined ? -1 : 0,
+    ...producer,
+  })
+  builder.append(START_MS, 'filler', incompressible(20_000))
+  for (const value of values) builder.append(START_MS, 'k', value)
+  return Buffer.from(builder.build())
+}
+
+/** Checks that a test lets end. */
+class HeldChecks implements BatchChecks {
+  readonly #waiting: (() => void)[] = []
+  startedCount = 0
+
+  async check(...[batch, rules]: Parameters<BatchChecks['check']>): Promise<ProduceValidation> {
+    this.startedCount++
+    await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    const validation = new ProduceValidation()
+    validateProduceBatch(batch, 0, batch.length, rules, validation)
+    return validation
+  }
+
+  release(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  close(): void {
+    this.release()
+  }
+}
+
+const compacted = { 'cleanup.policy': 'compact' }
+
+describe('a batch that must be expanded', () => {
+  it('is stored as any other', async () => {
+    await TestBroker.run({}, async (client) => {
+      await client.createTopic('t', 1, compacted)
+      expect(await client.produce('t', heavyBatch(['a', 'b']))).toMatchObject({ errorCode: 0, baseOffset: 0 })
+      expect(await client.produce('t', heavyBatch(['c']))).toMatchObject({ errorCode: 0, baseOffset: 3 })
+      expect(valuesIn((await client.fetchFrom('t', 3)).records).at(-1)).toBe('c')
+    })
+  })
+
+  it('is stored in the codec of its topic', async () => {
+    await TestBroker.run({}, async (client) => {
+      await client.createTopic('t', 1, { 'compression.type': 'zstd' })
+      expect(await client.produce('t', heavyBatch(['a']))).toMatchObject({ errorCode: 0, baseOffset: 0 })
+      const { records } = await client.fetchFrom('t', 0)
+      const stored = Buffer.isBuffer(records) ? records : Buffer.concat(records!)
+      expect(batchCodecOf(stored, 0)).toBe(CodecId.ZSTD)
+      expect(valuesIn(records).at(-1)).toBe('a')
+    })
+  })
+
+  it('keeps its place before what its producer sends next', async () => {
+    const checks = new HeldChecks()
+    await TestBroker.run({ batchChecks: checks }, async (client, broker) => {
+      await client.createTopic('t', 1, compacted)
+      const producer = { producerId: 7, baseSequence: 0 }
+      const first = client.produce('t', heavyBatch(['a'], producer))
+      const second = client.produce('t', heavyBatch(['b'], { ...producer, baseSequence: 2 }))
+      await broker.idle()
+      expect(checks.startedCount).toBe(1)
+      checks.release()
+      expect(await first).toMatchObject({ errorCode: 0, baseOffset: 0 })
+      await broker.idle()
+      checks.release()
+      expect(await second).toMatchObject({ errorCode: 0, baseOffset: 2 })
+    })
+  })
+
+  it('does not keep others waiting', async () => {
+    const checks = new HeldChecks()
+    await TestBroker.run({ batchChecks: checks }, async (client, broker) => {
+      await client.createTopic('t', 1, compacted)
+      await client.createTopic('other')
+      const heavy = client.produce('t', heavyBatch(['a']))
+      await broker.idle()
+      expect((await broker.connect().produce('other', heavyBatch(['b']))).errorCode).toBe(0)
+      checks.release()
+      expect((await heavy).errorCode).toBe(0)
+    })
+  })
+
+  it('whose topic goes meanwhile is not stored', async () => {
+    const checks = new HeldChecks()
+    await TestBroker.run({ batchChecks: checks }, async (client, broker) => {
+      await client.createTopic('t', 1, compacted)
+      const heavy = client.produce('t', heavyBatch(['a']))
+      await broker.idle()
+      const admin = broker.connect()
+      expect(await admin.deleteTopic('t')).toBe(0)
+      await admin.createTopic('t', 1, compacted)
+      checks.release()
+      expect((await heavy).errorCode).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+      expect((await admin.listOffset('t', -1)).offset).toBe(0)
+    })
+  })
+
+  it('that is refused tells why, and without acknowledgement costs the connection', async () => {
+    await TestBroker.run({}, async (client, broker) => {
+      await client.createTopic('t', 1, compacted)
+      const builder = new BatchBuilder({ codec: CodecId.GZIP })
+      for (let record = 0; record < 4; record++) builder.append(START_MS, 'k', Buffer.alloc(20_000_000))
+      const bomb = Buffer.from(builder.build())
+      expect((await client.produce('t', bomb)).errorCode).toBe(ErrorCode.MESSAGE_TOO_LARGE)
+      const keyless = new BatchBuilder({ codec: CodecId.LZ4 })
+      keyless.append(START_MS, null, incompressible(40_000))
+      const { errorCode, recordErrors } = await client.produce('t', Buffer.from(keyless.build()))
+      expect([errorCode, recordErrors.length]).toEqual([ErrorCode.INVALID_RECORD, 1])
+      const silent = broker.connect()
+      silent.post(produceApi, 12, silent.produceRequest('t', bomb, { acks: 0 }))
+      await broker.idle()
+      expect(silent.socket.isClosed).toBe(true)
+    })
+  })
+
+  it('whose time is over before its check ends is answered so', async () => {
+    const checks = new HeldChecks()
+    await TestBroker.run({ batchChecks: checks }, async (client, broker) => {
+      await client.createTopic('t', 1, compacted)
+      const late = client.produce('t', heavyBatch(['a']), { timeoutMs: 1000 })
+      await broker.advance(1500)
+      expect((await late).errorCode).toBe(ErrorCode.REQUEST_TIMED_OUT)
+      checks.release()
+      await broker.idle()
+    })
+  })
+
+  it('shares its request with others, each with an answer of its own', async () => {
+    await TestBroker.run({}, async (client) => {
+      await client.createTopic('t', 1, compacted)
+      await client.createTopic('plain', 2)
+      const entry = (name: string, index: number, records: Buffer | null) =>
+        createTopicProduceData({ name, partitionData: [createPartitionProduceData({ index, records })] })
+      const topicData = [
+        entry('plain', 0, heavyBatch(['a'])),
+        entry('t', 0, heavyBatch(['b'])),
+        entry('plain', 1, null),
+        entry('gone', 0, heavyBatch(['c'])),
+      ]
+      const request = createProduceRequest({ acks: -1, timeoutMs: 1000, topicData })
+      const { responses } = await client.call(produceApi, 12, request)
+      const codes = responses.flatMap(({ name, partitionResponses }) =>
+        partitionResponses.map(({ index, errorCode }) => [name, index, errorCode]),
+      )
+      expect(codes).toEqual([
+        ['plain', 0, ErrorCode.NONE],
+        ['t', 0, ErrorCode.NONE],
+        ['plain', 1, ErrorCode.INVALID_RECORD],
+        ['gone', 0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
+      ])
+    })
+  })
+})

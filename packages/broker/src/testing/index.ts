@@ -1,0 +1,11 @@
+/** For tools that attack a broker for longer than a unit test may take. Nothing shipped imports it. */
+export { type DeclaredApi, servedApis } from '../handlers/served-apis.ts'
+export type { LocalMetadata } from '../metadata/local-metadata.ts'
+export { newTopic, openMetadata, thisBroker } from '../metadata/testing/fixtures.ts'
+export type { BatchChecks } from '../partition/batch-checks.ts'
+export { batchOf, START_MS } from './batches.ts'
+export { type DataClient, valuesIn } from './data-client.ts'
+export type { MemorySocket } from './memory-network.ts'
+export { mutateFrame, RequestGrammar } from './request-grammar.ts'
+export { TestBroker, type TestBrokerOptions } from './test-broker.ts'
+export { ConnectionClosedError, requestFrame } from './test-client.ts'
