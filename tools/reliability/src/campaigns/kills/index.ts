@@ -9,7 +9,7 @@ export const killsCampaign: Campaign = {
   run(context) {
     return new CrashRun(context, {
       name: 'kills',
-      killCount: context.size['kills'] ?? 0,
+      killCount: context.size.kills ?? 0,
       afterKill: () => [],
       unsyncedLoss: false,
       expectsFailure: false,

@@ -39,7 +39,7 @@ async function runPowerLoss(context: CampaignContext, ignoresSyncs: boolean): Pr
     const powerCut = new PowerCut({ root, trace, random, ignoresSyncs })
     const result = await new CrashRun(context, {
       name: 'power-loss',
-      killCount: context.size['kills'] ?? 0,
+      killCount: context.size.kills ?? 0,
       afterKill: () => powerCut.cut(),
       unsyncedLoss: true,
       expectsFailure: ignoresSyncs,
