@@ -1,0 +1,82 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Broker, startBroker } from '@millrace/e2e'
+import type { CampaignContext } from '../../campaign.ts'
+import type { BatchKind } from './acknowledged.ts'
+import type { Findings } from './findings.ts'
+import { FrameClient } from './frame-client.ts'
+import { createTopic, Load, makeKinds } from './load.ts'
+import { dropPageCache } from './page-cache.ts'
+import { checkAll } from './read-back.ts'
+
+const TOPIC = 'filled'
+/** Half a megabyte fills quickly; 16 kB is what recovery walks batch by batch. */
+const LARGE_RECORDS = 512
+const SMALL_RECORDS = 16
+const KIND_COUNT = 8
+const CONNECTION_COUNT = 4
+/** Closed segments and an active one in each partition. */
+const SEGMENT_BYTES = 64 << 20
+const READY_MS_MAX = 3000
+
+/**
+ * Fills partitions, kills the broker while they are written to, and measures how long it takes until it serves again, once with the
+ * files in memory and once from the disk. Everything acknowledged is read back both times.
+ */
+export async function runFilled(context: CampaignContext, findings: Findings): Promise<void> {
+  const { mebibytes, partitions } = context.size as { mebibytes: number; partitions: number }
+  const broker = await startBroker({ 'log.segment.bytes': String(SEGMENT_BYTES) })
+  try {
+    await createTopic(broker.port, TOPIC, partitions)
+    const load = new Load(TOPIC, partitions, context.seed)
+    const large = makeKinds(context.seed, KIND_COUNT, LARGE_RECORDS)
+    const small = makeKinds(context.seed + 1, KIND_COUNT, SMALL_RECORDS)
+    const kinds = [...large, ...small]
+    const totalBytes = mebibytes * 2 ** 20
+    const startMs = performance.now()
+    const fillBytes = totalBytes * 0.8
+    const isFilled = (): boolean => {
+      context.progress(load.acknowledgedBytes, totalBytes)
+      return load.acknowledgedBytes >= fillBytes || context.signal.aborted
+    }
+    await load.run(broker.port, CONNECTION_COUNT, large, isFilled)
+    findings.figure('fillMibPerS', load.acknowledgedBytes / 2 ** 20 / ((performance.now() - startMs) / 1000))
+    for (const cache of ['hot', 'cold'] as const) {
+      if (context.signal.aborted) return
+      await killUnderLoad(broker, load, small, totalBytes * 0.1)
+      if (cache === 'cold') context.report(`   cold: ${dropPageCache(broker.directory)}`)
+      const times = await restart(broker, load, small[0]!)
+      findings.figure(`filled${cache === 'hot' ? 'Hot' : 'Cold'}ReadyMs`, times.readyMs, READY_MS_MAX)
+      findings.figure(`filled${cache === 'hot' ? 'Hot' : 'Cold'}FirstAckMs`, times.firstAckMs)
+      context.report(
+        `   ${cache}: ready ${times.readyMs.toFixed(0)} ms after the start, first answer at ${times.firstAckMs.toFixed(0)}`,
+      )
+      const { faults, batchCount } = await checkAll(broker.port, TOPIC, load.histories, kinds)
+      findings.check(`filled partitions, ${cache}`, batchCount, faults)
+    }
+  } finally {
+    await broker.dispose()
+  }
+}
+
+/** Kills the broker once `bytes` more were acknowledged, with requests under way on all connections. */
+async function killUnderLoad(broker: Broker, load: Load, kinds: readonly BatchKind[], bytes: number): Promise<void> {
+  const untilBytes = load.acknowledgedBytes + bytes
+  let killed = false
+  const running = load.run(broker.port, CONNECTION_COUNT, kinds, () => killed)
+  while (load.acknowledgedBytes < untilBytes) await Promise.race([delay(20), running])
+  await broker.kill()
+  killed = true
+  await running
+}
+
+/** From the start of the process to its `ready` line, and to the first record that it acknowledged. */
+async function restart(broker: Broker, load: Load, kind: BatchKind): Promise<{ readyMs: number; firstAckMs: number }> {
+  const startMs = performance.now()
+  await broker.restart()
+  const readyMs = performance.now() - startMs
+  const client = await FrameClient.connect(broker.port)
+  await load.produce(client, [0], kind)
+  const firstAckMs = performance.now() - startMs
+  client.close()
+  return { readyMs, firstAckMs }
+}

@@ -1,0 +1,31 @@
+import type { CampaignResult } from '../../campaign.ts'
+
+/** What a run of the campaign has found so far. */
+export class Findings {
+  readonly #isJudged: boolean
+  readonly #failures: string[] = []
+  readonly #figures: Record<string, number> = {}
+  #passedCount = 0
+
+  /** `isJudged`: a figure over its target is a failure. A small run on a busy machine checks contents only. */
+  constructor(isJudged: boolean) {
+    this.#isJudged = isJudged
+  }
+
+  /** Counts `count` things that were looked at, of which these were wrong. */
+  check(what: string, count: number, faults: readonly string[]): void {
+    this.#passedCount += Math.max(0, count - faults.length)
+    for (const fault of faults) this.#failures.push(`${what}: ${fault}`)
+  }
+
+  /** Keeps a figure, by a name that ends in its unit; `max`: its target, inclusive. */
+  figure(name: string, value: number, max = Number.POSITIVE_INFINITY): void {
+    this.#figures[name] = Math.round(value * 100) / 100
+    if (max === Number.POSITIVE_INFINITY || !this.#isJudged) return
+    this.check(name, 1, value <= max ? [] : [`${value.toFixed(2)} is over ${max}`])
+  }
+
+  result(): CampaignResult {
+    return { passedCount: this.#passedCount, failures: this.#failures, figures: this.#figures }
+  }
+}

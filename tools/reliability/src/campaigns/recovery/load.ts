@@ -1,0 +1,98 @@
+import { SeededRandom } from '@millrace/base'
+import {
+  BatchBuilder,
+  createCreatableTopic,
+  createCreateTopicsRequest,
+  createPartitionProduceData,
+  createProduceRequest,
+  createTopicProduceData,
+  createTopicsApi,
+  produceApi,
+  storedCrcOf,
+} from '@millrace/protocol'
+import { type BatchKind, PartitionHistory } from './acknowledged.ts'
+import { ConnectionLostError, FrameClient } from './frame-client.ts'
+
+const CREATE_TOPICS_VERSION = 7
+const PRODUCE_VERSION = 9
+const RECORD_BYTES = 1000
+/** Requests of one connection that wait for their answers. */
+const PIPELINE_DEPTH = 4
+const REQUEST_TIMEOUT_MS = 60_000
+
+/** Batches with random contents, all different. They are sent again and again: random bytes for 10 GiB would take longer than the test. */
+export function makeKinds(seed: number, count: number, recordCount: number): BatchKind[] {
+  const random = new SeededRandom(seed)
+  return Array.from({ length: count }, () => {
+    const builder = new BatchBuilder({ initialSizeBytes: recordCount * (RECORD_BYTES + 32) })
+    for (let slot = 0; slot < recordCount; slot++) builder.append(Date.now(), null, random.bytes(RECORD_BYTES))
+    const bytes = Buffer.from(builder.build())
+    return { bytes, recordCount, crc: storedCrcOf(bytes, 0) }
+  })
+}
+
+export async function createTopic(port: number, name: string, numPartitions: number): Promise<void> {
+  const client = await FrameClient.connect(port)
+  const topics = [createCreatableTopic({ name, numPartitions, replicationFactor: 1 })]
+  const request = createCreateTopicsRequest({ topics, timeoutMs: REQUEST_TIMEOUT_MS })
+  const answer = await client.call(createTopicsApi, CREATE_TOPICS_VERSION, request)
+  client.close()
+  const result = answer.topics[0]!
+  if (result.errorCode !== 0) throw new Error(`topic ${name}: error ${result.errorCode} ${result.errorMessage}`)
+}
+
+/** One topic, what its partitions were sent, and how. */
+export class Load {
+  readonly topic: string
+  readonly histories: readonly PartitionHistory[]
+  readonly #random: SeededRandom
+  acknowledgedBytes = 0
+
+  constructor(topic: string, partitionCount: number, seed: number) {
+    this.topic = topic
+    this.histories = Array.from({ length: partitionCount }, (_, partition) => new PartitionHistory(partition))
+    this.#random = new SeededRandom(seed)
+  }
+
+  /** Sends one batch to each of some partitions in one request; resolves when all are acknowledged. Rejects with what was refused. */
+  async produce(client: FrameClient, partitions: readonly number[], kind: BatchKind): Promise<void> {
+    const partitionData = partitions.map((index) => createPartitionProduceData({ index, records: kind.bytes }))
+    const topicData = [createTopicProduceData({ name: this.topic, partitionData })]
+    const request = createProduceRequest({ acks: -1, timeoutMs: REQUEST_TIMEOUT_MS, topicData })
+    for (const partition of partitions) this.histories[partition]!.sentCount++
+    const answer = await client.call(produceApi, PRODUCE_VERSION, request)
+    for (const { index, errorCode, baseOffset } of answer.responses[0]!.partitionResponses) {
+      if (errorCode !== 0) throw new Error(`${this.topic}-${index}: produce was answered with error ${errorCode}`)
+      this.histories[index]!.onAcknowledged(Number(baseOffset), kind)
+      this.acknowledgedBytes += kind.bytes.length
+    }
+  }
+
+  /**
+   * Fills partitions chosen at random from several connections, until `isDone` says so or the broker is gone. Resolves when no answer is
+   * outstanding; rejects if anything was refused.
+   */
+  async run(port: number, connectionCount: number, kinds: readonly BatchKind[], isDone: () => boolean): Promise<void> {
+    const clients = await Promise.all(Array.from({ length: connectionCount }, () => FrameClient.connect(port)))
+    try {
+      const lanes = clients.flatMap((client) =>
+        Array.from({ length: PIPELINE_DEPTH }, () => this.#runLane(client, kinds, isDone)),
+      )
+      await Promise.all(lanes)
+    } finally {
+      for (const client of clients) client.close()
+    }
+  }
+
+  async #runLane(client: FrameClient, kinds: readonly BatchKind[], isDone: () => boolean): Promise<void> {
+    try {
+      while (!isDone()) {
+        const partition = this.#random.uint32() % this.histories.length
+        await this.produce(client, [partition], kinds[this.#random.uint32() % kinds.length]!)
+      }
+    } catch (error) {
+      // Killed: what was under way is neither acknowledged nor refused.
+      if (!(error instanceof ConnectionLostError)) throw error
+    }
+  }
+}
