@@ -50,6 +50,11 @@ export class EntryFile {
     return this.#count < 0 || this.#flushedCount === this.#count
   }
 
+  /** The file was written, cut or made, and not synced since. */
+  get hasUnsyncedFile(): boolean {
+    return this.#file !== null
+  }
+
   get needsSync(): boolean {
     return this.#file !== null || !this.isFlushed
   }

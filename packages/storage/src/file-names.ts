@@ -13,6 +13,8 @@ export const SWAP_SUFFIX = '.swap'
 export const STRAY_SUFFIX = '.stray'
 export const PARTITION_METADATA_FILE = 'partition.metadata'
 export const LEADER_EPOCH_FILE = 'leader-epoch-checkpoint'
+/** Ours alone: Kafka does not look at it. */
+export const DAMAGED_RANGES_FILE = 'damaged-ranges'
 
 /** Names in a log directory. */
 export const DELETED_DIRECTORY_SUFFIX = '-delete'

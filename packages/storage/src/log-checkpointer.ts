@@ -1,5 +1,6 @@
 import { DiskError, type Offset } from '@millrace/base'
 import type { LogCore, LogHome } from './log-core.ts'
+import type { Segment } from './segment.ts'
 import type { StorageContext } from './storage-context.ts'
 
 /** A log is checkpointed each time this much was written: recovery walks no more of it, whatever the segment size. */
@@ -40,11 +41,13 @@ export class LogCheckpointer {
     return this.#running !== null
   }
 
-  /** After each write. With write caching only rolls and closing raise the recovery point, as in Kafka. */
+  /** After each write. With write caching only rolls and closing raise the recovery point, as in Kafka. Throws `DiskError`. */
   onWritten(): void {
     if (this.#log.totalBytes - this.#checkpointedBytes < CHECKPOINT_BYTES) return
     this.#checkpointedBytes = this.#log.totalBytes
-    if (!this.#log.config.writeCaching) this.request()
+    // At least out of memory, or a roll would write up to 10 MiB of them at once.
+    if (this.#log.config.writeCaching) this.#log.segments.active.flushIndexes(false)
+    else this.request()
   }
 
   /** The active segment ends at `baseOffset`: Kafka expects a snapshot at the base of each segment. Throws `DiskError`. */
@@ -111,6 +114,22 @@ export class LogCheckpointer {
     const { generation, logEndOffset: offset } = log
     const segments = log.segments.all.filter(({ exists }) => exists)
     this.#context.failpoint('checkpoint')
+    if (log.isSmall) await this.#whenDurable(offset)
+    else await this.#syncDerived(segments, offset, generation)
+    if (log.failed || generation !== log.generation) return
+    await log.epochs.save(log.logEndOffset, () => !log.failed)
+    if (log.failed) return
+    await this.#settleEnds(generation)
+    if (log.failed || generation !== log.generation) return
+    log.recoveryPoint = Math.max(log.recoveryPoint, offset)
+    this.#home.onCheckpointed(log)
+    const bases = new Set(log.segments.all.map(({ baseOffset }) => baseOffset))
+    log.producerStates.removeSnapshots((other) => other < offset && !bases.has(other))
+  }
+
+  /** Producer snapshot and indexes of what lies below `offset`, with their names. Before its end the log may fail or be cut. */
+  async #syncDerived(segments: readonly Segment[], offset: Offset, generation: number): Promise<void> {
+    const log = this.#log
     const snapshot = offset > log.logStartOffset ? log.producerStates.writeSnapshot(log.logStartOffset, offset) : null
     try {
       for (const segment of segments) if (segment.indexes.hasChanges) segment.flushIndexes(false)
@@ -122,15 +141,8 @@ export class LogCheckpointer {
       snapshot?.close()
     }
     if (log.failed) return
-    await log.epochs.save(log.logEndOffset, () => !log.failed)
-    if (log.failed) return
+    log.producerStates.hasRemovedNames = false
     await this.#context.disk.syncDirectoryAsync(log.path)
-    await this.#settleEnds(generation)
-    if (log.failed || generation !== log.generation) return
-    log.recoveryPoint = Math.max(log.recoveryPoint, offset)
-    this.#home.onCheckpointed(log)
-    const bases = new Set(log.segments.all.map(({ baseOffset }) => baseOffset))
-    log.producerStates.removeSnapshots((other) => other < offset && !bases.has(other))
   }
 
   /** The recovery point comes with a fingerprint of what is below, which names the sizes of files: they must be so after any crash. */

@@ -34,14 +34,8 @@ export class LogCloser {
     if (log.failed || isBusy) return false
     try {
       log.writeStaged()
-      const { active } = log.segments
-      for (const segment of log.segments.all) {
-        if (segment === active || segment.indexes.hasChanges) segment.flushIndexes(segment === active)
-      }
-      active.trim()
-      if (log.logEndOffset > log.logStartOffset) {
-        log.producerStates.writeSnapshot(log.logStartOffset, log.logEndOffset)?.close()
-      }
+      log.segments.active.trim()
+      if (!log.isSmall) this.#writeDerived()
       log.epochs.saveUnsynced(log.logEndOffset)
       // At once, unlike elsewhere: thousands of logs would run out of descriptors, and the file system tells of errors by itself.
       for (const segment of log.segments.all) segment.closeUnsynced()
@@ -50,6 +44,14 @@ export class LogCloser {
       reportError(this.#home, error)
       return false
     }
+  }
+
+  #writeDerived(): void {
+    const { segments, logStartOffset, logEndOffset, producerStates } = this.#log
+    for (const segment of segments.all) {
+      if (segment === segments.active || segment.indexes.hasChanges) segment.flushIndexes(segment === segments.active)
+    }
+    if (logEndOffset > logStartOffset) producerStates.writeSnapshot(logStartOffset, logEndOffset)?.close()
   }
 
   /** See `LogCore.onSyncedAll`. */
@@ -72,12 +74,13 @@ export class LogCloser {
     if (log.failed || log.writer.hasStaged) return
     log.touched = false
     try {
-      active.flushIndexes(true)
+      if (!log.isSmall) active.flushIndexes(true)
       if (active.trim()) {
         log.writer.onWritten(active)
-        if (!log.config.writeCaching) this.#home.scheduleSync(log)
+        this.#home.scheduleSync(log)
       }
-      if (!log.config.writeCaching || this.#context.isClosing) await log.checkpointer.complete()
+      // With write caching too: a descriptor cannot be given up before its writes are known to have arrived.
+      await log.checkpointer.complete()
       if (log.failed || log.touched || log.pendingReadCount > 0 || log.writer.hasStaged || log.needsSync) return
       if (log.segments.all.some((segment) => segment.extending || segment.hasUnsyncedBytes)) return
       for (const segment of log.segments.all) segment.close()

@@ -29,6 +29,13 @@ export interface LogCore extends Syncable {
   readonly epochs: LogEpochs
   readonly producerStates: LogProducers
   readonly hasStaged: boolean
+  /**
+   * All that is derived from it, but for its epochs, can be derived again by one short read: indexes and producer snapshot get no files,
+   * since thousands of such logs would cost thousands of writes and syncs at a stop or when they become idle. Only of logs that start at
+   * 0: a snapshot may know of producers whose records are gone. Not of those with aborted transactions, whose index is only rebuilt by a
+   * walk, nor of those whose derived files have just been changed: after a crash the old ones would be believed.
+   */
+  readonly isSmall: boolean
   /** Nothing needs to be written or synced any more, derived files included. */
   readonly isCheckpointed: boolean
   /** Bytes written since the log was opened. */
@@ -69,10 +76,11 @@ export interface LogHome {
   onEmptied(log: LogCore, offset: Offset): void
   /**
    * Before the files of old segments go that the log has given up: the mark must name what was synced and no longer count them, or
-   * recovery would take the log for one that lost its head.
-   * Throws `DiskError`.
+   * recovery would take the log for one that lost its head. Durable once it resolves. Rejects with `DiskError`.
    */
-  beforeRemoval(log: LogCore): void
+  beforeRemoval(log: LogCore): Promise<void>
+  /** The same on this thread. Throws `DiskError`. */
+  beforeRemovalNow(log: LogCore): void
   /** The log's recovery point rose. */
   onCheckpointed(log: LogCore): void
   /** A watermark, log start or recovery point changed. */

@@ -1,44 +1,83 @@
 import { DiskError, type Offset, type TimestampMs } from '@millrace/base'
+import { clipRanges, writeDamagedRanges } from './damaged-ranges.ts'
 import type { LogHome } from './log-core.ts'
 import { removableSegmentCount } from './log-retention.ts'
 import { type LogState, reportError } from './log-state.ts'
 import { Segment } from './segment.ts'
 import type { StorageContext } from './storage-context.ts'
 
+/** Segments whose files are renamed without letting anything else happen. */
+const REMOVED_SEGMENTS_MAX = 64
+
 /** Takes from a log what is old or must go: retention at its start, truncation at its end. */
 export class LogCutter {
   readonly #context: StorageContext
   readonly #home: LogHome
   readonly #log: LogState
+  /** Segments that retention took out of the log and whose files still have their names. */
+  readonly #givenUp: Segment[]
+  #isRetaining: boolean
 
   constructor(context: StorageContext, home: LogHome, log: LogState) {
     this.#context = context
     this.#home = home
     this.#log = log
+    this.#givenUp = []
+    this.#isRetaining = false
   }
 
   /** See `Log.applyRetention`. */
-  applyRetention(nowMs: TimestampMs): number {
+  async applyRetention(nowMs: TimestampMs): Promise<number> {
     const log = this.#log
-    if (log.failed) return 0
+    if (log.failed || this.#isRetaining) return 0
+    this.#isRetaining = true
     try {
       const count = removableSegmentCount(log, nowMs)
-      if (count === 0) return 0
-      if (count === log.segments.count) {
-        log.roll(log.logEndOffset)
-        // Its name must be there before the others go, or a crash would leave nothing that tells the log's end.
-        log.segments.active.file()
-        this.#context.disk.syncDirectory(log.path)
-      }
+      this.#closeUnused()
+      if (count === 0 || (count === log.segments.count && !(await this.#startNewSegment()))) return 0
       log.raiseLogStart(log.segments.at(count).baseOffset)
-      const removed = log.segments.removeFirst(count)
-      this.#home.beforeRemoval(log)
-      log.remove(removed)
+      this.#givenUp.push(...log.segments.removeFirst(count))
+      await this.#home.beforeRemoval(log)
+      await this.#removeGivenUp()
       return count
     } catch (error) {
-      reportError(this.#home, error)
+      // Of a log that was deleted meanwhile even the directory may be gone.
+      if (!log.failed) reportError(this.#home, error)
       return 0
+    } finally {
+      this.#isRetaining = false
     }
+  }
+
+  /** Rolls, since all segments are to go. False if the log was cut or failed meanwhile. */
+  async #startNewSegment(): Promise<boolean> {
+    const log = this.#log
+    const { generation } = log
+    log.roll(log.logEndOffset)
+    // Its name must be there before the others go, or a crash would leave nothing that tells the log's end.
+    log.segments.active.file()
+    await this.#context.disk.syncDirectoryAsync(log.path)
+    return !log.failed && generation === log.generation
+  }
+
+  /** A few at a time: each costs some renames. */
+  async #removeGivenUp(): Promise<void> {
+    while (!this.#log.failed && this.#givenUp.length > 0) {
+      this.#log.remove(this.#givenUp.splice(0, REMOVED_SEGMENTS_MAX))
+      if (this.#givenUp.length > 0) await this.#context.yieldTurn()
+    }
+  }
+
+  /** Of an idle log, the look at its timestamps may have opened files that nothing else would close. */
+  #closeUnused(): void {
+    const log = this.#log
+    if (this.#context.openLogs.has(log)) return
+    for (const segment of log.segments.all) if (segment.isOpen && !segment.hasUnsyncedBytes) segment.close()
+  }
+
+  /** The log has failed: what was to be removed is removed with it, or by the next start. */
+  abandon(): void {
+    for (const segment of this.#givenUp.splice(0)) segment.abandon()
   }
 
   /** See `Log.truncateTo`. */
@@ -60,6 +99,7 @@ export class LogCutter {
       log.remove(log.segments.removeFrom(slot + 1))
       const { active } = log.segments
       active.cut(position, endOffset)
+      this.#cutDamage(endOffset)
       log.writer.onWritten(active)
       return endOffset
     })
@@ -80,7 +120,7 @@ export class LogCutter {
       log.segments.active.file()
       log.logStartOffset = offset
       log.epochs.cache.clear()
-      log.lostRanges.length = 0
+      this.#cutDamage(0)
       log.producerStates.removeSnapshots(() => true)
       log.producerStates.clear(offset)
       return offset
@@ -96,12 +136,28 @@ export class LogCutter {
     this.#home.onLogStartLowered()
   }
 
+  /** Before names are used again that they may have. Throws `DiskError`. */
+  #removeGivenUpNow(): void {
+    if (this.#givenUp.length === 0) return
+    this.#home.beforeRemovalNow(this.#log)
+    this.#log.remove(this.#givenUp.splice(0))
+  }
+
+  /** What is appended in the place of lost data is sound: at once, or a start would go on to refuse it. Throws `DiskError`. */
+  #cutDamage(endOffset: Offset): void {
+    const { lostRanges, path } = this.#log
+    if (lostRanges.length === 0) return
+    lostRanges.splice(0, lostRanges.length, ...clipRanges(lostRanges, 0, endOffset))
+    writeDamagedRanges(this.#context.disk, path, lostRanges)
+  }
+
   /** Does a truncation, which gives the new end, and lowers all that follows from it. */
   #changeEnd(change: () => Offset): void {
     const log = this.#log
     let logEndOffset: Offset
     try {
       this.#context.failpoint('truncate')
+      this.#removeGivenUpNow()
       logEndOffset = change()
       log.writer.syncNamesNow()
     } catch (error) {

@@ -1,11 +1,12 @@
 import { type Disk, DiskError, type FileSystem, type Offset, type Timer, type Uuid } from '@millrace/base'
 import { replaceFile, replaceFileAsync } from './atomic-file.ts'
 import { DurableMark } from './durable-mark.ts'
-import { HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from './file-names.ts'
+import { HIGH_WATERMARK_FILE, LOG_START_FILE, partitionDirectoryName, RECOVERY_POINT_FILE } from './file-names.ts'
 import { fingerprintOfAll, fingerprintOfClosed } from './fingerprint.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { LogCore, LogHome } from './log-core.ts'
 import type { StorageContext } from './storage-context.ts'
+import { StrayFiles } from './stray-files.ts'
 import { encodeTextCheckpoint } from './text-checkpoint.ts'
 
 /** Syncs of one directory at a time: enough to keep a disk busy, few enough to leave the thread pool to others. */
@@ -23,6 +24,7 @@ export class LogDirectory implements LogHome {
   readonly id: Uuid
   readonly mark: DurableMark
   readonly logs: Set<LogCore>
+  readonly strays: StrayFiles
   online: boolean
   /** Too little space, or no descriptor, is left: appends are refused until there is more. */
   isFull: boolean
@@ -39,12 +41,15 @@ export class LogDirectory implements LogHome {
   #checkpointing: Promise<void> | null
   /** How often recovery points were written out of turn: an older writing under way is then dropped. */
   #pointsWrittenCount: number
+  /** Names of the logs, those of their directories, that the checkpoint of log starts on the disk may hold. */
+  #logStartNames: Set<string>
 
   constructor(context: StorageContext, path: string, id: Uuid, onFailed: (error: DiskError) => void) {
     this.path = path
     this.id = id
     this.mark = new DurableMark(context.disk, path)
     this.logs = new Set()
+    this.strays = new StrayFiles(context.disk)
     this.online = true
     this.isFull = false
     this.#context = context
@@ -57,6 +62,7 @@ export class LogDirectory implements LogHome {
     this.#offsetsChanged = false
     this.#checkpointing = null
     this.#pointsWrittenCount = 0
+    this.#logStartNames = new Set()
   }
 
   get disk(): Disk {
@@ -122,11 +128,27 @@ export class LogDirectory implements LogHome {
     this.mark.lowerNow(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes, fingerprint)
   }
 
+  /** Names of logs, those of their directories, that the checkpoint of log starts may hold. */
+  onLogStartsRead(names: Iterable<string>): void {
+    for (const name of names) this.#logStartNames.add(name)
+  }
+
+  /**
+   * A log was made. One of its name may have been deleted since the checkpoint of log starts was written: the start of that one must not
+   * be taken for its own, or a crash would have its data set aside. Throws `DiskError`.
+   */
+  onCreated(log: LogCore): void {
+    this.logs.add(log)
+    if (this.#logStartNames.has(partitionDirectoryName(log.topic, log.partition))) this.onLogStartLowered()
+  }
+
   onLogStartLowered(): void {
     this.#pointsWrittenCount++
     this.onOffsetsChanged()
+    const lines = this.#logStarts()
     try {
-      replaceFile(this.disk, this.path, LOG_START_FILE, encodeTextCheckpoint(this.#logStarts()), '.lowered')
+      replaceFile(this.disk, this.path, LOG_START_FILE, encodeTextCheckpoint(lines), '.lowered')
+      this.#logStartNames = namesOf(lines)
     } catch (error) {
       if (!(error instanceof DiskError && error.code === 'DISK_FULL')) throw error
       // A crash before the next checkpoint would have recovery start the log anew and set its data aside.
@@ -151,7 +173,12 @@ export class LogDirectory implements LogHome {
     this.onSynced(log, offset, offset, 0)
   }
 
-  beforeRemoval(log: LogCore): void {
+  beforeRemoval(log: LogCore): Promise<void> {
+    this.#noteRecoveryPoint(log)
+    return this.mark.sync()
+  }
+
+  beforeRemovalNow(log: LogCore): void {
     this.#noteRecoveryPoint(log)
     this.mark.syncNow()
   }
@@ -177,7 +204,8 @@ export class LogDirectory implements LogHome {
   }
 
   async #writeCheckpoints(): Promise<void> {
-    const logStarts = encodeTextCheckpoint(this.#logStarts())
+    const logStarts = this.#logStarts()
+    this.onLogStartsRead(namesOf(logStarts))
     const highWatermarks = encodeTextCheckpoint(
       Array.from(this.logs, ({ topic, partition, highWatermark }) => `${topic} ${partition} ${highWatermark}`),
     )
@@ -186,7 +214,8 @@ export class LogDirectory implements LogHome {
     const isCurrent = (): boolean => this.online && pointsWrittenCount === this.#pointsWrittenCount
     const recoveryPoints = encodeTextCheckpoint(this.#recoveryPoints())
     await replaceFileAsync(this.disk, this.path, RECOVERY_POINT_FILE, recoveryPoints, isCurrent)
-    await replaceFileAsync(this.disk, this.path, LOG_START_FILE, logStarts, isCurrent)
+    await replaceFileAsync(this.disk, this.path, LOG_START_FILE, encodeTextCheckpoint(logStarts), isCurrent)
+    if (isCurrent()) this.#logStartNames = namesOf(logStarts)
     await replaceFileAsync(this.disk, this.path, HIGH_WATERMARK_FILE, highWatermarks, () => this.online)
   }
 
@@ -315,4 +344,9 @@ export class LogDirectory implements LogHome {
     this.#spaceTimer?.cancel()
     this.#spaceTimer = null
   }
+}
+
+/** The logs that lines of a checkpoint are about, as their directories are named. */
+function namesOf(lines: readonly string[]): Set<string> {
+  return new Set(lines.map((line) => line.split(' ', 2).join('-')))
 }

@@ -1,8 +1,10 @@
 import { type Disk, type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
 import { BatchScanner } from './batch-scanner.ts'
+import { readDamagedRanges, rememberDamage } from './damaged-ranges.ts'
 import type { DurableMarkEntry } from './durable-mark.ts'
 import {
   CLEANED_SUFFIX,
+  DAMAGED_RANGES_FILE,
   DELETED_SUFFIX,
   LOG_SUFFIX,
   OFFSET_INDEX_SUFFIX,
@@ -54,7 +56,8 @@ export function loadLog(
 ): Log | null {
   const path = `${home.path}/${name}`
   const topicId = readPartitionMetadata(context.disk, path)
-  const names = finishInterruptedSwaps(context.disk, path, context.disk.listDirectory(path))
+  const names = finishInterruptedSwaps(context, path, context.disk.listDirectory(path))
+  home.strays.addFrom(path, names)
   if (topicId === ZERO_UUID && !names.some((file) => file.endsWith(LOG_SUFFIX))) return null
   const config = context.configOf(topic)
   const mark = home.mark.get(topicId, partition)
@@ -63,7 +66,8 @@ export function loadLog(
   const epochs = new LogEpochs(context.disk, path)
   const surplus = surplusOf(context, path, segments, mark, stoppedCleanly)
   if (surplus > 0) raiseLogStart(context, segments, surplus, checkpoints)
-  const knownPoint = recoveryPointOf(home, mark, checkpoints)
+  const damage = knownDamage(context, path, names)
+  const knownPoint = damage === null ? 0 : recoveryPointOf(home, mark, checkpoints, stoppedCleanly)
   const epochsKnown =
     surplus >= 0 &&
     epochsReadable(context, epochs, segments) &&
@@ -73,18 +77,26 @@ export function loadLog(
   const recoveryPoint = epochsKnown ? knownPoint : 0
   const covered =
     epochsKnown &&
+    damage !== null &&
     atMark &&
     (mark.clean || recoveryPoint === mark.durableOffset) &&
     checkpoints.logStartOffset <= mark.durableOffset
   let opened: Opened
   if (segments.length === 0) opened = openEmpty(context, base, epochs, mark, checkpoints)
   else if (covered) opened = openCovered(context, base, segments, epochs, mark)
-  else opened = openUncovered(context, base, segments, epochs, mark, { ...checkpoints, recoveryPoint })
+  else {
+    const syncedOffset = syncedOffsetOf(home, mark, checkpoints)
+    opened = openUncovered(context, base, segments, epochs, mark, syncedOffset, { ...checkpoints, recoveryPoint })
+  }
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
+  const { disk, logger } = context
+  const found = opened.faultyRanges
+  const faultyRanges = rememberDamage(disk, logger, path, damage, found, logStartOffset, opened.logEndOffset)
   const highWatermark = Math.min(Math.max(checkpoints.highWatermark, logStartOffset), opened.logEndOffset)
   // Its names may be in memory only: nothing of it was ever synced, or the last process was killed before it had any data.
   const namesUnsynced = mark === null || segments.length === 0
-  const log = new Log(context, home, { ...base, ...opened, logStartOffset, highWatermark, namesUnsynced, onDurable })
+  const parts = { ...base, ...opened, faultyRanges, logStartOffset, highWatermark, namesUnsynced, onDurable }
+  const log = new Log(context, home, parts)
   for (const segment of opened.unsynced) {
     segment.needsDirectorySync = true
     log.writer.onWritten(segment)
@@ -179,11 +191,35 @@ function raiseLogStart(
 
 /**
  * Up to where nothing needs to be looked at. The mark says it where there is one, a moment late at most: only what it says comes with a
- * fingerprint. The checkpoint, late by a minute, is for a directory whose mark was lost.
+ * fingerprint. The checkpoint is believed for want of a mark after a clean stop only, which leaves nothing behind the data of a file:
+ * Kafka's directories have no mark either.
  */
-function recoveryPointOf(home: LogDirectory, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): Offset {
+function recoveryPointOf(
+  home: LogDirectory,
+  mark: DurableMarkEntry | null,
+  checkpoints: LogCheckpoints,
+  stoppedCleanly: boolean,
+): Offset {
   if (mark !== null) return mark.recoveryPoint
+  return stoppedCleanly && !home.mark.isComplete ? checkpoints.recoveryPoint : 0
+}
+
+/** Up to where the log is known to have been synced: of a lost mark, the checkpoint says at least something. */
+function syncedOffsetOf(home: LogDirectory, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): Offset {
+  if (mark !== null) return mark.durableOffset
   return home.mark.isComplete ? 0 : checkpoints.recoveryPoint
+}
+
+/** What earlier starts found to be lost, null if that cannot be read: the whole log is then walked, which finds it again. */
+function knownDamage(context: StorageContext, path: string, names: readonly string[]): FaultyRange[] | null {
+  if (!names.includes(DAMAGED_RANGES_FILE)) return []
+  try {
+    return readDamagedRanges(context.disk, path)
+  } catch (error) {
+    if (!(error instanceof CorruptFileError)) throw error
+    context.logger.warn('damaged ranges unreadable, walking the log', { error: error.message })
+    return null
+  }
 }
 
 /** What is not walked ends where the next segment begins. */
@@ -255,6 +291,7 @@ function openUncovered(
   list: Segment[],
   epochs: LogEpochs,
   mark: DurableMarkEntry | null,
+  syncedOffset: Offset,
   checkpoints: LogCheckpoints,
 ): Opened {
   const durableOffset = mark?.durableOffset ?? 0
@@ -268,7 +305,7 @@ function openUncovered(
     segments: segments.all,
     config: base.config,
     recoveryPoint,
-    durableOffset,
+    durableOffset: syncedOffset,
     epochs: epochs.cache,
     producers: state,
     logger: context.logger,
@@ -380,14 +417,16 @@ function openSegments(context: StorageContext, path: string, names: readonly str
  * Removes what was being deleted or written, and ends a compaction that was interrupted while it exchanged segments: `.cleaned` files
  * are incomplete, `.swap` files replace the segments they cover (2.2 and 2.3 there). Returns the names that are left.
  */
-function finishInterruptedSwaps(disk: Disk, path: string, names: readonly string[]): string[] {
+function finishInterruptedSwaps(context: StorageContext, path: string, names: readonly string[]): string[] {
+  const { disk } = context
   const remove = (name: string): void => disk.removeFile(`${path}/${name}`)
   const cleanedBases = names.filter((name) => name.endsWith(CLEANED_SUFFIX)).map((name) => Number.parseInt(name, 10))
   const minCleaned = Math.min(Number.POSITIVE_INFINITY, ...cleanedBases)
   let changed = false
   for (const name of names) {
+    // Nobody waits for these, and a start would wait for thousands of them.
+    if (name.endsWith(DELETED_SUFFIX)) context.removeSoon(`${path}/${name}`)
     const stale =
-      name.endsWith(DELETED_SUFFIX) ||
       name.endsWith(CLEANED_SUFFIX) ||
       name.endsWith(TEMPORARY_SUFFIX) ||
       (name.endsWith(SWAP_SUFFIX) && Number.parseInt(name, 10) >= minCleaned)

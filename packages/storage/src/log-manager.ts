@@ -25,6 +25,7 @@ import {
   STRAY_DIRECTORY_SUFFIX,
   setAsideDirectoryName,
 } from './file-names.ts'
+import { FlushSchedule } from './flush-schedule.ts'
 import { Log } from './log.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
 import type { LogCore } from './log-core.ts'
@@ -35,6 +36,8 @@ import { LogProducers } from './log-producers.ts'
 import { LogSegments } from './log-segments.ts'
 import { openMetaProperties } from './meta-properties.ts'
 import { encodePartitionMetadata, UnwrittenMetadataError } from './partition-metadata.ts'
+import { RemovalQueue } from './removal-queue.ts'
+import { RetentionSweep } from './retention-sweep.ts'
 import { Segment } from './segment.ts'
 import { StagingPool } from './staging-pool.ts'
 import type { StorageContext } from './storage-context.ts'
@@ -79,6 +82,9 @@ export interface DirectoryInfo {
   online: boolean
   totalBytes: number
   usableBytes: number
+  /** Files and directories that were set aside and wait for the operator, and their bytes. */
+  strayCount: number
+  strayBytes: number
 }
 
 /** All logs of a node, in their log directories. */
@@ -92,6 +98,9 @@ export class LogManager {
   #clusterId: string | null
   readonly #logs: Map<string, Log>
   readonly #timers: Set<Timer>
+  readonly #flushSchedule: FlushSchedule
+  readonly #removals: RemovalQueue
+  readonly #retention: RetentionSweep
   /** Idle logs whose turn to be closed has not come. */
   readonly #idleLogs: Set<LogCore>
   #idleWorkerCount: number
@@ -105,6 +114,8 @@ export class LogManager {
     this.#clusterId = options.clusterId
     this.#logs = new Map()
     this.#timers = new Set()
+    this.#flushSchedule = new FlushSchedule(options.clock, options.timers)
+    this.#removals = new RemovalQueue(options.disk, options.logger)
     this.#idleLogs = new Set()
     this.#idleWorkerCount = 0
     this.#closed = false
@@ -122,10 +133,20 @@ export class LogManager {
       openLogs: new Set(),
       isClosing: false,
       closeIdleSoon: () => this.#after(0, () => this.#closeIdle()),
+      flushLater: (log, flushMs) => this.#flushSchedule.add(log, flushMs),
       flushSoon: () => this.#after(0, () => this.flushStaged()),
       readCold: (task) => coldReads.run(task),
+      onSetAside: (path, sizeBytes) => this.#directoryOf(path)?.strays.add(path, sizeBytes),
+      removeSoon: (path) => this.#removals.add(path),
+      yieldTurn: () => new Promise((resolve) => this.#after(0, resolve)),
       failpoint: (name) => options.failpoint?.(name),
     }
+    this.#retention = new RetentionSweep({
+      clock: options.clock,
+      logs: () => this.#logs.values(),
+      producerIdExpirationMs: () => options.producerIdExpirationMs,
+      yieldTurn: () => this.#context.yieldTurn(),
+    })
   }
 
   /**
@@ -142,7 +163,7 @@ export class LogManager {
       await manager.#abandon()
       throw error
     }
-    manager.#every(options.retentionCheckIntervalMs, () => manager.#applyRetention())
+    manager.#every(options.retentionCheckIntervalMs, () => void manager.#retention.run())
     manager.#every(options.checkpointIntervalMs, () => manager.#writeCheckpoints())
     manager.#every(IDLE_MS, () => manager.#closeIdle())
     return manager
@@ -172,7 +193,8 @@ export class LogManager {
         if (!(error instanceof DiskError)) throw error
         directory.onDiskError(error)
       }
-      return { path, id, online: directory.online, ...space }
+      const { count: strayCount, sizeBytes: strayBytes } = directory.strays.totals()
+      return { path, id, online: directory.online, ...space, strayCount, strayBytes }
     })
   }
 
@@ -214,7 +236,13 @@ export class LogManager {
       namesUnsynced: true,
       onDurable: this.#options.onDurable,
     })
-    home.logs.add(log)
+    try {
+      home.onCreated(log)
+    } catch (error) {
+      home.logs.delete(log)
+      if (error instanceof DiskError) home.onDiskError(error)
+      throw error
+    }
     this.#logs.set(name, log)
     return log
   }
@@ -222,12 +250,14 @@ export class LogManager {
   /** Takes a log out of use at once; its directory is renamed and removed after `file.delete.delay.ms`. Throws `DiskError`. */
   deleteLog(log: Log): void {
     const path = this.#setAside(log, DELETED_DIRECTORY_SUFFIX)
-    this.#after(this.#options.defaultConfig.fileDeleteDelayMs, () => this.#removeTree(path))
+    this.#after(this.#options.defaultConfig.fileDeleteDelayMs, () => this.#removals.add(path))
   }
 
   /** Takes a log out of use that the metadata does not know; its files stay for the operator. Throws `DiskError`. */
   setAsideStray(log: Log): void {
+    const { sizeBytes } = log
     const path = this.#setAside(log, STRAY_DIRECTORY_SUFFIX)
+    this.#context.onSetAside(path, sizeBytes)
     this.#options.logger.warn('stray log set aside', { topic: log.topic, partition: log.partition, path })
   }
 
@@ -247,6 +277,8 @@ export class LogManager {
     this.#context.isClosing = true
     this.flushStaged()
     for (const timer of this.#timers) timer.cancel()
+    this.#flushSchedule.stop()
+    this.#removals.stop()
     for (const directory of this.#directories) if (directory.online) await this.#closeDirectory(directory)
     for (const lock of this.#locks) lock.release()
   }
@@ -279,11 +311,14 @@ export class LogManager {
     const { disk, logger } = this.#options
     const recoveryPoints = this.#readCheckpoint(home, RECOVERY_POINT_FILE)
     const logStarts = this.#readCheckpoint(home, LOG_START_FILE)
+    home.onLogStartsRead(logStarts.keys())
     const highWatermarks = this.#readCheckpoint(home, HIGH_WATERMARK_FILE)
     let count = 0
-    for (const name of disk.listDirectory(home.path)) {
+    const names = disk.listDirectory(home.path)
+    home.strays.addFrom(home.path, names)
+    for (const name of names) {
       if (name.endsWith(DELETED_DIRECTORY_SUFFIX) && isDirectory(disk, `${home.path}/${name}`)) {
-        this.#removeTree(`${home.path}/${name}`)
+        this.#removals.add(`${home.path}/${name}`)
         continue
       }
       const parsed = parsePartitionDirectoryName(name)
@@ -319,6 +354,12 @@ export class LogManager {
       }
     }
     if (!clean) home.onOffsetsChanged()
+    const { count: strayCount, sizeBytes } = home.strays.totals()
+    if (strayCount > 0) {
+      // Named in the log line so that nobody has to search for the suffix: it may be removed, also while the broker runs.
+      const details = { directory: home.path, count: strayCount, sizeBytes }
+      logger.warn('files set aside (*.stray, *-stray) take space until somebody removes them', details)
+    }
     return count
   }
 
@@ -404,6 +445,7 @@ export class LogManager {
         // Data that was not loaded, since nobody could tell whose it is: it is not overwritten (S10).
         const strayPath = this.#setAsidePath(home, topic, partition, STRAY_DIRECTORY_SUFFIX)
         disk.rename(path, strayPath)
+        home.strays.addFrom(home.path, [strayPath.slice(home.path.length + 1)])
         logger.warn('unknown data set aside', { path: strayPath })
       }
       disk.makeDirectory(path)
@@ -426,6 +468,10 @@ export class LogManager {
     return `${home.path}/${setAsideDirectoryName(topic, partition, hex, suffix)}`
   }
 
+  #directoryOf(path: string): LogDirectory | undefined {
+    return this.#directories.find((directory) => path.startsWith(`${directory.path}/`))
+  }
+
   #homeFor(path: string | undefined): LogDirectory {
     let best: LogDirectory | null = null
     for (const directory of this.#directories) {
@@ -434,22 +480,6 @@ export class LogManager {
     }
     if (best === null) throw new DiskError('DISK_OTHER', 'create log', path ?? 'any log directory', null)
     return best
-  }
-
-  #removeTree(path: string): void {
-    this.#options.disk.removeTree(path).catch((error: unknown) => {
-      if (!(error instanceof DiskError)) throw error
-      // The next start removes what is named so.
-      this.#options.logger.warn('deleted log could not be removed', { path, error: error.message })
-    })
-  }
-
-  #applyRetention(): void {
-    const nowMs = this.#options.clock.wallMs()
-    for (const log of this.#logs.values()) {
-      log.applyRetention(nowMs)
-      log.removeExpiredProducers(nowMs, this.#options.producerIdExpirationMs)
-    }
   }
 
   #writeCheckpoints(): void {

@@ -31,6 +31,8 @@ export class LogProducers {
   #knownEmpty: boolean
   /** Offsets of the snapshot files, ascending; null: not listed yet. */
   #snapshots: Offset[] | null
+  /** Snapshots were removed and the directory not synced since: a crash may bring them back, with what a truncation took. */
+  hasRemovedNames: boolean
 
   constructor(ports: ProducerPorts, directory: string, segments: LogSegments, knownEmpty: boolean) {
     this.#ports = ports
@@ -39,6 +41,7 @@ export class LogProducers {
     this.#state = null
     this.#knownEmpty = knownEmpty
     this.#snapshots = null
+    this.hasRemovedNames = false
   }
 
   get isLoaded(): boolean {
@@ -145,6 +148,7 @@ export class LogProducers {
   }
 
   #remove(offset: Offset): void {
+    this.hasRemovedNames = true
     try {
       this.#ports.disk.removeFile(this.#path(offset))
     } catch (error) {

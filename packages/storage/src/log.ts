@@ -20,6 +20,9 @@ import type { Segment } from './segment.ts'
 import { removeSegments } from './segment-removal.ts'
 import type { StorageContext } from './storage-context.ts'
 
+/** A log whose index would have no more entries than this is read as quickly as they are. */
+const SMALL_LOG_INTERVALS = 8
+
 /** What a log is made of; `LogLoader` puts it together. */
 export interface LogParts {
   topic: string
@@ -91,6 +94,7 @@ export class Log implements LogState {
   readonly #closer: LogCloser
   /** Records appended since the last sync began. */
   unflushedRecordCount: number
+  /** When the oldest write was made that no sync has begun for, -1 if there is none. */
   #unflushedSinceMs: number
   /** Reads that come from the disk in steps: files stay open for them. */
   pendingReadCount: number
@@ -155,6 +159,15 @@ export class Log implements LogState {
     return this.writer.hasStaged
   }
 
+  /** See `LogCore.isSmall`. */
+  get isSmall(): boolean {
+    const { first, count } = this.segments
+    if (count > 1 || first.baseOffset > 0 || this.logStartOffset > 0) return false
+    if (first.indexes.hasUnsyncedFiles || this.producerStates.hasRemovedNames) return false
+    const isShort = first.writtenBytes <= SMALL_LOG_INTERVALS * this.config.indexIntervalBytes
+    return isShort && first.indexes.transactions.file.count === 0
+  }
+
   get isCheckpointed(): boolean {
     const isSynced = !this.hasStaged && !this.needsSync && this.durableOffset === this.logEndOffset
     return !this.failed && isSynced && !this.checkpointer.isDue
@@ -175,6 +188,7 @@ export class Log implements LogState {
 
   updateConfig(config: LogConfig): void {
     this.config = config
+    if (config.writeCaching && config.flushMs >= 0 && this.needsSync) this.#context.flushLater(this, config.flushMs)
   }
 
   /** Sets it within the log (a follower may lower it). True if it or the last stable offset rose. */
@@ -182,11 +196,13 @@ export class Log implements LogState {
     const highWatermark = Math.max(this.logStartOffset, Math.min(offset, this.logEndOffset))
     if (highWatermark === this.highWatermark) return false
     const before = this.highWatermark
-    const stableBefore = this.producerStates.isKnownEmpty ? before : this.lastStableOffset
+    // Not built for this: a start sets the watermark of every log, and only few are read up to their last stable offset.
+    const { isLoaded } = this.producerStates
+    const stableBefore = isLoaded ? this.lastStableOffset : before
     this.highWatermark = highWatermark
     this.#home.onOffsetsChanged()
-    if (this.producerStates.isLoaded) this.currentProducers().onHighWatermark(highWatermark)
-    return highWatermark > before || this.lastStableOffset > stableBefore
+    if (isLoaded) this.currentProducers().onHighWatermark(highWatermark)
+    return highWatermark > before || (isLoaded && this.lastStableOffset > stableBefore)
   }
 
   producers(): Iterable<ProducerEntry> {
@@ -243,18 +259,26 @@ export class Log implements LogState {
       reportError(this.#home, error)
       return
     }
-    if (!this.config.writeCaching || this.#isFlushDue(nowMs)) this.#home.scheduleSync(this)
+    if (this.config.writeCaching) this.#flushInTime(nowMs)
+    else this.#home.scheduleSync(this)
   }
 
   /** Kafka's `flush.messages` and `flush.ms`, which only matter with write caching. */
-  #isFlushDue(nowMs: number): boolean {
+  #flushInTime(nowMs: number): void {
     const { flushMessages, flushMs } = this.config
     if (this.#unflushedSinceMs < 0) this.#unflushedSinceMs = nowMs
-    const due =
-      (flushMessages >= 0 && this.unflushedRecordCount >= flushMessages) ||
-      (flushMs >= 0 && nowMs - this.#unflushedSinceMs >= flushMs)
-    if (due) this.#unflushedSinceMs = -1
-    return due
+    if (flushMessages >= 0 && this.unflushedRecordCount >= flushMessages) this.#home.scheduleSync(this)
+    else if (flushMs >= 0 && this.flushIfDue(nowMs) > 0) this.#context.flushLater(this, flushMs)
+  }
+
+  /** See `LateFlushed`. */
+  flushIfDue(nowMs: number): number {
+    const { writeCaching, flushMs } = this.config
+    if (!writeCaching || flushMs < 0 || !this.needsSync) return -1
+    const leftMs = this.#unflushedSinceMs < 0 ? flushMs : this.#unflushedSinceMs + flushMs - nowMs
+    if (leftMs > 0) return leftMs
+    this.#home.scheduleSync(this)
+    return -1
   }
 
   /** Part of {@link Syncable}: called by the directory's group commit. */
@@ -263,6 +287,7 @@ export class Log implements LogState {
     const { active } = this.segments
     const positionBytes = active.writtenBytes
     this.unflushedRecordCount = 0
+    this.#unflushedSinceMs = -1
     try {
       await this.writer.sync()
     } catch (error) {
@@ -355,8 +380,11 @@ export class Log implements LogState {
     this.#home.onOffsetsChanged()
   }
 
-  /** Deletes old segments by log start, size and time. Returns how many. */
-  applyRetention(nowMs: TimestampMs): number {
+  /**
+   * Deletes old segments by log start, size and time; resolves to how many. They are the log's no more when this returns, or, where all
+   * are to go, a little later. One call at a time: another meanwhile does nothing. Never rejects with a `DiskError`.
+   */
+  applyRetention(nowMs: TimestampMs): Promise<number> {
     return this.#cutter.applyRetention(nowMs)
   }
 
@@ -375,6 +403,7 @@ export class Log implements LogState {
     this.failed = true
     this.writer.close()
     for (const segment of this.segments.all) segment.abandon()
+    this.#cutter.abandon()
     this.#context.openLogs.delete(this)
     this.checkpointer.wake()
   }
@@ -402,8 +431,8 @@ export class Log implements LogState {
   remove(segments: readonly Segment[]): void {
     this.writer.forget(segments)
     removeSegments(this.#context, segments, this.config.fileDeleteDelayMs)
-    const bases = segments.map((segment) => segment.baseOffset)
-    this.producerStates.removeSnapshots((offset) => bases.includes(offset))
+    const bases = new Set(segments.map((segment) => segment.baseOffset))
+    this.producerStates.removeSnapshots((offset) => bases.has(offset))
   }
 
   currentProducers(): ProducerState {

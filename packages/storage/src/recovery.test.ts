@@ -82,7 +82,7 @@ test('segments that retention gave up may come back, and are not read', async ()
   disk.onChange = (operation, path) => {
     if (operation === 'rename' && path.endsWith('.log')) forks.push(disk.killed().copy())
   }
-  const count = log.applyRetention(0)
+  const count = await log.applyRetention(0)
   disk.onChange = () => undefined
   expect(forks.length).toBe(count)
   expect(count).toBeGreaterThan(1)
@@ -93,7 +93,7 @@ test('segments that retention gave up may come back, and are not read', async ()
     expect(recovered.recoveryPoint).toBe(60)
     expect(recovered.logStartOffset).toBe(bases[count])
     await expectValues(recovered, bases[count]!, 60)
-    recovered.applyRetention(0)
+    await recovered.applyRetention(0)
     expect(recovered.segments.first.baseOffset).toBe(bases[count])
   }
 })

@@ -27,7 +27,7 @@ export interface IndexedFile {
 export class SegmentIndexes {
   readonly offsets: OffsetIndex
   readonly times: TimeIndex
-  readonly transactions: TransactionIndex
+  readonly #transactions: TransactionIndex
   readonly #segment: IndexedFile
   readonly #indexIntervalBytes: number
   #bytesSinceEntry: number
@@ -36,6 +36,8 @@ export class SegmentIndexes {
   #maxTimestampOffset: Offset
   /** The files have been held against the log, or were written by this process. */
   #verified: boolean
+  /** Where the segment ends, until the files have been cut there; -1 from then on. */
+  #cutOffset: Offset
 
   /** `isNew`: none of the files is there; `hasTransactions`: that of the transaction index is. */
   constructor(
@@ -49,13 +51,41 @@ export class SegmentIndexes {
     const path = (suffix: string): string => `${directory}/${offsetFileName(segment.baseOffset, suffix)}`
     this.offsets = new OffsetIndex(disk, path(OFFSET_INDEX_SUFFIX), segment.baseOffset, isNew)
     this.times = new TimeIndex(disk, path(TIME_INDEX_SUFFIX), segment.baseOffset, isNew)
-    this.transactions = new TransactionIndex(disk, path(TRANSACTION_INDEX_SUFFIX), !hasTransactions)
+    this.#transactions = new TransactionIndex(disk, path(TRANSACTION_INDEX_SUFFIX), !hasTransactions)
     this.#segment = segment
     this.#indexIntervalBytes = indexIntervalBytes
     this.#bytesSinceEntry = 0
     this.#maxTimestamp = isNew ? -1 : -2
     this.#maxTimestampOffset = segment.baseOffset
     this.#verified = isNew
+    this.#cutOffset = -1
+  }
+
+  get transactions(): TransactionIndex {
+    this.#cut()
+    return this.#transactions
+  }
+
+  /**
+   * The segment ends at `endOffset`, which was found without a look at these files: what they say of later batches, which a crash took,
+   * is cut off before they are used.
+   */
+  cutWhenUsed(endOffset: Offset): void {
+    if (!this.#verified) this.#cutOffset = endOffset
+  }
+
+  #cut(): void {
+    if (this.#cutOffset < 0) return
+    const endOffset = this.#cutOffset
+    this.#cutOffset = -1
+    this.#transactions.truncateTo(endOffset)
+    const { writtenBytes } = this.#segment
+    if (this.offsets.isSound(Number.POSITIVE_INFINITY)) {
+      this.offsets.truncateTo(writtenBytes, endOffset)
+      this.times.truncateTo(endOffset)
+      if (this.times.isSound(endOffset)) return
+    }
+    this.rebuild()
   }
 
   get maxTimestamp(): TimestampMs {
@@ -94,11 +124,13 @@ export class SegmentIndexes {
 
   /** Reads the offset index off the event loop, and checks it the first time. What is damaged in the log itself is returned. */
   async load(): Promise<Hole[]> {
+    this.#cut()
     await this.offsets.file.load()
     return this.#verify()
   }
 
   loadNow(): Hole[] {
+    this.#cut()
     this.offsets.file.loadNow()
     return this.#verify()
   }
@@ -111,6 +143,7 @@ export class SegmentIndexes {
 
   /** Drops what recovery or a truncation is about to count again: entries of batches that end at or past `offset`. */
   resetTo(offset: Offset): void {
+    this.#cutOffset = -1
     this.offsets.file.loadNow()
     this.offsets.truncateTo(Number.POSITIVE_INFINITY, offset)
     this.times.truncateTo(offset)
@@ -145,30 +178,43 @@ export class SegmentIndexes {
     this.times.file.create()
     this.offsets.file.flush()
     this.times.file.flush()
-    this.transactions.file.flush()
+    this.#transactions.file.flush()
   }
 
   /** There are entries that are not in their files, or not synced. */
   get hasChanges(): boolean {
-    return this.offsets.file.needsSync || this.times.file.needsSync || this.transactions.file.needsSync
+    return this.offsets.file.needsSync || this.times.file.needsSync || this.#transactions.file.needsSync
+  }
+
+  /** A file of them was written, cut or made, and not synced since: a crash may leave what it was. */
+  get hasUnsyncedFiles(): boolean {
+    const { offsets, times, transactions } = this
+    return offsets.file.hasUnsyncedFile || times.file.hasUnsyncedFile || transactions.file.hasUnsyncedFile
   }
 
   async sync(): Promise<void> {
-    await Promise.all([this.offsets.file.sync(), this.times.file.sync(), this.transactions.file.sync()])
+    await Promise.all([this.offsets.file.sync(), this.times.file.sync(), this.#transactions.file.sync()])
+  }
+
+  /** The same on this thread. */
+  syncNow(): void {
+    this.offsets.file.syncNow()
+    this.times.file.syncNow()
+    this.#transactions.file.syncNow()
   }
 
   /** Forgets what can be read again. */
   drop(): void {
     this.offsets.file.drop()
     this.times.file.drop()
-    this.transactions.file.drop()
+    this.#transactions.file.drop()
   }
 
   close(): void {
     this.drop()
     this.offsets.file.close()
     this.times.file.close()
-    this.transactions.file.close()
+    this.#transactions.file.close()
   }
 
   #verify(): Hole[] {
@@ -209,6 +255,8 @@ export class SegmentIndexes {
 
   /** From the last time entry, if the log confirms it; else the segment is read. */
   #readMaxTimestamp(): void {
+    this.#cut()
+    if (this.#maxTimestamp !== -2) return
     this.#maxTimestamp = -1
     this.#maxTimestampOffset = this.#segment.baseOffset
     const { writtenBytes } = this.#segment

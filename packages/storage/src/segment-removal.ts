@@ -14,8 +14,8 @@ import type { StorageContext } from './storage-context.ts'
 const SUFFIXES = [LOG_SUFFIX, OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX]
 
 /**
- * Takes the files of segments out of use: renamed to `.deleted` now, removed after the delay, so that a reader on another process
- * (a backup, a tool) is not cut off. Views into them stay valid. Throws `DiskError` if a rename fails.
+ * Takes the files of segments out of use: renamed to `.deleted` now, removed after the delay on the thread pool, so that a reader on
+ * another process (a backup, a tool) is not cut off. Views into them stay valid. Throws `DiskError` if a rename fails.
  */
 export function removeSegments(context: StorageContext, segments: readonly Segment[], delayMs: number): void {
   const deletedPaths: string[] = []
@@ -23,7 +23,7 @@ export function removeSegments(context: StorageContext, segments: readonly Segme
   if (deletedPaths.length === 0) return
   context.failpoint('delete')
   context.timers.setTimer(delayMs, () => {
-    for (const path of deletedPaths) removeLater(context, path)
+    for (const path of deletedPaths) context.removeSoon(path)
   })
 }
 
@@ -44,6 +44,7 @@ export function setSegmentsAside(context: StorageContext, segments: readonly Seg
   for (const segment of filled) {
     renameFiles(context, segment, suffix)
     const { logPath, sizeBytes } = segment
+    context.onSetAside(`${logPath}${suffix}`, sizeBytes)
     context.logger.warn('segment set aside', { reason, segment: logPath, sizeBytes, movedTo: `${logPath}${suffix}` })
   }
   context.disk.syncDirectory(filled[0]!.directory)
@@ -58,16 +59,6 @@ function renameFiles(context: StorageContext, segment: Segment, suffix: string):
     if (ignoringAbsent(() => context.disk.rename(path, path + suffix))) paths.push(path + suffix)
   }
   return paths
-}
-
-function removeLater(context: StorageContext, path: string): void {
-  try {
-    ignoringAbsent(() => context.disk.removeFile(path))
-  } catch (error) {
-    if (!(error instanceof DiskError)) throw error
-    // The next start removes what is named so.
-    context.logger.warn('deleted file could not be removed', { path, error: error.message })
-  }
 }
 
 /** Whether it was there. */

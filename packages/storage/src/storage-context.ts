@@ -1,4 +1,5 @@
 import type { Clock, Disk, Random, Timers } from '@millrace/base'
+import type { LateFlushed } from './flush-schedule.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
 import type { LogCore } from './log-core.ts'
 import type { StagingPool } from './staging-pool.ts'
@@ -21,10 +22,18 @@ export interface StorageContext {
   readonly isClosing: boolean
   /** Idle logs give back their descriptors at the next occasion. */
   closeIdleSoon(): void
+  /** The log has writes that must be synced when they are `flushMs` old. */
+  flushLater(log: LateFlushed, flushMs: number): void
   /** Staged appends are written soon although no turn ends. */
   flushSoon(): void
   /** Runs `task` with a bound on how many read from the disk at once. */
   readCold<Result>(task: () => Promise<Result>): Promise<Result>
+  /** Something was set aside, or lies set aside, that is not removed but by the operator. */
+  onSetAside(path: string, sizeBytes: number): void
+  /** Removes a file, or a directory with all it holds, on the thread pool. */
+  removeSoon(path: string): void
+  /** Resolves when other work of the loop has had its turn. */
+  yieldTurn(): Promise<void>
   /** Names a step of `reliability.md` 5.1; tests stop the process there. */
   failpoint(name: string): void
 }
