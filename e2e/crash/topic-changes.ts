@@ -15,7 +15,7 @@ const topicsMax = 12
 const pauseMs = 20
 
 /**
- * Creates, changes and deletes topics without end, one change after the other, and remembers what was acknowledged. A change that got no
+ * Creates, changes, writes to and deletes topics without end, one change after the other, and remembers what was acknowledged. A change that got no
  * answer may have happened or not; what is seen after the next restart then counts as if it had been acknowledged.
  */
 export class TopicChanges {
@@ -69,7 +69,7 @@ export class TopicChanges {
 
   /** Holds what the broker tells against what is known; lists what is wrong. Pre: paused, and the broker serves. */
   async check(): Promise<string[]> {
-    const observed = await observe(this.#options.bootstrap, this.#options.prefix)
+    const observed = await observe(this.#options.bootstrap, this.#options.prefix, this.#kept)
     return [...this.#problems.splice(0), ...this.#knowledge.check(observed)]
   }
 
@@ -87,7 +87,7 @@ export class TopicChanges {
     try {
       await admin.connect()
       while (!this.#isPaused) {
-        await this.#changeOne(admin)
+        await this.#changeOne(admin, kafka)
         await delay(pauseMs)
       }
     } catch (error) {
@@ -99,11 +99,11 @@ export class TopicChanges {
     }
   }
 
-  async #changeOne(admin: kafkajs.Admin): Promise<void> {
+  async #changeOne(admin: kafkajs.Admin, kafka: kafkajs.Kafka): Promise<void> {
     const { choose, prefix } = this.#options
     const changeable = this.#knowledge.existing().filter((topic) => !this.#kept.has(topic))
     const topic = changeable[choose(Math.max(1, changeable.length))]
-    const change = choose(4)
+    const change = choose(5)
     const retentionMs = String(3_600_000 + choose(1000) * 1000)
     if (topic === undefined || (change === 0 && changeable.length < topicsMax)) {
       // A name that was used before must not bring back what was under it.
@@ -114,10 +114,13 @@ export class TopicChanges {
     } else if (change === 1) {
       await this.#delete(admin, topic)
     } else if (change === 2) {
-      const partitionCount = this.#knowledge.partitionCountMax(topic) + 1
+      const partitionCount = this.#knowledge.countMax(topic, 'partitionCount') + 1
       await this.#make(topic, { partitionCount }, () =>
         admin.createPartitions({ topicPartitions: [{ topic, count: partitionCount }] }),
       )
+    } else if (change === 3) {
+      const recordCount = this.#knowledge.countMax(topic, 'recordCount') + 1
+      await this.#make(topic, { recordCount }, () => sendOne(kafka, topic))
     } else {
       const configEntries = [{ name: 'retention.ms', value: retentionMs }]
       const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configEntries }]
@@ -133,7 +136,10 @@ export class TopicChanges {
   ): Promise<void> {
     const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
     const topics = [{ topic, numPartitions: partitionCount, configEntries }]
-    return this.#make(topic, { partitionCount, retentionMs: configs['retention.ms'] ?? '' }, async () => {
+    const { 'retention.ms': retentionMs = '' } = configs
+    // Whoever asks for a topic to be left alone writes to it himself.
+    const values = { partitionCount, retentionMs, ...(this.#kept.has(topic) ? {} : { recordCount: 0 }) }
+    return this.#make(topic, values, async () => {
       if (!(await admin.createTopics({ waitForLeaders: false, topics }))) throw new TopicExistsError(topic)
     })
   }
@@ -155,13 +161,25 @@ export class TopicChanges {
   }
 }
 
+/** One producer for each record: one that lives longer would ask for its earlier topics too, and bring deleted ones back. */
+async function sendOne(kafka: kafkajs.Kafka, topic: string): Promise<void> {
+  const producer = kafka.producer({ allowAutoTopicCreation: false })
+  try {
+    await producer.connect()
+    await producer.send({ topic, acks: -1, messages: [{ partition: 0, value: 'one' }] })
+  } finally {
+    await producer.disconnect()
+  }
+}
+
 class TopicExistsError extends Error {
   constructor(topic: string) {
     super(`${topic}, which was never created or was deleted, is said to exist`)
   }
 }
 
-function observe(bootstrap: string, prefix: string): Promise<Map<string, ObservedTopic>> {
+/** Of topics that others write to, `kept`, the count of records is told as 0. */
+function observe(bootstrap: string, prefix: string, kept: ReadonlySet<string>): Promise<Map<string, ObservedTopic>> {
   return withAdmin(bootstrap, async (admin) => {
     const names = (await admin.listTopics()).filter((name) => name.startsWith(prefix))
     if (names.length === 0) return new Map()
@@ -176,11 +194,14 @@ function observe(bootstrap: string, prefix: string): Promise<Map<string, Observe
         return [resourceName, entry === undefined || entry.isDefault ? '' : entry.configValue]
       }),
     )
-    return new Map(
-      topics.map(({ name, partitions }) => {
-        return [name, { partitionCount: partitions.length, retentionMs: retentions.get(name) ?? '' }]
-      }),
-    )
+    const observed = new Map<string, ObservedTopic>()
+    for (const { name, partitions } of topics) {
+      const ends = kept.has(name) ? [] : await admin.fetchTopicOffsets(name)
+      const recordCount = Number(ends.find(({ partition }) => partition === 0)?.high ?? 0)
+      const retentionMs = retentions.get(name) ?? ''
+      observed.set(name, { partitionCount: partitions.length, retentionMs, recordCount })
+    }
+    return observed
   })
 }
 

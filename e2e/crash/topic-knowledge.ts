@@ -1,18 +1,25 @@
-/** A topic as the broker tells of it. `retentionMs` is empty where none is set. */
+/** A topic as the broker tells of it. */
 export interface ObservedTopic {
   readonly partitionCount: number
+  /** Empty where none is set. */
   readonly retentionMs: string
+  /** In partition 0. */
+  readonly recordCount: number
 }
+
+/** Values of the named things; a topic that is created has all of them. */
+export type TopicValues = Partial<ObservedTopic>
+
+/** A change of one topic: what is different after it; `null` removes the topic. */
+export type TopicChange = TopicValues | null
+
+const fields = ['partitionCount', 'retentionMs', 'recordCount'] as const
 
 /** Each value that something of a topic may have: more than one after a change that was never answered. */
 interface Possible {
   existence: Set<boolean>
-  partitionCounts: Set<number>
-  retentionsMs: Set<string>
+  readonly values: Map<(typeof fields)[number], Set<number | string>>
 }
-
-/** A change of one topic; `null` removes it. */
-export type TopicChange = Partial<ObservedTopic> | null
 
 /** What is known of topics from the answers to changes. */
 export class TopicKnowledge {
@@ -32,22 +39,19 @@ export class TopicKnowledge {
     return [...this.#topics].filter(([, { existence }]) => !existence.has(true)).map(([topic]) => topic)
   }
 
-  /** The greatest number of partitions that a topic may have. */
-  partitionCountMax(topic: string): number {
-    return Math.max(0, ...(this.#topics.get(topic)?.partitionCounts ?? []))
+  /** The greatest number that one of a topic's counts may be. */
+  countMax(topic: string, field: 'partitionCount' | 'recordCount'): number {
+    return Math.max(0, ...[...(this.#topics.get(topic)?.values.get(field) ?? [])].map(Number))
   }
 
   /** A change is asked for: from now on it may have happened. */
   onAsked(topic: string, change: TopicChange): void {
-    const known = this.#topics.get(topic)
-    if (change === null) known?.existence.add(false)
-    else if (known === undefined) {
-      const { partitionCount = 0, retentionMs = '' } = change
-      this.#topics.set(topic, possible([true, false], partitionCount, retentionMs))
-    } else {
-      known.existence.add(true)
-      if (change.partitionCount !== undefined) known.partitionCounts.add(change.partitionCount)
-      if (change.retentionMs !== undefined) known.retentionsMs.add(change.retentionMs)
+    const known = this.#topics.get(topic) ?? { existence: new Set([false]), values: new Map() }
+    this.#topics.set(topic, known)
+    known.existence.add(change !== null)
+    for (const field of fields) {
+      const value = change?.[field]
+      if (value !== undefined) known.values.set(field, (known.values.get(field) ?? new Set()).add(value))
     }
   }
 
@@ -56,8 +60,11 @@ export class TopicKnowledge {
     const known = this.#topics.get(topic)
     if (known === undefined) return
     known.existence = new Set([change !== null])
-    if (change?.partitionCount !== undefined) known.partitionCounts = new Set([change.partitionCount])
-    if (change?.retentionMs !== undefined) known.retentionsMs = new Set([change.retentionMs])
+    if (change === null) known.values.clear()
+    for (const field of fields) {
+      const value = change?.[field]
+      if (value !== undefined) known.values.set(field, new Set([value]))
+    }
   }
 
   /** Lists where what is seen cannot be; what is seen is known from then on. Nothing may be under way. */
@@ -68,7 +75,9 @@ export class TopicKnowledge {
       if (!known.existence.has(seen !== undefined))
         problems.push(seen ? `topic ${topic} was deleted and is back` : `topic ${topic} was created and is gone`)
       else if (seen) problems.push(...wrongValues(topic, known, seen))
-      this.#topics.set(topic, possible([seen !== undefined], seen?.partitionCount ?? 0, seen?.retentionMs ?? ''))
+      known.existence = new Set([seen !== undefined])
+      known.values.clear()
+      if (seen) for (const field of fields) known.values.set(field, new Set([seen[field]]))
     }
     for (const topic of observed.keys()) {
       if (!this.#topics.has(topic)) problems.push(`topic ${topic} was never created`)
@@ -77,21 +86,12 @@ export class TopicKnowledge {
   }
 }
 
-function possible(existence: readonly boolean[], partitionCount: number, retentionMs: string): Possible {
-  return {
-    existence: new Set(existence),
-    partitionCounts: new Set([partitionCount]),
-    retentionsMs: new Set([retentionMs]),
-  }
-}
-
 function wrongValues(topic: string, known: Possible, seen: ObservedTopic): string[] {
   const problems: string[] = []
-  const counts = [...known.partitionCounts]
-  if (!counts.includes(seen.partitionCount))
-    problems.push(`topic ${topic} has ${seen.partitionCount} partitions, not ${counts.join(' or ')}`)
-  const retentions = [...known.retentionsMs]
-  if (!retentions.includes(seen.retentionMs))
-    problems.push(`topic ${topic} has retention.ms '${seen.retentionMs}', not '${retentions.join("' or '")}'`)
+  for (const field of fields) {
+    const possible = known.values.get(field)
+    if (possible !== undefined && !possible.has(seen[field]))
+      problems.push(`topic ${topic} has ${field} ${seen[field] || 'none'}, not ${[...possible].join(' or ')}`)
+  }
   return problems
 }
