@@ -13,6 +13,8 @@ export class EntryFile {
   readonly #disk: Disk
   /** Open from the first write to the sync that covers it, so that no write-back error is missed. */
   #file: DiskFile | null
+  /** The file was changed, by this process or one before, and closed before a sync: the next one opens it again. */
+  #closedUnsynced: boolean
   /** Entries `[firstHeld, count)` are in `#bytes`; -1 as count: the file has not been looked at. */
   #count: number
   #flushedCount: number
@@ -24,6 +26,7 @@ export class EntryFile {
     this.path = path
     this.entryBytes = entryBytes
     this.#file = null
+    this.#closedUnsynced = false
     this.#count = isNew ? 0 : -1
     this.#flushedCount = 0
     this.#firstHeld = 0
@@ -56,7 +59,7 @@ export class EntryFile {
   }
 
   get needsSync(): boolean {
-    return this.#file !== null || !this.isFlushed
+    return this.#file !== null || this.#closedUnsynced || !this.isFlushed
   }
 
   /** Bytes of memory that {@link drop} would free. */
@@ -124,7 +127,9 @@ export class EntryFile {
 
   /** Gives up the descriptor; what was not synced is not known to be durable. */
   close(): void {
-    this.#file?.close()
+    if (this.#file === null) return
+    this.#closedUnsynced = true
+    this.#file.close()
     this.#file = null
   }
 
@@ -153,9 +158,8 @@ export class EntryFile {
 
   /** Makes what has been flushed durable; a directory entry of a new file is the caller's to sync. */
   async sync(): Promise<void> {
-    const file = this.#file
+    const file = this.#takeUnsynced()
     if (file === null) return
-    this.#file = null
     try {
       await file.syncData()
     } finally {
@@ -164,9 +168,8 @@ export class EntryFile {
   }
 
   syncNow(): void {
-    const file = this.#file
+    const file = this.#takeUnsynced()
     if (file === null) return
-    this.#file = null
     try {
       file.syncDataNow()
     } finally {
@@ -174,9 +177,22 @@ export class EntryFile {
     }
   }
 
+  /** What another process wrote into the file may not be synced: the next sync does it. */
+  syncFound(): void {
+    if (this.count > 0) this.#closedUnsynced = true
+  }
+
   /** Creates the file if there is none, as Kafka expects of a closed segment. */
   create(): void {
     if (this.count === 0) this.#open()
+  }
+
+  /** The file to sync, which is the caller's to close; null if there is nothing to sync. */
+  #takeUnsynced(): DiskFile | null {
+    const file = this.#closedUnsynced ? this.#open() : this.#file
+    this.#closedUnsynced = false
+    this.#file = null
+    return file
   }
 
   /** Cuts what is not a whole entry. */

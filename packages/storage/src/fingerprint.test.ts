@@ -49,6 +49,13 @@ test('the last segment counts as closed where the file of the next one was never
   expect(surplusCount(emptyDisk(), '/log', segmentsOf(BASES.slice(0, 2)), fingerprint, false, 300)).toBe(-1)
 })
 
+test('a segment that was closed just at the recovery point, after that was noted, need not be counted', () => {
+  const fingerprint = fingerprintOfClosed(segmentsOf(BASES.slice(0, 3)), 300)
+  expect(surplusCount(emptyDisk(), '/log', segmentsOf(BASES), fingerprint, false, 300)).toBe(0)
+  expect(surplusCount(emptyDisk(), '/log', segmentsOf(BASES), fingerprint, false, 350)).toBe(-1)
+  expect(surplusCount(emptyDisk(), '/log', segmentsOf([0, 200, 300]), fingerprint, false, 300)).toBe(-1)
+})
+
 test('no log is what is left when all segments are left out', () => {
   const disk = emptyDisk()
   expect(surplusCount(disk, '/log', segmentsOf([0]), fingerprintOfAll(disk, '/log', []), true, 0)).toBe(-1)

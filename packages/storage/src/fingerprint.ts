@@ -32,9 +32,14 @@ export function fingerprintOfClosed(segments: readonly FingerprintedSegment[], e
   return sumOf(segments, closedCount(segments, endOffset), 0)
 }
 
-/** The same at a clean stop: all segments, and the leader epochs. Throws `DiskError`. */
-export function fingerprintOfAll(disk: Disk, directory: string, segments: readonly FingerprintedSegment[]): number {
-  return sumOf(segments, segments.length, fingerprintOfEpochs(disk, directory))
+/** The same at a clean stop: all segments, and the leader epochs, whose checksum is read where the caller has none. Throws `DiskError`. */
+export function fingerprintOfAll(
+  disk: Disk,
+  directory: string,
+  segments: readonly FingerprintedSegment[],
+  epochsChecksum: number = checksumOfEpochs(disk, directory),
+): number {
+  return sumOf(segments, segments.length, epochsChecksum)
 }
 
 /**
@@ -49,10 +54,17 @@ export function surplusCount(
   fingerprint: number,
   clean: boolean,
   recoveryPoint: Offset,
+  epochsChecksum: number | null = null,
 ): number {
-  if (clean) return surplusOf(segments, segments.length, fingerprintOfEpochs(disk, directory), fingerprint)
+  if (clean) {
+    return surplusOf(segments, segments.length, epochsChecksum ?? checksumOfEpochs(disk, directory), fingerprint)
+  }
   const count = closedCount(segments, recoveryPoint)
-  const surplus = surplusOf(segments, count, 0, fingerprint)
+  let surplus = surplusOf(segments, count, 0, fingerprint)
+  // One that ends just at the recovery point may have been closed after that was noted: it was the active one then, and not counted.
+  if (surplus < 0 && count > 0 && segments[count]?.baseOffset === recoveryPoint) {
+    surplus = surplusOf(segments, count - 1, 0, fingerprint)
+  }
   if (surplus >= 0 || count === segments.length) return surplus
   // A new segment has no file before its first write, and none for good if the log goes on at a later offset: what was closed by it
   // does not look so then.
@@ -80,7 +92,7 @@ function surplusOf(
   return -1
 }
 
-function fingerprintOfEpochs(disk: Disk, directory: string): number {
+function checksumOfEpochs(disk: Disk, directory: string): number {
   return crc32cUpdate(0, readIfPresent(disk, `${directory}/${LEADER_EPOCH_FILE}`))
 }
 

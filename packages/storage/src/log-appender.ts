@@ -33,6 +33,8 @@ export class LogAppender {
     this.#context = context
     this.#home = home
     this.#log = log
+    // What a crash left in them behind the log's end would come before what is appended.
+    log.segments.active.indexes.cutWhenUsed(log.logEndOffset)
   }
 
   /** See `Log.append`. Hot path. */

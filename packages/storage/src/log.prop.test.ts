@@ -151,7 +151,7 @@ class Comparison {
     setBaseOffset(batch, 0, baseOffset)
     setPartitionLeaderEpoch(batch, 0, 5)
     const lastOffset = baseOffset + sizes.length - 1
-    this.#model.append({ baseOffset, lastOffset, epoch: 5, producerId: -1, lastSequence: -1, bytes: batch })
+    this.#model.append({ baseOffset, lastOffset, epoch: 5, bytes: batch })
     this.#timestamps[baseOffset] = timestamp
   }
 
@@ -171,7 +171,7 @@ class Comparison {
     while (log.durableOffset < log.logEndOffset) await new Promise((resolve) => setImmediate(resolve))
     log.setHighWatermark(log.logEndOffset)
     log.updateConfig({ ...log.config, retentionBytes })
-    log.applyRetention(0)
+    await log.applyRetention(0)
     log.updateConfig({ ...log.config, retentionBytes: -1 })
     const first = log.segments.first
     expect(log.logStartOffset).toBeGreaterThanOrEqual(first.baseOffset)

@@ -336,6 +336,8 @@ export class Segment {
     this.#fingerprint = null
     this.indexes.transactions.truncateTo(endOffset)
     this.indexes.resetTo(endOffset)
+    // As well: a start that finds the log to end where it was cut looks at no index, and goes on behind what it holds.
+    this.indexes.syncNow()
     const indexed = this.indexes.offsets.last()
     this.#resetTo(indexed?.position ?? 0)
     this.#countBatches(position)
@@ -351,13 +353,14 @@ export class Segment {
     this.#fingerprint = null
     this.fileBytes = this.file().sizeBytes()
     const start = this.indexes.keepBelow(recoveryPoint, this.fileBytes)
-    this.indexes.transactions.truncateTo(recoveryPoint)
+    this.indexes.transactions.beginRecovery(recoveryPoint)
     this.#resetTo(start)
     return new BatchScanner(this.file(), start, this.fileBytes, this.baseOffset)
   }
 
   /** The walk ended at `position`: what follows in the file is cut off. */
   endRecovery(position: number): void {
+    this.indexes.transactions.endRecovery()
     this.sizeBytes = position
     this.writtenBytes = position
     this.writtenNextOffset = this.nextOffset
@@ -366,6 +369,7 @@ export class Segment {
 
   /** The walk ended in damage that is to be kept; the segment counts as reaching `endOffset`. */
   endAtDamage(endOffset: Offset): void {
+    this.indexes.transactions.endRecovery()
     this.sizeBytes = this.fileBytes
     this.writtenBytes = this.fileBytes
     this.nextOffset = endOffset

@@ -18,12 +18,38 @@ export interface AbortedTransaction {
  */
 export class TransactionIndex {
   readonly file: EntryFile
+  /** Entries that recovery has confirmed so far; -1: none is under way. */
+  #confirmedCount: number
 
   constructor(disk: Disk, path: string, isNew: boolean) {
     this.file = new EntryFile(disk, path, ENTRY_BYTES, isNew)
+    this.#confirmedCount = -1
+  }
+
+  /**
+   * Recovery is about to append what it finds from `offset` on. Entries that it finds again stay as they are: the durable mark's
+   * fingerprint counts them, and a rewritten file might be lost in the next crash.
+   */
+  beginRecovery(offset: Offset): void {
+    this.file.loadNow()
+    this.#confirmedCount = this.#countBelow(offset)
+  }
+
+  endRecovery(): void {
+    if (this.#confirmedCount < 0) return
+    this.file.truncateTo(this.#confirmedCount)
+    this.file.syncFound()
+    this.#confirmedCount = -1
   }
 
   append(transaction: AbortedTransaction): void {
+    if (this.#confirmedCount >= 0) {
+      if (this.#confirmedCount < this.file.count && isSame(this.#at(this.#confirmedCount), transaction)) {
+        this.#confirmedCount++
+        return
+      }
+      this.endRecovery()
+    }
     const slot = this.file.appendSlot()
     const bytes = this.file.heldBytes
     bytes.writeInt16BE(0, slot)
@@ -40,12 +66,23 @@ export class TransactionIndex {
     return transactions
   }
 
-  /** Keeps transactions whose marker lies below `offset`. */
+  /** Keeps transactions whose marker lies below `offset`, up to the first that cannot be one: zeros of what a crash took. */
   truncateTo(offset: Offset): void {
     this.file.loadNow()
-    let count = this.file.count
-    while (count > 0 && this.#at(count - 1).lastOffset >= offset) count--
-    this.file.truncateTo(count)
+    this.file.truncateTo(this.#countBelow(offset))
+  }
+
+  #countBelow(offset: Offset): number {
+    let count = 0
+    let lastOffset = -1
+    while (count < this.file.count) {
+      const transaction = this.#at(count)
+      const isSound = transaction.lastOffset > lastOffset && transaction.firstOffset < transaction.lastOffset
+      if (!isSound || transaction.lastOffset >= offset) break
+      lastOffset = transaction.lastOffset
+      count++
+    }
+    return count
   }
 
   /** Whether markers strictly increase inside `[baseOffset, endOffset)`. */
@@ -69,4 +106,13 @@ export class TransactionIndex {
       lastStableOffset: Number(bytes.readBigInt64BE(position + 26)),
     }
   }
+}
+
+function isSame(left: AbortedTransaction, right: AbortedTransaction): boolean {
+  return (
+    left.producerId === right.producerId &&
+    left.firstOffset === right.firstOffset &&
+    left.lastOffset === right.lastOffset &&
+    left.lastStableOffset === right.lastStableOffset
+  )
 }

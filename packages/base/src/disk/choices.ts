@@ -39,6 +39,13 @@ export class ExhaustiveChoices implements Choices {
     return decision.choice
   }
 
+  /** Combinations there would be if later decisions never depended on earlier ones: of this round, known once it has been chosen. */
+  get estimatedCount(): number {
+    let product = 1
+    for (let slot = 0; slot < this.#depth; slot++) product *= this.#path[slot]!.count
+    return product
+  }
+
   /** Moves to the next combination. False after the last. */
   next(): boolean {
     this.#path.length = this.#depth

@@ -47,6 +47,26 @@ export class SimulatedDirectory {
     for (const change of this.#changes.splice(0, changeCount)) apply(this.#durable, change)
   }
 
+  /** An independent copy, with the changes that are not synced. `forks` holds the copies of files and directories made so far. */
+  fork(forks: Map<SimulatedNode, SimulatedNode>): SimulatedDirectory {
+    const copy = new SimulatedDirectory()
+    const forkOf = (node: SimulatedNode): SimulatedNode => {
+      let fork = forks.get(node)
+      if (fork === undefined) {
+        fork = node instanceof SimulatedInode ? node.fork() : node.fork(forks)
+        forks.set(node, fork)
+      }
+      return fork
+    }
+    for (const [name, node] of this.live) copy.live.set(name, forkOf(node))
+    for (const [name, node] of this.#durable) copy.#durable.set(name, forkOf(node))
+    copy.#changes = this.#changes.map((change) => ({
+      ...change,
+      node: change.node === null ? null : forkOf(change.node),
+    }))
+    return copy
+  }
+
   crashed(choices: Choices, survivors: Map<SimulatedInode, SimulatedInode>): SimulatedDirectory {
     const names = new Map(this.#durable)
     const keptCount = this.#changes.length - choices.choose(this.#changes.length + 1)

@@ -4,6 +4,7 @@ import { SeededRandom } from '../random/seeded-random.ts'
 import type { Random } from '../random.ts'
 import { type Choices, RandomChoices } from './choices.ts'
 import type { Disk, DiskFile, DiskStat, FileSystem } from './disk.ts'
+import { SimulatedDigest } from './simulated-digest.ts'
 import { SimulatedDirectory, type SimulatedNode } from './simulated-directory.ts'
 import { type DiskOperation, type FileHost, SimulatedFile } from './simulated-file.ts'
 import { SimulatedInode } from './simulated-inode.ts'
@@ -22,6 +23,11 @@ export interface SimulatedDiskOptions {
   writeBackShare?: number
   /** Bytes of all files together; more is `DISK_FULL`. */
   capacityBytes?: number
+  /**
+   * Above 0: a crash leaves of each page of this size any contents it had since the last sync, torn at any sector. 0: the newest or the
+   * synced contents of a page of 4 KiB, or half of each, which is cheaper and proves nearly as much.
+   */
+  finePageBytes?: number
 }
 
 /**
@@ -37,6 +43,8 @@ export class SimulatedDisk implements Disk, FileHost {
   onChange: (operation: DiskOperation, path: string) => void
   /** Says when an operation of the thread pool ends. It may never. */
   settle: (operation: DiskOperation, path: string) => Promise<void>
+  /** Bytes of a write that is about to fail which reach the file all the same. */
+  shortWrite: (path: string, sizeBytes: number) => number
   /** Syncs of these paths say that they succeeded and do nothing. */
   syncLies: (path: string) => boolean
   readonly #root: SimulatedDirectory
@@ -51,10 +59,12 @@ export class SimulatedDisk implements Disk, FileHost {
       coldShare: options.coldShare ?? 0,
       writeBackShare: options.writeBackShare ?? 0,
       capacityBytes: options.capacityBytes ?? Number.POSITIVE_INFINITY,
+      finePageBytes: options.finePageBytes ?? 0,
     }
     this.fault = () => null
     this.onChange = () => undefined
     this.settle = () => Promise.resolve()
+    this.shortWrite = () => 0
     this.syncLies = () => false
     this.#root = root
     this.#locked = new Set()
@@ -63,8 +73,19 @@ export class SimulatedDisk implements Disk, FileHost {
 
   /** The disk that a restart would find if power went now. This one is not changed. */
   crashed(choices: Choices): SimulatedDisk {
-    const { clock, ...options } = this.options
-    return new SimulatedDisk(clock === null ? options : { ...options, clock }, this.#root.crashed(choices, new Map()))
+    return this.#withRoot(this.#root.crashed(choices, new Map()))
+  }
+
+  /** An independent copy, with what is not synced: for crashes to be tried later. */
+  fork(): SimulatedDisk {
+    return this.#withRoot(this.#root.fork(new Map()))
+  }
+
+  /** Equal for disks with the same names and contents, and for others most unlikely. */
+  digest(): string {
+    const digest = new SimulatedDigest()
+    digest.addDirectory(this.#root)
+    return digest.toString()
   }
 
   /** An independent copy, in which everything is durable. */
@@ -74,8 +95,7 @@ export class SimulatedDisk implements Disk, FileHost {
 
   /** The disk as a process finds it that was killed: everything written is there. */
   killed(): SimulatedDisk {
-    const { clock, ...options } = this.options
-    return new SimulatedDisk(clock === null ? options : { ...options, clock }, this.#root)
+    return this.#withRoot(this.#root)
   }
 
   makeDirectory(path: string): void {
@@ -159,8 +179,14 @@ export class SimulatedDisk implements Disk, FileHost {
   }
 
   readFile(path: string): Buffer {
-    const node = this.#file(path, 'read')
+    const contents = this.peek(path)
     this.check('read', path)
+    return contents
+  }
+
+  /** Contents of a file, for those who look on: no fault comes in between. */
+  peek(path: string): Buffer {
+    const node = this.#file(path, 'read')
     return Buffer.from(node.live.bytes.subarray(0, node.sizeBytes))
   }
 
@@ -171,7 +197,7 @@ export class SimulatedDisk implements Disk, FileHost {
     const [parent, name] = splitPath(path)
     const directory = this.#directory(parent)
     this.change('create', path)
-    const inode = new SimulatedInode(this.nowMs)
+    const inode = new SimulatedInode(this.nowMs, this.options.finePageBytes)
     directory.link(name, inode)
     return new SimulatedFile(this, path, inode)
   }
@@ -232,6 +258,11 @@ export class SimulatedDisk implements Disk, FileHost {
 
   isCold(): boolean {
     return happens(this.options.random, this.options.coldShare)
+  }
+
+  #withRoot(root: SimulatedDirectory): SimulatedDisk {
+    const { clock, ...options } = this.options
+    return new SimulatedDisk(clock === null ? options : { ...options, clock }, root)
   }
 
   #file(path: string, operation: string): SimulatedInode {

@@ -30,6 +30,8 @@ export interface FileHost {
   /** When an operation of the thread pool ends. */
   settle: (operation: DiskOperation, path: string) => Promise<void>
   syncLies: (path: string) => boolean
+  /** Bytes of a failing write that reach the file all the same. */
+  shortWrite: (path: string, sizeBytes: number) => number
 }
 
 /** An open file of a simulated disk. */
@@ -56,8 +58,14 @@ export class SimulatedFile implements DiskFile {
 
   write(buffer: Uint8Array, start: number, end: number, position: number): void {
     this.#assertOpen()
-    this.#disk.change('write', this.path)
-    this.#makeRoom(position + end - start, 'write')
+    try {
+      this.#disk.change('write', this.path)
+      this.#makeRoom(position + end - start, 'write')
+    } catch (error) {
+      const keptBytes = this.#disk.shortWrite(this.path, end - start)
+      if (keptBytes > 0) this.#inode.write(buffer, start, start + keptBytes, position)
+      throw error
+    }
     this.#inode.write(buffer, start, end, position)
     this.#inode.modifiedMs = this.#disk.nowMs
     this.#disk.maybeWriteBack(this.#inode)

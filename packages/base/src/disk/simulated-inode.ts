@@ -1,5 +1,6 @@
 import { assert } from '../errors.ts'
 import type { Choices } from './choices.ts'
+import { SimulatedPage } from './simulated-page.ts'
 
 export const PAGE_BYTES = 4096
 const SECTOR_BYTES = 512
@@ -14,6 +15,8 @@ interface Plane {
 /** A sync under way: what the file held when it began. */
 export interface PendingSync extends Plane {
   number: number
+  /** Writes before it began. */
+  writeCount: number
 }
 
 /**
@@ -31,8 +34,13 @@ export class SimulatedInode {
   modifiedMs: number
   /** End of the highest view that a mapping gave out; nothing below may change while it may be alive. */
   viewedEndBytes: number
+  readonly #finePageBytes: number
+  /** Changed pages with all that they held since the last sync; only if crashes are fine. */
+  readonly #pages: Map<number, SimulatedPage>
+  #writeCount: number
 
-  constructor(modifiedMs: number) {
+  /** `finePageBytes` above 0: a crash leaves any version that a page of this size had, torn at any sector (see {@link SimulatedPage}). */
+  constructor(modifiedMs: number, finePageBytes = 0) {
     this.live = { bytes: Buffer.alloc(0), sizeBytes: 0 }
     this.#durable = { bytes: Buffer.alloc(0), sizeBytes: 0 }
     this.#dirtyPages = new Set()
@@ -41,6 +49,9 @@ export class SimulatedInode {
     this.#endedSync = 0
     this.modifiedMs = modifiedMs
     this.viewedEndBytes = 0
+    this.#finePageBytes = finePageBytes
+    this.#pages = new Map()
+    this.#writeCount = 0
   }
 
   get sizeBytes(): number {
@@ -93,6 +104,7 @@ export class SimulatedInode {
       number: this.#lastSync,
       bytes: Buffer.from(this.live.bytes.subarray(0, this.live.sizeBytes)),
       sizeBytes: this.live.sizeBytes,
+      writeCount: this.#writeCount,
     }
   }
 
@@ -103,6 +115,7 @@ export class SimulatedInode {
     this.#durable = synced
     this.#sizes = [synced.sizeBytes, ...(this.live.sizeBytes === synced.sizeBytes ? [] : [this.live.sizeBytes])]
     this.#dirtyPages.clear()
+    for (const [number, page] of this.#pages) if (!page.dropUpTo(synced.writeCount)) this.#pages.delete(number)
     // What was written while the sync ran is as unsure as before.
     const pages = Math.ceil(Math.max(this.live.sizeBytes, synced.sizeBytes) / PAGE_BYTES)
     for (let page = 0; page < pages; page++) if (this.#differs(page)) this.#dirtyPages.add(page)
@@ -111,18 +124,21 @@ export class SimulatedInode {
   /** The system drops the pages of a failed write-back as if they were clean: later syncs succeed without them. */
   failSync(): void {
     this.#dirtyPages.clear()
+    this.#pages.clear()
     this.#sizes = [this.#durable.sizeBytes]
   }
 
   /** The system writes one changed page back on its own. */
   writeBack(choices: Choices): void {
-    if (this.#dirtyPages.size === 0) return
+    // A fine crash may leave any version: that some were written back changes nothing.
+    if (this.#dirtyPages.size === 0 || this.#finePageBytes > 0) return
     const page = [...this.#dirtyPages][choices.choose(this.#dirtyPages.size)]!
     this.#persist(this.#durable, page, SECTORS_PER_PAGE)
   }
 
   /** What the medium holds after a crash now: any of the sizes, any subset of changed pages, each perhaps torn at a sector. */
   crashed(choices: Choices): SimulatedInode {
+    if (this.#finePageBytes > 0) return this.#crashedFinely(choices)
     const plane: Plane = {
       bytes: Buffer.from(this.#durable.bytes.subarray(0, this.#durable.sizeBytes)),
       sizeBytes: this.#sizes[this.#sizes.length - 1 - choices.choose(this.#sizes.length)]!,
@@ -132,7 +148,24 @@ export class SimulatedInode {
       const sectors = [SECTORS_PER_PAGE, 0, SECTORS_PER_PAGE / 2][choices.choose(3)]!
       this.#persist(plane, page, sectors)
     }
-    const survivor = new SimulatedInode(this.modifiedMs)
+    return this.#survivor(plane)
+  }
+
+  /** An independent copy, synced and unsynced contents alike. */
+  fork(): SimulatedInode {
+    const copy = new SimulatedInode(this.modifiedMs, this.#finePageBytes)
+    copy.live.bytes = Buffer.from(this.live.bytes.subarray(0, this.live.sizeBytes))
+    copy.live.sizeBytes = this.live.sizeBytes
+    copy.#durable = { bytes: Buffer.from(this.#durable.bytes), sizeBytes: this.#durable.sizeBytes }
+    for (const page of this.#dirtyPages) copy.#dirtyPages.add(page)
+    for (const [number, page] of this.#pages) copy.#pages.set(number, page.fork())
+    copy.#sizes = [...this.#sizes]
+    copy.#writeCount = this.#writeCount
+    return copy
+  }
+
+  #survivor(plane: Plane): SimulatedInode {
+    const survivor = new SimulatedInode(this.modifiedMs, this.#finePageBytes)
     survivor.live.sizeBytes = plane.sizeBytes
     survivor.live.bytes = Buffer.alloc(plane.sizeBytes)
     plane.bytes.copy(survivor.live.bytes, 0, 0, plane.sizeBytes)
@@ -140,8 +173,35 @@ export class SimulatedInode {
     return survivor
   }
 
+  /** Asks for each outcome once: all combinations of choices are different contents. */
+  #crashedFinely(choices: Choices): SimulatedInode {
+    const sizes = [...new Set(this.#sizes.toReversed())]
+    const sizeBytes = sizes[choose(choices, sizes.length)]!
+    const bytes = Buffer.alloc(sizeBytes)
+    this.#durable.bytes.copy(bytes, 0, 0, Math.min(sizeBytes, this.#durable.sizeBytes))
+    for (const number of [...this.#pages.keys()].sort((left, right) => left - right)) {
+      const start = number * this.#finePageBytes
+      if (start >= sizeBytes) break
+      const durable = copyOf(this.#durable, start, this.#finePageBytes)
+      const leftBytes = Math.min(this.#finePageBytes, sizeBytes - start)
+      const outcomes = this.#pages.get(number)!.outcomes(durable, leftBytes)
+      outcomes[choose(choices, outcomes.length)]!.copy(bytes, start)
+    }
+    return this.#survivor({ bytes, sizeBytes })
+  }
+
   #touch(start: number, end: number): void {
     for (let page = Math.floor(start / PAGE_BYTES); page * PAGE_BYTES < end; page++) this.#dirtyPages.add(page)
+    if (this.#finePageBytes === 0) return
+    this.#writeCount++
+    for (let number = Math.floor(start / this.#finePageBytes); number * this.#finePageBytes < end; number++) {
+      let page = this.#pages.get(number)
+      if (page === undefined) {
+        page = new SimulatedPage()
+        this.#pages.set(number, page)
+      }
+      page.add(this.#writeCount, copyOf(this.live, number * this.#finePageBytes, this.#finePageBytes))
+    }
   }
 
   #differs(page: number): boolean {
@@ -158,4 +218,16 @@ export class SimulatedInode {
     if (plane.bytes.length < end) plane.bytes = Buffer.concat([plane.bytes, Buffer.alloc(end - plane.bytes.length)])
     this.live.bytes.copy(plane.bytes, start, start, end)
   }
+}
+
+/** `[start, start + sizeBytes)` of a plane, with zeros behind its end. */
+function copyOf(plane: Plane, start: number, sizeBytes: number): Buffer {
+  const bytes = Buffer.alloc(sizeBytes)
+  if (start < plane.sizeBytes) plane.bytes.copy(bytes, 0, start, Math.min(start + sizeBytes, plane.sizeBytes))
+  return bytes
+}
+
+/** Where there is one way only, nothing is asked. */
+function choose(choices: Choices, count: number): number {
+  return count > 1 ? choices.choose(count) : 0
 }

@@ -1,155 +1,145 @@
-import {
-  type Offset,
-  RandomChoices,
-  SeededRandom,
-  SimulatedClock,
-  type SimulatedDisk,
-  SimulatedTimers,
-} from '@millrace/base'
-import { AppendResult, type Log, ReadResult } from '../index.ts'
+import { SimulatedClock, type SimulatedDisk, SimulatedTimers } from '@millrace/base'
+import { AppendResult, ReadResult } from '../index.ts'
 import type { LogConfig } from '../log-config.ts'
-import type { CrashPoint, LogExpectation } from './crash-workload.ts'
+import type { CrashPoint } from './crash-workload.ts'
+import { type Evaluations, fail, newEvaluations } from './invariant.ts'
+import { SMALL } from './log-driver.ts'
+import { checkContents, checkDerived } from './log-invariants.ts'
+import { findUnpublished, publishRenamed } from './published-files.ts'
 import { batchOf, type Harness, openStorage } from './storage-harness.ts'
-
-const CONFIG: Partial<LogConfig> = {
-  segmentBytes: 3000,
-  indexIntervalBytes: 200,
-  retentionMs: -1,
-  fileDeleteDelayMs: 500,
-}
+import { checkIndexFiles, inventory, missingOf } from './stored-files.ts'
+import type { LogExpectation } from './workload-log.ts'
 
 /** What recovery says when files are not as the durable mark knows them. */
 const FILES_CHANGED = 'files are not as they were, walking the log'
+/** Enough for all that happens by itself after a start. */
+const TURNS_AFTER_START = 200
 
-/**
- * Recovers what a crash left and checks S1 to S4 of `reliability.md` 1.3; once more after a second crash while recovering, and after
- * a clean stop. Throws what is wrong.
- */
-export async function checkCrashPoint(point: CrashPoint, seed: number): Promise<void> {
-  const second = await recoverAndCheck(point.disk, point.logs, seed)
-  if (second !== null) await recoverAndCheck(second, point.logs, -1)
-}
+/** Recovers what crashes left and checks S1 to S10 of `reliability.md` 1.3, counting how often each was evaluated. */
+export class CrashCheck {
+  readonly evaluations: Evaluations
+  /** Recoveries done, those after a clean stop included. */
+  recoveryCount: number
+  readonly #config: Partial<LogConfig>
 
-/** Returns the disk that a crash at a random moment of this recovery would leave; `seed` -1: none is wanted. */
-async function recoverAndCheck(
-  disk: SimulatedDisk,
-  logs: readonly LogExpectation[],
-  seed: number,
-): Promise<SimulatedDisk | null> {
-  let second: SimulatedDisk | null = null
-  if (seed >= 0) {
-    const random = new SeededRandom(seed)
-    disk.onChange = () => {
-      // Each later moment takes the place of the one before with falling probability: all are about equally likely.
-      if (second === null || random.uint32() % 4 === 0) second = disk.crashed(new RandomChoices(random))
+  /** `config`: what differs from the usual of tests. */
+  constructor(config: Partial<LogConfig> = {}) {
+    this.evaluations = newEvaluations()
+    this.recoveryCount = 0
+    this.#config = { ...SMALL, ...config }
+  }
+
+  /**
+   * Checks one disk as a crash left it, which is used up. `onOperation` is called before each change that its recovery makes, with what
+   * must be found if a second crash comes there. Rejects with `InvariantError`.
+   */
+  async check(
+    disk: SimulatedDisk,
+    point: CrashPoint,
+    onOperation: (logs: LogExpectation[]) => void = () => undefined,
+  ): Promise<void> {
+    this.#checkPublished(disk, point)
+    const before = inventory(disk)
+    let opened: Harness | null = null
+    disk.onChange = (operation, path) => {
+      if (operation === 'rename') publishRenamed(disk, path, point.published)
+      onOperation(opened === null ? point.logs : raised(point.logs, opened))
     }
+    opened = await this.#open(disk)
+    for (let turn = 0; turn < TURNS_AFTER_START; turn++) await Promise.resolve()
+    disk.onChange = () => undefined
+    this.evaluations.S10++
+    const missing = missingOf(before, disk)
+    if (missing !== null) fail('S10', `${missing} is gone`)
+    for (const expected of point.logs) await this.#checkLog(opened, expected)
+    await this.#checkAppendAndReopen(opened, disk, point.logs)
   }
-  const opened = await open(disk)
-  for (let turn = 0; turn < 200; turn++) await Promise.resolve()
-  disk.onChange = () => undefined
-  for (const expected of logs) await checkLog(opened, expected)
-  await checkAppendAndReopen(opened, disk, logs)
-  return second
-}
 
-async function open(disk: SimulatedDisk): Promise<Harness> {
-  const clock = new SimulatedClock()
-  const harness = await openStorage({ disk, clock, timers: new SimulatedTimers(clock), config: CONFIG })
-  if (harness.errors.length > 0) fail(`recovery reported: ${harness.errors.join('; ')}`)
-  // A crash takes what was not synced, which no fingerprint names: a walk of the whole log would be for nothing.
-  if (harness.warnings.includes(FILES_CHANGED)) fail('recovery took a crash for damage')
-  return harness
-}
-
-async function checkLog({ manager }: Harness, expected: LogExpectation): Promise<void> {
-  const log = manager.log('topic', expected.partition)
-  if (log === undefined || log.topicId !== expected.topicId) {
-    if (expected.durableOffset > expected.logStartOffset) fail(`partition ${expected.partition} is gone`)
-    return
+  #checkPublished(disk: SimulatedDisk, { published }: CrashPoint): void {
+    const path = findUnpublished(disk, published, () => this.evaluations.S6++)
+    if (path !== null) fail('S6', `${path} holds what was never published`)
   }
-  if (log.faultyRanges.length > 0) fail(`faulty range ${JSON.stringify(log.faultyRanges)}`)
-  if (log.logEndOffset < expected.durableOffset) {
-    fail(`log ends at ${log.logEndOffset}, durable was ${expected.durableOffset}`)
-  }
-  if (log.durableOffset < log.logEndOffset) fail('what recovery found was not synced')
-  await checkContents(log, expected)
-  checkEpochs(log, expected)
-  checkProducers(log, expected)
-}
 
-async function checkContents(log: Log, expected: LogExpectation): Promise<void> {
-  await checkBatches(log, expected, log.logEndOffset)
-  const end = expected.batches.findLast(({ lastOffset }) => lastOffset < log.logEndOffset)?.lastOffset ?? -1
-  if (log.logEndOffset > Math.max(end + 1, expected.logStartOffset) && log.sizeBytes > 0) {
-    fail(`log ends at ${log.logEndOffset}, the last batch appended below is ${end}`)
+  /** Starts storage, whatever it finds. */
+  async openOn(disk: SimulatedDisk): Promise<Harness> {
+    this.recoveryCount++
+    const clock = new SimulatedClock()
+    return await openStorage({ disk, clock, timers: new SimulatedTimers(clock), config: this.#config })
   }
-}
 
-async function checkBatches(log: Log, expected: LogExpectation, endOffset: Offset): Promise<void> {
-  const out = new ReadResult()
-  const kept = expected.batches.filter(({ lastOffset }) => lastOffset < endOffset)
-  for (const batch of kept) {
-    if (batch.lastOffset < Math.max(log.logStartOffset, expected.logStartOffset)) continue
-    for (let offset = Math.max(batch.baseOffset, log.logStartOffset); offset <= batch.lastOffset; offset++) {
-      if (!(await log.read(offset, 1, Number.MAX_SAFE_INTEGER, true, out))) fail(`read of ${offset}: ${out.errorCode}`)
-      if (!Buffer.concat(out.buffers).equals(batch.bytes)) fail(`other bytes at ${offset}`)
+  async #open(disk: SimulatedDisk): Promise<Harness> {
+    const harness = await this.openOn(disk)
+    this.evaluations.S8++
+    if (harness.errors.length > 0) fail('S8', `recovery reported: ${harness.errors.join('; ')}`)
+    // A crash takes what was not synced, which no fingerprint names: a walk of the whole log would be for nothing.
+    if (harness.warnings.includes(FILES_CHANGED)) fail('S8', 'recovery took a crash for damage')
+    return harness
+  }
+
+  async #checkLog({ manager }: Harness, expected: LogExpectation): Promise<void> {
+    const log = manager.log('topic', expected.partition)
+    this.evaluations.S1++
+    if (log === undefined || log.topicId !== expected.topicId) {
+      if (expected.durableOffset > expected.logStartOffset) fail('S1', `partition ${expected.partition} is gone`)
+      return
     }
-  }
-}
-
-function checkEpochs(log: Log, expected: LogExpectation): void {
-  for (const { baseOffset, lastOffset, epoch } of expected.batches) {
-    const startOffset = Math.max(log.logStartOffset, expected.logStartOffset)
-    if (baseOffset < startOffset || lastOffset >= log.logEndOffset) continue
-    const found = log.epochs.cache.epochAt(baseOffset)
-    if (found !== epoch) fail(`epoch ${found} at ${baseOffset}, appended with ${epoch}`)
-  }
-}
-
-function checkProducers(log: Log, expected: LogExpectation): void {
-  const last = new Map<number, number>()
-  for (const { producerId, lastSequence, baseOffset, lastOffset } of expected.batches) {
-    const present = baseOffset >= log.logStartOffset && lastOffset < log.logEndOffset
-    if (present && producerId >= 0) last.set(producerId, lastSequence)
-  }
-  const found = new Map<number, number>()
-  for (const entry of log.producers()) found.set(entry.producerId, entry.lastSequence)
-  for (const [producerId, sequence] of last) {
-    if (found.get(producerId) !== sequence) {
-      fail(`producer ${producerId} at sequence ${found.get(producerId)}, replay says ${sequence}`)
+    if (log.faultyRanges.length > 0) fail('S8', `faulty range ${JSON.stringify(log.faultyRanges)}`)
+    if (log.logEndOffset < expected.durableOffset) {
+      fail('S1', `log ends at ${log.logEndOffset}, durable was ${expected.durableOffset}`)
     }
+    if (log.logStartOffset > Math.max(expected.logStartOffset, expected.durableOffset)) {
+      fail('S1', `log starts at ${log.logStartOffset}, not at ${expected.logStartOffset}`)
+    }
+    this.evaluations.S7++
+    if (log.durableOffset < log.logEndOffset) fail('S7', 'what recovery found was not synced')
+    await checkContents(log, expected, log.logEndOffset, this.evaluations)
+    await checkDerived(log, expected, this.evaluations)
+  }
+
+  /** The recovered log takes appends, and after a clean stop it is as it was. */
+  async #checkAppendAndReopen(
+    { manager, failures, errors }: Harness,
+    disk: SimulatedDisk,
+    logs: readonly LogExpectation[],
+  ): Promise<void> {
+    const result = new AppendResult()
+    const batch = batchOf(['after the crash'])
+    for (const log of manager.logs()) {
+      const code = log.append(batch, 0, batch.length, 'client', log.latestEpoch, result)
+      if (code !== 0) fail('S9', `append after recovery: ${code}`)
+    }
+    manager.flushStaged()
+    const ends = new Map(Array.from(manager.logs(), (log) => [log.partition, log.logEndOffset]))
+    // Every index is used once: files are held against the log then, and not before.
+    for (const log of manager.logs()) await log.offsetOfMaxTimestamp()
+    const directories = Array.from(manager.logs(), ({ path }) => path)
+    await manager.shutdown()
+    if (failures.length > 0) fail('S7', `directory failed: ${failures[0]!.error.message}`)
+    if (errors.length > 0) fail('S8', `running reported: ${errors.join('; ')}`)
+    const unsound = checkIndexFiles(disk, directories, () => this.evaluations.S5++)
+    if (unsound !== null) fail('S5', unsound)
+    const reopened = await this.#open(disk)
+    if (reopened.manager.recoveredUncleanly) fail('S6', 'a clean stop is taken for a crash')
+    for (const [partition, end] of ends) {
+      const log = reopened.manager.log('topic', partition)
+      this.evaluations.S1++
+      if (log?.logEndOffset !== end) fail('S1', `after a clean stop the log ends at ${log?.logEndOffset}, not ${end}`)
+      const out = new ReadResult()
+      if (!(await log.read(end - 1, 1000, end, true, out)) || out.lastOffset !== end - 1) {
+        fail('S1', 'the last batch is not found after a clean stop')
+      }
+      const expected = logs.find((candidate) => candidate.partition === partition)
+      if (expected?.topicId === log.topicId) await checkContents(log, expected, end - 1, this.evaluations)
+    }
+    await reopened.manager.shutdown()
   }
 }
 
-/** The recovered log takes appends, and after a clean stop it is as it was. */
-async function checkAppendAndReopen(
-  { manager, failures }: Harness,
-  disk: SimulatedDisk,
-  logs: readonly LogExpectation[],
-): Promise<void> {
-  const result = new AppendResult()
-  const batch = batchOf(['after the crash'])
-  for (const log of manager.logs()) {
-    const code = log.append(batch, 0, batch.length, 'client', log.latestEpoch, result)
-    if (code !== 0) fail(`append after recovery: ${code}`)
-  }
-  manager.flushStaged()
-  const ends = new Map(Array.from(manager.logs(), (log) => [log.partition, log.logEndOffset]))
-  await manager.shutdown()
-  if (failures.length > 0) fail(`directory failed: ${failures[0]!.error.message}`)
-  const reopened = await open(disk)
-  if (reopened.manager.recoveredUncleanly) fail('a clean stop is taken for a crash')
-  for (const [partition, end] of ends) {
-    const log = reopened.manager.log('topic', partition)
-    if (log?.logEndOffset !== end) fail(`after a clean stop the log ends at ${log?.logEndOffset}, not ${end}`)
-    const out = new ReadResult()
-    if (!(await log.read(end - 1, 1000, end, true, out)) || out.lastOffset !== end - 1) fail('last batch is not found')
-    const expected = logs.find((candidate) => candidate.partition === partition)
-    if (expected?.topicId === log.topicId) await checkBatches(log, expected, end - 1)
-  }
-  await reopened.manager.shutdown()
-}
-
-function fail(reason: string): never {
-  throw new Error(reason)
+/** What recovery found and synced may have been promised to someone since. */
+function raised(logs: readonly LogExpectation[], { manager }: Harness): LogExpectation[] {
+  return logs.map((expected) => {
+    const log = manager.log('topic', expected.partition)
+    if (log?.topicId !== expected.topicId) return expected
+    return { ...expected, durableOffset: Math.max(expected.durableOffset, log.durableOffset) }
+  })
 }

@@ -1,236 +1,367 @@
 import {
+  DiskError,
+  type DiskOperation,
   type Random,
   RandomChoices,
   randomUuid,
   SeededRandom,
   SimulatedClock,
   SimulatedDisk,
+  type SimulatedDiskOptions,
   SimulatedTimers,
-  type Uuid,
 } from '@millrace/base'
-import { addToSequence, setBaseOffset, setPartitionLeaderEpoch } from '@millrace/protocol'
-import { AppendResult, type Log } from '../index.ts'
+import { ErrorCode } from '@millrace/protocol'
+import type { Log } from '../index.ts'
 import type { LogConfig } from '../log-config.ts'
-import { LogModel, type ModelBatch } from './log-model.ts'
-import { batchOf, type Harness, openStorage } from './storage-harness.ts'
+import { SMALL } from './log-driver.ts'
+import { type PublishedFiles, publishRenamed } from './published-files.ts'
+import { type Harness, openStorage } from './storage-harness.ts'
+import { type LogExpectation, WorkloadLog } from './workload-log.ts'
 
-/** What must hold of a log that is found after a crash. */
-export interface LogExpectation {
-  partition: number
-  topicId: Uuid
-  /** Everything ever appended and not truncated: the log must be a prefix of it. */
-  batches: readonly ModelBatch[]
-  /** Acknowledged as durable: all of it must be there. */
-  durableOffset: number
-  /** Records below may be gone. */
-  logStartOffset: number
-}
-
-/** The disk that a crash would leave at some moment, and what must be found on it. */
+/** A disk as it was before an operation, and what must be found on what a crash leaves of it. */
 export interface CrashPoint {
+  /** With what is not synced: {@link SimulatedDisk.crashed} gives what a crash leaves. */
   disk: SimulatedDisk
+  /** The operation that would have come next. */
   step: string
   logs: LogExpectation[]
+  /** What small files were said to hold, by path. */
+  published: PublishedFiles
+}
+
+/** What a workload does; each is a few disk operations. */
+export type StepKind =
+  | 'append'
+  | 'flush'
+  | 'settle'
+  | 'wait'
+  | 'wait a minute'
+  | 'truncate'
+  | 'delete records'
+  | 'checkpoint'
+  | 'append large'
+  | 'start again'
+  | 'delete log'
+  | 'next epoch'
+  | 'transaction'
+  | 'end transaction'
+  | 'close idle'
+  | 'stop'
+  | 'kill'
+  | 'lose power'
+
+/** How often each is drawn, relative to the others. */
+export type StepWeights = Readonly<Partial<Record<StepKind, number>>>
+
+export const MIXED_STEPS: StepWeights = {
+  append: 42,
+  flush: 20,
+  settle: 17,
+  wait: 4,
+  'wait a minute': 1,
+  truncate: 3,
+  'delete records': 2,
+  checkpoint: 2,
+  'append large': 2,
+  'start again': 1,
+  'delete log': 1,
+  'next epoch': 2,
+  transaction: 5,
+  'end transaction': 4,
+  'close idle': 1,
+  stop: 0.7,
+  kill: 0.7,
+  'lose power': 0.7,
 }
 
 export interface WorkloadOptions {
   seed: number
-  /** Steps of the workload; each does a few disk operations. */
+  /** Steps at most. */
   stepCount: number
-  /** Share of the disk operations at which a crash is tried. */
+  /** It ends with the step that does this many changes of the disk. */
+  operationCount?: number
+  /** Share of the disk operations at which a crash is to be tried. */
   crashShare: number
   mapping: boolean
+  partitionCount?: number
   config?: Partial<LogConfig>
+  steps?: StepWeights
+  disk?: SimulatedDiskOptions
+  /** Largest record value, but for those that are to fill a segment. */
+  valueBytesMax?: number
+  /** Errors of the disk are expected: calls may be refused. */
+  isFaulty?: boolean
 }
 
-const PARTITION_COUNT = 2
-const SMALL: Partial<LogConfig> = {
-  segmentBytes: 3000,
-  indexIntervalBytes: 200,
-  retentionMs: -1,
-  fileDeleteDelayMs: 500,
-}
+const IDEMPOTENT_PRODUCERS = 2
+const TRANSACTIONAL_PRODUCER = 10
 
 /**
- * Runs random appends, flushes, truncations, deletions and checkpoints on a simulated disk, and collects the disks that a crash at
- * random moments would leave. Syncs end when the workload lets them, in any order.
+ * Runs random appends, transactions, flushes, truncations, deletions, checkpoints, stops and starts on a simulated disk, and collects
+ * the disks that a crash at random moments would find. Operations of the thread pool end when the workload lets them, in any order.
  */
 export class CrashWorkload {
   readonly crashPoints: CrashPoint[]
-  readonly disk: SimulatedDisk
+  readonly published: PublishedFiles
+  /** Changes of the disk so far. */
+  operationCount: number
+  /** Errors that calls threw, where they are expected. */
+  readonly refusals: DiskError[]
+  /** What was reported by storage instances before the current one. */
+  readonly earlierErrors: string[]
+  /** Called before each change of the disk. */
+  onOperation: (operation: DiskOperation, path: string) => void
+  /** Called when storage has been opened, before the first step on it. */
+  onStarted: (disk: SimulatedDisk) => void
+  /** May keep an operation of the thread pool from ending; null leaves it to the workload. */
+  delay: (operation: DiskOperation) => Promise<void> | null
+  #disk: SimulatedDisk
   readonly #options: WorkloadOptions
   readonly #random: Random
   readonly #crashRandom: SeededRandom
-  readonly #timers: SimulatedTimers
   readonly #clock: SimulatedClock
-  readonly #models: LogModel[]
-  readonly #logs: (Log | null)[]
-  readonly #sequences: Map<number, number>
-  readonly #result: AppendResult
+  #timers: SimulatedTimers
+  readonly #logs: WorkloadLog[]
   #waiting: (() => void)[]
   #harness: Harness | null
   #epoch: number
   #nextValue: number
-  /** Lowers what must be found while a truncation is under way. */
-  readonly #truncatingTo: number[]
+  readonly #kinds: readonly StepKind[]
+  readonly #weights: readonly number[]
 
   constructor(options: WorkloadOptions) {
     const random = new SeededRandom(options.seed)
     this.crashPoints = []
+    this.published = new Map()
+    this.operationCount = 0
+    this.refusals = []
+    this.earlierErrors = []
+    this.onOperation = () => undefined
+    this.onStarted = () => undefined
+    this.delay = () => null
     this.#options = options
     this.#random = random.fork('workload')
     this.#crashRandom = random.fork('crash')
     this.#clock = new SimulatedClock()
     this.#timers = new SimulatedTimers(this.#clock)
-    this.disk = new SimulatedDisk({
+    this.#disk = new SimulatedDisk({
       random: random.fork('disk'),
       clock: this.#clock,
       mapping: options.mapping,
       coldShare: 0.3,
       writeBackShare: 0.1,
+      ...options.disk,
     })
-    this.#models = Array.from({ length: PARTITION_COUNT }, () => new LogModel())
-    this.#logs = this.#models.map(() => null)
-    this.#truncatingTo = this.#models.map(() => Number.POSITIVE_INFINITY)
-    this.#sequences = new Map()
-    this.#result = new AppendResult()
+    this.#logs = Array.from({ length: options.partitionCount ?? 2 }, (_, partition) => new WorkloadLog(partition))
     this.#waiting = []
     this.#harness = null
     this.#epoch = 1
     this.#nextValue = 0
+    const steps = Object.entries(options.steps ?? MIXED_STEPS) as [StepKind, number][]
+    this.#kinds = steps.map(([kind]) => kind)
+    this.#weights = steps.map(([, weight]) => weight)
   }
 
   async run(): Promise<void> {
-    this.#harness = await openStorage({
-      disk: this.disk,
-      clock: this.#clock,
-      timers: this.#timers,
-      random: new SeededRandom(this.#options.seed),
-      config: { ...SMALL, ...this.#options.config },
-    })
-    this.disk.settle = () => new Promise((resolve) => this.#waiting.push(resolve))
-    this.disk.onChange = (operation, path) => this.#maybeCrash(`${operation} ${path}`)
-    for (let step = 0; step < this.#options.stepCount; step++) await this.#step()
+    await this.#open(this.#disk)
+    const { stepCount, operationCount = Number.POSITIVE_INFINITY } = this.#options
+    for (let step = 0; step < stepCount && this.operationCount < operationCount; step++) {
+      await this.#step(this.#drawKind())
+      for (let turn = 0; turn < 4; turn++) await Promise.resolve()
+      if (this.harness.failures.length > 0) break
+    }
+    this.#collect('the end')
   }
 
   /** Lets the workload's own storage end: everything waiting is let go. */
   async end(): Promise<void> {
-    this.disk.onChange = () => undefined
-    this.disk.settle = () => Promise.resolve()
-    this.#release(this.#waiting.length)
-    await this.#harness!.manager.shutdown()
+    this.#disk.onChange = () => undefined
+    this.letAllGo()
+    await this.harness.manager.shutdown()
+  }
+
+  get disk(): SimulatedDisk {
+    return this.#disk
   }
 
   get harness(): Harness {
     return this.#harness!
   }
 
-  async #step(): Promise<void> {
-    const partition = this.#draw(PARTITION_COUNT)
-    const log = this.#logs[partition] ?? this.#create(partition)
-    const dice = this.#draw(100)
-    if (dice < 45) for (let count = 1 + this.#draw(6); count > 0; count--) this.#append(log, partition)
-    else if (dice < 65) this.#harness!.manager.flushStaged()
-    else if (dice < 82) await this.#letSome()
-    else if (dice < 86) this.#timers.advance(this.#draw(2000))
-    else if (dice < 89) this.#truncate(log, partition)
-    else if (dice < 91) this.#deleteRecords(log, partition)
-    else if (dice < 93) log.checkpointer.request()
-    else if (dice < 95) this.#appendLarge(log, partition)
-    else if (dice < 96) this.#startAgain(log, partition)
-    else if (dice < 97) this.#delete(log, partition)
-    else this.#epoch++
-    for (let turn = 0; turn < 4; turn++) await Promise.resolve()
+  get clock(): SimulatedClock {
+    return this.#clock
   }
 
-  #create(partition: number): Log {
-    const log = this.#harness!.manager.createLog('topic', partition, randomUuid(this.#random))
-    this.#logs[partition] = log
-    this.#models[partition] = new LogModel()
-    this.#forgetSequences(partition)
-    return log
+  get timers(): SimulatedTimers {
+    return this.#timers
   }
 
-  #delete(log: Log, partition: number): void {
-    this.#logs[partition] = null
-    this.#harness!.manager.deleteLog(log)
+  get logs(): readonly WorkloadLog[] {
+    return this.#logs
   }
 
-  #append(log: Log, partition: number): void {
-    const producerId = this.#draw(3) - 1
-    const count = 1 + this.#draw(3)
-    const values = Array.from({ length: count }, () => `value ${this.#nextValue++}`.padEnd(this.#draw(300), '.'))
-    this.#store(log, partition, values, producerId)
+  /** Ends what waits, and from now on everything at once. */
+  letAllGo(): void {
+    this.#disk.settle = (operation) => this.delay(operation) ?? Promise.resolve()
+    this.#release(this.#waiting.length)
   }
 
-  #appendLarge(log: Log, partition: number): void {
-    this.#store(log, partition, [`large ${this.#nextValue++}`.padEnd(2500, '.')], -1)
-  }
-
-  #store(log: Log, partition: number, values: string[], producerId: number): void {
-    const key = partition * 10 + producerId
-    const baseSequence = producerId < 0 ? -1 : (this.#sequences.get(key) ?? 0)
-    // A log that forgot the producer takes any sequence, one that knows it takes the next.
-    const producer = producerId < 0 ? {} : { producerId, producerEpoch: 0, baseSequence }
-    const batch = batchOf(values, { timestamp: this.#clock.wallMs(), ...producer })
-    const model = this.#models[partition]!
-    const code = log.append(batch, 0, batch.length, 'client', this.#epoch, this.#result)
-    if (code !== 0) throw new Error(`append failed with ${code}`)
-    const stored = Buffer.from(batch)
-    setBaseOffset(stored, 0, model.logEndOffset)
-    setPartitionLeaderEpoch(stored, 0, this.#epoch)
-    const lastOffset = model.logEndOffset + values.length - 1
-    const lastSequence = producerId < 0 ? -1 : addToSequence(baseSequence, values.length - 1)
-    model.append({
-      baseOffset: model.logEndOffset,
-      lastOffset,
-      epoch: this.#epoch,
-      producerId,
-      lastSequence,
-      bytes: stored,
+  async #open(disk: SimulatedDisk): Promise<void> {
+    if (this.#harness !== null) this.earlierErrors.push(...this.#harness.errors)
+    // What belongs to the process before, timers and what waits, ends with it.
+    this.#timers = new SimulatedTimers(this.#clock)
+    this.#waiting = []
+    this.#disk = disk
+    disk.settle = () => Promise.resolve()
+    disk.onChange = (operation, path) => this.#onChange(operation, path)
+    this.#harness = await openStorage({
+      disk,
+      clock: this.#clock,
+      timers: this.#timers,
+      random: new SeededRandom(this.#random.uint32()),
+      config: { ...SMALL, ...this.#options.config },
     })
-    if (producerId >= 0) this.#sequences.set(key, lastSequence + 1)
+    for (const entry of this.#logs) this.#reopen(entry)
+    disk.settle = (operation) => this.delay(operation) ?? new Promise((resolve) => this.#waiting.push(resolve))
+    this.onStarted(disk)
   }
 
-  #truncate(log: Log, partition: number): void {
-    const model = this.#models[partition]!
-    const offset = model.batches[this.#draw(Math.max(1, model.batches.length))]?.baseOffset ?? 0
-    // Below its first segment the log starts anew: nothing needs to be found until that is done.
-    this.#truncatingTo[partition] = offset < log.segments.first.baseOffset ? 0 : offset
-    this.disk.forgetViews()
-    log.truncateTo(offset)
-    model.truncateTo(offset)
-    this.#truncatingTo[partition] = Number.POSITIVE_INFINITY
-    this.#forgetSequences(partition)
+  #reopen(entry: WorkloadLog): void {
+    const { manager } = this.harness
+    const expected = entry.expectation()
+    const found = manager.log('topic', entry.partition)
+    if (expected !== null && (found?.logEndOffset ?? 0) < expected.durableOffset) {
+      throw new Error(
+        `partition ${entry.partition} ends at ${found?.logEndOffset}, durable was ${expected.durableOffset}`,
+      )
+    }
+    entry.onReopened(found)
+    // One that was being deleted is back, as nobody's.
+    if (found !== undefined && entry.log === null) manager.setAsideStray(found)
+  }
+
+  #onChange(operation: DiskOperation, path: string): void {
+    this.operationCount++
+    if (operation === 'rename') publishRenamed(this.#disk, path, this.published)
+    this.onOperation(operation, path)
+    if (this.#crashRandom.uint32() < this.#options.crashShare * 2 ** 32) this.#collect(`${operation} ${path}`)
+  }
+
+  #collect(step: string): void {
+    this.crashPoints.push(this.pointNow(step))
+  }
+
+  /** What a crash would find now. */
+  pointNow(step: string): CrashPoint {
+    const logs = this.#logs.map((entry) => entry.expectation()).filter((expected) => expected !== null)
+    return { disk: this.#disk.fork(), step, logs, published: this.published }
+  }
+
+  async #step(kind: StepKind): Promise<void> {
+    const { manager } = this.harness
+    if (kind === 'flush') manager.flushStaged()
+    else if (kind === 'settle') await this.#letSome()
+    else if (kind === 'wait') this.#timers.advance(this.#draw(2000))
+    else if (kind === 'wait a minute') this.#timers.advance(60_000)
+    else if (kind === 'next epoch') this.#epoch++
+    else if (kind === 'stop') await this.#stop()
+    else if (kind === 'kill') await this.#kill(() => this.#disk.killed())
+    else if (kind === 'lose power') await this.#kill(() => this.#disk.crashed(new RandomChoices(this.#random)))
+    else this.#expectingRefusal(() => this.#stepOfLog(kind))
+  }
+
+  #stepOfLog(kind: StepKind): void {
+    const entry = this.#logs[this.#draw(this.#logs.length)]!
+    if (entry.log === null) this.#create(entry)
+    const log = entry.log!
+    if (kind === 'append') for (let count = 1 + this.#draw(6); count > 0; count--) this.#append(entry, false)
+    else if (kind === 'append large')
+      this.#accept(entry.append([this.#largeValue(log)], this.#epoch, this.#now(), -1, false))
+    else if (kind === 'transaction') for (let count = 1 + this.#draw(2); count > 0; count--) this.#append(entry, true)
+    else if (kind === 'end transaction') this.#endTransaction(entry)
+    else if (kind === 'truncate') this.#truncate(entry)
+    else if (kind === 'delete records') entry.deleteRecords(this.#draw(log.writtenOffset + 1), this.#clock.wallMs())
+    else if (kind === 'checkpoint') log.checkpointer.request()
+    else if (kind === 'start again') this.#startAgain(entry, log)
+    else if (kind === 'delete log') this.#delete(entry, log)
+    else if (kind === 'close idle') void log.closeIdle()
+  }
+
+  #create(entry: WorkloadLog): void {
+    entry.onCreated(this.harness.manager.createLog('topic', entry.partition, randomUuid(this.#random)))
+  }
+
+  #delete(entry: WorkloadLog, log: Log): void {
+    entry.log = null
+    this.harness.manager.deleteLog(log)
+  }
+
+  #append(entry: WorkloadLog, transactional: boolean): void {
+    const producerId = transactional ? TRANSACTIONAL_PRODUCER + this.#draw(2) : this.#draw(IDEMPOTENT_PRODUCERS + 1) - 1
+    const count = 1 + this.#draw(3)
+    const values = Array.from({ length: count }, () => this.#value(this.#draw(this.#options.valueBytesMax ?? 300)))
+    this.#accept(entry.append(values, this.#epoch, this.#now(), producerId, transactional))
+  }
+
+  #endTransaction(entry: WorkloadLog): void {
+    const open = entry.openTransactions
+    if (open.length === 0) return
+    const producerId = open[this.#draw(open.length)]!
+    this.#accept(entry.endTransaction(producerId, this.#draw(2) === 0, this.#epoch, this.#now()))
+  }
+
+  #truncate(entry: WorkloadLog): void {
+    const { batches } = entry.model
+    const offset = batches[this.#draw(Math.max(1, batches.length))]?.baseOffset ?? 0
+    this.#disk.forgetViews()
+    entry.truncateTo(offset)
     this.#epoch++
   }
 
-  #startAgain(log: Log, partition: number): void {
-    const offset = log.logEndOffset + this.#draw(5)
-    this.#truncatingTo[partition] = 0
-    this.disk.forgetViews()
-    log.truncateFullyAndStartAt(offset)
-    this.#models[partition]!.startAt(offset)
-    this.#truncatingTo[partition] = Number.POSITIVE_INFINITY
-    this.#forgetSequences(partition)
+  #startAgain(entry: WorkloadLog, log: Log): void {
+    this.#disk.forgetViews()
+    entry.startAgainAt(log.logEndOffset + this.#draw(5))
   }
 
-  #deleteRecords(log: Log, partition: number): void {
-    const model = this.#models[partition]!
-    const offset = this.#draw(log.writtenOffset + 1)
-    log.setHighWatermark(log.writtenOffset)
-    log.raiseLogStart(offset)
-    model.logStartOffset = Math.max(model.logStartOffset, log.logStartOffset)
-    log.applyRetention(this.#clock.wallMs())
+  /** A clean stop, and a start. */
+  async #stop(): Promise<void> {
+    this.letAllGo()
+    await this.harness.manager.shutdown()
+    await this.#open(this.#disk)
   }
 
-  /** Truncation brings older producer state back: the next sequence is what the log says now. */
-  #forgetSequences(partition: number): void {
-    for (const key of [...this.#sequences.keys()])
-      if (Math.floor((key + 1) / 10) === partition) this.#sequences.delete(key)
-    for (const { producerId, lastSequence } of this.#models[partition]!.batches) {
-      if (producerId >= 0) this.#sequences.set(partition * 10 + producerId, lastSequence + 1)
+  /** The process ends here; `next` is the disk that the one after it finds. */
+  async #kill(next: () => SimulatedDisk): Promise<void> {
+    // What was let go and has not been noticed yet would otherwise be noticed by the dead.
+    for (let turn = 0; turn < 100; turn++) await Promise.resolve()
+    await this.#open(next())
+  }
+
+  #accept(code: number): void {
+    if (code === ErrorCode.NONE) return
+    if (!this.#options.isFaulty || code !== ErrorCode.KAFKA_STORAGE_ERROR) throw new Error(`append failed with ${code}`)
+  }
+
+  #expectingRefusal(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      if (!this.#options.isFaulty || !(error instanceof DiskError)) throw error
+      this.refusals.push(error)
     }
+  }
+
+  /** Timestamps of producers: near the clock, and not in order. */
+  #now(): number {
+    return this.#clock.wallMs() - this.#draw(500)
+  }
+
+  #value(sizeBytes: number): string {
+    return `value ${this.#nextValue++}`.padEnd(sizeBytes, '.')
+  }
+
+  #largeValue(log: Log): string {
+    return this.#value(Math.floor(log.config.segmentBytes * 0.8))
   }
 
   async #letSome(): Promise<void> {
@@ -245,21 +376,14 @@ export class CrashWorkload {
     }
   }
 
-  #maybeCrash(step: string): void {
-    if (this.#crashRandom.uint32() >= this.#options.crashShare * 2 ** 32) return
-    const logs: LogExpectation[] = []
-    for (const [partition, log] of this.#logs.entries()) {
-      const model = this.#models[partition]!
-      if (log === null) continue
-      logs.push({
-        partition,
-        topicId: log.topicId,
-        batches: model.batches,
-        durableOffset: log.failed ? 0 : Math.min(log.durableOffset, this.#truncatingTo[partition]!),
-        logStartOffset: Math.max(model.logStartOffset, log.logStartOffset),
-      })
+  #drawKind(): StepKind {
+    const total = this.#weights.reduce((sum, weight) => sum + weight, 0)
+    let left = (this.#random.uint32() / 2 ** 32) * total
+    for (const [slot, weight] of this.#weights.entries()) {
+      left -= weight
+      if (left < 0) return this.#kinds[slot]!
     }
-    this.crashPoints.push({ disk: this.disk.crashed(new RandomChoices(this.#crashRandom)), step, logs })
+    return this.#kinds.at(-1)!
   }
 
   #draw(count: number): number {

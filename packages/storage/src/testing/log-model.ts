@@ -1,12 +1,10 @@
-import type { LeaderEpoch, Offset, ProducerId } from '@millrace/base'
+import type { LeaderEpoch, Offset } from '@millrace/base'
 
 /** A batch as it must be stored. Offsets inclusive. */
 export interface ModelBatch {
   baseOffset: Offset
   lastOffset: Offset
   epoch: LeaderEpoch
-  producerId: ProducerId
-  lastSequence: number
   bytes: Buffer
 }
 

@@ -1,0 +1,106 @@
+import { SimulatedDisk } from '@millrace/base'
+import { buildEndTxnMarker, ControlRecordType } from '@millrace/protocol'
+import { expect, test } from 'vitest'
+import { AppendResult, type Log } from './index.ts'
+import { append, fill, type Opened, open, overwriteFile, SMALL, turns } from './testing/log-driver.ts'
+import { batchOf, TOPIC_ID } from './testing/storage-harness.ts'
+
+/** What the campaign `traces` found about index files after a crash, each as the few steps that showed it. */
+
+const PREFIX = '/data/topic-0/00000000000000000000'
+/** Larger than what the tests append. */
+const CONFIG = { ...SMALL, segmentBytes: 100_000 }
+
+/** A log whose mark says: synced and checkpointed up to its end, offset 12. */
+async function checkpointed(disk: SimulatedDisk): Promise<{ opened: Opened; log: Log }> {
+  const opened = await open(disk, CONFIG)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 12)
+  await log.checkpointer.complete()
+  opened.timers.advance(5000)
+  await turns()
+  expect(log.recoveryPoint).toBe(12)
+  return { opened, log }
+}
+
+/** A transaction of two records that is aborted. */
+function abortTransaction({ manager }: Opened, log: Log): void {
+  const producer = { producerId: 7, producerEpoch: 0 }
+  const result = new AppendResult()
+  const data = batchOf(['a', 'b'], { ...producer, baseSequence: 0, transactional: true })
+  expect(log.append(data, 0, data.length, 'client', 1, result)).toBe(0)
+  const type = ControlRecordType.ABORT
+  const marker = Buffer.from(buildEndTxnMarker({ type, coordinatorEpoch: 0, ...producer, timestamp: 1000 }))
+  expect(log.append(marker, 0, marker.length, 'coordinator', 1, result)).toBe(0)
+  manager.flushStaged()
+}
+
+test('index entries of batches that a crash took are not believed where the log ends as it was synced', async () => {
+  const disk = new SimulatedDisk()
+  await checkpointed(disk)
+  // The crash left sizes of index files and entries for batches that never reached the disk.
+  const offsets = disk.peek(`${PREFIX}.index`)
+  overwriteFile(disk, `${PREFIX}.index`, Buffer.concat([offsets, Buffer.from([0, 0, 0, 20, 0, 0, 16, 0])]))
+  const times = disk.peek(`${PREFIX}.timeindex`)
+  const late = Buffer.alloc(12)
+  late.writeBigInt64BE(5000n, 0)
+  late.writeInt32BE(20, 8)
+  overwriteFile(disk, `${PREFIX}.timeindex`, Buffer.concat([times, late]))
+  overwriteFile(disk, `${PREFIX}.txnindex`, Buffer.alloc(34))
+  disk.syncDirectory('/data/topic-0')
+  const again = await open(disk.killed(), CONFIG)
+  const log = again.manager.log('topic', 0)!
+  const result = new AppendResult()
+  const batch = batchOf(['late'], { timestamp: 5000 })
+  expect(log.append(batch, 0, batch.length, 'client', 1, result)).toBe(0)
+  await fill(again, log, 40)
+  expect(log.abortedTransactions(0, 40)).toEqual([])
+  expect((await log.offsetForTimestamp(5000, 40))?.offset).toBe(12)
+})
+
+test('zeros in a transaction index are not believed by the walk either', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await checkpointed(disk)
+  append(log, ['not checkpointed'])
+  opened.manager.flushStaged()
+  await turns()
+  overwriteFile(disk, `${PREFIX}.txnindex`, Buffer.alloc(34))
+  disk.syncDirectory('/data/topic-0')
+  const again = await open(disk.killed(), CONFIG)
+  const found = again.manager.log('topic', 0)!
+  expect(found.logEndOffset).toBe(13)
+  expect(found.abortedTransactions(0, 13)).toEqual([])
+})
+
+test('indexes that a truncation cut are cut after a crash', async () => {
+  const disk = new SimulatedDisk()
+  const { log } = await checkpointed(disk)
+  const sizeBytes = disk.stat(`${PREFIX}.index`)!.sizeBytes
+  log.truncateTo(6)
+  const mildest = disk.crashed({ choose: () => 0 })
+  const worst = disk.crashed({ choose: (count) => count - 1 })
+  expect(mildest.stat(`${PREFIX}.index`)!.sizeBytes).toBeLessThan(sizeBytes)
+  expect(worst.stat(`${PREFIX}.index`)!.sizeBytes).toBe(mildest.stat(`${PREFIX}.index`)!.sizeBytes)
+})
+
+test('a walk leaves the transaction index as it is where it finds the same, and has it synced with the next checkpoint', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk, CONFIG)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  abortTransaction(opened, log)
+  await turns()
+  // In its file, and not synced: the process is killed before.
+  log.segments.active.flushIndexes(false)
+  const killed = disk.killed()
+  const changed: string[] = []
+  killed.onChange = (operation, path) => {
+    if (path === `${PREFIX}.txnindex`) changed.push(operation)
+  }
+  const again = await open(killed, CONFIG)
+  const found = again.manager.log('topic', 0)!
+  expect(found.abortedTransactions(0, 3)).toEqual([{ producerId: 7, firstOffset: 0 }])
+  expect(changed).toEqual([])
+  await turns()
+  await found.checkpointer.complete()
+  expect(changed).toEqual(['sync'])
+})

@@ -1,0 +1,154 @@
+import { type Choices, ExhaustiveChoices, RandomChoices, SeededRandom, type SimulatedDisk } from '@millrace/base'
+import type { CrashCheck } from './crash-check.ts'
+import type { CrashPoint } from './crash-workload.ts'
+import type { LogExpectation } from './workload-log.ts'
+
+export interface ExplorerOptions {
+  seed: number
+  /** Outcomes of one crash that are tried one by one; where there may be more, as many are drawn, and the crash counts as sampled. */
+  outcomesMax: number
+  /** The same of a crash while recovering. */
+  secondOutcomesMax: number
+  /** Asked between recoveries: true ends the search. */
+  isStopped?: () => Promise<boolean>
+}
+
+/** What a search has seen. */
+export interface ExplorerFigures {
+  /** Crashes all of whose outcomes were looked at, and those of whose outcomes some were drawn. */
+  exhaustiveCrashes: number
+  sampledCrashes: number
+  exhaustiveSecondCrashes: number
+  sampledSecondCrashes: number
+  /** Disks that a crash could leave. */
+  outcomes: number
+  /** Those that were not the same as one before, with the same to be found on it: each was recovered. */
+  distinctOutcomes: number
+}
+
+/** A crash whose outcome did not recover. */
+export class CrashFailure extends Error {}
+
+/**
+ * Tries what crashes may leave: of each point every outcome, and of each recovery of one every outcome of a crash before each of its
+ * changes. Equal disks are recovered once.
+ */
+export class CrashExplorer {
+  readonly figures: ExplorerFigures
+  readonly #check: CrashCheck
+  readonly #options: ExplorerOptions
+  readonly #random: SeededRandom
+  /** Digest of disk and expectation. */
+  readonly #seen: Set<string>
+
+  constructor(check: CrashCheck, options: ExplorerOptions) {
+    this.figures = {
+      exhaustiveCrashes: 0,
+      sampledCrashes: 0,
+      exhaustiveSecondCrashes: 0,
+      sampledSecondCrashes: 0,
+      outcomes: 0,
+      distinctOutcomes: 0,
+    }
+    this.#check = check
+    this.#options = options
+    this.#random = new SeededRandom(options.seed)
+    this.#seen = new Set()
+  }
+
+  /** Rejects with {@link CrashFailure} at the first outcome that does not recover. */
+  async explore(points: readonly CrashPoint[]): Promise<void> {
+    for (const [number, point] of points.entries()) {
+      const isExhaustive = await this.#tryAll(
+        point,
+        this.#options.outcomesMax,
+        `crash ${number} at ${point.step}`,
+        true,
+      )
+      if (isExhaustive) this.figures.exhaustiveCrashes++
+      else this.figures.sampledCrashes++
+      if (await this.#isStopped()) return
+    }
+  }
+
+  /** Whether every outcome was tried. */
+  async #tryAll(point: CrashPoint, outcomesMax: number, name: string, isFirst: boolean): Promise<boolean> {
+    const choices = new ExhaustiveChoices()
+    await this.#tryOne(point, choices, `${name}, outcome 0`, isFirst)
+    if (choices.estimatedCount > outcomesMax) {
+      for (let number = 1; number < outcomesMax && !(await this.#isStopped()); number++) {
+        await this.#tryOne(point, new RandomChoices(this.#random), `${name}, drawn outcome ${number}`, isFirst)
+      }
+      return false
+    }
+    for (let number = 1; choices.next(); number++) {
+      if (number === outcomesMax || (await this.#isStopped())) return false
+      await this.#tryOne(point, choices, `${name}, outcome ${number}`, isFirst)
+    }
+    return true
+  }
+
+  async #tryOne(point: CrashPoint, choices: Choices, name: string, isFirst: boolean): Promise<void> {
+    const disk = point.disk.crashed(choices)
+    this.figures.outcomes++
+    const key = `${disk.digest()} ${keyOf(point.logs)}`
+    if (this.#seen.has(key)) return
+    this.#seen.add(key)
+    this.figures.distinctOutcomes++
+    const second: CrashPoint[] = []
+    await this.#recover(disk, point, name, (logs) => {
+      if (isFirst) second.push({ ...point, disk: disk.fork(), logs })
+    })
+    for (const [number, again] of second.entries()) {
+      const againName = `${name}, second crash ${number}`
+      const isExhaustive = await this.#tryAll(again, this.#options.secondOutcomesMax, againName, false)
+      if (isExhaustive) this.figures.exhaustiveSecondCrashes++
+      else this.figures.sampledSecondCrashes++
+      if (await this.#isStopped()) return
+    }
+  }
+
+  async #recover(
+    disk: SimulatedDisk,
+    point: CrashPoint,
+    name: string,
+    onOperation: (logs: LogExpectation[]) => void,
+  ): Promise<void> {
+    try {
+      await this.#check.check(disk, point, onOperation)
+    } catch (error) {
+      throw new CrashFailure(name, { cause: error })
+    }
+  }
+
+  async #isStopped(): Promise<boolean> {
+    return (await this.#options.isStopped?.()) ?? false
+  }
+}
+
+/** One random outcome of a crash, and one of a crash at a random moment of its recovery. Rejects as `CrashCheck.check` does. */
+export async function sampleCrash(check: CrashCheck, point: CrashPoint, random: SeededRandom): Promise<void> {
+  const disk = point.disk.crashed(new RandomChoices(random))
+  let second: CrashPoint | null = null
+  let seenCount = 0
+  await check.check(disk, point, (logs) => {
+    // Each later moment takes the place of the one before so that all are equally likely.
+    seenCount++
+    if (random.uint32() % seenCount === 0) second = { ...point, disk: disk.fork(), logs }
+  })
+  if (second === null) return
+  const again: CrashPoint = second
+  await check.check(again.disk.crashed(new RandomChoices(random)), again)
+}
+
+/** What is to be found, as far as it decides whether a disk is well. */
+function keyOf(logs: readonly LogExpectation[]): string {
+  return logs
+    .map(({ topicId, generation, durableOffset, logStartOffset }) => [
+      topicId,
+      generation,
+      durableOffset,
+      logStartOffset,
+    ])
+    .join(' ')
+}

@@ -1,0 +1,14 @@
+/** For tools that attack storage for longer than a unit test may take. Nothing shipped imports it. */
+export { CrashCheck } from './crash-check.ts'
+export { CrashExplorer, CrashFailure, type ExplorerFigures, sampleCrash } from './crash-explorer.ts'
+export {
+  type CrashPoint,
+  CrashWorkload,
+  MIXED_STEPS,
+  type StepWeights,
+  type WorkloadOptions,
+} from './crash-workload.ts'
+export { checkAfterLies, checkDamage } from './damage-check.ts'
+export { FAULT_CLASSES, type FaultClass, type FaultPlan } from './fault-plan.ts'
+export { type FaultRunResult, recoverWithFault, runWithFault } from './fault-run.ts'
+export { type Evaluations, INVARIANTS, InvariantError } from './invariant.ts'
