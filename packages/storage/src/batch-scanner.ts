@@ -11,6 +11,8 @@ import {
 const WINDOW_BYTES = 128 * 1024
 /** First byte that the checksum covers; it stands in the four bytes before. */
 const CRC_START = 21
+/** Index entries hold offsets relative to their segment in 31 bits: nothing further away can be in it. */
+const RELATIVE_OFFSET_MAX = 0x7fffffff
 
 /** What a scan found at its position. */
 export type ScanResult = 'batch' | 'end' | 'invalid'
@@ -22,6 +24,7 @@ export type ScanResult = 'batch' | 'end' | 'invalid'
 export class BatchScanner {
   readonly #file: DiskFile
   readonly #end: number
+  readonly #segmentOffset: Offset
   readonly #window: Buffer
   #windowStart: number
   #windowEnd: number
@@ -33,9 +36,11 @@ export class BatchScanner {
   /** Offsets must start at or above this; the end of the batch before. */
   expectedOffset: Offset
 
-  constructor(file: DiskFile, start: number, end: number, expectedOffset: Offset) {
+  /** `segmentOffset`: the base offset of the segment whose file it is. */
+  constructor(file: DiskFile, start: number, end: number, segmentOffset: Offset) {
     this.#file = file
     this.#end = end
+    this.#segmentOffset = segmentOffset
     this.#window = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, Math.max(BATCH_HEADER_BYTES, end - start)))
     this.#windowStart = 0
     this.#windowEnd = 0
@@ -43,7 +48,7 @@ export class BatchScanner {
     this.sizeBytes = 0
     this.baseOffset = -1
     this.lastOffset = -1
-    this.expectedOffset = expectedOffset
+    this.expectedOffset = segmentOffset
   }
 
   /** Buffer that holds the current header, at {@link headerPosition}. Valid until the next call. */
@@ -71,7 +76,8 @@ export class BatchScanner {
     if (magicOf(this.#window, at) !== 2 || sizeBytes < BATCH_HEADER_BYTES) return 'invalid'
     if (sizeBytes > this.#end - this.position) return 'invalid'
     if (baseOffset < this.expectedOffset || lastOffsetDelta < 0) return 'invalid'
-    if (!Number.isSafeInteger(baseOffset + lastOffsetDelta)) return 'invalid'
+    // The checksum does not cover the base offset: a damaged one is told by its size only.
+    if (baseOffset + lastOffsetDelta - this.#segmentOffset > RELATIVE_OFFSET_MAX) return 'invalid'
     this.sizeBytes = sizeBytes
     this.baseOffset = baseOffset
     this.lastOffset = baseOffset + lastOffsetDelta

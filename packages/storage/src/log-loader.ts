@@ -2,6 +2,7 @@ import { type Disk, type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
 import { BatchScanner } from './batch-scanner.ts'
 import { readDamagedRanges, rememberDamage } from './damaged-ranges.ts'
 import type { DurableMarkEntry } from './durable-mark.ts'
+import { epochsMatchLog } from './epoch-check.ts'
 import {
   CLEANED_SUFFIX,
   DAMAGED_RANGES_FILE,
@@ -389,7 +390,8 @@ function epochsReadable(context: StorageContext, epochs: LogEpochs, segments: re
 function epochsAgree(epochs: LogEpochs, segments: readonly Segment[], recoveryPoint: Offset): boolean {
   const last = segments.findLast(({ sizeBytes, baseOffset }) => sizeBytes > 0 && baseOffset < recoveryPoint)
   const found = last?.batchIndexedBelow(recoveryPoint) ?? null
-  return found === null || found.epoch < 0 || epochs.cache.epochAt(found.baseOffset) === found.epoch
+  if (found !== null && found.epoch >= 0 && epochs.cache.epochAt(found.baseOffset) !== found.epoch) return false
+  return epochsMatchLog(epochs.cache.entries(), segments, recoveryPoint)
 }
 
 function openSegments(context: StorageContext, path: string, names: readonly string[], config: LogConfig): Segment[] {

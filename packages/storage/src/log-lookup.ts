@@ -1,7 +1,8 @@
 import type { Offset, ProducerId, TimestampMs } from '@millrace/base'
 import type { FoundOffset } from './log-results.ts'
 import type { LogSegments } from './log-segments.ts'
-import { findRecordAtOrAfter } from './record-search.ts'
+import { confirmsIndexes, findRecordAtOrAfter } from './record-search.ts'
+import type { Segment } from './segment.ts'
 
 /** Bytes of `[fromOffset, endOffset)`, exact where the ends were just written or read, else as far as the indexes in memory tell. */
 export function bytesBetween(segments: LogSegments, fromOffset: Offset, endOffset: Offset): number {
@@ -48,14 +49,36 @@ export async function findByTimestamp(
   for (const segment of [...segments.all]) {
     if (segment.baseOffset >= endOffset) return null
     if (segment.sizeBytes === 0 || segment.maxTimestamp < timestamp) continue
-    await segment.indexes.times.file.load()
-    await segment.loadIndex()
-    const lowerOffset = Math.max(segment.indexes.times.offsetFor(timestamp), logStartOffset)
-    const position = segment.indexes.offsets.positionFor(lowerOffset)
+    const position = await positionForTime(segment, timestamp, logStartOffset)
     const found = await findRecordAtOrAfter(segment, position, timestamp, logStartOffset)
     if (found !== null) return found.offset < endOffset ? found : null
   }
   return null
+}
+
+/**
+ * Where the records with at least this timestamp and offset begin, or somewhere before. The entries of both indexes that say so are held
+ * against the log: if they lie, the indexes are rebuilt.
+ */
+async function positionForTime(segment: Segment, timestamp: TimestampMs, startOffset: Offset): Promise<number> {
+  await segment.indexes.times.file.load()
+  await segment.loadIndex()
+  const entry = segment.indexes.times.entryFor(timestamp)
+  if (entry === null || entry.offset < startOffset) return confirmedPosition(segment, startOffset, null)
+  return confirmedPosition(segment, entry.offset, entry)
+}
+
+/** What the offset index says of `offset`, and `entry` of the time index behind it, as far as the log confirms them. */
+async function confirmedPosition(
+  segment: Segment,
+  offset: Offset,
+  entry: { timestamp: TimestampMs; offset: Offset } | null,
+): Promise<number> {
+  const { offsets } = segment.indexes
+  const position = offsets.positionFor(offset)
+  if (await confirmsIndexes(segment, position, offsets.foundOffset, entry)) return position
+  segment.searchDamage()
+  return 0
 }
 
 /** First record whose timestamp is the largest of the log. */
@@ -67,7 +90,7 @@ export async function findByMaxTimestamp(segments: LogSegments, endOffset: Offse
   if (largest === null || largest.maxTimestamp < 0) return null
   const { maxTimestamp, maxTimestampOffset } = largest.indexes
   await largest.loadIndex()
-  const position = largest.indexes.offsets.positionFor(maxTimestampOffset)
+  const position = await confirmedPosition(largest, maxTimestampOffset, null)
   const found = await findRecordAtOrAfter(largest, position, maxTimestamp, largest.baseOffset)
   return found !== null && found.offset < endOffset ? found : null
 }

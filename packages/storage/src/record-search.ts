@@ -13,6 +13,8 @@ import type { Segment } from './segment.ts'
 
 /** Headers are read in pieces of this size until a batch qualifies, which is then read whole. */
 const WINDOW_BYTES = 64 * 1024
+/** Of the few batches between an index entry and the next. */
+const PROBE_BYTES = 8 * 1024
 
 /**
  * First record from `position` on with a timestamp of at least `timestamp` and an offset of at least `startOffset`, within one segment;
@@ -47,6 +49,40 @@ export async function findRecordAtOrAfter(
     at += inWindow
   }
   return null
+}
+
+/**
+ * Whether what indexes say of a place in the log is so: the batch at `position` ends with `lastOffset` (-1: whatever it is), and, on from
+ * there, one ends with the offset of `named` and has its timestamp (null: none need be). Reads off the event loop. Rejects with `DiskError`.
+ */
+export async function confirmsIndexes(
+  segment: Segment,
+  position: number,
+  lastOffset: Offset,
+  named: { timestamp: TimestampMs; offset: Offset } | null,
+): Promise<boolean> {
+  if (lastOffset < 0 && named === null) return true
+  const file = segment.file()
+  const { writtenBytes } = segment
+  let at = position
+  while (at + BATCH_HEADER_BYTES <= writtenBytes) {
+    const window = await readRange(file, at, Math.min(PROBE_BYTES, writtenBytes - at))
+    let inWindow = 0
+    while (inWindow + BATCH_HEADER_BYTES <= window.length) {
+      const sizeBytes = batchSizeOf(window, inWindow)
+      const endsWith = lastOffsetOf(window, inWindow)
+      if (sizeBytes < BATCH_HEADER_BYTES) return false
+      if (at + inWindow === position && lastOffset >= 0 && endsWith !== lastOffset) return false
+      if (named === null) return true
+      if (endsWith >= named.offset) {
+        return endsWith === named.offset && maxTimestampOf(window, inWindow) === named.timestamp
+      }
+      inWindow += sizeBytes
+    }
+    if (inWindow === 0) return false
+    at += inWindow
+  }
+  return false
 }
 
 function findInBatch(batch: Buffer, timestamp: TimestampMs, startOffset: Offset): FoundOffset | null {

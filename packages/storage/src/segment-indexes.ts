@@ -144,9 +144,15 @@ export class SegmentIndexes {
   /** Drops what recovery or a truncation is about to count again: entries of batches that end at or past `offset`. */
   resetTo(offset: Offset): void {
     this.#cutOffset = -1
-    this.offsets.file.loadNow()
-    this.offsets.truncateTo(Number.POSITIVE_INFINITY, offset)
-    this.times.truncateTo(offset)
+    if (offset <= this.#segment.baseOffset) {
+      // Nothing is kept, and so nothing is searched: what is to be built anew may be in no order.
+      this.offsets.file.truncateTo(0)
+      this.times.clear()
+    } else {
+      this.offsets.file.loadNow()
+      this.offsets.truncateTo(Number.POSITIVE_INFINITY, offset)
+      this.times.truncateTo(offset)
+    }
     this.#bytesSinceEntry = 0
     this.#maxTimestamp = this.times.lastTimestamp
     this.#maxTimestampOffset = this.times.lastOffset

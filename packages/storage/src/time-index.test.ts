@@ -41,7 +41,7 @@ test('a look-up gives a lower bound for where the timestamp first appears', () =
         }
         index.maybeAppend(largest, largestOffset)
       })
-      const found = index.offsetFor(target)
+      const found = index.entryFor(target)?.offset ?? BASE
       const first = timestamps.findIndex((timestamp) => timestamp >= target)
       if (first >= 0) expect(found).toBeLessThanOrEqual(BASE + first)
     }),

@@ -50,8 +50,8 @@ export class TimeIndex {
     return this.file.count >= Math.floor(indexSizeBytes / ENTRY_BYTES) - 1
   }
 
-  /** Offset of the last entry with a timestamp at or below `timestamp`, else the base offset. The file must be loaded. */
-  offsetFor(timestamp: TimestampMs): Offset {
+  /** The last entry with a timestamp at or below `timestamp`, or null. The file must be loaded. */
+  entryFor(timestamp: TimestampMs): { timestamp: TimestampMs; offset: Offset } | null {
     const { count, heldBytes, firstHeld } = this.file
     let low = firstHeld
     let high = count
@@ -60,8 +60,9 @@ export class TimeIndex {
       if (this.#timestampAt(middle) <= timestamp) low = middle + 1
       else high = middle
     }
-    if (low === firstHeld) return this.#baseOffset
-    return this.#baseOffset + heldBytes.readInt32BE((low - 1 - firstHeld) * ENTRY_BYTES + 8)
+    if (low === firstHeld) return null
+    const relativeOffset = heldBytes.readInt32BE((low - 1 - firstHeld) * ENTRY_BYTES + 8)
+    return { timestamp: this.#timestampAt(low - 1), offset: this.#baseOffset + relativeOffset }
   }
 
   /** Keeps the entries of offsets below `offset`. */
@@ -72,6 +73,12 @@ export class TimeIndex {
       count--
     }
     this.file.truncateTo(count)
+    this.#lastKnown = false
+  }
+
+  /** Drops all entries, whatever they are. */
+  clear(): void {
+    this.file.truncateTo(0)
     this.#lastKnown = false
   }
 

@@ -1,0 +1,46 @@
+import type { LeaderEpoch, Offset } from '@millrace/base'
+import { partitionLeaderEpochOf } from '@millrace/protocol'
+import { BatchScanner } from './batch-scanner.ts'
+import type { Segment } from './segment.ts'
+
+/** Epochs that are held against the log, from the newest back: each takes a short read, and a log may have thousands. */
+const CHECKED_COUNT = 64
+
+/**
+ * Whether the log bears out its leader epochs below `endOffset`: where one starts a batch begins that has it, and the batch before has a
+ * lower one. `leader-epoch-checkpoint` has no checksum, in Kafka's format: a digit that changed, or the file of another partition, is
+ * found by what it says only. Reads headers and the offset indexes; throws `DiskError`.
+ */
+export function epochsMatchLog(
+  entries: readonly { epoch: LeaderEpoch; startOffset: Offset }[],
+  segments: readonly Segment[],
+  endOffset: Offset,
+): boolean {
+  const first = segments.find(({ sizeBytes }) => sizeBytes > 0)
+  if (first === undefined) return true
+  // What retention took bears out nothing: the oldest epoch starts where the log does, or before.
+  if (entries.length > 0 && entries[0]!.startOffset > first.baseOffset) return false
+  for (const { epoch, startOffset } of entries.slice(-CHECKED_COUNT)) {
+    if (startOffset <= first.baseOffset || startOffset >= endOffset) continue
+    const before = batchWith(segments, startOffset - 1)
+    const at = batchWith(segments, startOffset)
+    if (before !== null && (before.epoch >= epoch || before.lastOffset >= startOffset)) return false
+    if (at !== null && at.epoch !== epoch) return false
+  }
+  return true
+}
+
+/** The batch that holds an offset, or the first one behind it in the same segment; null if there is none that can be read. */
+function batchWith(segments: readonly Segment[], offset: Offset): { epoch: LeaderEpoch; lastOffset: Offset } | null {
+  const segment = segments.findLast(({ sizeBytes, baseOffset }) => sizeBytes > 0 && baseOffset <= offset)
+  if (segment === undefined) return null
+  segment.indexes.loadNow()
+  const { writtenBytes, baseOffset } = segment
+  const position = segment.indexes.offsets.positionFor(offset)
+  const scanner = new BatchScanner(segment.file(), position, writtenBytes, baseOffset)
+  while (scanner.next() === 'batch') {
+    if (scanner.lastOffset < offset) continue
+    return { epoch: partitionLeaderEpochOf(scanner.header, scanner.headerPosition), lastOffset: scanner.lastOffset }
+  }
+  return null
+}
