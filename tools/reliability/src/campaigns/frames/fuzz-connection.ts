@@ -1,0 +1,78 @@
+import type { MemorySocket } from '@millrace/broker/testing'
+import { AnswerChecker } from './answer-checker.ts'
+import { isDocumentedReason } from './close-reasons.ts'
+import { type Delivery, servedVersions } from './frame-source.ts'
+
+const WRONG_PROTOCOL = 'connection closed: wrong protocol'
+
+/** One connection to the broker under test, and what it has sent and got. */
+export class FuzzConnection {
+  readonly address: string
+  readonly checker = new AnswerChecker(servedVersions)
+  /** All it has sent, for the corpus. */
+  readonly sent: Buffer[] = []
+  readonly #socket: MemorySocket
+  readonly #received: Buffer[] = []
+  #sound = true
+
+  constructor(socket: MemorySocket, address: string) {
+    this.#socket = socket
+    this.address = address
+    // Looked at later: what the checker does is no time of the broker's.
+    socket.onBytes = (bytes) => this.#received.push(bytes)
+  }
+
+  get isClosed(): boolean {
+    return this.#socket.isClosed
+  }
+
+  /** Sends in the pieces that the delivery says. */
+  send({ bytes, cuts, sound }: Delivery): void {
+    this.sent.push(bytes)
+    if (!sound) this.#sound = false
+    if (cuts === 'none') {
+      this.#socket.send(bytes)
+      return
+    }
+    const ends = cuts === 'every' ? Array.from(bytes, (_, at) => at + 1) : [...cuts, bytes.length]
+    let start = 0
+    for (const end of ends) {
+      if (this.#socket.isClosed) return
+      this.#socket.send(bytes.subarray(start, end))
+      start = end
+    }
+  }
+
+  /** Holds what came against what was sent before it. Call after each turn. */
+  check(delivery: Delivery | null): void {
+    if (delivery !== null) this.checker.onSent(delivery.bytes)
+    for (const bytes of this.#received.splice(0)) this.checker.onReceived(bytes)
+  }
+
+  /** Call when all has come to rest. `reason` is what the broker logged of it, if anything. Returns what is wrong. */
+  finish(reason: string | undefined): string[] {
+    this.check(null)
+    const complaints = [...this.checker.complaints]
+    if (this.isClosed) {
+      this.checker.onClosed()
+      const complaint = this.#closeComplaint(reason)
+      if (complaint !== null) complaints.push(complaint)
+    } else if (this.#sound && this.checker.overdueApi !== null) {
+      complaints.push(`${this.checker.overdueApi} is not answered`)
+    }
+    this.#socket.close()
+    return complaints
+  }
+
+  #closeComplaint(reason: string | undefined): string | null {
+    // Not Kafka's protocol, by its first byte.
+    if (reason === WRONG_PROTOCOL)
+      return this.checker.frameCount === 0 && this.checker.isRefused ? null : 'taken for another protocol'
+    if (reason !== undefined) {
+      return isDocumentedReason(reason, this.#sound) ? null : `closed for a reason that is none: ${reason}`
+    }
+    // Not Kafka's protocol is closed without a word to the client; a Produce that wants no answer fails that way.
+    if (this.checker.isRefused || this.checker.sentProduce) return null
+    return 'closed without a reason'
+  }
+}

@@ -1,0 +1,34 @@
+import type { SeededRandom } from '@millrace/base'
+import type { MemorySocket, TestBroker } from '@millrace/broker/testing'
+import { type HttpAttack, httpAttack, httpComplaint } from './http-attacks.ts'
+
+/** One connection of HTTP to the broker under test. */
+export class HttpProbe {
+  readonly #attack: HttpAttack
+  readonly #socket: MemorySocket
+  #text = ''
+
+  constructor(broker: TestBroker, random: SeededRandom, address: string) {
+    this.#attack = httpAttack(random)
+    this.#socket = broker.openSocket(address)
+    this.#socket.onBytes = (bytes) => {
+      this.#text += bytes.toString('latin1')
+    }
+    this.#socket.send(this.#attack.bytes)
+  }
+
+  get sent(): Buffer {
+    return this.#attack.bytes
+  }
+
+  /** It asked for something, whole, and nothing has come back. */
+  get isPending(): boolean {
+    return !this.#socket.isClosed && this.#text === '' && this.#attack.bytes.includes('\r\n\r\n')
+  }
+
+  /** Returns what is wrong with what came back, or null. */
+  finish(): string | null {
+    this.#socket.close()
+    return httpComplaint(this.#attack, this.#text)
+  }
+}
