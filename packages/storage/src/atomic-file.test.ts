@@ -1,6 +1,6 @@
-import type { Disk, DiskStat } from '@millrace/base'
+import { type Disk, type DiskStat, SimulatedDisk } from '@millrace/base'
 import { expect, test } from 'vitest'
-import { makeDurableDirectory } from './atomic-file.ts'
+import { makeDurableDirectory, replaceFileAsync } from './atomic-file.ts'
 
 /** The directories that are synced when `path` is made where only `present` are. */
 function syncedFor(path: string, present: readonly string[]): string[] {
@@ -29,4 +29,12 @@ test('a relative path of one part lies in the current directory', () => {
 
 test('a directory that is there is left alone', () => {
   expect(syncedFor('data', ['data'])).toEqual([])
+})
+
+test('nothing is written for a file that is not wanted any more', async () => {
+  const disk = new SimulatedDisk()
+  const changed: string[] = []
+  disk.onChange = (operation) => changed.push(operation)
+  await replaceFileAsync(disk, '', 'name', Buffer.from('contents'), () => false)
+  expect(changed).toEqual([])
 })

@@ -18,8 +18,8 @@ export function replaceFile(
 }
 
 /**
- * The same with the syncs on the thread pool. Calls for one name must not overlap. `isWanted` is asked before the rename: the directory
- * may have gone meanwhile, and another of its name have come.
+ * The same with the syncs on the thread pool. Calls for one name must not overlap. `isWanted` is asked before the first change and before
+ * the rename: the directory may have failed, or have gone meanwhile and another of its name have come.
  */
 export async function replaceFileAsync(
   disk: Disk,
@@ -28,6 +28,7 @@ export async function replaceFileAsync(
   contents: Buffer,
   isWanted: () => boolean,
 ): Promise<void> {
+  if (!isWanted()) return
   const temporary = `${directory}/${name}${TEMPORARY_SUFFIX}`
   const file = disk.openFile(temporary, { create: true })
   try {

@@ -17,12 +17,15 @@ export class LeaderEpochCache {
   /** Entries in the file, and how many of them, from the first on, are still as they were. */
   #savedCount: number
   #keptCount: number
+  /** Nobody knows what the file holds. */
+  #isUnsaved: boolean
 
   constructor() {
     this.#epochs = []
     this.#startOffsets = []
     this.#savedCount = 0
     this.#keptCount = 0
+    this.#isUnsaved = false
   }
 
   /**
@@ -30,7 +33,7 @@ export class LeaderEpochCache {
    * worth a write: a restarted leader gets a new one, and thousands of them do so at once.
    */
   needsSave(logEndOffset: Offset): boolean {
-    if (this.#keptCount < this.#savedCount) return true
+    if (this.#isUnsaved || this.#keptCount < this.#savedCount) return true
     return this.#keptCount < this.#epochs.length && this.#startOffsets[this.#keptCount]! < logEndOffset
   }
 
@@ -98,8 +101,14 @@ export class LeaderEpochCache {
     return { epoch: this.#epochs[slot]!, endOffset: this.#startOffsets[slot + 1]! }
   }
 
-  /** File contents; the cache counts as saved from now on. */
+  /** What {@link encode} gave could not be written: it is not in the file, or not durably. */
+  onSaveFailed(): void {
+    this.#isUnsaved = true
+  }
+
+  /** File contents; the cache counts as saved from now on, unless {@link onSaveFailed} tells otherwise. */
   encode(): Buffer {
+    this.#isUnsaved = false
     this.#savedCount = this.#epochs.length
     this.#keptCount = this.#savedCount
     return encodeTextCheckpoint(this.#epochs.map((epoch, slot) => `${epoch} ${this.#startOffsets[slot]}`))

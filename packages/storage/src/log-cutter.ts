@@ -103,7 +103,12 @@ export class LogCutter {
       log.writer.onWritten(active)
       return endOffset
     })
-    if (!log.failed) log.producerStates.reload(log.logStartOffset, log.logEndOffset)
+    if (log.failed) return
+    try {
+      log.producerStates.reload(log.logStartOffset, log.logEndOffset)
+    } catch (error) {
+      reportError(this.#home, error)
+    }
   }
 
   /** See `Log.truncateFullyAndStartAt`. */

@@ -29,6 +29,9 @@ describe('partition.metadata', () => {
 
   it('tells what a crash left unwritten from damage', () => {
     expect(() => read(Buffer.alloc(45))).toThrow(UnwrittenMetadataError)
+    for (let sizeBytes = 1; sizeBytes < 43; sizeBytes++) {
+      expect(() => read(encodePartitionMetadata(TOPIC_ID).subarray(0, sizeBytes))).toThrow(UnwrittenMetadataError)
+    }
     const damaged = encodePartitionMetadata(TOPIC_ID)
     damaged[12]! ^= 0x80
     expect(() => read(damaged)).toThrow(CorruptFileError)

@@ -192,6 +192,11 @@ export class CrashWorkload {
     return this.#clock
   }
 
+  /** Leader epoch that appends come with. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
   get timers(): SimulatedTimers {
     return this.#timers
   }
