@@ -1,4 +1,5 @@
 import { withAdmin } from '../harness/topics.ts'
+import { until } from '../harness/until.ts'
 import type { GroupLoad } from './group-load.ts'
 import type { Load } from './load.ts'
 
@@ -86,11 +87,23 @@ export function wrongOffsets(promised: Promised, observed: ObservedOffsets): str
   return problems
 }
 
+/** Asks again while the coordinator loads its log, which kafkajs leaves to its caller. */
+function untilLoaded<T>(ask: () => Promise<T>): Promise<Exclude<T, false | null | undefined>> {
+  return until('the coordinator has loaded', async () => {
+    try {
+      return await ask()
+    } catch (error) {
+      if ((error as { retriable?: boolean }).retriable !== true) throw error
+      return null
+    }
+  })
+}
+
 function observe(bootstrap: string, promised: Promised): Promise<ObservedOffsets> {
   return withAdmin(bootstrap, async (admin) => {
     const commits: ReadonlyMap<number, number>[] = []
     for (const { group, topic } of promised.commits) {
-      const [answer] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
+      const [answer] = await untilLoaded(() => admin.fetchOffsets({ groupId: group, topics: [topic] }))
       commits.push(new Map((answer?.partitions ?? []).map(({ partition, offset }) => [partition, Number(offset)])))
     }
     const ends = new Map<string, number[]>()
