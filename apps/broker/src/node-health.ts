@@ -13,8 +13,8 @@ import type { CollectionSample, LoopDelay, MemorySample, ProcessHealth } from '@
 const RESOLUTION_MS = 20
 const NANOSECONDS = 1e9
 const BUCKETS_SECONDS: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
-/** Halvings in which a bucket's share of the samples is found: one in a million. */
-const SEARCH_STEPS = 20
+/** Halvings in which a bucket's share of the samples is found, between two percentiles that the histogram tells by itself. */
+const SEARCH_STEPS = 8
 const DEFAULT_POOL_THREADS = 4
 
 const KINDS: ReadonlyMap<number, string> = new Map([
@@ -40,17 +40,15 @@ export class NodeHealth implements ProcessHealth {
   loopDelay(): LoopDelay {
     const delay = this.#delay
     const count = delay.count
-    const late = (nanoseconds: number) => Math.max(0, nanoseconds / NANOSECONDS - RESOLUTION_MS / 1000)
     const buckets = BUCKETS_SECONDS.map((leSeconds) => ({
       leSeconds,
       count: Math.round(count * shareUpTo(delay, (leSeconds + RESOLUTION_MS / 1000) * NANOSECONDS)),
     }))
-    return {
-      buckets,
-      count,
-      sumSeconds: count > 0 ? late(delay.mean) * count : 0,
-      maxSeconds: count > 0 ? late(delay.max) : 0,
-    }
+    return { buckets, count, sumSeconds: count > 0 ? lateSeconds(delay.mean) * count : 0 }
+  }
+
+  longestDelaySeconds(): number {
+    return this.#delay.count > 0 ? lateSeconds(this.#delay.max) : 0
   }
 
   loopTime(): { activeSeconds: number; idleSeconds: number } {
@@ -85,12 +83,21 @@ function observeCollections(): Map<string, Mutable<CollectionSample>> {
   return samples
 }
 
+/** A sample is the time between two looks; what is more than was meant is how late the loop was. */
+function lateSeconds(nanoseconds: number): number {
+  return Math.max(0, nanoseconds / NANOSECONDS - RESOLUTION_MS / 1000)
+}
+
 /** Which share of the samples is at most so large: the histogram only tells the value at a percentile, so this searches. */
 function shareUpTo(histogram: ELDHistogram, nanoseconds: number): number {
   if (histogram.count === 0 || histogram.min > nanoseconds) return 0
   if (histogram.max <= nanoseconds) return 1
   let low = 0
   let high = 100
+  for (const [percentile, value] of histogram.percentiles) {
+    if (value <= nanoseconds) low = Math.max(low, percentile)
+    else high = Math.min(high, percentile)
+  }
   for (let step = 0; step < SEARCH_STEPS; step++) {
     const middle = (low + high) / 2
     if (middle > 0 && histogram.percentile(middle) <= nanoseconds) low = middle

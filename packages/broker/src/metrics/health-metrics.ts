@@ -24,7 +24,7 @@ export function defineHealthMetrics(sources: HealthSources, counter: DefineMetri
     set({}, health.loopTime().idleSeconds)
   })
   gauge('millrace_loop_longest_delay_seconds', 'Longest stall of the event loop since the start.', [], (set) => {
-    set({}, health.loopDelay().maxSeconds)
+    set({}, health.longestDelaySeconds())
   })
   counter(
     'millrace_gc_seconds_total',

@@ -49,6 +49,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     directories: () => broker.logs.directories(),
     parkedFetches: () => ({ count: broker.purgatory.size, evictions: broker.purgatory.evictions }),
     answersShed: () => broker.answers.shedCount,
+    framesShed: () => broker.sockets.framesShed,
     health: broker.health,
     disk: broker.disk,
     budgets: () => [

@@ -5,6 +5,8 @@
 export interface ProcessHealth {
   /** How late the event loop was, since the start of the process. */
   loopDelay(): LoopDelay
+  /** The longest stall ever. */
+  longestDelaySeconds(): number
   /** Time the event loop worked and waited, since the start of the process. */
   loopTime(): { readonly activeSeconds: number; readonly idleSeconds: number }
   /** Garbage collections by kind, from the first call on: watching them costs a little, which nobody pays who never asks. */
@@ -20,8 +22,6 @@ export interface LoopDelay {
   readonly buckets: readonly { readonly leSeconds: number; readonly count: number }[]
   readonly count: number
   readonly sumSeconds: number
-  /** The longest stall ever. */
-  readonly maxSeconds: number
 }
 
 export interface CollectionSample {

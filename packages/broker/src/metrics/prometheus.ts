@@ -16,6 +16,8 @@ export interface MetricSources extends HealthSources {
   parkedFetches(): { count: number; evictions: number }
   /** Connections closed because answers that their peers did not read took the memory of others. */
   answersShed(): number
+  /** Connections closed because their frames took long and others waited for the memory. */
+  framesShed(): number
   groups(): Record<string, number>
   groupCounters: GroupCounters
   partitions(): Iterable<PartitionSample>
@@ -123,6 +125,7 @@ function defineNetworkMetrics(sources: MetricSources, counter: DefineMetric, gau
     set({ state: 'closed-stalled' }, network.connectionsClosed['stalled-frame'])
     set({ state: 'closed-unread' }, network.connectionsClosed['unread-answers'])
     set({ state: 'closed-shed' }, sources.answersShed())
+    set({ state: 'closed-slow-frame' }, sources.framesShed())
   })
   counter('millrace_bad_requests_total', 'Connections closed for what they sent, by kind.', ['kind'], (set) => {
     for (const [kind, count] of network.refusals) set({ kind }, count)

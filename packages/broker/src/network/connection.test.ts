@@ -1,4 +1,4 @@
-import { SimulatedClock } from '@millrace/base'
+import { SimulatedClock, SimulatedTimers } from '@millrace/base'
 import { Writer } from '@millrace/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -76,6 +76,15 @@ function ignore(): void {
   // Of no interest here.
 }
 
+function newPool(): BufferPool {
+  return new BufferPool(new SimulatedTimers(new SimulatedClock()))
+}
+
+function budgetOf(pool: BufferPool, maxBytes: number): RequestBudget {
+  const clock = new SimulatedClock()
+  return new RequestBudget(pool, maxBytes, clock, new SimulatedTimers(clock))
+}
+
 interface SetUp {
   answerAtOnce?: boolean
   pool?: BufferPool
@@ -104,12 +113,13 @@ function setUp(options: SetUp = {}) {
     onBadFrame: ignore,
     onEncodeFailed: ignore,
     onAnswersShed: ignore,
+    onFrameShed: ignore,
     onConnectionClosed() {
       closed++
     },
   }
-  const pool = options.pool ?? new BufferPool()
-  const requests = options.budget ?? new RequestBudget(pool, 64 << 20)
+  const pool = options.pool ?? newPool()
+  const requests = options.budget ?? budgetOf(pool, 64 << 20)
   const answers = options.answers ?? new AnswerBudget(64 << 20)
   const waiting = options.waiting ?? new WaitingAnswers(100_000)
   const shares = { pool, requests, answers, waiting }
@@ -292,8 +302,8 @@ describe('connection', () => {
   })
 
   it('is not read while others use up the memory for incomplete requests, and goes on after them', () => {
-    const pool = new BufferPool()
-    const budget = new RequestBudget(pool, 16 * 1024)
+    const pool = newPool()
+    const budget = budgetOf(pool, 16 * 1024)
     const first = setUp({ pool, budget })
     const second = setUp({ pool, budget })
     const large = frame(3, 1, 60_000)
@@ -310,8 +320,8 @@ describe('connection', () => {
   })
 
   it('makes room for others when it closes in the middle of a request', () => {
-    const pool = new BufferPool()
-    const budget = new RequestBudget(pool, 16 * 1024)
+    const pool = newPool()
+    const budget = budgetOf(pool, 16 * 1024)
     const first = setUp({ pool, budget })
     const second = setUp({ pool, budget })
     const large = frame(3, 1, 60_000)
@@ -322,8 +332,8 @@ describe('connection', () => {
   })
 
   it('believes no announced size while memory for frames is short, and reads in small pieces', () => {
-    const pool = new BufferPool()
-    const budget = new RequestBudget(pool, 1 << 20)
+    const pool = newPool()
+    const budget = budgetOf(pool, 1 << 20)
     const held = pool.acquire(1 << 20)
     const announced = Buffer.alloc(5)
     announced.writeInt32BE(1 << 20, 0)

@@ -39,6 +39,8 @@ export interface RequestDispatcher {
   onEncodeFailed(connection: Connection, error: unknown): void
   /** It is closed because its peer left its answers lying while others need the memory. */
   onAnswersShed(connection: Connection): void
+  /** It is closed because its frame was begun long ago, is not complete, and others need the memory. */
+  onFrameShed(connection: Connection): void
   onConnectionClosed(connection: Connection): void
 }
 
@@ -167,6 +169,15 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
   onBudgetFreed(): void {
     this.#overBudget = false
     if (!this.#closed) this.#continue()
+  }
+
+  get frameBytes(): number {
+    return this.#assembly?.length ?? 0
+  }
+
+  onFrameShed(): void {
+    this.#dispatcher.onFrameShed(this)
+    this.close()
   }
 
   onDrain(): void {

@@ -1,3 +1,4 @@
+import { SimulatedClock, SimulatedTimers } from '@millrace/base'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { BufferPool } from './buffer-pool.ts'
@@ -7,23 +8,33 @@ const KIB = 1024
 
 class Holder implements BudgetHolder {
   freed = 0
+  shed = 0
+  frameBytes = 64 * KIB
+  onFrameShed(): void {
+    this.shed++
+  }
   onBudgetFreed(): void {
     this.freed++
   }
 }
 
+function setUp(maxBytes: number) {
+  const clock = new SimulatedClock()
+  const timers = new SimulatedTimers(clock)
+  const pool = new BufferPool(timers)
+  return { pool, timers, budget: new RequestBudget(pool, maxBytes, clock, timers) }
+}
+
 describe('request budget', () => {
   it('lets everybody go on below the bound', () => {
-    const pool = new BufferPool()
-    const budget = new RequestBudget(pool, 64 * KIB)
+    const { pool, budget } = setUp(64 * KIB)
     pool.acquire(32 * KIB)
     expect(budget.admit(new Holder())).toBe(true)
     expect(budget.admit(new Holder())).toBe(true)
   })
 
   it('lets one go on above it, and the next when that one is done', () => {
-    const pool = new BufferPool()
-    const budget = new RequestBudget(pool, 16 * KIB)
+    const { pool, budget } = setUp(16 * KIB)
     const buffer = pool.acquire(64 * KIB)
     pool.acquire(64 * KIB)
     const [first, second, third] = [new Holder(), new Holder(), new Holder()]
@@ -39,8 +50,7 @@ describe('request budget', () => {
   })
 
   it('frees all when the memory is back', () => {
-    const pool = new BufferPool()
-    const budget = new RequestBudget(pool, 16 * KIB)
+    const { pool, budget } = setUp(16 * KIB)
     const buffer = pool.acquire(64 * KIB)
     const [first, second, third] = [new Holder(), new Holder(), new Holder()]
     budget.admit(first)
@@ -51,14 +61,56 @@ describe('request budget', () => {
     expect([second.freed, third.freed]).toEqual([1, 1])
   })
 
+  it('gives up the frames that were begun longest ago while somebody waits, as many as it takes', () => {
+    const { pool, timers, budget } = setUp(128 * KIB)
+    const holders = Array.from({ length: 4 }, () => new Holder())
+    const grow = (holder: Holder) => {
+      pool.acquire(64 * KIB)
+      return budget.admit(holder)
+    }
+    const [first, second, third, fourth] = holders as [Holder, Holder, Holder, Holder]
+    expect([grow(first), grow(second), grow(third)]).toEqual([true, true, true])
+    timers.advance(60_000)
+    // Nobody waits: the third one goes on above the bound.
+    expect(holders.map(({ shed }) => shed)).toEqual([0, 0, 0, 0])
+    expect(grow(fourth)).toBe(false)
+    timers.advance(1000)
+    expect(holders.map(({ shed }) => shed)).toEqual([1, 1, 0, 0])
+    expect(budget.shedCount).toBe(2)
+    for (const holder of [first, second]) {
+      pool.release(Buffer.alloc(64 * KIB))
+      budget.release(holder)
+    }
+    expect(fourth.freed).toBe(1)
+    timers.advance(60_000)
+    expect(holders.map(({ shed }) => shed)).toEqual([1, 1, 0, 0])
+  })
+
+  it('lets a frame be that has not had its time', () => {
+    const { pool, timers, budget } = setUp(64 * KIB)
+    const holders = [new Holder(), new Holder(), new Holder()]
+    for (const holder of holders) {
+      pool.acquire(64 * KIB)
+      budget.admit(holder)
+    }
+    timers.advance(4000)
+    expect(holders.map(({ shed }) => shed)).toEqual([0, 0, 0])
+    timers.advance(1000)
+    expect(holders.map(({ shed }) => shed)).toEqual([1, 1, 0])
+    budget.stop()
+  })
+
   it('never leaves everybody stopped, whatever comes and goes', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ who: fc.nat(5), grows: fc.boolean() }), { maxLength: 200 }), (steps) => {
-        const pool = new BufferPool()
-        const budget = new RequestBudget(pool, 48 * KIB)
+        const { pool, budget } = setUp(48 * KIB)
         const holders = Array.from({ length: 6 }, () => ({
           stopped: false,
           buffers: [] as Buffer[],
+          frameBytes: 0,
+          onFrameShed() {
+            // Time does not pass here.
+          },
           onBudgetFreed() {
             this.stopped = false
           },

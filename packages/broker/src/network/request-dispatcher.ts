@@ -87,6 +87,14 @@ export class Dispatcher implements RequestDispatcher {
     this.#refuse(connection, 'answers-unread', 'its answers were not read, and others need the memory')
   }
 
+  onFrameShed(connection: Connection): void {
+    this.#refuse(
+      connection,
+      'slow-frame',
+      'its request was begun long ago, is not complete, and others need the memory',
+    )
+  }
+
   onConnectionClosed(connection: Connection): void {
     this.#options.onClosed(connection)
   }

@@ -69,10 +69,10 @@ export class SocketServer {
   constructor(options: SocketServerOptions) {
     this.#options = options
     this.#limiter = new ConnectionLimiter(options.clock, () => options.limits())
-    const pool = new BufferPool()
+    const pool = new BufferPool(options.timers)
     this.#shares = {
       pool,
-      requests: new RequestBudget(pool, options.maxQueuedRequestBytes),
+      requests: new RequestBudget(pool, options.maxQueuedRequestBytes, options.clock, options.timers),
       answers: options.answers,
       waiting: new WaitingAnswers(options.maxQueuedResponses),
     }
@@ -90,6 +90,10 @@ export class SocketServer {
   /** Bytes held by request frames that are not complete. */
   get assemblyBytes(): number {
     return this.#shares.pool.usedBytes
+  }
+
+  get framesShed(): number {
+    return this.#shares.requests.shedCount
   }
 
   /** What clients can make the network hold, and how much of it they do. */
@@ -146,6 +150,8 @@ export class SocketServer {
 
   closeAll(): void {
     this.#watch.stop()
+    this.#shares.requests.stop()
+    this.#shares.pool.stop()
     for (const { listener } of this.#listeners) listener.destroyAll()
   }
 

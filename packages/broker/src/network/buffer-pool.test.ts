@@ -1,0 +1,45 @@
+import { SimulatedClock, SimulatedTimers } from '@millrace/base'
+import { describe, expect, it } from 'vitest'
+import { BufferPool } from './buffer-pool.ts'
+
+const KIB = 1024
+
+function setUp(maxIdleBytes?: number) {
+  const timers = new SimulatedTimers(new SimulatedClock())
+  return { timers, pool: new BufferPool(timers, maxIdleBytes) }
+}
+
+describe('buffer pool', () => {
+  it('gives the next power of two, and the same buffer again', () => {
+    const { pool } = setUp()
+    const sizes = [1, 1024, 1025, 65_536, 65_537].map((sizeBytes) => pool.acquire(sizeBytes).length / KIB)
+    expect(sizes).toEqual([1, 1, 2, 64, 128])
+    const buffer = pool.acquire(5000)
+    pool.release(buffer)
+    expect([pool.idleBytes, pool.acquire(8000) === buffer, pool.idleBytes]).toEqual([8 * KIB, true, 0])
+  })
+
+  it('keeps only so much', () => {
+    const { pool } = setUp(64 * KIB)
+    const buffers = [pool.acquire(32 * KIB), pool.acquire(32 * KIB), pool.acquire(32 * KIB)]
+    for (const buffer of buffers) pool.release(buffer)
+    expect([pool.idleBytes, pool.usedBytes]).toEqual([64 * KIB, 0])
+  })
+
+  it('gives back what nobody has used for half a minute, and keeps what is in use', () => {
+    const { pool, timers } = setUp()
+    const buffers = [pool.acquire(64 * KIB), pool.acquire(64 * KIB), pool.acquire(16 * KIB)]
+    for (const buffer of buffers) pool.release(buffer)
+    timers.advance(30_000)
+    expect(pool.idleBytes).toBe(144 * KIB)
+    const used = pool.acquire(64 * KIB)
+    pool.release(used)
+    timers.advance(30_000)
+    expect(pool.idleBytes).toBe(64 * KIB)
+    timers.advance(30_000)
+    expect(pool.idleBytes).toBe(0)
+    pool.release(pool.acquire(KIB))
+    expect(pool.idleBytes).toBe(KIB)
+    pool.stop()
+  })
+})

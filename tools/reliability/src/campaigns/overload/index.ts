@@ -1,0 +1,253 @@
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Broker, startBroker } from '@millrace/e2e'
+import { CodecId } from '@millrace/protocol'
+import type { Campaign, CampaignContext, CampaignResult, Size } from '../../campaign.ts'
+import { LoadProcess } from '../../load/load-process.ts'
+import { Neighbour } from '../../load/neighbour.ts'
+import { descriptorCount, descriptorLimit, sampleProcess } from '../../load/process-sample.ts'
+import { type BudgetReading, budgetsIn, type Metrics, scrape } from '../../load/scrape.ts'
+import { ordinaryP99, percentile } from '../../load/statistics.ts'
+import { batchOf, createTopic, produce } from '../../load/topics.ts'
+import { WireClient } from '../../load/wire-client.ts'
+import type { CrowdPlan, CrowdReport } from './crowd-plan.ts'
+import { judge } from './verdict.ts'
+
+const MIB = 1024 * 1024
+/** As small as they may be, so that the crowd reaches them. */
+const REQUEST_BUDGET_BYTES = 100 * MIB
+const ANSWER_BUDGET_BYTES = 64 * MIB
+/** Largest frame, in a buffer of the next power of two, while it moves from one buffer into one twice as large. */
+const FRAME_IN_PROGRESS_BYTES = (128 + 64) * MIB
+const IDLE_BUFFERS_BYTES = 64 * MIB
+/** Of a connection: its objects, Node's and the library's. */
+const CONNECTION_BYTES = 24 * 1024
+/** What the collector has not got to yet, and what native allocators keep. */
+const HEAP_SLACK_BYTES = 192 * MIB
+/** Of a heap that has grown, beside what connections took. */
+const KEPT_SLACK_BYTES = 64 * MIB
+
+const neighbourHabits = { topic: 'neighbour', periodMs: 10, valueBytes: 1024 }
+/** Its frames arrive in several pieces: they need memory while they do, which others have taken. */
+const largeHabits = { topic: 'large', periodMs: 1000, valueBytes: 600_000 }
+const WARM_UP_MS = 2000
+const SAMPLE_MS = 250
+const LONG_ENOUGH_MS = 30_000
+const COMING_BACK_MS = 30_000
+const BUSY_PARTITIONS = 8
+/** The answer to a request for all metadata takes so many partitions. */
+const WIDE_PARTITIONS = 200
+const BULK_BATCHES = 64
+const OTHER_DESCRIPTORS = 600
+
+const settings = {
+  'auto.create.topics.enable': 'false',
+  'queued.max.request.bytes': String(REQUEST_BUDGET_BYTES),
+  'queued.max.response.bytes': String(ANSWER_BUDGET_BYTES),
+  // Slow readers and half-sent frames are closed within a run, and come again.
+  'answer.read.timeout.ms': '10000',
+}
+
+export const overloadCampaign: Campaign = {
+  name: 'overload',
+  summary:
+    'a crowd of idle, slow, greedy and broken clients; a neighbour must not notice, and memory must stay in bounds',
+  sizes: {
+    ci: { idle: 1000, busy: 50, busyRequests: 250, slow: 50, halfSent: 10, seconds: 8 },
+    full: { idle: 10_000, busy: 200, busyRequests: 500, slow: 500, halfSent: 50, seconds: 60 },
+  },
+  run,
+}
+
+async function run(context: CampaignContext): Promise<CampaignResult> {
+  const { size } = context
+  const wanted = connectionsOf(size) + OTHER_DESCRIPTORS
+  if (descriptorLimit() < wanted) {
+    throw new Error(
+      `${wanted} connections need as many descriptors, and this shell allows ${descriptorLimit()}: raise ulimit -n`,
+    )
+  }
+  const broker = await startBroker(settings)
+  try {
+    await prepare(broker.port)
+    return await attack(broker, context)
+  } finally {
+    await broker.dispose()
+  }
+}
+
+async function prepare(port: number): Promise<void> {
+  const client = await WireClient.open(port)
+  await createTopic(client, 'neighbour', 1)
+  await createTopic(client, 'large', 1, { 'retention.bytes': '67108864' })
+  await createTopic(client, 'busy', BUSY_PARTITIONS)
+  await createTopic(client, 'wide', WIDE_PARTITIONS)
+  await createTopic(client, 'bulk', 1)
+  const batch = batchOf(CodecId.NONE, 1, Buffer.alloc(1_000_000, 'b'))
+  for (let n = 0; n < BULK_BATCHES; n++) await produce(client, 'bulk', 0, batch)
+  client.close()
+}
+
+/** The parts of a run whose length its size tells. */
+function phasesOf(size: Size): { quietMs: number; loadedMs: number } {
+  const loadedMs = size.seconds! * 1000
+  return { quietMs: Math.max(4000, loadedMs / 2), loadedMs }
+}
+
+async function attack(broker: Broker, context: CampaignContext): Promise<CampaignResult> {
+  const { size, signal } = context
+  const { quietMs, loadedMs } = phasesOf(size)
+  // A short run on a machine that others use too: one bad second of theirs is more than a hundredth of it.
+  const p99 = loadedMs < LONG_ENOUGH_MS ? ordinaryP99 : (values: readonly number[]) => percentile(values, 0.99)
+  const neighbour = await Neighbour.start(broker.port, neighbourHabits)
+  const large = await Neighbour.start(broker.port, largeHabits)
+  await delay(WARM_UP_MS)
+  neighbour.take()
+  await delay(quietMs)
+  const quietBefore = neighbour.take()
+  const descriptorsBefore = descriptorCount(broker.pid)
+  const anonymousBeforeBytes = sampleProcess(broker.pid).anonymousBytes
+  const plan: CrowdPlan = {
+    port: broker.port,
+    seed: context.seed,
+    idle: size.idle!,
+    busy: size.busy!,
+    busyRequestsPerSecond: size.busyRequests!,
+    slow: size.slow!,
+    halfSent: size.halfSent!,
+    garbagePerSecond: 20,
+    visitsPerSecond: 50,
+    bulkTopic: 'bulk',
+    busyTopic: 'busy',
+    busyPartitions: BUSY_PARTITIONS,
+  }
+  const crowd = await LoadProcess.start<CrowdPlan, CrowdReport>(join(import.meta.dirname, 'crowd-program.ts'), plan)
+  try {
+    // What gathering them cost is measured, but apart: they came all at once.
+    const gathering = neighbour.take()
+    large.take()
+    const anonymousMostBytes = await watch(broker, context, loadedMs)
+    const loaded = neighbour.take()
+    const largeLoaded = large.take()
+    const metrics = await scrape(broker.port)
+    const budgetsUnderLoad = budgetsIn(metrics)
+    const report = await crowd.report()
+    await crowd.kill()
+    const after = await settle(broker, signal)
+    neighbour.take()
+    await delay(quietMs)
+    const quietAfter = neighbour.take()
+    await Promise.all([neighbour.stop(), large.stop()])
+    const verdicts = judge({
+      quietP99Ms: Math.max(p99(quietBefore), p99(quietAfter)),
+      loadedP99Ms: p99(loaded),
+      neighbourErrors: [...neighbour.errors, ...large.errors],
+      largeMostMs: largeLoaded.length === 0 ? Number.POSITIVE_INFINITY : percentile(largeLoaded, 1),
+      busyErrors: report.busyErrors,
+      anonymousBeforeBytes,
+      anonymousMostBytes,
+      anonymousAfterBytes: after.anonymousBytes,
+      anonymousAllowedBytes: allowedBytes(size),
+      anonymousKeptBytes: IDLE_BUFFERS_BYTES + connectionsOf(size) * CONNECTION_BYTES + KEPT_SLACK_BYTES,
+      descriptorsBefore,
+      descriptorsAfter: after.descriptors,
+      idleWanted: size.idle!,
+      idleKept: report.idleOpen,
+      budgetsUnderLoad,
+      budgetsAfter: after.budgets,
+    })
+    const failures = verdicts.filter((found) => found !== null)
+    return {
+      passedCount: verdicts.length - failures.length,
+      failures,
+      figures: {
+        quietP99BeforeMs: percentile(quietBefore, 0.99),
+        quietP99AfterMs: percentile(quietAfter, 0.99),
+        gatheringP99Ms: percentile(gathering, 0.99),
+        loadedP50Ms: percentile(loaded, 0.5),
+        loadedP99Ms: percentile(loaded, 0.99),
+        loadedMaxMs: percentile(loaded, 1),
+        ordinaryQuietP99Ms: ordinaryP99([...quietBefore, ...quietAfter]),
+        ordinaryLoadedP99Ms: ordinaryP99(loaded),
+        largeMostMs: percentile(largeLoaded, 1),
+        anonymousBeforeMb: anonymousBeforeBytes / MIB,
+        anonymousMostMb: anonymousMostBytes / MIB,
+        anonymousAfterMb: after.anonymousBytes / MIB,
+        longestStallMs: (metrics.get('millrace_loop_longest_delay_seconds') ?? Number.NaN) * 1000,
+        ...closedBy(metrics),
+        ...countsOf(report),
+      },
+    }
+  } finally {
+    await crowd.kill()
+    await Promise.all([neighbour.stop(), large.stop()])
+  }
+}
+
+function countsOf(report: CrowdReport): Record<string, number> {
+  const { busyRequests, garbageSent, visits } = report
+  return { busyRequests, garbageSent, visits }
+}
+
+/** Connections that the broker closed, by its own count: a client that does not read does not notice. */
+function closedBy(metrics: Metrics): Record<string, number> {
+  const count = (state: string) => metrics.get(`millrace_connections_total{state="${state}"}`) ?? 0
+  return {
+    unreadClosed: count('closed-unread'),
+    shedClosed: count('closed-shed'),
+    stalledClosed: count('closed-stalled'),
+    slowFrameClosed: count('closed-slow-frame'),
+  }
+}
+
+function connectionsOf(size: Size): number {
+  return size.idle! + size.busy! + size.slow! + size.halfSent!
+}
+
+/** What all that is bounded may add up to: the sum is `docs/memory.md`'s. */
+function allowedBytes(size: Size): number {
+  return (
+    REQUEST_BUDGET_BYTES +
+    FRAME_IN_PROGRESS_BYTES +
+    IDLE_BUFFERS_BYTES +
+    ANSWER_BUDGET_BYTES +
+    connectionsOf(size) * CONNECTION_BYTES +
+    HEAP_SLACK_BYTES
+  )
+}
+
+/** Samples memory for so long, and gives the most. */
+async function watch(broker: Broker, { signal, progress }: CampaignContext, durationMs: number): Promise<number> {
+  const startMs = performance.now()
+  let mostBytes = 0
+  for (let passedMs = 0; passedMs < durationMs && !signal.aborted; passedMs = performance.now() - startMs) {
+    mostBytes = Math.max(mostBytes, sampleProcess(broker.pid).anonymousBytes)
+    progress(Math.round(passedMs / 1000), Math.round(durationMs / 1000))
+    await delay(SAMPLE_MS)
+  }
+  return mostBytes
+}
+
+interface Aftermath {
+  readonly anonymousBytes: number
+  readonly descriptors: number
+  readonly budgets: BudgetReading[]
+}
+
+/** Until everything is back, or the time for it is over. */
+async function settle(broker: Broker, signal: AbortSignal): Promise<Aftermath> {
+  const startMs = performance.now()
+  const endMs = startMs + COMING_BACK_MS
+  for (;;) {
+    await delay(1000)
+    const budgets = budgetsIn(await scrape(broker.port))
+    const connections = budgets.find(({ name }) => name === 'connections')?.used ?? Number.NaN
+    const aftermath = {
+      anonymousBytes: sampleProcess(broker.pid).anonymousBytes,
+      descriptors: descriptorCount(broker.pid),
+      budgets,
+    }
+    if ((connections <= 4 && performance.now() > startMs + 5000) || performance.now() > endMs || signal.aborted)
+      return aftermath
+  }
+}

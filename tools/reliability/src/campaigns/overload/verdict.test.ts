@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest'
+import { judge, type Observation } from './verdict.ts'
+
+const MIB = 1024 * 1024
+
+const good: Observation = {
+  quietP99Ms: 4,
+  loadedP99Ms: 7.9,
+  largeMostMs: 9000,
+  neighbourErrors: [],
+  busyErrors: [],
+  anonymousBeforeBytes: 80 * MIB,
+  anonymousMostBytes: 400 * MIB,
+  anonymousAfterBytes: 120 * MIB,
+  anonymousAllowedBytes: 500 * MIB,
+  anonymousKeptBytes: 160 * MIB,
+  descriptorsBefore: 40,
+  descriptorsAfter: 60,
+  idleWanted: 100,
+  idleKept: 100,
+  budgetsUnderLoad: [
+    { name: 'answers', used: 100, limit: 100 },
+    { name: 'request-frames', used: 150, limit: 100 },
+    { name: 'connections', used: 5000, limit: Number.POSITIVE_INFINITY },
+  ],
+  budgetsAfter: [
+    { name: 'answers', used: 0, limit: 100 },
+    { name: 'connections', used: 2, limit: 100 },
+    { name: 'fetch-sessions', used: 50, limit: 1000 },
+  ],
+}
+
+const complaints = (changes: Partial<Observation>) => judge({ ...good, ...changes }).filter((found) => found !== null)
+
+test('a broker that keeps its bounds passes every check', () => {
+  expect(complaints({})).toEqual([])
+  expect(judge(good)).toHaveLength(14)
+})
+
+test.each([
+  ['a neighbour that waits three times as long', { loadedP99Ms: 12 }, '3.0 times'],
+  ['a large produce that waits for long', { largeMostMs: 11_000 }, '11.0 s'],
+  ['a latency that is no number', { loadedP99Ms: Number.NaN }, 'NaN'],
+  ['a neighbour that was refused', { neighbourErrors: ['error 7'] }, 'error 7'],
+  ['a busy client that was refused', { busyErrors: ['lost'] }, 'lost'],
+  ['an idle connection that was lost', { idleKept: 99 }, '99 of 100'],
+  ['memory above what is allowed', { anonymousMostBytes: 581 * MIB }, 'grew by 501 MiB'],
+  ['memory that stays', { anonymousAfterBytes: 241 * MIB }, '161 MiB'],
+  ['descriptors that stay', { descriptorsAfter: 105 }, '65 descriptors'],
+  ['a budget above its limit', { budgetsUnderLoad: [{ name: 'answers', used: 101, limit: 100 }] }, 'answers: 101'],
+  ['a budget without a limit', { budgetsUnderLoad: [{ name: 'answers', used: 1, limit: Number.NaN }] }, 'answers'],
+  ['a budget that is not given back', { budgetsAfter: [{ name: 'answers', used: 1, limit: 100 }] }, 'still used'],
+] satisfies [string, Partial<Observation>, string][])('%s is found', (_name, changes, text) => {
+  const found = complaints(changes)
+  expect(found).toHaveLength(1)
+  expect(found[0]).toContain(text)
+})

@@ -1,0 +1,63 @@
+import { percentile, slope } from '../../load/statistics.ts'
+
+/** What was seen in one stretch of the run. */
+export interface Window {
+  /** The least of it: what the collector had not got to yet is no leak. */
+  readonly anonymousBytes: number
+  readonly descriptors: number
+  readonly mappings: number
+  /** Of a neighbour's produces: the p99, or the median where there are too few for that. */
+  readonly latencyMs: number
+}
+
+/** Growth over the second half of the run, along the straight line that fits it best. */
+export interface Growth {
+  readonly anonymousBytes: number
+  readonly descriptors: number
+  readonly mappings: number
+  readonly latencyMs: number
+  /** Of the second half: what growth of latency is compared with. */
+  readonly medianLatencyMs: number
+}
+
+const MIB = 1024 * 1024
+/** Of a heap that breathes; a leak of a hundred bytes a request is ten times that in an hour. */
+const MAX_ANONYMOUS_BYTES = 24 * MIB
+/** Segments come and go: at any time one more or less of each partition is open. */
+const MAX_DESCRIPTORS = 12
+const MAX_MAPPINGS = 24
+/** The share of its median by which the latency may have grown, and what a disk does by itself. */
+const MAX_LATENCY_SHARE = 0.5
+const LATENCY_NOISE_MS = 3
+
+export function growthOf(windows: readonly Window[]): Growth {
+  const half = windows.slice(Math.floor(windows.length / 2))
+  const along = (pick: (window: Window) => number) =>
+    slope(half.map((window, x) => ({ x, y: pick(window) }))) * Math.max(0, half.length - 1)
+  return {
+    anonymousBytes: along((window) => window.anonymousBytes),
+    descriptors: along((window) => window.descriptors),
+    mappings: along((window) => window.mappings),
+    latencyMs: along((window) => window.latencyMs),
+    medianLatencyMs: percentile(
+      half.map((window) => window.latencyMs),
+      0.5,
+    ),
+  }
+}
+
+/** Every check of flatness with what it found; null: it held. */
+export function judgeGrowth(growth: Growth): (string | null)[] {
+  const maxLatencyMs = LATENCY_NOISE_MS + MAX_LATENCY_SHARE * growth.medianLatencyMs
+  const mib = (growth.anonymousBytes / MIB).toFixed(1)
+  return [
+    growth.anonymousBytes <= MAX_ANONYMOUS_BYTES ? null : `anonymous memory grew by ${mib} MiB in the second half`,
+    growth.descriptors <= MAX_DESCRIPTORS
+      ? null
+      : `${growth.descriptors.toFixed(0)} more descriptors in the second half`,
+    growth.mappings <= MAX_MAPPINGS ? null : `${growth.mappings.toFixed(0)} more mapped files in the second half`,
+    growth.latencyMs <= maxLatencyMs
+      ? null
+      : `latency grew by ${growth.latencyMs.toFixed(1)} ms in the second half, from ${growth.medianLatencyMs.toFixed(1)} ms`,
+  ]
+}

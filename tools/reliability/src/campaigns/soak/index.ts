@@ -1,0 +1,168 @@
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Broker, startBroker } from '@millrace/e2e'
+import type { Campaign, CampaignContext, CampaignResult } from '../../campaign.ts'
+import { LoadProcess } from '../../load/load-process.ts'
+import { Neighbour } from '../../load/neighbour.ts'
+import { type HeldFiles, heldFiles, sampleProcess } from '../../load/process-sample.ts'
+import { scrape } from '../../load/scrape.ts'
+import { percentile } from '../../load/statistics.ts'
+import { createTopic, deleteTopic } from '../../load/topics.ts'
+import { WireClient } from '../../load/wire-client.ts'
+import { growthOf, judgeGrowth, type Window } from './flatness.ts'
+import type { LoadPlan, LoadReport } from './load-plan.ts'
+
+const MIB = 1024 * 1024
+const TOPIC = 'mixed'
+const PARTITIONS = 4
+const neighbourHabits = { topic: 'neighbour', periodMs: 20, valueBytes: 1024 }
+const WARM_UP_MS = 2000
+const SAMPLE_MS = 500
+/** The run is cut into so many stretches. */
+const WINDOWS = 40
+const MIN_WINDOW_MS = 1000
+/** The p99 of fewer is their largest one or two, which tell of the machine: short runs compare medians. */
+const ENOUGH_FOR_P99 = 1000
+/** After the load: for files to be deleted, and for the collector to find that nobody looks at their mappings. */
+const COMING_BACK_MS = 60_000
+/** Least of what an ordinary machine does of each in a second; far less would be a soak of nothing. */
+const LEAST_PER_SECOND = { batches: 10, fetches: 4, groupCycles: 0.5, topicCycles: 0.2, visits: 2 }
+
+const settings = {
+  'auto.create.topics.enable': 'false',
+  'log.retention.check.interval.ms': '1000',
+  // Ids of producers that came and went are forgotten within a run.
+  'producer.id.expiration.ms': '5000',
+}
+
+/** Segments of a megabyte, of which four are kept. */
+const topicConfigs = {
+  'segment.bytes': '1048576',
+  'retention.bytes': '4194304',
+  'file.delete.delay.ms': '1000',
+}
+
+export const soakCampaign: Campaign = {
+  name: 'soak',
+  summary: 'everything that clients do, for long, with retention running: nothing may grow',
+  sizes: { ci: { seconds: 25 }, full: { seconds: 3600 } },
+  run,
+}
+
+async function run(context: CampaignContext): Promise<CampaignResult> {
+  const broker = await startBroker(settings)
+  try {
+    const admin = await WireClient.open(broker.port)
+    await createTopic(admin, TOPIC, PARTITIONS, topicConfigs)
+    await createTopic(admin, 'neighbour', 1, topicConfigs)
+    return await soak(broker, admin, context)
+  } finally {
+    await broker.dispose()
+  }
+}
+
+async function soak(broker: Broker, admin: WireClient, context: CampaignContext): Promise<CampaignResult> {
+  const neighbour = await Neighbour.start(broker.port, neighbourHabits)
+  const plan: LoadPlan = { port: broker.port, seed: context.seed, topic: TOPIC, partitionCount: PARTITIONS }
+  const load = await LoadProcess.start<LoadPlan, LoadReport>(join(import.meta.dirname, 'load-program.ts'), plan)
+  try {
+    await delay(WARM_UP_MS)
+    neighbour.take()
+    const startMs = performance.now()
+    const windows = await observe(broker, neighbour, context)
+    const seconds = (performance.now() - startMs + WARM_UP_MS) / 1000
+    const report = await load.report()
+    await load.kill()
+    await neighbour.stop()
+    for (const topic of [...report.topics, TOPIC, 'neighbour']) await deleteIfThere(admin, topic)
+    const left = await settle(broker, context.signal)
+    const longestStallMs = ((await scrape(broker.port)).get('millrace_loop_longest_delay_seconds') ?? Number.NaN) * 1000
+    const growth = growthOf(windows)
+    const verdicts = [
+      ...judgeGrowth(growth),
+      ...judgeLoad(report, seconds),
+      neighbour.errors.length === 0 ? null : `the neighbour: ${neighbour.errors.join('; ')}`,
+      left.deleted.length === 0 ? null : `deleted files are still held: ${left.deleted.slice(0, 5).join(', ')}`,
+    ]
+    const failures = verdicts.filter((found) => found !== null)
+    const { batches, fetches, groupCycles, topicCycles, visits } = report
+    return {
+      passedCount: verdicts.length - failures.length,
+      failures,
+      figures: {
+        anonymousEndMb: (windows.at(-1)?.anonymousBytes ?? 0) / MIB,
+        anonymousGrowthMb: growth.anonymousBytes / MIB,
+        descriptorGrowth: growth.descriptors,
+        mappingGrowth: growth.mappings,
+        medianLatencyMs: growth.medianLatencyMs,
+        latencyGrowthMs: growth.latencyMs,
+        longestStallMs,
+        filesHeldAfter: left.open + left.mapped,
+        ...{ batches, fetches, groupCycles, topicCycles, visits },
+      },
+    }
+  } finally {
+    await load.kill()
+    await neighbour.stop()
+  }
+}
+
+async function observe(broker: Broker, neighbour: Neighbour, context: CampaignContext): Promise<Window[]> {
+  const { size, signal, progress } = context
+  const durationMs = size.seconds! * 1000
+  const windowMs = Math.max(MIN_WINDOW_MS, durationMs / WINDOWS)
+  const windows: Window[] = []
+  const startMs = performance.now()
+  for (let passedMs = 0; passedMs < durationMs && !signal.aborted; passedMs = performance.now() - startMs) {
+    windows.push(await observeWindow(broker, neighbour, windowMs))
+    progress(Math.round(passedMs / 1000), Math.round(durationMs / 1000))
+  }
+  return windows
+}
+
+async function observeWindow(broker: Broker, neighbour: Neighbour, windowMs: number): Promise<Window> {
+  const anonymous: number[] = []
+  const files: HeldFiles[] = []
+  const endMs = performance.now() + windowMs
+  while (performance.now() < endMs) {
+    anonymous.push(sampleProcess(broker.pid).anonymousBytes)
+    files.push(heldFiles(broker.pid, broker.directory))
+    await delay(SAMPLE_MS)
+  }
+  const median = (values: readonly number[]) => percentile(values, 0.5)
+  const latencies = neighbour.take()
+  return {
+    anonymousBytes: Math.min(...anonymous),
+    descriptors: median(files.map(({ open }) => open)),
+    mappings: median(files.map(({ mapped }) => mapped)),
+    latencyMs: percentile(latencies, latencies.length < ENOUGH_FOR_P99 ? 0.5 : 0.99),
+  }
+}
+
+function judgeLoad(report: LoadReport, seconds: number): (string | null)[] {
+  const tooFew = Object.entries(LEAST_PER_SECOND).map(([name, least]) => {
+    const count = report[name as keyof typeof LEAST_PER_SECOND]
+    return count >= least * seconds ? null : `${count} ${name} in ${seconds.toFixed(0)} s: too few to tell anything`
+  })
+  return [...tooFew, report.errors.length === 0 ? null : `the load: ${report.errors.join('; ')}`]
+}
+
+/** The load was killed at any point: perhaps the topic that it told of is gone. */
+async function deleteIfThere(admin: WireClient, topic: string): Promise<void> {
+  try {
+    await deleteTopic(admin, topic)
+  } catch (error) {
+    if (!String(error).includes('error 3')) throw error
+  }
+}
+
+/** Until no deleted file is held any more, or the time for it is over. A client that asks now and then keeps the collector going. */
+async function settle(broker: Broker, signal: AbortSignal): Promise<HeldFiles> {
+  const endMs = performance.now() + COMING_BACK_MS
+  for (;;) {
+    await delay(1000)
+    await scrape(broker.port)
+    const left = heldFiles(broker.pid, broker.directory)
+    if (left.deleted.length === 0 || performance.now() > endMs || signal.aborted) return left
+  }
+}
