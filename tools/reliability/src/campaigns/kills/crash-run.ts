@@ -94,25 +94,34 @@ export class CrashRun {
   async run(): Promise<CampaignResult> {
     const { directory, environment, name } = this.#options
     const broker = await startBroker(settings, { directory, environment })
+    const random = new SeededRandom(this.#context.seed).fork('topics')
+    const choose = (count: number) => random.uint32() % count
+    const changes = new TopicChanges({ bootstrap: broker.bootstrap, prefix: 'crash-', choose })
     try {
-      const random = new SeededRandom(this.#context.seed).fork('topics')
-      const choose = (count: number) => random.uint32() % count
-      const changes = new TopicChanges({ bootstrap: broker.bootstrap, prefix: 'crash-', choose })
       for (let number = 1; !this.#isOver(); number++) await this.#runGeneration(broker, changes, number)
-      this.#figures.topicChangeCount = changes.acknowledgedCount
-      this.#figures.unansweredChangeCount = changes.unansweredCount
+      await broker.kill()
       this.#lookAtLog(directory)
     } catch (error) {
-      this.#failures.push(`after ${this.#doneCount} kills: ${error instanceof Error ? error.message : error}`)
-    } finally {
+      this.#note([`the run ended: ${error instanceof Error ? error.stack : error}`])
+    }
+    await this.#end(broker, name)
+    this.#figures.topicChangeCount = changes.acknowledgedCount
+    this.#figures.unansweredChangeCount = changes.unansweredCount
+    return { passedCount: this.#goodCount, failures: this.#failures, figures: this.#figures }
+  }
+
+  /** Keeps the broker's files if anything was wrong, once nothing changes them any more. */
+  async #end(broker: Broker, name: string): Promise<void> {
+    try {
+      await broker.kill()
       if (this.#failures.length > 0 && !this.#options.expectsFailure) {
         const kept = mkdtempSync(join(tmpdir(), `${name}-failure-`))
-        cpSync(directory, kept, { recursive: true })
+        cpSync(broker.directory, kept, { recursive: true })
         this.#context.report(`the broker's files are kept in ${kept}`)
       }
+    } finally {
       await broker.dispose()
     }
-    return { passedCount: this.#goodCount, failures: this.#failures, figures: this.#figures }
   }
 
   #isOver(): boolean {
