@@ -306,6 +306,7 @@ function openUncovered(
     segments: segments.all,
     config: base.config,
     recoveryPoint,
+    transactionsPoint: checkpoints.recoveryPoint,
     durableOffset: syncedOffset,
     epochs: epochs.cache,
     producers: state,

@@ -14,6 +14,8 @@ export interface RecoveryInput {
   config: LogConfig
   /** Everything below needs no look: indexes, epochs and a producer snapshot cover it. */
   recoveryPoint: Offset
+  /** Transaction indexes are right below: at or above the recovery point, which is lower where a producer snapshot was lost. */
+  transactionsPoint: Offset
   /** Everything below was synced: damage there is corruption. 0 if not known. */
   durableOffset: Offset
   epochs: LeaderEpochCache
@@ -73,7 +75,7 @@ function endsEarly(input: RecoveryInput, segment: Segment, upperOffset: Offset, 
 
 /** Whether it was cut at a torn place, with what follows missing. */
 function recoverSegment(input: RecoveryInput, segment: Segment, upperOffset: Offset, output: RecoveryOutput): boolean {
-  const scanner = segment.beginRecovery(input.recoveryPoint)
+  const scanner = segment.beginRecovery(input.recoveryPoint, input.transactionsPoint)
   output.needsNewSegment = false
   for (;;) {
     const found = scanner.next()
@@ -107,7 +109,7 @@ function takeBatch(input: RecoveryInput, segment: Segment, scanner: BatchScanner
   if (epoch > input.epochs.latestEpoch) input.epochs.assign(epoch, scanner.baseOffset)
   if (scanner.baseOffset < input.producers.mapEndOffset) return
   const aborted = replayProducerBatch(input.producers, scanner)
-  if (aborted !== null && scanner.baseOffset >= input.recoveryPoint) {
+  if (aborted !== null && scanner.baseOffset >= input.transactionsPoint) {
     segment.indexes.transactions.append({ ...aborted.ended, lastStableOffset: aborted.lastStableOffset })
   }
 }

@@ -347,13 +347,14 @@ export class Segment {
 
   /**
    * Prepares the walk of recovery: keeps what the indexes say below `recoveryPoint` if that is sound, and starts at the last batch
-   * they know, else at the beginning. The caller counts each batch with {@link onAppended} and ends with {@link endRecovery}.
+   * they know, else at the beginning. The transaction index is kept below `transactionsPoint`. The caller counts each batch with
+   * {@link onAppended} and ends with {@link endRecovery}.
    */
-  beginRecovery(recoveryPoint: Offset): BatchScanner {
+  beginRecovery(recoveryPoint: Offset, transactionsPoint: Offset): BatchScanner {
     this.#fingerprint = null
     this.fileBytes = this.file().sizeBytes()
     const start = this.indexes.keepBelow(recoveryPoint, this.fileBytes)
-    this.indexes.transactions.beginRecovery(recoveryPoint)
+    this.indexes.transactions.beginRecovery(transactionsPoint)
     this.#resetTo(start)
     return new BatchScanner(this.file(), start, this.fileBytes, this.baseOffset)
   }

@@ -78,7 +78,7 @@ export const syncDefects: readonly Defect[] = [
     name: 'failed sync retried',
     file: 'group-commit.ts',
     from: '        this.stop()\n        this.#onEnd(log)\n        if (!(error instanceof DiskError)) throw error\n        this.#onFailure(error)',
-    to: '        if (!(error instanceof DiskError)) throw error\n        this.#onEnd(log)\n        this.schedule(log)',
+    to: '        if (!(error instanceof DiskError)) throw error\n        this.#onEnd(log)',
   },
   {
     name: 'failed write taken for done',
