@@ -111,7 +111,7 @@ export class LogDirectory implements LogHome {
   markClean(log: LogCore): void {
     const { active } = log.segments
     this.mark.note(log.topicId, log.partition, log.durableOffset, active.baseOffset, active.writtenBytes)
-    const fingerprint = fingerprintOfAll(this.disk, log.path, log.segments.all)
+    const fingerprint = fingerprintOfAll(this.disk, log.path, log.segments.all, log.epochs.fileChecksum)
     this.mark.noteClean(log.topicId, log.partition, log.producerStates.isKnownEmpty, fingerprint)
   }
 

@@ -7,10 +7,12 @@ import {
   CLEANED_SUFFIX,
   DAMAGED_RANGES_FILE,
   DELETED_SUFFIX,
+  LEADER_EPOCH_FILE,
   LOG_SUFFIX,
   OFFSET_INDEX_SUFFIX,
   offsetFileName,
   offsetOfFileName,
+  PARTITION_METADATA_FILE,
   SWAP_SUFFIX,
   TIME_INDEX_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
@@ -56,16 +58,17 @@ export function loadLog(
   onDurable: (log: Log) => void,
 ): Log | null {
   const path = `${home.path}/${name}`
-  const topicId = readPartitionMetadata(context.disk, path)
-  const names = finishInterruptedSwaps(context, path, context.disk.listDirectory(path))
+  const listed = context.disk.listDirectory(path)
+  const topicId = listed.includes(PARTITION_METADATA_FILE) ? readPartitionMetadata(context.disk, path) : ZERO_UUID
+  const names = finishInterruptedSwaps(context, path, listed)
   home.strays.addFrom(path, names)
   if (topicId === ZERO_UUID && !names.some((file) => file.endsWith(LOG_SUFFIX))) return null
   const config = context.configOf(topic)
   const mark = home.mark.get(topicId, partition)
   const base = { topic, partition, topicId, path, config }
   const segments = withoutLostHead(context, openSegments(context, path, names, config), home, mark, checkpoints)
-  const epochs = new LogEpochs(context.disk, path)
-  const surplus = surplusOf(context, path, segments, mark, stoppedCleanly)
+  const epochs = new LogEpochs(context.disk, path, !names.includes(LEADER_EPOCH_FILE))
+  const surplus = surplusOf(context, path, segments, epochs, mark, stoppedCleanly)
   if (surplus > 0) raiseLogStart(context, segments, surplus, checkpoints)
   const damage = knownDamage(context, path, names)
   const knownPoint = damage === null ? 0 : recoveryPointOf(home, mark, checkpoints, stoppedCleanly)
@@ -168,12 +171,15 @@ function surplusOf(
   context: StorageContext,
   path: string,
   segments: readonly Segment[],
+  epochs: LogEpochs,
   mark: DurableMarkEntry | null,
   stoppedCleanly: boolean,
 ): number {
   // Not appended to since a clean stop before the last: its fingerprint may be of either kind.
   if (mark === null || mark.clean !== stoppedCleanly) return 0
-  const surplus = surplusCount(context.disk, path, segments, mark.fingerprint, mark.clean, mark.recoveryPoint)
+  const { fingerprint, clean, recoveryPoint } = mark
+  const checksum = epochs.fileChecksum
+  const surplus = surplusCount(context.disk, path, segments, fingerprint, clean, recoveryPoint, checksum)
   if (surplus < 0) context.logger.warn('files are not as they were, walking the log', { path })
   return surplus
 }

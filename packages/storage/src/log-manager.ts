@@ -183,6 +183,10 @@ export class LogManager {
     }
   }
 
+  get directoryCount(): number {
+    return this.#directories.length
+  }
+
   directories(): DirectoryInfo[] {
     return this.#directories.map((directory) => {
       const { path, id } = directory
@@ -225,7 +229,7 @@ export class LogManager {
       path,
       config,
       segments,
-      epochs: new LogEpochs(this.#options.disk, path),
+      epochs: new LogEpochs(this.#options.disk, path, true),
       producers: new LogProducers(this.#context, path, segments, true),
       logStartOffset: 0,
       logEndOffset: 0,
@@ -322,7 +326,7 @@ export class LogManager {
         continue
       }
       const parsed = parsePartitionDirectoryName(name)
-      if (parsed === null || !isDirectory(disk, `${home.path}/${name}`)) continue
+      if (parsed === null) continue
       assert(!this.#logs.has(name), 'a log is in one directory only')
       try {
         const checkpoints = {
@@ -345,6 +349,8 @@ export class LogManager {
         this.#logs.set(name, log)
         count++
       } catch (error) {
+        // Not asked before: thousands of directories would be looked at once more.
+        if (error instanceof DiskError && !isDirectory(disk, `${home.path}/${name}`)) continue
         if (!(error instanceof CorruptFileError)) throw error
         // Nobody knows whose data it is: it stays as it is, for the operator (S10).
         const details = { directory: `${home.path}/${name}`, error: error.message }

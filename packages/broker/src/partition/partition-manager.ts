@@ -247,7 +247,7 @@ export class PartitionManager {
    */
   #openLog(topic: TopicImage, partition: number): Log | null {
     const { logs, logger } = this.#options
-    for (let left = logs.directories().length; left > 0; left--) {
+    for (let left = logs.directoryCount; left > 0; left--) {
       try {
         return this.#findOrCreateLog(topic, partition)
       } catch (error) {

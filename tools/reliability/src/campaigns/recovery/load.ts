@@ -2,8 +2,11 @@ import { SeededRandom } from '@millrace/base'
 import {
   BatchBuilder,
   createCreatableTopic,
+  createCreatePartitionsRequest,
+  createCreatePartitionsTopic,
   createCreateTopicsRequest,
   createPartitionProduceData,
+  createPartitionsApi,
   createProduceRequest,
   createTopicProduceData,
   createTopicsApi,
@@ -14,7 +17,10 @@ import { type BatchKind, PartitionHistory } from './acknowledged.ts'
 import { ConnectionLostError, FrameClient } from './frame-client.ts'
 
 const CREATE_TOPICS_VERSION = 7
+const CREATE_PARTITIONS_VERSION = 3
 const PRODUCE_VERSION = 9
+/** A request may write 10,000 metadata records. */
+const PARTITIONS_PER_REQUEST = 5000
 const RECORD_BYTES = 1000
 /** Requests of one connection that wait for their answers. */
 const PIPELINE_DEPTH = 4
@@ -31,14 +37,29 @@ export function makeKinds(seed: number, count: number, recordCount: number): Bat
   })
 }
 
-export async function createTopic(port: number, name: string, numPartitions: number): Promise<void> {
+/** Makes a topic, in several requests if it has more partitions than one may make. */
+export async function createTopic(port: number, name: string, partitionCount: number): Promise<void> {
   const client = await FrameClient.connect(port)
-  const topics = [createCreatableTopic({ name, numPartitions, replicationFactor: 1 })]
-  const request = createCreateTopicsRequest({ topics, timeoutMs: REQUEST_TIMEOUT_MS })
-  const answer = await client.call(createTopicsApi, CREATE_TOPICS_VERSION, request)
-  client.close()
-  const result = answer.topics[0]!
-  if (result.errorCode !== 0) throw new Error(`topic ${name}: error ${result.errorCode} ${result.errorMessage}`)
+  try {
+    const numPartitions = Math.min(partitionCount, PARTITIONS_PER_REQUEST)
+    const topics = [createCreatableTopic({ name, numPartitions, replicationFactor: 1 })]
+    const request = createCreateTopicsRequest({ topics, timeoutMs: REQUEST_TIMEOUT_MS })
+    const answer = await client.call(createTopicsApi, CREATE_TOPICS_VERSION, request)
+    expectNoError(name, answer.topics[0]!)
+    for (let count = numPartitions; count < partitionCount; ) {
+      count = Math.min(partitionCount, count + PARTITIONS_PER_REQUEST)
+      const grown = [createCreatePartitionsTopic({ name, count, assignments: null })]
+      const growth = createCreatePartitionsRequest({ topics: grown, timeoutMs: REQUEST_TIMEOUT_MS })
+      const { results } = await client.call(createPartitionsApi, CREATE_PARTITIONS_VERSION, growth)
+      expectNoError(name, results[0]!)
+    }
+  } finally {
+    client.close()
+  }
+}
+
+function expectNoError(topic: string, result: { errorCode: number; errorMessage: string | null }): void {
+  if (result.errorCode !== 0) throw new Error(`topic ${topic}: error ${result.errorCode} ${result.errorMessage}`)
 }
 
 /** One topic, what its partitions were sent, and how. */
