@@ -94,6 +94,8 @@ export class Log implements LogState {
   readonly #closer: LogCloser
   /** Records appended since the last sync began. */
   unflushedRecordCount: number
+  /** The last flush could not write what was staged: the disk is full. What is staged now may also be newer than that flush. */
+  refusesWrites: boolean
   /** When the oldest write was made that no sync has begun for, -1 if there is none. */
   #unflushedSinceMs: number
   /** Reads that come from the disk in steps: files stay open for them. */
@@ -130,6 +132,7 @@ export class Log implements LogState {
     this.#cutter = new LogCutter(context, home, this)
     this.#closer = new LogCloser(context, home, this)
     this.unflushedRecordCount = 0
+    this.refusesWrites = false
     this.#unflushedSinceMs = -1
     this.pendingReadCount = 0
     if (parts.producers.isLoaded) this.currentProducers().onHighWatermark(parts.highWatermark)
@@ -254,8 +257,10 @@ export class Log implements LogState {
     this.touched = true
     try {
       this.writeStaged()
+      this.refusesWrites = false
       this.checkpointer.onWritten()
     } catch (error) {
+      this.refusesWrites = this.hasStaged
       reportError(this.#home, error)
       return
     }

@@ -106,9 +106,15 @@ export class PartitionManager {
     const touched = this.#touched
     this.#touched = []
     for (const partition of touched) {
-      // What is still staged after the flush was refused by a full disk. It is written once there is room; nobody waits so long.
-      if (partition.log.failed || partition.log.hasStaged) partition.fail(ErrorCode.KAFKA_STORAGE_ERROR)
-      else partition.advanceHighWatermark()
+      const { log } = partition
+      if (log.failed || log.refusesWrites) {
+        // Refused by a full disk. It is written once there is room; nobody waits so long.
+        partition.fail(ErrorCode.KAFKA_STORAGE_ERROR)
+        continue
+      }
+      partition.advanceHighWatermark()
+      // A request that waited behind an answer has started since the flush: its records are the next turn's.
+      if (log.hasStaged) this.touched(partition)
     }
   }
 
