@@ -112,7 +112,15 @@ function checkDeclared(
   assert(declared.size === 0, 'an API is declared and not served')
 }
 
-function dataHandlers({ configuration, partitions, sessions, fetchLimits, timers, topicMetrics }: HandlerParts) {
+function dataHandlers({
+  configuration,
+  partitions,
+  sessions,
+  fetchLimits,
+  timers,
+  topicMetrics,
+  nextTurn,
+}: HandlerParts) {
   const { total } = topicMetrics
   return [
     fetchHandler({
@@ -130,8 +138,8 @@ function dataHandlers({ configuration, partitions, sessions, fetchLimits, timers
         total.failedFetchRequests++
       },
     }),
-    listOffsetsHandler({ partitions }),
-    deleteRecordsHandler({ partitions }),
+    listOffsetsHandler({ partitions, nextTurn }),
+    deleteRecordsHandler({ partitions, nextTurn }),
     offsetForLeaderEpochHandler({ partitions }),
   ]
 }

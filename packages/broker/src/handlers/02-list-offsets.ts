@@ -16,6 +16,7 @@ import type { FoundOffset } from '@millrace/storage'
 import type { Partition } from '../partition/partition.ts'
 import type { PartitionManager } from '../partition/partition-manager.ts'
 import type { ApiHandler } from './handler.ts'
+import { type NextTurn, SLICE_ELEMENTS } from './slices.ts'
 
 /** Special timestamps and the first version that may ask for them. */
 const LATEST = -1
@@ -37,6 +38,7 @@ const CONSUMER_REPLICA_ID = -1
 /** ListOffsets 1–11. Look-ups by timestamp may read cold segments, so the answer comes later. */
 export function listOffsetsHandler(deps: {
   partitions: PartitionManager
+  nextTurn: NextTurn
 }): ApiHandler<ListOffsetsRequest, ListOffsetsResponse> {
   return {
     apiKey: 2,
@@ -47,9 +49,11 @@ export function listOffsetsHandler(deps: {
     async handle(request, context) {
       const duplicates = duplicatesOf(request)
       const topics = []
+      let count = 0
       for (const topic of request.topics) {
         const partitions: ListOffsetsPartitionResponse[] = []
         for (const wanted of topic.partitions) {
+          if (++count % SLICE_ELEMENTS === 0) await deps.nextTurn()
           const key = `${topic.name}/${wanted.partitionIndex}`
           const answer = duplicates.has(key)
             ? failure(wanted, ErrorCode.INVALID_REQUEST)

@@ -14,6 +14,7 @@ import { isInternalTopic } from '../metadata/internal-topics.ts'
 import type { Partition } from '../partition/partition.ts'
 import type { PartitionManager } from '../partition/partition-manager.ts'
 import type { ApiHandler } from './handler.ts'
+import { type NextTurn, SLICE_ELEMENTS } from './slices.ts'
 
 /** "Up to the high watermark" in a request. */
 const HIGH_WATERMARK = -1
@@ -21,6 +22,7 @@ const HIGH_WATERMARK = -1
 /** DeleteRecords 0–2: raises the log start offset. With one replica the low watermark is this log's start: no other is waited for. */
 export function deleteRecordsHandler(deps: {
   partitions: PartitionManager
+  nextTurn: NextTurn
 }): ApiHandler<DeleteRecordsRequest, DeleteRecordsResponse> {
   return {
     apiKey: 21,
@@ -30,9 +32,11 @@ export function deleteRecordsHandler(deps: {
     encodeResponse: encodeDeleteRecordsResponse,
     async handle(request) {
       const topics: DeleteRecordsTopicResult[] = []
+      let count = 0
       for (const { name, partitions } of request.topics) {
         const results: DeleteRecordsPartitionResult[] = []
         for (const { partitionIndex, offset } of partitions) {
+          if (++count % SLICE_ELEMENTS === 0) await deps.nextTurn()
           const partition = deps.partitions.find(name, partitionIndex)
           const errorCode = isInternalTopic(name) ? ErrorCode.INVALID_TOPIC_EXCEPTION : await raise(partition, offset)
           const lowWatermark = errorCode === ErrorCode.NONE && partition !== null ? partition.log.logStartOffset : -1

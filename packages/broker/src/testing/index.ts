@@ -1,4 +1,5 @@
 /** For tools that attack a broker for longer than a unit test may take. Nothing shipped imports it. */
+export { elementLimitOf } from '../handlers/element-limits.ts'
 export { type DeclaredApi, servedApis } from '../handlers/served-apis.ts'
 export type { LocalMetadata } from '../metadata/local-metadata.ts'
 export { newTopic, openMetadata, thisBroker } from '../metadata/testing/fixtures.ts'
