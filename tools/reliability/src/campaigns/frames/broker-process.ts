@@ -32,10 +32,24 @@ const WARM_UP_ROUNDS = 20
 const PRODUCE_VERSION = 12
 const FETCH_VERSION = 12
 
+/** How long this process held its own loop, in ms: what the neighbour waits meanwhile is not the broker's doing. */
+let busyMs = 0
+
+function busy<Result>(work: () => Result): Result {
+  const startMs = performance.now()
+  try {
+    return work()
+  } finally {
+    busyMs += performance.now() - startMs
+  }
+}
+
 export interface ProcessResult {
   frameCount: number
   /** The longest that the neighbour waited for one answer. */
   longestNeighbourMs: number
+  /** As the broker tells itself: every pause of its loop counts, also those that the machine makes. */
+  longestDelayMs: number
   /** Of anonymous memory, over all rounds but the first. */
   rssGrowthBytes: number
 }
@@ -52,7 +66,7 @@ export interface ProcessOptions {
 export async function attackProcess(options: ProcessOptions): Promise<ProcessResult> {
   const { seed, frames, signal, onProgress, onFailure } = options
   const broker = await startBroker({ 'auto.create.topics.enable': 'false', 'log.retention.bytes': String(64 << 20) })
-  const result: ProcessResult = { frameCount: 0, longestNeighbourMs: 0, rssGrowthBytes: 0 }
+  const result: ProcessResult = { frameCount: 0, longestNeighbourMs: 0, longestDelayMs: 0, rssGrowthBytes: 0 }
   const source = new FrameSource(seed, { flood: 2_000, deluge: 20_000, bomb: 500 })
   const random = new SeededRandom(seed).fork('http')
   try {
@@ -75,6 +89,7 @@ export async function attackProcess(options: ProcessOptions): Promise<ProcessRes
       onProgress(source.frameCount)
     }
     neighbour.close()
+    result.longestDelayMs = await longestDelayMs(broker)
     await broker.stop()
     for (const line of errorsIn(broker)) onFailure(-1, `logged: ${line}`, [])
   } finally {
@@ -107,7 +122,7 @@ function attack(port: number, source: FrameSource): Promise<{ complaints: string
     const sent: Buffer[] = []
     const socket = connect(port, '127.0.0.1')
     socket.setNoDelay(true)
-    socket.on('data', (bytes) => checker.onReceived(bytes))
+    socket.on('data', (bytes) => busy(() => checker.onReceived(bytes)))
     // A refused connection is often a reset one: that is for the close to tell.
     socket.on('error', () => socket.destroy())
     socket.once('close', () => resolve({ complaints: checker.complaints, sent }))
@@ -122,9 +137,9 @@ function attack(port: number, source: FrameSource): Promise<{ complaints: string
 
 async function sendAll(socket: Socket, source: FrameSource, checker: AnswerChecker, sent: Buffer[]): Promise<void> {
   for (let number = 0; number < DELIVERIES_PER_CONNECTION && !socket.destroyed; number++) {
-    const { bytes, cuts } = source.delivery()
+    const { bytes, cuts } = busy(() => source.delivery())
     sent.push(bytes)
-    checker.onSent(bytes)
+    busy(() => checker.onSent(bytes))
     const ends =
       cuts === 'none'
         ? [bytes.length]
@@ -145,7 +160,7 @@ async function sendAll(socket: Socket, source: FrameSource, checker: AnswerCheck
 
 async function askNeighbour(neighbour: TcpClient, round: number, result: ProcessResult): Promise<string | null> {
   try {
-    const startMs = performance.now()
+    const [startMs, startBusyMs] = [performance.now(), busyMs]
     const topicData = [
       createTopicProduceData({
         name: 'neighbour',
@@ -154,15 +169,16 @@ async function askNeighbour(neighbour: TcpClient, round: number, result: Process
     ]
     const produce = createProduceRequest({ acks: -1, timeoutMs: 10_000, topicData })
     const produced = await neighbour.call(produceApi, PRODUCE_VERSION, produce)
-    const producedMs = performance.now()
+    const [producedMs, producedBusyMs] = [performance.now(), busyMs]
     const { baseOffset, errorCode } = produced.responses[0]!.partitionResponses[0]!
     if (errorCode !== 0 || baseOffset !== round) return `produce: error ${errorCode}, offset ${baseOffset}`
     const partitions = [createFetchRequestFetchPartition({ fetchOffset: round, partitionMaxBytes: 1 << 20 })]
     const topics = [createFetchRequestFetchTopic({ topic: 'neighbour', partitions })]
     const fetch = createFetchRequest({ maxWaitMs: 1000, minBytes: 1, maxBytes: 1 << 20, sessionEpoch: -1, topics })
     const fetched = await neighbour.call(fetchApi, FETCH_VERSION, fetch)
-    const fetchMs = performance.now() - producedMs
-    result.longestNeighbourMs = Math.max(result.longestNeighbourMs, producedMs - startMs, fetchMs)
+    const produceMs = producedMs - startMs - (producedBusyMs - startBusyMs)
+    const fetchMs = performance.now() - producedMs - (busyMs - producedBusyMs)
+    result.longestNeighbourMs = Math.max(result.longestNeighbourMs, produceMs, fetchMs)
     const values = valuesIn(fetched.responses[0]!.partitions[0]!.records)
     return values.length === 1 && values[0] === `${round}` ? null : `fetch: ${values.join(', ')}`
   } catch (error) {
@@ -187,6 +203,12 @@ async function attackWithHttp(port: number, random: SeededRandom): Promise<{ com
   })
   const complaint = httpComplaint(attack, text)
   return complaint === null ? null : { complaint, sent: attack.bytes }
+}
+
+async function longestDelayMs({ port }: Broker): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  const match = /^millrace_loop_longest_delay_seconds (?<seconds>\S+)$/m.exec(text)
+  return match === null ? 0 : Number(match.groups!.seconds) * 1000
 }
 
 function anonymousBytesOf(pid: number): number {

@@ -49,6 +49,10 @@ export class FuzzConnection {
     for (const bytes of this.#received.splice(0)) this.checker.onReceived(bytes)
   }
 
+  close(): void {
+    this.#socket.close()
+  }
+
   /** Call when all has come to rest. `reason` is what the broker logged of it, if anything. Returns what is wrong. */
   finish(reason: string | undefined): string[] {
     this.check(null)

@@ -4,6 +4,7 @@ import { attackProcess } from './broker-process.ts'
 import { readCorpus, writeCase } from './corpus.ts'
 import { replayCase } from './replay-case.ts'
 import { StallWatch } from './stall-watch.ts'
+import { sweepLimits } from './sweep.ts'
 
 /** A broker's life: long enough for state to pile up, short enough to run again for one find. */
 const EPOCH_FRAMES = 25_000
@@ -44,7 +45,7 @@ class FramesRun {
     await this.#warmUp()
     const watch = new StallWatch()
     const startMs = performance.now()
-    const corpusCount = await this.#replayCorpus(watch)
+    const corpusCount = (await this.#replayCorpus(watch)) + (await this.#sweep(watch))
     for (let epoch = size.epoch!; this.#total.frameCount < frames && !this.#isOver(); epoch++) {
       const before = this.#total.frameCount
       const result = await BrokerEpoch.run({
@@ -73,6 +74,7 @@ class FramesRun {
         longestGcPauseMs: watch.longestPauseMs,
         heapGrowthMiB: heapGrowthBytes / MEBIBYTE,
         tcpLongestNeighbourMs: process?.longestNeighbourMs ?? 0,
+        tcpLongestDelayMs: process?.longestDelayMs ?? 0,
         tcpRssGrowthMiB: (process?.rssGrowthBytes ?? 0) / MEBIBYTE,
       },
     }
@@ -101,6 +103,12 @@ class FramesRun {
       for (const complaint of await replayCase(found, watch)) this.#failures.push(`corpus/${found.name}: ${complaint}`)
     }
     return cases.length
+  }
+
+  async #sweep(watch: StallWatch): Promise<number> {
+    const { requestCount, complaints } = await sweepLimits(this.#context.seed, watch)
+    for (const complaint of complaints) this.#fail('the largest requests', '', complaint, [])
+    return requestCount
   }
 
   #attackProcess(frames: number) {
