@@ -127,7 +127,10 @@ export class LogManager {
       random: options.random,
       logger: options.logger,
       staging: new StagingPool(),
-      producerIdExpirationMs: options.producerIdExpirationMs,
+      // Changes at run time.
+      get producerIdExpirationMs() {
+        return options.producerIdExpirationMs
+      },
       configOf: (topic) => options.configOf(topic),
       dirtyLogs: [],
       openLogs: new Set(),
