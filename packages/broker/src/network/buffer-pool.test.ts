@@ -4,9 +4,9 @@ import { BufferPool } from './buffer-pool.ts'
 
 const KIB = 1024
 
-function setUp(maxIdleBytes?: number) {
+function setUp(maxBytes = 1024 * KIB) {
   const timers = new SimulatedTimers(new SimulatedClock())
-  return { timers, pool: new BufferPool(timers, maxIdleBytes) }
+  return { timers, pool: new BufferPool(timers, maxBytes) }
 }
 
 describe('buffer pool', () => {
@@ -24,6 +24,16 @@ describe('buffer pool', () => {
     const buffers = [pool.acquire(32 * KIB), pool.acquire(32 * KIB), pool.acquire(32 * KIB)]
     for (const buffer of buffers) pool.release(buffer)
     expect([pool.idleBytes, pool.usedBytes]).toEqual([64 * KIB, 0])
+  })
+
+  it('gives idle buffers up for others that are needed', () => {
+    const { pool } = setUp(64 * KIB)
+    const buffers = [pool.acquire(32 * KIB), pool.acquire(16 * KIB), pool.acquire(16 * KIB)]
+    for (const buffer of buffers) pool.release(buffer)
+    pool.acquire(8 * KIB)
+    expect([pool.usedBytes, pool.idleBytes]).toEqual([8 * KIB, 32 * KIB])
+    pool.acquire(64 * KIB)
+    expect([pool.usedBytes, pool.idleBytes]).toEqual([72 * KIB, 0])
   })
 
   it('gives back what nobody has used for half a minute, and keeps what is in use', () => {

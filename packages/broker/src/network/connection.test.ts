@@ -77,7 +77,7 @@ function ignore(): void {
 }
 
 function newPool(): BufferPool {
-  return new BufferPool(new SimulatedTimers(new SimulatedClock()))
+  return new BufferPool(new SimulatedTimers(new SimulatedClock()), 64 << 20)
 }
 
 function budgetOf(pool: BufferPool, maxBytes: number): RequestBudget {

@@ -21,7 +21,7 @@ class Holder implements BudgetHolder {
 function setUp(maxBytes: number) {
   const clock = new SimulatedClock()
   const timers = new SimulatedTimers(clock)
-  const pool = new BufferPool(timers)
+  const pool = new BufferPool(timers, maxBytes)
   return { pool, timers, budget: new RequestBudget(pool, maxBytes, clock, timers) }
 }
 

@@ -69,7 +69,7 @@ export class SocketServer {
   constructor(options: SocketServerOptions) {
     this.#options = options
     this.#limiter = new ConnectionLimiter(options.clock, () => options.limits())
-    const pool = new BufferPool(options.timers)
+    const pool = new BufferPool(options.timers, options.maxQueuedRequestBytes)
     this.#shares = {
       pool,
       requests: new RequestBudget(pool, options.maxQueuedRequestBytes, options.clock, options.timers),
@@ -105,7 +105,7 @@ export class SocketServer {
       { name: 'connections', unit: 'count', used: this.#limiter.count, limit: maxConnections },
       { name: 'http-connections', unit: 'count', used: this.#httpCount, limit: this.#options.maxHttpConnections },
       { name: 'request-frames', unit: 'bytes', used: pool.usedBytes, limit: requests.maxBytes },
-      { name: 'idle-frame-buffers', unit: 'bytes', used: pool.idleBytes, limit: pool.maxIdleBytes },
+      { name: 'idle-frame-buffers', unit: 'bytes', used: pool.idleBytes, limit: pool.maxBytes },
       { name: 'answers', unit: 'bytes', used: answers.usedBytes, limit: answers.maxBytes },
       { name: 'waiting-answers', unit: 'count', used: waiting.count, limit: waiting.maxCount },
     ]

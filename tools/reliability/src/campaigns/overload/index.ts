@@ -19,7 +19,6 @@ const REQUEST_BUDGET_BYTES = 100 * MIB
 const ANSWER_BUDGET_BYTES = 64 * MIB
 /** Largest frame, in a buffer of the next power of two, while it moves from one buffer into one twice as large. */
 const FRAME_IN_PROGRESS_BYTES = (128 + 64) * MIB
-const IDLE_BUFFERS_BYTES = 64 * MIB
 /** Of a connection: its objects, Node's and the library's. */
 const CONNECTION_BYTES = 24 * 1024
 /** What the collector has not got to yet, and what native allocators keep. */
@@ -33,7 +32,8 @@ const largeHabits = { topic: 'large', periodMs: 1000, valueBytes: 600_000 }
 const WARM_UP_MS = 2000
 const SAMPLE_MS = 250
 const LONG_ENOUGH_MS = 30_000
-const COMING_BACK_MS = 30_000
+/** Idle buffers are given back after half a minute to a minute. */
+const COMING_BACK_MS = 75_000
 const BUSY_PARTITIONS = 8
 /** The answer to a request for all metadata takes so many partitions. */
 const WIDE_PARTITIONS = 200
@@ -133,7 +133,8 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
     const budgetsUnderLoad = budgetsIn(metrics)
     const report = await crowd.report()
     await crowd.kill()
-    const after = await settle(broker, signal)
+    const anonymousKeptBytes = connectionsOf(size) * CONNECTION_BYTES + KEPT_SLACK_BYTES
+    const after = await settle(broker, anonymousBeforeBytes + anonymousKeptBytes, signal)
     neighbour.take()
     await delay(quietMs)
     const quietAfter = neighbour.take()
@@ -148,7 +149,7 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
       anonymousMostBytes,
       anonymousAfterBytes: after.anonymousBytes,
       anonymousAllowedBytes: allowedBytes(size),
-      anonymousKeptBytes: IDLE_BUFFERS_BYTES + connectionsOf(size) * CONNECTION_BYTES + KEPT_SLACK_BYTES,
+      anonymousKeptBytes,
       descriptorsBefore,
       descriptorsAfter: after.descriptors,
       idleWanted: size.idle!,
@@ -209,7 +210,6 @@ function allowedBytes(size: Size): number {
   return (
     REQUEST_BUDGET_BYTES +
     FRAME_IN_PROGRESS_BYTES +
-    IDLE_BUFFERS_BYTES +
     ANSWER_BUDGET_BYTES +
     connectionsOf(size) * CONNECTION_BYTES +
     HEAP_SLACK_BYTES
@@ -235,9 +235,8 @@ interface Aftermath {
 }
 
 /** Until everything is back, or the time for it is over. */
-async function settle(broker: Broker, signal: AbortSignal): Promise<Aftermath> {
-  const startMs = performance.now()
-  const endMs = startMs + COMING_BACK_MS
+async function settle(broker: Broker, keptBytes: number, signal: AbortSignal): Promise<Aftermath> {
+  const endMs = performance.now() + COMING_BACK_MS
   for (;;) {
     await delay(1000)
     const budgets = budgetsIn(await scrape(broker.port))
@@ -247,7 +246,7 @@ async function settle(broker: Broker, signal: AbortSignal): Promise<Aftermath> {
       descriptors: descriptorCount(broker.pid),
       budgets,
     }
-    if ((connections <= 4 && performance.now() > startMs + 5000) || performance.now() > endMs || signal.aborted)
-      return aftermath
+    const isBack = connections <= 4 && aftermath.anonymousBytes <= keptBytes
+    if (isBack || performance.now() > endMs || signal.aborted) return aftermath
   }
 }
