@@ -7,7 +7,7 @@ import { Segment } from './segment.ts'
 import type { StorageContext } from './storage-context.ts'
 
 /** Segments whose files are renamed without letting anything else happen. */
-const REMOVED_SEGMENTS_MAX = 64
+const REMOVED_SEGMENTS_MAX = 16
 
 /** Takes from a log what is old or must go: retention at its start, truncation at its end. */
 export class LogCutter {

@@ -9,7 +9,7 @@ import {
   type Timers,
   type Uuid,
 } from '@millrace/base'
-import { makeDurableDirectory, replaceFile } from './atomic-file.ts'
+import { makeDurableDirectory, openEmpty, replaceFile } from './atomic-file.ts'
 import { ColdReads } from './cold-reads.ts'
 import {
   CLEAN_SHUTDOWN_FILE,
@@ -459,9 +459,8 @@ export class LogManager {
       }
       disk.makeDirectory(path)
       const contents = encodePartitionMetadata(topicId)
-      const file = disk.openFile(`${path}/${PARTITION_METADATA_FILE}`, { create: true })
+      const file = openEmpty(disk, `${path}/${PARTITION_METADATA_FILE}`)
       try {
-        file.truncate(0)
         file.write(contents, 0, contents.length, 0)
       } finally {
         file.close()

@@ -1,4 +1,5 @@
 import { type Clock, type Disk, DiskError, type Offset } from '@millrace/base'
+import { openEmpty } from './atomic-file.ts'
 import { BatchScanner } from './batch-scanner.ts'
 import { offsetFileName, offsetOfFileName, SNAPSHOT_SUFFIX } from './file-names.ts'
 import type { LogSegments } from './log-segments.ts'
@@ -91,9 +92,8 @@ export class LogProducers {
     if (snapshots.includes(logEndOffset)) return null
     const state = this.stateAt(logStartOffset, logEndOffset)
     const contents = encodeProducerSnapshot(state.producers(), state.count)
-    const file = this.#ports.disk.openFile(this.#path(logEndOffset), { create: true })
+    const file = openEmpty(this.#ports.disk, this.#path(logEndOffset))
     try {
-      file.truncate(0)
       file.write(contents, 0, contents.length, 0)
     } catch (error) {
       file.close()

@@ -7,6 +7,7 @@ import { FrameClient } from './frame-client.ts'
 import { createTopic, Load, makeKinds } from './load.ts'
 import { dropPageCache } from './page-cache.ts'
 import { checkAll } from './read-back.ts'
+import { timedStart } from './timed-start.ts'
 
 const TOPIC = 'filled'
 /** Half a megabyte fills quickly; 16 kB is what recovery walks batch by batch. */
@@ -44,11 +45,15 @@ export async function runFilled(context: CampaignContext, findings: Findings): P
       if (context.signal.aborted) return
       await killUnderLoad(broker, load, small, totalBytes * 0.1)
       if (cache === 'cold') context.report(`   cold: ${dropPageCache(broker.directory)}`)
-      const times = await restart(broker, load, small[0]!)
-      findings.figure(`filled${cache === 'hot' ? 'Hot' : 'Cold'}ReadyMs`, times.readyMs, READY_MS_MAX)
-      findings.figure(`filled${cache === 'hot' ? 'Hot' : 'Cold'}FirstAckMs`, times.firstAckMs)
+      const startMs = performance.now()
+      const times = await timedStart(broker)
+      await firstAck(broker, load, small[0]!)
+      const firstAckMs = performance.now() - startMs
+      const name = cache === 'hot' ? 'filledHot' : 'filledCold'
+      findings.start(`${name}Ready`, times, READY_MS_MAX)
+      findings.figure(`${name}FirstAckMs`, firstAckMs)
       context.report(
-        `   ${cache}: ready ${times.readyMs.toFixed(0)} ms after the start, first answer at ${times.firstAckMs.toFixed(0)}`,
+        `   ${cache}: ready ${times.elapsedMs.toFixed(0)} ms after the start, first answer at ${firstAckMs.toFixed(0)}`,
       )
       const { faults, batchCount } = await checkAll(broker.port, TOPIC, load.histories, kinds)
       findings.check(`filled partitions, ${cache}`, batchCount, faults)
@@ -69,14 +74,9 @@ async function killUnderLoad(broker: Broker, load: Load, kinds: readonly BatchKi
   await running
 }
 
-/** From the start of the process to its `ready` line, and to the first record that it acknowledged. */
-async function restart(broker: Broker, load: Load, kind: BatchKind): Promise<{ readyMs: number; firstAckMs: number }> {
-  const startMs = performance.now()
-  await broker.restart()
-  const readyMs = performance.now() - startMs
+/** The first record that it acknowledges after a start. */
+async function firstAck(broker: Broker, load: Load, kind: BatchKind): Promise<void> {
   const client = await FrameClient.connect(broker.port)
   await load.produce(client, [0], kind)
-  const firstAckMs = performance.now() - startMs
   client.close()
-  return { readyMs, firstAckMs }
 }

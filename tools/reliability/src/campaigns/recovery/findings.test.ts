@@ -22,3 +22,12 @@ test('a run that is not judged keeps its figures and fails by contents only', ()
     figures: { readyMs: 9000 },
   })
 })
+
+test('the time that others had the core is not held against a start', () => {
+  const findings = new Findings(true)
+  findings.start('ready', { elapsedMs: 5000, cpuMs: 2100, waitedForCoreMs: 2500 }, 3000)
+  findings.start('coldReady', { elapsedMs: 5000, cpuMs: 2100, waitedForCoreMs: 1500 }, 3000)
+  const { failures, figures } = findings.result()
+  expect(failures).toEqual(['coldReadyOwnMs: 3500.00 is over 3000'])
+  expect(figures).toMatchObject({ readyMs: 5000, readyCpuMs: 2100, readyOwnMs: 2500 })
+})

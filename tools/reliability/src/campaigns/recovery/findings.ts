@@ -1,5 +1,12 @@
 import type { CampaignResult } from '../../campaign.ts'
 
+/** What a start took. */
+export interface StartTimes {
+  readonly elapsedMs: number
+  readonly cpuMs: number
+  readonly waitedForCoreMs: number
+}
+
 /** What a run of the campaign has found so far. */
 export class Findings {
   readonly #isJudged: boolean
@@ -16,6 +23,16 @@ export class Findings {
   check(what: string, count: number, faults: readonly string[]): void {
     this.#passedCount += Math.max(0, count - faults.length)
     for (const fault of faults) this.#failures.push(`${what}: ${fault}`)
+  }
+
+  /**
+   * Keeps how long a start took and the CPU time it took until then, by names that begin with `name`. What is held against the target is
+   * the time without what the process waited for a core that others had.
+   */
+  start(name: string, times: StartTimes, maxMs = Number.POSITIVE_INFINITY): void {
+    this.figure(`${name}Ms`, times.elapsedMs)
+    this.figure(`${name}CpuMs`, times.cpuMs)
+    this.figure(`${name}OwnMs`, times.elapsedMs - times.waitedForCoreMs, maxMs)
   }
 
   /** Keeps a figure, by a name that ends in its unit; `max`: its target, inclusive. */

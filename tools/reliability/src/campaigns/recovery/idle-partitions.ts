@@ -8,6 +8,7 @@ import { createTopic, Load, makeKinds } from './load.ts'
 import { dropPageCache } from './page-cache.ts'
 import { cpuSecondsOf, holdingsOf } from './process-figures.ts'
 import { checkEnds } from './read-back.ts'
+import { timedStart } from './timed-start.ts'
 
 const TOPIC = 'idle'
 const PARTITIONS_PER_REQUEST = 100
@@ -34,20 +35,20 @@ export async function runIdle(context: CampaignContext, findings: Findings): Pro
     findings.figure('idleFillMs', await timed(() => fillAll(broker, load, kind)))
     findings.figure('busyDescriptors', holdingsOf(broker.pid).descriptorCount)
     await broker.kill()
-    findings.figure('idleKilledReadyMs', await timed(() => broker.restart()), KILLED_READY_MS_MAX)
+    findings.start('idleKilledReady', await timedStart(broker), KILLED_READY_MS_MAX)
     await check(broker, load, findings, 'after a kill')
     if (context.signal.aborted) return
 
     await fillAll(broker, load, kind)
     findings.figure('busyStopMs', await timed(() => broker.stop()))
-    findings.figure('idleCleanReadyMs', await timed(() => broker.restart()), CLEAN_READY_MS_MAX)
+    findings.start('idleCleanReady', await timedStart(broker), CLEAN_READY_MS_MAX)
     await check(broker, load, findings, 'after a clean stop')
     if (context.signal.aborted) return
 
     await measureIdle(broker, findings, idleSeconds)
     findings.figure('idleStopMs', await timed(() => broker.stop()))
     context.report(`   cold: ${dropPageCache(broker.directory)}`)
-    findings.figure('idleColdReadyMs', await timed(() => broker.restart()))
+    findings.start('idleColdReady', await timedStart(broker))
     await check(broker, load, findings, 'after a clean stop, from the disk')
   } finally {
     await broker.dispose()

@@ -11,6 +11,12 @@ export function cpuSecondsOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
 }
 
+/** How long a process's main thread has waited for a core that others had. */
+export function waitedForCoreMs(pid: number): number {
+  const [, waitedNs] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')
+  return Number(waitedNs) / 1e6
+}
+
 /** What a process holds of the machine. */
 export interface Holdings {
   readonly anonymousMib: number
