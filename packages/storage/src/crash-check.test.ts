@@ -136,7 +136,7 @@ test('every outcome of the crashes of a short trace recovers', async () => {
   const workload = new CrashWorkload({
     seed: 1,
     stepCount: 1000,
-    operationCount: 25,
+    operationCount: 20,
     crashShare: 1,
     mapping: true,
     partitionCount: 1,
@@ -145,16 +145,26 @@ test('every outcome of the crashes of a short trace recovers', async () => {
     valueBytesMax: 100,
   })
   await workload.run()
-  const explorer = new CrashExplorer(new CrashCheck(), { seed: 1, outcomesMax: 500, secondOutcomesMax: 30 })
+  const explorer = new CrashExplorer(new CrashCheck(), {
+    seed: 1,
+    outcomesMax: 100,
+    secondOutcomesMax: 10,
+    secondCrashInterval: 8,
+  })
   await explorer.explore(workload.crashPoints)
   expect(explorer.figures.exhaustiveCrashes + explorer.figures.sampledCrashes).toBe(workload.crashPoints.length)
-  expect(explorer.figures.exhaustiveCrashes).toBeGreaterThan(20)
+  expect(explorer.figures.exhaustiveCrashes).toBeGreaterThan(15)
   expect(explorer.figures.distinctOutcomes).toBeGreaterThan(50)
 })
 
 test('the search names the crash whose outcome does not recover', async () => {
   const point = await lastPoint()
   const wrong = { ...point, logs: [{ ...point.logs[0]!, durableOffset: 1_000_000 }] }
-  const explorer = new CrashExplorer(new CrashCheck(), { seed: 1, outcomesMax: 10, secondOutcomesMax: 10 })
+  const explorer = new CrashExplorer(new CrashCheck(), {
+    seed: 1,
+    outcomesMax: 10,
+    secondOutcomesMax: 10,
+    secondCrashInterval: 1,
+  })
   await expect(explorer.explore([wrong])).rejects.toThrow('crash 0 at the end, outcome 0')
 })

@@ -215,6 +215,11 @@ export class SimulatedDisk implements Disk, FileHost {
     return { release: () => this.#locked.delete(path) }
   }
 
+  /** Time passes without anything happening: the system has written everything back on its own. */
+  writeBackAll(): void {
+    this.#syncTree(this.#root)
+  }
+
   /** Flips bits of a byte on the medium. */
   corrupt(path: string, position: number, mask: number): void {
     this.#file(path, 'corrupt').corrupt(position, mask)

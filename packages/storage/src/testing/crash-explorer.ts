@@ -9,6 +9,8 @@ export interface ExplorerOptions {
   outcomesMax: number
   /** The same of a crash while recovering. */
   secondOutcomesMax: number
+  /** Crashes while recovering are tried for every so many different outcomes of the first crash. */
+  secondCrashInterval: number
   /** Asked between recoveries: true ends the search. */
   isStopped?: () => Promise<boolean>
 }
@@ -24,6 +26,8 @@ export interface ExplorerFigures {
   outcomes: number
   /** Those that were not the same as one before, with the same to be found on it: each was recovered. */
   distinctOutcomes: number
+  /** Recoveries that were interrupted before each of their changes. */
+  interruptedRecoveries: number
 }
 
 /** A crash whose outcome did not recover. */
@@ -49,6 +53,7 @@ export class CrashExplorer {
       sampledSecondCrashes: 0,
       outcomes: 0,
       distinctOutcomes: 0,
+      interruptedRecoveries: 0,
     }
     this.#check = check
     this.#options = options
@@ -94,10 +99,12 @@ export class CrashExplorer {
     const key = `${disk.digest()} ${keyOf(point.logs)}`
     if (this.#seen.has(key)) return
     this.#seen.add(key)
+    const hasSecond = isFirst && this.figures.distinctOutcomes % this.#options.secondCrashInterval === 0
     this.figures.distinctOutcomes++
+    if (hasSecond) this.figures.interruptedRecoveries++
     const second: CrashPoint[] = []
     await this.#recover(disk, point, name, (logs) => {
-      if (isFirst) second.push({ ...point, disk: disk.fork(), logs })
+      if (hasSecond) second.push({ ...point, disk: disk.fork(), logs })
     })
     for (const [number, again] of second.entries()) {
       const againName = `${name}, second crash ${number}`

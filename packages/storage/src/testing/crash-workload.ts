@@ -35,6 +35,7 @@ export type StepKind =
   | 'flush'
   | 'settle'
   | 'wait'
+  | 'write back'
   | 'wait a minute'
   | 'truncate'
   | 'delete records'
@@ -87,6 +88,8 @@ export interface WorkloadOptions {
   config?: Partial<LogConfig>
   steps?: StepWeights
   disk?: SimulatedDiskOptions
+  /** More changed pages than this after a step, and the system writes all of them back. */
+  unsyncedMax?: number
   /** Largest record value, but for those that are to fill a segment. */
   valueBytesMax?: number
   /** Errors of the disk are expected: calls may be refused. */
@@ -169,6 +172,7 @@ export class CrashWorkload {
       await this.#step(this.#drawKind())
       for (let turn = 0; turn < 4; turn++) await Promise.resolve()
       if (this.harness.failures.length > 0) break
+      if (this.#disk.unsyncedCount > (this.#options.unsyncedMax ?? Number.POSITIVE_INFINITY)) this.#disk.writeBackAll()
     }
     this.#collect('the end')
   }
@@ -267,6 +271,7 @@ export class CrashWorkload {
     if (kind === 'flush') manager.flushStaged()
     else if (kind === 'settle') await this.#letSome()
     else if (kind === 'wait') this.#timers.advance(this.#draw(2000))
+    else if (kind === 'write back') this.#disk.writeBackAll()
     else if (kind === 'wait a minute') this.#timers.advance(60_000)
     else if (kind === 'next epoch') this.#epoch++
     else if (kind === 'stop') await this.#stop()

@@ -6,15 +6,15 @@ import { DEFECT_VARIABLE, type Defect } from './defect.ts'
 import { defects } from './defects.ts'
 import { HUNT } from './hunt.ts'
 
-/** A defect may make storage loop for ever: that is a find, too. */
-const HUNT_MS_MAX = 120_000
+/** A defect that makes storage loop for ever would be a find that cannot be told from a slow machine: none does. */
+const HUNT_MS_MAX = 900_000
 
 export const defectsCampaign: Campaign = {
   name: 'defects',
   summary: 'deliberate mistakes in storage, each of which the checks of `traces` must find',
   sizes: {
-    ci: { defects: 5, rounds: 40 },
-    full: { defects: defects.length, rounds: 150 },
+    ci: { defects: 4, rounds: 30 },
+    full: { defects: defects.length, rounds: 100 },
   },
   run,
 }
@@ -53,7 +53,7 @@ async function run({ size, seed, signal, progress, report }: CampaignContext): P
   return { passedCount: figures.caughtDefects, failures, figures }
 }
 
-const SOUND_ROUNDS = 10
+const SOUND_ROUNDS = 5
 
 /** Others for each seed. */
 function choose(count: number, seed: number): readonly Defect[] {
@@ -92,9 +92,6 @@ function hunt(defect: Defect | null, seed: number, rounds: number, signal: Abort
 }
 
 function outcomeOf(code: number | null, killedBy: string | null, output: string, errors: string): Hunt {
-  if (killedBy === 'SIGTERM') {
-    return { kind: 'found', recoveryCount: 0, reason: `no end after ${HUNT_MS_MAX / 1000} s` }
-  }
   if (code !== HUNT.found && code !== HUNT.nothingFound) {
     return { kind: 'broken', recoveryCount: 0, reason: `the hunt ended with ${code ?? killedBy}: ${errors}` }
   }

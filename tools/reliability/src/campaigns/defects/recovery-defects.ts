@@ -126,8 +126,6 @@ export const recoveryDefects: readonly Defect[] = [
     name: 'data without a known topic thrown away',
     file: 'log-manager.ts',
     from: '        if (!(error instanceof CorruptFileError)) throw error\n        // Nobody knows',
-    to:
-      '        if (!(error instanceof CorruptFileError)) throw error\n        this.#removals.add(home.path + ' /
-      ' + name)\n        // Nobody knows',
+    to: "        if (!(error instanceof CorruptFileError)) throw error\n        this.#removals.add(home.path + '/' + name)\n        // Nobody knows",
   },
 ]

@@ -18,9 +18,11 @@ import { flavourOf, traceOptions } from './flavours.ts'
 import type { Tally } from './tally.ts'
 
 /** Of more outcomes of one crash as many are drawn, and the crash counts as sampled. */
-const OUTCOMES_MAX = 3000
+const OUTCOMES_MAX = 400
 /** The same of a crash while recovering. */
-const SECOND_OUTCOMES_MAX = 150
+const SECOND_OUTCOMES_MAX = 40
+/** So many different outcomes are recovered for each whose recovery is interrupted, before each of its changes. */
+const SECOND_CRASH_INTERVAL = 10
 /** Crash points that a large workload gives. */
 const POINTS_PER_WORKLOAD = 40
 /** Every so many crash points one is also tried with a flipped bit, and with a fault during recovery. */
@@ -40,7 +42,13 @@ export async function exploreTrace(
     await workload.run()
     for (const { step } of workload.crashPoints) digest.update(step)
     const check = new CrashCheck(options.config)
-    const limits = { seed, outcomesMax: OUTCOMES_MAX, secondOutcomesMax: SECOND_OUTCOMES_MAX, isStopped }
+    const limits = {
+      seed,
+      outcomesMax: OUTCOMES_MAX,
+      secondOutcomesMax: SECOND_OUTCOMES_MAX,
+      secondCrashInterval: SECOND_CRASH_INTERVAL,
+      isStopped,
+    }
     const explorer = new CrashExplorer(check, limits)
     try {
       await explorer.explore(workload.crashPoints)

@@ -8,8 +8,8 @@ interface Flavour {
   segmentBytes?: number
 }
 
-/** Syncs that are let end soon keep few pages and names unsynced at a time: all their outcomes can be tried. */
-const APPENDS: StepWeights = { append: 30, flush: 25, settle: 40, wait: 6 }
+/** Syncs that end soon, and a system that writes back, keep few pages and names unsynced: all their outcomes can be tried. */
+const APPENDS: StepWeights = { append: 30, flush: 25, settle: 40, wait: 6, 'write back': 25 }
 
 export const FLAVOURS: readonly Flavour[] = [
   { name: 'appends and rolls', steps: { ...APPENDS, 'append large': 10, 'next epoch': 3 }, segmentBytes: 900 },
@@ -26,8 +26,8 @@ export const FLAVOURS: readonly Flavour[] = [
   { name: 'stops and kills', steps: { ...APPENDS, stop: 5, kill: 4, 'lose power': 4, 'append large': 3 } },
   { name: 'new starts', steps: { ...APPENDS, 'start again': 6, 'delete log': 4, truncate: 4, 'delete records': 4 } },
   { name: 'idle logs', steps: { ...APPENDS, 'close idle': 12, checkpoint: 2, truncate: 2 } },
-  { name: 'everything', steps: { ...MIXED_STEPS, settle: 40 } },
-  { name: 'everything on two partitions', steps: { ...MIXED_STEPS, settle: 45 }, partitionCount: 2 },
+  { name: 'everything', steps: { ...MIXED_STEPS, settle: 40, 'write back': 25 } },
+  { name: 'everything on two partitions', steps: { ...MIXED_STEPS, settle: 45, 'write back': 30 }, partitionCount: 2 },
 ]
 
 /** The workload of a trace short enough to try all outcomes of each of its crashes. */
@@ -45,6 +45,7 @@ export function traceOptions(seed: number, operationCount: number): WorkloadOpti
     config: { segmentBytes, indexIntervalBytes: 150 },
     disk: { finePageBytes: 1024 },
     valueBytesMax: 150,
+    unsyncedMax: 3,
   }
 }
 

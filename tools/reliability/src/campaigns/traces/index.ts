@@ -11,8 +11,8 @@ export const tracesCampaign: Campaign = {
   summary:
     'crashes of storage on a simulated disk: all outcomes of short traces, random ones of long ones, failing disks',
   sizes: {
-    ci: { traces: 4, operations: 60, samples: 400, faults: 150, lies: 4 },
-    full: { traces: 50, operations: 200, samples: 100_000, faults: 10_000, lies: 200 },
+    ci: { traces: 4, operations: 25, samples: 250, faults: 80, lies: 3 },
+    full: { traces: 50, operations: 200, samples: 100_000, faults: 5000, lies: 200 },
   },
   run,
 }
