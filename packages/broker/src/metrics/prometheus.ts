@@ -21,8 +21,8 @@ export interface MetricSources extends HealthSources {
   groups(): Record<string, number>
   groupCounters: GroupCounters
   partitions(): Iterable<PartitionSample>
-  /** Bytes of each log directory, and whether it works. */
-  directories(): { path: string; online: boolean; totalBytes: number; usableBytes: number }[]
+  /** Bytes of each log directory, whether it works, and what lies set aside in it. */
+  directories(): { path: string; online: boolean; totalBytes: number; usableBytes: number; strayBytes: number }[]
 }
 
 export interface PartitionSample {
@@ -222,5 +222,8 @@ function defineLogMetrics(sources: MetricSources, gauge: DefineMetric): void {
   })
   gauge('millrace_log_directory_usable_bytes', 'Free space of a log directory.', ['path'], (set) => {
     for (const { path, usableBytes } of sources.directories()) set({ path }, usableBytes)
+  })
+  gauge('millrace_log_directory_stray_bytes', 'Set aside, for the operator to remove.', ['path'], (set) => {
+    for (const { path, strayBytes } of sources.directories()) set({ path }, strayBytes)
   })
 }
