@@ -1,8 +1,8 @@
 import type { BudgetSample } from './budget.ts'
+import type { DefineMetric } from './define-metric.ts'
 import { DISK_OPERATIONS, type DiskActivity } from './disk-activity.ts'
 import { histogramText } from './histogram-text.ts'
 import type { ProcessHealth } from './process-health.ts'
-import type { DefineMetric } from './prometheus.ts'
 
 /** How the process fares: `docs/metrics.md` tells what to read from it. */
 export interface HealthSources {

@@ -1,6 +1,7 @@
 import { apis } from '@millrace/protocol'
 import type { Registry } from 'prom-client'
 import type { GroupCounters } from '../coordinator/group/group-counters.ts'
+import type { DefineMetric, SetValue } from './define-metric.ts'
 import { defineHealthMetrics, type HealthSources, healthHistograms } from './health-metrics.ts'
 import type { NetworkMetrics } from './network-metrics.ts'
 import type { TopicCounters, TopicMetrics } from './topic-metrics.ts'
@@ -83,10 +84,6 @@ export async function createPrometheus(
     body: `${await registry.metrics()}\n${healthHistograms(sources)}`,
   })
 }
-
-type SetValue = (labels: Record<string, string>, value: number) => void
-/** Makes one metric, whose values are asked for at each scrape. */
-export type DefineMetric = (name: string, help: string, labelNames: string[], collect: (set: SetValue) => void) => void
 
 function defineTopicMetrics(topics: TopicMetrics, counter: DefineMetric): void {
   const one = (name: string, help: string, value: (counters: TopicCounters) => number): void => {
