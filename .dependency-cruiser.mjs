@@ -95,7 +95,7 @@ const doors = Object.keys(layers).flatMap((folder) => {
   if (side === undefined) return [doorRule(name, folder, { path: ours, pathNot: [own] }, ['src/index.ts'])]
   return [
     doorRule(name, folder, { path: ours, pathNot: [own, sideDoorUsers] }, ['src/index.ts']),
-    doorRule(name, folder, { path: sideDoorUsers }, ['src/index.ts', ...side]),
+    doorRule(name, folder, { path: sideDoorUsers, pathNot: [own] }, ['src/index.ts', ...side]),
   ]
 })
 
