@@ -77,13 +77,28 @@ export function tooManyRecords(records: readonly MetadataRecord[]): ApiError | n
   )
 }
 
-/** The refusal of a request that would lead to more partitions than there may be, or null. */
-export function tooManyPartitionsInAll({ image, settings }: ControllerContext, addedCount: number): ApiError | null {
-  let count = addedCount
-  for (const topic of image.topics.values()) count += topic.partitions.length
-  if (count <= settings.maxPartitions) return null
-  return apiError(
-    MetadataErrorCode.POLICY_VIOLATION,
-    `There would be ${count} partitions, and there may be ${settings.maxPartitions} (max.partitions)`,
-  )
+/** How many partitions a request may still add to those that there are (`max.partitions`). */
+export class PartitionRoom {
+  readonly #limit: number
+  #count: number
+
+  constructor({ image, settings }: ControllerContext) {
+    this.#limit = settings.maxPartitions
+    this.#count = 0
+    for (const topic of image.topics.values()) this.#count += topic.partitions.length
+  }
+
+  /** Why a topic may not get so many more, or null. */
+  refusal(addedCount: number): ApiError | null {
+    const count = this.#count + addedCount
+    if (count <= this.#limit) return null
+    return apiError(
+      MetadataErrorCode.POLICY_VIOLATION,
+      `There would be ${count} partitions, and there may be ${this.#limit} (max.partitions)`,
+    )
+  }
+
+  take(addedCount: number): void {
+    this.#count += addedCount
+  }
 }

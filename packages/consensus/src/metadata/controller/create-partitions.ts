@@ -5,7 +5,7 @@ import {
   type ControllerContext,
   MAX_RECORDS_PER_OPERATION,
   type Outcome,
-  tooManyPartitionsInAll,
+  PartitionRoom,
   tooManyRecords,
 } from './context.ts'
 import { placeReplicas } from './placement.ts'
@@ -41,11 +41,15 @@ export function createPartitions(
     if (count > 1) results.push(result(name, apiError(MetadataErrorCode.INVALID_REQUEST, 'Duplicate topic name.')))
   }
   const records: MetadataRecord[] = []
+  const room = new PartitionRoom(context)
   for (const topic of request.topics) {
     if (counts.get(topic.name) !== 1) continue
     const added: MetadataRecord[] = []
-    const error = growTopic(context, topic, added)
-    if (error === null) for (const record of added) records.push(record)
+    const error = growTopic(context, topic, room, added)
+    if (error === null) {
+      room.take(added.length)
+      for (const record of added) records.push(record)
+    }
     results.push(result(topic.name, error))
     // Not only at the end: each topic may grow by as much as all together, and there may be thousands of topics.
     const tooMany = tooManyRecords(records)
@@ -54,7 +58,12 @@ export function createPartitions(
   return { records: request.validateOnly ? [] : records, response: results }
 }
 
-function growTopic(context: ControllerContext, grown: TopicToGrow, records: MetadataRecord[]): ApiError | null {
+function growTopic(
+  context: ControllerContext,
+  grown: TopicToGrow,
+  room: PartitionRoom,
+  records: MetadataRecord[],
+): ApiError | null {
   const { image } = context
   const topic = image.topics.get(grown.name)
   if (topic === undefined) return apiError(MetadataErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
@@ -79,7 +88,7 @@ function growTopic(context: ControllerContext, grown: TopicToGrow, records: Meta
     const message = `The request asks for ${added} partitions, but one may create at most ${MAX_RECORDS_PER_OPERATION}`
     return apiError(MetadataErrorCode.POLICY_VIOLATION, message)
   }
-  const tooMany = tooManyPartitionsInAll(context, records.length + added)
+  const tooMany = room.refusal(added)
   if (tooMany !== null) return tooMany
   const replicationFactor = topic.partitions[0]!.replicas.length
   const lists = replicaLists(context, grown, added, replicationFactor)

@@ -200,6 +200,23 @@ test('a request that would lead to more partitions than there may be is refused,
   expect([grow(4).errorCode, grow(5).errorCode]).toEqual([0, MetadataErrorCode.POLICY_VIOLATION])
 })
 
+test('of several topics those that still fit are made, and one that exists is told so', () => {
+  const parts = [0, 1, 2].map((index) => partition(idOf(1), index, [1]))
+  const context = contextOf(imageOf(...cluster(1), topic('a', idOf(1)), ...parts), { maxPartitions: 5 })
+  const { response } = createTopics(context, {
+    topics: [wish('a', { numPartitions: 3 }), wish('b', { numPartitions: 2 }), wish('c', { numPartitions: 1 })],
+    validateOnly: false,
+  })
+  const { TOPIC_ALREADY_EXISTS, POLICY_VIOLATION } = MetadataErrorCode
+  expect(response.map((result) => result.errorCode)).toEqual([TOPIC_ALREADY_EXISTS, 0, POLICY_VIOLATION])
+  const other = imageOf(...cluster(1), topic('a', idOf(1)), parts[0]!, topic('b', idOf(2)), partition(idOf(2), 0, [1]))
+  const grown = createPartitions(contextOf(other, { maxPartitions: 4 }), {
+    topics: ['a', 'b'].map((name) => ({ name, count: 3, assignments: null })),
+    validateOnly: false,
+  })
+  expect(grown.response.map((result) => result.errorCode)).toEqual([0, POLICY_VIOLATION])
+})
+
 test('one topic that fails does not keep others from being created', () => {
   const { records, response } = createTopics(contextOf(threeBrokers), {
     topics: [wish('bad name'), wish('good')],

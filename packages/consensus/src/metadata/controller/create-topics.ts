@@ -9,7 +9,7 @@ import {
   type EffectiveTopicConfig,
   MAX_RECORDS_PER_OPERATION,
   type Outcome,
-  tooManyPartitionsInAll,
+  PartitionRoom,
   tooManyRecords,
 } from './context.ts'
 import { placeReplicas } from './placement.ts'
@@ -62,9 +62,16 @@ export function createTopics(
   const collisions = accepted.some((topic) => hasCollisionCharacters(topic.name)) ? collisionIndex(context.image) : null
   const records: MetadataRecord[] = []
   const results: CreateTopicResult[] = []
+  const room = new PartitionRoom(context)
   for (const topic of accepted) {
-    const error = nameError(context, topic.name, collisions) ?? nullConfigError(topic) ?? longConfigError(topic)
-    results.push(error === null ? createTopic(context, topic, records) : failed(topic.name, error))
+    const error =
+      nameError(context, topic.name, collisions) ??
+      nullConfigError(topic) ??
+      longConfigError(topic) ??
+      room.refusal(partitionsOf(context, topic))
+    const result = error === null ? createTopic(context, topic, records) : failed(topic.name, error)
+    if (result.errorCode === MetadataErrorCode.NONE) room.take(result.numPartitions)
+    results.push(result)
   }
   const tooMany = tooManyRecords(records)
   if (tooMany !== null) return refuseAll(request, tooMany)
@@ -125,7 +132,7 @@ function sortOut(topics: readonly NewTopic[]): { accepted: NewTopic[]; refused: 
 function tooManyPartitions(context: ControllerContext, topics: readonly NewTopic[]): ApiError | null {
   let total = 0
   for (const topic of topics) total += partitionsOf(context, topic)
-  if (total <= MAX_RECORDS_PER_OPERATION) return tooManyPartitionsInAll(context, total)
+  if (total <= MAX_RECORDS_PER_OPERATION) return null
   return apiError(
     MetadataErrorCode.POLICY_VIOLATION,
     `The request asks for ${total} partitions, but one may create at most ${MAX_RECORDS_PER_OPERATION}`,
