@@ -137,6 +137,30 @@ describe('TCP listener', () => {
     })
   })
 
+  it('shows that a peer reads before it has taken a whole write', async () => {
+    await withClient(async (recorder, client) => {
+      client.pause()
+      const [transport] = recorder.transports
+      const block = Buffer.alloc(64 << 20)
+      transport!.write([block], block.length)
+      const before = transport!.untakenBytes
+      expect(before).toBeGreaterThan(0)
+      let taken = 0
+      client.on('data', (chunk: Buffer) => {
+        taken += chunk.length
+        if (taken > 16 << 20) client.pause()
+      })
+      client.resume()
+      while (transport!.untakenBytes === before) await new Promise((resolve) => setImmediate(resolve))
+      expect(transport!.bufferedBytes).toBe(block.length)
+      while (transport!.bufferedBytes > 0) {
+        client.resume()
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      expect(transport!.untakenBytes).toBe(0)
+    })
+  })
+
   it('stops reading when told, and goes on where it stopped', async () => {
     await withClient(async (recorder, client) => {
       client.write('x')

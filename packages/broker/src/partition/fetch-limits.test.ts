@@ -1,5 +1,12 @@
+import { SimulatedClock, SimulatedTimers, ZERO_UUID } from '@millrace/base'
+import { ErrorCode } from '@millrace/protocol'
 import { expect, test } from 'vitest'
+import { AnswerBudget } from '../network/answer-budget.ts'
 import { FetchPurgatory, type ParkedFetch } from './fetch-limits.ts'
+import { FetchIsolation, FetchOperation } from './fetch-operation.ts'
+import { FetchPartition } from './fetch-session.ts'
+import { FAKE_BATCH_BYTES } from './testing/fake-log.ts'
+import { fakePartition } from './testing/fake-partition.ts'
 
 class Parked implements ParkedFetch {
   readonly partitionCount: number
@@ -40,4 +47,53 @@ test('one that goes gives its place back once', () => {
   purgatory.remove(fetch)
   purgatory.remove(fetch)
   expect([purgatory.size, purgatory.partitionCount]).toEqual([0, 0])
+})
+
+/** Fetches up to ten batches of each of several partitions, with what the disk gives counted against a budget. */
+async function fetchWithin(budget: AnswerBudget, logs: readonly { cold: boolean; readError?: number }[]) {
+  const partitions = logs.map((knobs) => {
+    const { partition, log } = fakePartition()
+    log.fill(10)
+    partition.advanceHighWatermark()
+    Object.assign(log, knobs)
+    return partition
+  })
+  const wanted = partitions.map((_, at) => new FetchPartition('t', ZERO_UUID, at, 0, -1, -1, 10 * FAKE_BATCH_BYTES))
+  const parameters = {
+    replicaId: -1,
+    isolation: FetchIsolation.HIGH_WATERMARK,
+    minBytes: 1,
+    maxBytes: 100_000,
+    maxWaitMs: 0,
+  }
+  const source = { resolve: (fetch: FetchPartition) => partitions[fetch.partition]! }
+  const limits = { memory: budget, purgatory: new FetchPurgatory(100) }
+  const done = Promise.withResolvers<number[]>()
+  const operation = new FetchOperation(
+    source,
+    parameters,
+    wanted,
+    (answers) => done.resolve(answers.map(({ sizeBytes }) => sizeBytes)),
+    done.reject,
+    limits,
+  )
+  operation.start(new SimulatedTimers(new SimulatedClock()))
+  return { sizes: await done.promise, operation }
+}
+
+test('records that came from the disk are held until the answer is sent, views of what is in memory are not', async () => {
+  const budget = new AnswerBudget(1 << 20)
+  const { sizes, operation } = await fetchWithin(budget, [{ cold: true }, { cold: false }, { cold: true }])
+  expect(sizes).toEqual([1000, 1000, 1000])
+  expect([operation.copiedBytes, budget.usedBytes]).toEqual([2000, 2000])
+  budget.release(operation.copiedBytes)
+  expect(budget.usedBytes).toBe(0)
+})
+
+test('a read that fails gives its room back', async () => {
+  const budget = new AnswerBudget(1 << 20)
+  const failing = { cold: true, readError: ErrorCode.KAFKA_STORAGE_ERROR }
+  const { sizes, operation } = await fetchWithin(budget, [failing, { cold: true }])
+  expect(sizes).toEqual([0, 1000])
+  expect([operation.copiedBytes, budget.usedBytes]).toEqual([1000, 1000])
 })
