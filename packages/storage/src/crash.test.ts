@@ -18,7 +18,7 @@ test.each(Array.from({ length: toSeed! - fromSeed! }, (_, number) => fromSeed! +
     const workload = new CrashWorkload({
       seed,
       stepCount: 120,
-      crashShare: 0.08,
+      crashShare: 0.05,
       mapping: seed % 2 === 0,
       disk: { finePageBytes: seed % 3 === 0 ? 1024 : 0 },
     })
