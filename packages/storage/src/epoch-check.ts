@@ -20,6 +20,10 @@ export function epochsMatchLog(
   if (first === undefined) return true
   // What retention took bears out nothing: the oldest epoch starts where the log does, or before.
   if (entries.length > 0 && entries[0]!.startOffset > first.baseOffset) return false
+  const oldest = batchWith(segments, first.baseOffset)
+  const inForce = entries.findLast(({ startOffset }) => startOffset <= first.baseOffset)
+  if (oldest !== null && inForce !== undefined && first.baseOffset < endOffset && oldest.epoch !== inForce.epoch)
+    return false
   for (const { epoch, startOffset } of entries.slice(-CHECKED_COUNT)) {
     if (startOffset <= first.baseOffset || startOffset >= endOffset) continue
     const before = batchWith(segments, startOffset - 1)

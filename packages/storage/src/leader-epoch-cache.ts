@@ -1,6 +1,9 @@
 import type { LeaderEpoch, Offset } from '@millrace/base'
 import { CorruptFileError, decodeTextCheckpoint, encodeTextCheckpoint, parseSafeInteger } from './text-checkpoint.ts'
 
+/** Batches hold their epoch in 31 bits. */
+const EPOCH_MAX = 0x7fffffff
+
 /** End of an epoch: -1 and -1 if unknown. `endOffset` is exclusive. */
 export interface EpochEnd {
   epoch: LeaderEpoch
@@ -123,9 +126,9 @@ export class LeaderEpochCache {
     for (const [epochText, startText] of entries) {
       const epoch = parseSafeInteger(path, epochText!)
       const startOffset = parseSafeInteger(path, startText!)
-      if (epoch <= last || startOffset <= lastStart) {
+      if (epoch <= last || startOffset <= lastStart || epoch > EPOCH_MAX) {
         this.#keepFirst(0)
-        throw new CorruptFileError(path, 'entries do not increase')
+        throw new CorruptFileError(path, 'entries do not increase, or are none')
       }
       this.#epochs.push(epoch)
       this.#startOffsets.push(startOffset)

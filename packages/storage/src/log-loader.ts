@@ -308,6 +308,8 @@ function openUncovered(
   const producers = new LogProducers(context, base.path, segments, false)
   const state = producers.loadForRecovery(logStartOffset, checkpoints.recoveryPoint)
   const recoveryPoint = Math.min(checkpoints.recoveryPoint, state.mapEndOffset)
+  // What starts above is read from the batches: an entry of the file would only stand in its way.
+  epochs.cache.truncateFromEnd(recoveryPoint)
   const output = recoverSegments({
     segments: segments.all,
     config: base.config,

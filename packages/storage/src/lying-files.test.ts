@@ -111,6 +111,9 @@ describe('leader epochs', () => {
   test.each([
     ['that start elsewhere', '0\n2\n1 0\n5 17\n'],
     ['that start inside of the log', '0\n2\n1 3\n5 20\n'],
+    ['of another number at the start', '0\n2\n0 0\n5 20\n'],
+    ['of another number at the end', '0\n2\n1 0\n7 20\n'],
+    ['that no batch can have', '0\n2\n1 0\n9007199254740991 20\n'],
     ['that never were', '0\n3\n1 0\n4 18\n5 20\n'],
   ])('%s are read from the log again', async (_name, contents) => {
     overwriteFile(disk, '/data/topic-0/leader-epoch-checkpoint', Buffer.from(contents))
