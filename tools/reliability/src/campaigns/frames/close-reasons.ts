@@ -17,14 +17,16 @@ const DOCUMENTED: readonly RegExp[] = [
   /^\w+ version \d+: string (?:of \d+ bytes|is not valid UTF-8)$/,
 ]
 
-/** An answer that would quote too much. The only reason to close a connection that has sent nothing wrong. */
-const UNANSWERABLE = /^A string of \d+ bytes cannot be sent: at most \d+ are allowed$/
+/** What may close a connection that has sent nothing wrong: an answer that would quote too much, or a request larger than its API allows. */
+const OF_SOUND: readonly RegExp[] = [
+  /^A string of \d+ bytes cannot be sent: at most \d+ are allowed$/,
+  /^\w+ version \d+: more than \d+ elements$/,
+]
 
 /**
- * Whether a connection may have been closed for this. `sound`: it sent only whole requests in served versions, so that nothing is left
- * but an answer that cannot be given.
+ * Whether a connection may have been closed for this. `sound`: it sent only whole requests in served versions, so that little is left.
  */
 export function isDocumentedReason(reason: string, sound: boolean): boolean {
-  if (UNANSWERABLE.test(reason)) return true
+  if (OF_SOUND.some((pattern) => pattern.test(reason))) return true
   return !sound && DOCUMENTED.some((pattern) => pattern.test(reason))
 }
