@@ -86,6 +86,8 @@ function budgetOf(pool: BufferPool, maxBytes: number): RequestBudget {
 }
 
 interface SetUp {
+  /** Writes what is staged. */
+  flush?: () => void
   answerAtOnce?: boolean
   pool?: BufferPool
   budget?: RequestBudget
@@ -95,7 +97,7 @@ interface SetUp {
 
 function setUp(options: SetUp = {}) {
   let endOfTurn: (() => void)[] = []
-  const turn = new Turn((callback) => endOfTurn.push(callback), ignore, new SimulatedClock())
+  const turn = new Turn((callback) => endOfTurn.push(callback), options.flush ?? ignore, new SimulatedClock())
   const transport = new MemoryTransport()
   const started: EchoSlot[] = []
   let closed = 0
@@ -356,6 +358,25 @@ describe('connection', () => {
     runTurn()
     expect(transport.paused).toBe(false)
     expect(Buffer.concat(transport.written).length).toBe(10 * large.length)
+  })
+
+  it('answers what starts after a rest only once it was written', () => {
+    let writtenCount = 0
+    const options: SetUp = { answerAtOnce: false, flush: () => (writtenCount = started.length) }
+    const { connection, transport, started, runTurn } = setUp(options)
+    const large = Array.from({ length: 10 }, (_, tag) => frame(0, tag, 900_000))
+    const sent = Buffer.concat([frame(3, 1), ...large])
+    connection.onBytes(sent, 0, sent.length)
+    expect([started.length, transport.paused]).toEqual([1, true])
+    // Its flush stands behind the end of the rest, which starts the others: their answers leave with it.
+    options.answerAtOnce = true
+    started[0]!.complete()
+    let writtenWhenAnswered = -1
+    transport.write = () => {
+      writtenWhenAnswered = writtenCount
+    }
+    runTurn()
+    expect([started.length, writtenWhenAnswered]).toEqual([11, 11])
   })
 
   it('has one request under way where too many wait over all connections, and more again afterwards', () => {

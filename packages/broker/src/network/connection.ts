@@ -410,7 +410,8 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
     this.#turnBytes += sizeBytes
     if (this.#turnBytes < reads.allowanceBytes || this.#resting) return
     this.#resting = true
-    this.#turn.afterFlush(this.#endRest)
+    // Before the flush: what then starts may append, and this turn may already have a flush of ours to send its answer.
+    this.#turn.beforeFlush(this.#endRest)
   }
 
   #hasWholeFrame(): boolean {
