@@ -17,6 +17,8 @@ const MARK_SYNC_MS = 1000
 /** Appends are refused below this much free space, so that the files that recovery needs can still be written. */
 const SPACE_RESERVE_BYTES_MAX = 64 << 20
 const SPACE_CHECK_MS = 1000
+/** As `DiskError` names what makes writes durable. */
+const SYNC_OPERATIONS: ReadonlySet<string> = new Set(['sync', 'sync directory', 'sync all'])
 
 /** One log directory that is online: its logs, their group commit, durable mark and checkpoints, and what happens when it fails. */
 export class LogDirectory implements LogHome {
@@ -244,10 +246,14 @@ export class LogDirectory implements LogHome {
     return lines
   }
 
-  /** A full disk, and a process without descriptors, refuse appends for a while; everything else is final for the directory. */
+  /**
+   * A full disk, and a process without descriptors, refuse appends for a while; everything else is final for the directory. So is a sync
+   * that found no space: the system tells of lost writes once, and takes the pages for clean from then on, so that the next sync would
+   * succeed over what is lost (S7). One without a descriptor was not even tried.
+   */
   onDiskError(error: DiskError): void {
-    if (error.code === 'DISK_FULL') this.#onFull(error)
-    else if (error.errno === 'EMFILE' || error.errno === 'ENFILE') this.#onFull(error)
+    if (error.errno === 'EMFILE' || error.errno === 'ENFILE') this.#onFull(error)
+    else if (error.code === 'DISK_FULL' && !SYNC_OPERATIONS.has(error.operation)) this.#onFull(error)
     else this.fail(error)
   }
 

@@ -361,3 +361,37 @@ test('a segment that could not be rolled on a full disk is appended to later', a
   expect(opened.failures).toEqual([])
   expect(log.durableOffset).toBe(8)
 })
+
+test.each(['index', 'snapshot', 'timeindex'])(
+  'a sync of a derived file (.%s) that finds no space is final: nothing counts as synced by the next one',
+  async (kind) => {
+    const disk = new SimulatedDisk()
+    const opened = await open(disk, { ...SMALL, segmentBytes: 1 << 20 })
+    const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+    await fill(opened, log, 39)
+    const before = log.recoveryPoint
+    let failedCount = 0
+    disk.fault = (operation, path) =>
+      operation === 'sync' && path.endsWith(`.${kind}`) && failedCount++ === 0 ? 'DISK_FULL' : null
+    await log.checkpointer.complete()
+    opened.timers.advance(3000)
+    await turns()
+    await log.checkpointer.complete()
+    expect(failedCount).toBeGreaterThan(0)
+    expect(opened.failures.map(({ error }) => error.code)).toEqual(['DISK_FULL'])
+    expect(log.recoveryPoint).toBe(before)
+  },
+)
+
+test('a mark that cannot be synced for want of space before segments go is final, and they stay', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 60)
+  log.setHighWatermark(60)
+  log.raiseLogStart(40)
+  disk.fault = (operation, path) => (operation === 'sync' && path.endsWith('durable-mark') ? 'DISK_FULL' : null)
+  expect(await log.applyRetention(0)).toBe(0)
+  expect(opened.failures.map(({ error }) => error.code)).toEqual(['DISK_FULL'])
+  expect(disk.listDirectory('/data/topic-0').filter((name) => name.endsWith('.deleted'))).toEqual([])
+})
