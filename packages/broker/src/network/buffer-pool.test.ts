@@ -52,4 +52,14 @@ describe('buffer pool', () => {
     expect(pool.idleBytes).toBe(KIB)
     pool.stop()
   })
+
+  it('keeps nothing and sets no timer once it has stopped', () => {
+    const { pool, timers } = setUp()
+    const partial = pool.acquire(KIB)
+    pool.release(pool.acquire(64 * KIB))
+    pool.stop()
+    // Connections end after the stop, and give back their incomplete frames then.
+    pool.release(partial)
+    expect([pool.usedBytes, pool.idleBytes, timers.pendingCount]).toEqual([0, 0, 0])
+  })
 })

@@ -22,6 +22,7 @@ export class BufferPool {
   #leastIdleBytes = 0
   readonly #timers: Timers
   #timer: Timer | null = null
+  #stopped = false
 
   constructor(timers: Timers, maxBytes: number) {
     this.#timers = timers
@@ -55,7 +56,7 @@ export class BufferPool {
   /** Takes back a buffer from `acquire`; nothing may refer to it any more. */
   release(buffer: Buffer): void {
     this.#usedBytes -= buffer.length
-    if (this.#usedBytes + this.#idleBytes + buffer.length > this.maxBytes) return
+    if (this.#stopped || this.#usedBytes + this.#idleBytes + buffer.length > this.maxBytes) return
     const slot = slotOf(buffer.length)
     while (this.#idle.length <= slot) this.#idle.push([])
     this.#idle[slot]!.push(buffer)
@@ -63,10 +64,12 @@ export class BufferPool {
     this.#timer ??= this.#timers.setTimer(TRIM_MS, () => this.#trim())
   }
 
-  /** No timer may outlive the broker. */
+  /** No timer may outlive the broker: connections that close later give back what nobody will use again. */
   stop(): void {
+    this.#stopped = true
     this.#timer?.cancel()
     this.#timer = null
+    this.#dropIdle(0)
   }
 
   /** Leaves so much at most, by giving back the largest first. */

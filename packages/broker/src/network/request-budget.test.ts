@@ -100,6 +100,15 @@ describe('request budget', () => {
     budget.stop()
   })
 
+  it('sets no timer once it has stopped', () => {
+    const { pool, timers, budget } = setUp(64 * KIB)
+    pool.acquire(128 * KIB)
+    budget.admit(new Holder())
+    budget.stop()
+    expect(budget.admit(new Holder())).toBe(false)
+    expect(timers.pendingCount).toBe(0)
+  })
+
   it('never leaves everybody stopped, whatever comes and goes', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ who: fc.nat(5), grows: fc.boolean() }), { maxLength: 200 }), (steps) => {

@@ -37,6 +37,8 @@ export class RequestBudget {
   #privileged: BudgetHolder | null = null
   /** In the order in which they were stopped. */
   readonly #stopped = new Set<BudgetHolder>()
+  /** The broker stops. */
+  #ended = false
 
   constructor(pool: BufferPool, maxBytes: number, clock: Clock, timers: Timers) {
     this.#pool = pool
@@ -71,7 +73,7 @@ export class RequestBudget {
       return true
     }
     this.#stopped.add(holder)
-    this.#timer ??= this.#timers.setTimer(PRESSURE_CHECK_MS, () => this.#onPressure())
+    if (!this.#ended) this.#timer ??= this.#timers.setTimer(PRESSURE_CHECK_MS, () => this.#onPressure())
     return false
   }
 
@@ -94,8 +96,9 @@ export class RequestBudget {
     next.onBudgetFreed()
   }
 
-  /** No timer may outlive the broker. */
+  /** No timer may outlive the broker: connections that still close let others go on, which may be stopped anew. */
   stop(): void {
+    this.#ended = true
     this.#timer?.cancel()
     this.#timer = null
   }
