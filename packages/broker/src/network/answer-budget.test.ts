@@ -48,6 +48,26 @@ describe('answer budget', () => {
     expect(budget.usedBytes).toBe(8 * MIB)
   })
 
+  it('closes nobody for what is only reserved', () => {
+    const budget = new AnswerBudget(10 * MIB)
+    for (let n = 0; n < 1000; n++) budget.reserve(MIB)
+    expect(budget.usedBytes).toBeGreaterThan(100 * MIB)
+    const [first, second] = [new Holder(), new Holder()]
+    budget.hold(first, MIB)
+    budget.hold(second, 8 * MIB)
+    expect([first.shed, second.shed]).toEqual([0, 0])
+  })
+
+  it('lets one answer be larger than the bound, and reads none that is', () => {
+    const budget = new AnswerBudget(10 * MIB)
+    expect(budget.reserve(50 * MIB)).toBe(10 * MIB)
+    const [first, second] = [new Holder(), new Holder()]
+    budget.hold(first, 11 * MIB)
+    expect(first.shed).toBe(0)
+    budget.hold(second, 1)
+    expect([first.shed, second.shed]).toEqual([1, 0])
+  })
+
   it('counts nothing twice and nothing for ever, whatever comes and goes', () => {
     const step = fc.record({ who: fc.nat(4), sizeBytes: fc.nat(3 * MIB) })
     fc.assert(

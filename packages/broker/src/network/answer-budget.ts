@@ -6,15 +6,16 @@ export interface AnswerHolder {
 
 /** A read gets at least so much, however little is left: an answer of nothing would be asked for again at once. */
 const MIN_GRANT_BYTES = 256 * 1024
-/** Below this share of the bound everybody gets what was asked for. */
+/** Below this share of the bound everybody gets what was asked for, as far as there is room. */
 const FREE_SHARE = 0.5
 
 /**
  * Bounds the memory of answers over all connections (`queued.max.response.bytes`): what was read from the disk for answers that are
  * not sent yet, and what sockets hold for peers that do not read. Views of mapped segments cost no memory of ours and do not count.
  *
- * Reads get less as it fills. Above the bound the connection whose peer has left its answers lying for the longest is closed, then the
- * next: those who read what they ask for hold nothing for long, and stay.
+ * Reads get less as it fills. While peers leave more than the bound, the connection whose peer has left its answers lying for the longest
+ * is closed, then the next: those who read what they ask for hold nothing for long, and stay. What is reserved closes nobody: a read that
+ * waits for the disk takes no memory yet. The last holder stays too, or an answer larger than the bound would be asked for for ever.
  */
 export class AnswerBudget {
   readonly maxBytes: number
@@ -42,7 +43,8 @@ export class AnswerBudget {
   reserve(wantedBytes: number): number {
     const left = this.maxBytes - this.usedBytes
     const isFree = this.usedBytes < this.maxBytes * FREE_SHARE
-    const granted = isFree ? wantedBytes : Math.min(wantedBytes, Math.max(MIN_GRANT_BYTES, Math.floor(left / 8)))
+    const share = isFree ? left : Math.floor(left / 8)
+    const granted = Math.min(wantedBytes, Math.max(MIN_GRANT_BYTES, share))
     this.#reservedBytes += granted
     return granted
   }
@@ -66,7 +68,7 @@ export class AnswerBudget {
     }
     this.#heldBytes += sizeBytes - (before ?? 0)
     this.#holders.set(holder, sizeBytes)
-    while (this.usedBytes > this.maxBytes && this.#holders.size > 0) this.#shedOne()
+    while (this.#heldBytes > this.maxBytes && this.#holders.size > 1) this.#shedOne()
   }
 
   #shedOne(): void {

@@ -419,6 +419,24 @@ describe('connection', () => {
     expect(answers.usedBytes).toBe(0)
   })
 
+  it('stays when what was read for its answer is more than half of the answers’ budget', () => {
+    const answers = new AnswerBudget(10_000)
+    const other = setUp({ answers })
+    const { connection, transport, started, runTurn } = setUp({ answers, answerAtOnce: false })
+    other.transport.taking = false
+    transport.taking = false
+    const small = frame(3, 1)
+    other.connection.onBytes(small, 0, small.length)
+    other.runTurn()
+    const sent = frame(3, 1, 7000)
+    connection.onBytes(sent, 0, sent.length)
+    started[0]!.copied(answers.reserve(7000))
+    started[0]!.complete()
+    runTurn()
+    expect([transport.destroyed, other.transport.destroyed]).toEqual([false, false])
+    expect(answers.usedBytes).toBe(small.length + sent.length)
+  })
+
   it('closes when the answers’ budget needs what its peer does not take', () => {
     const answers = new AnswerBudget(1500)
     const slow = setUp({ answers })

@@ -332,9 +332,12 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
       const ownBytes = writer.position - before + copiedBytes
       this.writtenBytes += sizeBytes
       this.transport.write(writer.takeChunks(), sizeBytes)
+      // What was read for an answer is the socket's from here on: counted as both, it could be too much all by itself.
+      this.#shares.answers.release(copiedBytes)
       this.#holdUnsent(ownBytes)
+    } else {
+      this.#shares.answers.release(copiedBytes)
     }
-    if (copiedBytes > 0) this.#shares.answers.release(copiedBytes)
     if (this.#ending && this.#slots.length === 0) this.transport.end()
     this.#continue()
   }
