@@ -63,7 +63,7 @@ export class ProduceHandler implements RawHandler {
     counters.produceRequests++
     const isLone = view.partitionCount === 1
     if (!isLone) this.#findAll()
-    if (this.#heavyBytes(isLone, reader.buffer) > MAX_HEAVY_BYTES) {
+    if (this.#heavyBytes(isLone, reader.buffer, header) > MAX_HEAVY_BYTES) {
       return this.#startHeavy(reader, start, header, connection)
     }
     const slot = new ProduceSlot(header, view.acks, this.#deps.clock.monotonicMs() + view.timeoutMs)
@@ -87,21 +87,23 @@ export class ProduceHandler implements RawHandler {
   }
 
   /** How many bytes of batches would have to be expanded, or compressed anew, to append all of the request. Hot path. */
-  #heavyBytes(isLone: boolean, buffer: Buffer): number {
+  #heavyBytes(isLone: boolean, buffer: Buffer, header: RequestHeader): number {
     const view = this.#view
     let sizeBytes = 0
     for (let at = 0; at < view.partitionCount; at++) {
       if (!isLone && this.#superseded[at]!) continue
-      sizeBytes += this.#heavyBytesOf(isLone ? this.#find(view, at) : this.#hosted[at], buffer, at)
+      sizeBytes += this.#heavyBytesOf(isLone ? this.#find(view, at) : this.#hosted[at], buffer, at, header)
     }
     return sizeBytes
   }
 
-  #heavyBytesOf(hosted: HostedTopic | undefined, buffer: Buffer, at: number): number {
+  #heavyBytesOf(hosted: HostedTopic | undefined, buffer: Buffer, at: number, header: RequestHeader): number {
     const view = this.#view
     const partition = hosted?.partitions[view.partition[at]!] ?? null
     if (partition === null || view.recordsStart[at]! < 0) return 0
-    return this.#deps.appender.heavyBytes(partition, buffer, view.recordsStart[at]!, view.recordsEnd[at]!)
+    const sizeBytes = this.#deps.appender.heavyBytes(partition, buffer, view.recordsStart[at]!, view.recordsEnd[at]!)
+    // What is refused anyway is not worth a check.
+    return sizeBytes > 0 && this.#guard(view, hosted, at, header) === ErrorCode.NONE ? sizeBytes : 0
   }
 
   /** Batches are checked elsewhere; the connection waits for the answer. */
@@ -116,12 +118,15 @@ export class ProduceHandler implements RawHandler {
     const entries: { at: number; isHeavy: boolean }[] = []
     for (let at = 0; at < view.partitionCount; at++) {
       if (view.partitionCount > 1 && this.#superseded[at]!) continue
-      entries.push({ at, isHeavy: this.#heavyBytesOf(this.#find(view, at), reader.buffer, at) > 0 })
+      entries.push({ at, isHeavy: this.#heavyBytesOf(this.#find(view, at), reader.buffer, at, header) > 0 })
       if (hasRoom) continue
       // Nothing was appended, and a producer tries again.
       slot.add(view.topicName[at]!, view.topicId[at]!, view.partition[at]!).errorCode = ErrorCode.REQUEST_TIMED_OUT
     }
-    if (!hasRoom) return acks === 0 ? null : slot.settle()
+    if (!hasRoom) {
+      metrics.total.failedProduceRequests += entries.length
+      return acks === 0 ? null : slot.settle()
+    }
     const kept: RequestHeader = { ...header }
     const request: HeavyRequest = {
       view,
@@ -130,6 +135,7 @@ export class ProduceHandler implements RawHandler {
       apiVersion: kept.apiVersion,
       acksAll: acks === ACKS_ALL,
       entries,
+      guard: (at) => this.#guard(view, this.#find(view, at), at, kept),
       append: (outcome, at) => this.#append(view, outcome, this.#find(view, at), bytes, at, kept),
       onDone: (failedCount) => {
         metrics.total.failedProduceRequests += failedCount
@@ -167,6 +173,16 @@ export class ProduceHandler implements RawHandler {
     }
   }
 
+  /** Why an entry cannot be appended whatever its bytes are, or 0; then its partition is here. Hot path. */
+  #guard(view: ProduceRequestView, hosted: HostedTopic | undefined, at: number, header: RequestHeader): number {
+    if (view.acks < -1 || view.acks > 1) return ErrorCode.INVALID_REQUIRED_ACKS
+    if (hosted === undefined) {
+      return header.apiVersion >= 13 ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    }
+    if ((hosted.partitions[view.partition[at]!] ?? null) === null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    return hosted.internal && header.clientId !== ADMIN_CLIENT_ID ? ErrorCode.INVALID_TOPIC_EXCEPTION : ErrorCode.NONE
+  }
+
   #append(
     view: ProduceRequestView,
     outcome: PartitionOutcome,
@@ -175,14 +191,10 @@ export class ProduceHandler implements RawHandler {
     at: number,
     header: RequestHeader,
   ): number {
-    if (view.acks < -1 || view.acks > 1) return ErrorCode.INVALID_REQUIRED_ACKS
-    if (hosted === undefined) {
-      return header.apiVersion >= 13 ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    }
-    const partition = hosted.partitions[view.partition[at]!] ?? null
-    if (partition === null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    const guarded = this.#guard(view, hosted, at, header)
+    if (guarded !== ErrorCode.NONE) return guarded
+    const partition = hosted!.partitions[view.partition[at]!]!
     outcome.partition = partition
-    if (hosted.internal && header.clientId !== ADMIN_CLIENT_ID) return ErrorCode.INVALID_TOPIC_EXCEPTION
     return this.#deps.appender.append(
       partition,
       buffer,

@@ -26,9 +26,11 @@ export interface HeavyRequest {
   readonly acksAll: boolean
   /** Positions of the entries to append, in order, and whether each is checked elsewhere. */
   readonly entries: readonly { readonly at: number; readonly isHeavy: boolean }[]
+  /** Why an entry cannot be appended whatever its bytes are, as things are now, or 0. */
+  guard(at: number): number
   /** Appends an entry that needs no check elsewhere. Returns the error code. */
   append(outcome: PartitionOutcome, at: number): number
-  /** All entries were tried; so many failed. */
+  /** Nothing more is appended; so many entries were not. */
   onDone(failedCount: number): void
 }
 
@@ -64,8 +66,9 @@ export class HeavyProduce {
       })
   }
 
-  async #run({ view, bytes, slot, apiVersion, acksAll, entries, append, onDone }: HeavyRequest): Promise<void> {
-    let failedCount = 0
+  async #run(request: HeavyRequest): Promise<void> {
+    const { view, slot, entries, append, onDone } = request
+    let failedCount = entries.length
     const outcomes = entries.map(({ at }) => {
       const hosted = this.#deps.find(view, at)
       const outcome = slot.add(hosted?.name ?? view.topicName[at]!, view.topicId[at]!, view.partition[at]!)
@@ -73,32 +76,29 @@ export class HeavyProduce {
       outcome.errorCode = ErrorCode.REQUEST_TIMED_OUT
       return outcome
     })
-    for (const [slotNumber, { at, isHeavy }] of entries.entries()) {
-      // Nobody waits any more: what was not appended stays so.
-      if (slot.abandoned || slot.ready) return
-      const outcome = outcomes[slotNumber]!
-      const errorCode = isHeavy
-        ? await this.#checkAndAppend(view, bytes, at, apiVersion, acksAll, outcome)
-        : append(outcome, at)
-      if (slot.ready) return
-      outcome.errorCode = errorCode
-      if (errorCode === ErrorCode.NONE) slot.appended(outcome)
-      else failedCount++
+    try {
+      for (const [slotNumber, { at, isHeavy }] of entries.entries()) {
+        // Nobody waits any more: what was not appended stays so. Who wanted no answer was never waiting.
+        if (slot.ready || (slot.abandoned && !slot.silent)) return
+        const outcome = outcomes[slotNumber]!
+        const errorCode = isHeavy ? await this.#checkAndAppend(request, at, outcome) : append(outcome, at)
+        if (slot.ready) return
+        outcome.errorCode = errorCode
+        if (errorCode !== ErrorCode.NONE) continue
+        slot.appended(outcome)
+        failedCount--
+      }
+    } finally {
+      onDone(failedCount)
     }
-    onDone(failedCount)
   }
 
-  async #checkAndAppend(
-    view: ProduceRequestView,
-    bytes: Buffer,
-    at: number,
-    apiVersion: number,
-    acksAll: boolean,
-    outcome: PartitionOutcome,
-  ): Promise<number> {
+  async #checkAndAppend(request: HeavyRequest, at: number, outcome: PartitionOutcome): Promise<number> {
+    const { view, bytes, slot, apiVersion, acksAll, guard } = request
     const { appender, checks } = this.#deps
-    const partition = this.#deps.find(view, at)?.partitions[view.partition[at]!] ?? null
-    if (partition === null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    const guarded = guard(at)
+    if (guarded !== ErrorCode.NONE) return guarded
+    const partition = this.#deps.find(view, at)!.partitions[view.partition[at]!]!
     const [start, end] = [view.recordsStart[at]!, view.recordsEnd[at]!]
     const refusal = appender.refusal(partition, start, acksAll)
     if (refusal !== ErrorCode.NONE) return refusal
@@ -106,6 +106,11 @@ export class HeavyProduce {
     const batch = Buffer.allocUnsafeSlow(end - start)
     bytes.copy(batch, 0, start, end)
     const validation = await checks.check(batch, appender.rulesOf(partition, apiVersion))
+    // It was answered meanwhile, so that what its producer sent next may be stored: this must not come after it.
+    if (slot.ready) return ErrorCode.REQUEST_TIMED_OUT
+    const guardedNow = guard(at)
+    if (guardedNow !== ErrorCode.NONE) return guardedNow
+    // Another topic may have the name now.
     if (partition.deleted) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     outcome.partition = partition
     return appender.appendChecked(partition, validation, end - start, acksAll, outcome)

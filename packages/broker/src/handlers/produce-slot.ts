@@ -123,7 +123,8 @@ export class ProduceSlot extends ResponseSlot {
   }
 
   override expire(nowMs: number): void {
-    if (this.ready || nowMs < this.#deadlineMs) return
+    // As in Kafka, only acknowledgements by all are waited for with an end. What waits for its check alone has no other answer to come.
+    if (this.ready || this.#acks !== ACKS_ALL || nowMs < this.#deadlineMs) return
     for (const outcome of this.#outcomes) {
       if (!outcome.waiting) continue
       // The records stay, or may still come; that they are committed was not known in time.

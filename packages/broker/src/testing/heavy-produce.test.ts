@@ -13,8 +13,8 @@ import {
 } from '@millrace/protocol'
 import { describe, expect, it } from 'vitest'
 import type { BatchChecks } from '../partition/batch-checks.ts'
-import { START_MS } from './batches.ts'
-import { valuesIn } from './data-client.ts'
+import { batchOf, START_MS } from './batches.ts'
+import { type ProduceOptions, valuesIn } from './data-client.ts'
 import { TestBroker } from './test-broker.ts'
 
 /** Goal: batches that must be expanded are checked beside the loop, and nothing else changes: order, answers, errors. */
@@ -150,6 +150,106 @@ describe('a batch that must be expanded', () => {
       expect((await late).errorCode).toBe(ErrorCode.REQUEST_TIMED_OUT)
       checks.release()
       await broker.idle()
+    })
+  })
+
+  it('that was answered as too late is not stored after what its producer sent next', async () => {
+    const checks = new HeldChecks()
+    await TestBroker.run({ batchChecks: checks }, async (client, broker) => {
+      await client.createTopic('t', 1, compacted)
+      const late = client.produce('t', heavyBatch(['late']), { timeoutMs: 1000 })
+      const next = client.produce('t', batchOf([{ key: 'k', value: 'next' }]))
+      await broker.advance(1500)
+      expect((await late).errorCode).toBe(ErrorCode.REQUEST_TIMED_OUT)
+      expect(await next).toMatchObject({ errorCode: 0, baseOffset: 0 })
+      checks.release()
+      await broker.idle()
+      expect(valuesIn((await client.fetchFrom('t', 0)).records)).toEqual(['next'])
+      expect((await client.listOffset('t', -1)).offset).toBe(1)
+    })
+  })
+
+  it('waits for its check without an end when not all must acknowledge it', async () => {
+    const checks = new HeldChecks()
+    await TestBroker.run({ batchChecks: checks }, async (client, broker) => {
+      await client.createTopic('t', 1, compacted)
+      client.post(produceApi, 12, client.produceRequest('t', heavyBatch(['a']), { acks: 0, timeoutMs: 1000 }))
+      const first = client.produce('t', heavyBatch(['b']), { acks: 1, timeoutMs: 1000 })
+      const second = client.produce('t', batchOf([{ key: 'k', value: 'c' }]), { acks: 1, timeoutMs: 1000 })
+      await broker.advance(1500)
+      checks.release()
+      await broker.advance(1500)
+      expect(client.outstandingCount).toBe(2)
+      checks.release()
+      expect(await first).toMatchObject({ errorCode: 0, baseOffset: 2 })
+      expect(await second).toMatchObject({ errorCode: 0, baseOffset: 4 })
+    })
+  })
+
+  it('is refused as a small one is: by its acknowledgements, its topic’s id, and for an internal topic', async () => {
+    const checks = new HeldChecks()
+    await TestBroker.run({ batchChecks: checks }, async (client) => {
+      const id = await client.createTopic('t', 1, compacted)
+      await client.createTopic('__consumer_offsets', 1, compacted)
+      const produce = async (topic: string, options: ProduceOptions) =>
+        (await client.produce(topic, heavyBatch(['a']), options)).errorCode
+      expect(await produce('t', { acks: 5 })).toBe(ErrorCode.INVALID_REQUIRED_ACKS)
+      expect(await produce('__consumer_offsets', {})).toBe(ErrorCode.INVALID_TOPIC_EXCEPTION)
+      client.topicIds.set('t', id.replace(/^./, (first) => (first === 'A' ? 'B' : 'A')) as typeof id)
+      expect(await produce('t', { version: 13 })).toBe(ErrorCode.UNKNOWN_TOPIC_ID)
+      expect(checks.startedCount).toBe(0)
+      expect((await client.listOffset('t', -1)).offset).toBe(0)
+      expect((await client.listOffset('__consumer_offsets', -1)).offset).toBe(0)
+    })
+  })
+
+  it('beside others in its request is not stored in an internal topic', async () => {
+    await TestBroker.run({}, async (client) => {
+      await client.createTopic('t', 1, compacted)
+      await client.createTopic('__consumer_offsets', 1, compacted)
+      const topicData = ['__consumer_offsets', 't'].map((name) =>
+        createTopicProduceData({
+          name,
+          partitionData: [createPartitionProduceData({ index: 0, records: heavyBatch(['a']) })],
+        }),
+      )
+      const request = createProduceRequest({ acks: -1, timeoutMs: 1000, topicData })
+      const { responses } = await client.call(produceApi, 12, request)
+      const codes = responses.map(({ partitionResponses }) => partitionResponses[0]?.errorCode)
+      expect(codes).toEqual([ErrorCode.INVALID_TOPIC_EXCEPTION, ErrorCode.NONE])
+      expect((await client.listOffset('__consumer_offsets', -1)).offset).toBe(0)
+    })
+  })
+
+  it('whose topic, named by its id, goes meanwhile is told so', async () => {
+    const checks = new HeldChecks()
+    await TestBroker.run({ batchChecks: checks }, async (client, broker) => {
+      await client.createTopic('t', 1, compacted)
+      const heavy = client.produce('t', heavyBatch(['a']), { version: 13 })
+      await broker.idle()
+      expect(await broker.connect().deleteTopic('t')).toBe(0)
+      checks.release()
+      expect((await heavy).errorCode).toBe(ErrorCode.UNKNOWN_TOPIC_ID)
+    })
+  })
+
+  it('without acknowledgement is stored, with all of its request, though its client went meanwhile', async () => {
+    const checks = new HeldChecks()
+    await TestBroker.run({ batchChecks: checks }, async (client, broker) => {
+      await client.createTopic('t', 2, compacted)
+      const partitionData = [0, 1].map((index) => createPartitionProduceData({ index, records: heavyBatch(['a']) }))
+      const topicData = [createTopicProduceData({ name: 't', partitionData })]
+      const gone = broker.connect()
+      gone.post(produceApi, 12, createProduceRequest({ acks: 0, timeoutMs: 1000, topicData }))
+      await broker.idle()
+      gone.socket.close()
+      await broker.idle()
+      checks.release()
+      await broker.idle()
+      checks.release()
+      await broker.idle()
+      expect((await client.listOffset('t', -1)).offset).toBe(2)
+      expect((await client.listOffset('t', -1, { partition: 1 })).offset).toBe(2)
     })
   })
 
