@@ -11,7 +11,7 @@ sender = Sender()
 producer = KafkaProducer(
     bootstrap_servers=sender.bootstrap, acks=1 if sender.kind == 'leader' else 'all', linger_ms=5, retries=1000000,
     compression_type=None if sender.codec == 'none' else sender.codec, retry_backoff_ms=20, reconnect_backoff_ms=20,
-    reconnect_backoff_max_ms=100, request_timeout_ms=60000, max_block_ms=120000,
+    reconnect_backoff_max_ms=100, request_timeout_ms=180000, max_block_ms=600000,
     # A retry may overtake what is under way.
     max_in_flight_requests_per_connection=1,
 )
@@ -35,7 +35,7 @@ def send(sequence):
 
 
 def flush():
-    producer.flush(60)
+    producer.flush(180)
     return len(waiting)
 
 

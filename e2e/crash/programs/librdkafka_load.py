@@ -7,7 +7,7 @@ from sender import Sender
 
 sender = Sender()
 producer = Producer({
-    'bootstrap.servers': sender.bootstrap, 'linger.ms': 2, 'message.timeout.ms': 120000, 'socket.timeout.ms': 10000,
+    'bootstrap.servers': sender.bootstrap, 'linger.ms': 2, 'message.timeout.ms': 600000, 'socket.timeout.ms': 10000,
     'reconnect.backoff.ms': 20, 'reconnect.backoff.max.ms': 100, 'retry.backoff.ms': 20, 'message.send.max.retries': 10000,
     # What piles up while the broker is away must fit into the smallest segments of the tests.
     'batch.size': 40000, 'compression.type': sender.codec, 'acks': '1' if sender.kind == 'leader' else 'all',
@@ -35,4 +35,4 @@ def send(sequence):
             producer.poll(0.1)
 
 
-sender.run(send, producer.poll, lambda: producer.flush(60))
+sender.run(send, producer.poll, lambda: producer.flush(180))
