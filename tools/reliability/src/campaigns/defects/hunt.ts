@@ -9,7 +9,8 @@ export const HUNT = { nothingFound: 0, found: 10, notApplied: 20 } as const
 /** Crash points of one round, beside a short trace and some faults. */
 const SAMPLES_PER_ROUND = 40
 const FAULTS_PER_ROUND = 6
-const TRACE_OPERATIONS = 40
+const TRACE_OPERATIONS = 30
+const TRACE_OUTCOMES_MAX = 30
 
 /**
  * Runs the checks of the campaign `traces` in rounds until one fails, in a process of its own whose storage has a defect. Prints the
@@ -29,7 +30,8 @@ async function hunt(firstSeed: number, roundCount: number): Promise<number> {
     for (let number = 0; number < FAULTS_PER_ROUND && !isFound(); number++) {
       await attackWithFault(firstSeed + round * FAULTS_PER_ROUND + number, tally)
     }
-    if (!isFound() && round % 4 === 0) await exploreTrace(seed, TRACE_OPERATIONS, tally, async () => isFound())
+    if (!isFound() && round % 4 === 0)
+      await exploreTrace(seed, TRACE_OPERATIONS, TRACE_OUTCOMES_MAX, tally, async () => isFound())
   }
   const { [DEFECT_VARIABLE]: wanted = '', [APPLIED_VARIABLE]: applied = '' } = process.env
   if (applied !== wanted) return HUNT.notApplied

@@ -17,9 +17,7 @@ import {
 import { flavourOf, traceOptions } from './flavours.ts'
 import type { Tally } from './tally.ts'
 
-/** Of more outcomes of one crash as many are drawn, and the crash counts as sampled. */
-const OUTCOMES_MAX = 400
-/** The same of a crash while recovering. */
+/** Of more outcomes of a crash while recovering as many are drawn, and it counts as sampled. */
 const SECOND_OUTCOMES_MAX = 40
 /** So many different outcomes are recovered for each whose recovery is interrupted, before each of its changes. */
 const SECOND_CRASH_INTERVAL = 10
@@ -28,10 +26,14 @@ const POINTS_PER_WORKLOAD = 40
 /** Every so many crash points one is also tried with a flipped bit, and with a fault during recovery. */
 const DAMAGE_INTERVAL = 8
 
-/** Records one short trace and tries every outcome of a crash before and after each of its operations. Gives what tells it apart. */
+/**
+ * Records one short trace and tries every outcome of a crash before and after each of its operations; where one has more than
+ * `outcomesMax`, as many are drawn, and it counts as sampled. Gives what tells the trace apart.
+ */
 export async function exploreTrace(
   seed: number,
   operationCount: number,
+  outcomesMax: number,
   tally: Tally,
   isStopped: () => Promise<boolean>,
 ): Promise<string> {
@@ -44,7 +46,7 @@ export async function exploreTrace(
     const check = new CrashCheck(options.config)
     const limits = {
       seed,
-      outcomesMax: OUTCOMES_MAX,
+      outcomesMax,
       secondOutcomesMax: SECOND_OUTCOMES_MAX,
       secondCrashInterval: SECOND_CRASH_INTERVAL,
       isStopped,

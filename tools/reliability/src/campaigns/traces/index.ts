@@ -11,8 +11,8 @@ export const tracesCampaign: Campaign = {
   summary:
     'crashes of storage on a simulated disk: all outcomes of short traces, random ones of long ones, failing disks',
   sizes: {
-    ci: { traces: 4, operations: 25, samples: 250, faults: 80, lies: 3 },
-    full: { traces: 50, operations: 200, samples: 100_000, faults: 5000, lies: 200 },
+    ci: { traces: 3, operations: 20, outcomes: 30, samples: 200, faults: 80, lies: 3 },
+    full: { traces: 50, operations: 200, outcomes: 400, samples: 100_000, faults: 5000, lies: 200 },
   },
   run,
 }
@@ -34,7 +34,7 @@ async function run(context: CampaignContext): Promise<CampaignResult> {
 }
 
 async function attack({ size, seed, signal, progress, report }: CampaignContext, tally: Tally): Promise<void> {
-  const { traces = 0, operations = 0, samples = 0, faults = 0, lies = 0 } = size
+  const { traces = 0, operations = 0, outcomes = 0, samples = 0, faults = 0, lies = 0 } = size
   let askedCount = 0
   // Simulated time leaves the process no turn to notice a signal or a broken promise in: it is given one now and then.
   const isStopped = async (): Promise<boolean> => {
@@ -52,7 +52,7 @@ async function attack({ size, seed, signal, progress, report }: CampaignContext,
   const different = new Set<string>()
   for (let number = 0; number < traces && !(await isStopped()); number++) {
     const startMs = performance.now()
-    different.add(await exploreTrace(firstSeed + number, operations, tally, isStopped))
+    different.add(await exploreTrace(firstSeed + number, operations, outcomes, tally, isStopped))
     const seconds = (performance.now() - startMs) / 1000
     if (seconds > 60)
       report(`trace ${firstSeed + number} (${flavourOf(firstSeed + number)}) took ${seconds.toFixed(0)} s`)
