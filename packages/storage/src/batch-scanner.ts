@@ -36,12 +36,12 @@ export class BatchScanner {
   /** Offsets must start at or above this; the end of the batch before. */
   expectedOffset: Offset
 
-  /** `segmentOffset`: the base offset of the segment whose file it is. */
-  constructor(file: DiskFile, start: number, end: number, segmentOffset: Offset) {
+  /** `segmentOffset`: the base offset of the segment whose file it is. `windowBytes`: read at once. */
+  constructor(file: DiskFile, start: number, end: number, segmentOffset: Offset, windowBytes = WINDOW_BYTES) {
     this.#file = file
     this.#end = end
     this.#segmentOffset = segmentOffset
-    this.#window = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, Math.max(BATCH_HEADER_BYTES, end - start)))
+    this.#window = Buffer.allocUnsafe(Math.min(windowBytes, Math.max(BATCH_HEADER_BYTES, end - start)))
     this.#windowStart = 0
     this.#windowEnd = 0
     this.position = start

@@ -6,6 +6,9 @@ import type { Segment } from './segment.ts'
 /** Epochs that are held against the log, from the newest back: each takes a short read, and a log may have thousands. */
 const CHECKED_COUNT = 64
 
+/** Read at once: an index entry leads to within a few KiB of the batch. */
+const PROBE_BYTES = 4096
+
 /**
  * Whether the log bears out its leader epochs below `endOffset`: where one starts a batch begins that has it, and the batch before has a
  * lower one. `leader-epoch-checkpoint` has no checksum, in Kafka's format: a digit that changed, or the file of another partition, is
@@ -14,37 +17,48 @@ const CHECKED_COUNT = 64
 export function epochsMatchLog(
   entries: readonly { epoch: LeaderEpoch; startOffset: Offset }[],
   segments: readonly Segment[],
+  logStartOffset: Offset,
   endOffset: Offset,
 ): boolean {
   const first = segments.find(({ sizeBytes }) => sizeBytes > 0)
   if (first === undefined) return true
-  // What retention took bears out nothing: the oldest epoch starts where the log does, or before.
-  if (entries.length > 0 && entries[0]!.startOffset > first.baseOffset) return false
+  // What retention and deleted records took bears out nothing: the oldest epoch starts where the log does, or before.
+  const startOfAll = Math.max(first.baseOffset, logStartOffset)
+  if (entries.length > 0 && entries[0]!.startOffset > startOfAll) return false
   const oldest = batchWith(segments, first.baseOffset)
   const inForce = entries.findLast(({ startOffset }) => startOffset <= first.baseOffset)
   if (oldest !== null && inForce !== undefined && first.baseOffset < endOffset && oldest.epoch !== inForce.epoch)
     return false
   for (const { epoch, startOffset } of entries.slice(-CHECKED_COUNT)) {
-    if (startOffset <= first.baseOffset || startOffset >= endOffset) continue
+    if (startOffset <= startOfAll || startOffset >= endOffset) continue
     const before = batchWith(segments, startOffset - 1)
     const at = batchWith(segments, startOffset)
-    if (before !== null && (before.epoch >= epoch || before.lastOffset >= startOffset)) return false
-    if (at !== null && at.epoch !== epoch) return false
+    // Where compaction left a gap, what is found lies behind it, perhaps behind the whole epoch.
+    const isBefore = before !== null && before.baseOffset < startOffset
+    if (isBefore && (before.epoch >= epoch || before.lastOffset >= startOffset)) return false
+    if (at !== null && (at.baseOffset === startOffset ? at.epoch !== epoch : at.epoch < epoch)) return false
   }
   return true
 }
 
+interface FoundBatch {
+  epoch: LeaderEpoch
+  baseOffset: Offset
+  lastOffset: Offset
+}
+
 /** The batch that holds an offset, or the first one behind it in the same segment; null if there is none that can be read. */
-function batchWith(segments: readonly Segment[], offset: Offset): { epoch: LeaderEpoch; lastOffset: Offset } | null {
+function batchWith(segments: readonly Segment[], offset: Offset): FoundBatch | null {
   const segment = segments.findLast(({ sizeBytes, baseOffset }) => sizeBytes > 0 && baseOffset <= offset)
   if (segment === undefined) return null
   segment.indexes.loadNow()
   const { writtenBytes, baseOffset } = segment
   const position = segment.indexes.offsets.positionFor(offset)
-  const scanner = new BatchScanner(segment.file(), position, writtenBytes, baseOffset)
+  const scanner = new BatchScanner(segment.file(), position, writtenBytes, baseOffset, PROBE_BYTES)
   while (scanner.next() === 'batch') {
     if (scanner.lastOffset < offset) continue
-    return { epoch: partitionLeaderEpochOf(scanner.header, scanner.headerPosition), lastOffset: scanner.lastOffset }
+    const epoch = partitionLeaderEpochOf(scanner.header, scanner.headerPosition)
+    return { epoch, baseOffset: scanner.baseOffset, lastOffset: scanner.lastOffset }
   }
   return null
 }

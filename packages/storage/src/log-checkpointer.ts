@@ -63,12 +63,16 @@ export class LogCheckpointer {
   }
 
   /**
-   * Resolves when a checkpoint that covers the log's current end is done, the log has failed, or a checkpoint could not be written:
-   * trying again at once on a full disk would never end.
+   * Resolves when a checkpoint that covers what is the log's end now is done, the log has failed, or a checkpoint could not be written:
+   * trying again at once on a full disk would never end. Of a log that is not appended to, none runs then.
    */
   async complete(): Promise<void> {
     const { errorCount } = this
-    while (!this.#log.failed && errorCount === this.errorCount && (this.#running !== null || this.isDue)) {
+    const log = this.#log
+    const { logEndOffset: target } = log
+    while (!log.failed && errorCount === this.errorCount) {
+      const isCovered = log.logEndOffset > target ? log.recoveryPoint >= target : !this.isDue && this.#running === null
+      if (isCovered) return
       if (this.#running === null) this.#start()
       await this.#running
     }

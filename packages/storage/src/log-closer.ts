@@ -17,6 +17,8 @@ export class LogCloser {
   /** See `LogCore.whenQuiet`. */
   async whenQuiet(): Promise<void> {
     const log = this.#log
+    // The sync that a checkpoint waits for may have been taken out of the queue: the whole file system is about to be synced.
+    if (log.checkpointer.isRunning) this.#home.scheduleSync(log)
     await log.checkpointer.whenIdle()
     await this.#whenExtended()
   }
@@ -81,6 +83,13 @@ export class LogCloser {
       }
       // With write caching too: a descriptor cannot be given up before its writes are known to have arrived.
       await log.checkpointer.complete()
+      if (log.checkpointer.isRunning) return
+      if (log.needsSync) {
+        // Cut at a roll that failed then, or created meanwhile: nothing was appended that would have asked for it.
+        this.#home.scheduleSync(log)
+        if (!this.#context.isClosing) return
+        await this.#home.whenSynced()
+      }
       if (log.failed || log.touched || log.pendingReadCount > 0 || log.writer.hasStaged || log.needsSync) return
       if (log.segments.all.some((segment) => segment.extending || segment.hasUnsyncedBytes)) return
       for (const segment of log.segments.all) segment.close()

@@ -66,6 +66,8 @@ export interface LogHome {
   readonly isFull: boolean
   /** What the log has written will be synced soon. */
   scheduleSync(log: LogCore): void
+  /** Resolves when no sync runs or waits. Of a directory that is written to, perhaps never. */
+  whenSynced(): Promise<void>
   /** A sync of the log ended: everything below `offset`, which ends at `positionBytes` of a segment, is durable. */
   onSynced(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void
   /** Before a truncation: neither mark nor recovery point may name what is about to go. Durable. Throws `DiskError`. */

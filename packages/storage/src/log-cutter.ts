@@ -34,12 +34,17 @@ export class LogCutter {
     try {
       const count = removableSegmentCount(log, nowMs)
       this.#closeUnused()
-      if (count === 0 || (count === log.segments.count && !(await this.#startNewSegment()))) return 0
-      log.raiseLogStart(log.segments.at(count).baseOffset)
-      this.#givenUp.push(...log.segments.removeFirst(count))
-      await this.#home.beforeRemoval(log)
-      await this.#removeGivenUp()
-      return count
+      const isCut = count > 0 && (count < log.segments.count || (await this.#startNewSegment()))
+      if (isCut) {
+        log.raiseLogStart(log.segments.at(count).baseOffset)
+        this.#givenUp.push(...log.segments.removeFirst(count))
+      }
+      // Also those that could not be removed the last time.
+      if (this.#givenUp.length > 0) {
+        await this.#home.beforeRemoval(log)
+        await this.#removeGivenUp()
+      }
+      return isCut ? count : 0
     } catch (error) {
       // Of a log that was deleted meanwhile even the directory may be gone.
       if (!log.failed) reportError(this.#home, error)
@@ -63,7 +68,9 @@ export class LogCutter {
   /** A few at a time: each costs some renames. */
   async #removeGivenUp(): Promise<void> {
     while (!this.#log.failed && this.#givenUp.length > 0) {
-      this.#log.remove(this.#givenUp.splice(0, REMOVED_SEGMENTS_MAX))
+      const batch = this.#givenUp.slice(0, REMOVED_SEGMENTS_MAX)
+      this.#log.remove(batch)
+      this.#givenUp.splice(0, batch.length)
       if (this.#givenUp.length > 0) await this.#context.yieldTurn()
     }
   }

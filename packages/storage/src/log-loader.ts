@@ -75,7 +75,7 @@ export function loadLog(
   const epochsKnown =
     surplus >= 0 &&
     epochsReadable(context, epochs, segments) &&
-    (stoppedCleanly || epochsAgree(epochs, segments, knownPoint))
+    (stoppedCleanly || epochsAgree(epochs, segments, checkpoints.logStartOffset, knownPoint))
   if (!epochsKnown) epochs.reset()
   const atMark = mark !== null && endsAtMark(segments, mark)
   const recoveryPoint = epochsKnown ? knownPoint : 0
@@ -396,11 +396,16 @@ function epochsReadable(context: StorageContext, epochs: LogEpochs, segments: re
  * Whether the cache knows the epoch of the last batch below the recovery point that the offset index leads to: an older copy of the
  * file does not. Above, the file need not know it yet, and the index may.
  */
-function epochsAgree(epochs: LogEpochs, segments: readonly Segment[], recoveryPoint: Offset): boolean {
+function epochsAgree(
+  epochs: LogEpochs,
+  segments: readonly Segment[],
+  logStartOffset: Offset,
+  recoveryPoint: Offset,
+): boolean {
   const last = segments.findLast(({ sizeBytes, baseOffset }) => sizeBytes > 0 && baseOffset < recoveryPoint)
   const found = last?.batchIndexedBelow(recoveryPoint) ?? null
   if (found !== null && found.epoch >= 0 && epochs.cache.epochAt(found.baseOffset) !== found.epoch) return false
-  return epochsMatchLog(epochs.cache.entries(), segments, recoveryPoint)
+  return epochsMatchLog(epochs.cache.entries(), segments, logStartOffset, recoveryPoint)
 }
 
 function openSegments(context: StorageContext, path: string, names: readonly string[], config: LogConfig): Segment[] {

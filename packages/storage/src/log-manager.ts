@@ -141,6 +141,10 @@ export class LogManager {
       readCold: (task) => coldReads.run(task),
       onSetAside: (path, sizeBytes) => this.#directoryOf(path)?.strays.add(path, sizeBytes),
       removeSoon: (path) => this.#removals.add(path),
+      removeLater: (paths, delayMs) =>
+        this.#after(delayMs, () => {
+          for (const path of paths) this.#removals.add(path)
+        }),
       yieldTurn: () => new Promise((resolve) => this.#after(0, resolve)),
       failpoint: (name) => options.failpoint?.(name),
     }

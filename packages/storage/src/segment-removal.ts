@@ -19,12 +19,13 @@ const SUFFIXES = [LOG_SUFFIX, OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTIO
  */
 export function removeSegments(context: StorageContext, segments: readonly Segment[], delayMs: number): void {
   const deletedPaths: string[] = []
-  for (const segment of segments) deletedPaths.push(...renameFiles(context, segment, DELETED_SUFFIX))
-  if (deletedPaths.length === 0) return
-  context.failpoint('delete')
-  context.timers.setTimer(delayMs, () => {
-    for (const path of deletedPaths) context.removeSoon(path)
-  })
+  try {
+    for (const segment of segments) renameFiles(context, segment, DELETED_SUFFIX, deletedPaths)
+    if (deletedPaths.length > 0) context.failpoint('delete')
+  } finally {
+    // Also of those that were renamed before one could not be.
+    if (deletedPaths.length > 0) context.removeLater(deletedPaths, delayMs)
+  }
 }
 
 /**
@@ -42,7 +43,7 @@ export function setSegmentsAside(context: StorageContext, segments: readonly Seg
   // Of its own each time: a rename replaces what is there.
   const suffix = `.${context.random.bytes(8).toString('hex')}${STRAY_SUFFIX}`
   for (const segment of filled) {
-    renameFiles(context, segment, suffix)
+    renameFiles(context, segment, suffix, [])
     const { logPath, sizeBytes } = segment
     context.onSetAside(`${logPath}${suffix}`, sizeBytes)
     context.logger.warn('segment set aside', { reason, segment: logPath, sizeBytes, movedTo: `${logPath}${suffix}` })
@@ -50,15 +51,13 @@ export function setSegmentsAside(context: StorageContext, segments: readonly Seg
   context.disk.syncDirectory(filled[0]!.directory)
 }
 
-/** Takes a segment out of use and appends `suffix` to the names of its files; gives their new paths. */
-function renameFiles(context: StorageContext, segment: Segment, suffix: string): string[] {
+/** Takes a segment out of use and appends `suffix` to the names of its files; adds their new paths to `paths`. */
+function renameFiles(context: StorageContext, segment: Segment, suffix: string, paths: string[]): void {
   segment.abandon()
-  const paths: string[] = []
   for (const kind of SUFFIXES) {
     const path = `${segment.directory}/${offsetFileName(segment.baseOffset, kind)}`
     if (ignoringAbsent(() => context.disk.rename(path, path + suffix))) paths.push(path + suffix)
   }
-  return paths
 }
 
 /** Whether it was there. */

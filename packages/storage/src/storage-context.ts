@@ -32,6 +32,8 @@ export interface StorageContext {
   onSetAside(path: string, sizeBytes: number): void
   /** Removes a file, or a directory with all it holds, on the thread pool. */
   removeSoon(path: string): void
+  /** The same after a while; what the end of the process leaves, the next start removes. */
+  removeLater(paths: readonly string[], delayMs: number): void
   /** Resolves when other work of the loop has had its turn. */
   yieldTurn(): Promise<void>
   /** Names a step of `reliability.md` 5.1; tests stop the process there. */

@@ -1,0 +1,141 @@
+import { SimulatedDisk } from '@millrace/base'
+import { expect, test } from 'vitest'
+import type { Log } from './index.ts'
+import { append, fill, type Opened, open, SMALL, turns } from './testing/log-driver.ts'
+import { TOPIC_ID } from './testing/storage-harness.ts'
+
+/** Logs that come to rest: idle, at the end of the process, and when what was to go could not. */
+
+/** Lets operations of one kind end only when told, and counts them. */
+function holdBack(disk: SimulatedDisk, held: string): { release: () => void; count: () => number } {
+  let waiting: (() => void)[] = []
+  let count = 0
+  disk.settle = (operation) => {
+    if (operation !== held) return Promise.resolve()
+    count++
+    return new Promise((resolve) => waiting.push(resolve))
+  }
+  const release = () => {
+    const all = waiting
+    waiting = []
+    for (const wake of all) wake()
+  }
+  return { release, count: () => count }
+}
+
+test('a stop comes to its end although checkpoints wait for syncs that had not begun', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk, { ...SMALL, segmentBytes: 1 << 30 })
+  const logs = Array.from({ length: 20 }, (_, partition) => opened.manager.createLog('topic', partition, TOPIC_ID))
+  const { release } = holdBack(disk, 'sync')
+  const large = 'x'.repeat(17 << 20)
+  for (const [number, log] of logs.entries()) append(log, [number === 15 || number === 16 ? large : 'x'])
+  opened.manager.flushStaged()
+  await turns()
+  expect(logs.filter(({ syncState }) => syncState === 'queued').length).toBeGreaterThan(10)
+  let isDone = false
+  const stopped = opened.manager.shutdown().then(() => {
+    isDone = true
+  })
+  for (let round = 0; round < 100 && !isDone; round++) {
+    release()
+    await turns()
+  }
+  expect(isDone).toBe(true)
+  await stopped
+  expect((await open(disk.killed())).manager.recoveredUncleanly).toBe(false)
+})
+
+test.each([false, true])(
+  'a log that is appended to again is not checkpointed without end (write caching %s)',
+  async (writeCaching) => {
+    const disk = new SimulatedDisk()
+    const opened = await open(disk, { ...SMALL, segmentBytes: 1 << 30, writeCaching })
+    const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+    for (let count = 0; count < 60; count++) append(log, ['x'.repeat(300)])
+    opened.manager.flushStaged()
+    await turns()
+    const { release, count } = holdBack(disk, 'sync')
+    let isDone = false
+    void log.closeIdle().then(() => {
+      isDone = true
+    })
+    for (let round = 0; round < 60; round++) {
+      append(log, ['y'])
+      opened.manager.flushStaged()
+      release()
+      await turns(40)
+    }
+    expect(isDone).toBe(true)
+    if (writeCaching) expect(count()).toBeLessThan(10)
+  },
+)
+
+async function logToBeCut(disk: SimulatedDisk): Promise<{ opened: Opened; log: Log }> {
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 100)
+  log.setHighWatermark(100)
+  log.updateConfig({ ...log.config, retentionBytes: 3000 })
+  return { opened, log }
+}
+
+test('segments that could not be removed are removed by the next sweep', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await logToBeCut(disk)
+  let count = 0
+  disk.fault = (operation, path) =>
+    operation === 'rename' && path.endsWith('.log') && ++count === 2 ? 'DISK_FULL' : null
+  await log.applyRetention(0)
+  disk.fault = () => null
+  await log.applyRetention(0)
+  opened.timers.advance(60_000)
+  await turns(3000)
+  const names = disk.listDirectory('/data/topic-0')
+  expect(names.filter((name) => name.endsWith('.log'))).toHaveLength(log.segments.count)
+  expect(names.filter((name) => name.endsWith('.log.deleted'))).toEqual([])
+})
+
+test('what retention leaves to be removed keeps no timer after the end', async () => {
+  const { opened, log } = await logToBeCut(new SimulatedDisk())
+  expect(await log.applyRetention(0)).toBeGreaterThan(0)
+  await opened.manager.shutdown()
+  expect(opened.timers.pendingCount).toBe(0)
+})
+
+test('a segment that was cut for a roll which failed is synced and closed when the log is idle', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk, { ...SMALL, segmentBytes: 100_000 })
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  for (let count = 0; count < 9; count++) {
+    append(log, ['x'.repeat(10_000)])
+    opened.manager.flushStaged()
+  }
+  await turns(2000)
+  disk.fault = (operation, path) => (operation === 'create' && path.endsWith('.log') ? 'DISK_FULL' : null)
+  expect(append(log, ['y'.repeat(60_000)])).not.toBe(0)
+  disk.fault = () => null
+  expect(log.needsSync).toBe(true)
+  for (let round = 0; round < 5; round++) {
+    await log.closeIdle()
+    await turns()
+  }
+  expect(log.needsSync).toBe(false)
+  expect(log.segments.active.isOpen).toBe(false)
+})
+
+test('a start after deleted records does not walk the whole log', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 60)
+  log.setHighWatermark(60)
+  log.raiseLogStart(3)
+  await log.checkpointer.complete()
+  opened.timers.advance(62_000)
+  await turns(2000)
+  const { recoveryPoint } = log
+  expect(recoveryPoint).toBe(60)
+  const again = await open(disk.killed())
+  expect(again.manager.log('topic', 0)!.recoveryPoint).toBe(recoveryPoint)
+})
