@@ -100,11 +100,16 @@ export class DurableMark {
     this.#dirty.add(slot)
   }
 
-  /** The log's recovery point rose. */
+  /**
+   * The log's recovery point rose, or its first segments go. The log is in use: were it still said to be closed cleanly, the next start
+   * would not know which of the two fingerprints this is, and could not tell segments that were given up from those it has.
+   */
   noteRecoveryPoint(topicId: Uuid, partition: number, recoveryPoint: Offset, fingerprint: number): void {
     const slot = this.#slotFor(topicId, partition)
     slot.entry.recoveryPoint = recoveryPoint
     slot.entry.fingerprint = fingerprint
+    slot.entry.clean = false
+    slot.entry.noProducers = false
     this.#dirty.add(slot)
   }
 

@@ -53,13 +53,13 @@ export class EntryFile {
     return this.#count < 0 || this.#flushedCount === this.#count
   }
 
-  /** The file was written, cut or made, and not synced since. */
+  /** The file was written, cut or made, and not synced since, whether or not it is still open. */
   get hasUnsyncedFile(): boolean {
-    return this.#file !== null
+    return this.#file !== null || this.#closedUnsynced
   }
 
   get needsSync(): boolean {
-    return this.#file !== null || this.#closedUnsynced || !this.isFlushed
+    return this.hasUnsyncedFile || !this.isFlushed
   }
 
   /** Bytes of memory that {@link drop} would free. */

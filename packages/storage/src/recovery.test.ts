@@ -98,6 +98,32 @@ test('segments that retention gave up may come back, and are not read', async ()
   }
 })
 
+test('records deleted from a log that nothing was appended to since a clean stop stay deleted after a crash', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 60)
+  log.setHighWatermark(60)
+  await opened.manager.shutdown()
+  const again = await open(disk)
+  const reopened = logOf(again)
+  reopened.raiseLogStart(33)
+  again.timers.advance(60_000)
+  await turns(1000)
+  expect(await reopened.applyRetention(0)).toBeGreaterThan(0)
+  const firstBase = reopened.segments.first.baseOffset
+  for (let minute = 0; minute < 3; minute++) {
+    again.timers.advance(60_000)
+    await turns(1000)
+  }
+  for (const choose of [() => 0, (count: number) => count - 1]) {
+    const third = await open(disk.crashed({ choose }))
+    expect(third.warnings).not.toContain(WALKED)
+    // The start itself is written at leisure; below what is left there is nothing in any case.
+    expect(logOf(third).logStartOffset).toBeGreaterThanOrEqual(firstBase)
+    await expectValues(logOf(third), firstBase, 60)
+  }
+})
+
 test('a segment whose successor could not get its file is known all the same', async () => {
   const disk = new SimulatedDisk()
   const { opened, log } = await create(disk)
@@ -252,6 +278,33 @@ test('a truncation below the log start takes the checkpoint of the start with it
   const again = await open(survivor)
   expect([logOf(again).logStartOffset, logOf(again).logEndOffset]).toEqual([8, 8])
   expect(strays(survivor)).toEqual([])
+})
+
+test('an aborted transaction that a crash left ahead of the data does not come back after a second one', async () => {
+  const disk = new SimulatedDisk()
+  const config = { ...SMALL, segmentBytes: 1 << 20, indexIntervalBytes: 4096 }
+  const opened = await open(disk, config)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 10, 50)
+  await settle(opened, log)
+  // The index of a transaction was written back, its records were not: of them there is a torn beginning.
+  const killed = disk.killed()
+  const entry = Buffer.alloc(34)
+  for (const [slot, value] of [7n, 12n, 14n, 15n].entries()) entry.writeBigInt64BE(value, 2 + 8 * slot)
+  overwriteFile(killed, '/data/topic-0/00000000000000000000.txnindex', entry)
+  killed.syncDirectory('/data/topic-0')
+  const contents = killed.readFile('/data/topic-0/00000000000000000000.log')
+  overwriteFile(killed, '/data/topic-0/00000000000000000000.log', Buffer.concat([contents, Buffer.alloc(70, 0x41)]))
+  const second = await open(killed, config)
+  expect(logOf(second).logEndOffset).toBe(10)
+  await fill(second, logOf(second), 30, 50)
+  await settle(second, logOf(second))
+  expect(logOf(second).recoveryPoint).toBe(30)
+  for (const choose of [() => 0, (count: number) => count - 1]) {
+    const third = await open(killed.crashed({ choose }), config)
+    expect(logOf(third).logEndOffset).toBe(30)
+    expect(logOf(third).abortedTransactions(0, 100)).toEqual([])
+  }
 })
 
 test('segments that nothing known leads to are set aside', async () => {
