@@ -53,8 +53,8 @@ export const overloadCampaign: Campaign = {
   summary:
     'a crowd of idle, slow, greedy and broken clients; a neighbour must not notice, and memory must stay in bounds',
   sizes: {
-    ci: { idle: 1000, busy: 50, busyRequests: 250, slow: 50, halfSent: 10, seconds: 8 },
-    full: { idle: 10_000, busy: 200, busyRequests: 500, slow: 500, halfSent: 50, seconds: 60 },
+    ci: { idle: 1000, busy: 50, busyRequests: 250, slow: 50, halfSent: 10, seconds: 8, judged: 0 },
+    full: { idle: 10_000, busy: 200, busyRequests: 500, slow: 500, halfSent: 50, seconds: 60, judged: 1 },
   },
   run,
 }
@@ -140,6 +140,7 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
     const quietAfter = neighbour.take()
     await Promise.all([neighbour.stop(), large.stop()])
     const verdicts = judge({
+      judgesTimes: size.judged === 1,
       quietP99Ms: Math.max(p99(quietBefore), p99(quietAfter)),
       loadedP99Ms: p99(loaded),
       neighbourErrors: [...neighbour.errors, ...large.errors],

@@ -4,6 +4,7 @@ import { judge, type Observation } from './verdict.ts'
 const MIB = 1024 * 1024
 
 const good: Observation = {
+  judgesTimes: true,
   quietP99Ms: 4,
   loadedP99Ms: 7.9,
   largeMostMs: 9000,
@@ -35,6 +36,11 @@ const complaints = (changes: Partial<Observation>) => judge({ ...good, ...change
 test('a broker that keeps its bounds passes every check', () => {
   expect(complaints({})).toEqual([])
   expect(judge(good)).toHaveLength(14)
+})
+
+test('times are judged only where a run asks for it', () => {
+  expect(complaints({ judgesTimes: false, loadedP99Ms: 100, largeMostMs: 60_000 })).toEqual([])
+  expect(complaints({ judgesTimes: false, idleKept: 99 })).toHaveLength(1)
 })
 
 test.each([

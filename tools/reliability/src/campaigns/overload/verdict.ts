@@ -2,6 +2,8 @@ import type { BudgetReading } from '../../load/scrape.ts'
 
 /** What was seen of a broker before, under and after the crowd. */
 export interface Observation {
+  /** Whether times are judged: not where others may use the machine too. */
+  readonly judgesTimes: boolean
   /** p99 of the neighbour's produces: of the worse of two quiet spells, before the crowd and after it, and under the crowd. */
   readonly quietP99Ms: number
   readonly loadedP99Ms: number
@@ -53,10 +55,12 @@ export function judge(seen: Observation): (string | null)[] {
   const slowdown = seen.loadedP99Ms / seen.quietP99Ms
   return [
     seen.neighbourErrors.length === 0 ? null : `the neighbour: ${seen.neighbourErrors.slice(0, 3).join('; ')}`,
-    slowdown <= MAX_SLOWDOWN
+    !seen.judgesTimes || slowdown <= MAX_SLOWDOWN
       ? null
       : `the neighbour's p99 was ${seen.loadedP99Ms.toFixed(2)} ms under load, ${slowdown.toFixed(1)} times ${seen.quietP99Ms.toFixed(2)} ms`,
-    seen.largeMostMs <= MAX_LARGE_MS ? null : `a large produce took ${(seen.largeMostMs / 1000).toFixed(1)} s`,
+    !seen.judgesTimes || seen.largeMostMs <= MAX_LARGE_MS
+      ? null
+      : `a large produce took ${(seen.largeMostMs / 1000).toFixed(1)} s`,
     seen.busyErrors.length === 0 ? null : `busy clients: ${seen.busyErrors.slice(0, 3).join('; ')}`,
     seen.idleKept === seen.idleWanted ? null : `${seen.idleKept} of ${seen.idleWanted} idle connections were kept`,
     growth <= seen.anonymousAllowedBytes

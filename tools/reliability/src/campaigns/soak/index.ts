@@ -45,7 +45,8 @@ const topicConfigs = {
 export const soakCampaign: Campaign = {
   name: 'soak',
   summary: 'everything that clients do, for long, with retention running: nothing may grow',
-  sizes: { ci: { seconds: 25 }, full: { seconds: 3600 } },
+  // In half a minute a heap has not settled, and CI's machine has other work: growth is a figure there.
+  sizes: { ci: { seconds: 25, judged: 0 }, full: { seconds: 3600, judged: 1 } },
   run,
 }
 
@@ -79,7 +80,7 @@ async function soak(broker: Broker, admin: WireClient, context: CampaignContext)
     const longestStallMs = ((await scrape(broker.port)).get('millrace_loop_longest_delay_seconds') ?? Number.NaN) * 1000
     const growth = growthOf(windows)
     const verdicts = [
-      ...judgeGrowth(growth),
+      ...(context.size.judged === 1 ? judgeGrowth(growth) : []),
       ...judgeLoad(report, seconds),
       neighbour.errors.length === 0 ? null : `the neighbour: ${neighbour.errors.join('; ')}`,
       left.deleted.length === 0 ? null : `deleted files are still held: ${left.deleted.slice(0, 5).join(', ')}`,
