@@ -2,13 +2,14 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { withDefect } from './defect.ts'
-import { defects } from './defects.ts'
+import { defects, quickDefects } from './defects.ts'
 
 const sources = join(import.meta.dirname, '../../../../../packages/storage/src')
 
 test('there are at least 30 defects, each with a name of its own', () => {
   expect(new Set(defects.map(({ name }) => name)).size).toBe(defects.length)
   expect(defects.length).toBeGreaterThanOrEqual(30)
+  expect(quickDefects.length).toBe(26)
 })
 
 test.each(defects)('the source that "$name" replaces is still there, once', (defect) => {
