@@ -27,6 +27,7 @@ import { CoordinatorFinder, CoordinatorKeyType } from './coordinator/coordinator
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
 import { ProduceHandler } from './handlers/00-produce.ts'
 import type { LoggerLevels } from './handlers/logger-levels.ts'
+import { TurnQueue } from './handlers/turn-queue.ts'
 import type { Logger } from './logger.ts'
 import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
 import { LocalMetadata } from './metadata/local-metadata.ts'
@@ -103,6 +104,7 @@ export class Broker {
   readonly #http: HttpServer
   readonly #sockets: SocketServer
   readonly #checks: BatchChecks
+  readonly #nextTurn = new TurnQueue((callback) => this.#options.ports.scheduleTurn(callback)).next
   #endpoints: readonly ListenerEndpoint[] = []
   #stopping: Promise<void> | null = null
 
@@ -203,11 +205,6 @@ export class Broker {
     this.#http = this.#createHttp(config)
     this.#sockets = this.#createSockets(config)
   }
-
-  readonly #nextTurn = (): Promise<void> =>
-    new Promise((resolve) => {
-      this.#options.ports.scheduleTurn(resolve)
-    })
 
   /** What clients connect to, with the bound ports. */
   get endpoints(): readonly ListenerEndpoint[] {

@@ -69,17 +69,22 @@ export class CoordinatorFinder {
     const { apiVersion } = context
     const { listener } = context.connection
     if (apiVersion >= BATCHED_VERSION) {
-      const coordinators = mapInSlices(request.coordinatorKeys, this.#deps.nextTurn, (key) => {
-        const { errorCode, node } = this.#findOne(request.keyType, key, apiVersion, listener)
-        return createFindCoordinatorResponseCoordinator({
-          key,
-          nodeId: node.id,
-          host: node.host,
-          port: node.port,
-          errorCode,
-          errorMessage: errorMessageOf(errorCode),
-        })
-      })
+      const coordinators = mapInSlices(
+        request.coordinatorKeys,
+        this.#deps.nextTurn,
+        (key) => {
+          const { errorCode, node } = this.#findOne(request.keyType, key, apiVersion, listener)
+          return createFindCoordinatorResponseCoordinator({
+            key,
+            nodeId: node.id,
+            host: node.host,
+            port: node.port,
+            errorCode,
+            errorMessage: errorMessageOf(errorCode),
+          })
+        },
+        context,
+      )
       return whenMapped(coordinators, (all) => createFindCoordinatorResponse({ coordinators: all }))
     }
     const { errorCode, node } = this.#findOne(request.keyType, request.key, apiVersion, listener)

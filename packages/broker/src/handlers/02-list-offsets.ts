@@ -16,7 +16,7 @@ import type { FoundOffset } from '@millrace/storage'
 import type { Partition } from '../partition/partition.ts'
 import type { PartitionManager } from '../partition/partition-manager.ts'
 import type { ApiHandler } from './handler.ts'
-import { type NextTurn, SLICE_ELEMENTS } from './slices.ts'
+import { type NextTurn, SLICE_ELEMENTS, watch } from './slices.ts'
 
 /** Special timestamps and the first version that may ask for them. */
 const LATEST = -1
@@ -49,11 +49,15 @@ export function listOffsetsHandler(deps: {
     async handle(request, context) {
       const duplicates = duplicatesOf(request)
       const topics = []
+      const isGone = watch(context)
       let count = 0
       for (const topic of request.topics) {
         const partitions: ListOffsetsPartitionResponse[] = []
         for (const wanted of topic.partitions) {
-          if (++count % SLICE_ELEMENTS === 0) await deps.nextTurn()
+          if (++count % SLICE_ELEMENTS === 0) {
+            await deps.nextTurn()
+            if (isGone()) return createListOffsetsResponse({})
+          }
           const key = `${topic.name}/${wanted.partitionIndex}`
           const answer = duplicates.has(key)
             ? failure(wanted, ErrorCode.INVALID_REQUEST)

@@ -71,20 +71,25 @@ function answerTopics(
   }
   const { topics } = request
   if (topics === null || (context.apiVersion === 0 && topics.length === 0)) {
-    return mapInSlices([...image.topics.values()], deps.nextTurn, (topic) => views.view(image, topic, wish))
+    return mapInSlices([...image.topics.values()], deps.nextTurn, (topic) => views.view(image, topic, wish), context)
   }
   const ids = new Set(topics.map((topic) => topic.topicId).filter((id) => id !== ZERO_UUID))
-  if (ids.size > 0) return mapInSlices([...ids], deps.nextTurn, (id) => viewById(views, image, id, wish))
+  if (ids.size > 0) return mapInSlices([...ids], deps.nextTurn, (id) => viewById(views, image, id, wish), context)
   const mayCreate = request.allowAutoTopicCreation && deps.autoCreateTopics()
   const names = new Set(topics.map((topic) => topic.name))
-  return mapInSlices([...names], deps.nextTurn, (name) => {
-    // Neither a name nor an id.
-    if (name === null) return createMetadataResponseTopic({ errorCode: ErrorCode.INVALID_REQUEST, name })
-    const topic = image.topics.get(name)
-    if (topic !== undefined) return views.view(image, topic, wish)
-    const errorCode = mayCreate ? deps.createTopic(name) : absentTopicError(name)
-    return createMetadataResponseTopic({ errorCode, name, isInternal: isInternalTopic(name) })
-  })
+  return mapInSlices(
+    [...names],
+    deps.nextTurn,
+    (name) => {
+      // Neither a name nor an id.
+      if (name === null) return createMetadataResponseTopic({ errorCode: ErrorCode.INVALID_REQUEST, name })
+      const topic = image.topics.get(name)
+      if (topic !== undefined) return views.view(image, topic, wish)
+      const errorCode = mayCreate ? deps.createTopic(name) : absentTopicError(name)
+      return createMetadataResponseTopic({ errorCode, name, isInternal: isInternalTopic(name) })
+    },
+    context,
+  )
 }
 
 function viewById(views: TopicViews, image: MetadataImage, topicId: Uuid, wish: ViewWish): MetadataResponseTopic {

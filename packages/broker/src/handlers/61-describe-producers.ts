@@ -37,18 +37,23 @@ export interface DescribeProducersDeps {
 export function describeProducersHandler(
   deps: DescribeProducersDeps,
 ): ApiHandler<DescribeProducersRequest, DescribeProducersResponse> {
-  return defineHandler(describeProducersApi, (request) => {
+  return defineHandler(describeProducersApi, (request, context) => {
     const wanted = new Map<string, Set<number>>()
     for (const { name, partitionIndexes } of request.topics) {
       const indexes = wanted.get(name) ?? new Set()
       for (const partition of partitionIndexes) indexes.add(partition)
       wanted.set(name, indexes)
     }
-    const topics = mapInSlices([...wanted], deps.nextTurn, ([name, indexes]) => {
-      const refusal = topicError(deps, name)
-      const partitions = Array.from(indexes, (partition) => describePartition(deps, name, partition, refusal))
-      return createTopicResponse({ name, partitions })
-    })
+    const topics = mapInSlices(
+      [...wanted],
+      deps.nextTurn,
+      ([name, indexes]) => {
+        const refusal = topicError(deps, name)
+        const partitions = Array.from(indexes, (partition) => describePartition(deps, name, partition, refusal))
+        return createTopicResponse({ name, partitions })
+      },
+      context,
+    )
     return whenMapped(topics, (all) => createDescribeProducersResponse({ topics: all }))
   })
 }

@@ -23,9 +23,33 @@ describe('work in slices', () => {
       worked++
       return n
     })
-    expect(worked).toBe(SLICE_ELEMENTS)
+    expect(worked).toBe(0)
     expect(await whenMapped(results, (list) => list)).toEqual(numbers(2 * SLICE_ELEMENTS + 1))
-    expect(seen).toEqual([SLICE_ELEMENTS, 2 * SLICE_ELEMENTS])
+    expect(seen).toEqual([0, SLICE_ELEMENTS, 2 * SLICE_ELEMENTS])
+  })
+
+  test('ends when who asked for it has gone', async () => {
+    const done = { sync: 0, async: 0 }
+    let leave = (): void => undefined
+    const asker = {
+      onAbandoned: (callback: () => void) => {
+        leave = callback
+      },
+    }
+    const list = numbers(3 * SLICE_ELEMENTS)
+    const work = (kind: 'sync' | 'async') => (n: number) => {
+      if (n === SLICE_ELEMENTS + 5) leave()
+      done[kind]++
+      return n
+    }
+    await mapInSlices(list, () => Promise.resolve(), work('sync'), asker)
+    await mapAsyncInSlices(
+      list,
+      () => Promise.resolve(),
+      async (n) => work('async')(n),
+      asker,
+    )
+    expect(done).toEqual({ sync: 2 * SLICE_ELEMENTS, async: 2 * SLICE_ELEMENTS })
   })
 
   test('that ends later does so slice by slice', async () => {

@@ -1,30 +1,39 @@
+import type { RequestContext } from './handler.ts'
+
 /** Most elements of a request that are worked on in one go: a few ms, whatever the API. */
 export const SLICE_ELEMENTS = 500
 
 /** Gives the event loop to others. Resolves in a later turn. */
 export type NextTurn = () => Promise<void>
 
+/** Who asked, and may go away before the answer. */
+export type Asker = Pick<RequestContext, 'onAbandoned'>
+
 /**
  * `work` for each of `items`, in order. A list of at most {@link SLICE_ELEMENTS} gives its results at once; a longer one is worked on in
- * slices, between which others have their turn, so that no request holds the loop, however much it names. Answers stay in order: the
- * connection waits for the promise. The first error ends it.
+ * slices, each in a turn of its own, so that no request holds the loop, however much it names. Answers stay in order: the connection
+ * waits for the promise. The first error ends it, and so does `asker` by going away: the results are those so far then.
  */
 export function mapInSlices<Item, Result>(
   items: readonly Item[],
   nextTurn: NextTurn,
   work: (item: Item) => Result,
+  asker: Asker | null = null,
 ): Result[] | Promise<Result[]> {
-  return items.length <= SLICE_ELEMENTS ? items.map(work) : mapLater(items, nextTurn, work)
+  return items.length <= SLICE_ELEMENTS ? items.map(work) : mapLater(items, nextTurn, work, asker)
 }
 
 async function mapLater<Item, Result>(
   items: readonly Item[],
   nextTurn: NextTurn,
   work: (item: Item) => Result,
+  asker: Asker | null,
 ): Promise<Result[]> {
   const results: Result[] = []
+  const isGone = watch(asker)
   for (let start = 0; start < items.length; start += SLICE_ELEMENTS) {
-    if (start > 0) await nextTurn()
+    await nextTurn()
+    if (isGone()) break
     const end = Math.min(items.length, start + SLICE_ELEMENTS)
     for (let slot = start; slot < end; slot++) results.push(work(items[slot]!))
   }
@@ -36,13 +45,26 @@ export async function mapAsyncInSlices<Item, Result>(
   items: readonly Item[],
   nextTurn: NextTurn,
   work: (item: Item) => Promise<Result>,
+  asker: Asker | null = null,
 ): Promise<Result[]> {
   const results: Result[] = []
+  const isLong = items.length > SLICE_ELEMENTS
+  const isGone = watch(isLong ? asker : null)
   for (let start = 0; start < items.length; start += SLICE_ELEMENTS) {
-    if (start > 0) await nextTurn()
+    if (isLong) await nextTurn()
+    if (isGone()) break
     for (const result of await Promise.all(items.slice(start, start + SLICE_ELEMENTS).map(work))) results.push(result)
   }
   return results
+}
+
+/** Tells from now on whether the asker went away. */
+export function watch(asker: Asker | null): () => boolean {
+  let gone = false
+  asker?.onAbandoned(() => {
+    gone = true
+  })
+  return () => gone
 }
 
 /** `respond` with the results of {@link mapInSlices}: at once if they are there. */
