@@ -42,23 +42,53 @@ type Found = readonly ConfigDescription[] | { readonly errorCode: number; readon
 
 /**
  * DescribeConfigs 1–4: every setting of a resource with value, source, synonyms and documentation (`controller.md`, 5.3). A resource that
- * is named several times is described once: a broker's description is some thousand times as long as its name.
+ * is named several times is described once, and answered once for each choice of keys: a broker's description is some thousand times as
+ * long as its name.
  */
 export function describeConfigsHandler(
   deps: DescribeConfigsDeps,
 ): ApiHandler<DescribeConfigsRequest, DescribeConfigsResponse> {
-  return defineHandler(describeConfigsApi, (request) => {
+  return defineHandler(describeConfigsApi, (request, context) => {
     const unknown = request.resources.find((resource) => !KNOWN_TYPES.has(resource.resourceType))
     const refusal = unknown === undefined ? null : invalid(`Unexpected resource type ${unknown.resourceType}`)
-    const resources = distinctBy(
-      request.resources,
-      ({ resourceType, resourceName }) => `${resourceType}/${resourceName}`,
-    )
-    const results = mapInSlices(resources, deps.nextTurn, (resource) =>
-      result(request, resource, refusal ?? describeResource(deps, resource)),
+    const resources = distinctBy(request.resources, questionOf)
+    const repeated = repeatedResources(resources)
+    const described = new Map<string, Found>()
+    const find = (resource: DescribeConfigsResource): Found => {
+      const key = resourceOf(resource)
+      const found = described.get(key) ?? describeResource(deps, resource)
+      if (repeated.has(key)) described.set(key, found)
+      return found
+    }
+    const results = mapInSlices(
+      resources,
+      deps.nextTurn,
+      (resource) => result(request, resource, refusal ?? find(resource)),
+      context,
     )
     return whenMapped(results, (all) => createDescribeConfigsResponse({ results: all }))
   })
+}
+
+function resourceOf({ resourceType, resourceName }: DescribeConfigsResource): string {
+  return `${resourceType}/${resourceName}`
+}
+
+/** Resource and wanted keys; no keys mean all. */
+function questionOf({ resourceType, resourceName, configurationKeys }: DescribeConfigsResource): string {
+  return JSON.stringify([resourceType, resourceName, configurationKeys ?? []])
+}
+
+/** Those named more than once: only their descriptions are worth keeping. */
+function repeatedResources(resources: readonly DescribeConfigsResource[]): ReadonlySet<string> {
+  const seen = new Set<string>()
+  const repeated = new Set<string>()
+  for (const resource of resources) {
+    const key = resourceOf(resource)
+    if (seen.has(key)) repeated.add(key)
+    seen.add(key)
+  }
+  return repeated
 }
 
 function describeResource(deps: DescribeConfigsDeps, resource: DescribeConfigsResource): Found {

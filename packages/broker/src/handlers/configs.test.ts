@@ -106,6 +106,22 @@ describe('DescribeConfigs', () => {
     expect((await describeResource(TOPIC, 't', [])).configs.length).toBeGreaterThan(30)
   })
 
+  test('answers a resource for each choice of keys, and the same question once', async () => {
+    const handler = describeConfigsHandler({ image, configuration, loggers, nextTurn: () => Promise.resolve() })
+    const choices = [['segment.bytes'], null, ['retention.ms', 'segment.bytes'], ['segment.bytes'], []]
+    const resources = choices.map((configurationKeys) =>
+      createDescribeConfigsResource({ resourceType: TOPIC, resourceName: 't', configurationKeys }),
+    )
+    const { results } = await exchange(handler, describeConfigsApi, createDescribeConfigsRequest({ resources }))
+    expect(
+      results.map(({ resourceName, configs }) => [resourceName, configs.length > 30 ? 'all' : configs.length]),
+    ).toEqual([
+      ['t', 1],
+      ['t', 'all'],
+      ['t', 2],
+    ])
+  })
+
   test('leaves synonyms and documentation out unless asked', async () => {
     const handler = describeConfigsHandler({ image, configuration, loggers, nextTurn: () => Promise.resolve() })
     const resources = [

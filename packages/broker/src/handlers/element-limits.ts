@@ -4,7 +4,8 @@ import type { ApiHandler } from './handler.ts'
 /**
  * Most array elements of one request, by API. What a request holds is decoded, and its answer encoded, in one go: with so many elements
  * neither takes 50 ms. Clients name partitions by ten thousands where they read or commit all of a cluster's; groups, topics and
- * settings are administrated in smaller lists, of which Kafka's controller takes no more than ten thousand changes at once. Kafka has no such limits; a request beyond them closes its connection.
+ * settings are administrated in smaller lists, of which Kafka's controller takes no more than ten thousand changes at once. Otherwise
+ * Kafka has no such limits; here a request beyond them closes its connection.
  */
 const MANY_ELEMENTS = 50_000
 const FEW_ELEMENTS = 10_000

@@ -171,6 +171,26 @@ describe('OffsetCommit', () => {
 })
 
 describe('OffsetFetch', () => {
+  test('of a group that is named with other topics answers each, and the same question once', async () => {
+    const fixture = await CoordinatorFixture.started()
+    await commit(fixture, 9, { topic: [0, 1], other: [0] })
+    const wanted: (Record<string, number[]> | null)[] = [
+      { topic: [0] },
+      { topic: [1] },
+      { other: [0] },
+      null,
+      { topic: [0] },
+      null,
+    ]
+    const groups = wanted.flatMap((topics) => fetchOf(9, topics).groups)
+    const request = createOffsetFetchRequest({ groups })
+    const answer = await fixture.call(offsetFetchApi, offsetFetchHandler(fixture), request, 9)
+    const answered = answer.groups.map(({ topics }) =>
+      topics.flatMap(({ name, partitions }) => partitions.map((each) => `${name}-${each.partitionIndex}`)).sort(),
+    )
+    expect(answered).toEqual([['topic-0'], ['topic-1'], ['other-0'], ['other-0', 'topic-0', 'topic-1']])
+  })
+
   for (let version = offsetFetchApi.minVersion; version <= offsetFetchApi.maxVersion; version++) {
     test(`of version ${version} finds offsets and their absence`, async () => {
       const fixture = await CoordinatorFixture.started()

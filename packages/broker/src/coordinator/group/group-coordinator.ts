@@ -59,7 +59,7 @@ import {
   syncInput,
   syncResponse,
 } from './group-requests.ts'
-import { fetchRequestGroups, fetchResponse, offsetFetchFailure } from './offset-fetch-versions.ts'
+import { fetchRequestGroups, fetchResponse, offsetFetchFailure, questionOf } from './offset-fetch-versions.ts'
 import { CommitPlan, DeletePlan, FetchPlan } from './offset-requests.ts'
 
 /** What the group coordinator needs of the rest of the broker. */
@@ -229,10 +229,13 @@ export class GroupCoordinator {
 
   async fetchOffsets(request: OffsetFetchRequest, context: RequestContext): Promise<OffsetFetchResponse> {
     const { apiVersion } = context
-    // A group that is named again is answered once: its offsets may be many.
-    const groups = distinctBy(fetchRequestGroups(request, apiVersion), ({ groupId }) => groupId)
-    const answers = await mapAsyncInSlices(groups, this.#deps.nextTurn, (group) =>
-      this.#fetchGroup(group, request.requireStable, apiVersion),
+    // The same question is answered once: the offsets of a group may be many.
+    const groups = distinctBy(fetchRequestGroups(request, apiVersion), questionOf)
+    const answers = await mapAsyncInSlices(
+      groups,
+      this.#deps.nextTurn,
+      (group) => this.#fetchGroup(group, request.requireStable, apiVersion),
+      context,
     )
     return fetchResponse(groups, answers, apiVersion)
   }
@@ -285,13 +288,18 @@ export class GroupCoordinator {
     request: DescribeGroupsRequest,
     context: RequestContext,
   ): DescribeGroupsResponse | Promise<DescribeGroupsResponse> {
-    const described = mapInSlices([...new Set(request.groups)], this.#deps.nextTurn, (groupId) => {
-      const partition = this.partitionFor(groupId)
-      if (partition === null) return failedGroup(groupId, ErrorCode.COORDINATOR_NOT_AVAILABLE)
-      const { response, errorCode } = this.#runtime.read(partition, (machine) => machine.describe(groupId))
-      if (response === null) return failedGroup(groupId, responseErrorOf(errorCode))
-      return describedGroup(response, context.apiVersion, request.includeAuthorizedOperations)
-    })
+    const described = mapInSlices(
+      [...new Set(request.groups)],
+      this.#deps.nextTurn,
+      (groupId) => {
+        const partition = this.partitionFor(groupId)
+        if (partition === null) return failedGroup(groupId, ErrorCode.COORDINATOR_NOT_AVAILABLE)
+        const { response, errorCode } = this.#runtime.read(partition, (machine) => machine.describe(groupId))
+        if (response === null) return failedGroup(groupId, responseErrorOf(errorCode))
+        return describedGroup(response, context.apiVersion, request.includeAuthorizedOperations)
+      },
+      context,
+    )
     return whenMapped(described, (groups) => createDescribeGroupsResponse({ groups }))
   }
 

@@ -28,6 +28,12 @@ export function fetchRequestGroups(
   return [createOffsetFetchRequestGroup({ groupId: request.groupId, topics: topics ?? null })]
 }
 
+/** A group and what of it is wanted, as text: the same for groups with the same answer, no longer than what the client sent. */
+export function questionOf({ groupId, topics }: OffsetFetchRequestGroup): string {
+  const wanted = topics?.map(({ name, topicId, partitionIndexes }) => [name, topicId, partitionIndexes])
+  return JSON.stringify([groupId, wanted ?? null])
+}
+
 /** The response in the shape of its version. Before version 2 an error of the group stands at each partition. */
 export function fetchResponse(
   groups: readonly OffsetFetchRequestGroup[],
