@@ -321,6 +321,24 @@ describe('connection', () => {
     expect(budget.stoppedCount).toBe(0)
   })
 
+  it('is not closed for a whole frame that waits for its turn while others need the memory', () => {
+    const pool = newPool()
+    const clock = new SimulatedClock()
+    const timers = new SimulatedTimers(clock)
+    const budget = new RequestBudget(pool, 128 * 1024, clock, timers)
+    const patient = setUp({ pool, budget, answerAtOnce: false })
+    const large = frame(3, 1, 60_000)
+    const both = Buffer.concat([frame(1, 1), large])
+    patient.connection.onBytes(both, 0, 40_000)
+    patient.connection.onBytes(both, 40_000, both.length)
+    const dawdlers = [1, 2, 3].map(() => setUp({ pool, budget }))
+    for (const { connection } of dawdlers) connection.onBytes(large, 0, 40_000)
+    timers.advance(5000)
+    expect(dawdlers.map(({ transport }) => transport.destroyed)).toEqual([true, true, false])
+    expect(patient.transport.destroyed).toBe(false)
+    budget.stop()
+  })
+
   it('makes room for others when it closes in the middle of a request', () => {
     const pool = newPool()
     const budget = budgetOf(pool, 16 * 1024)

@@ -39,7 +39,7 @@ export interface RequestDispatcher {
   onEncodeFailed(connection: Connection, error: unknown): void
   /** It is closed because its peer left its answers lying while others need the memory. */
   onAnswersShed(connection: Connection): void
-  /** It is closed because its frame was begun long ago, is not complete, and others need the memory. */
+  /** It is closed because its frame was begun long ago, could not be started yet, and others need the memory. */
   onFrameShed(connection: Connection): void
   onConnectionClosed(connection: Connection): void
 }
@@ -393,7 +393,13 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
 
   /** A frame that is complete will go by itself; one that grows needs room. */
   #keepToBudget(): void {
-    this.#overBudget = !this.#hasWholeFrame() && !this.#shares.requests.admit(this)
+    const { requests } = this.#shares
+    if (this.#hasWholeFrame()) {
+      this.#overBudget = false
+      requests.onFrameWhole(this)
+    } else {
+      this.#overBudget = !requests.admit(this)
+    }
   }
 
   /** Complete frames wait for their turn and fill their allowance, or answers pile up unsent. */

@@ -100,6 +100,60 @@ describe('request budget', () => {
     budget.stop()
   })
 
+  it('spares a whole frame that waits for its turn, and gives up the younger ones that are not complete', () => {
+    const { pool, timers, budget } = setUp(128 * KIB)
+    const [whole, second, third, fourth] = [new Holder(), new Holder(), new Holder(), new Holder()]
+    for (const holder of [whole, second, third, fourth]) {
+      pool.acquire(64 * KIB)
+      budget.admit(holder)
+    }
+    budget.onFrameWhole(whole)
+    timers.advance(5000)
+    expect([whole, second, third, fourth].map(({ shed }) => shed)).toEqual([0, 1, 1, 0])
+    budget.stop()
+  })
+
+  it('gives up a whole frame above the bound whose turn does not come, before those that it stopped', () => {
+    const { pool, timers, budget } = setUp(64 * KIB)
+    const [stopped, whole] = [new Holder(), new Holder()]
+    const buffers = [pool.acquire(64 * KIB), pool.acquire(64 * KIB)]
+    timers.advance(1000)
+    budget.admit(whole)
+    expect(budget.admit(stopped)).toBe(false)
+    timers.advance(3000)
+    budget.onFrameWhole(whole)
+    timers.advance(4000)
+    expect(whole.shed).toBe(0)
+    timers.advance(1000)
+    expect(whole.shed).toBe(1)
+    pool.release(buffers[1]!)
+    budget.release(whole)
+    expect([stopped.freed, stopped.shed]).toEqual([1, 0])
+  })
+
+  it('gives up first who was not stopped, and gives who was stopped its time afterwards', () => {
+    const { pool, timers, budget } = setUp(64 * KIB)
+    const [privileged, stopped, dawdler] = [new Holder(), new Holder(), new Holder()]
+    const held = pool.acquire(64 * KIB)
+    const large = pool.acquire(64 * KIB)
+    budget.admit(privileged)
+    expect(budget.admit(stopped)).toBe(false)
+    pool.release(large)
+    expect(budget.admit(dawdler)).toBe(true)
+    const late = pool.acquire(64 * KIB)
+    timers.advance(4500)
+    pool.release(late)
+    budget.release(privileged)
+    expect(stopped.freed).toBe(1)
+    pool.acquire(64 * KIB)
+    expect([budget.admit(stopped), budget.admit(new Holder())]).toEqual([true, false])
+    timers.advance(1000)
+    // Both were begun more than five seconds ago; one of them could not go on.
+    expect([dawdler.shed, stopped.shed]).toEqual([1, 0])
+    pool.release(held)
+    budget.stop()
+  })
+
   it('sets no timer once it has stopped', () => {
     const { pool, timers, budget } = setUp(64 * KIB)
     pool.acquire(128 * KIB)

@@ -91,7 +91,7 @@ export class Dispatcher implements RequestDispatcher {
     this.#refuse(
       connection,
       'slow-frame',
-      'its request was begun long ago, is not complete, and others need the memory',
+      'its request was begun long ago, could not be started yet, and others need the memory',
     )
   }
 
