@@ -100,7 +100,7 @@ export class ConnectionWatch {
     if (connection.receivedBytes !== watched.receivedBytes) {
       watched.receivedBytes = connection.receivedBytes
       watched.changedMs = nowMs
-    } else if (nowMs - watched.changedMs > this.#limits.maxIdleMs && connection.waitingRequests === 0) {
+    } else if (nowMs - watched.changedMs > this.#limits.maxIdleMs && mayIdleOut(connection)) {
       this.#close(connection, 'idle')
       return
     }
@@ -141,4 +141,9 @@ export class ConnectionWatch {
     this.#onClosed(connection, reason)
     connection.close()
   }
+}
+
+/** Who waits for an answer is not idle; but a peer that has ended its side may be gone, and its answer is not waited for without end. */
+function mayIdleOut(connection: Connection): boolean {
+  return connection.waitingRequests === 0 || connection.peerEnded
 }

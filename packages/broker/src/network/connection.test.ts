@@ -89,6 +89,8 @@ interface SetUp {
   /** Writes what is staged. */
   flush?: () => void
   answerAtOnce?: boolean
+  /** Requests that start from now on want no answer. */
+  silent?: boolean
   pool?: BufferPool
   budget?: RequestBudget
   answers?: AnswerBudget
@@ -108,6 +110,7 @@ function setUp(options: SetUp = {}) {
     dispatch(_connection, buffer, start, end) {
       const body = Buffer.from(buffer.subarray(start, end))
       const slot = new EchoSlot(body.readInt16BE(0) === 0, body)
+      slot.silent = options.silent === true
       started.push(slot)
       if (options.answerAtOnce !== false) slot.complete()
       return slot
@@ -270,6 +273,43 @@ describe('connection', () => {
     bytes.writeInt32BE(1 << 20, 0)
     connection.onBytes(bytes, 0, bytes.length)
     expect(pool.usedBytes).toBeLessThanOrEqual(2 << 20)
+  })
+
+  it('does what arrived whole before its peer ended, then ends', () => {
+    const { connection, transport, started, pool, runTurn } = setUp({ answerAtOnce: false })
+    const whole = [frame(1, 1), frame(0, 2), frame(1, 3)]
+    const sent = Buffer.concat([...whole, frame(3, 4).subarray(0, 7)])
+    connection.onBytes(sent, 0, sent.length)
+    connection.onEnd()
+    for (let at = 0; at < whole.length; at++) {
+      runTurn()
+      expect([started.length, transport.destroyed]).toEqual([at + 1, false])
+      started[at]!.complete()
+    }
+    runTurn()
+    expect(Buffer.concat(transport.written)).toEqual(Buffer.concat(whole))
+    expect([transport.destroyed, pool.usedBytes]).toEqual([true, 0])
+  })
+
+  it('ends when the last that its peer left wants no answer', () => {
+    const options: SetUp = { answerAtOnce: false }
+    const { connection, transport, started, runTurn } = setUp(options)
+    const sent = Buffer.concat([frame(1, 1), frame(0, 2), frame(0, 3)])
+    connection.onBytes(sent, 0, sent.length)
+    connection.onEnd()
+    options.silent = true
+    options.answerAtOnce = true
+    started[0]!.complete()
+    runTurn()
+    expect([started.length, transport.destroyed]).toEqual([3, true])
+  })
+
+  it('ends at once when its peer ends and nothing waits', () => {
+    const { connection, transport, pool } = setUp()
+    const sent = frame(3, 1)
+    connection.onBytes(sent, 0, sent.length - 1)
+    connection.onEnd()
+    expect([transport.destroyed, pool.usedBytes]).toEqual([true, 0])
   })
 
   it('gives its memory back when it closes, and abandons what waits', () => {

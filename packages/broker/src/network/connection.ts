@@ -88,6 +88,8 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
   /** Nothing is read any more; the connection ends once what was started before has been answered. */
   #ending = false
   #dispatching = false
+  /** The peer sends no more. */
+  peerEnded = false
   /** Bytes received so far: tells the idle and stalled-frame checks whether anything moved. */
   receivedBytes = 0
   /** Frames that were complete: a client that sends many small ones, slowly, does not dawdle over one. */
@@ -184,6 +186,16 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
     if (this.#closed) return
     this.settleAnswers()
     this.#continue()
+  }
+
+  /**
+   * The peer has ended its side. Whole frames that arrived are still done, and answered, as Kafka does: a producer that wants no
+   * acknowledgements sends its records and goes.
+   */
+  onEnd(): void {
+    if (this.#closed) return
+    this.peerEnded = true
+    this.#endWhenDone()
   }
 
   /** Tells the budget what the socket still holds of answers, where no write of ours does. */
@@ -373,6 +385,14 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
       this.#readingPaused = false
       this.transport.resumeReading()
     }
+    if (this.peerEnded) this.#endWhenDone()
+  }
+
+  #endWhenDone(): void {
+    if (this.#closed || this.#ending || this.#hasWholeFrame()) return
+    // What is incomplete stays so.
+    this.#releaseAssembly()
+    if (this.#head === this.#slots.length) this.transport.end()
   }
 
   #drainAssembly(): void {

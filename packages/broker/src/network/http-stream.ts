@@ -32,6 +32,10 @@ export class HttpStream extends Duplex implements TransportEvents {
     // Each write tells by itself when it is done: a small one that waits is below what a drain is told for.
   }
 
+  onEnd(): void {
+    this.#transport.end()
+  }
+
   onClose(error: Error | null): void {
     this.destroy(error ?? undefined)
   }

@@ -44,6 +44,10 @@ export class ProtocolSniffer implements TransportEvents {
     // Nothing was written yet.
   }
 
+  onEnd(): void {
+    this.#transport.end()
+  }
+
   onClose(_error: Error | null): void {
     this.#onGone()
   }

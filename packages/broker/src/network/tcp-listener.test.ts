@@ -9,6 +9,9 @@ class Recorder {
   readonly transports: AcceptedTransport[] = []
   received = Buffer.alloc(0)
   drainCount = 0
+  endCount = 0
+  /** Connections whose peers have ended their sides are not ended. */
+  lingers = false
   readonly closes: (Error | null)[] = []
   refuse = false
   /** New connections are not read. */
@@ -43,6 +46,11 @@ class Recorder {
           },
           onDrain: () => {
             this.drainCount++
+            this.#wake()
+          },
+          onEnd: () => {
+            this.endCount++
+            if (!this.lingers) transport.end()
             this.#wake()
           },
           onClose: (error) => {
@@ -190,6 +198,21 @@ describe('TCP listener', () => {
       client.resetAndDestroy()
       await recorder.until(() => recorder.closes.length === 1)
       expect(recorder.closes).toHaveLength(1)
+    })
+  })
+
+  it('goes on writing to a peer that has ended its side until its listener ends, too', async () => {
+    await withClient(async (recorder, client) => {
+      recorder.lingers = true
+      client.end('last')
+      await recorder.until(() => recorder.endCount === 1)
+      expect([String(recorder.received), recorder.closes.length]).toEqual(['last', 0])
+      recorder.transports[0]!.write([Buffer.from('answer')], 6)
+      const [answer] = await once(client, 'data')
+      expect(String(answer)).toBe('answer')
+      recorder.transports[0]!.end()
+      await recorder.until(() => recorder.closes.length === 1)
+      expect(recorder.closes).toEqual([null])
     })
   })
 

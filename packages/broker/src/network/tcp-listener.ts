@@ -28,7 +28,7 @@ export class TcpTransport implements AcceptedTransport {
       this.#error = error
     })
     socket.on('close', () => this.events?.onClose(this.#error))
-    socket.on('end', () => socket.end())
+    socket.on('end', () => this.events?.onEnd())
   }
 
   get bufferedBytes(): number {

@@ -35,6 +35,8 @@ export interface TransportEvents {
   nextReadBuffer(): Buffer | null
   /** `bufferedBytes` fell to zero after much was buffered (for a socket: more than its high-water mark). */
   onDrain(): void
+  /** The peer sends no more, but may still read. Its listener ends the transport when it is done with what arrived. */
+  onEnd(): void
   /** Last event. `error` is null for an orderly end. */
   onClose(error: Error | null): void
 }
