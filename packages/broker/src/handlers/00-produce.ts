@@ -139,7 +139,7 @@ export class ProduceHandler implements RawHandler {
       append: (outcome, at) => this.#append(view, outcome, this.#find(view, at), bytes, at, kept),
       onDone: (failedCount) => {
         metrics.total.failedProduceRequests += failedCount
-        if (acks === 0 && failedCount > 0) connection.close()
+        if (acks === 0 && failedCount > 0) slot.endConnection(connection)
       },
     }
     this.#heavy.start(request, (error) => this.#deps.onFailed(connection, error))

@@ -9,6 +9,7 @@ import {
   type ProduceResponse,
   type Writer,
 } from '@millrace/protocol'
+import type { Connection } from '../network/connection.ts'
 import type { RequestHeader } from '../network/request-header.ts'
 import { ResponseSlot } from '../network/response-slot.ts'
 import type { HighWatermarkWaiter, Partition } from '../partition/partition.ts'
@@ -72,6 +73,8 @@ export class ProduceSlot extends ResponseSlot {
   readonly #deadlineMs: number
   readonly #outcomes: PartitionOutcome[] = []
   #waiting = 0
+  /** The connection that ends when it is this slot's turn to be answered. */
+  #failed: Connection | null = null
   /** The client is gone. */
   abandoned = false
 
@@ -122,7 +125,22 @@ export class ProduceSlot extends ResponseSlot {
     if (this.#waiting === 0) this.complete()
   }
 
+  /**
+   * A producer that wants no answer learns of a failure by the end of its connection, which comes after the answers to what it sent
+   * before. Until then the slot stays open, so that nothing starts that it sent afterwards.
+   */
+  endConnection(connection: Connection): void {
+    this.hold()
+    this.#failed = connection
+    this.#endIfFirst(connection)
+  }
+
+  #endIfFirst(connection: Connection): void {
+    if (connection.waitingRequests <= 1 && connection.transport.bufferedBytes === 0) connection.close()
+  }
+
   override expire(nowMs: number): void {
+    if (this.#failed !== null) this.#endIfFirst(this.#failed)
     // As in Kafka, only acknowledgements by all are waited for with an end. What waits for its check alone has no other answer to come.
     if (this.ready || this.#acks !== ACKS_ALL || nowMs < this.#deadlineMs) return
     for (const outcome of this.#outcomes) {

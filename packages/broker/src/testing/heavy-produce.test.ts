@@ -55,6 +55,18 @@ class HeldChecks implements BatchChecks {
   }
 }
 
+/** Partitions of Produce requests that were refused, by the broker's own count. */
+async function failedCountOf(broker: TestBroker): Promise<number> {
+  const socket = broker.openSocket()
+  let text = ''
+  socket.onBytes = (bytes) => {
+    text += bytes.toString()
+  }
+  socket.send(Buffer.from('GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'))
+  for (let turn = 0; turn < 3_000_000 && !socket.isClosed; turn++) await new Promise((resolve) => setImmediate(resolve))
+  return Number(/^\S*failedproducerequests\S* (\d+)$/m.exec(text)?.[1])
+}
+
 const compacted = { 'cleanup.policy': 'compact' }
 
 describe('a batch that must be expanded', () => {
@@ -150,6 +162,8 @@ describe('a batch that must be expanded', () => {
       expect((await late).errorCode).toBe(ErrorCode.REQUEST_TIMED_OUT)
       checks.release()
       await broker.idle()
+      expect((await client.listOffset('t', -1)).offset).toBe(0)
+      expect(await failedCountOf(broker)).toBe(1)
     })
   })
 
@@ -250,6 +264,28 @@ describe('a batch that must be expanded', () => {
       await broker.idle()
       expect((await client.listOffset('t', -1)).offset).toBe(2)
       expect((await client.listOffset('t', -1, { partition: 1 })).offset).toBe(2)
+    })
+  })
+
+  it('that is refused without acknowledgement ends the connection after the answers to what came before', async () => {
+    await TestBroker.run({}, async (client, broker) => {
+      await client.createTopic('plain')
+      await client.createTopic('t', 1, compacted)
+      const synced = Promise.withResolvers<void>()
+      broker.disk.settle = (operation) => (operation.startsWith('sync') ? synced.promise : Promise.resolve())
+      const before = client.produce('plain', batchOf(['a']))
+      const keyless = new BatchBuilder({ codec: CodecId.LZ4 })
+      keyless.append(START_MS, null, incompressible(40_000))
+      client.post(produceApi, 12, client.produceRequest('t', Buffer.from(keyless.build()), { acks: 0 }))
+      client.post(produceApi, 12, client.produceRequest('plain', batchOf(['never']), { acks: 0 }))
+      await broker.advance(1000)
+      expect(client.socket.isClosed).toBe(false)
+      broker.disk.settle = () => Promise.resolve()
+      synced.resolve()
+      expect(await before).toMatchObject({ errorCode: 0, baseOffset: 0 })
+      await broker.advance(1000)
+      expect(client.socket.isClosed).toBe(true)
+      expect(valuesIn((await broker.connect().fetchFrom('plain', 0)).records)).toEqual(['a'])
     })
   })
 
