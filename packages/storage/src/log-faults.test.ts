@@ -1,4 +1,4 @@
-import { SimulatedDisk, type Uuid } from '@millrace/base'
+import { DiskError, SimulatedDisk, type Uuid } from '@millrace/base'
 import { setBaseOffset, setPartitionLeaderEpoch } from '@millrace/protocol'
 import { expect, test } from 'vitest'
 import { AppendResult, ReadResult } from './index.ts'
@@ -395,3 +395,41 @@ test('a mark that cannot be synced for want of space before segments go is final
   expect(opened.failures.map(({ error }) => error.code)).toEqual(['DISK_FULL'])
   expect(disk.listDirectory('/data/topic-0').filter((name) => name.endsWith('.deleted'))).toEqual([])
 })
+
+test.each(['the end of the segment', 'the commit'])(
+  'of two syncs of one file that begin together none succeeds when that of %s fails',
+  async (first) => {
+    const disk = new SimulatedDisk()
+    const opened = await open(disk, { ...SMALL, segmentBytes: 8 << 20 })
+    const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+    await fill(opened, log, 3)
+    const closed = log.segments.active
+    const waiting: (() => void)[] = []
+    disk.settle = (operation, path) =>
+      operation === 'sync' && path === closed.logPath
+        ? new Promise((resolve) => waiting.push(resolve))
+        : Promise.resolve()
+    // Staged, written and cut when the segment is closed: the commit and whoever settles its end both have something to sync.
+    append(log, ['acknowledged only if it is synced'])
+    log.roll(log.logEndOffset)
+    expect(closed.hasUnsettledEnd).toBe(true)
+    append(log, ['in the next segment'])
+    const settleEnd = (): Promise<unknown> => closed.settleEnd().catch((error: unknown) => error)
+    const settling = first === 'the commit' ? null : settleEnd()
+    await turns(5)
+    opened.manager.flushStaged()
+    const settled = settling ?? settleEnd()
+    await turns()
+    // The system tells of the lost write once: whoever asks next is told that all is well.
+    let toldCount = 0
+    disk.fault = (operation, path) =>
+      operation === 'sync' && path === closed.logPath && toldCount++ === 0 ? 'DISK_IO' : null
+    for (const wake of waiting.splice(0)) wake()
+    await turns()
+    for (const wake of waiting.splice(0)) wake()
+    await turns()
+    expect(await settled).toBeInstanceOf(DiskError)
+    expect(log.durableOffset).toBe(3)
+    expect(opened.failures.map(({ error }) => error.code)).toEqual(['DISK_IO'])
+  },
+)

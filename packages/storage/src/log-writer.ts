@@ -142,8 +142,8 @@ export class LogWriter {
     }
     this.#context.failpoint('sync')
     // One file nearly always; of several, all must be down before the end of the last counts.
-    if (segments.length === 1) await segments[0]!.file().syncData()
-    else await Promise.all(segments.map((segment) => segment.file().syncData()))
+    if (segments.length === 1) await segments[0]!.sync()
+    else await Promise.all(segments.map((segment) => segment.sync()))
     if (namesChanged || this.#namesUnsynced) await this.#syncNames()
   }
 

@@ -90,6 +90,8 @@ export class Segment {
   #fingerprintedBytes: number
   /** The tail that was extended ahead was cut off, and that was not synced. */
   #cutUnsynced: boolean
+  /** The sync under way, or the one that failed. */
+  #syncing: Promise<void> | null
   /** The segment was walked for damage. */
   #searched: boolean
   /** Positions where the last and the current period of `HOT_MS` began. */
@@ -136,6 +138,7 @@ export class Segment {
     this.#fingerprint = null
     this.#fingerprintedBytes = 0
     this.#cutUnsynced = false
+    this.#syncing = null
     this.#searched = false
     this.#hotPosition = this.sizeBytes
     this.#periodPosition = this.sizeBytes
@@ -293,8 +296,31 @@ export class Segment {
     if (this.#gone) return
     this.trim()
     if (!this.#cutUnsynced) return
+    const synced = this.sync()
     this.#cutUnsynced = false
-    await this.file().syncData()
+    await synced
+  }
+
+  /**
+   * Makes what the file has been given durable. One sync at a time, and none after one that failed: the system tells of a lost write
+   * once for each descriptor, and of two callers at the same time only one would hear of it, while the other acknowledged what is lost.
+   * Rejects with `DiskError`.
+   */
+  sync(): Promise<void> {
+    const file = this.file()
+    const synced = this.#syncing === null ? file.syncData() : this.#syncing.then(() => this.#syncAfter(file))
+    this.#syncing = synced
+    const onEnd = (): void => {
+      if (this.#syncing === synced) this.#syncing = null
+    }
+    // A failed one stays, for all that come after; its caller gets the error.
+    synced.then(onEnd, () => undefined)
+    return synced
+  }
+
+  /** Of a file that was closed meanwhile the segment is gone, or all of it was synced. */
+  #syncAfter(file: DiskFile): Promise<void> {
+    return this.#file === file ? file.syncData() : Promise.resolve()
   }
 
   /** The batch that the last index entry below `offset` leads to, or the first one; null if neither is sound. Reads both files. */
