@@ -12,9 +12,16 @@ function diskWithDirectory(): SimulatedDisk {
   return disk
 }
 
+/** A mark of a directory without logs. */
+function newMark(disk: SimulatedDisk): DurableMark {
+  const mark = new DurableMark(disk, '/data')
+  mark.complete()
+  return mark
+}
+
 test('what was noted and synced is there after a crash, whatever else was lost', () => {
   const disk = diskWithDirectory()
-  const mark = new DurableMark(disk, '/data')
+  const mark = newMark(disk)
   mark.note(FIRST, 0, 10, 0, 1000)
   mark.note(SECOND, 3, 20, 5, 2000)
   mark.syncNow()
@@ -33,7 +40,7 @@ test('what was noted and synced is there after a crash, whatever else was lost',
 
 test('a lowered entry never comes back higher', () => {
   const disk = diskWithDirectory()
-  const mark = new DurableMark(disk, '/data')
+  const mark = newMark(disk)
   for (let offset = 1; offset < 5; offset++) {
     mark.note(FIRST, 0, offset * 10, 0, offset * 1000)
     mark.syncNow()
@@ -53,7 +60,7 @@ test('a lowered entry never comes back higher', () => {
 
 test('the place of a removed log is used again, and the new one is what is found', () => {
   const disk = diskWithDirectory()
-  const mark = new DurableMark(disk, '/data')
+  const mark = newMark(disk)
   for (let offset = 1; offset < 8; offset++) {
     mark.note(FIRST, 0, offset, 0, offset)
     mark.write()
@@ -69,7 +76,7 @@ test('the place of a removed log is used again, and the new one is what is found
 
 test('an entry of which both records are damaged is counted as unreadable', () => {
   const disk = diskWithDirectory()
-  const mark = new DurableMark(disk, '/data')
+  const mark = newMark(disk)
   mark.note(FIRST, 0, 10, 0, 1000)
   mark.syncNow()
   mark.note(FIRST, 0, 20, 0, 2000)
@@ -92,7 +99,33 @@ test('a file that is no mark is started again and says so', () => {
   const mark = new DurableMark(disk, '/data')
   expect(mark.isComplete).toBe(false)
   mark.note(FIRST, 0, 1, 0, 1)
-  mark.syncNow()
+  mark.complete()
+  expect(new DurableMark(disk.killed(), '/data').isComplete).toBe(true)
+})
+
+test('a mark is complete once all entries of the logs that were found are synced, not before', () => {
+  const disk = diskWithDirectory()
+  const forks: SimulatedDisk[] = []
+  disk.onChange = () => forks.push(disk.copy())
+  const mark = new DurableMark(disk, '/data')
+  mark.assume(FIRST, 0, 60)
+  mark.note(SECOND, 0, 10, 0, 1000)
+  mark.complete()
+  disk.onChange = () => undefined
+  forks.push(disk.copy())
+  let completeCount = 0
+  for (const fork of forks) {
+    const choices = new ExhaustiveChoices()
+    do {
+      const found = new DurableMark(fork.crashed(choices), '/data')
+      if (!found.isComplete) continue
+      completeCount++
+      expect(found.get(FIRST, 0)).toMatchObject({ durableOffset: 60, isAssumed: true })
+      expect(found.get(SECOND, 0)).toMatchObject({ durableOffset: 10, isAssumed: false })
+    } while (choices.next())
+  }
+  expect(forks.length).toBeGreaterThan(3)
+  expect(completeCount).toBeGreaterThan(0)
   expect(new DurableMark(disk.killed(), '/data').isComplete).toBe(true)
 })
 

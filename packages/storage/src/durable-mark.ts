@@ -9,9 +9,13 @@ const MAGIC = 0x4d52444d // "MRDM"
 /** Before 2 a mark had no fingerprint: what stood in its place must not be taken for one. */
 const VERSION = 2
 
+/** As base offset: that of no segment. */
+const NO_SEGMENT = -1
+
 const FLAG_CLEAN = 1
 const FLAG_NO_PRODUCERS = 2
 const FLAG_REMOVED = 4
+const FLAG_ASSUMED = 8
 
 /** How far one log was synced. */
 export interface DurableMarkEntry {
@@ -19,6 +23,8 @@ export interface DurableMarkEntry {
   partition: number
   /** Everything below was synced. */
   durableOffset: Offset
+  /** It was not seen being synced: a checkpoint of the directory says so, which may be old. More may have been. */
+  isAssumed: boolean
   /** Segment that holds the end, and how many of its bytes were synced. */
   segmentBaseOffset: Offset
   positionBytes: number
@@ -37,9 +43,12 @@ export interface DurableMarkEntry {
  * entry a log: two alternating records of 64 bytes, each with checksum and sequence number, so that a torn write leaves the other.
  * Record: crc32c of the rest (u32), sequence (low u32), topic id (16), partition (i32), sequence (high u24) and flags (u8), durable
  * offset, segment base offset, recovery point (i64 each), fingerprint (u32), position (u32). It names what was synced, is written
- * after that and synced at leisure: it may lag, never lead, and no acknowledgement waits for it.
+ * after that and synced at leisure: it may lag, never lead, and no acknowledgement waits for it. The header is written last, once there
+ * is an entry for each log with data that was found.
  */
 export class DurableMark {
+  readonly #disk: Disk
+  readonly #directory: string
   readonly #file: DiskFile
   readonly #entries: Map<string, Slot>
   /** Slots without a log, each with the highest sequence it has on disk. */
@@ -55,8 +64,10 @@ export class DurableMark {
   #writtenCount: number
   #syncedCount: number
 
-  /** Opens the mark of a log directory, or makes one, durably. Throws `DiskError`. */
+  /** Opens the mark of a log directory, or makes one, which counts for nothing before {@link complete}. Throws `DiskError`. */
   constructor(disk: Disk, directory: string) {
+    this.#disk = disk
+    this.#directory = directory
     this.#entries = new Map()
     this.#freeSlots = []
     this.#dirty = new Set()
@@ -69,10 +80,18 @@ export class DurableMark {
     this.#slotCount = Math.ceil(Math.max(0, readBytes - HEADER_BYTES) / ENTRY_BYTES)
     this.unreadableCount = this.#decode(contents.subarray(0, readBytes))
     this.isComplete = readBytes >= HEADER_BYTES && this.unreadableCount === 0
+  }
+
+  /**
+   * All logs of the directory were found, and each with data has an entry, noted or assumed: from now on one without was never synced.
+   * Durable at once, the entries first: a start that was cut short before must not make the next believe it. Throws `DiskError`.
+   */
+  complete(): void {
     if (this.isComplete) return
+    if (this.needsSync) this.syncNow()
     this.#writeHeader()
     this.#file.syncDataNow()
-    disk.syncDirectory(directory)
+    this.#disk.syncDirectory(this.#directory)
   }
 
   get needsSync(): boolean {
@@ -93,11 +112,18 @@ export class DurableMark {
   ): void {
     const slot = this.#slotFor(topicId, partition)
     slot.entry.durableOffset = durableOffset
+    slot.entry.isAssumed = false
     slot.entry.segmentBaseOffset = segmentBaseOffset
     slot.entry.positionBytes = positionBytes
     slot.entry.clean = false
     slot.entry.noProducers = false
     this.#dirty.add(slot)
+  }
+
+  /** Of a log without an entry, a checkpoint says that everything below was synced. Where that ends in the files is not known. */
+  assume(topicId: Uuid, partition: number, durableOffset: Offset): void {
+    this.note(topicId, partition, durableOffset, NO_SEGMENT, 0)
+    this.#slotFor(topicId, partition).entry.isAssumed = true
   }
 
   /**
@@ -256,6 +282,7 @@ function emptyEntry(topicId: Uuid, partition: number): DurableMarkEntry {
     topicId,
     partition,
     durableOffset: 0,
+    isAssumed: false,
     segmentBaseOffset: 0,
     positionBytes: 0,
     recoveryPoint: 0,
@@ -273,7 +300,10 @@ function encodeRecord(record: Buffer, slot: Slot): void {
   record.write(entry.topicId, 8, 16, 'base64url')
   record.writeInt32BE(entry.partition, 24)
   const flags =
-    (entry.clean ? FLAG_CLEAN : 0) | (entry.noProducers ? FLAG_NO_PRODUCERS : 0) | (slot.removed ? FLAG_REMOVED : 0)
+    (entry.clean ? FLAG_CLEAN : 0) |
+    (entry.noProducers ? FLAG_NO_PRODUCERS : 0) |
+    (slot.removed ? FLAG_REMOVED : 0) |
+    (entry.isAssumed ? FLAG_ASSUMED : 0)
   record.writeUIntBE(Math.floor(slot.sequence / 2 ** 32), 28, 3)
   record.writeUInt8(flags, 31)
   record.writeBigInt64BE(BigInt(entry.durableOffset), 32)
@@ -311,6 +341,7 @@ function decodeRecord(record: Buffer, number: number): Slot {
       topicId: record.toString('base64url', 8, 24) as Uuid,
       partition: record.readInt32BE(24),
       durableOffset: Number(record.readBigInt64BE(32)),
+      isAssumed: (flags & FLAG_ASSUMED) !== 0,
       segmentBaseOffset: Number(record.readBigInt64BE(40)),
       positionBytes: record.readUInt32BE(60),
       recoveryPoint: Number(record.readBigInt64BE(48)),

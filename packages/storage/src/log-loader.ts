@@ -89,8 +89,8 @@ export function loadLog(
   if (segments.length === 0) opened = openEmpty(context, base, epochs, mark, checkpoints)
   else if (covered) opened = openCovered(context, base, segments, epochs, mark)
   else {
-    const syncedOffset = syncedOffsetOf(home, mark, checkpoints)
-    opened = openUncovered(context, base, segments, epochs, mark, syncedOffset, { ...checkpoints, recoveryPoint })
+    const synced = syncedOf(home, mark, checkpoints)
+    opened = openUncovered(context, base, segments, epochs, synced, { ...checkpoints, recoveryPoint })
   }
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
   const { disk, logger } = context
@@ -98,7 +98,7 @@ export function loadLog(
   const faultyRanges = rememberDamage(disk, logger, path, damage, found, logStartOffset, opened.logEndOffset)
   const highWatermark = Math.min(Math.max(checkpoints.highWatermark, logStartOffset), opened.logEndOffset)
   // Its names may be in memory only: nothing of it was ever synced, or the last process was killed before it had any data.
-  const namesUnsynced = mark === null || segments.length === 0
+  const namesUnsynced = mark === null || mark.isAssumed || segments.length === 0
   const parts = { ...base, ...opened, faultyRanges, logStartOffset, highWatermark, namesUnsynced, onDurable }
   const log = new Log(context, home, parts)
   for (const segment of opened.unsynced) {
@@ -109,6 +109,10 @@ export function loadLog(
   if (!log.isCheckpointed) context.openLogs.add(log)
   const fingerprint = fingerprintOfClosed(log.segments.all, log.recoveryPoint)
   home.mark.onOpened(topicId, partition, log.recoveryPoint, fingerprint)
+  if (mark === null && !home.mark.isComplete && segments.length > 0) {
+    // Kept before anything replaces the checkpoint: a start after this one, which may be killed, must know as much.
+    home.mark.assume(topicId, partition, Math.min(checkpoints.recoveryPoint, log.logEndOffset))
+  }
   // It starts anew above what the mark knows, which would otherwise go on to tell its end.
   const isNewStart = log.sizeBytes === 0 && log.segments.first.exists
   if (mark !== null && isNewStart && log.logEndOffset > mark.durableOffset) home.onEmptied(log, log.logEndOffset)
@@ -147,7 +151,7 @@ function withoutLostHead(
   checkpoints: LogCheckpoints,
 ): Segment[] {
   const first = segments[0]
-  if (first === undefined || (mark === null && !home.mark.isComplete)) return segments
+  if (first === undefined || !isSyncedKnown(home, mark)) return segments
   const knownOffset = Math.max(mark?.durableOffset ?? 0, checkpoints.logStartOffset, checkpoints.recoveryPoint)
   if (first.baseOffset <= knownOffset) return segments
   setSegmentsAside(context, segments, `nothing is known of the log above ${knownOffset}`)
@@ -211,10 +215,22 @@ function recoveryPointOf(
   return stoppedCleanly && !home.mark.isComplete ? checkpoints.recoveryPoint : 0
 }
 
-/** Up to where the log is known to have been synced: of a lost mark, the checkpoint says at least something. */
-function syncedOffsetOf(home: LogDirectory, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): Offset {
-  if (mark !== null) return mark.durableOffset
-  return home.mark.isComplete ? 0 : checkpoints.recoveryPoint
+/** Whether what was synced since the log was made is known, and no more than that: neither is its mark lost, nor is it Kafka's. */
+function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null): boolean {
+  return mark === null ? home.mark.isComplete : !mark.isAssumed
+}
+
+/** Up to where the log was synced. Not known of a lost mark, but the checkpoint says at least something. */
+function syncedOf(home: LogDirectory, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): Synced {
+  const isKnown = isSyncedKnown(home, mark)
+  if (mark !== null) return { offset: mark.durableOffset, isKnown }
+  return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown }
+}
+
+interface Synced {
+  offset: Offset
+  /** It may not have been more. */
+  isKnown: boolean
 }
 
 /** What earlier starts found to be lost, null if that cannot be read: the whole log is then walked, which finds it again. */
@@ -297,11 +313,10 @@ function openUncovered(
   base: Base,
   list: Segment[],
   epochs: LogEpochs,
-  mark: DurableMarkEntry | null,
-  syncedOffset: Offset,
+  synced: Synced,
   checkpoints: LogCheckpoints,
 ): Opened {
-  const durableOffset = mark?.durableOffset ?? 0
+  const durableOffset = synced.isKnown ? synced.offset : 0
   const logStartOffset = Math.max(list[0]!.baseOffset, checkpoints.logStartOffset)
   setEnds(list, list.at(-1)!.baseOffset)
   const segments = new LogSegments(list)
@@ -315,7 +330,8 @@ function openUncovered(
     config: base.config,
     recoveryPoint,
     transactionsPoint: checkpoints.recoveryPoint,
-    durableOffset: syncedOffset,
+    durableOffset: synced.offset,
+    isDurableKnown: synced.isKnown,
     epochs: epochs.cache,
     producers: state,
     logger: context.logger,

@@ -366,6 +366,7 @@ export class LogManager {
         else logger.error('log left out', details)
       }
     }
+    if (home.online) home.mark.complete()
     if (!clean) home.onOffsetsChanged()
     const { count: strayCount, sizeBytes } = home.strays.totals()
     if (strayCount > 0) {

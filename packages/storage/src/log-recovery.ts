@@ -18,6 +18,8 @@ export interface RecoveryInput {
   transactionsPoint: Offset
   /** Everything below was synced: damage there is corruption. 0 if not known. */
   durableOffset: Offset
+  /** What lies above was not synced; else it may have been. */
+  isDurableKnown: boolean
   epochs: LeaderEpochCache
   producers: ProducerState
   logger: StorageLogger
@@ -58,10 +60,12 @@ export function recoverSegments(input: RecoveryInput): RecoveryOutput {
 
 /**
  * Whether batches between the end of a segment and the next one never reached the disk: the next is then of no use. What is missing
- * below the mark is corruption, and the next goes on behind it. Compaction may leave gaps that are none.
+ * below the mark is corruption, and the next goes on behind it. Compaction may leave gaps that are none, also above where a checkpoint
+ * is all there is to tell what was synced: Kafka writes that once a minute, and compacts meanwhile.
  */
 function endsEarly(input: RecoveryInput, segment: Segment, upperOffset: Offset, output: RecoveryOutput): boolean {
   if (segment.nextOffset >= upperOffset || upperOffset === Number.POSITIVE_INFINITY) return false
+  if (input.config.cleanupCompact && !input.isDurableKnown) return false
   if (segment.nextOffset >= input.durableOffset) {
     input.logger.warn('log ends at a gap', { segment: segment.logPath, offset: segment.nextOffset })
     return true

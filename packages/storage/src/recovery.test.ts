@@ -307,6 +307,85 @@ test('an aborted transaction that a crash left ahead of the data does not come b
   }
 })
 
+/** A stopped log whose mark is lost, or which is Kafka's: 60 records in several segments, of which the second is changed. */
+async function withoutMark(change: (contents: Buffer) => Buffer): Promise<SimulatedDisk> {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 60)
+  log.setHighWatermark(60)
+  const path = log.segments.at(1).logPath
+  await opened.manager.shutdown()
+  disk.removeFile('/data/durable-mark')
+  overwriteFile(disk, path, change(Buffer.from(disk.readFile(path))))
+  for (const suffix of ['index', 'timeindex']) disk.removeFile(path.replace(/log$/, suffix))
+  return disk
+}
+
+test.each(['clean stop', 'crash'])(
+  'damage is not taken for a torn tail by a second start either, when the first one without a mark, after a %s, was killed',
+  async (stop) => {
+    let disk = await withoutMark((contents) => {
+      contents[contents.length - 50]! ^= 1
+      return contents
+    })
+    if (stop === 'crash') disk.removeFile('/data/.kafka_cleanshutdown')
+    for (let start = 0; start < 4; start++) {
+      const again = await open(disk)
+      // After a clean stop nothing below the recovery point is walked, so that it is not found.
+      expect(logOf(again).faultyRanges).toHaveLength(stop === 'crash' ? 1 : 0)
+      expect(logOf(again).logEndOffset).toBe(60)
+      expect(strays(disk)).toEqual([])
+      if (start === 2) {
+        again.timers.advance(61_000)
+        await turns()
+      }
+      disk = start % 2 === 0 ? disk.killed() : disk.crashed({ choose: (count) => count - 1 })
+    }
+  },
+)
+
+test.each([60, 0])(
+  'a gap that compaction left is none to any start of a directory without a mark, synced up to %i',
+  async (syncedOffset) => {
+    let disk = await withoutMark((contents) => {
+      let last = 0
+      for (let at = 0; at < contents.length; at += 12 + contents.readInt32BE(at + 8)) last = at
+      return contents.subarray(0, last)
+    })
+    overwriteFile(disk, '/data/recovery-point-offset-checkpoint', Buffer.from(`0\n1\ntopic 0 ${syncedOffset}\n`))
+    for (let start = 0; start < 3; start++) {
+      const again = await open(disk, { ...SMALL, cleanupCompact: true, cleanupDelete: false })
+      expect(logOf(again).logEndOffset).toBe(60)
+      expect(logOf(again).faultyRanges).toEqual([])
+      expect(strays(disk)).toEqual([])
+      disk = disk.killed()
+    }
+  },
+)
+
+test('a log that begins late keeps its head although the first start without a mark was killed', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 60)
+  log.setHighWatermark(60)
+  log.raiseLogStart(40)
+  await log.applyRetention(0)
+  const firstBase = log.segments.first.baseOffset
+  expect(firstBase).toBeGreaterThan(0)
+  opened.timers.advance(2000)
+  await turns()
+  let killed = disk.killed()
+  for (const name of ['durable-mark', 'recovery-point-offset-checkpoint', 'log-start-offset-checkpoint']) {
+    if (killed.stat(`/data/${name}`) !== null) killed.removeFile(`/data/${name}`)
+  }
+  for (let start = 0; start < 3; start++) {
+    const again = await open(killed)
+    expect([logOf(again).logStartOffset, logOf(again).logEndOffset]).toEqual([firstBase, 60])
+    expect(strays(killed)).toEqual([])
+    killed = killed.killed()
+  }
+})
+
 test('segments that nothing known leads to are set aside', async () => {
   const disk = new SimulatedDisk()
   const { opened, log } = await create(disk)
