@@ -145,8 +145,21 @@ export class LogCheckpointer {
       snapshot?.close()
     }
     if (log.failed) return
-    log.producerStates.hasRemovedNames = false
-    await this.#context.disk.syncDirectoryAsync(log.path)
+    await this.#syncNames()
+  }
+
+  async #syncNames(): Promise<void> {
+    const { path, producerStates } = this.#log
+    const { hasRemovedNames } = producerStates
+    // Before it begins: what is removed meanwhile may not be covered.
+    producerStates.hasRemovedNames = false
+    try {
+      await this.#context.disk.syncDirectoryAsync(path)
+    } catch (error) {
+      // For want of a descriptor it may not even have begun.
+      producerStates.hasRemovedNames ||= hasRemovedNames
+      throw error
+    }
   }
 
   /** The recovery point comes with a fingerprint of what is below, which names the sizes of files: they must be so after any crash. */

@@ -433,3 +433,25 @@ test.each(['the end of the segment', 'the commit'])(
     expect(opened.failures.map(({ error }) => error.code)).toEqual(['DISK_IO'])
   },
 )
+
+test('a directory that could not be synced for want of a descriptor is not taken for synced', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 40)
+  await log.checkpointer.complete()
+  await fill(opened, log, 45)
+  log.producerStates.hasRemovedNames = true
+  disk.fault = (operation, path) => {
+    if (operation === 'sync directory') throw new DiskError('DISK_OTHER', operation, path, 'EMFILE')
+    return null
+  }
+  await log.checkpointer.complete()
+  expect(opened.failures).toEqual([])
+  expect(log.recoveryPoint).toBeLessThan(45)
+  expect(log.producerStates.hasRemovedNames).toBe(true)
+  disk.fault = () => null
+  await log.checkpointer.complete()
+  expect(log.recoveryPoint).toBe(45)
+  expect(log.producerStates.hasRemovedNames).toBe(false)
+})
