@@ -107,6 +107,25 @@ describe('a base offset', () => {
   })
 })
 
+test('a base offset far behind the segment’s end hides nothing that follows it', async () => {
+  const before = await open(disk)
+  const { active } = logOf(before).segments
+  const { baseOffset, logPath } = active
+  // The third batch of the active segment; all are of one record.
+  const damaged = baseOffset + 2
+  const { position } = active.locate(damaged)
+  await before.manager.shutdown()
+  disk.corrupt(logPath, position + 5, 0x08)
+  const opened = await open(disk)
+  const bases = await basesRead(logOf(opened))
+  expect(bases[damaged]).toBeLessThan(0)
+  expect(bases.slice(damaged + 1)).toEqual(all.slice(damaged + 1))
+  await opened.manager.shutdown()
+  const again = await open(disk)
+  expect((await basesRead(logOf(again))).slice(damaged + 1)).toEqual(all.slice(damaged + 1))
+  await again.manager.shutdown()
+})
+
 describe('leader epochs', () => {
   test.each([
     ['that start elsewhere', '0\n2\n1 0\n5 17\n'],

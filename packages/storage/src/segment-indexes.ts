@@ -17,6 +17,8 @@ export interface Hole {
 export interface IndexedFile {
   readonly baseOffset: Offset
   readonly writtenBytes: number
+  /** Behind its last record; the base offset while that is not known. */
+  readonly nextOffset: Offset
   file(): DiskFile
 }
 
@@ -239,12 +241,14 @@ export class SegmentIndexes {
     const holes: Hole[] = []
     this.resetTo(this.#segment.baseOffset)
     this.#maxTimestamp = -1
-    const { baseOffset, writtenBytes } = this.#segment
+    const { baseOffset, writtenBytes, nextOffset } = this.#segment
+    const endOffset = nextOffset > baseOffset ? nextOffset : Number.POSITIVE_INFINITY
     const scanner = new BatchScanner(this.#segment.file(), 0, writtenBytes, baseOffset)
     for (let found = scanner.next(); found !== 'end'; found = scanner.next()) {
-      if (found === 'invalid' || !scanner.crcOk()) {
+      // The checksum does not cover the base offset: one past the segment's end would make all that follow it look too low.
+      if (found === 'invalid' || scanner.lastOffset >= endOffset || !scanner.crcOk()) {
         const startOffset = scanner.expectedOffset
-        if (!scanner.resync(Number.POSITIVE_INFINITY)) break
+        if (!scanner.resync(endOffset)) break
         holes.push({ startOffset, endOffset: scanner.baseOffset, endPosition: scanner.position })
       }
       const maxTimestamp = maxTimestampOf(scanner.header, scanner.headerPosition)
