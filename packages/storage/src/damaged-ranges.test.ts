@@ -106,7 +106,8 @@ test('a full disk does not keep the rest of a damaged log from being read', asyn
   expect(append(opened.manager.log('topic', 0)!, ['goes on'])).toBe(0)
 })
 
-test('with the durable mark lost, damage of what a checkpoint calls synced is kept, and not taken for a torn tail', async () => {
+/** A log whose checkpoints are written, killed, and its durable mark lost. */
+async function loseMark(): Promise<{ killed: SimulatedDisk; log: Log }> {
   const disk = new SimulatedDisk()
   const opened = await open(disk)
   const log = opened.manager.createLog('topic', 0, TOPIC_ID)
@@ -116,6 +117,11 @@ test('with the durable mark lost, damage of what a checkpoint calls synced is ke
   await turns()
   const killed = disk.killed()
   killed.removeFile('/data/durable-mark')
+  return { killed, log }
+}
+
+test('with the durable mark lost, damage of what a checkpoint calls synced is kept, and not taken for a torn tail', async () => {
+  const { killed, log } = await loseMark()
   const [first, second] = log.segments.all
   killed.corrupt(first!.logPath, first!.sizeBytes >> 1, 1)
   const again = await open(killed)
@@ -126,15 +132,7 @@ test('with the durable mark lost, damage of what a checkpoint calls synced is ke
 })
 
 test('with the durable mark lost, zeros behind a closed segment are not part of it', async () => {
-  const disk = new SimulatedDisk()
-  const opened = await open(disk)
-  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
-  await fill(opened, log, 60)
-  await log.checkpointer.complete()
-  opened.timers.advance(61_000)
-  await turns()
-  const killed = disk.killed()
-  killed.removeFile('/data/durable-mark')
+  const { killed, log } = await loseMark()
   const closed = log.segments.at(1)
   const contents = killed.readFile(closed.logPath)
   overwriteFile(killed, closed.logPath, Buffer.concat([contents, Buffer.alloc(4096)]))

@@ -84,7 +84,7 @@ export const syncDefects: readonly Defect[] = [
     name: 'failed write taken for done',
     file: 'log-writer.ts',
     from: 'if (tail === null) segment.file().write(staging, 0, sizeBytes, segment.writtenBytes)',
-    to: 'if (tail === null) try { segment.file().write(staging, 0, sizeBytes, segment.writtenBytes) } catch {}',
+    to: 'if (tail === null) try { segment.file().write(staging, 0, sizeBytes, segment.writtenBytes) } catch (error) { this.#context.logger.warn(String(error), {}) }',
   },
   {
     name: 'failed write leaves the directory online',

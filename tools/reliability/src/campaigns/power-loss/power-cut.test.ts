@@ -30,9 +30,9 @@ describe('a process with the preload library', () => {
 
   const trace = () => `${root}.trace`
 
-  /** Runs a program that ends itself by SIGKILL. `fs` and `root` are there, and `promises`. */
+  /** Runs a program that ends itself by SIGKILL. `fs`, `assert` and `root` are there. */
   async function run(program: string): Promise<void> {
-    const head = `const fs = require('node:fs'); const root = ${JSON.stringify(root)};`
+    const head = `const fs = require('node:fs'); const assert = require('node:assert'); const root = ${JSON.stringify(root)};`
     const body = `(async () => { ${program}; process.kill(process.pid, 'SIGKILL') })()`
     const child = spawn(process.execPath, ['-e', `${head} ${body}`], {
       env: { ...process.env, ...preloadEnvironment(library, root, trace()) },
@@ -97,9 +97,9 @@ describe('a process with the preload library', () => {
       await fs.promises.rm(root + '/t', { recursive: true });
       for (let i = 0; i < 50; i++) { fs.writeFileSync(root + '/f' + i, 'f' + i); fs.writeFileSync('/dev/null', 'other') }
       for (let i = 0; i < 50; i += 2) fs.unlinkSync(root + '/f' + i);
-      try { fs.unlinkSync(root + '/absent') } catch {}
-      try { fs.mkdirSync(root + '/f1') } catch {}
-      try { fs.openSync(root + '/no/where', 'w') } catch {}
+      assert.throws(() => fs.unlinkSync(root + '/absent'), { code: 'ENOENT' });
+      assert.throws(() => fs.mkdirSync(root + '/f1'), { code: 'EEXIST' });
+      assert.throws(() => fs.openSync(root + '/no/where', 'w'), { code: 'ENOENT' });
       fs.writeFileSync(root + '/f1', 'short')`)
     expect(powerCut.cut()).toEqual([])
     expect(files()).toEqual({})
