@@ -3,7 +3,7 @@ import { ProcessLogger } from './process-logger.ts'
 
 function logged(): { logger: ProcessLogger; lines: () => Record<string, unknown>[] } {
   const written: string[] = []
-  const logger = new ProcessLogger('info', { write: (line) => written.push(line) })
+  const logger = new ProcessLogger('info', { write: (line) => written.push(line), flush: () => undefined })
   return { logger, lines: () => written.map((line) => JSON.parse(line)) }
 }
 

@@ -1,14 +1,12 @@
 import { type Logger, type LoggerLevels, ROOT_LOGGER } from '@millrace/broker'
 import type { Logger as PinoLogger } from 'pino'
-import { DescriptorOutput, type LogOutput } from './log-output.ts'
+import { type LogOutput, standardErrorOutput } from './log-output.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 /** Lines kept while the real logger is not loaded. */
 const MAX_BUFFERED_LINES = 1_000
-
-const STANDARD_ERROR = 2
 
 interface Line {
   level: LogLevel
@@ -32,7 +30,7 @@ export class ProcessLogger implements Logger, LoggerLevels {
   #lineTimeMs: number | null = null
 
   /** `output` takes whole lines; standard error if left out. */
-  constructor(level: LogLevel, output: LogOutput = new DescriptorOutput(STANDARD_ERROR)) {
+  constructor(level: LogLevel, output: LogOutput = standardErrorOutput()) {
     this.#startLevel = level
     this.#level = level
     this.#output = output
@@ -82,7 +80,7 @@ export class ProcessLogger implements Logger, LoggerLevels {
         formatters: { level: (level) => ({ level }) },
         timestamp: () => `,"time":${this.#lineTimeMs ?? Date.now()}`,
       },
-      this.#output,
+      { write: (line: string) => this.#output.write(line) },
     )
     for (const { level, message, fields, timeMs } of this.#take()) {
       this.#lineTimeMs = timeMs
@@ -92,11 +90,12 @@ export class ProcessLogger implements Logger, LoggerLevels {
     this.#pino = logger
   }
 
-  /** Writes what waits as plain JSON lines, at once. */
+  /** The process is about to end: writes what waits, lines of the first moments as plain JSON, on this thread. */
   flushNow(): void {
     for (const { level, message, fields, timeMs } of this.#take()) {
       this.#output.write(`${JSON.stringify({ level, time: timeMs, ...fields, msg: message }, plain)}\n`)
     }
+    this.#output.flush()
   }
 
   #take(): Line[] {

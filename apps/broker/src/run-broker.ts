@@ -26,6 +26,7 @@ const EXIT_USAGE = 2
  */
 export async function runBroker(options: RunOptions): Promise<number> {
   const logger = new ProcessLogger(options.logLevel)
+  process.on('exit', () => logger.flushNow())
   const health = new NodeHealth(process.env)
   const stopped = Promise.withResolvers<number>()
   const onFatal = (error: Error): void => {
@@ -55,6 +56,7 @@ export async function runBroker(options: RunOptions): Promise<number> {
         health,
         descriptorLimit: descriptorLimit(),
         scheduleTurn: (callback) => setImmediate(callback),
+        preloads: true,
         batchChecks: new ThreadBatchChecks(),
       },
     })

@@ -15,6 +15,12 @@ test('a data directory that cannot be written gives operation, path and the word
   expect(startFailureText(new DiskError('DISK_IO', 'open', './data/x', null))).toContain('open ./data/x: DISK_IO\n')
 })
 
+test('a start that finds no descriptor says which limit to raise', () => {
+  const text = startFailureText(new DiskError('DISK_OTHER', 'open', './data/t-0/x.log', 'EMFILE'))
+  expect(text).toContain('open ./data/t-0/x.log: EMFILE')
+  expect(text).toContain('ulimit -n')
+})
+
 test('a port in use is named, with the option that chooses another', async () => {
   const first = createServer()
   await new Promise<void>((resolve) => first.listen(0, '127.0.0.1', resolve))

@@ -17,6 +17,9 @@ function diskFailureText({ operation, path, errno, message }: DiskError): string
       '  Stop that broker, or give this one a directory of its own with --data-dir.'
     )
   }
+  if (errno === 'EMFILE' || errno === 'ENFILE') {
+    return `too few files can be open at a time: ${message}\n  Raise the limit of this process (ulimit -n).`
+  }
   const words = errno === null ? null : systemWords(errno)
   const reason = words === null ? message : `${message} (${words})`
   return `the data directory cannot be used: ${reason}\n  Name a directory that this user may write to with --data-dir.`
