@@ -53,6 +53,19 @@ describe('buffer pool', () => {
     pool.stop()
   })
 
+  it('frees what it does not keep at once, without waiting for a collection', () => {
+    const { pool, timers } = setUp(64 * KIB)
+    const buffers = [pool.acquire(32 * KIB), pool.acquire(32 * KIB), pool.acquire(32 * KIB)]
+    for (const buffer of buffers) pool.release(buffer)
+    expect(buffers.map(({ length }) => length / KIB)).toEqual([0, 32, 32])
+    // Given up for another one, and after half a minute.
+    const large = pool.acquire(64 * KIB)
+    expect(buffers.map(({ length }) => length)).toEqual([0, 0, 0])
+    pool.release(large)
+    timers.advance(60_000)
+    expect(large.length).toBe(0)
+  })
+
   it('keeps nothing and sets no timer once it has stopped', () => {
     const { pool, timers } = setUp()
     const partial = pool.acquire(KIB)
