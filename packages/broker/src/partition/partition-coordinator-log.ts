@@ -1,6 +1,6 @@
 import type { Offset } from '@millrace/base'
 import { AppendResult, ReadResult } from '@millrace/storage'
-import type { CoordinatorLog } from '../coordinator/coordinator-log.ts'
+import { type CoordinatorLog, LogDamageError } from '../coordinator/coordinator-log.ts'
 import type { Partition } from './partition.ts'
 import type { PartitionManager } from './partition-manager.ts'
 
@@ -38,6 +38,10 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
     return this.#partition.log.highWatermark
   }
 
+  get acceptsLoss(): boolean {
+    return this.#partition.config.acceptsLoss
+  }
+
   append(batch: Buffer): number {
     const error = this.#partition.checkLeader(-1)
     if (error !== 0) return error
@@ -57,12 +61,20 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
     let offset = fromOffset
     while (offset < toOffset) {
       const ok = await log.read(offset, REPLAY_CHUNK_BYTES, toOffset, true, result)
-      if (!ok) throw new Error(`${this.topic}-${this.partition}: unreadable records at offset ${offset}`)
+      if (!ok) throw this.#unreadable(offset, result.errorCode)
       if (result.sizeBytes === 0) return
       const lastOffset = result.lastOffset
       // Copies: the chunk outlives the mapping's lease, and replaying may take a while.
       yield Buffer.concat(result.buffers)
       offset = lastOffset + 1
     }
+  }
+
+  #unreadable(offset: Offset, errorCode: number): Error {
+    const message = `${this.topic}-${this.partition}: unreadable records at offset ${offset} (error ${errorCode})`
+    const damaged = this.#partition.log.faultyRanges.find(
+      ({ startOffset, endOffset }) => startOffset <= offset && offset < endOffset,
+    )
+    return damaged === undefined ? new Error(message) : new LogDamageError(message, offset, damaged.endOffset)
   }
 }

@@ -20,6 +20,8 @@ export class PartitionSettings {
   readonly targetCodec: number | null
   readonly compressionLevel: number | null
   readonly writeCaching: boolean
+  /** `unclean.leader.election.enable`: rather serve without what was lost than not at all. */
+  readonly acceptsLoss: boolean
 
   constructor(topic: TopicConfig) {
     this.log = logConfigOf(topic)
@@ -33,6 +35,7 @@ export class PartitionSettings {
     this.targetCodec = targetCodecOf(topic.compressionType)
     this.compressionLevel = levelOf(topic)
     this.writeCaching = topic.writeCaching
+    this.acceptsLoss = topic.uncleanLeaderElectionEnable
   }
 }
 

@@ -12,6 +12,7 @@ import {
   encodeGroupMetadataValue,
   encodeOffsetCommitKey,
   encodeOffsetCommitValue,
+  MalformedMessageError,
   Reader,
   Writer,
 } from '@millrace/protocol'
@@ -132,6 +133,8 @@ function decodeOffset(bytes: Buffer): OffsetValue {
 function decodeGroup(bytes: Buffer): GroupMetadata {
   const reader = new Reader(bytes)
   const value = decodeGroupMetadataValue(reader, reader.int16())
+  requireDistinct(value.members.map(({ memberId }) => memberId))
+  requireDistinct(value.members.flatMap(({ groupInstanceId }) => groupInstanceId ?? []))
   return {
     protocolType: value.protocolType,
     generationId: value.generation,
@@ -150,6 +153,11 @@ function decodeGroup(bytes: Buffer): GroupMetadata {
       assignment: Buffer.from(member.assignment),
     })),
   }
+}
+
+/** No coordinator writes a group in which two members are one; the state machine takes it for granted. */
+function requireDistinct(ids: readonly string[]): void {
+  if (new Set(ids).size < ids.length) throw new MalformedMessageError('an id occurs twice among the members of a group')
 }
 
 /** Only another broker can have written such a value, and nothing is there where it points: the largest number serves as well. */

@@ -39,6 +39,9 @@ export interface EncodedRecord {
 /** Turns a machine's records into those of the log, and back. */
 export interface RecordCodec<Record> {
   encode(record: Record): EncodedRecord
-  /** Null: a type that this codec does not know. Throws `MalformedMessageError` for bytes that no record has. */
+  /**
+   * Null: a type that this codec does not know. Throws `MalformedMessageError` for bytes that no record has, `UnsupportedVersionError` for
+   * a later version's. What it gives the machine can apply, whoever wrote it.
+   */
   decode(key: Buffer, value: Buffer | null): Record | null
 }

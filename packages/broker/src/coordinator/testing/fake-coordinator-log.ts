@@ -12,6 +12,7 @@ export class FakeCoordinatorLog implements CoordinatorLog {
   readonly logStartOffset = 0
   highWatermark: Offset = 0
   appendError = 0
+  acceptsLoss = false
   /** Batches per chunk of a read. */
   batchesPerChunk = 2
   /** Awaited before each chunk of a read. */
