@@ -13,21 +13,25 @@ class Holder implements AnswerHolder {
 
 describe('answer budget', () => {
   it('gives reads what they want while there is room, and less as it fills', () => {
-    const budget = new AnswerBudget(100 * MIB)
+    const budget = new AnswerBudget(160 * MIB)
+    budget.hold(new Holder(), 30 * MIB)
     expect(budget.reserve(55 * MIB)).toBe(55 * MIB)
     const second = budget.reserve(55 * MIB)
     expect(second).toBeLessThan(6 * MIB)
-    expect(budget.usedBytes).toBe(55 * MIB + second)
+    expect(budget.usedBytes).toBe(85 * MIB + second)
     budget.release(55 * MIB)
     budget.release(second)
-    expect(budget.usedBytes).toBe(0)
+    expect(budget.usedBytes).toBe(30 * MIB)
   })
 
-  it('gives reads a little however full it is', () => {
-    const budget = new AnswerBudget(MIB)
-    budget.reserve(MIB)
-    expect(budget.reserve(MIB)).toBe(256 * 1024)
-    expect(budget.reserve(1000)).toBe(1000)
+  it('gives reads a little when it is nearly full, and then one batch each', () => {
+    const budget = new AnswerBudget(8 * MIB)
+    expect(budget.reserve(8 * MIB)).toBe(3 * MIB)
+    const grants = [1, 2, 3, 4, 5].map(() => budget.reserve(MIB))
+    expect(grants).toEqual([256 * 1024, 256 * 1024, 256 * 1024, 256 * 1024, 0])
+    // One that got nothing read a batch all the same.
+    budget.release(-1000)
+    expect(budget.usedBytes).toBe(4 * MIB + 1000)
   })
 
   it('closes whoever has held for the longest, and as many as it takes', () => {
@@ -48,19 +52,37 @@ describe('answer budget', () => {
     expect(budget.usedBytes).toBe(8 * MIB)
   })
 
-  it('closes nobody for what is only reserved', () => {
+  it('keeps what is reserved and what is held below one bound, and half of it for sockets', () => {
     const budget = new AnswerBudget(10 * MIB)
     for (let n = 0; n < 1000; n++) budget.reserve(MIB)
-    expect(budget.usedBytes).toBeGreaterThan(100 * MIB)
-    const [first, second] = [new Holder(), new Holder()]
+    expect(budget.usedBytes).toBeLessThanOrEqual(5 * MIB + 256 * 1024)
+    const [first, second, third] = [new Holder(), new Holder(), new Holder()]
     budget.hold(first, MIB)
-    budget.hold(second, 8 * MIB)
+    budget.hold(second, 4 * MIB)
     expect([first.shed, second.shed]).toEqual([0, 0])
+    budget.hold(third, MIB)
+    expect([first.shed, second.shed, third.shed]).toEqual([1, 0, 0])
+    expect(budget.usedBytes).toBeLessThanOrEqual(10 * MIB + 256 * 1024)
+  })
+
+  it('closes whoever has held for the longest when answers that are made need the room', () => {
+    const budget = new AnswerBudget(10 * MIB)
+    const [first, second] = [new Holder(), new Holder()]
+    budget.hold(first, 4 * MIB)
+    budget.hold(second, 4 * MIB)
+    budget.take(2 * MIB)
+    expect([first.shed, second.shed]).toEqual([0, 0])
+    budget.take(MIB)
+    expect([first.shed, second.shed, budget.usedBytes]).toEqual([1, 0, 7 * MIB])
+    budget.release(3 * MIB)
+    expect(budget.usedBytes).toBe(4 * MIB)
   })
 
   it('lets one answer be larger than the bound, and reads none that is', () => {
     const budget = new AnswerBudget(10 * MIB)
-    expect(budget.reserve(50 * MIB)).toBe(10 * MIB)
+    const granted = budget.reserve(50 * MIB)
+    expect(granted).toBe(3.75 * MIB)
+    budget.release(granted)
     const [first, second] = [new Holder(), new Holder()]
     budget.hold(first, 11 * MIB)
     expect(first.shed).toBe(0)
