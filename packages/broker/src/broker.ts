@@ -28,6 +28,7 @@ import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
 import { ProduceHandler } from './handlers/00-produce.ts'
 import type { LoggerLevels } from './handlers/logger-levels.ts'
 import { TurnQueue } from './handlers/turn-queue.ts'
+import { IdleWork } from './idle-work.ts'
 import type { Logger } from './logger.ts'
 import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
 import { LocalMetadata } from './metadata/local-metadata.ts'
@@ -54,6 +55,7 @@ import { PartitionCoordinatorLog } from './partition/partition-coordinator-log.t
 import { PartitionManager } from './partition/partition-manager.ts'
 import { PartitionSettings } from './partition/partition-settings.ts'
 import { ProduceAppender } from './partition/produce-appender.ts'
+import { ProducerLimit } from './partition/producer-limit.ts'
 
 /** The world, as a broker is given it. */
 export interface BrokerPorts {
@@ -69,6 +71,8 @@ export interface BrokerPorts {
   readonly descriptorLimit?: number
   /** Runs a callback once, after the sockets that are readable now: `setImmediate`. */
   scheduleTurn(callback: () => void): void
+  /** Loads what is needed seldom, and takes long to load, in quiet moments after the first client came; at its first use if left out. */
+  readonly preloads?: boolean
   /** Checks large batches beside the event loop; on it, a batch a turn, if left out. Closed by the broker. */
   readonly batchChecks?: BatchChecks
 }
@@ -95,6 +99,8 @@ export class Broker {
   readonly #networkMetrics = new NetworkMetrics()
   readonly #disk: DiskActivity
   readonly #answers: AnswerBudget
+  readonly #producers: ProducerLimit
+  readonly #produce: ProduceHandler
   readonly #purgatory: FetchPurgatory
   readonly #logs: LogManager
   readonly #metadata: LocalMetadata
@@ -104,6 +110,7 @@ export class Broker {
   readonly #http: HttpServer
   readonly #sockets: SocketServer
   readonly #checks: BatchChecks
+  readonly #preloading: IdleWork
   readonly #nextTurn = new TurnQueue((callback) => this.#options.ports.scheduleTurn(callback)).next
   #endpoints: readonly ListenerEndpoint[] = []
   #stopping: Promise<void> | null = null
@@ -188,7 +195,7 @@ export class Broker {
       onPlaced: () => this.#electGroupCoordinators(),
     })
     this.#groups = new GroupCoordinator({
-      config,
+      config: { ...config, groupCoordinatorMaxBytes: budgetBytes(config.groupCoordinatorMaxBytes, 0, 8) },
       clock: ports.clock,
       timers: ports.timers,
       random: ports.random,
@@ -202,8 +209,11 @@ export class Broker {
     this.#purgatory = new FetchPurgatory(config.fetchPurgatoryMaxPartitions)
     this.#sessions = new FetchSessionCache(ports.clock, ports.random, config.maxIncrementalFetchSessionCacheSlots)
     this.#checks = ports.batchChecks ?? new LocalBatchChecks(this.#nextTurn)
+    this.#producers = new ProducerLimit(config.producerIdMaxCount, () => logsOf(this.#partitions), ports.clock, logger)
+    this.#produce = this.#createProduce(config)
     this.#http = this.#createHttp(config)
     this.#sockets = this.#createSockets(config)
+    this.#preloading = this.#createPreloading()
   }
 
   /** What clients connect to, with the bound ports. */
@@ -236,6 +246,7 @@ export class Broker {
   }
 
   async #stop(): Promise<void> {
+    this.#preloading.stop()
     this.#sockets.stopAccepting()
     this.#sockets.closeAll()
     this.#partitions.close()
@@ -256,6 +267,7 @@ export class Broker {
     this.#electGroupCoordinators()
     this.#sockets.serve(this.#createDispatcher())
     for (const warning of configuration.warnings) logger.warn(warning)
+    if (this.#options.ports.preloads === true) this.#preloading.start()
   }
 
   /** Tells the metadata that this node serves, and where. */
@@ -309,6 +321,7 @@ export class Broker {
     }
     if (all) this.#partitions.updateConfigs(null)
     else if (topics.size > 0) this.#partitions.updateConfigs(topics)
+    if (all || topics.has(GROUP_METADATA_TOPIC)) this.#retryGroupCoordinators()
   }
 
   readonly #ledGroupPartitions = new Map<number, number>()
@@ -328,6 +341,13 @@ export class Broker {
         })
       })
     }
+  }
+
+  /** Coordinators that could not load may be allowed to do without what was lost now. */
+  #retryGroupCoordinators(): void {
+    const failed = this.#groups.failedPartitions
+    for (const partition of failed) this.#ledGroupPartitions.delete(partition)
+    if (failed.length > 0) this.#electGroupCoordinators()
   }
 
   /** The topic is gone. If it is made again, its partitions have other logs, and their leader epochs begin anew. */
@@ -365,15 +385,6 @@ export class Broker {
         ],
       ]),
     )
-    const appender = new ProduceAppender(this.#partitions, this.#turn.clock, this.#topicMetrics)
-    const produce = new ProduceHandler({
-      partitions: this.#partitions,
-      appender,
-      clock: this.#turn.clock,
-      metrics: this.#topicMetrics,
-      checks: this.#checks,
-      onFailed: (connection, error) => this.#onProduceFailed(connection, error),
-    })
     return new Dispatcher({
       handlers: brokerHandlers({
         configuration,
@@ -391,15 +402,29 @@ export class Broker {
         timers: ports.timers,
         logger,
         nextTurn: this.#nextTurn,
-        rawHandlers: [produce],
+        rawHandlers: [this.#produce],
       }),
-      rawHandlers: [produce],
+      rawHandlers: [this.#produce],
       maxRequestBytes: config.socketRequestMaxBytes,
       clock: ports.clock,
       logger,
       metrics: this.#networkMetrics,
+      nextTurn: this.#nextTurn,
       onFatal: (error) => this.#options.onFatal(error),
       onClosed: (connection) => this.#sockets.onConnectionClosed(connection),
+    })
+  }
+
+  #createProduce(config: BrokerConfig): ProduceHandler {
+    const { clock } = this.#turn
+    return new ProduceHandler({
+      partitions: this.#partitions,
+      appender: new ProduceAppender(this.#partitions, clock, this.#topicMetrics, this.#producers),
+      clock,
+      metrics: this.#topicMetrics,
+      checks: this.#checks,
+      maxCheckBytes: config.queuedMaxCheckBytes,
+      onFailed: (connection, error) => this.#onProduceFailed(connection, error),
     })
   }
 
@@ -443,6 +468,17 @@ export class Broker {
     return descriptorLimit - this.#disk.openFileCount - RESERVED_DESCRIPTORS
   }
 
+  #createPreloading(): IdleWork {
+    const { ports, logger } = this.#options
+    const loadMetrics = () => import('./metrics/prometheus.ts').then(({ preloadPrometheus }) => preloadPrometheus())
+    return new IdleWork([...this.#http.preloadSteps(), loadMetrics], {
+      timers: ports.timers,
+      logger,
+      turnCount: () => this.#turn.reads.turnNumber,
+      isWanted: () => this.#networkMetrics.connectionsAccepted > 0,
+    })
+  }
+
   #createHttp(config: BrokerConfig): HttpServer {
     const advertised = config.advertisedEndpoints.map((endpoint) => endpoint.host.toLowerCase())
     let metrics: Promise<() => Promise<{ contentType: string; body: string }>> | null = null
@@ -464,6 +500,8 @@ export class Broker {
               purgatory: this.#purgatory,
               answers: this.#answers,
               disk: this.#disk,
+              produce: this.#produce,
+              producers: this.#producers,
               maxPartitions: config.maxPartitions,
               health: this.#options.ports.health ?? null,
               partitions: this.#partitions,
@@ -506,12 +544,16 @@ function controllerSettings(configuration: Configuration): ControllerSettings {
 }
 
 /**
- * A bound on memory as it is set; without that a quarter of what the JavaScript heap may take (`reliability.md`, 6.2), but so much that
- * the largest single one has room.
+ * A bound on memory as it is set; without that a share of what the JavaScript heap may take, a quarter (`reliability.md`, 6.2) unless told
+ * otherwise, but so much that the largest single one has room.
  */
-function budgetBytes(setBytes: number, largestBytes: number): number {
+function budgetBytes(setBytes: number, largestBytes: number, divisor = 4): number {
   if (setBytes > 0) return setBytes
-  return Math.max(largestBytes, Math.floor(getHeapStatistics().heap_size_limit / 4))
+  return Math.max(largestBytes, Math.floor(getHeapStatistics().heap_size_limit / divisor))
+}
+
+function* logsOf(partitions: PartitionManager): Iterable<Log> {
+  for (const { log } of partitions.all()) yield log
 }
 
 /** Read for each new connection, since they change at run time. */

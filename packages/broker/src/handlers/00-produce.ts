@@ -1,5 +1,6 @@
 import { type Clock, ZERO_UUID } from '@millrace/base'
 import { ApiKey, ErrorCode, Reader } from '@millrace/protocol'
+import type { BudgetSample } from '../metrics/budget.ts'
 import type { TopicMetrics } from '../metrics/topic-metrics.ts'
 import type { Connection } from '../network/connection.ts'
 import type { RawHandler } from '../network/request-dispatcher.ts'
@@ -27,6 +28,8 @@ export interface ProduceDeps {
   metrics: TopicMetrics
   /** Where batches are checked that would hold the loop. */
   checks: BatchChecks
+  /** Bytes of requests that may wait for such checks. */
+  maxCheckBytes: number
   /** The checks of a request broke off: nobody can say what became of it. */
   onFailed(connection: Connection, error: unknown): void
 }
@@ -50,8 +53,17 @@ export class ProduceHandler implements RawHandler {
 
   constructor(deps: ProduceDeps) {
     this.#deps = deps
-    const { appender, checks } = deps
-    this.#heavy = new HeavyProduce({ appender, checks, find: (view, at) => this.#find(view, at) })
+    const { appender, checks, maxCheckBytes } = deps
+    this.#heavy = new HeavyProduce({
+      appender,
+      checks,
+      maxWaitingBytes: maxCheckBytes,
+      find: (view, at) => this.#find(view, at),
+    })
+  }
+
+  budget(): BudgetSample {
+    return { name: 'batch-checks', unit: 'bytes', used: this.#heavy.waitingBytes, limit: this.#deps.maxCheckBytes }
   }
 
   start(reader: Reader, header: RequestHeader, connection: Connection): ResponseSlot | null {

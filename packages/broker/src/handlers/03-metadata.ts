@@ -44,16 +44,18 @@ export function metadataHandler(deps: MetadataDeps): ApiHandler<MetadataRequest,
     const { listener } = context.connection
     const live = brokerNodes(image, listener).filter((node) => !node.fenced)
     const operations = request.includeTopicAuthorizedOperations ? TOPIC_OPERATIONS : OPERATIONS_NOT_ASKED
+    const finish = (topic: MetadataResponseTopic): MetadataResponseTopic =>
+      version < 8 ? topic : { ...topic, topicAuthorizedOperations: operations }
     const respond = (topics: MetadataResponseTopic[]) =>
       createMetadataResponse({
         brokers: live.map(({ id, host, port, rack }) => createMetadataResponseBroker({ nodeId: id, host, port, rack })),
         clusterId: image.clusterId,
         controllerId: anyLiveBrokerId(image, deps.random),
-        topics: version < 8 ? topics : topics.map((topic) => ({ ...topic, topicAuthorizedOperations: operations })),
+        topics,
         clusterAuthorizedOperations:
           version <= 10 && request.includeClusterAuthorizedOperations ? CLUSTER_OPERATIONS : OPERATIONS_NOT_ASKED,
       })
-    return whenMapped(answerTopics(deps, views, image, request, context), respond)
+    return whenMapped(answerTopics(deps, views, image, request, context, finish), respond)
   })
 }
 
@@ -63,6 +65,8 @@ function answerTopics(
   image: MetadataImage,
   request: MetadataRequest,
   context: RequestContext,
+  /** Adds what a view that others see too must not have. */
+  finish: (topic: MetadataResponseTopic) => MetadataResponseTopic,
 ): MetadataResponseTopic[] | Promise<MetadataResponseTopic[]> {
   const wish: ViewWish = {
     listener: context.connection.listener,
@@ -71,10 +75,13 @@ function answerTopics(
   }
   const { topics } = request
   if (topics === null || (context.apiVersion === 0 && topics.length === 0)) {
-    return mapInSlices([...image.topics.values()], deps.nextTurn, (topic) => views.view(image, topic, wish), context)
+    const all = [...image.topics.values()]
+    return mapInSlices(all, deps.nextTurn, (topic) => finish(views.view(image, topic, wish)), context)
   }
   const ids = new Set(topics.map((topic) => topic.topicId).filter((id) => id !== ZERO_UUID))
-  if (ids.size > 0) return mapInSlices([...ids], deps.nextTurn, (id) => viewById(views, image, id, wish), context)
+  if (ids.size > 0) {
+    return mapInSlices([...ids], deps.nextTurn, (id) => finish(viewById(views, image, id, wish)), context)
+  }
   const mayCreate = request.allowAutoTopicCreation && deps.autoCreateTopics()
   const names = new Set(topics.map((topic) => topic.name))
   return mapInSlices(
@@ -82,11 +89,11 @@ function answerTopics(
     deps.nextTurn,
     (name) => {
       // Neither a name nor an id.
-      if (name === null) return createMetadataResponseTopic({ errorCode: ErrorCode.INVALID_REQUEST, name })
+      if (name === null) return finish(createMetadataResponseTopic({ errorCode: ErrorCode.INVALID_REQUEST, name }))
       const topic = image.topics.get(name)
-      if (topic !== undefined) return views.view(image, topic, wish)
+      if (topic !== undefined) return finish(views.view(image, topic, wish))
       const errorCode = mayCreate ? deps.createTopic(name) : absentTopicError(name)
-      return createMetadataResponseTopic({ errorCode, name, isInternal: isInternalTopic(name) })
+      return finish(createMetadataResponseTopic({ errorCode, name, isInternal: isInternalTopic(name) }))
     },
     context,
   )

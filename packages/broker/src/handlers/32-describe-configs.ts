@@ -33,6 +33,9 @@ export interface DescribeConfigsDeps {
   readonly nextTurn: NextTurn
 }
 
+/** A topic has some forty settings, a broker three hundred, each with its synonyms and documentation. */
+const SLICE_RESOURCES = 20
+
 const { TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP } = ConfigResourceType
 
 const KNOWN_TYPES: ReadonlySet<number> = new Set([TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP])
@@ -65,6 +68,7 @@ export function describeConfigsHandler(
       deps.nextTurn,
       (resource) => result(request, resource, refusal ?? find(resource)),
       context,
+      SLICE_RESOURCES,
     )
     return whenMapped(results, (all) => createDescribeConfigsResponse({ results: all }))
   })

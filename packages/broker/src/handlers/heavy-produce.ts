@@ -6,12 +6,11 @@ import type { ProduceAppender } from '../partition/produce-appender.ts'
 import type { ProduceRequestView } from './produce-request.ts'
 import type { PartitionOutcome, ProduceSlot } from './produce-slot.ts'
 
-/** Copied requests that wait for their checks; beyond, producers are told to come back. */
-const MAX_WAITING_BYTES = 128 * 1024 * 1024
-
 export interface HeavyProduceDeps {
   readonly appender: ProduceAppender
   readonly checks: BatchChecks
+  /** Copied requests that wait for their checks (`queued.max.check.bytes`); beyond, producers are told to come back. */
+  readonly maxWaitingBytes: number
   /** The topic of an entry as it is now: it may have been deleted meanwhile. */
   find(view: ProduceRequestView, at: number): HostedTopic | undefined
 }
@@ -46,9 +45,14 @@ export class HeavyProduce {
     this.#deps = deps
   }
 
-  /** Whether a request of so many bytes may wait for its checks now. */
+  /** Bytes of the requests that wait for their checks. */
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
+  /** Whether a request of so many bytes may wait for its checks now. One may always, or the largest would never be stored. */
   hasRoom(sizeBytes: number): boolean {
-    return this.#waitingBytes === 0 || this.#waitingBytes + sizeBytes <= MAX_WAITING_BYTES
+    return this.#waitingBytes === 0 || this.#waitingBytes + sizeBytes <= this.#deps.maxWaitingBytes
   }
 
   /** Never rejects: what fails unforeseen goes to `onFailed`. */

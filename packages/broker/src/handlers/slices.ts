@@ -10,17 +10,19 @@ export type NextTurn = () => Promise<void>
 export type Asker = Pick<RequestContext, 'onAbandoned'>
 
 /**
- * `work` for each of `items`, in order. A list of at most {@link SLICE_ELEMENTS} gives its results at once; a longer one is worked on in
+ * `work` for each of `items`, in order. A list of at most `sliceLength` gives its results at once; a longer one is worked on in
  * slices, each in a turn of its own, so that no request holds the loop, however much it names. Answers stay in order: the connection
- * waits for the promise. The first error ends it, and so does `asker` by going away: the results are those so far then.
+ * waits for the promise. The first error ends it, and so does `asker` by going away: the results are those so far then. Where an item is
+ * many times the work of others, slices must be shorter than usual.
  */
 export function mapInSlices<Item, Result>(
   items: readonly Item[],
   nextTurn: NextTurn,
   work: (item: Item) => Result,
   asker: Asker | null = null,
+  sliceLength = SLICE_ELEMENTS,
 ): Result[] | Promise<Result[]> {
-  return items.length <= SLICE_ELEMENTS ? items.map(work) : mapLater(items, nextTurn, work, asker)
+  return items.length <= sliceLength ? items.map(work) : mapLater(items, nextTurn, work, asker, sliceLength)
 }
 
 async function mapLater<Item, Result>(
@@ -28,13 +30,14 @@ async function mapLater<Item, Result>(
   nextTurn: NextTurn,
   work: (item: Item) => Result,
   asker: Asker | null,
+  sliceLength: number,
 ): Promise<Result[]> {
   const results: Result[] = []
   const isGone = watch(asker)
-  for (let start = 0; start < items.length; start += SLICE_ELEMENTS) {
+  for (let start = 0; start < items.length; start += sliceLength) {
     await nextTurn()
     if (isGone()) break
-    const end = Math.min(items.length, start + SLICE_ELEMENTS)
+    const end = Math.min(items.length, start + sliceLength)
     for (let slot = start; slot < end; slot++) results.push(work(items[slot]!))
   }
   return results

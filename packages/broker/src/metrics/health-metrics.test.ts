@@ -45,6 +45,12 @@ describe('health metrics', () => {
         'fetch-session-partitions',
         'parked-fetch-partitions',
         'partitions',
+        'producers',
+        'batch-checks',
+        'groups',
+        'group-members',
+        'committed-offsets',
+        'group-metadata',
       ])
       expect(sampleOf('millrace_disk_operation_seconds_count{operation="sync"}')).toBeGreaterThan(0)
       expect(sampleOf('millrace_disk_operations{state="waiting"}')).toBe(0)

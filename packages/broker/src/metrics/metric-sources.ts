@@ -1,11 +1,13 @@
 import { createListGroupsRequest } from '@millrace/protocol'
 import type { LogManager } from '@millrace/storage'
 import type { GroupCoordinator } from '../coordinator/group/group-coordinator.ts'
+import type { ProduceHandler } from '../handlers/00-produce.ts'
 import type { AnswerBudget } from '../network/answer-budget.ts'
 import type { SocketServer } from '../network/socket-server.ts'
 import type { FetchPurgatory } from '../partition/fetch-limits.ts'
 import type { FetchSessionCache } from '../partition/fetch-session-cache.ts'
 import type { PartitionManager } from '../partition/partition-manager.ts'
+import type { ProducerLimit } from '../partition/producer-limit.ts'
 import type { BudgetSample } from './budget.ts'
 import type { DiskActivity } from './disk-activity.ts'
 import type { NetworkMetrics } from './network-metrics.ts'
@@ -22,6 +24,8 @@ export interface MeasuredBroker {
   purgatory: FetchPurgatory
   answers: AnswerBudget
   disk: DiskActivity
+  produce: ProduceHandler
+  producers: ProducerLimit
   /** `max.partitions`. */
   maxPartitions: number
   /** Null: nobody can tell. */
@@ -56,6 +60,9 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
       ...broker.sockets.budgets(),
       ...fetchBudgets(broker.sessions, broker.purgatory),
       { name: 'partitions', unit: 'count', used: countOf(broker.partitions.all()), limit: broker.maxPartitions },
+      { name: 'producers', unit: 'count', used: broker.producers.count(), limit: broker.producers.maxCount },
+      broker.produce.budget(),
+      ...broker.groups.budgets(),
     ],
   }
 }

@@ -37,6 +37,11 @@ export interface PartitionSample {
   logEndOffset: number
 }
 
+/** Loads the client library, which {@link createPrometheus} would load at the first scrape. Nothing is measured yet. */
+export function preloadPrometheus(): Promise<unknown> {
+  return import('prom-client')
+}
+
 /**
  * `/metrics` in the names that dashboards of Kafka expect (those of the usual JMX exporter), next to Node's own process metrics.
  * prom-client is loaded by whoever makes this, at the first scrape.

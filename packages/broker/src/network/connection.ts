@@ -210,6 +210,11 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
     this.close()
   }
 
+  /** An answer of this connection is made in memory, piece by piece: so much of the answers' budget until it is sent. */
+  takeAnswerBytes(sizeBytes: number): void {
+    this.#shares.answers.take(sizeBytes)
+  }
+
   /** An answer of this connection takes so much memory until it is sent: of the answers' budget, which gave it. */
   releaseAnswerBytes(sizeBytes: number): void {
     this.#shares.answers.release(sizeBytes)

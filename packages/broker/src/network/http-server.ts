@@ -52,6 +52,18 @@ export class HttpServer {
     return stream
   }
 
+  /** What the first connection would load and make, in steps that take some ten milliseconds each. */
+  preloadSteps(): (() => Promise<unknown>)[] {
+    return [
+      () => import('node:http'),
+      () => import('fastify'),
+      () => {
+        this.#starting ??= this.#start()
+        return this.#starting
+      },
+    ]
+  }
+
   /** The connections are the listener's to close. */
   async close(): Promise<void> {
     if (this.#starting === null) return

@@ -11,6 +11,8 @@ import {
   type Writer,
 } from '@millrace/protocol'
 import type { ApiHandler, RequestContext } from '../handlers/handler.ts'
+import { type ListPath, LongAnswers, longListsOf } from '../handlers/long-answers.ts'
+import { type NextTurn, watch } from '../handlers/slices.ts'
 import type { Logger } from '../logger.ts'
 import type { NetworkMetrics } from '../metrics/network-metrics.ts'
 import type { Connection, RequestDispatcher } from './connection.ts'
@@ -53,6 +55,8 @@ export interface DispatcherOptions {
   clock: Clock
   logger: Logger
   metrics: NetworkMetrics
+  /** Long answers are encoded a slice a turn. */
+  nextTurn: NextTurn
   /** A handler met a broken invariant: nothing may go on. */
   onFatal(error: Error): void
   onClosed(connection: Connection): void
@@ -63,6 +67,7 @@ export class Dispatcher implements RequestDispatcher {
   readonly #handlers: (ApiHandler | undefined)[] = []
   readonly #raw: (RawHandler | undefined)[] = []
   readonly #options: DispatcherOptions
+  readonly #longAnswers = new LongAnswers()
   readonly #header: RequestHeader = { apiKey: 0, apiVersion: 0, correlationId: 0, clientId: '' }
 
   constructor(options: DispatcherOptions) {
@@ -159,23 +164,53 @@ export class Dispatcher implements RequestDispatcher {
     const answer = handler.handle(request, slot)
     if (answer instanceof Promise) {
       answer.then(
-        (response) => this.#complete(slot, response),
+        (response) => this.#complete(slot, connection, response),
         (error: unknown) => {
           this.#handlerFailed(connection, header.apiKey, error)
           connection.close()
         },
       )
     } else {
-      this.#complete(slot, answer)
+      this.#complete(slot, connection, answer)
     }
     return slot
   }
 
-  #complete(slot: GeneralSlot, response: unknown): void {
+  #complete(slot: GeneralSlot, connection: Connection, response: unknown): void {
     this.#options.metrics.onAnswered(slot.apiKey, this.#options.clock.monotonicMs() - slot.startedMs)
+    const lists = response === null ? null : longListsOf(slot.apiKey, slot.apiVersion, response)
+    if (lists !== null) {
+      this.#encodeLater(slot, connection, response as object, lists)
+      return
+    }
     slot.response = response
     slot.silent = response === null
     slot.complete()
+  }
+
+  /** The answer is ready once its pieces are. */
+  #encodeLater(slot: GeneralSlot, connection: Connection, response: object, lists: ListPath): void {
+    if (slot.abandoned) return
+    const encoded = this.#longAnswers.encode(response, lists, {
+      encode: (writer, part) => slot.encodeBody(writer, part),
+      nextTurn: this.#options.nextTurn,
+      isGone: watch(slot),
+      onPiece(sizeBytes) {
+        connection.takeAnswerBytes(sizeBytes)
+        slot.holdAnswerBytes(sizeBytes)
+      },
+    })
+    encoded.then(
+      (pieces) => {
+        if (pieces === null) return
+        slot.pieces = pieces
+        slot.complete()
+      },
+      (error: unknown) => {
+        this.onEncodeFailed(connection, error)
+        connection.close()
+      },
+    )
   }
 
   #unsupportedApiVersions(handler: ApiHandler, correlationId: number): ResponseSlot {
@@ -228,8 +263,15 @@ class GeneralSlot extends ResponseSlot implements RequestContext {
   readonly #header: RequestHeader
   readonly startedMs: number
   response: unknown = null
+  /** The encoded body, if it was encoded before its time. */
+  pieces: readonly Buffer[] | null = null
   #onAbandoned: (() => void) | null = null
   #abandoned = false
+
+  /** The client is gone. */
+  get abandoned(): boolean {
+    return this.#abandoned
+  }
 
   constructor(handler: ApiHandler, header: RequestHeader, connection: Connection, startedMs: number) {
     super(false)
@@ -272,6 +314,7 @@ class GeneralSlot extends ResponseSlot implements RequestContext {
   override abandon(): void {
     super.abandon()
     this.#abandoned = true
+    this.pieces = null
     const copiedBytes = this.takeCopiedBytes()
     if (copiedBytes > 0) this.#connection.releaseAnswerBytes(copiedBytes)
     const callback = this.#onAbandoned
@@ -279,15 +322,28 @@ class GeneralSlot extends ResponseSlot implements RequestContext {
     if (callback !== null && !this.ready) callback()
   }
 
+  encodeBody(writer: Writer, response: unknown): void {
+    this.#handler.encodeResponse(writer, response, this.#header.apiVersion)
+  }
+
   encode(writer: Writer): void {
+    const { pieces } = this
     const version = this.#header.apiVersion
     writer.beginFrame()
     writer.int32(this.#header.correlationId)
     if ((apis[this.#handler.apiKey]?.responseHeaderVersion(version) ?? 0) > 0) writer.unsignedVarint(0)
-    this.#handler.encodeResponse(writer, this.response, version)
+    if (pieces === null) this.encodeBody(writer, this.response)
+    else writer.splice(pieces, sizeOf(pieces))
     writer.endFrame()
     this.response = null
+    this.pieces = null
   }
+}
+
+function sizeOf(pieces: readonly Buffer[]): number {
+  let sizeBytes = 0
+  for (const { length } of pieces) sizeBytes += length
+  return sizeBytes
 }
 
 /** KIP-511: a client that is too new learns in a body of version 0 which versions of ApiVersions are served. */

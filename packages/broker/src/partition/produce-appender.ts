@@ -11,6 +11,7 @@ import { AppendResult } from '@millrace/storage'
 import type { TopicMetrics } from '../metrics/topic-metrics.ts'
 import type { Partition } from './partition.ts'
 import type { PartitionManager } from './partition-manager.ts'
+import type { ProducerLimit } from './producer-limit.ts'
 
 export type { RecordError } from '@millrace/protocol'
 
@@ -34,6 +35,7 @@ export class ProduceAppender {
   readonly #partitions: PartitionManager
   readonly #clock: Clock
   readonly #metrics: TopicMetrics
+  readonly #producers: ProducerLimit
   /** Filled anew for each append: the object would otherwise be garbage half a million times a second. */
   readonly #rules: ProduceRules = {
     apiVersion: 0,
@@ -51,10 +53,11 @@ export class ProduceAppender {
   readonly #validation = new ProduceValidation()
   readonly #appended = new AppendResult()
 
-  constructor(partitions: PartitionManager, clock: Clock, metrics: TopicMetrics) {
+  constructor(partitions: PartitionManager, clock: Clock, metrics: TopicMetrics, producers: ProducerLimit) {
     this.#partitions = partitions
     this.#clock = clock
     this.#metrics = metrics
+    this.#producers = producers
   }
 
   /**
@@ -121,6 +124,11 @@ export class ProduceAppender {
     // There is no transaction coordinator: no transaction can be open.
     if (validation.transactional) return ErrorCode.INVALID_TXN_STATE
     const { log } = partition
+    if (validation.producerId >= 0 && !this.#producers.admits(log, validation.producerId)) {
+      // Of the errors that producers know it is the one after which all of them send the same batch again, as not stored.
+      outcome.errorMessage = 'the broker remembers as many producers as it may (producer.id.max.count)'
+      return ErrorCode.NOT_ENOUGH_REPLICAS
+    }
     const appended = this.#appended
     const size = validation.end - validation.start
     const error = log.append(

@@ -56,7 +56,12 @@ class HeldChecks implements BatchChecks {
 }
 
 /** Partitions of Produce requests that were refused, by the broker's own count. */
-async function failedCountOf(broker: TestBroker): Promise<number> {
+const FAILED = /^\S*failedproducerequests\S* (\d+)$/m
+/** Bytes of requests that wait for their checks. */
+const WAITING = /^millrace_budget_used\{budget="batch-checks",unit="bytes"\} (\d+)$/m
+
+/** What the broker tells of itself. */
+async function metricOf(broker: TestBroker, pattern: RegExp): Promise<number> {
   const socket = broker.openSocket()
   let text = ''
   socket.onBytes = (bytes) => {
@@ -64,7 +69,7 @@ async function failedCountOf(broker: TestBroker): Promise<number> {
   }
   socket.send(Buffer.from('GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'))
   for (let turn = 0; turn < 3_000_000 && !socket.isClosed; turn++) await new Promise((resolve) => setImmediate(resolve))
-  return Number(/^\S*failedproducerequests\S* (\d+)$/m.exec(text)?.[1])
+  return Number(pattern.exec(text)?.[1])
 }
 
 const compacted = { 'cleanup.policy': 'compact' }
@@ -163,7 +168,7 @@ describe('a batch that must be expanded', () => {
       checks.release()
       await broker.idle()
       expect((await client.listOffset('t', -1)).offset).toBe(0)
-      expect(await failedCountOf(broker)).toBe(1)
+      expect(await metricOf(broker, FAILED)).toBe(1)
     })
   })
 
@@ -287,6 +292,71 @@ describe('a batch that must be expanded', () => {
       expect(client.socket.isClosed).toBe(true)
       expect(valuesIn((await broker.connect().fetchFrom('plain', 0)).records)).toEqual(['a'])
     })
+  })
+
+  it('is refused as not stored while as many wait as may, and stored when it comes again', async () => {
+    const checks = new HeldChecks()
+    const settings = { 'queued.max.check.bytes': '30000' }
+    await TestBroker.run({ batchChecks: checks, settings }, async (client, broker) => {
+      await client.createTopic('t', 1, compacted)
+      const first = client.produce('t', heavyBatch(['a']))
+      await broker.idle()
+      const other = broker.connect()
+      expect((await other.produce('t', heavyBatch(['b']))).errorCode).toBe(ErrorCode.REQUEST_TIMED_OUT)
+      expect((await other.produce('t', batchOf([{ key: 'k', value: 'small' }]))).baseOffset).toBe(0)
+      const silent = broker.connect()
+      silent.post(produceApi, 12, silent.produceRequest('t', heavyBatch(['c']), { acks: 0 }))
+      await broker.idle()
+      expect([silent.socket.isClosed, checks.startedCount]).toEqual([true, 1])
+      expect(await metricOf(broker, WAITING)).toBeGreaterThan(20_000)
+      checks.release()
+      expect(await first).toMatchObject({ errorCode: 0, baseOffset: 1 })
+      const again = other.produce('t', heavyBatch(['b']))
+      await broker.idle()
+      checks.release()
+      expect(await again).toMatchObject({ errorCode: 0, baseOffset: 3 })
+      expect([await metricOf(broker, WAITING), await metricOf(broker, FAILED)]).toEqual([0, 2])
+    })
+  })
+
+  it('larger than what may wait is checked alone', async () => {
+    await TestBroker.run({ settings: { 'queued.max.check.bytes': '0' } }, async (client, broker) => {
+      await client.createTopic('t', 1, compacted)
+      expect(await client.produce('t', heavyBatch(['a']))).toMatchObject({ errorCode: 0, baseOffset: 0 })
+      expect(await client.produce('t', heavyBatch(['b']))).toMatchObject({ errorCode: 0, baseOffset: 2 })
+      expect(await metricOf(broker, WAITING)).toBe(0)
+    })
+  })
+
+  it('holds nothing any more once its client is gone', async () => {
+    const checks = new HeldChecks()
+    await TestBroker.run({ batchChecks: checks }, async (client, broker) => {
+      await client.createTopic('t', 2, compacted)
+      const partitionData = [0, 1].map((index) => createPartitionProduceData({ index, records: heavyBatch(['a']) }))
+      const topicData = [createTopicProduceData({ name: 't', partitionData })]
+      const gone = broker.connect()
+      gone.post(produceApi, 12, createProduceRequest({ acks: 1, timeoutMs: 1000, topicData }))
+      await broker.idle()
+      gone.socket.close()
+      await broker.idle()
+      expect(await metricOf(broker, WAITING)).toBeGreaterThan(40_000)
+      checks.release()
+      await broker.idle()
+      expect([await metricOf(broker, WAITING), checks.startedCount]).toEqual([0, 1])
+    })
+  })
+
+  it('whose check breaks off costs the connection, and nothing is held', async () => {
+    const checks: BatchChecks = { check: () => Promise.reject(new Error('no thread')), close: () => undefined }
+    const broker = await TestBroker.start({ batchChecks: checks })
+    const client = broker.connect()
+    await client.createTopic('t', 1, compacted)
+    await expect(client.produce('t', heavyBatch(['a']))).rejects.toThrow('connection closed')
+    expect(broker.logger.messages('error')).toEqual(['request failed'])
+    expect(await metricOf(broker, WAITING)).toBe(0)
+    expect((await broker.connect().listOffset('t', -1)).offset).toBe(0)
+    await broker.stop()
+    expect(broker.fatalErrors).toEqual([])
   })
 
   it('shares its request with others, each with an answer of its own', async () => {

@@ -57,6 +57,30 @@ export const groupDefinitions = {
   ),
   'offsets.commit.timeout.ms': int(5000, 'none', 'How long a commit may wait for its replicas.', atLeast(1)),
   'offset.metadata.max.bytes': int(4096, 'none', 'Largest text that a client may store with an offset.'),
+  'group.coordinator.max.groups': int(
+    100_000,
+    'none',
+    'Most groups of this node, those that only have offsets included; above it no new one is made.',
+    atLeast(1),
+  ),
+  'group.coordinator.max.members': int(
+    100_000,
+    'none',
+    'Most members of all groups of this node together; above it nobody else may join.',
+    atLeast(1),
+  ),
+  'group.coordinator.max.offsets': int(
+    1_000_000,
+    'none',
+    'Most committed offsets of all groups of this node together; above it only those that exist may be committed anew.',
+    atLeast(1),
+  ),
+  'group.coordinator.max.bytes': long(
+    -1,
+    'none',
+    'Memory for what members and offsets of all groups bring along: metadata, assignments and texts; -1 for an eighth of the heap limit.',
+    atLeast(-1),
+  ),
   'group.coordinator.rebalance.protocols': list(
     'classic,consumer,streams',
     'none',

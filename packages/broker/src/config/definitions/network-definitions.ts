@@ -76,6 +76,12 @@ export const networkDefinitions = {
     'Requests begun and not answered over all connections, above which each connection may have only one.',
     atLeast(1),
   ),
+  'queued.max.check.bytes': long(
+    134_217_728,
+    'none',
+    'Memory for Produce requests whose batches wait to be expanded or compressed anew; above it producers are told to come back.',
+    atLeast(0),
+  ),
   'answer.read.timeout.ms': long(
     120_000,
     'none',

@@ -74,4 +74,10 @@ export const transactionDefinitions = {
     'How long a partition remembers an idle producer.',
     atLeast(1),
   ),
+  'producer.id.max.count': int(
+    1_000_000,
+    'none',
+    'Most producers with an id that partitions remember, each counted once per partition; above it new ones are refused.',
+    atLeast(1),
+  ),
 } as const

@@ -3,7 +3,7 @@ import { ErrorCode } from '@millrace/protocol'
 import { responseErrorOf } from '../runtime/operation-errors.ts'
 import type { ReplyToken } from '../runtime/step.ts'
 import { ClassicGroup } from './classic-group.ts'
-import { ClassicMember } from './classic-member.ts'
+import { ClassicMember, metadataBytesOf } from './classic-member.ts'
 import {
   answerJoin,
   failParkedRequests,
@@ -30,11 +30,17 @@ export function joinGroup(context: GroupContext, input: JoinInput, token: ReplyT
   const { groupId, memberId } = input
   step.continuation = { type: 'join-written', groupId, token }
   let group = context.groups.get(groupId)
+  if (group === undefined && memberId !== '') {
+    step.reply(token, joinError(ErrorCode.UNKNOWN_MEMBER_ID, memberId))
+    return
+  }
+  if (!isAdmitted(context, group, input, step)) {
+    // A client looks for its coordinator again and comes back: nothing here is for ever.
+    context.counters.limitRefusals++
+    step.reply(token, joinError(ErrorCode.COORDINATOR_NOT_AVAILABLE, memberId))
+    return
+  }
   if (group === undefined) {
-    if (memberId !== '') {
-      step.reply(token, joinError(ErrorCode.UNKNOWN_MEMBER_ID, memberId))
-      return
-    }
     group = new ClassicGroup(groupId, step.nowMs)
     context.groups.set(groupId, group)
     step.writeApplied({ type: 'group-metadata', groupId, value: group.toMetadata(null) })
@@ -53,6 +59,27 @@ export function joinGroup(context: GroupContext, input: JoinInput, token: ReplyT
   } else {
     rejoin(context, group, input, token, step)
   }
+}
+
+/** Whether the node has room for what the join adds to it. Members that are there are turned away for nothing but growing metadata. */
+function isAdmitted(
+  context: GroupContext,
+  group: ClassicGroup | undefined,
+  input: JoinInput,
+  step: GroupStep,
+): boolean {
+  const { limits } = context
+  const { groupId, memberId, groupInstanceId, clientId, protocols } = input
+  if (group === undefined && !limits.hasRoomForGroup()) return false
+  const staticId = groupInstanceId === null ? undefined : group?.staticMemberId(groupInstanceId)
+  const existing = group?.members.get(memberId === '' ? (staticId ?? '') : memberId)
+  const metadataBytes = metadataBytesOf(protocols)
+  if (existing !== undefined) {
+    return limits.admit(0, Math.max(0, metadataBytes - metadataBytesOf(existing.protocols)), step.nowMs)
+  }
+  // An id is made of one of the names.
+  const names = 2 * (clientId.length + (groupInstanceId?.length ?? 0)) + (group === undefined ? groupId.length : 0)
+  return limits.admit(memberId === '' ? 1 : 0, names + metadataBytes, step.nowMs)
 }
 
 /** The write of a step that took a JoinGroup failed: what is still parked of it is answered, and counts as not rejoined. */

@@ -59,6 +59,13 @@ export class ClassicMember {
     return !this.isNew && (this.joinToken !== null || this.syncToken !== null)
   }
 
+  /** What the client has the group keep: its names, metadata of all protocols, and the assignment. */
+  get keptBytes(): number {
+    const { memberId, clientId, clientHost, groupInstanceId, protocols, assignment } = this
+    const names = memberId.length + clientId.length + clientHost.length + (groupInstanceId?.length ?? 0)
+    return names + metadataBytesOf(protocols) + assignment.length
+  }
+
   /** The member's metadata for a protocol; empty for null, which only a group without members has. */
   metadataFor(protocolName: string | null): Buffer {
     if (protocolName === null) return EMPTY_BYTES
@@ -82,4 +89,11 @@ export class ClassicMember {
     assert(protocol !== undefined, 'member supports none of the candidate protocols')
     return protocol.name
   }
+}
+
+/** A protocol without metadata takes memory too: hence its name, twice. */
+export function metadataBytesOf(protocols: readonly MemberProtocol[]): number {
+  let bytes = 0
+  for (const { name, metadata } of protocols) bytes += metadata.length + 2 * name.length
+  return bytes
 }

@@ -11,6 +11,11 @@ export interface GroupCoordinatorConfig {
   readonly groupMinSessionTimeoutMs: number
   readonly groupMaxSessionTimeoutMs: number
   readonly groupMaxSize: number
+  /** Bounds of the node, over all groups (`group-limits.ts`). */
+  readonly groupCoordinatorMaxGroups: number
+  readonly groupCoordinatorMaxMembers: number
+  readonly groupCoordinatorMaxOffsets: number
+  readonly groupCoordinatorMaxBytes: number
   readonly groupCoordinatorAppendLingerMs: number
   /** Largest batch that `__consumer_offsets` takes. */
   readonly messageMaxBytes: number

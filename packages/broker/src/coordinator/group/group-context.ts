@@ -3,12 +3,15 @@ import type { TimelineMap } from '../runtime/timeline.ts'
 import type { ClassicGroup } from './classic-group.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import type { GroupCounters } from './group-counters.ts'
+import type { GroupLimits } from './group-limits.ts'
 
 /** What the rules of groups work on. */
 export interface GroupContext {
   readonly config: GroupCoordinatorConfig
   readonly random: Random
   readonly counters: GroupCounters
+  /** Over all machines of the node. */
+  readonly limits: GroupLimits
   /** Which groups there are is versioned; the state of a classic group is not. */
   readonly groups: TimelineMap<string, ClassicGroup>
 }

@@ -22,6 +22,7 @@ import { offsetDeleteHandler } from '../../handlers/47-offset-delete.ts'
 import { GROUP_METADATA_TOPIC } from '../../metadata/internal-topics.ts'
 import { CoordinatorFixture, imageOf } from '../testing/coordinator-fixture.ts'
 import { topicId } from '../testing/group-driver.ts'
+import { portionsOf } from './offset-requests.ts'
 
 /** A commit of the same offset to partitions of topics, as a version names them. */
 function commitOf(
@@ -341,5 +342,42 @@ describe('the deletion of a topic', () => {
     fixture.groups.onTopicsDeleted([{ name: 'topic', id: topicId('topic') }])
     fixture.settle()
     expect(fixture.logger.messages('warn')).toContain('offsets of deleted topics were not deleted')
+  })
+})
+
+describe('OffsetFetch of more partitions than are looked up in one go', () => {
+  const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n)
+  const cases = [7, 9, 10].flatMap((version) => [false, true].map((requireStable) => ({ version, requireStable })))
+
+  test.each(cases)('of version $version answers all of them (stable: $requireStable)', async (asked) => {
+    const { version, requireStable } = asked
+    const fixture = await CoordinatorFixture.started()
+    fixture.image = imageOf([GROUP_METADATA_TOPIC, 'topic', 'other'], 1300)
+    await commit(fixture, 9, { topic: numbers(1300), other: numbers(700) })
+    const named = await fetch(fixture, version, { other: numbers(701), topic: numbers(1300) }, requireStable)
+    expect(named.errors).toEqual([0])
+    const expected = [...numbers(700).map((partition) => [partition, 5]), [700, -1]]
+    expected.push(...numbers(1300).map((partition) => [partition, 5]))
+    expect(named.offsets.map(([, partition, offset]) => [partition, offset])).toEqual(expected)
+    expect(new Set(named.offsets.map(([name]) => name)).size).toBe(2)
+    const all = await fetch(fixture, version, null, requireStable)
+    expect(all.offsets.map(([, partition, offset]) => [partition, offset])).toEqual(
+      [...numbers(1300), ...numbers(700)].map((partition) => [partition, 5]),
+    )
+  })
+
+  test('cuts topics into portions, and keeps those without partitions', () => {
+    const topicOf = (topic: string, count: number) => ({ topic, topicId: ZERO_UUID, partitions: numbers(count) })
+    const portions = [...portionsOf([topicOf('a', 2), topicOf('b', 7), topicOf('c', 0), topicOf('d', 1)], 4)]
+    const shape = portions.map(({ topics, goesOn }) => [
+      goesOn,
+      ...topics.map((t) => `${t.topic}${t.partitions.join('')}`),
+    ])
+    expect(shape).toEqual([
+      [false, 'a01', 'b01'],
+      [true, 'b2345'],
+      [true, 'b6', 'c', 'd0'],
+    ])
+    expect([...portionsOf([], 4)]).toEqual([])
   })
 })

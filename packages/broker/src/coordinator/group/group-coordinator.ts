@@ -35,17 +35,27 @@ import {
   type SyncGroupResponse,
 } from '@millrace/protocol'
 import type { RequestContext } from '../../handlers/handler.ts'
-import { distinctBy, mapAsyncInSlices, mapInSlices, type NextTurn, whenMapped } from '../../handlers/slices.ts'
+import {
+  distinctBy,
+  mapAsyncInSlices,
+  mapInSlices,
+  type NextTurn,
+  SLICE_ELEMENTS,
+  watch,
+  whenMapped,
+} from '../../handlers/slices.ts'
 import type { Logger } from '../../logger.ts'
 import { GROUP_METADATA_TOPIC } from '../../metadata/internal-topics.ts'
+import type { BudgetSample } from '../../metrics/budget.ts'
 import type { CoordinatorLog } from '../coordinator-log.ts'
-import { CoordinatorRuntime } from '../runtime/coordinator-runtime.ts'
+import { CoordinatorRuntime, type ReadOutcome } from '../runtime/coordinator-runtime.ts'
 import { responseErrorOf } from '../runtime/operation-errors.ts'
 import type { ParkedReply, ReplyToken } from '../runtime/step.ts'
 import type { LeaveAnswer } from './classic-membership.ts'
 import { describedGroup, failedGroup } from './describe-response.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import { GroupCounters } from './group-counters.ts'
+import { GroupLimits } from './group-limits.ts'
 import { GroupMachine, type ListedGroup } from './group-machine.ts'
 import { type GroupEvent, type GroupReply, type GroupStep, joinError, syncError } from './group-protocol.ts'
 import type { GroupRecord } from './group-record.ts'
@@ -60,7 +70,7 @@ import {
   syncResponse,
 } from './group-requests.ts'
 import { fetchRequestGroups, fetchResponse, offsetFetchFailure, questionOf } from './offset-fetch-versions.ts'
-import { CommitPlan, DeletePlan, FetchPlan } from './offset-requests.ts'
+import { CommitPlan, DeletePlan, FetchPlan, portionsOf } from './offset-requests.ts'
 
 /** What the group coordinator needs of the rest of the broker. */
 export interface GroupCoordinatorDeps {
@@ -78,6 +88,9 @@ export interface GroupCoordinatorDeps {
   onFault(error: unknown): void
 }
 
+/** Refusals for want of room are told so often. */
+const REFUSAL_LOG_INTERVAL_MS = 60_000
+
 type GroupRuntime = CoordinatorRuntime<GroupMachine, GroupRecord, GroupEvent, GroupReply>
 
 /**
@@ -89,6 +102,11 @@ export class GroupCoordinator {
   readonly counters = new GroupCounters()
   readonly #deps: GroupCoordinatorDeps
   readonly #runtime: GroupRuntime
+  readonly #limits: GroupLimits
+  /** By partition: one of each shard, for the limits. */
+  readonly #machines = new Map<number, GroupMachine>()
+  #toldRefusals = 0
+  #refusalsToldMs = Number.NEGATIVE_INFINITY
   /** Who waits for the answers that the machine releases by token. */
   readonly #parked = new Map<ReplyToken, (reply: GroupReply) => void>()
   #nextToken: ReplyToken = 1
@@ -98,6 +116,7 @@ export class GroupCoordinator {
   constructor(deps: GroupCoordinatorDeps) {
     this.#deps = deps
     const { config } = deps
+    this.#limits = new GroupLimits(config, () => this.#machines.values())
     this.#runtime = new CoordinatorRuntime({
       clock: deps.clock,
       timers: deps.timers,
@@ -108,7 +127,11 @@ export class GroupCoordinator {
         maxBatchSizeBytes: config.messageMaxBytes,
         appendLingerMs: config.groupCoordinatorAppendLingerMs,
       },
-      createCoordinator: (_partition, timeline) => new GroupMachine(config, deps.random, this.counters, timeline),
+      createCoordinator: (partition, timeline) => {
+        const machine = new GroupMachine(config, deps.random, this.counters, this.#limits, timeline)
+        this.#machines.set(partition, machine)
+        return machine
+      },
       enqueueEndOfTurn: (callback) => deps.enqueueEndOfTurn(callback),
       onReply: (reply) => this.#onReply(reply),
       onFault: (error) => deps.onFault(error),
@@ -126,6 +149,7 @@ export class GroupCoordinator {
   shutdown(): void {
     this.#partitionCount = 0
     this.#runtime.close()
+    this.#machines.clear()
   }
 
   /** Partition of `__consumer_offsets` that a group belongs to; null before `startup` and after `shutdown`. */
@@ -141,6 +165,24 @@ export class GroupCoordinator {
   /** This node does not lead the partition any more. */
   onResignation(partition: number): void {
     this.#runtime.onResignation(partition)
+    this.#machines.delete(partition)
+  }
+
+  /** Partitions that this node leads and whose log could not be loaded. */
+  get failedPartitions(): number[] {
+    return this.#runtime.partitions.filter((partition) => this.#runtime.stateOf(partition) === 'failed')
+  }
+
+  /** What clients have the groups hold, and how much that may be. */
+  budgets(): BudgetSample[] {
+    const { config } = this.#deps
+    const usage = this.#limits.usage()
+    return [
+      { name: 'groups', unit: 'count', used: usage.groups, limit: config.groupCoordinatorMaxGroups },
+      { name: 'group-members', unit: 'count', used: usage.members, limit: config.groupCoordinatorMaxMembers },
+      { name: 'committed-offsets', unit: 'count', used: usage.offsets, limit: config.groupCoordinatorMaxOffsets },
+      { name: 'group-metadata', unit: 'bytes', used: usage.bytes, limit: config.groupCoordinatorMaxBytes },
+    ]
   }
 
   /** Deletes the offsets that groups have in deleted topics. */
@@ -172,7 +214,10 @@ export class GroupCoordinator {
     const input = joinInput(request, context)
     return this.#park(
       partition,
-      (machine, token, step) => machine.join(input, token, step),
+      (machine, token, step) => {
+        machine.join(input, token, step)
+        this.#maybeTellRefusals()
+      },
       (errorCode) => joinError(errorCode, memberId),
       (reply) => joinResponse(reply as Extract<GroupReply, { kind: 'join' }>, apiVersion),
     )
@@ -224,6 +269,7 @@ export class GroupCoordinator {
     if (partition === null)
       return plan.response({ errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, partitionErrors: [] })
     const outcome = await this.#write(partition, (machine, step) => machine.commit(input, step))
+    this.#maybeTellRefusals()
     return plan.response(outcome.response ?? { errorCode: responseErrorOf(outcome.errorCode), partitionErrors: [] })
   }
 
@@ -231,11 +277,14 @@ export class GroupCoordinator {
     const { apiVersion } = context
     // The same question is answered once: the offsets of a group may be many.
     const groups = distinctBy(fetchRequestGroups(request, apiVersion), questionOf)
+    // One of the two watches: a request has one callback.
+    const isLong = groups.length > SLICE_ELEMENTS
+    const isGone = watch(isLong ? null : context)
     const answers = await mapAsyncInSlices(
       groups,
       this.#deps.nextTurn,
-      (group) => this.#fetchGroup(group, request.requireStable, apiVersion),
-      context,
+      (group) => this.#fetchGroup(group, request.requireStable, apiVersion, isGone),
+      isLong ? context : null,
     )
     return fetchResponse(groups, answers, apiVersion)
   }
@@ -244,6 +293,7 @@ export class GroupCoordinator {
     group: OffsetFetchRequestGroup,
     requireStable: boolean,
     apiVersion: number,
+    isGone: () => boolean,
   ): Promise<OffsetFetchResponseGroup> {
     const { groupId } = group
     const failed = (errorCode: number): OffsetFetchResponseGroup =>
@@ -252,10 +302,25 @@ export class GroupCoordinator {
     if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE)
     const plan = new FetchPlan(group, apiVersion, this.#deps.metadata())
     // Stable offsets wait for what is being written; others are those of the last committed state.
-    const outcome = requireStable
-      ? await this.#write(partition, (machine) => machine.fetch(groupId, plan.topics, true))
-      : this.#runtime.read(partition, (machine) => machine.fetch(groupId, plan.topics, false))
-    return outcome.response === null ? failed(outcome.errorCode) : plan.response(outcome.response)
+    const take = async <Result>(compute: (machine: GroupMachine) => Result): Promise<ReadOutcome<Result>> =>
+      requireStable ? this.#write(partition, compute) : this.#runtime.read(partition, compute)
+    const all = await take((machine) => {
+      const count = plan.topics === null ? machine.offsetCountOf(groupId) : plan.partitionCount
+      return count <= SLICE_ELEMENTS
+        ? { fetched: machine.fetch(groupId, plan.topics, requireStable), topics: null }
+        : { fetched: null, topics: plan.topics ?? machine.offsetTopics(groupId, requireStable) }
+    })
+    if (all.response === null) return failed(all.errorCode)
+    plan.add(all.response.fetched ?? [], false)
+    // Longer ones a portion a turn, each as of its own moment: that one group's offsets are of one moment nobody was promised.
+    for (const { topics, goesOn } of portionsOf(all.response.topics ?? [], SLICE_ELEMENTS)) {
+      await this.#deps.nextTurn()
+      if (isGone()) break
+      const { errorCode, response } = await take((machine) => machine.fetch(groupId, topics, requireStable))
+      if (response === null) return failed(errorCode)
+      plan.add(response, goesOn)
+    }
+    return plan.response()
   }
 
   async deleteOffsets(request: OffsetDeleteRequest): Promise<OffsetDeleteResponse> {
@@ -321,6 +386,19 @@ export class GroupCoordinator {
       }
     }
     return createListGroupsResponse({ groups })
+  }
+
+  #maybeTellRefusals(): void {
+    const { limitRefusals } = this.counters
+    if (limitRefusals === this.#toldRefusals) return
+    const nowMs = this.#deps.clock.monotonicMs()
+    if (nowMs - this.#refusalsToldMs < REFUSAL_LOG_INTERVAL_MS) return
+    this.#deps.logger.warn('joins or commits are refused: the groups of this node hold as much as they may', {
+      refusals: limitRefusals - this.#toldRefusals,
+      ...this.#limits.usage(),
+    })
+    this.#toldRefusals = limitRefusals
+    this.#refusalsToldMs = nowMs
   }
 
   #write<Response>(

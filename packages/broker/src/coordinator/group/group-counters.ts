@@ -6,6 +6,8 @@ export class GroupCounters {
   offsetExpirations = 0
   /** Offsets deleted by OffsetDelete, by DeleteGroups or with their topic. */
   offsetDeletions = 0
+  /** Joins and commits, one per partition, that were refused since the node holds as much as it may (`group-limits.ts`). */
+  limitRefusals = 0
   /** Rebalances that ended with an assignment. */
   completedRebalances = 0
 }

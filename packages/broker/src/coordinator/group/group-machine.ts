@@ -1,4 +1,4 @@
-import type { ProducerId, Random, Uuid } from '@millrace/base'
+import { type ProducerId, type Random, type Uuid, ZERO_UUID } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import type { Coordinator, RecordPosition } from '../runtime/coordinator.ts'
 import type { ReplyToken } from '../runtime/step.ts'
@@ -25,6 +25,7 @@ import { onAssignmentWritten, onStableSyncWritten, onSyncWritten, syncGroup } fr
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import type { GroupContext } from './group-context.ts'
 import type { GroupCounters } from './group-counters.ts'
+import type { GroupHolder, GroupLimits } from './group-limits.ts'
 import {
   EMPTY_BYTES,
   type GroupEvent,
@@ -83,13 +84,43 @@ interface DescribedMember {
  * The state machine of one partition of `__consumer_offsets`: classic groups and committed offsets (`coordinators.md`, section
  * 2). Methods that change anything take a step; the others answer from the last committed state.
  */
-export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupReply> {
+export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupReply>, GroupHolder {
   readonly #context: GroupContext
   readonly #offsets: OffsetStore
 
-  constructor(config: GroupCoordinatorConfig, random: Random, counters: GroupCounters, timeline: Timeline) {
-    this.#context = { config, random, counters, groups: new TimelineMap(timeline) }
+  constructor(
+    config: GroupCoordinatorConfig,
+    random: Random,
+    counters: GroupCounters,
+    limits: GroupLimits,
+    timeline: Timeline,
+  ) {
+    this.#context = { config, random, counters, limits, groups: new TimelineMap(timeline) }
     this.#offsets = new OffsetStore(timeline)
+  }
+
+  get groupCount(): number {
+    return this.#context.groups.size
+  }
+
+  get offsetCount(): number {
+    return this.#offsets.tally.count
+  }
+
+  get offsetBytes(): number {
+    return this.#offsets.tally.metadataBytes
+  }
+
+  countMembers(): { members: number; bytes: number } {
+    let members = 0
+    let bytes = 0
+    for (const group of this.#context.groups.values()) {
+      members += group.members.size + group.pendingJoins.size
+      bytes += group.groupId.length
+      for (const memberId of group.pendingJoins) bytes += memberId.length
+      for (const member of group.members.values()) bytes += member.keptBytes
+    }
+    return { members, bytes }
   }
 
   join(input: JoinInput, token: ReplyToken, step: GroupStep): void {
@@ -109,12 +140,26 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   }
 
   commit(input: CommitInput, step: GroupStep): CommitAnswer {
-    return commitOffsets(this.#context, input, step)
+    return commitOffsets(this.#context, this.#offsets, input, step)
   }
 
   /** Stable: the newest state, so only inside a write operation. Else the last committed. */
   fetch(groupId: string, topics: readonly FetchTopic[] | null, requireStable: boolean): FetchedTopic[] {
     return fetchOffsets(this.#context, this.#offsets, groupId, topics, requireStable)
+  }
+
+  /** How many offsets a group has, about. */
+  offsetCountOf(groupId: string): number {
+    return this.#offsets.committed.countOf(groupId)
+  }
+
+  /** In which topics and partitions a group has offsets: to be fetched in portions. As for {@link fetch}. */
+  offsetTopics(groupId: string, requireStable: boolean): FetchTopic[] {
+    return Array.from(this.#offsets.committed.topicViews(groupId, !requireStable), ([topic, view]) => ({
+      topic,
+      topicId: ZERO_UUID,
+      partitions: Array.from(view.entries(), ([partition]) => partition),
+    }))
   }
 
   deleteOffsets(

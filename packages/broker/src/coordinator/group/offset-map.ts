@@ -1,4 +1,4 @@
-import { type Timeline, TimelineMap } from '../runtime/timeline.ts'
+import { type Timeline, TimelineMap, type ValueTally } from '../runtime/timeline.ts'
 
 type Partitions<Value> = TimelineMap<number, Value>
 type Topics<Value> = TimelineMap<string, Partitions<Value>>
@@ -7,9 +7,11 @@ type Topics<Value> = TimelineMap<string, Partitions<Value>>
 export class OffsetMap<Value> {
   readonly #timeline: Timeline
   readonly #groups: TimelineMap<string, Topics<Value>>
+  readonly #tally: ValueTally<Value> | null
 
-  constructor(timeline: Timeline) {
+  constructor(timeline: Timeline, tally: ValueTally<Value> | null = null) {
     this.#timeline = timeline
+    this.#tally = tally
     this.#groups = new TimelineMap(timeline)
   }
 
@@ -29,7 +31,7 @@ export class OffsetMap<Value> {
     }
     let partitions = topics.get(topic)
     if (partitions === undefined) {
-      partitions = new TimelineMap(this.#timeline)
+      partitions = new TimelineMap(this.#timeline, this.#tally)
       topics.set(topic, partitions)
     }
     partitions.set(partition, value)
@@ -42,6 +44,13 @@ export class OffsetMap<Value> {
     if (partitions.size > 0) return
     topics.delete(topic)
     if (topics.size === 0) this.#groups.delete(groupId)
+  }
+
+  /** How many values a group has, in its newest state. Looks at each of its topics. */
+  countOf(groupId: string): number {
+    let count = 0
+    for (const partitions of this.#groups.get(groupId)?.values() ?? []) count += partitions.size
+    return count
   }
 
   groupIds(): Iterable<string> {

@@ -393,6 +393,7 @@ describe('the counters', () => {
       offsetDeletions: 2,
       offsetExpirations: 1,
       completedRebalances: 1,
+      limitRefusals: 0,
     })
     driver.commit({ topic: 1 }, { groupId: 'second' })
     driver.step((machine, step) => machine.deleteGroup('second', step))

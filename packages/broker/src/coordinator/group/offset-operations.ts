@@ -43,19 +43,31 @@ export interface CommitAnswer {
 }
 
 /** Handles OffsetCommit. A group that nobody made yet becomes a simple group, by its first offset. */
-export function commitOffsets(context: GroupContext, input: CommitInput, step: GroupStep): CommitAnswer {
+export function commitOffsets(
+  context: GroupContext,
+  offsets: OffsetStore,
+  input: CommitInput,
+  step: GroupStep,
+): CommitAnswer {
   const group = context.groups.get(input.groupId)
   const errorCode = validateCommit(group, input)
   if (errorCode !== 0) return { errorCode, partitionErrors: [] }
+  const { limits } = context
+  if (group === undefined && !(limits.hasRoomForGroup() && limits.admit(0, input.groupId.length, step.nowMs))) {
+    context.counters.limitRefusals++
+    return { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, partitionErrors: [] }
+  }
   if (group !== undefined && (group.state === 'Stable' || group.state === 'PreparingRebalance')) {
     restartSession(group, group.members.get(input.memberId)!, step)
   }
   const { groupId, retentionTimeMs } = input
   const expireTimestampMs =
     retentionTimeMs === -1 ? -1 : Math.min(step.nowMs + retentionTimeMs, Number.MAX_SAFE_INTEGER)
+  const admission = new OffsetAdmission(context, offsets, input, step.nowMs)
   const partitionErrors = input.topics.map(({ topic, topicId, partitions }) =>
     partitions.map(({ partition, committedOffset, leaderEpoch, metadata }) => {
       if (metadata.length > context.config.offsetMetadataMaxBytes) return ErrorCode.OFFSET_METADATA_TOO_LARGE
+      if (!admission.admits(topic, partition, metadata)) return ErrorCode.COORDINATOR_NOT_AVAILABLE
       const value = {
         committedOffset,
         leaderEpoch,
@@ -70,6 +82,47 @@ export function commitOffsets(context: GroupContext, input: CommitInput, step: G
     }),
   )
   return { errorCode: 0, partitionErrors }
+}
+
+/** What one commit may add. Far below the limits nothing is looked up. */
+class OffsetAdmission {
+  readonly #context: GroupContext
+  readonly #offsets: OffsetStore
+  readonly #groupId: string
+  readonly #isTight: boolean
+  #count: number
+  #bytes: number
+
+  constructor(context: GroupContext, offsets: OffsetStore, { groupId, topics }: CommitInput, nowMs: TimestampMs) {
+    this.#context = context
+    this.#offsets = offsets
+    this.#groupId = groupId
+    let wantedCount = 0
+    let wantedBytes = 0
+    for (const { partitions } of topics) {
+      wantedCount += partitions.length
+      for (const { metadata } of partitions) wantedBytes += metadata.length
+    }
+    const shortage = context.limits.shortageOfOffsets(wantedCount, wantedBytes, nowMs)
+    this.#isTight = shortage !== null
+    this.#count = shortage?.count ?? 0
+    this.#bytes = shortage?.bytes ?? 0
+  }
+
+  /** An offset that exists may always change; only its text must not grow without room. */
+  admits(topic: string, partition: number, metadata: string): boolean {
+    if (!this.#isTight) return true
+    const existing = this.#offsets.committed.get(this.#groupId, topic, partition)
+    const newCount = existing === undefined ? 1 : 0
+    const newBytes = Math.max(0, metadata.length - (existing?.value.metadata.length ?? 0))
+    if (newCount > Math.max(0, this.#count) || newBytes > Math.max(0, this.#bytes)) {
+      this.#context.counters.limitRefusals++
+      return false
+    }
+    this.#count -= newCount
+    this.#bytes -= newBytes
+    return true
+  }
 }
 
 function validateCommit(group: ClassicGroup | undefined, input: CommitInput): number {

@@ -119,7 +119,10 @@ function settlePartitions(
 export class FetchPlan {
   /** Null: all topics with an offset. */
   readonly topics: readonly FetchTopic[] | null
+  /** Of `topics`. */
+  readonly partitionCount: number
   readonly #group: OffsetFetchRequestGroup
+  readonly #answered: OffsetFetchResponseTopics[] = []
   readonly #unknown: readonly OffsetFetchResponseTopics[]
   readonly #image: MetadataImage
   readonly #useIds: boolean
@@ -136,33 +139,64 @@ export class FetchPlan {
       else unknown.push(unknownTopic(name, topicId, partitionIndexes))
     }
     this.topics = group.topics === null ? null : topics
+    this.partitionCount = topics.reduce((count, { partitions }) => count + partitions.length, 0)
     this.#unknown = unknown
   }
 
-  response(topics: readonly FetchedTopic[]): OffsetFetchResponseGroup {
-    const answered: OffsetFetchResponseTopics[] = []
-    for (const { topic, topicId, partitions } of topics) {
+  /** Takes what the machine found of some topics. `goesOn`: the first of them is the rest of the last one before. */
+  add(topics: readonly FetchedTopic[], goesOn: boolean): void {
+    for (const [slot, { topic, topicId, partitions }] of topics.entries()) {
+      const found = partitions.map(({ partition, committedOffset, leaderEpoch, metadata, errorCode }) =>
+        createOffsetFetchResponsePartitions({
+          partitionIndex: partition,
+          committedOffset,
+          committedLeaderEpoch: leaderEpoch,
+          metadata,
+          errorCode,
+        }),
+      )
       const id = topicId === ZERO_UUID ? (this.#image.topics.get(topic)?.id ?? ZERO_UUID) : topicId
       // Offsets of a topic that is gone cannot be told by an id.
       if (this.#useIds && id === ZERO_UUID) continue
-      answered.push(
-        createOffsetFetchResponseTopics({
-          name: topic,
-          topicId: id,
-          partitions: partitions.map(({ partition, committedOffset, leaderEpoch, metadata, errorCode }) =>
-            createOffsetFetchResponsePartitions({
-              partitionIndex: partition,
-              committedOffset,
-              committedLeaderEpoch: leaderEpoch,
-              metadata,
-              errorCode,
-            }),
-          ),
-        }),
-      )
+      if (slot === 0 && goesOn) this.#answered.at(-1)!.partitions.push(...found)
+      else this.#answered.push(createOffsetFetchResponseTopics({ name: topic, topicId: id, partitions: found }))
     }
-    return createOffsetFetchResponseGroup({ groupId: this.#group.groupId, topics: [...answered, ...this.#unknown] })
   }
+
+  response(): OffsetFetchResponseGroup {
+    const topics = [...this.#answered, ...this.#unknown]
+    return createOffsetFetchResponseGroup({ groupId: this.#group.groupId, topics })
+  }
+}
+
+/** Some of the topics of a fetch. */
+interface TopicPortion {
+  readonly topics: readonly FetchTopic[]
+  /** The first of them is the rest of the last one of the portion before. */
+  readonly goesOn: boolean
+}
+
+/** The topics in portions of at most so many partitions; those without any count as one. */
+export function* portionsOf(topics: readonly FetchTopic[], maxPartitions: number): Generator<TopicPortion> {
+  let portion: FetchTopic[] = []
+  let room = maxPartitions
+  let goesOn = false
+  for (const topic of topics) {
+    const { partitions } = topic
+    let from = 0
+    do {
+      const to = Math.min(partitions.length, from + room)
+      portion.push({ ...topic, partitions: partitions.slice(from, to) })
+      room -= Math.max(1, to - from)
+      from = to
+      if (room > 0) continue
+      yield { topics: portion, goesOn }
+      goesOn = from < partitions.length
+      portion = []
+      room = maxPartitions
+    } while (from < partitions.length)
+  }
+  if (portion.length > 0) yield { topics: portion, goesOn }
 }
 
 function unknownTopic(

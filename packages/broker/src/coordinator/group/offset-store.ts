@@ -1,5 +1,5 @@
 import type { Offset, ProducerId } from '@millrace/base'
-import { type Timeline, TimelineMap } from '../runtime/timeline.ts'
+import { type Timeline, TimelineMap, type ValueTally } from '../runtime/timeline.ts'
 import type { OffsetValue } from './group-record.ts'
 import { OffsetMap } from './offset-map.ts'
 
@@ -10,9 +10,27 @@ export interface StoredOffset {
   readonly recordOffset: Offset
 }
 
+/** How many offsets are committed, and how much text stands beside them. */
+class OffsetTally implements ValueTally<StoredOffset> {
+  count = 0
+  metadataBytes = 0
+
+  onAdded({ value }: StoredOffset): void {
+    this.count++
+    this.metadataBytes += value.metadata.length
+  }
+
+  onRemoved({ value }: StoredOffset): void {
+    this.count--
+    this.metadataBytes -= value.metadata.length
+  }
+}
+
 /** The offsets of all groups of a shard: committed ones, and those of open transactions. A function of the records applied. */
 export class OffsetStore {
   readonly committed: OffsetMap<StoredOffset>
+  /** Of `committed`, in its newest state. */
+  readonly tally = new OffsetTally()
   readonly #timeline: Timeline
   readonly #pendingByProducer: TimelineMap<ProducerId, OffsetMap<StoredOffset>>
   /** Producers with an open transaction by the partition whose offset it holds. Replaced, never changed, since versioned. */
@@ -20,7 +38,7 @@ export class OffsetStore {
 
   constructor(timeline: Timeline) {
     this.#timeline = timeline
-    this.committed = new OffsetMap(timeline)
+    this.committed = new OffsetMap(timeline, this.tally)
     this.#pendingByProducer = new TimelineMap(timeline)
     this.#openTransactions = new OffsetMap(timeline)
   }

@@ -92,6 +92,12 @@ interface Before<Value> {
   readonly value: Value | undefined
 }
 
+/** Keeps count of the values in one map or several, as of their newest state. */
+export interface ValueTally<Value> {
+  onAdded(value: Value): void
+  onRemoved(value: Value): void
+}
+
 /**
  * A map with two faces: the newest state and, by the `Committed` methods, the state as of the last committed version. Values
  * are never undefined. A value that is itself mutable is shared by both faces; only its presence is versioned.
@@ -101,9 +107,11 @@ export class TimelineMap<Key, Value> implements TimelineOwner {
   readonly #current = new Map<Key, Value>()
   /** For keys with uncommitted changes, what each version found, oldest first. Null while there are none. */
   #pending: Map<Key, Before<Value>[]> | null = null
+  readonly #tally: ValueTally<Value> | null
 
-  constructor(timeline: Timeline) {
+  constructor(timeline: Timeline, tally: ValueTally<Value> | null = null) {
     this.#timeline = timeline
+    this.#tally = tally
   }
 
   get size(): number {
@@ -120,12 +128,14 @@ export class TimelineMap<Key, Value> implements TimelineOwner {
 
   set(key: Key, value: Value): void {
     this.#beforeChange(key)
+    if (this.#tally !== null) this.#count(key, value)
     this.#current.set(key, value)
   }
 
   delete(key: Key): boolean {
     if (!this.#current.has(key)) return false
     this.#beforeChange(key)
+    if (this.#tally !== null) this.#count(key, undefined)
     this.#current.delete(key)
     return true
   }
@@ -178,11 +188,19 @@ export class TimelineMap<Key, Value> implements TimelineOwner {
     const pending = this.#pending!
     const changes = pending.get(key as Key)!
     const { value } = changes.pop()!
+    if (this.#tally !== null) this.#count(key as Key, value)
     if (value === undefined) this.#current.delete(key as Key)
     else this.#current.set(key as Key, value)
     if (changes.length > 0) return
     pending.delete(key as Key)
     if (pending.size === 0) this.#pending = null
+  }
+
+  /** Before the newest value of a key becomes `value`; undefined: it goes. */
+  #count(key: Key, value: Value | undefined): void {
+    const before = this.#current.get(key)
+    if (before !== undefined) this.#tally!.onRemoved(before)
+    if (value !== undefined) this.#tally!.onAdded(value)
   }
 
   #beforeChange(key: Key): void {

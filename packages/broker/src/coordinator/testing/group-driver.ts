@@ -3,6 +3,7 @@ import { createConsumerProtocolSubscription, encodeConsumerProtocolSubscription,
 import type { HeartbeatInput, LeaveAnswer, LeavingMember } from '../group/classic-membership.ts'
 import type { GroupCoordinatorConfig } from '../group/group-config.ts'
 import { GroupCounters } from '../group/group-counters.ts'
+import { GroupLimits } from '../group/group-limits.ts'
 import { GroupMachine } from '../group/group-machine.ts'
 import type { GroupEvent, GroupStep, JoinAnswer, JoinInput, SyncAnswer, SyncInput } from '../group/group-protocol.ts'
 import type { GroupRecord } from '../group/group-record.ts'
@@ -23,6 +24,10 @@ export const TEST_CONFIG: GroupCoordinatorConfig = {
   groupMinSessionTimeoutMs: 6000,
   groupMaxSessionTimeoutMs: 1_800_000,
   groupMaxSize: 2 ** 31 - 1,
+  groupCoordinatorMaxGroups: 100_000,
+  groupCoordinatorMaxMembers: 100_000,
+  groupCoordinatorMaxOffsets: 1_000_000,
+  groupCoordinatorMaxBytes: 256 * 1024 * 1024,
   groupCoordinatorAppendLingerMs: -1,
   messageMaxBytes: 1_048_588,
 }
@@ -64,7 +69,8 @@ export class GroupDriver {
 
   constructor(config: Partial<GroupCoordinatorConfig> = {}) {
     this.config = { ...TEST_CONFIG, ...config }
-    this.#machine = new GroupMachine(this.config, new SeededRandom(1), this.counters, this.#timeline)
+    const limits = new GroupLimits(this.config, () => [this.#machine])
+    this.#machine = new GroupMachine(this.config, new SeededRandom(1), this.counters, limits, this.#timeline)
   }
 
   get machine(): GroupMachine {

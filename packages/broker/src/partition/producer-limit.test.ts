@@ -1,0 +1,68 @@
+import { SimulatedClock } from '@millrace/base'
+import { expect, test } from 'vitest'
+import { RecordingLogger } from '../coordinator/testing/recording-logger.ts'
+import { ProducerLimit, type ProducerLog } from './producer-limit.ts'
+
+/** A log that remembers whom it is told of. */
+class Remembering {
+  readonly known = new Set<number>()
+  readonly producerStates = { isLoaded: true }
+  readonly countedBy: { times: number }
+
+  constructor(countedBy: { times: number }) {
+    this.countedBy = countedBy
+  }
+
+  currentProducers() {
+    const { known, countedBy } = this
+    return {
+      get count() {
+        countedBy.times++
+        return known.size
+      },
+      entry: (producerId: number) => (known.has(producerId) ? {} : null),
+    }
+  }
+}
+
+function setUp(maxCount: number) {
+  const clock = new SimulatedClock()
+  const logger = new RecordingLogger()
+  const counts = { times: 0 }
+  const logs = [new Remembering(counts), new Remembering(counts)]
+  const limit = new ProducerLimit(maxCount, () => logs as unknown as ProducerLog[], clock, logger)
+  /** Appends a batch of a producer; false: it was refused. */
+  const append = (slot: number, producerId: number): boolean => {
+    const log = logs[slot]!
+    const isAdmitted = limit.admits(log as unknown as ProducerLog, producerId)
+    if (isAdmitted) log.known.add(producerId)
+    return isAdmitted
+  }
+  return { clock, logger, counts, logs, limit, append }
+}
+
+test('as many producers are remembered as may be, over all partitions, and known ones go on', () => {
+  const { append, limit, logger } = setUp(10)
+  const admitted = Array.from({ length: 30 }, (_, n) => append(n % 2, n))
+  expect(admitted.filter(Boolean)).toHaveLength(10)
+  expect([append(0, 0), append(1, 1), append(1, 0)]).toEqual([true, true, false])
+  expect([limit.count(), limit.refusals]).toEqual([10, 21])
+  expect(logger.messages('warn')).toHaveLength(1)
+})
+
+test('a new producer is admitted once others have expired, a second later at most', () => {
+  const { append, clock, logs } = setUp(10)
+  for (let n = 0; n < 12; n++) append(0, n)
+  logs[0]!.known.delete(3)
+  expect(append(1, 100)).toBe(false)
+  clock.advance(1000)
+  expect([append(1, 100), append(1, 101)]).toEqual([true, false])
+})
+
+test('producers are hardly ever counted: not before the bound can have been reached', () => {
+  const { append, counts } = setUp(100_000)
+  for (let n = 0; n < 90_000; n++) append(0, n % 50)
+  expect(counts.times).toBe(2)
+  for (let n = 0; n < 90_000; n++) append(0, n % 50)
+  expect(counts.times).toBe(4)
+})
