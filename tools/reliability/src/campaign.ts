@@ -31,6 +31,10 @@ export interface CampaignResult {
   readonly passedCount: number
   /** One line for each check that did not hold, with what makes it happen again. */
   readonly failures: readonly string[]
-  /** What else is worth keeping, by names that end in their unit: `{ longestStallMs: 12 }`. */
+  /** What else is worth keeping, by names that end in their unit: `{ longestStallMs: 12 }`. One that is no number fails the run. */
   readonly figures: Readonly<Record<string, number>>
+  /** Of a run that was stopped: options with which another goes on where it was. */
+  readonly resume?: Size
+  /** What a recorded run that was not stopped writes, by path in the project. */
+  readonly pages?: readonly { readonly path: string; readonly contents: string }[]
 }

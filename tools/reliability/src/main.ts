@@ -3,12 +3,13 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Campaign, Size } from './campaign.ts'
 import { campaigns } from './campaigns/index.ts'
-import { Progress } from './progress.ts'
-import { commitOf, recordRun } from './record.ts'
+import { countOf, refuseStrangers, sizeOf, UsageError } from './options.ts'
+import { type Outcome, runCampaign } from './run-campaign.ts'
+import { staleSource } from './stale-build.ts'
 
 /**
  * `npm run reliability -- NAME` attacks the broker in one way. The last line is always `N passed, N failed`; the exit code is 0 if all
- * passed, 1 if any failed, 2 if it was called wrongly.
+ * passed, 1 if any failed, 2 if it was called wrongly, 130 if it was told to end before it had done everything.
  */
 
 const root = join(import.meta.dirname, '../../..')
@@ -43,79 +44,53 @@ ${list.join('\n')}
   npm run reliability -- ${campaigns[0]?.name ?? 'NAME'} --seed 7`
 }
 
-/** A mistake of whoever typed the command. */
-class UsageError extends Error {}
-
-function sizeOf({ name, sizes }: Campaign, isCi: boolean, given: Readonly<Record<string, unknown>>): Size {
-  const size: Record<string, number> = { ...(isCi ? sizes.ci : sizes.full) }
-  for (const option of Object.keys(size)) {
-    const text = given[option]
-    if (text === undefined) continue
-    const value = Number(text)
-    if (!Number.isSafeInteger(value) || value < 0) throw new UsageError(`${name}: --${option} ${text} is no count`)
-    size[option] = value
+/** What CI adds up, as vitest reports it: a campaign is one test there, however many checks it made, and passed if it did all of them. */
+function writeReport(path: string, campaignCount: number, passedCampaigns: number): void {
+  const report = {
+    numPassedTests: passedCampaigns,
+    numFailedTests: campaignCount - passedCampaigns,
+    numPendingTests: 0,
+    numTodoTests: 0,
+    success: campaignCount === passedCampaigns,
   }
-  return size
+  writeFileSync(path, JSON.stringify(report))
 }
 
-interface Outcome {
-  passedCount: number
-  failures: readonly string[]
+/** npm hands a Ctrl-C on to those who got it themselves. */
+const SAME_SIGNAL_MS = 1000
+
+/** Ctrl-C ends a run in order, with the result of what was done until then; a second one ends it at once. */
+function stopOnSignals(): AbortSignal {
+  const controller = new AbortController()
+  let firstMs = 0
+  const stop = () => {
+    if (controller.signal.aborted) {
+      if (performance.now() - firstMs > SAME_SIGNAL_MS) process.exit(130)
+      return
+    }
+    firstMs = performance.now()
+    console.error('\nstopping: what was done is the result (once more: at once, without one)')
+    controller.abort()
+  }
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+  return controller.signal
 }
 
-async function runOne(
+/** Null if the campaign could not be run to an end. */
+async function outcomeOf(
   campaign: Campaign,
   size: Size,
   seed: number,
   isRecorded: boolean,
   signal: AbortSignal,
-): Promise<Outcome> {
-  const progress = new Progress(process.stderr)
-  const startMs = performance.now()
-  const report = (line: string) => {
-    progress.end()
-    console.log(line)
+): Promise<Outcome | null> {
+  try {
+    return await runCampaign(campaign, { root, size, seed, isRecorded, signal })
+  } catch (error) {
+    console.log(signal.aborted ? `${campaign.name} was stopped:` : `FAILED ${campaign.name} could not run:`, error)
+    return null
   }
-  report(`== ${campaign.name}: ${JSON.stringify(size)}, seed ${seed}`)
-  const result = await campaign.run({
-    root,
-    size,
-    seed,
-    signal,
-    progress: (doneCount, totalCount) => progress.show(doneCount, totalCount),
-    report,
-  })
-  const seconds = (performance.now() - startMs) / 1000
-  for (const failure of result.failures) report(`FAILED ${campaign.name}: ${failure}`)
-  report(`== ${campaign.name}: ${result.passedCount} passed, ${result.failures.length} failed, ${seconds.toFixed(0)} s`)
-  report(`   ${JSON.stringify(result.figures)}`)
-  // A run that was cut short is no run of its size.
-  if (isRecorded && !signal.aborted) {
-    recordRun(root, {
-      campaign: campaign.name,
-      date: new Date().toISOString().slice(0, 10),
-      commit: commitOf(root),
-      seed,
-      size,
-      seconds: Math.round(seconds),
-      passedCount: result.passedCount,
-      failedCount: result.failures.length,
-      figures: result.figures,
-    })
-  }
-  return result
-}
-
-/** What CI adds up, as vitest reports it: a campaign is one test there, however many checks it made. */
-function writeReport(path: string, campaignCount: number, failedCampaigns: number): void {
-  const report = {
-    numPassedTests: campaignCount - failedCampaigns,
-    numFailedTests: failedCampaigns,
-    numPendingTests: 0,
-    numTodoTests: 0,
-    success: failedCampaigns === 0,
-  }
-  writeFileSync(path, JSON.stringify(report))
 }
 
 async function main(): Promise<number> {
@@ -131,39 +106,37 @@ async function main(): Promise<number> {
   const unknown = positionals.filter((name) => name !== 'all' && !campaigns.some((campaign) => campaign.name === name))
   if (unknown.length > 0) throw new UsageError(`there is no campaign ${unknown.join(', ')}`)
   if (chosen.length === 0) throw new UsageError('which campaign?')
-  const seed = Number(values.seed)
-  if (!Number.isSafeInteger(seed)) throw new UsageError(`--seed ${values.seed} is no number`)
+  refuseStrangers(campaigns, chosen, values)
+  const seed = countOf('seed', String(values.seed))
+  const isRecorded = values.record === true
+  const runs = chosen.map((campaign) => ({ campaign, size: sizeOf(campaign, values.ci === true, values) }))
+  warnOfStaleBuild(isRecorded)
 
-  const controller = new AbortController()
-  process.once('SIGINT', () => controller.abort())
-  process.once('SIGTERM', () => controller.abort())
+  const signal = stopOnSignals()
   let passedCount = 0
   let failedCount = 0
-  let failedCampaigns = 0
-  for (const campaign of chosen) {
-    if (controller.signal.aborted) break
-    try {
-      const size = sizeOf(campaign, values.ci === true, values)
-      const { passedCount: passed, failures } = await runOne(
-        campaign,
-        size,
-        seed,
-        values.record === true,
-        controller.signal,
-      )
-      passedCount += passed
-      failedCount += failures.length
-      if (failures.length > 0) failedCampaigns++
-    } catch (error) {
-      if (error instanceof UsageError) throw error
-      failedCount++
-      failedCampaigns++
-      console.log(`FAILED ${campaign.name} could not run:`, error)
-    }
+  let passedCampaigns = 0
+  for (const { campaign, size } of runs) {
+    if (signal.aborted) break
+    const outcome = await outcomeOf(campaign, size, seed, isRecorded, signal)
+    passedCount += outcome?.passedCount ?? 0
+    if (outcome === null && !signal.aborted) failedCount++
+    failedCount += outcome?.failures.length ?? 0
+    if (outcome?.failures.length === 0 && !outcome.isStopped) passedCampaigns++
   }
-  if (process.env.TEST_REPORT) writeReport(process.env.TEST_REPORT, chosen.length, failedCampaigns)
+  if (process.env.TEST_REPORT) writeReport(process.env.TEST_REPORT, chosen.length, passedCampaigns)
   console.log(`${passedCount} passed, ${failedCount} failed`)
-  return failedCount > 0 ? 1 : 0
+  if (failedCount > 0) return 1
+  return signal.aborted ? 130 : 0
+}
+
+/** Most campaigns start what was built. Results of another build than the commit that they name are not kept. */
+function warnOfStaleBuild(isRecorded: boolean): void {
+  const newer = staleSource(root)
+  if (newer === null) return
+  const what = `the build is older than ${newer}: run "npm run prepare"`
+  if (isRecorded) throw new UsageError(what)
+  console.error(what)
 }
 
 try {

@@ -27,3 +27,17 @@ test('the page shows the newest run of each campaign, between its marks only', (
   expect(withRuns(written, [run('frames', 5)])).not.toContain('\n| kills')
   expect(() => withRuns('no marks', [])).toThrow('marks')
 })
+
+test('a run that was stopped is shown as one, until there is one that was not', () => {
+  const page = '<!-- runs: npm run reliability -- NAME --record writes from here -->\n<!-- to here -->\n'
+  const stopped = { ...run('kills', 300), isStopped: true }
+  expect(withRuns(page, [stopped])).toContain('| kills | stopped early; of kills 1,000 | 300 |')
+  for (const runs of [
+    [stopped, run('kills', 1000)],
+    [run('kills', 1000), stopped],
+  ]) {
+    const written = withRuns(page, runs)
+    expect(written).toContain('| kills | kills 1,000 | 1,000 |')
+    expect(written).not.toContain('stopped')
+  }
+})

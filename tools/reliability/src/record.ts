@@ -14,15 +14,20 @@ export interface RecordedRun {
   readonly passedCount: number
   readonly failedCount: number
   readonly figures: CampaignResult['figures']
+  /** It was told to end before it had done all of its size. Left out: it has done it. */
+  readonly isStopped?: boolean
 }
 
 const begin = '<!-- runs: npm run reliability -- NAME --record writes from here -->'
 const end = '<!-- to here -->'
 
-/** The commit that is checked out, and whether shipped code differs from it. */
+/** What a result depends on: the shipped code and that of the checks. */
+const CODE = ['packages', 'apps', 'tools/reliability', 'e2e']
+
+/** The commit that is checked out, and whether the code differs from it. */
 export function commitOf(root: string): string {
   const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
-  const changed = git('status', '--porcelain', '--untracked-files=no', '--', 'packages', 'apps') !== ''
+  const changed = git('status', '--porcelain', '--untracked-files=no', '--', ...CODE) !== ''
   return `${git('rev-parse', '--short', 'HEAD')}${changed ? ' with changes' : ''}`
 }
 
@@ -39,11 +44,12 @@ export function recordRun(root: string, run: RecordedRun): void {
   writeFileSync(page, withRuns(readFileSync(page, 'utf8'), runs))
 }
 
-/** Puts the newest run of each campaign between the marks of a page. */
+/** Puts the newest run of each campaign between the marks of a page: the newest that was not stopped, if there is one. */
 export function withRuns(page: string, runs: readonly RecordedRun[]): string {
   const [from, to] = [page.indexOf(begin), page.indexOf(end)]
   if (from < 0 || to < from) throw new Error(`the page lacks its marks ${begin} and ${end}`)
   const newest = new Map(runs.map((run) => [run.campaign, run]))
+  for (const run of runs) if (run.isStopped !== true) newest.set(run.campaign, run)
   const table = [
     '| campaign | size | passed | failed | figures | time | commit, date |',
     '| --- | --- | --- | --- | --- | --- | --- |',
@@ -52,12 +58,14 @@ export function withRuns(page: string, runs: readonly RecordedRun[]): string {
   return `${page.slice(0, from + begin.length)}\n\n${table.join('\n')}\n\n${page.slice(to)}`
 }
 
-function rowOf({ campaign, size, passedCount, failedCount, figures, seconds, commit, date }: RecordedRun): string {
+function rowOf(run: RecordedRun): string {
+  const { campaign, size, passedCount, failedCount, figures, seconds, commit, date } = run
   const listed = (values: Readonly<Record<string, number>>) =>
     Object.entries(values)
       .map(([name, value]) => `${name} ${value.toLocaleString('en', { maximumFractionDigits: 2 })}`)
       .join(', ')
   const counts = [passedCount, failedCount].map((count) => count.toLocaleString('en'))
-  const cells = [campaign, listed(size), ...counts, listed(figures), `${Math.round(seconds)} s`, `${commit}, ${date}`]
+  const all = run.isStopped === true ? `stopped early; of ${listed(size)}` : listed(size)
+  const cells = [campaign, all, ...counts, listed(figures), `${Math.round(seconds)} s`, `${commit}, ${date}`]
   return `| ${cells.join(' | ')} |`
 }
