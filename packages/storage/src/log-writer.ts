@@ -215,9 +215,9 @@ export class LogWriter {
   #rewriteMetadata(): DiskFile | null {
     const { path, topicId } = this.#log
     if (topicId === ZERO_UUID) return null
-    const contents = encodePartitionMetadata(topicId)
     const file = this.#context.disk.openFile(`${path}/${PARTITION_METADATA_FILE}`, { create: true })
     try {
+      const contents = metadataToWrite(file, encodePartitionMetadata(topicId))
       file.write(contents, 0, contents.length, 0)
     } catch (error) {
       file.close()
@@ -290,4 +290,12 @@ export class LogWriter {
     this.onWritten(segment)
     if (!this.#log.config.writeCaching) this.#home.scheduleSync(this.#log)
   }
+}
+
+/** That of a later version may be longer: ours at its start would leave something that nobody can read, so it is written as it is. */
+function metadataToWrite(file: DiskFile, encoded: Buffer): Buffer {
+  const sizeBytes = file.sizeBytes()
+  if (sizeBytes <= encoded.length) return encoded
+  const contents = Buffer.alloc(sizeBytes)
+  return contents.subarray(0, file.read(contents, 0, sizeBytes, 0))
 }

@@ -2,6 +2,7 @@ import { SimulatedDisk, ZERO_UUID } from '@millrace/base'
 import { describe, expect, it } from 'vitest'
 import { PARTITION_METADATA_FILE } from './file-names.ts'
 import { encodePartitionMetadata, readPartitionMetadata, UnwrittenMetadataError } from './partition-metadata.ts'
+import { fill, open, overwriteFile } from './testing/log-driver.ts'
 import { CorruptFileError } from './text-checkpoint.ts'
 
 const TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAAAQ' as typeof ZERO_UUID
@@ -37,5 +38,26 @@ describe('partition.metadata', () => {
     expect(() => read(damaged)).toThrow(CorruptFileError)
     expect(() => read(damaged)).not.toThrow(UnwrittenMetadataError)
     expect(() => read(encodePartitionMetadata(ZERO_UUID))).toThrow('no topic id')
+  })
+})
+
+describe('partition.metadata of a later version', () => {
+  it('is not made unreadable when the log is synced for the first time', async () => {
+    const disk = new SimulatedDisk()
+    const opened = await open(disk)
+    const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+    await fill(opened, log, 5)
+    const killed = disk.killed().copy()
+    // The mark does not know the log: its names are synced once more.
+    killed.removeFile('/data/durable-mark')
+    const later = Buffer.from(`version: 2147483647\ntopic_id: ${TOPIC_ID}`)
+    overwriteFile(killed, `/data/topic-0/${PARTITION_METADATA_FILE}`, later)
+    const again = await open(killed)
+    await fill(again, again.manager.log('topic', 0)!, 6)
+    expect(killed.peek(`/data/topic-0/${PARTITION_METADATA_FILE}`)).toEqual(later)
+    await again.manager.shutdown()
+    const last = await open(killed)
+    expect(last.manager.log('topic', 0)?.logEndOffset).toBe(6)
+    await last.manager.shutdown()
   })
 })

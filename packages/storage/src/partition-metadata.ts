@@ -17,7 +17,7 @@ export function readPartitionMetadata(disk: Disk, directory: string): Uuid {
   const contents = readIfPresent(disk, path)
   if (contents.length === 0) return ZERO_UUID
   if (contents.every((byte) => byte === 0)) throw new UnwrittenMetadataError(path, 'zeros')
-  const match = /^version: \d+\ntopic_id: (?<id>[A-Za-z0-9_-]{22})\n?$/.exec(contents.toString('utf8'))
+  const match = /^version: \d{1,10}\ntopic_id: (?<id>[A-Za-z0-9_-]{22})\n?$/.exec(contents.toString('utf8'))
   if (match === null && isPart(contents) && !holdsLog(disk, directory)) throw new UnwrittenMetadataError(path, 'a part')
   if (match === null || match.groups!.id === ZERO_UUID) throw new CorruptFileError(path, 'no topic id')
   return match.groups!.id as Uuid
