@@ -22,8 +22,8 @@ export type ScanResult = 'batch' | 'end' | 'invalid'
  * ones share a read. Synchronous: for recovery and short look-ups. The checksum is read only when asked for.
  */
 export class BatchScanner {
-  readonly #file: DiskFile
-  readonly #end: number
+  #file: DiskFile
+  #end: number
   readonly #segmentOffset: Offset
   readonly #window: Buffer
   #windowStart: number
@@ -98,6 +98,41 @@ export class BatchScanner {
     return this.#hold(this.position, BATCH_HEADER_BYTES) && crc === expected
   }
 
+  /**
+   * Whether the current batch is as it was written: by its checksum, and by its offsets, of which the base is not covered by that. They
+   * end below `endOffset`, and below those of the batch behind it.
+   */
+  isWhole(endOffset: Offset): boolean {
+    return this.lastOffset < endOffset && this.crcOk() && !this.#overtakesNext()
+  }
+
+  /**
+   * Whether the batch behind the current one is whole and has offsets that this one has passed over, or claims: its base offset was
+   * damaged upwards then. A gap alone is no damage: compaction leaves some. Nothing is read where there is none.
+   */
+  #overtakesNext(): boolean {
+    const { position, sizeBytes, baseOffset, lastOffset, expectedOffset } = this
+    if (baseOffset === expectedOffset) return false
+    this.position = position + sizeBytes
+    this.sizeBytes = 0
+    // The lowest that the next one can begin with: this one keeps its number of offsets wherever it belongs.
+    this.expectedOffset = expectedOffset + lastOffset - baseOffset + 1
+    const overtakes = this.next() === 'batch' && this.baseOffset <= lastOffset && this.crcOk()
+    this.position = position
+    this.sizeBytes = sizeBytes
+    this.baseOffset = baseOffset
+    this.lastOffset = lastOffset
+    this.expectedOffset = expectedOffset
+    // A file that was cut meanwhile holds nothing whole.
+    return !this.#hold(position, BATCH_HEADER_BYTES) || overtakes
+  }
+
+  /** Goes on in the same file, which may have been opened anew and have grown to `end`. */
+  goOn(file: DiskFile, end: number): void {
+    this.#file = file
+    this.#end = end
+  }
+
   /** Copy of the first bytes of the current batch, at most `sizeBytes`. */
   readStart(sizeBytes: number): Buffer {
     const start = Buffer.alloc(Math.min(sizeBytes, this.sizeBytes))
@@ -120,21 +155,32 @@ export class BatchScanner {
   }
 
   /**
-   * Searches behind a damaged place for the next batch that is whole by its checksum and follows in offset, below `upperOffset`;
-   * then it is the current one. False if there is none up to the end.
+   * Searches behind a damaged place for the next batch that is whole and follows in offset, below `endOffset`; then it is the current
+   * one. False if there is none up to the end.
    */
-  resync(upperOffset: Offset): boolean {
+  resync(endOffset: Offset): boolean {
+    return this.resyncWithin(endOffset, Number.POSITIVE_INFINITY) === 'batch'
+  }
+
+  /** The same in pieces: 'more' if `sizeBytes` were searched and more are left, which the next call does. */
+  resyncWithin(endOffset: Offset, sizeBytes: number): 'batch' | 'end' | 'more' {
     const { expectedOffset } = this
+    const limit = this.position + sizeBytes
     for (let position = this.position + 1; position + BATCH_HEADER_BYTES <= this.#end; position++) {
-      if (!this.#hold(position, BATCH_HEADER_BYTES)) return false
+      if (position > limit) {
+        this.sizeBytes = 0
+        return 'more'
+      }
+      if (!this.#hold(position, BATCH_HEADER_BYTES)) break
       this.position = position
+      this.sizeBytes = 0
       // The two bytes that every batch of a log shares spare the rest of the look nearly everywhere.
       if (this.#window[this.headerPosition + 16] !== 2 || this.#window[this.headerPosition] !== 0) continue
-      this.sizeBytes = 0
       this.expectedOffset = expectedOffset
-      if (this.next() === 'batch' && this.baseOffset < upperOffset && this.crcOk()) return true
+      if (this.next() === 'batch' && this.isWhole(endOffset)) return 'batch'
     }
-    return false
+    this.sizeBytes = 0
+    return 'end'
   }
 
   #hold(position: number, sizeBytes: number): boolean {

@@ -1,6 +1,7 @@
 import { ExhaustiveChoices, SimulatedDisk, type Uuid } from '@millrace/base'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { DurableMark } from './durable-mark.ts'
+import { overwriteFile } from './testing/log-driver.ts'
 
 const FIRST = 'Zm9vYmFyYmF6cXV4MTIzNA' as Uuid
 const SECOND = 'AAAAAAAAAAAAAAAAAAAAAQ' as Uuid
@@ -141,4 +142,144 @@ test('noted entries need a sync until one that began after the write has ended',
   expect(mark.needsSync).toBe(true)
   await mark.sync()
   expect(mark.needsSync).toBe(false)
+})
+
+const PATH = '/data/durable-mark'
+const HEADER_BYTES = 64
+const ENTRY_BYTES = 128
+
+/** A synced mark with entries of this many partitions, of which one was removed again. */
+function fullMark(count: number): SimulatedDisk {
+  const disk = diskWithDirectory()
+  const mark = newMark(disk)
+  for (let partition = 0; partition < count; partition++) mark.note(FIRST, partition, partition * 10, 0, 100)
+  mark.syncNow()
+  mark.remove(FIRST, 1)
+  mark.syncNow()
+  return disk
+}
+
+/** What is found in a mark with other contents. */
+function found(disk: SimulatedDisk, contents: Buffer): DurableMark {
+  const copy = disk.copy()
+  overwriteFile(copy, PATH, contents)
+  return new DurableMark(copy, '/data')
+}
+
+describe('entries that are missing', () => {
+  test('are noticed wherever the file was cut', () => {
+    const disk = fullMark(4)
+    const contents = disk.peek(PATH)
+    expect(contents.length).toBe(HEADER_BYTES + 4 * ENTRY_BYTES)
+    expect(found(disk, contents)).toMatchObject({ isComplete: true, damage: null })
+    for (let sizeBytes = 1; sizeBytes < contents.length; sizeBytes++) {
+      const mark = found(disk, contents.subarray(0, sizeBytes))
+      expect(mark.isComplete, `cut to ${sizeBytes}`).toBe(false)
+      expect(mark.damage, `cut to ${sizeBytes}`).not.toBeNull()
+      const wholeCount = Math.floor((sizeBytes - HEADER_BYTES) / ENTRY_BYTES)
+      for (const partition of [0, 2, 3]) {
+        // Of an entry that was cut through nobody knows which record was the newer.
+        expect(mark.get(FIRST, partition) !== null, `${partition} of ${sizeBytes}`).toBe(partition < wholeCount)
+      }
+    }
+  })
+
+  test('are noticed where they were wiped out', () => {
+    const disk = fullMark(4)
+    for (let number = 0; number < 4; number++) {
+      const contents = disk.peek(PATH)
+      contents.fill(0, HEADER_BYTES + number * ENTRY_BYTES, HEADER_BYTES + (number + 1) * ENTRY_BYTES)
+      expect(found(disk, contents)).toMatchObject({ isComplete: false, unreadableCount: 1 })
+    }
+  })
+
+  test('are missed until a start has made up for them, also if one before was cut short', () => {
+    const disk = fullMark(4)
+    overwriteFile(disk, PATH, disk.peek(PATH).subarray(0, HEADER_BYTES + 2 * ENTRY_BYTES))
+    const first = new DurableMark(disk, '/data')
+    // Of other logs: there are as many entries again as there were, and not those.
+    first.assume(SECOND, 7, 5)
+    first.assume(SECOND, 8, 5)
+    first.syncNow()
+    const second = new DurableMark(disk.killed(), '/data')
+    expect(second).toMatchObject({ isComplete: false, damage: 'a start that found it damaged was cut short' })
+    second.complete()
+    expect(new DurableMark(disk.killed(), '/data')).toMatchObject({ isComplete: true, damage: null })
+  })
+
+  test('are never missed for a crash', () => {
+    const disk = diskWithDirectory()
+    const forks: SimulatedDisk[] = []
+    const mark = newMark(disk)
+    disk.onChange = () => forks.push(disk.fork())
+    for (let partition = 0; partition < 6; partition++) {
+      mark.note(FIRST, partition, 10, 0, 100)
+      if (partition % 3 === 1) mark.write()
+      if (partition % 3 === 2) mark.syncNow()
+      if (partition === 4) mark.remove(FIRST, 0)
+    }
+    disk.onChange = () => undefined
+    forks.push(disk.fork())
+    for (const fork of forks) {
+      const choices = new ExhaustiveChoices()
+      do {
+        expect(new DurableMark(fork.crashed(choices), '/data')).toMatchObject({ isComplete: true, damage: null })
+      } while (choices.next())
+    }
+    expect(forks.length).toBeGreaterThan(10)
+  })
+})
+
+test('the header counts entries once they are on the disk, with the next sync', async () => {
+  const disk = diskWithDirectory()
+  const mark = newMark(disk)
+  mark.note(FIRST, 0, 10, 0, 100)
+  await mark.sync()
+  expect(mark.needsSync).toBe(true)
+  await mark.sync()
+  expect(mark.needsSync).toBe(false)
+  expect(disk.peek(PATH).readUInt32BE(8)).toBe(1)
+})
+
+test('a mark of the version before, without a count, is read and gets one', () => {
+  const disk = fullMark(3)
+  const contents = disk.peek(PATH)
+  contents.writeUInt32BE(2, 4)
+  contents.fill(0, 8, HEADER_BYTES)
+  overwriteFile(disk, PATH, contents)
+  const mark = new DurableMark(disk, '/data')
+  expect(mark).toMatchObject({ isComplete: true, damage: null })
+  expect(mark.get(FIRST, 2)!.durableOffset).toBe(20)
+  mark.complete()
+  const upgraded = disk.peek(PATH)
+  expect([upgraded.readUInt32BE(4), upgraded.readUInt32BE(8)]).toEqual([3, 3])
+  expect(found(disk, upgraded.subarray(0, HEADER_BYTES + ENTRY_BYTES)).unreadableCount).toBe(2)
+})
+
+test('a mark of a later version is refused, and says so', () => {
+  const disk = fullMark(3)
+  const contents = disk.peek(PATH)
+  contents.writeUInt32BE(4, 4)
+  const mark = found(disk, contents)
+  expect(mark).toMatchObject({ isComplete: false, damage: 'it is no mark, or of a version that is not known' })
+  expect(mark.get(FIRST, 0)).toBeNull()
+})
+
+test('the recovery point that a crash may leave is that of the last record that was synced', async () => {
+  const disk = diskWithDirectory()
+  const mark = newMark(disk)
+  mark.note(FIRST, 0, 100, 0, 100)
+  mark.noteRecoveryPoint(FIRST, 0, 50, 0)
+  expect(mark.syncedRecoveryPoint(FIRST, 0)).toBe(0)
+  mark.syncNow()
+  expect(mark.syncedRecoveryPoint(FIRST, 0)).toBe(50)
+  mark.noteRecoveryPoint(FIRST, 0, 60, 0)
+  const syncing = mark.sync()
+  mark.noteRecoveryPoint(FIRST, 0, 70, 0)
+  mark.write()
+  await syncing
+  expect(mark.syncedRecoveryPoint(FIRST, 0)).toBe(60)
+  mark.lowerNow(FIRST, 0, 40, 0, 40, 0)
+  expect(mark.syncedRecoveryPoint(FIRST, 0)).toBe(40)
+  expect(new DurableMark(disk.killed(), '/data').syncedRecoveryPoint(FIRST, 0)).toBe(0)
 })

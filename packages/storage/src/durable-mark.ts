@@ -1,68 +1,67 @@
 import type { Disk, DiskFile, Offset, Uuid } from '@millrace/base'
-import { crc32c } from '@millrace/protocol'
+import {
+  type DurableMarkEntry,
+  decodeMarkEntry,
+  decodeMarkHeader,
+  ENTRY_BYTES,
+  emptyMarkEntry,
+  encodeMarkHeader,
+  encodeMarkRecord,
+  HEADER_BYTES,
+  INCOMPLETE,
+  type MarkSlot,
+  RECORD_BYTES,
+} from './durable-mark-record.ts'
 import { DURABLE_MARK_FILE } from './file-names.ts'
-
-const HEADER_BYTES = 64
-const RECORD_BYTES = 64
-const ENTRY_BYTES = 2 * RECORD_BYTES
-const MAGIC = 0x4d52444d // "MRDM"
-/** Before 2 a mark had no fingerprint: what stood in its place must not be taken for one. */
-const VERSION = 2
 
 /** As base offset: that of no segment. */
 const NO_SEGMENT = -1
 
-const FLAG_CLEAN = 1
-const FLAG_NO_PRODUCERS = 2
-const FLAG_REMOVED = 4
-const FLAG_ASSUMED = 8
-
-/** How far one log was synced. */
-export interface DurableMarkEntry {
-  topicId: Uuid
-  partition: number
-  /** Everything below was synced. */
-  durableOffset: Offset
-  /** It was not seen being synced: a checkpoint of the directory says so, which may be old. More may have been. */
-  isAssumed: boolean
-  /** Segment that holds the end, and how many of its bytes were synced. */
-  segmentBaseOffset: Offset
-  positionBytes: number
-  /** Everything below needs no recovery: indexes, epochs and a producer snapshot of it were synced, too. */
-  recoveryPoint: Offset
-  /** Written by a clean shutdown: the log ends exactly here. */
-  clean: boolean
-  /** At a clean shutdown no producer had state. */
-  noProducers: boolean
-  /** What the files looked like: after a clean shutdown `fingerprintOfAll`, else `fingerprintOfClosed` up to the recovery point. */
-  fingerprint: number
+/** What a sync covers that begins now. */
+interface PendingSync {
+  number: number
+  writtenCount: number
+  recordedCount: number
+  /** Written since the last sync began, with the recovery point that they name. */
+  records: ReadonlyMap<MarkSlot, Offset>
 }
 
+/** A place in the file without a log, with the highest sequence that it has there. */
+type FreeSlot = Pick<MarkSlot, 'number' | 'sequence' | 'isRecorded'>
+
 /**
- * The durable mark of a log directory (`reliability.md`, 5.2): file `durable-mark`, a header of 64 bytes (magic, version) and one
- * entry a log: two alternating records of 64 bytes, each with checksum and sequence number, so that a torn write leaves the other.
- * Record: crc32c of the rest (u32), sequence (low u32), topic id (16), partition (i32), sequence (high u24) and flags (u8), durable
- * offset, segment base offset, recovery point (i64 each), fingerprint (u32), position (u32). It names what was synced, is written
- * after that and synced at leisure: it may lag, never lead, and no acknowledgement waits for it. The header is written last, once there
- * is an entry for each log with data that was found.
+ * The durable mark of a log directory (`reliability.md`, 5.2): file `durable-mark`, a header of 64 bytes and one entry a log: two
+ * alternating records of 64 bytes, each with checksum and sequence number, so that a torn write leaves the other. It names what was
+ * synced, is written after that and synced at leisure: it may lag, never lead, and no acknowledgement waits for it. The first header is
+ * written when there is an entry for each log with data that was found. It says how many entries have a record at least, and is raised
+ * once those are on the disk, so that entries which were cut off or wiped out are missed.
  */
 export class DurableMark {
   readonly #disk: Disk
   readonly #directory: string
   readonly #file: DiskFile
-  readonly #entries: Map<string, Slot>
-  /** Slots without a log, each with the highest sequence it has on disk. */
-  readonly #freeSlots: { number: number; sequence: number }[]
+  readonly #entries: Map<string, MarkSlot>
+  readonly #freeSlots: FreeSlot[]
   #slotCount: number
-  readonly #dirty: Set<Slot>
+  /** Slots with a record in the file, how many of them the header counts, and how many it is to count. -1: there is none that holds. */
+  #recordedCount: number
+  #headerCount: number
+  #wantedCount: number
+  readonly #dirty: Set<MarkSlot>
   readonly #record: Buffer
-  /** Entries of which neither record could be read: some log's mark is lost. */
+  /** Entries that were there and cannot be read: some log's mark is lost. */
   readonly unreadableCount: number
+  /** What is wrong with the file as it was found; null if nothing is, or there was none. */
+  readonly damage: string | null
   /** There was a sound mark before: a log without an entry was never synced. */
   readonly isComplete: boolean
   /** Records written, and how many of them a sync has covered. */
   #writtenCount: number
   #syncedCount: number
+  /** Written since the last sync began. */
+  #unsynced: Map<MarkSlot, Offset>
+  #lastSync: number
+  #endedSync: number
 
   /** Opens the mark of a log directory, or makes one, which counts for nothing before {@link complete}. Throws `DiskError`. */
   constructor(disk: Disk, directory: string) {
@@ -70,32 +69,50 @@ export class DurableMark {
     this.#directory = directory
     this.#entries = new Map()
     this.#freeSlots = []
+    this.#slotCount = 0
+    this.#recordedCount = 0
     this.#dirty = new Set()
     this.#record = Buffer.alloc(RECORD_BYTES)
     this.#writtenCount = 0
     this.#syncedCount = 0
+    this.#unsynced = new Map()
+    this.#lastSync = 0
+    this.#endedSync = 0
     this.#file = disk.openFile(`${directory}/${DURABLE_MARK_FILE}`, { create: true })
     const contents = Buffer.alloc(this.#file.sizeBytes())
-    const readBytes = this.#file.read(contents, 0, contents.length, 0)
-    this.#slotCount = Math.ceil(Math.max(0, readBytes - HEADER_BYTES) / ENTRY_BYTES)
-    this.unreadableCount = this.#decode(contents.subarray(0, readBytes))
-    this.isComplete = readBytes >= HEADER_BYTES && this.unreadableCount === 0
+    const found = contents.subarray(0, this.#file.read(contents, 0, contents.length, 0))
+    // A start that was cut short before it wrote the first header left entries that count for nothing.
+    const isNew = found.subarray(0, HEADER_BYTES).every((byte) => byte === 0)
+    const count = isNew ? null : decodeMarkHeader(found)
+    this.unreadableCount = count === null ? 0 : this.#decode(found, count)
+    this.damage = isNew ? null : damageOf(count, this.unreadableCount)
+    this.isComplete = !isNew && this.damage === null
+    this.#headerCount = this.isComplete && count !== null ? count : -1
+    this.#wantedCount = this.#headerCount
+    if (count === null && found.length > 0) this.#file.truncate(0)
+    if (count !== null && this.damage !== null && count !== INCOMPLETE) this.#giveUpHeader()
   }
 
   /**
    * All logs of the directory were found, and each with data has an entry, noted or assumed: from now on one without was never synced.
-   * Durable at once, the entries first: a start that was cut short before must not make the next believe it. Throws `DiskError`.
+   * Durable at once, the entries first: a start that was cut short before must not make the next believe it. So is what was noted while
+   * the logs were opened. Throws `DiskError`.
    */
   complete(): void {
-    if (this.isComplete) return
-    if (this.needsSync) this.syncNow()
-    this.#writeHeader()
-    this.#file.syncDataNow()
+    if (this.needsSync || this.#headerCount < 0) this.syncNow()
+    if (this.#headerCount >= 0) return
+    this.#wantedCount = this.#recordedCount
+    this.#syncOnceNow()
     this.#disk.syncDirectory(this.#directory)
   }
 
   get needsSync(): boolean {
-    return this.#syncedCount < this.#writtenCount || this.#dirty.size > 0
+    return this.#syncedCount < this.#writtenCount || this.#dirty.size > 0 || this.#wantedCount > this.#headerCount
+  }
+
+  /** The lowest recovery point that a crash may leave in the entry; 0 if that is not known. */
+  syncedRecoveryPoint(topicId: Uuid, partition: number): Offset {
+    return this.#entries.get(keyOf(topicId, partition))?.syncedRecoveryPoint ?? 0
   }
 
   get(topicId: Uuid, partition: number): DurableMarkEntry | null {
@@ -162,19 +179,20 @@ export class DurableMark {
   write(): void {
     for (const slot of this.#dirty) this.#writeRecord(slot)
     this.#dirty.clear()
+    if (this.#wantedCount > this.#headerCount) this.#writeHeader()
   }
 
+  /** Where entries were added, the header counts them with the next sync: {@link needsSync} goes on to say so. Rejects with `DiskError`. */
   async sync(): Promise<void> {
     this.write()
-    const writtenCount = this.#writtenCount
+    const pending = this.#beginSync()
     await this.#file.syncData()
-    this.#syncedCount = Math.max(this.#syncedCount, writtenCount)
+    this.#endSync(pending)
   }
 
   syncNow(): void {
-    this.write()
-    this.#file.syncDataNow()
-    this.#syncedCount = this.#writtenCount
+    this.#syncOnceNow()
+    if (this.#wantedCount > this.#headerCount) this.#syncOnceNow()
   }
 
   /**
@@ -212,142 +230,106 @@ export class DurableMark {
     this.#writeRecord(slot)
     this.#writeRecord(slot)
     this.#dirty.delete(slot)
-    this.#freeSlots.push({ number: slot.number, sequence: slot.sequence })
+    const { number, sequence, isRecorded } = slot
+    this.#freeSlots.push({ number, sequence, isRecorded })
   }
 
   close(): void {
     this.#file.close()
   }
 
-  #slotFor(topicId: Uuid, partition: number): Slot {
+  #slotFor(topicId: Uuid, partition: number): MarkSlot {
     const key = keyOf(topicId, partition)
     let slot = this.#entries.get(key)
     if (slot === undefined) {
-      const { number, sequence } = this.#freeSlots.pop() ?? { number: this.#slotCount++, sequence: 0 }
-      slot = { number, sequence, removed: false, entry: emptyEntry(topicId, partition) }
+      const free = this.#freeSlots.pop() ?? { number: this.#slotCount++, sequence: 0, isRecorded: false }
+      const { number, sequence, isRecorded } = free
+      const entry = emptyMarkEntry(topicId, partition)
+      slot = { number, sequence, removed: false, isRecorded, syncedRecoveryPoint: 0, entry }
       this.#entries.set(key, slot)
     }
     return slot
   }
 
-  #writeRecord(slot: Slot): void {
+  #writeRecord(slot: MarkSlot): void {
     slot.sequence++
-    encodeRecord(this.#record, slot)
+    encodeMarkRecord(this.#record, slot)
     const position = HEADER_BYTES + slot.number * ENTRY_BYTES + (slot.sequence & 1) * RECORD_BYTES
     this.#file.write(this.#record, 0, RECORD_BYTES, position)
     this.#writtenCount++
+    this.#unsynced.set(slot, slot.entry.recoveryPoint)
+    if (slot.isRecorded) return
+    slot.isRecorded = true
+    this.#recordedCount++
   }
 
   #writeHeader(): void {
-    const header = Buffer.alloc(HEADER_BYTES)
-    header.writeUInt32BE(MAGIC, 0)
-    header.writeUInt32BE(VERSION, 4)
-    this.#file.write(header, 0, HEADER_BYTES, 0)
+    this.#file.write(encodeMarkHeader(this.#wantedCount), 0, HEADER_BYTES, 0)
+    this.#headerCount = this.#wantedCount
+    this.#writtenCount++
   }
 
-  /** Fills the entries; returns how many could not be read. A file that is not a mark counts as one of them. */
-  #decode(contents: Buffer): number {
-    if (contents.length === 0) return 0
-    if (contents.length < HEADER_BYTES || contents.readUInt32BE(0) !== MAGIC || contents.readUInt32BE(4) !== VERSION) {
-      this.#slotCount = 0
-      this.#file.truncate(0)
-      return 1
-    }
+  /** Until {@link complete} no start may believe the file, whatever is written into it meanwhile. */
+  #giveUpHeader(): void {
+    this.#file.write(encodeMarkHeader(INCOMPLETE), 0, HEADER_BYTES, 0)
+    this.#file.syncDataNow()
+  }
+
+  #syncOnceNow(): void {
+    this.write()
+    const pending = this.#beginSync()
+    this.#file.syncDataNow()
+    this.#endSync(pending)
+  }
+
+  #beginSync(): PendingSync {
+    const records = this.#unsynced
+    this.#unsynced = new Map()
+    this.#lastSync++
+    return { number: this.#lastSync, writtenCount: this.#writtenCount, recordedCount: this.#recordedCount, records }
+  }
+
+  #endSync({ number, writtenCount, recordedCount, records }: PendingSync): void {
+    // One that began later has ended before: it covers this one, and knows better.
+    if (number < this.#endedSync) return
+    this.#endedSync = number
+    this.#syncedCount = writtenCount
+    for (const [slot, recoveryPoint] of records) slot.syncedRecoveryPoint = recoveryPoint
+    if (this.#headerCount >= 0) this.#wantedCount = Math.max(this.#wantedCount, recordedCount)
+  }
+
+  /** Fills the entries; returns how many could not be read of those that must be there, `minCount` at least. */
+  #decode(contents: Buffer, minCount: number): number {
+    const bytes = contents.length - HEADER_BYTES
+    this.#slotCount = Math.ceil(bytes / ENTRY_BYTES)
     let unreadableCount = 0
     for (let number = 0; number < this.#slotCount; number++) {
       const position = HEADER_BYTES + number * ENTRY_BYTES
-      const slot = decodeSlot(contents.subarray(position, position + ENTRY_BYTES), number)
+      const slot = decodeMarkEntry(contents.subarray(position, position + ENTRY_BYTES), number)
+      const sequence = slot === 'empty' || slot === 'unreadable' ? 0 : slot.sequence
+      if (position + ENTRY_BYTES > contents.length) {
+        // Files grow by whole entries: of this one, which was cut, the newer record may be what is missing.
+        this.#freeSlots.push({ number, sequence, isRecorded: false })
+        continue
+      }
       if (slot === 'unreadable') unreadableCount++
-      if (slot === 'unreadable' || slot === 'empty') this.#freeSlots.push({ number, sequence: 0 })
-      else if (slot.removed) this.#freeSlots.push({ number, sequence: slot.sequence })
+      if (slot !== 'empty') this.#recordedCount++
+      if (slot === 'empty') this.#freeSlots.push({ number, sequence, isRecorded: false })
+      else if (slot === 'unreadable') this.#freeSlots.push({ number, sequence, isRecorded: true })
+      else if (slot.removed) this.#freeSlots.push(slot)
       else this.#entries.set(keyOf(slot.entry.topicId, slot.entry.partition), slot)
     }
-    return unreadableCount
+    if (minCount < 0 && bytes % ENTRY_BYTES > 0) unreadableCount++
+    return minCount === INCOMPLETE ? unreadableCount : unreadableCount + Math.max(0, minCount - this.#recordedCount)
   }
 }
 
-interface Slot {
-  readonly number: number
-  sequence: number
-  removed: boolean
-  readonly entry: DurableMarkEntry
+function damageOf(count: number | null, unreadableCount: number): string | null {
+  if (count === null) return 'it is no mark, or of a version that is not known'
+  if (unreadableCount > 0) return `${unreadableCount} of its entries are missing or cannot be read`
+  return count === INCOMPLETE ? 'a start that found it damaged was cut short' : null
 }
 
 function keyOf(topicId: Uuid, partition: number): string {
   return `${topicId}-${partition}`
-}
-
-function emptyEntry(topicId: Uuid, partition: number): DurableMarkEntry {
-  return {
-    topicId,
-    partition,
-    durableOffset: 0,
-    isAssumed: false,
-    segmentBaseOffset: 0,
-    positionBytes: 0,
-    recoveryPoint: 0,
-    clean: false,
-    noProducers: false,
-    fingerprint: 0,
-  }
-}
-
-function encodeRecord(record: Buffer, slot: Slot): void {
-  const { entry } = slot
-  record.fill(0)
-  record.writeUInt32BE(slot.sequence % 2 ** 32, 4)
-  record.writeUInt32BE(entry.fingerprint, 56)
-  record.write(entry.topicId, 8, 16, 'base64url')
-  record.writeInt32BE(entry.partition, 24)
-  const flags =
-    (entry.clean ? FLAG_CLEAN : 0) |
-    (entry.noProducers ? FLAG_NO_PRODUCERS : 0) |
-    (slot.removed ? FLAG_REMOVED : 0) |
-    (entry.isAssumed ? FLAG_ASSUMED : 0)
-  record.writeUIntBE(Math.floor(slot.sequence / 2 ** 32), 28, 3)
-  record.writeUInt8(flags, 31)
-  record.writeBigInt64BE(BigInt(entry.durableOffset), 32)
-  record.writeBigInt64BE(BigInt(entry.segmentBaseOffset), 40)
-  record.writeBigInt64BE(BigInt(entry.recoveryPoint), 48)
-  record.writeUInt32BE(entry.positionBytes, 60)
-  record.writeUInt32BE(crc32c(record, 4, RECORD_BYTES), 0)
-}
-
-/** The newer readable record. */
-function decodeSlot(bytes: Buffer, number: number): Slot | 'empty' | 'unreadable' {
-  let newest: Slot | null = null
-  let damaged = false
-  for (let position = 0; position + RECORD_BYTES <= bytes.length; position += RECORD_BYTES) {
-    const record = bytes.subarray(position, position + RECORD_BYTES)
-    if (record.every((byte) => byte === 0)) continue
-    if (crc32c(record, 4, RECORD_BYTES) !== record.readUInt32BE(0)) {
-      damaged = true
-      continue
-    }
-    const slot = decodeRecord(record, number)
-    if (newest === null || slot.sequence > newest.sequence) newest = slot
-  }
-  if (newest !== null) return newest
-  return damaged ? 'unreadable' : 'empty'
-}
-
-function decodeRecord(record: Buffer, number: number): Slot {
-  const flags = record.readUInt8(31)
-  return {
-    number,
-    sequence: record.readUIntBE(28, 3) * 2 ** 32 + record.readUInt32BE(4),
-    removed: (flags & FLAG_REMOVED) !== 0,
-    entry: {
-      topicId: record.toString('base64url', 8, 24) as Uuid,
-      partition: record.readInt32BE(24),
-      durableOffset: Number(record.readBigInt64BE(32)),
-      isAssumed: (flags & FLAG_ASSUMED) !== 0,
-      segmentBaseOffset: Number(record.readBigInt64BE(40)),
-      positionBytes: record.readUInt32BE(60),
-      recoveryPoint: Number(record.readBigInt64BE(48)),
-      clean: (flags & FLAG_CLEAN) !== 0,
-      noProducers: (flags & FLAG_NO_PRODUCERS) !== 0,
-      fingerprint: record.readUInt32BE(56),
-    },
-  }
 }

@@ -1,12 +1,21 @@
 import { SimulatedDisk } from '@millrace/base'
 import { expect, test } from 'vitest'
-import { fingerprintOfAll, fingerprintOfClosed, surplusCount } from './fingerprint.ts'
+import { type FingerprintedSegment, fingerprintOfAll, fingerprintOfClosed, matchFingerprint } from './fingerprint.ts'
 
 const BASES = [0, 100, 200, 300]
 
-function segmentsOf(bases: readonly number[]) {
-  // Any values will do, large ones overflow.
-  return bases.map((baseOffset) => ({ baseOffset, fingerprint: () => (0xdeadbeef * (baseOffset + 1)) >>> 0 }))
+function segmentsOf(bases: readonly number[], unsettledBase = -1): FingerprintedSegment[] {
+  return bases.map((baseOffset) => ({
+    baseOffset,
+    hasUnsettledEnd: baseOffset === unsettledBase,
+    // Any values will do, large ones overflow.
+    fingerprint: () => (0xdeadbeef * (baseOffset + 1)) >>> 0,
+  }))
+}
+
+/** -1 if nothing agrees. */
+function surplusCount(...input: Parameters<typeof matchFingerprint>): number {
+  return matchFingerprint(...input)?.surplusCount ?? -1
 }
 
 function emptyDisk(): SimulatedDisk {
@@ -60,4 +69,21 @@ test('no log is what is left when all segments are left out', () => {
   const disk = emptyDisk()
   expect(surplusCount(disk, '/log', segmentsOf([0]), fingerprintOfAll(disk, '/log', []), true, 0)).toBe(-1)
   expect(surplusCount(disk, '/log', [], fingerprintOfAll(disk, '/log', []), true, 0)).toBe(0)
+})
+
+test('a segment that was closed just at the offset counts once its end is on the disk, others always', () => {
+  expect(fingerprintOfClosed(segmentsOf(BASES, 200), 300)).toBe(fingerprintOfClosed(segmentsOf(BASES.slice(0, 3)), 300))
+  expect(fingerprintOfClosed(segmentsOf(BASES, 200), 301)).toBe(fingerprintOfClosed(segmentsOf(BASES), 300))
+  expect(fingerprintOfClosed(segmentsOf(BASES, 100), 300)).toBe(fingerprintOfClosed(segmentsOf(BASES), 300))
+})
+
+test('a match tells how far the fingerprint counts', () => {
+  const match = (fingerprint: number, bases: readonly number[], recoveryPoint: number) =>
+    matchFingerprint(emptyDisk(), '/log', segmentsOf(bases), fingerprint, false, recoveryPoint)
+  const ofThree = fingerprintOfClosed(segmentsOf(BASES), 300)
+  const ofTwo = fingerprintOfClosed(segmentsOf(BASES.slice(0, 3)), 300)
+  expect(match(ofThree, BASES, 300)).toEqual({ surplusCount: 0, countedEnd: 3 })
+  expect(match(ofTwo, BASES, 300)).toEqual({ surplusCount: 0, countedEnd: 2 })
+  expect(match(ofThree, BASES.slice(0, 3), 300)).toEqual({ surplusCount: 0, countedEnd: 3 })
+  expect(match(ofTwo - 1, BASES, 300)).toBeNull()
 })

@@ -6,7 +6,17 @@ import { readIfPresent } from './text-checkpoint.ts'
 /** What a fingerprint needs of a segment, which remembers its own as long as it does not change. */
 export interface FingerprintedSegment {
   readonly baseOffset: Offset
+  /** Its file may be longer than its data, or be so again after a crash. */
+  readonly hasUnsettledEnd: boolean
   fingerprint(): number
+}
+
+/** How a log's segments agree with a fingerprint. */
+export interface FingerprintMatch {
+  /** Segments in front that it does not count: the log had given them up already. */
+  surplusCount: number
+  /** Segments up to the last one that it counts, those in front included. */
+  countedEnd: number
 }
 
 /** One segment: base offset and size of its log, contents of its transaction index, which may be absent. Throws `DiskError`. */
@@ -26,10 +36,15 @@ export function fingerprintOfSegment(
  * What cannot be told from the files of a log alone: which closed segments there are up to an offset, how long they are, and which
  * transactions were aborted in them. Kept in the durable mark and compared at the next start, so that files that were lost, cut or
  * exchanged are noticed without being read. Offset and time indexes are held against the log when they are used. A sum modulo 2^32,
- * so that {@link surplusCount} can take segments out of it again.
+ * so that {@link matchFingerprint} can take segments out of it again.
+ *
+ * A segment that was closed just at `endOffset`, after everything below had been checkpointed, counts once its end is known to be on the
+ * disk: a crash may give it back the tail that had been reserved, and its size would be another.
  */
 export function fingerprintOfClosed(segments: readonly FingerprintedSegment[], endOffset: Offset): number {
-  return sumOf(segments, closedCount(segments, endOffset), 0)
+  const count = closedCount(segments, endOffset)
+  const isUnsettled = endsAt(segments, count, endOffset) && segments[count - 1]!.hasUnsettledEnd
+  return sumOf(segments, isUnsettled ? count - 1 : count, 0)
 }
 
 /** The same at a clean stop: all segments, and the leader epochs, whose checksum is read where the caller has none. Throws `DiskError`. */
@@ -43,11 +58,11 @@ export function fingerprintOfAll(
 }
 
 /**
- * How many segments in front are not counted in a fingerprint that counts all the others: retention gives segments up before it
- * renames their files, and a crash may undo the renaming. 0 if the fingerprint is as the segments are, -1 if it is not so with any of
- * them left out. `clean` tells which fingerprint it is. Throws `DiskError`.
+ * Which segments a fingerprint counts. Some in front may be none of them: retention gives segments up before it renames their files, and a
+ * crash may undo the renaming. Null if it agrees in no way: segments are gone, changed or exchanged. `clean` tells which fingerprint it
+ * is. Throws `DiskError`.
  */
-export function surplusCount(
+export function matchFingerprint(
   disk: Disk,
   directory: string,
   segments: readonly FingerprintedSegment[],
@@ -55,20 +70,21 @@ export function surplusCount(
   clean: boolean,
   recoveryPoint: Offset,
   epochsChecksum: number | null = null,
-): number {
+): FingerprintMatch | null {
   if (clean) {
-    return surplusOf(segments, segments.length, epochsChecksum ?? checksumOfEpochs(disk, directory), fingerprint)
+    return matchOf(segments, segments.length, epochsChecksum ?? checksumOfEpochs(disk, directory), fingerprint)
   }
   const count = closedCount(segments, recoveryPoint)
-  let surplus = surplusOf(segments, count, 0, fingerprint)
   // One that ends just at the recovery point may have been closed after that was noted: it was the active one then, and not counted.
-  if (surplus < 0 && count > 0 && segments[count]?.baseOffset === recoveryPoint) {
-    surplus = surplusOf(segments, count - 1, 0, fingerprint)
-  }
-  if (surplus >= 0 || count === segments.length) return surplus
+  // Asked first: where it is the only one, nothing was counted, which is also so if all were given up, and its records would be lost.
+  const wasActive = endsAt(segments, count, recoveryPoint)
+  if (wasActive && sumOf(segments, count - 1, 0) === fingerprint) return { surplusCount: 0, countedEnd: count - 1 }
+  let match = matchOf(segments, count, 0, fingerprint)
+  if (match === null && wasActive) match = matchOf(segments, count - 1, 0, fingerprint)
+  if (match !== null || count === segments.length) return match
   // A new segment has no file before its first write, and none for good if the log goes on at a later offset: what was closed by it
   // does not look so then.
-  return surplusOf(segments, count + 1, 0, fingerprint)
+  return matchOf(segments, count + 1, 0, fingerprint)
 }
 
 /** Segments that end at or below `endOffset`, as far as the next one's base tells. */
@@ -78,18 +94,23 @@ function closedCount(segments: readonly FingerprintedSegment[], endOffset: Offse
   return count
 }
 
-function surplusOf(
+/** Whether the last of the first `count` segments ends just at the offset, as far as the next one's base tells. */
+function endsAt(segments: readonly FingerprintedSegment[], count: number, endOffset: Offset): boolean {
+  return count > 0 && segments[count]?.baseOffset === endOffset
+}
+
+function matchOf(
   segments: readonly FingerprintedSegment[],
   count: number,
   start: number,
   fingerprint: number,
-): number {
+): FingerprintMatch | null {
   let sum = sumOf(segments, count, start)
   for (let slot = 0; slot <= count && slot < Math.max(1, segments.length); slot++) {
-    if (sum === fingerprint) return slot
+    if (sum === fingerprint) return { surplusCount: slot, countedEnd: count }
     if (slot < count) sum = (sum - segments[slot]!.fingerprint()) >>> 0
   }
-  return -1
+  return null
 }
 
 function checksumOfEpochs(disk: Disk, directory: string): number {

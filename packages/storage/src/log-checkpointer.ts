@@ -128,7 +128,9 @@ export class LogCheckpointer {
     log.recoveryPoint = Math.max(log.recoveryPoint, offset)
     this.#home.onCheckpointed(log)
     const bases = new Set(log.segments.all.map(({ baseOffset }) => baseOffset))
-    log.producerStates.removeSnapshots((other) => other < offset && !bases.has(other))
+    // The mark names this recovery point a second later: until then a crash brings the one before back, and the walk begins there.
+    const neededOffset = Math.min(offset, this.#home.syncedRecoveryPoint(log))
+    log.producerStates.removeSnapshots((other) => other < neededOffset && !bases.has(other))
   }
 
   /** Producer snapshot and indexes of what lies below `offset`, with their names. Before its end the log may fail or be cut. */

@@ -85,6 +85,8 @@ export interface LogHome {
   beforeRemovalNow(log: LogCore): void
   /** The log's recovery point rose. */
   onCheckpointed(log: LogCore): void
+  /** The lowest recovery point that the mark may name after a crash: that of the last one that was synced. */
+  syncedRecoveryPoint(log: LogCore): Offset
   /** A watermark, log start or recovery point changed. */
   onOffsetsChanged(): void
   /** A full disk refuses appends until there is space again; everything else takes the directory offline. */

@@ -50,6 +50,10 @@ export class LogDirectory implements LogHome {
     this.path = path
     this.id = id
     this.mark = new DurableMark(context.disk, path)
+    if (this.mark.damage !== null) {
+      const details = { directory: path, damage: this.mark.damage }
+      context.logger.warn('durable mark is damaged, logs that it does not tell of are walked', details)
+    }
     this.logs = new Set()
     this.strays = new StrayFiles(context.disk)
     this.online = true
@@ -89,6 +93,10 @@ export class LogDirectory implements LogHome {
     this.#offsetsChanged = true
     this.#noteRecoveryPoint(log)
     this.#writeMarkSoon()
+  }
+
+  syncedRecoveryPoint(log: LogCore): Offset {
+    return this.mark.syncedRecoveryPoint(log.topicId, log.partition)
   }
 
   /** Part of a clean stop: makes all that these logs have durable at once, where the disk can. A failure takes the directory offline. */
@@ -336,9 +344,13 @@ export class LogDirectory implements LogHome {
 
   #syncMark(): void {
     this.#markSyncTimer = null
-    this.mark.sync().catch((error: unknown) => {
+    const synced = this.mark.sync().catch((error: unknown) => {
       if (!(error instanceof DiskError)) throw error
       this.fail(error)
+    })
+    // Entries that were added are counted by the header once they are on the disk.
+    void synced.then(() => {
+      if (this.mark.needsSync) this.#writeMarkSoon()
     })
   }
 

@@ -1,30 +1,26 @@
-import { type Disk, type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
-import { BatchScanner } from './batch-scanner.ts'
+import { type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
 import { readDamagedRanges, rememberDamage } from './damaged-ranges.ts'
-import type { DurableMarkEntry } from './durable-mark.ts'
+import type { DurableMarkEntry } from './durable-mark-record.ts'
 import { epochsMatchLog } from './epoch-check.ts'
 import {
-  CLEANED_SUFFIX,
   DAMAGED_RANGES_FILE,
-  DELETED_SUFFIX,
+  INDEX_SUFFIXES,
   LEADER_EPOCH_FILE,
   LOG_SUFFIX,
-  OFFSET_INDEX_SUFFIX,
   offsetFileName,
   offsetOfFileName,
   PARTITION_METADATA_FILE,
-  SWAP_SUFFIX,
-  TIME_INDEX_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts'
-import { fingerprintOfClosed, surplusCount } from './fingerprint.ts'
-import { Log } from './log.ts'
+import { type FingerprintMatch, fingerprintOfClosed, matchFingerprint } from './fingerprint.ts'
+import { finishInterruptedSwaps } from './interrupted-swaps.ts'
+import { Log, type LogParts } from './log.ts'
 import type { LogConfig } from './log-config.ts'
 import type { FaultyRange } from './log-core.ts'
 import type { LogDirectory } from './log-directory.ts'
 import { LogEpochs } from './log-epochs.ts'
 import { LogProducers } from './log-producers.ts'
-import { recoverSegments } from './log-recovery.ts'
+import { type DurableEnd, recoverSegments } from './log-recovery.ts'
 import { LogSegments } from './log-segments.ts'
 import { readPartitionMetadata } from './partition-metadata.ts'
 import { Segment } from './segment.ts'
@@ -38,9 +34,6 @@ export interface LogCheckpoints {
   logStartOffset: Offset
   highWatermark: Offset
 }
-
-const INDEX_SUFFIXES = [OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX]
-const TEMPORARY_SUFFIX = '.tmp'
 
 /**
  * Opens the log of a partition directory (replication-and-transactions.md, 2). After a clean stop nothing but the directory is read;
@@ -68,12 +61,13 @@ export function loadLog(
   const base = { topic, partition, topicId, path, config }
   const segments = withoutLostHead(context, openSegments(context, path, names, config), home, mark, checkpoints)
   const epochs = new LogEpochs(context.disk, path, !names.includes(LEADER_EPOCH_FILE))
-  const surplus = surplusOf(context, path, segments, epochs, mark, stoppedCleanly)
-  if (surplus > 0) raiseLogStart(context, segments, surplus, checkpoints)
+  const match = matchMark(context, path, segments, epochs, mark, stoppedCleanly)
+  if (match !== null && match.surplusCount > 0) raiseLogStart(context, segments, match.surplusCount, checkpoints)
+  const unsettled = unsettledOf(segments, mark, match)
   const damage = knownDamage(context, path, names)
   const knownPoint = damage === null ? 0 : recoveryPointOf(home, mark, checkpoints, stoppedCleanly)
   const epochsKnown =
-    surplus >= 0 &&
+    match !== null &&
     epochsReadable(context, epochs, segments) &&
     (stoppedCleanly || epochsAgree(epochs, segments, checkpoints.logStartOffset, knownPoint))
   if (!epochsKnown) epochs.reset()
@@ -83,6 +77,7 @@ export function loadLog(
     epochsKnown &&
     damage !== null &&
     atMark &&
+    unsettled === null &&
     (mark.clean || recoveryPoint === mark.durableOffset) &&
     checkpoints.logStartOffset <= mark.durableOffset
   let opened: Opened
@@ -90,7 +85,7 @@ export function loadLog(
   else if (covered) opened = openCovered(context, base, segments, epochs, mark)
   else {
     const synced = syncedOf(home, mark, checkpoints)
-    opened = openUncovered(context, base, segments, epochs, synced, { ...checkpoints, recoveryPoint })
+    opened = openUncovered(context, base, segments, epochs, synced, unsettled, { ...checkpoints, recoveryPoint })
   }
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
   const { disk, logger } = context
@@ -100,15 +95,10 @@ export function loadLog(
   // Its names may be in memory only: nothing of it was ever synced, or the last process was killed before it had any data.
   const namesUnsynced = mark === null || mark.isAssumed || segments.length === 0
   const parts = { ...base, ...opened, faultyRanges, logStartOffset, highWatermark, namesUnsynced, onDurable }
-  const log = new Log(context, home, parts)
-  for (const segment of opened.unsynced) {
-    segment.needsDirectorySync = true
-    log.writer.onWritten(segment)
-  }
-  for (const segment of opened.segments.all) if (!segment.hasUnsyncedBytes) segment.close()
-  if (!log.isCheckpointed) context.openLogs.add(log)
-  const fingerprint = fingerprintOfClosed(log.segments.all, log.recoveryPoint)
-  home.mark.onOpened(topicId, partition, log.recoveryPoint, fingerprint)
+  const log = startLog(context, home, parts, opened.unsynced)
+  // What cut it may have been a process that was killed: the cut is synced, at the latest, before the recovery point passes it.
+  unsettled?.distrustEnd()
+  noteOpened(home, log, mark?.clean === false && segments.length > 0 && match?.countedEnd === segments.length)
   if (mark === null && !home.mark.isComplete && segments.length > 0) {
     // Kept before anything replaces the checkpoint: a start after this one, which may be killed, must know as much.
     home.mark.assume(topicId, partition, Math.min(checkpoints.recoveryPoint, log.logEndOffset))
@@ -118,6 +108,29 @@ export function loadLog(
   if (mark !== null && isNewStart && log.logEndOffset > mark.durableOffset) home.onEmptied(log, log.logEndOffset)
   home.scheduleSync(log)
   return log
+}
+
+/** A log with no more files open than it needs. `unsynced`: segments that were found with what nobody synced. */
+function startLog(context: StorageContext, home: LogDirectory, parts: LogParts, unsynced: readonly Segment[]): Log {
+  const log = new Log(context, home, parts)
+  for (const segment of unsynced) {
+    segment.needsDirectorySync = true
+    log.writer.onWritten(segment)
+  }
+  for (const segment of parts.segments.all) if (!segment.hasUnsyncedBytes) segment.close()
+  if (!log.isCheckpointed) context.openLogs.add(log)
+  return log
+}
+
+/**
+ * The mark learns up to where the log needs no recovery. `countsLast`: its fingerprint counts the last segment as closed, whose successor
+ * never got a file; appends go into it again now, so that the mark must say otherwise before they come (`DurableMark.complete`).
+ */
+function noteOpened({ mark }: LogDirectory, log: Log, countsLast: boolean): void {
+  const { topicId, partition, recoveryPoint, segments } = log
+  const fingerprint = fingerprintOfClosed(segments.all, recoveryPoint)
+  mark.onOpened(topicId, partition, recoveryPoint, fingerprint)
+  if (countsLast) mark.noteRecoveryPoint(topicId, partition, recoveryPoint, fingerprint)
 }
 
 interface Base {
@@ -168,24 +181,37 @@ function endsAtMark(segments: readonly Segment[], mark: DurableMarkEntry): boole
 }
 
 /**
- * -1 if files are not what the mark says of them: lost, cut or exchanged; what is left is then walked from its start. Else how many
- * segments in front the log had given up already.
+ * How the files agree with what the mark says of them. Null if they do not: lost, cut or exchanged; what is left is then walked from its
+ * start.
  */
-function surplusOf(
+function matchMark(
   context: StorageContext,
   path: string,
   segments: readonly Segment[],
   epochs: LogEpochs,
   mark: DurableMarkEntry | null,
   stoppedCleanly: boolean,
-): number {
+): FingerprintMatch | null {
   // Not appended to since a clean stop before the last: its fingerprint may be of either kind.
-  if (mark === null || mark.clean !== stoppedCleanly) return 0
+  if (mark === null || mark.clean !== stoppedCleanly) return NOTHING_COUNTED
   const { fingerprint, clean, recoveryPoint } = mark
   const checksum = epochs.fileChecksum
-  const surplus = surplusCount(context.disk, path, segments, fingerprint, clean, recoveryPoint, checksum)
-  if (surplus < 0) context.logger.warn('files are not as they were, walking the log', { path })
-  return surplus
+  const match = matchFingerprint(context.disk, path, segments, fingerprint, clean, recoveryPoint, checksum)
+  if (match === null) context.logger.warn('files are not as they were, walking the log', { path })
+  return match
+}
+
+const NOTHING_COUNTED: FingerprintMatch = { surplusCount: 0, countedEnd: -1 }
+
+/** The segment that ends just at the recovery point and that the mark does not count: see `RecoveryInput.unsettled`. */
+function unsettledOf(
+  segments: readonly Segment[],
+  mark: DurableMarkEntry | null,
+  match: FingerprintMatch | null,
+): Segment | null {
+  if (mark === null || match === null) return null
+  const { countedEnd } = match
+  return segments[countedEnd + 1]?.baseOffset === mark.recoveryPoint ? (segments[countedEnd] ?? null) : null
 }
 
 /** Retention gave up the first `count` segments, and a crash brought their names back: it takes them again when it runs next. */
@@ -203,7 +229,7 @@ function raiseLogStart(
 /**
  * Up to where nothing needs to be looked at. The mark says it where there is one, a moment late at most: only what it says comes with a
  * fingerprint. The checkpoint is believed for want of a mark after a clean stop only, which leaves nothing behind the data of a file:
- * Kafka's directories have no mark either.
+ * Kafka's directories have no mark either. Not where a mark is damaged: who knows what else is.
  */
 function recoveryPointOf(
   home: LogDirectory,
@@ -212,7 +238,7 @@ function recoveryPointOf(
   stoppedCleanly: boolean,
 ): Offset {
   if (mark !== null) return mark.recoveryPoint
-  return stoppedCleanly && !home.mark.isComplete ? checkpoints.recoveryPoint : 0
+  return stoppedCleanly && !home.mark.isComplete && home.mark.damage === null ? checkpoints.recoveryPoint : 0
 }
 
 /** Whether what was synced since the log was made is known, and no more than that: neither is its mark lost, nor is it Kafka's. */
@@ -223,14 +249,17 @@ function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null): boole
 /** Up to where the log was synced. Not known of a lost mark, but the checkpoint says at least something. */
 function syncedOf(home: LogDirectory, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): Synced {
   const isKnown = isSyncedKnown(home, mark)
-  if (mark !== null) return { offset: mark.durableOffset, isKnown }
-  return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown }
+  if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, end: null }
+  const { durableOffset: offset, segmentBaseOffset, positionBytes } = mark
+  return { offset, isKnown, end: isKnown ? { segmentBaseOffset, positionBytes } : null }
 }
 
 interface Synced {
   offset: Offset
   /** It may not have been more. */
   isKnown: boolean
+  /** Where that is in the files; null if not known. */
+  end: DurableEnd | null
 }
 
 /** What earlier starts found to be lost, null if that cannot be read: the whole log is then walked, which finds it again. */
@@ -314,6 +343,7 @@ function openUncovered(
   list: Segment[],
   epochs: LogEpochs,
   synced: Synced,
+  unsettled: Segment | null,
   checkpoints: LogCheckpoints,
 ): Opened {
   const durableOffset = synced.isKnown ? synced.offset : 0
@@ -332,6 +362,8 @@ function openUncovered(
     transactionsPoint: checkpoints.recoveryPoint,
     durableOffset: synced.offset,
     isDurableKnown: synced.isKnown,
+    durableEnd: synced.end,
+    unsettled,
     epochs: epochs.cache,
     producers: state,
     logger: context.logger,
@@ -348,7 +380,8 @@ function openUncovered(
   const { logEndOffset } = output
   epochs.cache.truncateFromEnd(logEndOffset)
   epochs.cache.truncateFromStart(logStartOffset)
-  producers.removeSnapshots((offset) => offset > logEndOffset)
+  // Also those of offsets that are still there: nobody knows whether they were written whole, or before a truncation.
+  producers.removeSnapshots((offset) => offset > recoveryPoint)
   return {
     segments,
     epochs,
@@ -443,60 +476,4 @@ function openSegments(context: StorageContext, path: string, names: readonly str
     if (baseOffset >= 0 && !bases.has(baseOffset)) context.disk.removeFile(`${path}/${name}`)
   }
   return segments
-}
-
-/**
- * Removes what was being deleted or written, and ends a compaction that was interrupted while it exchanged segments: `.cleaned` files
- * are incomplete, `.swap` files replace the segments they cover (2.2 and 2.3 there). Returns the names that are left.
- */
-function finishInterruptedSwaps(context: StorageContext, path: string, names: readonly string[]): string[] {
-  const { disk } = context
-  const remove = (name: string): void => disk.removeFile(`${path}/${name}`)
-  const cleanedBases = names.filter((name) => name.endsWith(CLEANED_SUFFIX)).map((name) => Number.parseInt(name, 10))
-  const minCleaned = Math.min(Number.POSITIVE_INFINITY, ...cleanedBases)
-  let changed = false
-  for (const name of names) {
-    // Nobody waits for these, and a start would wait for thousands of them.
-    if (name.endsWith(DELETED_SUFFIX)) context.removeSoon(`${path}/${name}`)
-    const stale =
-      name.endsWith(CLEANED_SUFFIX) ||
-      name.endsWith(TEMPORARY_SUFFIX) ||
-      (name.endsWith(SWAP_SUFFIX) && Number.parseInt(name, 10) >= minCleaned)
-    if (stale) remove(name)
-    changed ||= stale
-  }
-  const kept = changed ? disk.listDirectory(path) : [...names]
-  return kept.some((name) => name.endsWith(SWAP_SUFFIX)) ? swapIn(disk, path, kept) : kept
-}
-
-function swapIn(disk: Disk, path: string, names: readonly string[]): string[] {
-  const swaps = names.filter((name) => name.endsWith(SWAP_SUFFIX))
-  let minOffset = Number.POSITIVE_INFINITY
-  let maxOffset = -1
-  for (const name of swaps) {
-    const baseOffset = offsetOfFileName(name, `${LOG_SUFFIX}${SWAP_SUFFIX}`)
-    if (baseOffset < 0) continue
-    minOffset = Math.min(minOffset, baseOffset)
-    maxOffset = Math.max(maxOffset, endOfLogFile(disk, `${path}/${name}`, baseOffset))
-  }
-  for (const name of names) {
-    for (const suffix of [LOG_SUFFIX, ...INDEX_SUFFIXES]) {
-      const offset = offsetOfFileName(name, suffix)
-      if (offset >= minOffset && offset < maxOffset) disk.removeFile(`${path}/${name}`)
-    }
-  }
-  for (const name of swaps) disk.rename(`${path}/${name}`, `${path}/${name.slice(0, -SWAP_SUFFIX.length)}`)
-  disk.syncDirectory(path)
-  return disk.listDirectory(path)
-}
-
-function endOfLogFile(disk: Disk, path: string, baseOffset: Offset): Offset {
-  const file = disk.openFile(path, { create: false })
-  try {
-    const scanner = new BatchScanner(file, 0, file.sizeBytes(), baseOffset)
-    while (scanner.next() === 'batch');
-    return scanner.expectedOffset
-  } finally {
-    file.close()
-  }
 }

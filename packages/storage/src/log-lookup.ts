@@ -48,7 +48,9 @@ export async function findByTimestamp(
 ): Promise<FoundOffset | null> {
   for (const segment of [...segments.all]) {
     if (segment.baseOffset >= endOffset) return null
-    if (segment.sizeBytes === 0 || segment.maxTimestamp < timestamp) continue
+    if (segment.sizeBytes === 0) continue
+    await segment.loadMaxTimestamp()
+    if (segment.maxTimestamp < timestamp) continue
     const position = await positionForTime(segment, timestamp, logStartOffset)
     const found = await findRecordAtOrAfter(segment, position, timestamp, logStartOffset)
     if (found !== null) return found.offset < endOffset ? found : null
@@ -77,14 +79,15 @@ async function confirmedPosition(
   const { offsets } = segment.indexes
   const position = offsets.positionFor(offset)
   if (await confirmsIndexes(segment, position, offsets.foundOffset, entry)) return position
-  segment.searchDamage()
+  await segment.searchDamage()
   return 0
 }
 
 /** First record whose timestamp is the largest of the log. */
 export async function findByMaxTimestamp(segments: LogSegments, endOffset: Offset): Promise<FoundOffset | null> {
   let largest = null
-  for (const segment of segments.all) {
+  for (const segment of [...segments.all]) {
+    if (segment.sizeBytes > 0) await segment.loadMaxTimestamp()
     if (segment.sizeBytes > 0 && (largest === null || segment.maxTimestamp > largest.maxTimestamp)) largest = segment
   }
   if (largest === null || largest.maxTimestamp < 0) return null

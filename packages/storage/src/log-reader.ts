@@ -99,11 +99,11 @@ function readByCopy(read: SegmentRead, position: number, out: ReadResult): numbe
  */
 export async function readCold(read: SegmentRead, out: ReadResult): Promise<number> {
   const { segment } = read
-  for (;;) {
+  for (let isSearched = false; ; isSearched = true) {
     await segment.loadIndex()
     if (segment.holes.length > 0 && !stayOutOfHoles(read)) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR)
     const code = await readOnce(read, out)
-    if (code !== ErrorCode.CORRUPT_MESSAGE || !segment.searchDamage()) return code
+    if (code !== ErrorCode.CORRUPT_MESSAGE || isSearched || !(await segment.searchDamage())) return code
     out.clear()
   }
 }

@@ -20,9 +20,19 @@ export interface RecoveryInput {
   durableOffset: Offset
   /** What lies above was not synced; else it may have been. */
   isDurableKnown: boolean
+  /** Where in the files `durableOffset` is; null if not known. */
+  durableEnd: DurableEnd | null
+  /** Ends at the recovery point and was closed after that was noted: what had been reserved behind its data may be back. */
+  unsettled: Segment | null
   epochs: LeaderEpochCache
   producers: ProducerState
   logger: StorageLogger
+}
+
+/** All below a position of a segment, and all of the segments before it, was synced and is in whole batches. */
+export interface DurableEnd {
+  segmentBaseOffset: Offset
+  positionBytes: number
 }
 
 export interface RecoveryOutput {
@@ -44,6 +54,7 @@ export function recoverSegments(input: RecoveryInput): RecoveryOutput {
   const output: RecoveryOutput = { logEndOffset: 0, lost: [], faultyRanges: [], needsNewSegment: false }
   let first = segments.length - 1
   while (first > 0 && segments[first]!.baseOffset > recoveryPoint) first--
+  if (first > 0 && segments[first - 1] === input.unsettled) first--
   for (let slot = Math.max(0, first); slot < segments.length; slot++) {
     const segment = segments[slot]!
     const upperOffset = segments[slot + 1]?.baseOffset ?? Number.POSITIVE_INFINITY
@@ -83,13 +94,15 @@ function recoverSegment(input: RecoveryInput, segment: Segment, upperOffset: Off
   output.needsNewSegment = false
   for (;;) {
     const found = scanner.next()
-    if (found === 'end' || (found === 'batch' && scanner.baseOffset >= upperOffset)) break
-    if (found === 'batch' && scanner.crcOk()) {
+    if (found === 'end') break
+    if (found === 'batch' && scanner.isWhole(endOffsetAt(input, segment, scanner.position, upperOffset))) {
       takeBatch(input, segment, scanner)
       continue
     }
-    const isTorn = scanner.expectedOffset >= input.durableOffset
+    const isTorn = !wasSynced(input, segment, scanner)
     const isComplete = scanner.expectedOffset >= upperOffset
+    // What belongs to the next segment, which has it.
+    if (found === 'batch' && scanner.lastOffset >= upperOffset && (isTorn || isComplete)) break
     if (isTorn || (isComplete && scanner.isZeroToEnd())) {
       const cutBytes = segment.fileBytes - scanner.position
       if (!scanner.isZeroAt(scanner.position)) {
@@ -103,6 +116,23 @@ function recoverSegment(input: RecoveryInput, segment: Segment, upperOffset: Off
   }
   segment.endRecovery(scanner.position)
   return false
+}
+
+/**
+ * Whether what stands at the scanner's position was synced: damage there is corruption. Told by the position where that is known, since
+ * offsets may be what is damaged: no checksum covers the base of a batch.
+ */
+function wasSynced({ durableEnd, durableOffset }: RecoveryInput, segment: Segment, scanner: BatchScanner): boolean {
+  if (durableEnd === null) return scanner.expectedOffset < durableOffset
+  if (segment.baseOffset !== durableEnd.segmentBaseOffset) return segment.baseOffset < durableEnd.segmentBaseOffset
+  return scanner.position < durableEnd.positionBytes
+}
+
+/** The batch at a position ends below this, whatever it says: what was synced up to there are the offsets below the mark. */
+function endOffsetAt(input: RecoveryInput, segment: Segment, position: number, upperOffset: Offset): Offset {
+  const { durableEnd, durableOffset } = input
+  if (durableEnd === null || segment.baseOffset !== durableEnd.segmentBaseOffset) return upperOffset
+  return position < durableEnd.positionBytes ? Math.min(durableOffset, upperOffset) : upperOffset
 }
 
 function takeBatch(input: RecoveryInput, segment: Segment, scanner: BatchScanner): void {
@@ -128,7 +158,10 @@ function skipDamage(
 ): boolean {
   const startOffset = scanner.expectedOffset
   const { position } = scanner
-  const resumed = scanner.resync(upperOffset)
+  let resumed = scanner.resync(upperOffset)
+  while (resumed && scanner.lastOffset >= endOffsetAt(input, segment, scanner.position, upperOffset)) {
+    resumed = scanner.resync(upperOffset)
+  }
   const endOffset = resumed ? scanner.baseOffset : Math.max(input.durableOffset, startOffset)
   const range = { startOffset, endOffset: Math.min(endOffset, upperOffset) }
   input.logger.error('corruption below the durable mark', { segment: segment.logPath, position, ...range })

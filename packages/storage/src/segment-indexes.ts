@@ -2,20 +2,16 @@ import type { Disk, DiskFile, Offset, TimestampMs } from '@millrace/base'
 import { maxTimestampOf } from '@millrace/protocol'
 import { BatchScanner } from './batch-scanner.ts'
 import { OFFSET_INDEX_SUFFIX, offsetFileName, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
+import { type Hole, IndexRebuild } from './index-rebuild.ts'
 import { OffsetIndex } from './offset-index.ts'
 import { TimeIndex } from './time-index.ts'
 import { TransactionIndex } from './transaction-index.ts'
 
-/** A damaged part of a log file: the offsets that are lost with it, and where the next sound batch starts. */
-export interface Hole {
-  startOffset: Offset
-  endOffset: Offset
-  endPosition: number
-}
-
 /** The log file that the indexes are about. */
 export interface IndexedFile {
   readonly baseOffset: Offset
+  /** Of all batches that were counted, and of those that are in the file. */
+  readonly sizeBytes: number
   readonly writtenBytes: number
   /** Behind its last record; the base offset while that is not known. */
   readonly nextOffset: Offset
@@ -38,8 +34,14 @@ export class SegmentIndexes {
   #maxTimestampOffset: Offset
   /** The files have been held against the log, or were written by this process. */
   #verified: boolean
+  /** Nothing was there when the segment was made, or recovery walks it: nothing of the files is behind its end. */
+  #isWalked: boolean
   /** Where the segment ends, until the files have been cut there; -1 from then on. */
   #cutOffset: Offset
+  /** Raised when the indexes begin anew: what is being built for them is then of no use. */
+  #generation: number
+  /** A rebuild in pieces that is under way. */
+  #rebuilding: Promise<Hole[] | null> | null
 
   /** `isNew`: none of the files is there; `hasTransactions`: that of the transaction index is. */
   constructor(
@@ -60,7 +62,10 @@ export class SegmentIndexes {
     this.#maxTimestamp = isNew ? -1 : -2
     this.#maxTimestampOffset = segment.baseOffset
     this.#verified = isNew
+    this.#isWalked = isNew
     this.#cutOffset = -1
+    this.#generation = 0
+    this.#rebuilding = null
   }
 
   get transactions(): TransactionIndex {
@@ -73,21 +78,27 @@ export class SegmentIndexes {
    * is cut off before they are used.
    */
   cutWhenUsed(endOffset: Offset): void {
-    if (!this.#verified) this.#cutOffset = endOffset
+    if (this.#isWalked) return
+    this.#cutOffset = endOffset
+    // The start has used them already, to hold the leader epochs against the log.
+    if (this.#verified) this.#cut()
   }
 
   #cut(): void {
-    if (this.#cutOffset < 0) return
+    if (!this.#cutFiles()) this.rebuild()
+  }
+
+  /** False if offset and time index are of no use as they are. */
+  #cutFiles(): boolean {
+    if (this.#cutOffset < 0) return true
     const endOffset = this.#cutOffset
     this.#cutOffset = -1
     this.#transactions.truncateTo(endOffset)
     const { writtenBytes } = this.#segment
-    if (this.offsets.isSound(Number.POSITIVE_INFINITY)) {
-      this.offsets.truncateTo(writtenBytes, endOffset)
-      this.times.truncateTo(endOffset)
-      if (this.times.isSound(endOffset)) return
-    }
-    this.rebuild()
+    if (!this.offsets.isSound(Number.POSITIVE_INFINITY)) return false
+    this.offsets.truncateTo(writtenBytes, endOffset)
+    this.times.truncateTo(endOffset)
+    return this.times.isSound(endOffset)
   }
 
   get maxTimestamp(): TimestampMs {
@@ -126,15 +137,17 @@ export class SegmentIndexes {
 
   /** Reads the offset index off the event loop, and checks it the first time. What is damaged in the log itself is returned. */
   async load(): Promise<Hole[]> {
-    this.#cut()
-    await this.offsets.file.load()
-    return this.#verify()
+    const isCut = this.#cutFiles()
+    if (isCut && this.#rebuilding === null) await this.offsets.file.load()
+    // Who comes while they are being built waits as well: until then they hold nothing.
+    if (isCut && this.#rebuilding === null && this.#holds()) return []
+    return (await this.rebuildInPieces()) ?? []
   }
 
   loadNow(): Hole[] {
     this.#cut()
     this.offsets.file.loadNow()
-    return this.#verify()
+    return this.#holds() ? [] : this.rebuild()
   }
 
   /** A look-up did not find what the index says: it is checked, and rebuilt, with the next load. */
@@ -146,6 +159,7 @@ export class SegmentIndexes {
   /** Drops what recovery or a truncation is about to count again: entries of batches that end at or past `offset`. */
   resetTo(offset: Offset): void {
     this.#cutOffset = -1
+    this.#generation++
     if (offset <= this.#segment.baseOffset) {
       // Nothing is kept, and so nothing is searched: what is to be built anew may be in no order.
       this.offsets.file.truncateTo(0)
@@ -163,6 +177,7 @@ export class SegmentIndexes {
 
   /** Position of the last entry below `offset`, after dropping all later ones; 0, and nothing kept, if the indexes do not hold. */
   keepBelow(offset: Offset, logSizeBytes: number): number {
+    this.#isWalked = true
     this.offsets.file.loadNow()
     if (this.offsets.isSound(logSizeBytes)) {
       this.offsets.truncateTo(Number.POSITIVE_INFINITY, offset)
@@ -225,36 +240,98 @@ export class SegmentIndexes {
     this.#transactions.file.close()
   }
 
-  #verify(): Hole[] {
-    if (this.#verified) return []
+  /** Closes for good: what is being built is not put into files whose names may be another segment's by then. */
+  abandon(): void {
+    this.#generation++
+    this.close()
+  }
+
+  /** Whether the offset index can be believed: it is held against the log once. */
+  #holds(): boolean {
+    if (this.#verified) return true
+    // Also where the disk fails: a place that cannot be read is to cost the reads of it, not the segment.
     this.#verified = true
     const { writtenBytes } = this.#segment
     const last = this.offsets.last()
     const tooSparse = last === null && writtenBytes > SPARSE_BYTES
-    if (!tooSparse && this.offsets.isSound(writtenBytes) && (last === null || this.#matches(last, writtenBytes)))
-      return []
-    return this.rebuild()
+    return !tooSparse && this.offsets.isSound(writtenBytes) && (last === null || this.#matches(last, writtenBytes))
   }
 
-  /** Builds offset and time index anew from the log, and finds what is damaged in it. Reads the whole segment. */
+  /** Builds offset and time index anew from the log, and finds what is damaged in it. Reads the whole segment on this thread. */
   rebuild(): Hole[] {
-    const holes: Hole[] = []
-    this.resetTo(this.#segment.baseOffset)
-    this.#maxTimestamp = -1
-    const { baseOffset, writtenBytes, nextOffset } = this.#segment
-    const endOffset = nextOffset > baseOffset ? nextOffset : Number.POSITIVE_INFINITY
-    const scanner = new BatchScanner(this.#segment.file(), 0, writtenBytes, baseOffset)
-    for (let found = scanner.next(); found !== 'end'; found = scanner.next()) {
-      // The checksum does not cover the base offset: one past the segment's end would make all that follow it look too low.
-      if (found === 'invalid' || scanner.lastOffset >= endOffset || !scanner.crcOk()) {
-        const startOffset = scanner.expectedOffset
-        if (!scanner.resync(endOffset)) break
-        holes.push({ startOffset, endOffset: scanner.baseOffset, endPosition: scanner.position })
-      }
-      const maxTimestamp = maxTimestampOf(scanner.header, scanner.headerPosition)
-      this.onAppended(scanner.position, scanner.sizeBytes, scanner.lastOffset, maxTimestamp, this.#indexIntervalBytes)
+    const walk = this.#beginRebuild()
+    try {
+      walk.walk(Number.POSITIVE_INFINITY)
+    } finally {
+      // Also where the disk fails: what was found so far is right.
+      this.#adopt(walk)
     }
-    return holes
+    return walk.holes
+  }
+
+  /**
+   * The same a piece at a time: read on the thread pool, then walked while it is in memory. Appends go on meanwhile. Null if it was given
+   * up, since the indexes began anew for another reason. One at a time: who asks meanwhile gets the same. Rejects with `DiskError`.
+   */
+  rebuildInPieces(): Promise<Hole[] | null> {
+    if (this.#rebuilding !== null) return this.#rebuilding
+    const rebuilding = this.#rebuildInPieces().finally(() => {
+      this.#rebuilding = null
+    })
+    this.#rebuilding = rebuilding
+    return rebuilding
+  }
+
+  async #rebuildInPieces(): Promise<Hole[] | null> {
+    // Retention goes by it until it is known anew.
+    const known = { maxTimestamp: this.#maxTimestamp, offset: this.#maxTimestampOffset }
+    const walk = this.#beginRebuild()
+    if (known.maxTimestamp >= 0) {
+      this.#maxTimestamp = known.maxTimestamp
+      this.#maxTimestampOffset = known.offset
+    }
+    const generation = this.#generation
+    const piece = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, this.#segment.writtenBytes))
+    try {
+      for (;;) {
+        await this.#segment.file().readAsync(piece, 0, piece.length, walk.position)
+        if (generation !== this.#generation) return null
+        walk.goOn(this.#segment.file(), this.#segment.writtenBytes, this.#endOffset())
+        if (walk.walk(PIECE_BYTES)) return walk.holes
+      }
+    } finally {
+      if (generation === this.#generation) this.#adopt(walk)
+    }
+  }
+
+  #endOffset(): Offset {
+    const { baseOffset, nextOffset } = this.#segment
+    return nextOffset > baseOffset ? nextOffset : Number.POSITIVE_INFINITY
+  }
+
+  /** Both indexes hold nothing from now on, and lead to the start of the segment: right, if slow. */
+  #beginRebuild(): IndexRebuild {
+    const { baseOffset, writtenBytes } = this.#segment
+    this.resetTo(baseOffset)
+    const file = this.#segment.file()
+    return new IndexRebuild(file, writtenBytes, baseOffset, this.#endOffset(), this.#indexIntervalBytes)
+  }
+
+  /** Puts what a walk found into the indexes. It covers all that is in the file. */
+  #adopt(walk: IndexRebuild): void {
+    const { baseOffset, sizeBytes, writtenBytes } = this.#segment
+    const known = { maxTimestamp: this.#maxTimestamp, offset: this.#maxTimestampOffset }
+    this.resetTo(baseOffset)
+    const { offsetEntries, timeEntries } = walk
+    for (let at = 0; at < offsetEntries.length; at += 2) {
+      this.offsets.append(offsetEntries[at]!, offsetEntries[at + 1]!)
+      this.times.maybeAppend(timeEntries[at]!, timeEntries[at + 1]!)
+    }
+    this.#bytesSinceEntry = walk.bytesSinceEntry
+    // What is staged was counted when it was appended; the walk has not seen it.
+    const isKnownLater = sizeBytes > writtenBytes && known.maxTimestamp > walk.maxTimestamp
+    this.#maxTimestamp = isKnownLater ? known.maxTimestamp : walk.maxTimestamp
+    this.#maxTimestampOffset = isKnownLater ? known.offset : walk.maxTimestampOffset
   }
 
   /** Whether the batch that an entry points to is the one it names. */
@@ -269,15 +346,28 @@ export class SegmentIndexes {
     if (this.#maxTimestamp !== -2) return
     this.#maxTimestamp = -1
     this.#maxTimestampOffset = this.#segment.baseOffset
-    const { writtenBytes } = this.#segment
-    if (writtenBytes === 0) return
+    if (this.#segment.writtenBytes === 0) return
     this.loadNow()
-    if (this.times.isSound(Number.POSITIVE_INFINITY) && this.#timesAgree(Number.POSITIVE_INFINITY, writtenBytes)) {
-      this.#maxTimestamp = this.times.lastTimestamp
-      this.#maxTimestampOffset = this.times.lastOffset
-    } else {
-      this.rebuild()
-    }
+    if (!this.#believeLastTime()) this.rebuild()
+  }
+
+  /** Makes {@link maxTimestamp} known without ever walking a segment at once; what is damaged in it is returned. Rejects with `DiskError`. */
+  async loadMaxTimestamp(): Promise<Hole[]> {
+    if (this.#maxTimestamp !== -2 || this.#segment.writtenBytes === 0) return []
+    const holes = await this.load()
+    // It is known if the indexes were built anew just now.
+    if (this.#maxTimestamp !== -2 || this.#believeLastTime()) return holes
+    return (await this.rebuildInPieces()) ?? []
+  }
+
+  /** Takes it from the last time entry; false if the log does not confirm that. */
+  #believeLastTime(): boolean {
+    const { writtenBytes } = this.#segment
+    if (!this.times.isSound(Number.POSITIVE_INFINITY)) return false
+    if (!this.#timesAgree(Number.POSITIVE_INFINITY, writtenBytes)) return false
+    this.#maxTimestamp = this.times.lastTimestamp
+    this.#maxTimestampOffset = this.times.lastOffset
+    return true
   }
 
   /**
@@ -306,5 +396,7 @@ export class SegmentIndexes {
   }
 }
 
+/** Walked at a time: a millisecond or two. */
+const PIECE_BYTES = 1 << 20
 /** A segment of this size without a single entry has lost its index: batches are that large only where settings allow it. */
 const SPARSE_BYTES = 4 << 20

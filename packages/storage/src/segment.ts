@@ -14,9 +14,10 @@ import { maxTimestampOf, partitionLeaderEpochOf } from '@millrace/protocol'
 import { BatchScanner } from './batch-scanner.ts'
 import { LOG_SUFFIX, offsetFileName } from './file-names.ts'
 import { fingerprintOfSegment } from './fingerprint.ts'
+import type { Hole } from './index-rebuild.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
 import { PositionHints } from './position-hints.ts'
-import { type Hole, SegmentIndexes } from './segment-indexes.ts'
+import { SegmentIndexes } from './segment-indexes.ts'
 
 /** A relative offset is an int32 in the indexes. */
 const RELATIVE_OFFSET_MAX = 2 ** 31 - 1
@@ -88,12 +89,13 @@ export class Segment {
   #fingerprint: number | null
   /** How long the segment was when it got its fingerprint. */
   #fingerprintedBytes: number
-  /** The tail that was extended ahead was cut off, and that was not synced. */
-  #cutUnsynced: boolean
+  /** How often the tail that was extended ahead was cut off, and how many of these cuts are known to be on the disk. */
+  #cutCount: number
+  #settledCutCount: number
   /** The sync under way, or the one that failed. */
   #syncing: Promise<void> | null
-  /** The segment was walked for damage. */
-  #searched: boolean
+  /** The walk for damage under way; null before it, and after one that was given up. */
+  #search: Promise<readonly Hole[] | null> | 'done' | null
   /** Positions where the last and the current period of `HOT_MS` began. */
   #hotPosition: number
   #periodPosition: number
@@ -137,9 +139,10 @@ export class Segment {
     this.#hints = new PositionHints()
     this.#fingerprint = null
     this.#fingerprintedBytes = 0
-    this.#cutUnsynced = false
+    this.#cutCount = 0
+    this.#settledCutCount = 0
     this.#syncing = null
-    this.#searched = false
+    this.#search = null
     this.#hotPosition = this.sizeBytes
     this.#periodPosition = this.sizeBytes
     this.#periodStartMs = Number.NEGATIVE_INFINITY
@@ -255,11 +258,26 @@ export class Segment {
     this.#noteDamage(await this.indexes.load())
   }
 
-  /** Walks the whole segment for damage, once. False if that was done before. */
-  searchDamage(): boolean {
-    if (this.#searched) return false
-    this.#searched = true
-    this.#noteDamage(this.indexes.rebuild())
+  /** Makes {@link maxTimestamp} known off the event loop, in pieces where the segment must be walked for it. Rejects with `DiskError`. */
+  async loadMaxTimestamp(): Promise<void> {
+    this.#noteDamage(await this.indexes.loadMaxTimestamp())
+  }
+
+  /**
+   * Walks the whole segment for damage, once, in pieces; who comes meanwhile waits for it. False if that was done before. Rejects with
+   * `DiskError`.
+   */
+  async searchDamage(): Promise<boolean> {
+    if (this.#search === 'done') return false
+    this.#search ??= this.indexes.rebuildInPieces()
+    const search = this.#search
+    let holes: readonly Hole[] | null = []
+    try {
+      holes = await search
+      this.#noteDamage(holes ?? [])
+    } finally {
+      if (this.#search === search) this.#search = holes === null ? null : 'done'
+    }
     return true
   }
 
@@ -285,9 +303,15 @@ export class Segment {
     return this.#fingerprint
   }
 
+  /** Nobody knows whether the file ends on the disk where it ends now: another process may have cut it. */
+  distrustEnd(): void {
+    this.#cutCount++
+  }
+
   /** Of a closed segment: its file may be longer than its data, or be so again after a loss of power. */
   get hasUnsettledEnd(): boolean {
-    return this.extending || this.#cutUnsynced || (this.exists && this.fileBytes > this.writtenBytes)
+    const isCutUnsettled = this.#cutCount > this.#settledCutCount
+    return this.extending || isCutUnsettled || (this.exists && this.fileBytes > this.writtenBytes)
   }
 
   /** Ends the file of a closed segment durably where its data end: only then may a fingerprint name its size. Rejects with `DiskError`. */
@@ -295,10 +319,11 @@ export class Segment {
     await this.extension
     if (this.#gone) return
     this.trim()
-    if (!this.#cutUnsynced) return
-    const synced = this.sync()
-    this.#cutUnsynced = false
-    await synced
+    const cutCount = this.#cutCount
+    if (cutCount === this.#settledCutCount) return
+    await this.sync()
+    // Not before: what is noted in the mark meanwhile must not name the size.
+    this.#settledCutCount = Math.max(this.#settledCutCount, cutCount)
   }
 
   /**
@@ -339,12 +364,17 @@ export class Segment {
     this.indexes.loadNow()
     const start = this.indexes.offsets.positionFor(offset)
     const scanner = new BatchScanner(this.file(), start, this.writtenBytes, this.baseOffset)
-    while (scanner.next() === 'batch') {
+    for (;;) {
+      const found = scanner.next()
+      const isPast = found === 'end' || (found === 'invalid' && scanner.expectedOffset >= offset)
+      if (isPast) return { position: scanner.position, endOffset: offset }
+      // Damage below stays, with what is sound behind it.
+      const isSound = found === 'batch' || scanner.resync(Number.POSITIVE_INFINITY)
+      if (!isSound) return { position: this.writtenBytes, endOffset: offset }
       if (scanner.lastOffset >= offset) {
         return { position: scanner.position, endOffset: Math.min(offset, scanner.baseOffset) }
       }
     }
-    return { position: scanner.position, endOffset: offset }
   }
 
   /**
@@ -360,6 +390,7 @@ export class Segment {
     this.fileBytes = position
     this.sealed = false
     this.#fingerprint = null
+    this.#cutHoles(endOffset)
     this.indexes.transactions.truncateTo(endOffset)
     this.indexes.resetTo(endOffset)
     // As well: a start that finds the log to end where it was cut looks at no index, and goes on behind what it holds.
@@ -404,14 +435,25 @@ export class Segment {
     this.sealed = true
   }
 
+  /** What is appended in the place of damage is sound, and may be damaged anew. */
+  #cutHoles(endOffset: Offset): void {
+    const kept = this.holes.filter((hole) => hole.startOffset < endOffset)
+    for (const hole of kept) hole.endOffset = Math.min(hole.endOffset, endOffset)
+    this.holes.splice(0, this.holes.length, ...kept)
+    this.#search = null
+  }
+
   /** Counts batches again from {@link sizeBytes}, where an index entry points or the file starts, to `end`. */
   #countBatches(end: number): void {
     const scanner = new BatchScanner(this.file(), this.sizeBytes, end, this.baseOffset)
-    while (scanner.next() === 'batch') {
+    for (let found = scanner.next(); found !== 'end'; found = scanner.next()) {
+      if (found === 'invalid' && !scanner.resync(Number.POSITIVE_INFINITY)) break
       const maxTimestamp = maxTimestampOf(scanner.header, scanner.headerPosition)
+      this.sizeBytes = scanner.position
       this.onAppended(scanner.sizeBytes, scanner.lastOffset, maxTimestamp, Number.POSITIVE_INFINITY)
     }
-    this.writtenBytes = this.sizeBytes
+    this.sizeBytes = end
+    this.writtenBytes = end
     this.writtenNextOffset = this.nextOffset
   }
 
@@ -463,7 +505,7 @@ export class Segment {
     if (this.extending || !this.exists || this.fileBytes <= this.writtenBytes) return false
     this.file().truncate(this.writtenBytes)
     this.fileBytes = this.writtenBytes
-    this.#cutUnsynced = true
+    this.#cutCount++
     return true
   }
 
@@ -503,7 +545,7 @@ export class Segment {
   abandon(): void {
     this.#gone = true
     this.#closeFiles()
-    this.indexes.close()
+    this.indexes.abandon()
   }
 
   #closeFiles(): void {

@@ -5,7 +5,7 @@ export const recoveryDefects: readonly Defect[] = [
   {
     name: 'checksum not looked at by recovery',
     file: 'log-recovery.ts',
-    from: "if (found === 'batch' && scanner.crcOk()) {",
+    from: "if (found === 'batch' && scanner.isWhole(endOffsetAt(input, segment, scanner.position, upperOffset))) {",
     to: "if (found === 'batch') {",
   },
   {
@@ -17,7 +17,7 @@ export const recoveryDefects: readonly Defect[] = [
   {
     name: 'corruption cut like a torn tail',
     file: 'log-recovery.ts',
-    from: 'const isTorn = scanner.expectedOffset >= input.durableOffset',
+    from: 'const isTorn = !wasSynced(input, segment, scanner)',
     to: 'const isTorn = true',
   },
   {
