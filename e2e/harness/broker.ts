@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { KafkaProcess } from './kafka-process.ts'
+import { endWithParent } from './own-group.ts'
 import { places, requirePlace } from './places.ts'
 import { exitCode, exitInTime, tail } from './run.ts'
 import type { Broker, Settings } from './running-broker.ts'
@@ -17,6 +18,8 @@ export interface StartOptions {
   readonly directory?: string
   /** Added to the environment of its process. */
   readonly environment?: Readonly<Record<string, string>>
+  /** Ctrl-C at the terminal is for the caller alone, who ends the broker in order. */
+  readonly ownGroup?: boolean
 }
 
 /**
@@ -27,9 +30,7 @@ export async function startBroker(settings: Settings = {}, options: StartOptions
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'millrace-e2e-'))
   const all = { ...testSettings, ...settings }
   const scripts = process.env.E2E_KAFKA
-  const broker = scripts
-    ? new KafkaProcess(scripts, directory, all)
-    : new MillraceProcess(directory, all, options.environment ?? {})
+  const broker = scripts ? new KafkaProcess(scripts, directory, all) : new MillraceProcess(directory, all, options)
   try {
     await broker.restart()
   } catch (error) {
@@ -45,13 +46,15 @@ class MillraceProcess implements Broker {
   port = 0
   readonly #settings: Settings
   readonly #environment: Readonly<Record<string, string>>
+  readonly #ownGroup: boolean
   #child: ChildProcess | null = null
   #exit: Promise<number> = Promise.resolve(0)
 
-  constructor(directory: string, settings: Settings, environment: Readonly<Record<string, string>>) {
+  constructor(directory: string, settings: Settings, { environment = {}, ownGroup = false }: StartOptions) {
     this.directory = directory
     this.#settings = settings
     this.#environment = environment
+    this.#ownGroup = ownGroup
   }
 
   get bootstrap(): string {
@@ -79,7 +82,9 @@ class MillraceProcess implements Broker {
     const child = spawn(process.execPath, [...args, ...settings], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...this.#environment },
+      detached: this.#ownGroup,
     })
+    if (this.#ownGroup) endWithParent(child)
     this.#child = child
     this.#exit = exitCode(child)
     const log = createWriteStream(this.#log, { flags: 'a' })

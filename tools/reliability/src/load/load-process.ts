@@ -6,6 +6,10 @@ type Told<Report> =
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'report'; readonly report: Report }
 
+/** Thousands of connections are made one after the other before a load is ready. */
+const READY_MAX_MS = 300_000
+const REPORT_MAX_MS = 60_000
+
 /** A load as the campaign sees it: a process that can be asked how it goes, and that ends with all its connections at once. */
 export class LoadProcess<Report> {
   readonly #child: ChildProcess
@@ -21,38 +25,61 @@ export class LoadProcess<Report> {
   static async start<Plan extends object, Report>(program: string, plan: Plan): Promise<LoadProcess<Report>> {
     const child = fork(program, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const load = new LoadProcess<Report>(child)
-    child.send(plan)
-    const told = await load.#next()
-    if (told.kind === 'ready') return load
-    await load.kill()
-    throw new Error(told.kind === 'failed' ? told.reason : `the load told its ${told.kind} first`)
+    try {
+      const told = await load.#ask(plan, READY_MAX_MS)
+      if (told.kind !== 'ready')
+        throw new Error(told.kind === 'failed' ? told.reason : `the load told its ${told.kind} first`)
+    } catch (error) {
+      await load.kill()
+      throw error
+    }
+    return load
   }
 
+  /** Rejects if the process has ended by itself, or does not answer. */
   async report(): Promise<Report> {
-    this.#child.send('report')
-    const told = await this.#next()
+    const told = await this.#ask('report', REPORT_MAX_MS)
     if (told.kind !== 'report') throw new Error(`the load answered ${told.kind}`)
     return told.report
   }
 
   /** Every connection ends at once, as when a rack loses its power. */
   async kill(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    if (hasEnded(this.#child)) return
     const gone = once(this.#child, 'exit')
     this.#child.kill('SIGKILL')
     await gone
   }
 
-  #next(): Promise<Told<Report>> {
+  /** One question at a time. */
+  #ask(message: object | 'report', maxMs: number): Promise<Told<Report>> {
+    const child = this.#child
     return new Promise((resolve, reject) => {
-      const onExit = () => reject(new Error('the load’s process ended by itself'))
-      this.#child.once('exit', onExit)
-      this.#child.once('message', (told: Told<Report>) => {
-        this.#child.removeListener('exit', onExit)
-        resolve(told)
+      const settle = (end: () => void) => {
+        clearTimeout(timer)
+        child.off('exit', onExit)
+        child.off('message', onMessage)
+        end()
+      }
+      const fail = (reason: string) => settle(() => reject(new Error(reason)))
+      const onExit = () => fail('the load’s process ended by itself')
+      const onMessage = (told: Told<Report>) => settle(() => resolve(told))
+      const timer = setTimeout(() => fail(`the load did not answer within ${maxMs} ms`), maxMs)
+      if (hasEnded(child)) {
+        onExit()
+        return
+      }
+      child.once('exit', onExit)
+      child.once('message', onMessage)
+      child.send(message, (error) => {
+        if (error !== null) fail(`the load could not be asked: ${error.message}`)
       })
     })
   }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
 }
 
 /** The other side: starts the load that the campaign's plan describes, and tells of it when asked. */
@@ -72,6 +99,8 @@ export function runLoad<Plan extends object, Report>(start: (plan: Plan) => Prom
       (error: unknown) => tell({ kind: 'failed', reason: String(error) }),
     )
   })
+  // Ctrl-C is for the campaign, which wants a report before it ends this process.
+  process.on('SIGINT', () => undefined)
   // The campaign is gone, however it ended.
   process.on('disconnect', () => process.exit(0))
 }

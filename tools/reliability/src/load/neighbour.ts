@@ -25,6 +25,8 @@ export class Neighbour {
   readonly errors: string[] = []
   #running: Promise<void> | null = null
   #stopped = false
+  /** When the produce under way was due; null while there is none. */
+  #waitingSinceMs: number | null = null
 
   private constructor(client: WireClient, { topic, periodMs, valueBytes }: NeighbourHabits) {
     this.#client = client
@@ -39,10 +41,11 @@ export class Neighbour {
     return neighbour
   }
 
-  /** The latencies since the last call. */
+  /** The latencies since the last call, and how long the produce under way has waited: one that is not answered counts too. */
   take(): number[] {
     const latencies = this.#latencies
     this.#latencies = []
+    if (this.#waitingSinceMs !== null) latencies.push(performance.now() - this.#waitingSinceMs)
     return latencies
   }
 
@@ -59,12 +62,14 @@ export class Neighbour {
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
       // The timer's own lateness is not the broker's.
       const startMs = Math.max(dueMs, waitMs > 0 ? performance.now() : dueMs)
+      this.#waitingSinceMs = startMs
       try {
         await this.#produce()
       } catch (error) {
         this.errors.push(String(error))
         return
       }
+      this.#waitingSinceMs = null
       const endMs = performance.now()
       this.#latencies.push(endMs - startMs)
       dueMs = Math.max(dueMs + this.#periodMs, endMs - 1000)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { budgetsIn, metricsIn } from './scrape.ts'
+import { budgetsIn, metricOf, metricsIn } from './scrape.ts'
 
 test('budgets are read from a scrape', () => {
   const metrics = metricsIn(`# HELP x y
@@ -14,5 +14,6 @@ other 1.5e3
     { name: 'answers', used: 12, limit: 100 },
     { name: 'connections', used: 3, limit: Number.POSITIVE_INFINITY },
   ])
-  expect(metrics.get('other')).toBe(1500)
+  expect(metricOf(metrics, 'other')).toBe(1500)
+  expect(() => metricOf(metrics, 'another')).toThrow('no another')
 })

@@ -1,10 +1,40 @@
+import { get } from 'node:http'
+
+const SCRAPE_MAX_MS = 30_000
+
 /** The numbers of a scrape of `/metrics`, by name with labels as they stand there. */
 export type Metrics = ReadonlyMap<string, number>
 
+/** Over a connection of its own: one that is kept may be closed by the broker just when it is used again. */
 export async function scrape(port: number): Promise<Metrics> {
-  const answer = await fetch(`http://127.0.0.1:${port}/metrics`)
-  if (!answer.ok) throw new Error(`/metrics answered ${answer.status}`)
-  return metricsIn(await answer.text())
+  return metricsIn(await httpGet(port, '/metrics'))
+}
+
+/** The body of an answer. Rejects for any status but 200, and if there is no answer in time. */
+export function httpGet(port: number, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = get({ host: '127.0.0.1', port, path, agent: false, timeout: SCRAPE_MAX_MS }, (answer) => {
+      let body = ''
+      answer.setEncoding('utf8')
+      answer.on('data', (text: string) => {
+        body += text
+      })
+      answer.on('error', reject)
+      answer.on('end', () => {
+        if (answer.statusCode === 200) resolve(body)
+        else reject(new Error(`${path} answered ${answer.statusCode}`))
+      })
+    })
+    request.on('timeout', () => request.destroy(new Error(`${path} gave no answer within ${SCRAPE_MAX_MS} ms`)))
+    request.on('error', reject)
+  })
+}
+
+/** A metric that must be there: one that was given another name is no measurement of 0. */
+export function metricOf(metrics: Metrics, name: string): number {
+  const value = metrics.get(name)
+  if (value === undefined) throw new Error(`/metrics tells no ${name}`)
+  return value
 }
 
 export function metricsIn(text: string): Metrics {

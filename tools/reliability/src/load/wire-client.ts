@@ -5,8 +5,12 @@ import { type ApiDefinition, decodeResponseHeader, Reader } from '@millrace/prot
 /** The connection ended before the answer came. */
 export class ConnectionLostError extends Error {}
 
+/** Far beyond what any answer may take: one that does not come at all is an error, not a campaign without an end. */
+const ANSWER_MAX_MS = 120_000
+
 interface Waiting {
   readonly correlationId: number
+  readonly timer: NodeJS.Timeout
   onAnswer(frame: Buffer): void
   onLost(error: Error): void
 }
@@ -18,26 +22,34 @@ export class WireClient {
   readonly #chunks: Buffer[] = []
   #chunkBytes = 0
   #nextCorrelationId = 1
+  readonly #answerMaxMs: number
+  /** Why this side gave the connection up, if it did. */
+  #reason: Error | null = null
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, answerMaxMs: number) {
     this.socket = socket
+    this.#answerMaxMs = answerMaxMs
     socket.setNoDelay(true)
     socket.on('data', (chunk: Buffer) => this.#onData(chunk))
     // 'close' follows and tells those who wait.
     socket.on('error', () => socket.destroy())
     socket.on('close', () => {
-      for (const { onLost } of this.#waiting.splice(0))
-        onLost(new ConnectionLostError('the broker closed the connection'))
+      const error = this.#reason ?? new ConnectionLostError('the broker closed the connection')
+      for (const { onLost, timer } of this.#waiting.splice(0)) {
+        clearTimeout(timer)
+        onLost(error)
+      }
     })
   }
 
-  static open(port: number): Promise<WireClient> {
+  /** Rejects with the system's error if nobody listens. */
+  static open(port: number, answerMaxMs = ANSWER_MAX_MS): Promise<WireClient> {
     return new Promise((resolve, reject) => {
       const socket = connect({ port, host: '127.0.0.1' })
       socket.once('error', reject)
       socket.once('connect', () => {
         socket.removeListener('error', reject)
-        resolve(new WireClient(socket))
+        resolve(new WireClient(socket, answerMaxMs))
       })
     })
   }
@@ -46,6 +58,10 @@ export class WireClient {
     return !this.socket.destroyed
   }
 
+  /**
+   * Resolves with the answer, decoded to its last byte. Rejects with {@link ConnectionLostError} (whether the broker did anything is then
+   * unknown), or with an error if no answer comes in time, or a wrong one.
+   */
   async call<Request, Response>(
     api: ApiDefinition<Request, Response>,
     version: number,
@@ -54,7 +70,9 @@ export class WireClient {
     const frame = requestFrame(api, version, request, 0, 'reliability')
     const reader = new Reader(await this.send(frame))
     decodeResponseHeader(reader, api.responseHeaderVersion(version))
-    return api.decodeResponse(reader, version)
+    const response = api.decodeResponse(reader, version)
+    reader.expectEnd()
+    return response
   }
 
   /** Sends a frame that was encoded before, with the next correlation id put into it; gives the answer's bytes behind its size. */
@@ -66,7 +84,11 @@ export class WireClient {
         reject(new ConnectionLostError('the connection is closed'))
         return
       }
-      this.#waiting.push({ correlationId, onAnswer: resolve, onLost: reject })
+      const timer = setTimeout(
+        () => this.#giveUp(new Error(`no answer within ${this.#answerMaxMs} ms`)),
+        this.#answerMaxMs,
+      )
+      this.#waiting.push({ correlationId, timer, onAnswer: resolve, onLost: reject })
       this.socket.write(frame)
     })
   }
@@ -95,12 +117,19 @@ export class WireClient {
   }
 
   #onFrame(frame: Buffer): void {
-    const waiting = this.#waiting.shift()
-    if (waiting?.correlationId === frame.readInt32BE(0)) {
-      waiting.onAnswer(frame)
+    const [waiting] = this.#waiting
+    if (waiting?.correlationId !== frame.readInt32BE(0)) {
+      this.#giveUp(new Error(`answer ${frame.readInt32BE(0)} where ${waiting?.correlationId ?? 'none'} was due`))
       return
     }
-    waiting?.onLost(new Error(`answer ${frame.readInt32BE(0)} where ${waiting.correlationId} was due`))
+    this.#waiting.shift()
+    clearTimeout(waiting.timer)
+    waiting.onAnswer(frame)
+  }
+
+  /** Ends the connection; all who wait are told the reason. */
+  #giveUp(reason: Error): void {
+    this.#reason ??= reason
     this.socket.destroy()
   }
 }

@@ -30,4 +30,7 @@ export interface CrowdReport {
   readonly busyErrors: readonly string[]
   readonly garbageSent: number
   readonly visits: number
+  /** Connections of slow readers, and in the middle of a frame, that were begun so far: who is closed comes again. */
+  readonly slowBegun: number
+  readonly halfSentBegun: number
 }

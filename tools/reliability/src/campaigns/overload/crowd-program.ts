@@ -31,6 +31,8 @@ async function gather(plan: CrowdPlan): Promise<() => CrowdReport> {
     busyErrors: busy.errors,
     garbageSent: hostile.garbageSent,
     visits: hostile.visits,
+    slowBegun: hostile.slowBegun,
+    halfSentBegun: hostile.halfSentBegun,
   })
 }
 

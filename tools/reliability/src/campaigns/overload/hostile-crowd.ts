@@ -29,6 +29,8 @@ export class HostileCrowd {
   readonly #random: SeededRandom
   garbageSent = 0
   visits = 0
+  slowBegun = 0
+  halfSentBegun = 0
 
   constructor(port: number, random: SeededRandom) {
     this.#port = port
@@ -47,14 +49,19 @@ export class HostileCrowd {
   }
 
   async #openSlowReader(requests: Buffer): Promise<void> {
+    const comeAgain = () => this.#later(() => this.#openSlowReader(requests))
     const socket = await open(this.#port)
-    if (socket === null) return
+    if (socket === null) {
+      comeAgain()
+      return
+    }
+    this.slowBegun++
     socket.pause()
     socket.write(requests)
     const timer = setInterval(() => socket.read(1), 1000)
     socket.once('close', () => {
       clearInterval(timer)
-      setTimeout(() => this.#openSlowReader(requests).catch(reportLost), COME_AGAIN_MS)
+      comeAgain()
     })
   }
 
@@ -67,8 +74,13 @@ export class HostileCrowd {
   }
 
   async #openHalfSent(first: Buffer): Promise<void> {
+    const comeAgain = () => this.#later(() => this.#openHalfSent(first))
     const socket = await open(this.#port)
-    if (socket === null) return
+    if (socket === null) {
+      comeAgain()
+      return
+    }
+    this.halfSentBegun++
     socket.resume()
     socket.write(first)
     const timer = setInterval(() => {
@@ -76,8 +88,12 @@ export class HostileCrowd {
     }, 1000)
     socket.once('close', () => {
       clearInterval(timer)
-      setTimeout(() => this.#openHalfSent(first).catch(reportLost), COME_AGAIN_MS)
+      comeAgain()
     })
+  }
+
+  #later(open: () => Promise<void>): void {
+    setTimeout(() => open().catch(reportLost), COME_AGAIN_MS)
   }
 
   startGarbage(perSecond: number): void {
@@ -129,7 +145,7 @@ export class HostileCrowd {
   }
 }
 
-/** A connection that could not be opened is one less for a moment: the broker may refuse whom it wants. */
+/** `open` gives null where a connection could not be opened: what comes here is a fault of the crowd's. */
 function reportLost(error: unknown): void {
   console.error('a hostile client was lost', error)
 }

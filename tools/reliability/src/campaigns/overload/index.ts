@@ -6,12 +6,14 @@ import type { Campaign, CampaignContext, CampaignResult, Size } from '../../camp
 import { LoadProcess } from '../../load/load-process.ts'
 import { Neighbour } from '../../load/neighbour.ts'
 import { descriptorCount, descriptorLimit, sampleProcess } from '../../load/process-sample.ts'
-import { type BudgetReading, budgetsIn, type Metrics, scrape } from '../../load/scrape.ts'
+import { type BudgetReading, budgetsIn, type Metrics, metricOf, scrape } from '../../load/scrape.ts'
 import { ordinaryP99, percentile } from '../../load/statistics.ts'
 import { batchOf, createTopic, produce } from '../../load/topics.ts'
 import { WireClient } from '../../load/wire-client.ts'
+import type { Work } from '../../load/work.ts'
 import type { CrowdPlan, CrowdReport } from './crowd-plan.ts'
-import { judge } from './verdict.ts'
+import { PeakWatch } from './peaks.ts'
+import { judge, type Observation } from './verdict.ts'
 
 const MIB = 1024 * 1024
 /** As small as they may be, so that the crowd reaches them. */
@@ -30,7 +32,7 @@ const neighbourHabits = { topic: 'neighbour', periodMs: 10, valueBytes: 1024 }
 /** Its frames arrive in several pieces: they need memory while they do, which others have taken. */
 const largeHabits = { topic: 'large', periodMs: 1000, valueBytes: 600_000 }
 const WARM_UP_MS = 2000
-const SAMPLE_MS = 250
+const LOOK_MS = 250
 const LONG_ENOUGH_MS = 30_000
 /** Idle buffers are given back after half a minute to a minute. */
 const COMING_BACK_MS = 75_000
@@ -39,6 +41,12 @@ const BUSY_PARTITIONS = 8
 const WIDE_PARTITIONS = 200
 const BULK_BATCHES = 64
 const OTHER_DESCRIPTORS = 600
+const GARBAGE_PER_SECOND = 20
+const VISITS_PER_SECOND = 50
+/** The share of what was meant to happen without which a run tells nothing. */
+const LEAST_SHARE = 0.5
+/** The same where others use the machine too, and times are not judged. */
+const LEAST_SHARE_UNJUDGED = 0.1
 
 const settings = {
   'auto.create.topics.enable': 'false',
@@ -67,7 +75,7 @@ async function run(context: CampaignContext): Promise<CampaignResult> {
       `${wanted} connections need as many descriptors, and this shell allows ${descriptorLimit()}: raise ulimit -n`,
     )
   }
-  const broker = await startBroker(settings)
+  const broker = await startBroker(settings, { ownGroup: true })
   try {
     await prepare(broker.port)
     return await attack(broker, context)
@@ -94,6 +102,47 @@ function phasesOf(size: Size): { quietMs: number; loadedMs: number } {
   return { quietMs: Math.max(4000, loadedMs / 2), loadedMs }
 }
 
+/** What neighbours' produces took, in ms. */
+interface Latencies {
+  readonly quietBefore: readonly number[]
+  readonly gathering: readonly number[]
+  readonly loaded: readonly number[]
+  readonly largeLoaded: readonly number[]
+  readonly quietAfter: readonly number[]
+}
+
+function latencyFigures({ quietBefore, gathering, loaded, largeLoaded, quietAfter }: Latencies) {
+  return {
+    quietP99BeforeMs: percentile(quietBefore, 0.99),
+    quietP99AfterMs: percentile(quietAfter, 0.99),
+    gatheringP99Ms: percentile(gathering, 0.99),
+    loadedP50Ms: percentile(loaded, 0.5),
+    loadedP99Ms: percentile(loaded, 0.99),
+    loadedMaxMs: percentile(loaded, 1),
+    ordinaryQuietP99Ms: ordinaryP99([...quietBefore, ...quietAfter]),
+    ordinaryLoadedP99Ms: ordinaryP99(loaded),
+    largeMostMs: percentile(largeLoaded, 1),
+  }
+}
+
+function planOf({ size, seed }: CampaignContext, port: number): CrowdPlan {
+  return {
+    port,
+    seed,
+    idle: size.idle!,
+    busy: size.busy!,
+    busyRequestsPerSecond: size.busyRequests!,
+    slow: size.slow!,
+    halfSent: size.halfSent!,
+    garbagePerSecond: GARBAGE_PER_SECOND,
+    visitsPerSecond: VISITS_PER_SECOND,
+    bulkTopic: 'bulk',
+    busyTopic: 'busy',
+    busyPartitions: BUSY_PARTITIONS,
+  }
+}
+
+/** A quiet spell, the crowd, and another quiet spell once all of it has gone. */
 async function attack(broker: Broker, context: CampaignContext): Promise<CampaignResult> {
   const { size, signal } = context
   const { quietMs, loadedMs } = phasesOf(size)
@@ -107,39 +156,30 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
   const quietBefore = neighbour.take()
   const descriptorsBefore = descriptorCount(broker.pid)
   const anonymousBeforeBytes = sampleProcess(broker.pid).anonymousBytes
-  const plan: CrowdPlan = {
-    port: broker.port,
-    seed: context.seed,
-    idle: size.idle!,
-    busy: size.busy!,
-    busyRequestsPerSecond: size.busyRequests!,
-    slow: size.slow!,
-    halfSent: size.halfSent!,
-    garbagePerSecond: 20,
-    visitsPerSecond: 50,
-    bulkTopic: 'bulk',
-    busyTopic: 'busy',
-    busyPartitions: BUSY_PARTITIONS,
-  }
-  const crowd = await LoadProcess.start<CrowdPlan, CrowdReport>(join(import.meta.dirname, 'crowd-program.ts'), plan)
+  context.report('   the crowd comes')
+  const program = join(import.meta.dirname, 'crowd-program.ts')
+  const peakWatch = PeakWatch.start(broker.pid, broker.port)
+  const crowd = await LoadProcess.start<CrowdPlan, CrowdReport>(program, planOf(context, broker.port))
   try {
     // What gathering them cost is measured, but apart: they came all at once.
     const gathering = neighbour.take()
     large.take()
-    const anonymousMostBytes = await watch(broker, context, loadedMs)
+    const before = await crowd.report()
+    const passedMs = await waitShowing(context, loadedMs)
     const loaded = neighbour.take()
     const largeLoaded = large.take()
+    const peaks = await peakWatch.stop()
     const metrics = await scrape(broker.port)
-    const budgetsUnderLoad = budgetsIn(metrics)
     const report = await crowd.report()
     await crowd.kill()
+    context.report('   the crowd is gone')
     const anonymousKeptBytes = connectionsOf(size) * CONNECTION_BYTES + KEPT_SLACK_BYTES
     const after = await settle(broker, anonymousBeforeBytes + anonymousKeptBytes, signal)
     neighbour.take()
     await delay(quietMs)
     const quietAfter = neighbour.take()
     await Promise.all([neighbour.stop(), large.stop()])
-    const verdicts = judge({
+    const seen: Observation = {
       judgesTimes: size.judged === 1,
       quietP99Ms: Math.max(p99(quietBefore), p99(quietAfter)),
       loadedP99Ms: p99(loaded),
@@ -147,7 +187,7 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
       largeMostMs: largeLoaded.length === 0 ? Number.POSITIVE_INFINITY : percentile(largeLoaded, 1),
       busyErrors: report.busyErrors,
       anonymousBeforeBytes,
-      anonymousMostBytes,
+      anonymousMostBytes: peaks.anonymousBytes,
       anonymousAfterBytes: after.anonymousBytes,
       anonymousAllowedBytes: allowedBytes(size),
       anonymousKeptBytes,
@@ -155,45 +195,67 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
       descriptorsAfter: after.descriptors,
       idleWanted: size.idle!,
       idleKept: report.idleOpen,
-      budgetsUnderLoad,
+      works: worksOf(size, passedMs, { neighbour: loaded.length, large: largeLoaded.length }, before, report),
+      budgetsUnderLoad: peaks.budgets,
       budgetsAfter: after.budgets,
-    })
+    }
+    // Of a run that was stopped nothing has come to rest.
+    const verdicts = signal.aborted ? [] : judge(seen)
     const failures = verdicts.filter((found) => found !== null)
     return {
       passedCount: verdicts.length - failures.length,
       failures,
       figures: {
-        quietP99BeforeMs: percentile(quietBefore, 0.99),
-        quietP99AfterMs: percentile(quietAfter, 0.99),
-        gatheringP99Ms: percentile(gathering, 0.99),
-        loadedP50Ms: percentile(loaded, 0.5),
-        loadedP99Ms: percentile(loaded, 0.99),
-        loadedMaxMs: percentile(loaded, 1),
-        ordinaryQuietP99Ms: ordinaryP99([...quietBefore, ...quietAfter]),
-        ordinaryLoadedP99Ms: ordinaryP99(loaded),
-        largeMostMs: percentile(largeLoaded, 1),
+        ...latencyFigures({ quietBefore, gathering, loaded, largeLoaded, quietAfter }),
         anonymousBeforeMb: anonymousBeforeBytes / MIB,
-        anonymousMostMb: anonymousMostBytes / MIB,
+        anonymousMostMb: peaks.anonymousBytes / MIB,
         anonymousAfterMb: after.anonymousBytes / MIB,
-        longestStallMs: (metrics.get('millrace_loop_longest_delay_seconds') ?? Number.NaN) * 1000,
+        longestStallMs: metricOf(metrics, 'millrace_loop_longest_delay_seconds') * 1000,
         ...closedBy(metrics),
         ...countsOf(report),
       },
     }
   } finally {
+    peakWatch.abandon()
     await crowd.kill()
     await Promise.all([neighbour.stop(), large.stop()])
   }
 }
 
 function countsOf(report: CrowdReport): Record<string, number> {
-  const { busyRequests, garbageSent, visits } = report
-  return { busyRequests, garbageSent, visits }
+  const { busyRequests, garbageSent, visits, slowBegun, halfSentBegun } = report
+  return { busyRequests, garbageSent, visits, slowBegun, halfSentBegun }
+}
+
+/** What was to be done under load, and what was; `before` is what the crowd told when all of it was there. */
+function worksOf(
+  size: Size,
+  loadedMs: number,
+  produces: { readonly neighbour: number; readonly large: number },
+  before: CrowdReport,
+  report: CrowdReport,
+): Work[] {
+  const least = (loadedMs / 1000) * (size.judged === 1 ? LEAST_SHARE : LEAST_SHARE_UNJUDGED)
+  const busy = report.busyRequests - before.busyRequests
+  const wantsBusy = size.busy! > 0
+  return [
+    {
+      what: 'produces of the neighbour',
+      count: produces.neighbour,
+      least: (least * 1000) / neighbourHabits.periodMs,
+    },
+    { what: 'large produces', count: produces.large, least: 1 },
+    { what: 'requests of busy clients', count: busy, least: wantsBusy ? least * size.busyRequests! : 0 },
+    { what: 'pieces of garbage', count: report.garbageSent - before.garbageSent, least: least * GARBAGE_PER_SECOND },
+    { what: 'visits', count: report.visits - before.visits, least: least * VISITS_PER_SECOND },
+    { what: 'slow readers', count: report.slowBegun, least: size.slow! },
+    { what: 'frames half sent', count: report.halfSentBegun, least: size.halfSent! },
+  ]
 }
 
 /** Connections that the broker closed, by its own count: a client that does not read does not notice. */
 function closedBy(metrics: Metrics): Record<string, number> {
-  const count = (state: string) => metrics.get(`millrace_connections_total{state="${state}"}`) ?? 0
+  const count = (state: string) => metricOf(metrics, `millrace_connections_total{state="${state}"}`)
   return {
     unreadClosed: count('closed-unread'),
     shedClosed: count('closed-shed'),
@@ -217,16 +279,15 @@ function allowedBytes(size: Size): number {
   )
 }
 
-/** Samples memory for so long, and gives the most. */
-async function watch(broker: Broker, { signal, progress }: CampaignContext, durationMs: number): Promise<number> {
+/** Waits, and shows how far it is. Returns for how long: less than it was told where the run is stopped. */
+async function waitShowing({ signal, progress }: CampaignContext, durationMs: number): Promise<number> {
   const startMs = performance.now()
-  let mostBytes = 0
-  for (let passedMs = 0; passedMs < durationMs && !signal.aborted; passedMs = performance.now() - startMs) {
-    mostBytes = Math.max(mostBytes, sampleProcess(broker.pid).anonymousBytes)
+  for (;;) {
+    const passedMs = performance.now() - startMs
+    if (passedMs >= durationMs || signal.aborted) return passedMs
     progress(Math.round(passedMs / 1000), Math.round(durationMs / 1000))
-    await delay(SAMPLE_MS)
+    await delay(Math.min(LOOK_MS, durationMs - passedMs))
   }
-  return mostBytes
 }
 
 interface Aftermath {

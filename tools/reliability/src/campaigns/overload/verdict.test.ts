@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { BudgetReading } from '../../load/scrape.ts'
 import { judge, type Observation } from './verdict.ts'
 
 const MIB = 1024 * 1024
@@ -19,6 +20,7 @@ const good: Observation = {
   descriptorsAfter: 60,
   idleWanted: 100,
   idleKept: 100,
+  works: [{ what: 'produces of the neighbour', count: 4000, least: 3000 }],
   budgetsUnderLoad: [
     { name: 'answers', used: 100, limit: 100 },
     { name: 'request-frames', used: 150, limit: 100 },
@@ -27,15 +29,24 @@ const good: Observation = {
   budgetsAfter: [
     { name: 'answers', used: 0, limit: 100 },
     { name: 'connections', used: 2, limit: 100 },
+    { name: 'request-frames', used: 0, limit: 100 },
     { name: 'fetch-sessions', used: 50, limit: 1000 },
   ],
 }
+
+/** Readings with another one in the place of the one of its name, or with none of that name. */
+function withReading(readings: readonly BudgetReading[], name: string, other: BudgetReading | null): BudgetReading[] {
+  return readings.flatMap((reading) => (reading.name !== name ? [reading] : other === null ? [] : [other]))
+}
+
+const answers = (used: number, limit: number) => ({ name: 'answers', used, limit })
+const under = (used: number, limit: number) => withReading(good.budgetsUnderLoad, 'answers', answers(used, limit))
 
 const complaints = (changes: Partial<Observation>) => judge({ ...good, ...changes }).filter((found) => found !== null)
 
 test('a broker that keeps its bounds passes every check', () => {
   expect(complaints({})).toEqual([])
-  expect(judge(good)).toHaveLength(14)
+  expect(judge(good)).toHaveLength(20)
 })
 
 test('times are judged only where a run asks for it', () => {
@@ -53,9 +64,20 @@ test.each([
   ['memory above what is allowed', { anonymousMostBytes: 581 * MIB }, 'grew by 501 MiB'],
   ['memory that stays', { anonymousAfterBytes: 241 * MIB }, '161 MiB'],
   ['descriptors that stay', { descriptorsAfter: 105 }, '65 descriptors'],
-  ['a budget above its limit', { budgetsUnderLoad: [{ name: 'answers', used: 101, limit: 100 }] }, 'answers: 101'],
-  ['a budget without a limit', { budgetsUnderLoad: [{ name: 'answers', used: 1, limit: Number.NaN }] }, 'answers'],
-  ['a budget that is not given back', { budgetsAfter: [{ name: 'answers', used: 1, limit: 100 }] }, 'still used'],
+  ['a budget above its limit', { budgetsUnderLoad: under(101, 100) }, 'answers: 101'],
+  ['a budget without a limit', { budgetsUnderLoad: under(1, Number.NaN) }, 'answers'],
+  [
+    'a budget that is not given back',
+    { budgetsAfter: withReading(good.budgetsAfter, 'answers', answers(1, 100)) },
+    'still used',
+  ],
+  [
+    'a budget that is not told of',
+    { budgetsUnderLoad: withReading(good.budgetsUnderLoad, 'request-frames', null) },
+    'request-frames: the broker does not tell',
+  ],
+  ['a neighbour that is not served', { works: [{ what: 'produces', count: 2, least: 3000 }] }, '2 produces'],
+  ['a latency of nothing', { loadedP99Ms: 0 }, 'was not measured'],
 ] satisfies [string, Partial<Observation>, string][])('%s is found', (_name, changes, text) => {
   const found = complaints(changes)
   expect(found).toHaveLength(1)

@@ -1,4 +1,5 @@
 import type { BudgetReading } from '../../load/scrape.ts'
+import { tooLittle, type Work } from '../../load/work.ts'
 
 /** What was seen of a broker before, under and after the crowd. */
 export interface Observation {
@@ -23,6 +24,9 @@ export interface Observation {
   readonly idleWanted: number
   /** Idle connections that were still open at the end. */
   readonly idleKept: number
+  /** What the neighbours and the crowd got done under load: a broker that serves nobody keeps all its bounds. */
+  readonly works: readonly Work[]
+  /** The worst reading of each. */
   readonly budgetsUnderLoad: readonly BudgetReading[]
   readonly budgetsAfter: readonly BudgetReading[]
 }
@@ -36,13 +40,21 @@ const MAX_KEPT_DESCRIPTORS = 64
 /** The neighbour's own. */
 const MAX_CONNECTIONS_AFTER = 8
 
-/** What outlives connections: sessions until others want their place, buffers for reuse, topics. */
+/** What outlives connections: sessions until others want their place, buffers for reuse, topics, what groups and partitions remember. */
 const STAY: ReadonlySet<string> = new Set([
   'fetch-sessions',
   'fetch-session-partitions',
   'idle-frame-buffers',
   'partitions',
+  'groups',
+  'group-members',
+  'group-metadata',
+  'committed-offsets',
+  'producers',
 ])
+
+/** Budgets that the crowd is made for. One that is not told of is not kept either. */
+const EXPECTED = ['connections', 'request-frames', 'answers']
 
 const MIB = 1024 * 1024
 const inMib = (bytes: number) => `${Math.round(bytes / MIB)} MiB`
@@ -55,6 +67,7 @@ export function judge(seen: Observation): (string | null)[] {
   const slowdown = seen.loadedP99Ms / seen.quietP99Ms
   return [
     seen.neighbourErrors.length === 0 ? null : `the neighbour: ${seen.neighbourErrors.slice(0, 3).join('; ')}`,
+    seen.quietP99Ms > 0 && seen.loadedP99Ms !== 0 ? null : "the neighbour's latency was not measured",
     !seen.judgesTimes || slowdown <= MAX_SLOWDOWN
       ? null
       : `the neighbour's p99 was ${seen.loadedP99Ms.toFixed(2)} ms under load, ${slowdown.toFixed(1)} times ${seen.quietP99Ms.toFixed(2)} ms`,
@@ -68,6 +81,12 @@ export function judge(seen: Observation): (string | null)[] {
       : `anonymous memory grew by ${inMib(growth)}; the settings allow ${inMib(seen.anonymousAllowedBytes)}`,
     kept <= seen.anonymousKeptBytes ? null : `${inMib(kept)} of anonymous memory did not come back`,
     descriptors <= MAX_KEPT_DESCRIPTORS ? null : `${descriptors} descriptors did not come back`,
+    ...seen.works.map((work) => tooLittle([work])[0] ?? null),
+    ...EXPECTED.map((name) =>
+      [seen.budgetsUnderLoad, seen.budgetsAfter].every((budgets) => budgets.some((budget) => budget.name === name))
+        ? null
+        : `budget ${name}: the broker does not tell of it`,
+    ),
     ...seen.budgetsUnderLoad.map((budget) => overLimit(budget)),
     ...seen.budgetsAfter.map((budget) => notReturned(budget)),
   ]

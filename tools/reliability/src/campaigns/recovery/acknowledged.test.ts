@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { type BatchKind, faultsOf, PartitionHistory, type ReadBatch } from './acknowledged.ts'
+import { wrongEnds } from './read-back.ts'
 
 const kinds: BatchKind[] = [
   { bytes: Buffer.alloc(100), recordCount: 10, crc: 1 },
@@ -60,4 +61,24 @@ test('more batches than were sent are found', () => {
   const { history, batches } = sample()
   history.sentCount = 2
   expect(faultsOf(history, kinds, batches)).toEqual(['partition 3: 3 batches, but 2 were sent'])
+})
+
+test('an offset that was given to two batches is found', () => {
+  const { history, batches } = sample()
+  history.onAcknowledged(10, kinds[1]!)
+  expect(faultsOf(history, kinds, batches)).toEqual(['partition 3: offset 10 was given to two batches'])
+})
+
+test('of partitions with known ends, one that is short, refused or not told of is found', () => {
+  const histories = [0, 1, 2].map((partition) => {
+    const history = new PartitionHistory(partition)
+    history.onAcknowledged(0, kinds[1]!)
+    return history
+  })
+  const told = histories.map(({ partition }) => ({ partitionIndex: partition, errorCode: 0, offset: 1 }))
+  expect(wrongEnds('t', histories, told)).toEqual([])
+  expect(
+    wrongEnds('t', histories, [told[0]!, { ...told[1]!, offset: 0 }, { ...told[2]!, errorCode: 56 }]),
+  ).toHaveLength(2)
+  expect(wrongEnds('t', histories, told.slice(0, 2))).toEqual(['t-2 is not told of, acknowledged up to 1'])
 })

@@ -15,12 +15,15 @@ export class PartitionHistory {
   acknowledgedEnd = 0
   /** Batches sent, acknowledged or not. */
   sentCount = 0
+  /** Offsets that two batches were told to be at. */
+  readonly givenTwice: number[] = []
 
   constructor(partition: number) {
     this.partition = partition
   }
 
   onAcknowledged(baseOffset: number, kind: BatchKind): void {
+    if (this.acknowledged.has(baseOffset)) this.givenTwice.push(baseOffset)
     this.acknowledged.set(baseOffset, kind)
     this.acknowledgedEnd = Math.max(this.acknowledgedEnd, baseOffset + kind.recordCount)
   }
@@ -49,6 +52,7 @@ export function faultsOf(
   const name = `partition ${history.partition}`
   const sentCrcs = new Map(kinds.map((kind) => [kind.crc, kind]))
   const found = new Set<number>()
+  for (const offset of history.givenTwice) faults.push(`${name}: offset ${offset} was given to two batches`)
   let expectedOffset = 0
   for (const batch of batches) {
     const { baseOffset, lastOffset } = batch

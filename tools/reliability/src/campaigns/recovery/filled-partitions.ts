@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Broker, startBroker } from '@millrace/e2e'
 import type { CampaignContext } from '../../campaign.ts'
+import { WireClient } from '../../load/wire-client.ts'
 import type { BatchKind } from './acknowledged.ts'
 import type { Findings } from './findings.ts'
-import { FrameClient } from './frame-client.ts'
 import { createTopic, Load, makeKinds } from './load.ts'
 import { dropPageCache } from './page-cache.ts'
 import { checkAll } from './read-back.ts'
@@ -25,7 +25,7 @@ const READY_MS_MAX = 3000
  */
 export async function runFilled(context: CampaignContext, findings: Findings): Promise<void> {
   const { mebibytes, partitions } = context.size as { mebibytes: number; partitions: number }
-  const broker = await startBroker({ 'log.segment.bytes': String(SEGMENT_BYTES) })
+  const broker = await startBroker({ 'log.segment.bytes': String(SEGMENT_BYTES) }, { ownGroup: true })
   try {
     await createTopic(broker.port, TOPIC, partitions)
     const load = new Load(TOPIC, partitions, context.seed)
@@ -55,6 +55,7 @@ export async function runFilled(context: CampaignContext, findings: Findings): P
       context.report(
         `   ${cache}: ready ${times.elapsedMs.toFixed(0)} ms after the start, first answer at ${firstAckMs.toFixed(0)}`,
       )
+      context.report('   reading all of it back')
       const { faults, batchCount } = await checkAll(broker.port, TOPIC, load.histories, kinds)
       findings.check(`filled partitions, ${cache}`, batchCount, faults)
     }
@@ -66,17 +67,26 @@ export async function runFilled(context: CampaignContext, findings: Findings): P
 /** Kills the broker once `bytes` more were acknowledged, with requests under way on all connections. */
 async function killUnderLoad(broker: Broker, load: Load, kinds: readonly BatchKind[], bytes: number): Promise<void> {
   const untilBytes = load.acknowledgedBytes + bytes
-  let killed = false
-  const running = load.run(broker.port, CONNECTION_COUNT, kinds, () => killed)
+  let isKilling = false
+  let isKilled = false
+  const running = load.run(
+    broker.port,
+    CONNECTION_COUNT,
+    kinds,
+    () => isKilled,
+    () => isKilling,
+  )
+  // It ends before the kill only by an error, which the race tells.
   while (load.acknowledgedBytes < untilBytes) await Promise.race([delay(20), running])
+  isKilling = true
   await broker.kill()
-  killed = true
+  isKilled = true
   await running
 }
 
 /** The first record that it acknowledges after a start. */
 async function firstAck(broker: Broker, load: Load, kind: BatchKind): Promise<void> {
-  const client = await FrameClient.connect(broker.port)
+  const client = await WireClient.open(broker.port)
   await load.produce(client, [0], kind)
   client.close()
 }

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Broker, startBroker } from '@millrace/e2e'
 import type { CampaignContext } from '../../campaign.ts'
+import { WireClient } from '../../load/wire-client.ts'
 import type { BatchKind } from './acknowledged.ts'
 import type { Findings } from './findings.ts'
-import { FrameClient } from './frame-client.ts'
 import { createTopic, Load, makeKinds } from './load.ts'
 import { dropPageCache } from './page-cache.ts'
 import { cpuSecondsOf, holdingsOf } from './process-figures.ts'
@@ -27,8 +27,9 @@ const MAPPINGS_MAX = 1500
  */
 export async function runIdle(context: CampaignContext, findings: Findings): Promise<void> {
   const { idlePartitions: count, idleSeconds } = context.size as { idlePartitions: number; idleSeconds: number }
-  const broker = await startBroker()
+  const broker = await startBroker({}, { ownGroup: true })
   try {
+    context.report(`   ${count} partitions with a record each`)
     await createTopic(broker.port, TOPIC, count)
     const load = new Load(TOPIC, count, context.seed)
     const kind = makeKinds(context.seed, 1, 1)[0]!
@@ -61,7 +62,7 @@ async function fillAll(broker: Broker, load: Load, kind: BatchKind): Promise<voi
   for (let start = 0; start < load.histories.length; start += PARTITIONS_PER_REQUEST) {
     left.push(load.histories.slice(start, start + PARTITIONS_PER_REQUEST).map(({ partition }) => partition))
   }
-  const client = await FrameClient.connect(broker.port)
+  const client = await WireClient.open(broker.port)
   try {
     const workers = Array.from({ length: REQUESTS_UNDER_WAY }, async () => {
       for (let next = left.shift(); next !== undefined; next = left.shift()) await load.produce(client, next, kind)

@@ -13,8 +13,8 @@ import {
   produceApi,
   storedCrcOf,
 } from '@millrace/protocol'
+import { ConnectionLostError, WireClient } from '../../load/wire-client.ts'
 import { type BatchKind, PartitionHistory } from './acknowledged.ts'
-import { ConnectionLostError, FrameClient } from './frame-client.ts'
 
 const CREATE_TOPICS_VERSION = 7
 const CREATE_PARTITIONS_VERSION = 3
@@ -39,7 +39,7 @@ export function makeKinds(seed: number, count: number, recordCount: number): Bat
 
 /** Makes a topic, in several requests if it has more partitions than one may make. */
 export async function createTopic(port: number, name: string, partitionCount: number): Promise<void> {
-  const client = await FrameClient.connect(port)
+  const client = await WireClient.open(port)
   try {
     const numPartitions = Math.min(partitionCount, PARTITIONS_PER_REQUEST)
     const topics = [createCreatableTopic({ name, numPartitions, replicationFactor: 1 })]
@@ -76,7 +76,7 @@ export class Load {
   }
 
   /** Sends one batch to each of some partitions in one request; resolves when all are acknowledged. Rejects with what was refused. */
-  async produce(client: FrameClient, partitions: readonly number[], kind: BatchKind): Promise<void> {
+  async produce(client: WireClient, partitions: readonly number[], kind: BatchKind): Promise<void> {
     const partitionData = partitions.map((index) => createPartitionProduceData({ index, records: kind.bytes }))
     const topicData = [createTopicProduceData({ name: this.topic, partitionData })]
     const request = createProduceRequest({ acks: -1, timeoutMs: REQUEST_TIMEOUT_MS, topicData })
@@ -90,14 +90,20 @@ export class Load {
   }
 
   /**
-   * Fills partitions chosen at random from several connections, until `isDone` says so or the broker is gone. Resolves when no answer is
-   * outstanding; rejects if anything was refused.
+   * Fills partitions chosen at random from several connections, until `isDone` says so, or until the broker is gone once `mayBeLost`
+   * says that it may. Resolves when no answer is outstanding; rejects if anything was refused, or a connection lost before.
    */
-  async run(port: number, connectionCount: number, kinds: readonly BatchKind[], isDone: () => boolean): Promise<void> {
-    const clients = await Promise.all(Array.from({ length: connectionCount }, () => FrameClient.connect(port)))
+  async run(
+    port: number,
+    connectionCount: number,
+    kinds: readonly BatchKind[],
+    isDone: () => boolean,
+    mayBeLost: () => boolean = () => false,
+  ): Promise<void> {
+    const clients = await Promise.all(Array.from({ length: connectionCount }, () => WireClient.open(port)))
     try {
       const lanes = clients.flatMap((client) =>
-        Array.from({ length: PIPELINE_DEPTH }, () => this.#runLane(client, kinds, isDone)),
+        Array.from({ length: PIPELINE_DEPTH }, () => this.#runLane(client, kinds, isDone, mayBeLost)),
       )
       await Promise.all(lanes)
     } finally {
@@ -105,7 +111,12 @@ export class Load {
     }
   }
 
-  async #runLane(client: FrameClient, kinds: readonly BatchKind[], isDone: () => boolean): Promise<void> {
+  async #runLane(
+    client: WireClient,
+    kinds: readonly BatchKind[],
+    isDone: () => boolean,
+    mayBeLost: () => boolean,
+  ): Promise<void> {
     try {
       while (!isDone()) {
         const partition = this.#random.uint32() % this.histories.length
@@ -113,7 +124,7 @@ export class Load {
       }
     } catch (error) {
       // Killed: what was under way is neither acknowledged nor refused.
-      if (!(error instanceof ConnectionLostError)) throw error
+      if (!(error instanceof ConnectionLostError) || !mayBeLost()) throw error
     }
   }
 }

@@ -14,8 +14,8 @@ import {
   listOffsetsApi,
   storedCrcOf,
 } from '@millrace/protocol'
+import { WireClient } from '../../load/wire-client.ts'
 import { type BatchKind, faultsOf, type PartitionHistory, type ReadBatch } from './acknowledged.ts'
-import { FrameClient } from './frame-client.ts'
 
 const FETCH_VERSION = 12
 const LIST_OFFSETS_VERSION = 7
@@ -34,7 +34,7 @@ export async function checkAll(
   const faults: string[] = []
   let batchCount = 0
   const workers = Array.from({ length: CONNECTION_COUNT }, async () => {
-    const client = await FrameClient.connect(port)
+    const client = await WireClient.open(port)
     try {
       for (let history = left.pop(); history !== undefined; history = left.pop()) {
         const endOffset = await endOffsetOf(client, topic, history.partition)
@@ -64,7 +64,7 @@ export async function checkEnds(
   topic: string,
   histories: readonly PartitionHistory[],
 ): Promise<string[]> {
-  const client = await FrameClient.connect(port)
+  const client = await WireClient.open(port)
   try {
     const partitions = histories.map(({ partition }) =>
       createListOffsetsPartition({ partitionIndex: partition, timestamp: LATEST }),
@@ -72,20 +72,32 @@ export async function checkEnds(
     const topics = [createListOffsetsTopic({ name: topic, partitions })]
     const request = createListOffsetsRequest({ replicaId: -1, topics })
     const answer = await client.call(listOffsetsApi, LIST_OFFSETS_VERSION, request)
-    const faults: string[] = []
-    for (const { partitionIndex, errorCode, offset } of answer.topics[0]!.partitions) {
-      const expected = histories[partitionIndex]!.acknowledgedEnd
-      if (errorCode !== 0 || Number(offset) !== expected) {
-        faults.push(`${topic}-${partitionIndex} ends at ${offset} (error ${errorCode}), acknowledged up to ${expected}`)
-      }
-    }
-    return faults
+    return wrongEnds(topic, histories, answer.topics[0]?.partitions ?? [])
   } finally {
     client.close()
   }
 }
 
-async function endOffsetOf(client: FrameClient, topic: string, partition: number): Promise<number> {
+/** Each partition must be told of, and end where what was acknowledged does. */
+export function wrongEnds(
+  topic: string,
+  histories: readonly PartitionHistory[],
+  told: readonly { partitionIndex: number; errorCode: number; offset: number | bigint }[],
+): string[] {
+  const byPartition = new Map(told.map((partition) => [partition.partitionIndex, partition]))
+  const faults: string[] = []
+  for (const { partition, acknowledgedEnd } of histories) {
+    const found = byPartition.get(partition)
+    if (found === undefined) faults.push(`${topic}-${partition} is not told of, acknowledged up to ${acknowledgedEnd}`)
+    else if (found.errorCode !== 0 || Number(found.offset) !== acknowledgedEnd) {
+      const { errorCode, offset } = found
+      faults.push(`${topic}-${partition} ends at ${offset} (error ${errorCode}), acknowledged up to ${acknowledgedEnd}`)
+    }
+  }
+  return faults
+}
+
+async function endOffsetOf(client: WireClient, topic: string, partition: number): Promise<number> {
   const topics = [
     createListOffsetsTopic({
       name: topic,
@@ -103,7 +115,7 @@ async function endOffsetOf(client: FrameClient, topic: string, partition: number
 }
 
 async function readPartition(
-  client: FrameClient,
+  client: WireClient,
   topic: string,
   partition: number,
   endOffset: number,

@@ -1,6 +1,7 @@
 import type { SeededRandom } from '@millrace/base'
 import {
   BatchBuilder,
+  batchCrcOk,
   CodecId,
   createFetchRequest,
   createFetchRequestFetchPartition,
@@ -21,7 +22,7 @@ import type { WireClient } from '../../load/wire-client.ts'
 /** The last version in which topics have names. */
 const FETCH_VERSION = 12
 const EARLIEST = -2
-const RECORDS_PER_BATCH = 20
+export const RECORDS_PER_BATCH = 20
 const VALUE_BYTES = 500
 const FETCH_WAIT_MS = 500
 const FETCH_BYTES = 1 << 20
@@ -78,12 +79,14 @@ export class IdempotentProducer {
   }
 }
 
-/** Follows a partition, and checks that offsets come without a gap, except where retention was faster. */
+/** Follows a partition, and checks that offsets come without a gap, with sound checksums, except where retention was faster. */
 export class FollowingConsumer {
   readonly #client: WireClient
   readonly #topic: string
   readonly #partition: number
   #offset = -1
+  recordCount = 0
+  resetCount = 0
 
   constructor(client: WireClient, topic: string, partition: number) {
     this.#client = client
@@ -93,6 +96,7 @@ export class FollowingConsumer {
 
   async fetchOne(): Promise<void> {
     if (this.#offset < 0) this.#offset = await this.#earliest()
+    const offset = this.#offset
     const wanted = createFetchRequestFetchPartition({
       partition: this.#partition,
       fetchOffset: this.#offset,
@@ -108,9 +112,19 @@ export class FollowingConsumer {
     })
     const answer = await this.#client.call(fetchApi, FETCH_VERSION, request)
     const { errorCode, records } = answer.responses[0]!.partitions[0]!
-    if (errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) this.#offset = -1
+    if (errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) await this.#reset(offset)
     else if (errorCode !== ErrorCode.NONE) throw new Error(`fetch of ${this.#topic}: error ${errorCode}`)
     else this.#take(records)
+  }
+
+  /** Only retention may take an offset away from who follows: the log must begin behind it by now. */
+  async #reset(offset: number): Promise<void> {
+    this.resetCount++
+    this.#offset = await this.#earliest()
+    if (this.#offset <= offset)
+      throw new Error(
+        `${this.#topic}: offset ${offset} is said to be out of range, but the log begins at ${this.#offset}`,
+      )
   }
 
   #take(records: Buffer | readonly Buffer[] | null): void {
@@ -119,13 +133,16 @@ export class FollowingConsumer {
     for (let position = 0; position + 12 <= bytes.length; ) {
       const sizeBytes = 12 + bytes.readInt32BE(position + 8)
       if (position + sizeBytes > bytes.length) return
+      if (!batchCrcOk(bytes, position)) throw new Error(`${this.#topic}: a damaged batch came at ${this.#offset}`)
       reader.open(bytes, position)
       while (reader.next()) {
         const offset = Number(reader.offset)
         // The first batch may begin before the offset that was asked for.
         if (offset > this.#offset)
           throw new Error(`${this.#topic}: offset ${offset} came where ${this.#offset} was due`)
-        if (offset === this.#offset) this.#offset++
+        if (offset < this.#offset) continue
+        this.#offset++
+        this.recordCount++
       }
       position += sizeBytes
     }

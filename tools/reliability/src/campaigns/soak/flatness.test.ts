@@ -13,6 +13,7 @@ function windows(rise: Partial<Window>): Window[] {
       descriptors: Math.min(at, 20) + noise + late * (rise.descriptors ?? 0),
       mappings: Math.min(at, 20) + noise + late * (rise.mappings ?? 0),
       latencyMs: 5 + noise + late * (rise.latencyMs ?? 0),
+      produceCount: 1000,
     }
   })
 }

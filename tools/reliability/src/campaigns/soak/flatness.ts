@@ -4,10 +4,13 @@ import { percentile, slope } from '../../load/statistics.ts'
 export interface Window {
   /** The least of it: what the collector had not got to yet is no leak. */
   readonly anonymousBytes: number
+  /** Of files and connections. */
   readonly descriptors: number
   readonly mappings: number
   /** Of a neighbour's produces: the p99, or the median where there are too few for that. */
   readonly latencyMs: number
+  /** Of the neighbour. */
+  readonly produceCount: number
 }
 
 /** Growth over the second half of the run, along the straight line that fits it best. */

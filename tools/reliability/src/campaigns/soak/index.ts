@@ -4,11 +4,13 @@ import { type Broker, startBroker } from '@millrace/e2e'
 import type { Campaign, CampaignContext, CampaignResult } from '../../campaign.ts'
 import { LoadProcess } from '../../load/load-process.ts'
 import { Neighbour } from '../../load/neighbour.ts'
-import { type HeldFiles, heldFiles, sampleProcess } from '../../load/process-sample.ts'
-import { scrape } from '../../load/scrape.ts'
+import { descriptorCount, type HeldFiles, heldFiles, sampleProcess } from '../../load/process-sample.ts'
+import { metricOf, scrape } from '../../load/scrape.ts'
 import { percentile } from '../../load/statistics.ts'
 import { createTopic, deleteTopic } from '../../load/topics.ts'
 import { WireClient } from '../../load/wire-client.ts'
+import { tooLittle } from '../../load/work.ts'
+import { RECORDS_PER_BATCH } from './data-load.ts'
 import { growthOf, judgeGrowth, type Window } from './flatness.ts'
 import type { LoadPlan, LoadReport } from './load-plan.ts'
 
@@ -27,6 +29,8 @@ const ENOUGH_FOR_P99 = 1000
 const COMING_BACK_MS = 60_000
 /** Least of what an ordinary machine does of each in a second; far less would be a soak of nothing. */
 const LEAST_PER_SECOND = { batches: 10, fetches: 4, groupCycles: 0.5, topicCycles: 0.2, visits: 2 }
+/** Of what was produced and read, and of the neighbour's pace: consumers that follow miss only what retention took before they came. */
+const LEAST_SHARE = 0.25
 
 const settings = {
   'auto.create.topics.enable': 'false',
@@ -51,18 +55,19 @@ export const soakCampaign: Campaign = {
 }
 
 async function run(context: CampaignContext): Promise<CampaignResult> {
-  const broker = await startBroker(settings)
+  const broker = await startBroker(settings, { ownGroup: true })
   try {
     const admin = await WireClient.open(broker.port)
     await createTopic(admin, TOPIC, PARTITIONS, topicConfigs)
     await createTopic(admin, 'neighbour', 1, topicConfigs)
-    return await soak(broker, admin, context)
+    admin.close()
+    return await soak(broker, context)
   } finally {
     await broker.dispose()
   }
 }
 
-async function soak(broker: Broker, admin: WireClient, context: CampaignContext): Promise<CampaignResult> {
+async function soak(broker: Broker, context: CampaignContext): Promise<CampaignResult> {
   const neighbour = await Neighbour.start(broker.port, neighbourHabits)
   const plan: LoadPlan = { port: broker.port, seed: context.seed, topic: TOPIC, partitionCount: PARTITIONS }
   const load = await LoadProcess.start<LoadPlan, LoadReport>(join(import.meta.dirname, 'load-program.ts'), plan)
@@ -71,22 +76,28 @@ async function soak(broker: Broker, admin: WireClient, context: CampaignContext)
     neighbour.take()
     const startMs = performance.now()
     const windows = await observe(broker, neighbour, context)
-    const seconds = (performance.now() - startMs + WARM_UP_MS) / 1000
+    const observedMs = performance.now() - startMs
     const report = await load.report()
     await load.kill()
     await neighbour.stop()
-    for (const topic of [...report.topics, TOPIC, 'neighbour']) await deleteIfThere(admin, topic)
+    await deleteAll(broker.port, [...report.topics, TOPIC, 'neighbour'])
     const left = await settle(broker, context.signal)
-    const longestStallMs = ((await scrape(broker.port)).get('millrace_loop_longest_delay_seconds') ?? Number.NaN) * 1000
+    const longestStallMs = metricOf(await scrape(broker.port), 'millrace_loop_longest_delay_seconds') * 1000
     const growth = growthOf(windows)
+    // A run that was stopped is too short to tell growth, and what is held after it says nothing.
+    const isStopped = context.signal.aborted
+    const loadFaults = judgeLoad(report, produceCountOf(windows), observedMs)
     const verdicts = [
-      ...(context.size.judged === 1 ? judgeGrowth(growth) : []),
-      ...judgeLoad(report, seconds),
+      ...(context.size.judged === 1 && !isStopped ? judgeGrowth(growth) : []),
+      // One line if all of it is well.
+      ...(loadFaults.length === 0 ? [null] : loadFaults),
       neighbour.errors.length === 0 ? null : `the neighbour: ${neighbour.errors.join('; ')}`,
-      left.deleted.length === 0 ? null : `deleted files are still held: ${left.deleted.slice(0, 5).join(', ')}`,
+      left.deleted.length === 0 || isStopped
+        ? null
+        : `deleted files are still held: ${left.deleted.slice(0, 5).join(', ')}`,
     ]
     const failures = verdicts.filter((found) => found !== null)
-    const { batches, fetches, groupCycles, topicCycles, visits } = report
+    const { batches, fetches, records, resets, groupCycles, topicCycles, visits } = report
     return {
       passedCount: verdicts.length - failures.length,
       failures,
@@ -99,7 +110,7 @@ async function soak(broker: Broker, admin: WireClient, context: CampaignContext)
         latencyGrowthMs: growth.latencyMs,
         longestStallMs,
         filesHeldAfter: left.open + left.mapped,
-        ...{ batches, fetches, groupCycles, topicCycles, visits },
+        ...{ batches, fetches, records, resets, groupCycles, topicCycles, visits },
       },
     }
   } finally {
@@ -115,37 +126,69 @@ async function observe(broker: Broker, neighbour: Neighbour, context: CampaignCo
   const windows: Window[] = []
   const startMs = performance.now()
   for (let passedMs = 0; passedMs < durationMs && !signal.aborted; passedMs = performance.now() - startMs) {
-    windows.push(await observeWindow(broker, neighbour, windowMs))
+    windows.push(await observeWindow(broker, neighbour, windowMs, signal))
     progress(Math.round(passedMs / 1000), Math.round(durationMs / 1000))
   }
   return windows
 }
 
-async function observeWindow(broker: Broker, neighbour: Neighbour, windowMs: number): Promise<Window> {
+async function observeWindow(
+  broker: Broker,
+  neighbour: Neighbour,
+  windowMs: number,
+  signal: AbortSignal,
+): Promise<Window> {
   const anonymous: number[] = []
   const files: HeldFiles[] = []
+  const descriptors: number[] = []
   const endMs = performance.now() + windowMs
-  while (performance.now() < endMs) {
+  do {
     anonymous.push(sampleProcess(broker.pid).anonymousBytes)
     files.push(heldFiles(broker.pid, broker.directory))
+    // All of them: a connection that is not closed is as much of a leak as a file.
+    descriptors.push(descriptorCount(broker.pid))
     await delay(SAMPLE_MS)
-  }
+  } while (performance.now() < endMs && !signal.aborted)
   const median = (values: readonly number[]) => percentile(values, 0.5)
   const latencies = neighbour.take()
   return {
     anonymousBytes: Math.min(...anonymous),
-    descriptors: median(files.map(({ open }) => open)),
+    descriptors: median(descriptors),
     mappings: median(files.map(({ mapped }) => mapped)),
     latencyMs: percentile(latencies, latencies.length < ENOUGH_FOR_P99 ? 0.5 : 0.99),
+    produceCount: latencies.length,
   }
 }
 
-function judgeLoad(report: LoadReport, seconds: number): (string | null)[] {
-  const tooFew = Object.entries(LEAST_PER_SECOND).map(([name, least]) => {
-    const count = report[name as keyof typeof LEAST_PER_SECOND]
-    return count >= least * seconds ? null : `${count} ${name} in ${seconds.toFixed(0)} s: too few to tell anything`
+const produceCountOf = (windows: readonly Window[]): number =>
+  windows.reduce((sum, { produceCount }) => sum + produceCount, 0)
+
+/** `observedMs`: how long the neighbour was observed; the load ran for longer. */
+export function judgeLoad(report: LoadReport, neighbourProduces: number, observedMs: number): string[] {
+  const seconds = (observedMs + WARM_UP_MS) / 1000
+  const works = Object.entries(LEAST_PER_SECOND).map(([what, least]) => {
+    return { what, count: report[what as keyof typeof LEAST_PER_SECOND], least: least * seconds }
   })
-  return [...tooFew, report.errors.length === 0 ? null : `the load: ${report.errors.join('; ')}`]
+  const errors = report.errors.length === 0 ? [] : [`the load: ${report.errors.join('; ')}`]
+  return [
+    ...errors,
+    ...tooLittle([
+      ...works,
+      { what: 'records consumed', count: report.records, least: LEAST_SHARE * report.batches * RECORDS_PER_BATCH },
+      {
+        what: 'produces of the neighbour',
+        count: neighbourProduces,
+        least: (LEAST_SHARE * observedMs) / neighbourHabits.periodMs,
+      },
+    ]),
+  ]
+}
+
+/** Over a new connection: one that had waited for an hour would have been closed as idle. */
+async function deleteAll(port: number, topics: readonly string[]): Promise<void> {
+  const admin = await WireClient.open(port)
+  for (const topic of topics) await deleteIfThere(admin, topic)
+  admin.close()
 }
 
 /** The load was killed at any point: perhaps the topic that it told of is gone. */

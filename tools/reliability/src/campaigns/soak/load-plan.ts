@@ -11,6 +11,10 @@ export interface LoadPlan {
 export interface LoadReport {
   readonly batches: number
   readonly fetches: number
+  /** That those who follow the topic have read. */
+  readonly records: number
+  /** How often one of them was told that its place is out of range: retention was faster. */
+  readonly resets: number
   readonly groupCycles: number
   readonly topicCycles: number
   readonly visits: number

@@ -22,6 +22,7 @@ class MixedLoad {
   readonly #random: SeededRandom
   readonly #errors: string[] = []
   readonly #topics = new Set<string>()
+  readonly #consumers: FollowingConsumer[] = []
   readonly #counts = { batches: 0, fetches: 0, groupCycles: 0, topicCycles: 0, visits: 0 }
 
   constructor(plan: LoadPlan) {
@@ -30,7 +31,15 @@ class MixedLoad {
   }
 
   report(): LoadReport {
-    return { ...this.#counts, errors: this.#errors, topics: [...this.#topics] }
+    const sum = (pick: (consumer: FollowingConsumer) => number) =>
+      this.#consumers.reduce((total, consumer) => total + pick(consumer), 0)
+    return {
+      ...this.#counts,
+      records: sum(({ recordCount }) => recordCount),
+      resets: sum(({ resetCount }) => resetCount),
+      errors: this.#errors,
+      topics: [...this.#topics],
+    }
   }
 
   async start(): Promise<void> {
@@ -45,6 +54,7 @@ class MixedLoad {
     }
     for (let partition = 0; partition < partitionCount; partition++) {
       const consumer = new FollowingConsumer(await WireClient.open(port), topic, partition)
+      this.#consumers.push(consumer)
       this.#repeat(0, async () => {
         await consumer.fetchOne()
         this.#counts.fetches++

@@ -1,0 +1,37 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { LoadProcess } from './load-process.ts'
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'millrace-load-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** A load whose answers to its plan and to a question are these expressions. */
+function program(name: string, onPlan: string, onQuestion = 'null'): string {
+  const path = join(folder, `${name}.mjs`)
+  const body = `process.on('message', (message) => { message === 'report' ? ${onQuestion} : ${onPlan} })`
+  writeFileSync(path, body)
+  return path
+}
+const ready = "process.send({ kind: 'ready' })"
+
+test('a load tells how it goes, until it is killed', async () => {
+  const load = await LoadProcess.start(program('good', ready, "process.send({ kind: 'report', report: 7 })"), {})
+  expect(await load.report()).toBe(7)
+  await load.kill()
+  await expect(load.report()).rejects.toThrow('ended by itself')
+  await load.kill()
+})
+
+test('a load that cannot start, or ends before it was asked or while it is, is found', async () => {
+  const failed = program('failed', "process.send({ kind: 'failed', reason: 'no room' })")
+  await expect(LoadProcess.start(failed, {})).rejects.toThrow('no room')
+  await expect(LoadProcess.start(program('gone', 'process.exit(3)'), {})).rejects.toThrow('ended by itself')
+  const load = await LoadProcess.start(program('leaves', ready, 'process.exit(3)'), {})
+  await expect(load.report()).rejects.toThrow('ended by itself')
+  await expect(load.report()).rejects.toThrow('ended by itself')
+})
