@@ -164,6 +164,8 @@ describe('a read that meets damage in a large segment', () => {
     opened.manager.flushStaged()
     const expected = [...expectedValues().slice(0, endOffset), ...Array.from({ length: 5 }, () => 'new')]
     expect(await valuesOf(reading)).toEqual(expected)
+    // What the walk was to bring was searched for again.
+    expect(log.segments.active.indexes.offsets.file.count).toBeGreaterThan(endOffset / 2)
     await opened.manager.shutdown()
     expect(checkIndexFiles(disk, [log.path], () => undefined)).toBeNull()
   })

@@ -40,6 +40,8 @@ export class SegmentIndexes {
   #cutOffset: Offset
   /** Raised when the indexes begin anew: what is being built for them is then of no use. */
   #generation: number
+  /** They are being built in pieces, or that was given up: what they should hold is missing. */
+  #isIncomplete: boolean
   /** A rebuild in pieces that is under way. */
   #rebuilding: Promise<Hole[] | null> | null
 
@@ -65,6 +67,7 @@ export class SegmentIndexes {
     this.#isWalked = isNew
     this.#cutOffset = -1
     this.#generation = 0
+    this.#isIncomplete = false
     this.#rebuilding = null
   }
 
@@ -162,6 +165,7 @@ export class SegmentIndexes {
     this.#generation++
     if (offset <= this.#segment.baseOffset) {
       // Nothing is kept, and so nothing is searched: what is to be built anew may be in no order.
+      this.#isIncomplete = false
       this.offsets.file.truncateTo(0)
       this.times.clear()
     } else {
@@ -172,7 +176,8 @@ export class SegmentIndexes {
     this.#bytesSinceEntry = 0
     this.#maxTimestamp = this.times.lastTimestamp
     this.#maxTimestampOffset = this.times.lastOffset
-    this.#verified = true
+    // What a walk was to bring, which the cut of the segment ended, is searched for with the next load.
+    this.#verified = !this.#isIncomplete
   }
 
   /** Position of the last entry below `offset`, after dropping all later ones; 0, and nothing kept, if the indexes do not hold. */
@@ -249,6 +254,7 @@ export class SegmentIndexes {
   /** Whether the offset index can be believed: it is held against the log once. */
   #holds(): boolean {
     if (this.#verified) return true
+    if (this.#isIncomplete) return false
     // Also where the disk fails: a place that cannot be read is to cost the reads of it, not the segment.
     this.#verified = true
     const { writtenBytes } = this.#segment
@@ -286,6 +292,7 @@ export class SegmentIndexes {
     // Retention goes by it until it is known anew.
     const known = { maxTimestamp: this.#maxTimestamp, offset: this.#maxTimestampOffset }
     const walk = this.#beginRebuild()
+    this.#isIncomplete = true
     if (known.maxTimestamp >= 0) {
       this.#maxTimestamp = known.maxTimestamp
       this.#maxTimestampOffset = known.offset
