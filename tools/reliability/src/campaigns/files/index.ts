@@ -1,14 +1,18 @@
+import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { Campaign, CampaignContext, CampaignResult } from '../../campaign.ts'
-import type { CaseOrder, CaseReport } from './case-worker.ts'
+import { type CaseOrder, type CaseReport, NEXT, STOP } from './case-worker.ts'
 
 /** A case that takes longer hangs: the worker is ended, the case counted as failed. */
 const HANG_MS = 30_000
 const LOOK_MS = 1_000
 const MAX_HEAP_MIB = 512
 const MAX_FAILURES = 40
-/** Files of a case, on average; only says when to stop asking for more. */
-const BATCH_CASES = 20_000
+/** Cases of one worker's life: what it leaks, it leaks for so long. */
+const WORKER_CASES = 20_000
+const MAX_WORKERS = 4
+/** Fewer files are done before a second worker has begun. */
+const FILES_PER_WORKER = 500
 
 /**
  * Stored files under mutation (`reliability.md`, 5.3): segments, indexes, snapshots, checkpoints, the durable mark, the directories'
@@ -24,80 +28,93 @@ export const filesCampaign: Campaign = {
 class FilesRun {
   readonly #context: CampaignContext
   readonly #failures: string[] = []
-  readonly #position = new SharedArrayBuffer(4)
+  readonly #shared = new SharedArrayBuffer(8)
+  readonly #common = new Int32Array(this.#shared)
+  readonly #workerCount: number
+  readonly #positions: SharedArrayBuffer
+  #caseCount = 0
   #fileCount = 0
   #refusedCount = 0
 
   constructor(context: CampaignContext) {
+    const { size } = context
     this.#context = context
+    this.#common[NEXT] = size.case!
+    const wanted = Math.ceil(size.files! / FILES_PER_WORKER)
+    this.#workerCount = Math.max(1, Math.min(availableParallelism(), MAX_WORKERS, wanted))
+    this.#positions = new SharedArrayBuffer(4 * this.#workerCount)
   }
 
   async run(): Promise<CampaignResult> {
-    const { size, signal } = this.#context
+    const { size } = this.#context
     const startMs = performance.now()
-    let first = size.case!
-    while (this.#fileCount < size.files! && !signal.aborted && this.#failures.length < MAX_FAILURES) {
-      first = await this.#runWorker(first, first + BATCH_CASES)
-    }
+    await Promise.all(Array.from({ length: this.#workerCount }, (_, slot) => this.#runWorkers(slot)))
     const seconds = (performance.now() - startMs) / 1000
     return {
-      passedCount: this.#fileCount - this.#failures.length,
+      passedCount: Math.max(0, this.#fileCount - this.#failures.length),
       failures: this.#failures,
       figures: {
+        cases: this.#caseCount,
         files: this.#fileCount,
         refused: this.#refusedCount,
         filesPerSecond: Math.round(this.#fileCount / seconds),
       },
+      resume: { case: Atomics.load(this.#common, NEXT), files: Math.max(0, size.files! - this.#fileCount) },
     }
   }
 
-  /** Runs cases in a worker until enough were run, or one hangs. Returns the case to go on with. */
-  #runWorker(first: number, end: number): Promise<number> {
-    const { seed, signal } = this.#context
-    const workerData: CaseOrder = { seed, first, end, position: this.#position }
+  /** One worker after the other, until enough was done. */
+  async #runWorkers(slot: number): Promise<void> {
+    while (!this.#isEnough()) await this.#runWorker(slot)
+  }
+
+  /** Runs cases in a worker until it has had its share, enough were run, or one hangs. */
+  #runWorker(slot: number): Promise<void> {
+    const { seed } = this.#context
+    const at = new Int32Array(this.#positions)
+    Atomics.store(at, slot, -1)
+    const workerData: CaseOrder = {
+      seed,
+      maxCases: WORKER_CASES,
+      shared: this.#shared,
+      positions: this.#positions,
+      slot,
+    }
     const worker = new Worker(new URL('./case-worker.ts', import.meta.url), {
       workerData,
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
     })
-    const at = new Int32Array(this.#position)
-    at[0] = first
     return new Promise((resolve) => {
       let seen = { number: -1, sinceMs: performance.now() }
-      let next = end
-      const stop = (): void => {
-        void worker.terminate()
-      }
       const timer = setInterval(() => {
-        const number = Atomics.load(at, 0)
+        if (this.#isEnough()) Atomics.store(this.#common, STOP, 1)
+        const number = Atomics.load(at, slot)
         if (number !== seen.number) seen = { number, sinceMs: performance.now() }
-        if (performance.now() - seen.sinceMs > HANG_MS) {
-          this.#fail(number, [], `does not end within ${HANG_MS} ms`)
-          next = number + 1
-          stop()
-        }
-        if (signal.aborted) stop()
+        if (performance.now() - seen.sinceMs <= HANG_MS) return
+        this.#fail(number, [], `does not end within ${HANG_MS} ms`)
+        void worker.terminate()
       }, LOOK_MS)
       worker.on('message', (report: CaseReport) => {
         this.#add(report)
-        if (this.#isEnough()) stop()
+        if (this.#isEnough()) Atomics.store(this.#common, STOP, 1)
       })
       worker.on('error', (error) => {
-        const number = Atomics.load(at, 0)
-        this.#fail(number, [], `ended its process: ${error.stack ?? error.message}`)
-        next = number + 1
+        this.#fail(Atomics.load(at, slot), [], `ended its process: ${error.stack ?? error.message}`)
       })
       worker.once('exit', () => {
         clearInterval(timer)
-        resolve(next)
+        resolve()
       })
     })
   }
 
   #isEnough(): boolean {
-    return this.#fileCount >= this.#context.size.files! || this.#failures.length >= MAX_FAILURES
+    const { size, signal } = this.#context
+    return signal.aborted || this.#fileCount >= size.files! || this.#failures.length >= MAX_FAILURES
   }
 
-  #add({ fileCount, refusedCount, failures }: CaseReport): void {
+  #add({ caseCount, fileCount, refusedCount, failures }: CaseReport): void {
+    this.#caseCount += caseCount
     this.#fileCount += fileCount
     this.#refusedCount += refusedCount
     for (const { number, paths, complaint } of failures) this.#fail(number, paths, complaint)

@@ -10,12 +10,17 @@ import {
   openStorage,
   turns,
 } from './good-logs.ts'
-import { mutateFile } from './mutate-file.ts'
+import { mutateFile, type OtherContents } from './mutate-file.ts'
 import { filesUnder, overwriteFile } from './simulated-files.ts'
 
-/** How long the whole of one case may keep the processor, and what its buffers may take. */
+/** How long the whole of one case may keep the processor. */
 const MAX_CASE_MS = 2_000
-const MAX_BUFFER_BYTES = 256 * 1024 * 1024
+/** Tries until a mutation has changed a file: some put back what was there. */
+const MUTATION_TRIES = 20
+/** One case of so many reads everything again after the restart. */
+const READ_AGAIN_SHARE = 8
+/** Offsets behind the end of what was written that are looked at, where a damaged batch says that there are some. */
+const MAX_OFFSETS_BEHIND = 50
 /** What a reader may be told of records that are not what was stored. */
 const REFUSALS: readonly number[] = [
   ErrorCode.OFFSET_OUT_OF_RANGE,
@@ -25,12 +30,14 @@ const REFUSALS: readonly number[] = [
 
 const isData = (path: string): boolean => path.endsWith('.log')
 const isIdentity = (path: string): boolean => /(?:partition\.metadata|meta\.properties)$/.test(path)
+const isDirectoryIdentity = (path: string): boolean => path.endsWith('meta.properties')
 const isMark = (path: string): boolean => /(?:durable-mark|\.kafka_cleanshutdown)$/.test(path)
 /** Numbers without a checksum that nothing else tells: another number is another log start. */
 const isLogStart = (path: string): boolean => path.endsWith('log-start-offset-checkpoint')
 
 /** What one case did. */
 export interface CaseResult {
+  /** Files that were changed. */
   readonly fileCount: number
   /** What did not hold; empty if all did. */
   readonly complaints: readonly string[]
@@ -49,14 +56,12 @@ export async function runLogCase(good: GoodDirectory, seed: number): Promise<Cas
   const disk = good.disk.killed().copy()
   const paths = damage(disk, good, random)
   const complaints: string[] = []
+  const readsAgain = random.uint32() % READ_AGAIN_SHARE === 0
   const cpu = process.threadCpuUsage()
-  const beforeBytes = process.memoryUsage().arrayBuffers
-  const refused = await openAndCheck(disk, good, paths, complaints)
+  const refused = await openAndCheck(disk, good, paths, readsAgain, complaints)
   const used = process.threadCpuUsage(cpu)
   const tookMs = (used.user + used.system) / 1000
   if (tookMs > MAX_CASE_MS) complaints.push(`took ${tookMs.toFixed(0)} ms`)
-  const tookBytes = process.memoryUsage().arrayBuffers - beforeBytes
-  if (tookBytes > MAX_BUFFER_BYTES) complaints.push(`took ${tookBytes} bytes of buffers`)
   return { fileCount: paths.length, complaints, paths, refused }
 }
 
@@ -70,12 +75,20 @@ function damage(disk: SimulatedDisk, good: GoodDirectory, random: SeededRandom):
     const contents = disk.readFile(path)
     const older = good.older.stat(path) === null || path.endsWith('.snapshot') ? null : good.older.readFile(path)
     const foreign = foreignContents(good, path, files[random.uint32() % files.length]!)
-    const mutated = mutateFile(contents, { older, foreign }, random)
+    const mutated = mutatedUntilChanged(contents, { older, foreign }, random)
+    if (mutated?.equals(contents) === true) continue
     if (mutated === null) disk.removeFile(path)
     else overwriteFile(disk, path, mutated)
     kept.push(path)
   }
   return kept
+}
+
+function mutatedUntilChanged(contents: Buffer, other: OtherContents, random: SeededRandom): Buffer | null {
+  let mutated = mutateFile(contents, other, random)
+  for (let tries = 1; tries < MUTATION_TRIES && mutated?.equals(contents) === true; tries++)
+    mutated = mutateFile(contents, other, random)
+  return mutated
 }
 
 /**
@@ -96,6 +109,7 @@ async function openAndCheck(
   disk: SimulatedDisk,
   good: GoodDirectory,
   paths: readonly string[],
+  readsAgain: boolean,
   complaints: string[],
 ): Promise<boolean> {
   const dataCount = countOfData(disk)
@@ -109,12 +123,12 @@ async function openAndCheck(
     const ends = new Map(Array.from(storage.manager.logs(), (log) => [log.partition, log.logEndOffset]))
     await storage.manager.shutdown()
     complaints.push(...storage.directoryFailures)
-    await checkReopened(disk, ends, complaints)
+    await checkReopened(disk, good, ends, readsAgain ? paths : null, complaints)
     if (countOfData(disk) < dataCount && !paths.some(isLogStart)) complaints.push('a file with records was deleted')
     return false
   } catch (error) {
     // A directory that does not tell whose it is stays closed, and says so.
-    const clear = error instanceof BaseError && error.message !== '' && paths.some(isIdentity)
+    const clear = error instanceof BaseError && error.message !== '' && paths.some(isDirectoryIdentity)
     if (!clear) complaints.push(`threw ${error instanceof Error ? error.stack : String(error)}`)
     if (countOfData(disk) < dataCount) complaints.push('a file with records was deleted')
     return true
@@ -151,18 +165,25 @@ async function checkLog(
   const refused = await refusedOffsets(log, expected, complaints)
   const damagedData = own.filter(isData)
   // The marks tell a torn end from rot, and what of the other files is as it was: without one, a damaged log may end where the damage is.
-  if (own.some(isMark) && own.length > 1) return
+  const endsFrom = own.some(isMark) ? firstOffsetOf(damagedData) : Number.POSITIVE_INFINITY
   const unexpected = refused.filter(
-    (offset) => !(lowered && offset < log.logStartOffset) && !liesIn(damagedData, expected, offset),
+    (offset) =>
+      offset < endsFrom && !(lowered && offset < log.logStartOffset) && !liesIn(damagedData, expected, offset),
   )
   if (unexpected.length > 0) complaints.push(`${label}: offsets ${unexpected.slice(0, 5).join(', ')} … were refused`)
+  if (own.some(isMark) && own.length > 1) return
   if (own.some((path) => isData(path) || isIdentity(path) || isLogStart(path))) return
   const facts = await factsOf(log)
   if (facts !== expected.facts) complaints.push(`${label}: ${difference(facts, expected.facts)}`)
 }
 
 /** Every read gives what was stored, or refuses; what comes back damaged must show it by its checksum. */
-async function refusedOffsets(log: Log, { partition, batches }: GoodLog, complaints: string[]): Promise<number[]> {
+async function refusedOffsets(
+  log: Log,
+  { partition, batches }: GoodLog,
+  complaints: string[],
+  looksBehind = true,
+): Promise<number[]> {
   const refused: number[] = []
   const out = new ReadResult()
   for (const [offset, batch] of batches.entries()) {
@@ -182,7 +203,21 @@ async function refusedOffsets(log: Log, { partition, batches }: GoodLog, complai
     refused.push(offset)
     if (isInvented(bytes, batches)) complaints.push(`partition ${partition}: a record at ${offset} that never was`)
   }
+  // Not where something was appended since.
+  if (looksBehind) await checkBehind(log, batches, complaints)
   return refused
+}
+
+/** A batch's own offset has no checksum: damage may have the log end later. What is there must all the same be what was written. */
+async function checkBehind(log: Log, batches: readonly Buffer[], complaints: string[]): Promise<void> {
+  const out = new ReadResult()
+  const end = Math.min(log.logEndOffset, batches.length + MAX_OFFSETS_BEHIND)
+  for (let offset = Math.max(batches.length, log.logStartOffset); offset < end; offset++) {
+    if (!(await log.read(offset, 1, Number.MAX_SAFE_INTEGER, true, out))) continue
+    const bytes = firstBatchOf(Buffer.concat(out.buffers))
+    if (isInvented(bytes, batches))
+      complaints.push(`partition ${log.partition}: a record at ${offset}, behind the end, that never was`)
+  }
 }
 
 function firstBatchOf(bytes: Buffer): Buffer {
@@ -201,10 +236,19 @@ function isInvented(bytes: Buffer, batches: readonly Buffer[]): boolean {
   return !batches.some((batch) => batch.subarray(CRC_POSITION).equals(content))
 }
 
+/** Of the first of these segment files; Infinity if there is none. */
+function firstOffsetOf(files: readonly string[]): number {
+  return Math.min(...files.map(baseOffsetIn))
+}
+
+function baseOffsetIn(path: string): number {
+  return Number.parseInt(path.slice(path.lastIndexOf('/') + 1), 10)
+}
+
 /** Whether an offset was stored in one of these segment files. */
 function liesIn(files: readonly string[], { segmentBases }: GoodLog, offset: number): boolean {
   const base = segmentBases.findLast((candidate) => candidate <= offset)
-  return files.some((path) => Number.parseInt(path.slice(path.lastIndexOf('/') + 1), 10) === base)
+  return files.some((path) => baseOffsetIn(path) === base)
 }
 
 function checkAppends(logs: Iterable<Log>, complaints: string[]): void {
@@ -216,13 +260,16 @@ function checkAppends(logs: Iterable<Log>, complaints: string[]): void {
   }
 }
 
-/** After a clean stop the log is as it was, with what was appended. */
+/** After a clean stop the log is as it was, with what was appended. `paths`: the damaged ones, if all is to be read again; or null. */
 async function checkReopened(
   disk: SimulatedDisk,
+  good: GoodDirectory,
   ends: ReadonlyMap<number, number>,
+  paths: readonly string[] | null,
   complaints: string[],
 ): Promise<void> {
   const { manager } = await openStorage(disk)
+  if (paths !== null) await checkReadAgain(manager.logs(), good, paths, complaints)
   const out = new ReadResult()
   for (const [partition, end] of ends) {
     const log = manager.log('topic', partition)
@@ -232,6 +279,26 @@ async function checkReopened(
       complaints.push(`partition ${partition}: the last record is gone`)
   }
   await manager.shutdown()
+}
+
+/** What a start after the damage gave, the next one gives too: only offsets of damaged segments are refused. */
+async function checkReadAgain(
+  logs: Iterable<Log>,
+  good: GoodDirectory,
+  paths: readonly string[],
+  complaints: string[],
+): Promise<void> {
+  for (const log of logs) {
+    const expected = good.logs.find(({ partition, topicId }) => partition === log.partition && topicId === log.topicId)
+    const own = paths.filter((path) => path.includes(`/topic-${log.partition}/`) || !path.includes('/topic-'))
+    if (expected === undefined || own.some((path) => isIdentity(path) || isLogStart(path) || isMark(path))) continue
+    log.setHighWatermark(log.logEndOffset)
+    // What was appended may stand where records were refused: whether anything is invented was looked at before.
+    const refused = await refusedOffsets(log, expected, [], false)
+    const unexpected = refused.filter((offset) => !liesIn(own.filter(isData), expected, offset))
+    if (unexpected.length > 0)
+      complaints.push(`partition ${log.partition}: after a restart offsets ${unexpected.slice(0, 5)} … were refused`)
+  }
 }
 
 /** Segments, wherever they were put. */
