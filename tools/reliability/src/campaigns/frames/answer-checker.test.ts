@@ -76,13 +76,21 @@ describe('answers', () => {
     expect(checker.complaints).toHaveLength(1)
   })
 
-  test('may be missing for a Produce, and for nothing else', () => {
+  test('may be missing for a Produce that wants none, and for nothing else', () => {
     const produce = requestFrame(produceApi, 9, createProduceRequest({ acks: 0, timeoutMs: 0, topicData: [] }), 1)
     const told = answer(produceApi, 9, 2, createProduceResponse({}))
     const asked = requestFrame(produceApi, 9, createProduceRequest({ acks: 1, timeoutMs: 0, topicData: [] }), 2)
     expect(complaintsOf([produce, ask(2)], [tell(2)])).toEqual([])
     expect(complaintsOf([produce, asked], [told])).toEqual([])
     expect(complaintsOf([ask(1), asked], [told])).toHaveLength(1)
+    // One that wants an answer is not passed over, and one that wants none gets none.
+    expect(complaintsOf([asked, ask(3)], [tell(3)])).toHaveLength(1)
+    expect(complaintsOf([produce], [answer(produceApi, 9, 1, createProduceResponse({}))])).toHaveLength(1)
+    const checker = new AnswerChecker(servedVersions)
+    checker.onSent(produce)
+    expect([checker.sentSilent, checker.overdueApi]).toEqual([true, null])
+    checker.onSent(asked)
+    expect(checker.overdueApi).toBe('Produce')
   })
 
   test('to versions of ApiVersions that are too new come in version 0', () => {

@@ -1,16 +1,26 @@
-import { ApiKey, apis, type FetchResponse, Reader } from '@millrace/protocol'
+import {
+  ApiKey,
+  apis,
+  type FetchResponse,
+  MalformedMessageError,
+  type ProduceRequest,
+  Reader,
+  readRequestHeader,
+} from '@millrace/protocol'
 
 const MAX_FRAME_BYTES = 100 * 1024 * 1024
 const TLS_HANDSHAKE = 0x16
 
 /** Their answers may wait for time limits, and for others, that the request names. */
-const PATIENT: ReadonlySet<number> = new Set([ApiKey.PRODUCE, ApiKey.FETCH, ApiKey.JOIN_GROUP, ApiKey.SYNC_GROUP])
+const PATIENT: ReadonlySet<number> = new Set([ApiKey.FETCH, ApiKey.JOIN_GROUP, ApiKey.SYNC_GROUP])
 
 /** An answer that the broker may owe. */
 interface Expected {
   readonly apiKey: number
   readonly version: number
   readonly correlationId: number
+  /** A Produce that wants no answer; none must come. */
+  readonly isSilent: boolean
 }
 
 /** Which versions of an API the broker serves. */
@@ -25,12 +35,14 @@ export class AnswerChecker {
   /** What was wrong, one line each. */
   readonly complaints: string[] = []
   answeredCount = 0
+  /** APIs and versions that were answered, as {@link answeredKey} writes them. */
+  readonly answered = new Set<number>()
   /** Fetch sessions that were opened. */
   readonly sessionIds: number[] = []
   /** Frames that were sent whole. */
   frameCount = 0
-  /** Some request may have got no answer by design: Produce with acks 0, whose failure closes the connection. */
-  sentProduce = false
+  /** Some request gets no answer by design: Produce with acks 0, whose failure closes the connection without a word. */
+  sentSilent = false
   /** Nothing after this point is answered: the bytes are no frames, or a request whose API or version has no answer. */
   isRefused = false
   readonly #served: ServedVersions
@@ -45,7 +57,7 @@ export class AnswerChecker {
 
   /** The API whose answer is due and does not come, unless it is one that may wait as long as the client says. */
   get overdueApi(): string | null {
-    const first = this.#expected[0]
+    const first = this.#expected.find(({ isSilent }) => !isSilent)
     return first === undefined || PATIENT.has(first.apiKey) ? null : apis[first.apiKey]!.name
   }
 
@@ -100,23 +112,22 @@ export class AnswerChecker {
       this.isRefused = true
       return
     }
-    if (apiKey === ApiKey.PRODUCE) this.sentProduce = true
+    const isSilent = apiKey === ApiKey.PRODUCE && wantsNoAnswer(frame, version)
+    if (isSilent) this.sentSilent = true
     // KIP-511: a version of ApiVersions that is too new is answered in version 0.
-    this.#expected.push({ apiKey, version: isServed ? version : 0, correlationId: frame.readInt32BE(8) })
+    this.#expected.push({ apiKey, version: isServed ? version : 0, correlationId: frame.readInt32BE(8), isSilent })
   }
 
   #onAnswer(frame: Buffer): void {
     const correlationId = frame.readInt32BE(0)
     let expected = this.#expected.shift()
-    // Whether a Produce wants an answer stands in its body, which may be damaged: it may be passed over, others may not.
-    while (expected !== undefined && expected.correlationId !== correlationId && expected.apiKey === ApiKey.PRODUCE) {
-      expected = this.#expected.shift()
-    }
+    while (expected?.isSilent === true) expected = this.#expected.shift()
     if (expected?.correlationId !== correlationId) {
       this.complaints.push(`an answer with correlation id ${correlationId}, not ${expected?.correlationId ?? 'any'}`)
       return
     }
     this.answeredCount++
+    this.answered.add(answeredKey(expected.apiKey, expected.version))
     const api = apis[expected.apiKey]!
     try {
       const reader = new Reader(frame, 4)
@@ -131,5 +142,26 @@ export class AnswerChecker {
 
   #noteSession({ sessionId }: FetchResponse): void {
     if (sessionId !== 0) this.sessionIds.push(sessionId)
+  }
+}
+
+/** One number for an API and a version of it. */
+export function answeredKey(apiKey: number, version: number): number {
+  return apiKey * 100 + version
+}
+
+/**
+ * Whether a Produce says that it wants no answer. One that cannot be read gets none either: it closes the connection, with a reason that
+ * is logged.
+ */
+function wantsNoAnswer(bytes: Buffer, version: number): boolean {
+  const frame = bytes.subarray(4, 4 + bytes.readInt32BE(0))
+  try {
+    const reader = new Reader(frame)
+    readRequestHeader(reader)
+    return (apis[ApiKey.PRODUCE]!.decodeRequest(reader, version) as ProduceRequest).acks === 0
+  } catch (error) {
+    if (error instanceof MalformedMessageError) return true
+    throw error
   }
 }

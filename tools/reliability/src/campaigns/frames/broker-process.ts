@@ -18,16 +18,26 @@ import {
   fetchApi,
   produceApi,
 } from '@millrace/protocol'
+import { sampleProcess } from '../../load/process-sample.ts'
+import { metricOf, scrape } from '../../load/scrape.ts'
+import { WireClient } from '../../load/wire-client.ts'
+import { errorsIn } from '../kills/crash-run.ts'
 import { AnswerChecker } from './answer-checker.ts'
 import { FrameSource, servedVersions, TARGET_TOPICS } from './frame-source.ts'
-import { httpAttack, httpComplaint } from './http-attacks.ts'
-import { TcpClient } from './tcp-client.ts'
+import { type HttpAttack, healthRequest, httpAttack, httpComplaint } from './http-attacks.ts'
 
 const CONNECTION_COUNT = 16
 const DELIVERIES_PER_CONNECTION = 6
 /** How long a connection stays open for answers after its last bytes. */
 const LINGER_MS = 20
-const WARM_UP_ROUNDS = 20
+/** The neighbour's answers take no longer. */
+const NEIGHBOUR_MAX_MS = 10_000
+/** One decent request over HTTP is waited for; attacks are not. */
+const HEALTH_MAX_MS = 5_000
+/** Rounds after which what is made once, and kept, has been made: the heap is as large as the attackers' garbage makes it. */
+const WARM_UP_ROUNDS = 200
+/** Of objects, as `reliability.md` 6.3 has it, and of what native allocators keep. */
+const MAX_ANONYMOUS_GROWTH_BYTES = (64 + 192) * 1024 * 1024
 /** Old versions, whose topics have names: ids would have to be asked for. */
 const PRODUCE_VERSION = 12
 const FETCH_VERSION = 12
@@ -46,59 +56,126 @@ function busy<Result>(work: () => Result): Result {
 
 export interface ProcessResult {
   frameCount: number
+  answeredCount: number
+  httpAnswerCount: number
   /** The longest that the neighbour waited for one answer. */
   longestNeighbourMs: number
   /** As the broker tells itself: every pause of its loop counts, also those that the machine makes. */
   longestDelayMs: number
-  /** Of anonymous memory, over all rounds but the first. */
-  rssGrowthBytes: number
+  /** Of anonymous memory since the first rounds. */
+  anonymousGrowthBytes: number
 }
 
 export interface ProcessOptions {
   readonly seed: number
   readonly frames: number
-  readonly signal: AbortSignal
+  isStopped(): boolean
   onProgress(frameCount: number): void
   onFailure(round: number, what: string, sent: readonly Buffer[]): void
 }
 
 /** The shipped broker as a process of its own, under fire over TCP, while a neighbour goes on working. */
 export async function attackProcess(options: ProcessOptions): Promise<ProcessResult> {
-  const { seed, frames, signal, onProgress, onFailure } = options
-  const broker = await startBroker({ 'auto.create.topics.enable': 'false', 'log.retention.bytes': String(64 << 20) })
-  const result: ProcessResult = { frameCount: 0, longestNeighbourMs: 0, longestDelayMs: 0, rssGrowthBytes: 0 }
-  const source = new FrameSource(seed, { flood: 2_000, deluge: 20_000, bomb: 500 })
-  const random = new SeededRandom(seed).fork('http')
+  const settings = { 'auto.create.topics.enable': 'false', 'log.retention.bytes': String(64 << 20) }
+  const broker = await startBroker(settings, { ownGroup: true })
   try {
-    const neighbour = await TcpClient.connect(broker.port)
-    await createTopics(neighbour)
-    let anonymousBytes = 0
-    for (let round = 0; source.frameCount < frames && !signal.aborted; round++) {
-      const attackers = Array.from({ length: CONNECTION_COUNT }, () => attack(broker.port, source))
-      const work = askNeighbour(neighbour, round, result)
-      for (const { complaints, sent } of await Promise.all(attackers)) {
-        for (const complaint of complaints) onFailure(round, complaint, sent)
-      }
-      const complaint = await work
-      if (complaint !== null) onFailure(round, `the neighbour was not served: ${complaint}`, [])
-      const http = await attackWithHttp(broker.port, random)
-      if (http !== null) onFailure(round, http.complaint, [http.sent])
-      if (round === WARM_UP_ROUNDS) anonymousBytes = anonymousBytesOf(broker.pid)
-      if (round > WARM_UP_ROUNDS) result.rssGrowthBytes = anonymousBytesOf(broker.pid) - anonymousBytes
-      result.frameCount = source.frameCount
-      onProgress(source.frameCount)
-    }
-    neighbour.close()
-    result.longestDelayMs = await longestDelayMs(broker)
-    await broker.stop()
-    for (const line of errorsIn(broker)) onFailure(-1, `logged: ${line}`, [])
+    return await new ProcessAttack(broker, options).run()
   } finally {
     await broker.dispose()
   }
-  return result
 }
 
-async function createTopics(client: TcpClient): Promise<void> {
+class ProcessAttack {
+  readonly #broker: Broker
+  readonly #options: ProcessOptions
+  readonly #source: FrameSource
+  readonly #random: SeededRandom
+  readonly #result: ProcessResult = {
+    frameCount: 0,
+    answeredCount: 0,
+    httpAnswerCount: 0,
+    longestNeighbourMs: 0,
+    longestDelayMs: 0,
+    anonymousGrowthBytes: 0,
+  }
+
+  constructor(broker: Broker, options: ProcessOptions) {
+    this.#broker = broker
+    this.#options = options
+    this.#source = new FrameSource(options.seed, { flood: 2_000, deluge: 20_000, bomb: 500 })
+    this.#random = new SeededRandom(options.seed).fork('http')
+  }
+
+  async run(): Promise<ProcessResult> {
+    const { onFailure } = this.#options
+    const neighbour = await WireClient.open(this.#broker.port, NEIGHBOUR_MAX_MS)
+    await createTopics(neighbour)
+    await this.#attackWithHttp(0, healthRequest, HEALTH_MAX_MS)
+    const isAlive = await this.#attackAll(neighbour)
+    neighbour.close()
+    // One that is gone, or does not answer, is a find already; `dispose` tells how it ended.
+    if (!isAlive) return this.#result
+    const { anonymousGrowthBytes } = this.#result
+    if (anonymousGrowthBytes > MAX_ANONYMOUS_GROWTH_BYTES)
+      onFailure(-1, `anonymous memory grew by ${anonymousGrowthBytes} bytes`, [])
+    const metrics = await scrape(this.#broker.port)
+    this.#result.longestDelayMs = metricOf(metrics, 'millrace_loop_longest_delay_seconds') * 1000
+    await this.#broker.stop()
+    for (const line of errorsIn(readFileSync(join(this.#broker.directory, 'broker.log'), 'utf8')))
+      onFailure(-1, line, [])
+    return this.#result
+  }
+
+  /** Round after round, until enough was sent. Returns whether the neighbour was served to the end. */
+  async #attackAll(neighbour: WireClient): Promise<boolean> {
+    const { frames, isStopped, onProgress, onFailure } = this.#options
+    const { pid } = this.#broker
+    const result = this.#result
+    let anonymousBytes = 0
+    for (let round = 0; this.#source.frameCount < frames && !isStopped(); round++) {
+      const framesBefore = this.#source.frameCount
+      const sent = await this.#runRound(round, neighbour)
+      if (sent === null) return false
+      await this.#attackWithHttp(round, httpAttack(this.#random), LINGER_MS)
+      if (round === WARM_UP_ROUNDS) anonymousBytes = sampleProcess(pid).anonymousBytes
+      if (round > WARM_UP_ROUNDS) result.anonymousGrowthBytes = sampleProcess(pid).anonymousBytes - anonymousBytes
+      result.frameCount = this.#source.frameCount
+      if (result.frameCount === framesBefore) {
+        onFailure(round, 'nobody could connect', sent)
+        return false
+      }
+      onProgress(result.frameCount)
+    }
+    return true
+  }
+
+  /** Returns what each connection sent; null if the neighbour was not served: the next rounds would tell nothing else. */
+  async #runRound(round: number, neighbour: WireClient): Promise<Buffer[] | null> {
+    const { onFailure } = this.#options
+    const { port } = this.#broker
+    const attackers = Array.from({ length: CONNECTION_COUNT }, () => attack(port, this.#source))
+    const work = askNeighbour(neighbour, round, this.#result)
+    const attacked = await Promise.all(attackers)
+    for (const { checker, sent } of attacked) {
+      this.#result.answeredCount += checker.answeredCount
+      for (const complaint of checker.complaints) onFailure(round, complaint, sent)
+    }
+    const all = attacked.map(({ sent }) => Buffer.concat(sent)).filter(({ length }) => length > 0)
+    const complaint = await work
+    if (complaint === null) return all
+    onFailure(round, `the neighbour was not served: ${complaint}`, all)
+    return null
+  }
+
+  async #attackWithHttp(round: number, attack: HttpAttack, lingerMs: number): Promise<void> {
+    const text = await answerOverHttp(this.#broker.port, attack, lingerMs)
+    if (text !== '') this.#result.httpAnswerCount++
+    const complaint = httpComplaint(attack, text)
+    if (complaint !== null) this.#options.onFailure(round, complaint, [attack.bytes])
+  }
+}
+
+async function createTopics(client: WireClient): Promise<void> {
   const topics = Object.entries({ ...TARGET_TOPICS, neighbour: { partitions: 1, configs: {} } }).map(
     ([name, { partitions, configs }]) =>
       createCreatableTopic({
@@ -115,8 +192,8 @@ async function createTopics(client: TcpClient): Promise<void> {
     if (errorCode !== 0) throw new Error(`topic ${name}: error ${errorCode}`)
 }
 
-/** One connection's life: some deliveries, then a little time for answers. Returns what was wrong with them. */
-function attack(port: number, source: FrameSource): Promise<{ complaints: string[]; sent: Buffer[] }> {
+/** One connection's life: some deliveries, then a little time for answers. */
+function attack(port: number, source: FrameSource): Promise<{ checker: AnswerChecker; sent: Buffer[] }> {
   return new Promise((resolve) => {
     const checker = new AnswerChecker(servedVersions)
     const sent: Buffer[] = []
@@ -125,7 +202,7 @@ function attack(port: number, source: FrameSource): Promise<{ complaints: string
     socket.on('data', (bytes) => busy(() => checker.onReceived(bytes)))
     // A refused connection is often a reset one: that is for the close to tell.
     socket.on('error', () => socket.destroy())
-    socket.once('close', () => resolve({ complaints: checker.complaints, sent }))
+    socket.once('close', () => resolve({ checker, sent }))
     socket.once('connect', () => {
       sendAll(socket, source, checker, sent).then(
         () => setTimeout(() => socket.destroy(), LINGER_MS),
@@ -158,7 +235,7 @@ async function sendAll(socket: Socket, source: FrameSource, checker: AnswerCheck
   }
 }
 
-async function askNeighbour(neighbour: TcpClient, round: number, result: ProcessResult): Promise<string | null> {
+async function askNeighbour(neighbour: WireClient, round: number, result: ProcessResult): Promise<string | null> {
   try {
     const [startMs, startBusyMs] = [performance.now(), busyMs]
     const topicData = [
@@ -186,38 +263,21 @@ async function askNeighbour(neighbour: TcpClient, round: number, result: Process
   }
 }
 
-async function attackWithHttp(port: number, random: SeededRandom): Promise<{ complaint: string; sent: Buffer } | null> {
-  const attack = httpAttack(random)
-  const text = await new Promise<string>((resolve) => {
+/** All that comes back until the broker closes the connection, or for so long. A decent request is waited for until its answer is there. */
+function answerOverHttp(port: number, attack: HttpAttack, lingerMs: number): Promise<string> {
+  return new Promise((resolve) => {
     let received = ''
     const socket = connect(port, '127.0.0.1')
     socket.on('data', (bytes) => {
       received += bytes.toString('latin1')
+      if (attack.isHealth === true && httpComplaint(attack, received) === null) socket.destroy()
     })
     socket.on('error', () => socket.destroy())
     socket.once('close', () => resolve(received))
     socket.once('connect', () => {
       socket.write(attack.bytes)
-      setTimeout(() => socket.destroy(), LINGER_MS)
+      const timer = setTimeout(() => socket.destroy(), lingerMs)
+      socket.once('close', () => clearTimeout(timer))
     })
   })
-  const complaint = httpComplaint(attack, text)
-  return complaint === null ? null : { complaint, sent: attack.bytes }
-}
-
-async function longestDelayMs({ port }: Broker): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-  const match = /^millrace_loop_longest_delay_seconds (?<seconds>\S+)$/m.exec(text)
-  return match === null ? 0 : Number(match.groups!.seconds) * 1000
-}
-
-function anonymousBytesOf(pid: number): number {
-  const match = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  return match === null ? 0 : Number(match[1]) * 1024
-}
-
-/** Lines of the broker's log that tell of a fault of its own. */
-function errorsIn(broker: Broker): string[] {
-  const lines = readFileSync(join(broker.directory, 'broker.log'), 'utf8').split('\n')
-  return lines.filter((line) => /"level":(?:50|60|"error"|"fatal")|\b(?:ERROR|FATAL)\b/.test(line))
 }

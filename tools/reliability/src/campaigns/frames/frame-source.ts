@@ -30,14 +30,17 @@ export interface RareFrames {
   readonly bomb: number
 }
 
+/** Small files roll, and are removed, while they are attacked; a batch of a megabyte does not fit in. */
+const SMALL_FILES = { 'internal.segment.bytes': '131072' }
+
 /** Topics that requests may hit, with what makes each of them special. */
 export const TARGET_TOPICS: Readonly<
   Record<string, { partitions: number; configs: Readonly<Record<string, string>> }>
 > = {
-  t: { partitions: 2, configs: {} },
+  t: { partitions: 2, configs: SMALL_FILES },
   u: { partitions: 1, configs: {} },
-  compacted: { partitions: 1, configs: { 'cleanup.policy': 'compact' } },
-  stamped: { partitions: 1, configs: { 'message.timestamp.type': 'LogAppendTime' } },
+  compacted: { partitions: 1, configs: { ...SMALL_FILES, 'cleanup.policy': 'compact' } },
+  stamped: { partitions: 1, configs: { ...SMALL_FILES, 'message.timestamp.type': 'LogAppendTime' } },
   recoded: { partitions: 1, configs: { 'compression.type': 'zstd' } },
 }
 
@@ -98,9 +101,10 @@ export class FrameSource {
     if (known.length > 50) known.splice(1, 25)
   }
 
-  delivery(): Delivery {
+  /** `isDecent`: nothing that is wrong, for a connection that must be answered to its end. */
+  delivery(isDecent = false): Delivery {
     const dice = this.#draw(100)
-    if (dice < 40) return this.#deliver(this.#requests(1 + this.#draw(2)), true)
+    if (isDecent || dice < 40) return this.#deliver(this.#requests(1 + this.#draw(2)), true)
     if (dice < 70) return this.#deliver(this.#damaged(this.#request()), false)
     if (dice < 85) return this.#deliver(this.#produce(), false)
     if (dice < 93) return this.#deliver(this.#oddHeader(), false)

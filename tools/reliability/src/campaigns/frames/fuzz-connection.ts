@@ -26,6 +26,11 @@ export class FuzzConnection {
     return this.#socket.isClosed
   }
 
+  /** It has sent nothing wrong, is still open, and an answer is due that need not wait for anything. */
+  get isOverdue(): boolean {
+    return this.#sound && !this.isClosed && this.checker.overdueApi !== null
+  }
+
   /** Sends in the pieces that the delivery says. */
   send({ bytes, cuts, sound }: Delivery): void {
     this.sent.push(bytes)
@@ -61,7 +66,7 @@ export class FuzzConnection {
       this.checker.onClosed()
       const complaint = this.#closeComplaint(reason)
       if (complaint !== null) complaints.push(complaint)
-    } else if (this.#sound && this.checker.overdueApi !== null) {
+    } else if (this.isOverdue) {
       complaints.push(`${this.checker.overdueApi} is not answered`)
     }
     this.#socket.close()
@@ -76,7 +81,7 @@ export class FuzzConnection {
       return isDocumentedReason(reason, this.#sound) ? null : `closed for a reason that is none: ${reason}`
     }
     // Not Kafka's protocol is closed without a word to the client; a Produce that wants no answer fails that way.
-    if (this.checker.isRefused || this.checker.sentProduce) return null
+    if (this.checker.isRefused || this.checker.sentSilent) return null
     return 'closed without a reason'
   }
 }

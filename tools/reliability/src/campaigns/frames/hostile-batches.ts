@@ -69,11 +69,12 @@ const LIARS: ReadonlyMap<Compressing, Buffer> = new Map([
 
 const BOMB_RECORD_BYTES = 20_000_000
 const BOMB_RECORD_COUNT = 4
+/** Made once for each codec and thread: packing eighty megabytes takes longer than a thousand frames. Not to be written to. */
+const bombs = new Map<Compressing, Buffer>()
 
 /** Record data as no decent producer sends it, mostly with the right checksum: a hostile one computes it too. */
 export class HostileBatches {
   readonly #random: SeededRandom
-  readonly #bombs = new Map<Compressing, Buffer>()
 
   constructor(random: SeededRandom) {
     this.#random = random
@@ -93,16 +94,16 @@ export class HostileBatches {
     return dice < 98 ? null : this.#random.bytes(this.#draw(200))
   }
 
-  /** A batch of a megabyte or less that expands to eighty. Made once for each codec. */
+  /** A batch of a megabyte or less that expands to eighty. */
   bomb(): Buffer {
     const codec = this.#pick(CODECS)
-    let bomb = this.#bombs.get(codec)
+    let bomb = bombs.get(codec)
     if (bomb === undefined) {
       const builder = new BatchBuilder({ codec })
       const value = Buffer.alloc(BOMB_RECORD_BYTES)
       for (let record = 0; record < BOMB_RECORD_COUNT; record++) builder.append(START_MS, 'k', value)
       bomb = Buffer.from(builder.build())
-      this.#bombs.set(codec, bomb)
+      bombs.set(codec, bomb)
     }
     return bomb
   }

@@ -5,6 +5,17 @@ export interface HttpAttack {
   readonly bytes: Buffer
   /** Another request is hidden in it, for `/healthz`: its answer must not be seen. */
   readonly hidesRequest: boolean
+  /** It is that request, and nothing else: its answer must be seen, or nobody could tell that it is not seen otherwise. */
+  readonly isHealth?: boolean
+}
+
+/** What only an answer to `/healthz` holds. */
+const HEALTH = '"status":"'
+
+export const healthRequest: HttpAttack = {
+  bytes: Buffer.from('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n', 'latin1'),
+  hidesRequest: false,
+  isHealth: true,
 }
 
 const HOSTS = [
@@ -136,6 +147,8 @@ export function httpAttack(random: SeededRandom): HttpAttack {
 export function httpComplaint(attack: HttpAttack, text: string): string | null {
   if (text !== '' && !/^HTTP\/1\.1 \d{3} /.test(text))
     return `an answer that begins with ${JSON.stringify(text.slice(0, 40))}`
-  if (attack.hidesRequest && text.includes('"status":"')) return 'a hidden request was answered'
+  if (attack.hidesRequest && text.includes(HEALTH)) return 'a hidden request was answered'
+  if (attack.isHealth === true && !text.includes(HEALTH))
+    return `a decent request was answered with ${JSON.stringify(text.slice(0, 200))}`
   return null
 }

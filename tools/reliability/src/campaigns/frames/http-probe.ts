@@ -1,6 +1,6 @@
 import type { SeededRandom } from '@millrace/base'
 import type { MemorySocket, TestBroker } from '@millrace/broker/testing'
-import { type HttpAttack, httpAttack, httpComplaint } from './http-attacks.ts'
+import { type HttpAttack, healthRequest, httpAttack, httpComplaint } from './http-attacks.ts'
 
 /** One connection of HTTP to the broker under test. */
 export class HttpProbe {
@@ -8,8 +8,9 @@ export class HttpProbe {
   readonly #socket: MemorySocket
   #text = ''
 
-  constructor(broker: TestBroker, random: SeededRandom, address: string) {
-    this.#attack = httpAttack(random)
+  /** `random`: null asks for what the hidden requests ask for, and hides nothing. */
+  constructor(broker: TestBroker, random: SeededRandom | null, address: string) {
+    this.#attack = random === null ? healthRequest : httpAttack(random)
     this.#socket = broker.openSocket(address)
     this.#socket.onBytes = (bytes) => {
       this.#text += bytes.toString('latin1')
@@ -24,6 +25,10 @@ export class HttpProbe {
   /** It asked for something, whole, and nothing has come back. */
   get isPending(): boolean {
     return !this.#socket.isClosed && this.#text === '' && this.#attack.bytes.includes('\r\n\r\n')
+  }
+
+  get isAnswered(): boolean {
+    return this.#text !== ''
   }
 
   /** Returns what is wrong with what came back, or null. */

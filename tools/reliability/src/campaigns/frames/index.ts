@@ -1,23 +1,23 @@
+import { availableParallelism } from 'node:os'
 import type { Campaign, CampaignContext, CampaignResult } from '../../campaign.ts'
-import { BrokerEpoch, type EpochResult, HELD } from './broker-epoch.ts'
-import { attackProcess } from './broker-process.ts'
-import { readCorpus, writeCase } from './corpus.ts'
-import { replayCase } from './replay-case.ts'
-import { StallWatch } from './stall-watch.ts'
-import { sweepLimits } from './sweep.ts'
+import { tooLittle } from '../../load/work.ts'
+import { attackProcess, type ProcessResult } from './broker-process.ts'
+import { writeCase } from './corpus.ts'
+import { missingVersions } from './coverage.ts'
+import { Crew } from './crew.ts'
+import { type Order, type OrderResult, ordersOf } from './orders.ts'
 
-/** A broker's life: long enough for state to pile up, short enough to run again for one find. */
-const EPOCH_FRAMES = 25_000
-/** Floods take a hundred times as long as other frames; over ten million there are thousands of each. */
-const RARE = { flood: 1_500, deluge: 25_000, bomb: 1_500 }
-const WARM_UP_FRAMES = 1_500
 const MEBIBYTE = 1024 * 1024
 /** After so many finds it is known that something is wrong. */
 const MAX_FAILURES = 40
+/** More than this only wait for the same memory. */
+const MAX_THREADS = 4
+/** In fewer frames some API and version may not have had its turn with something that can be answered. */
+const FRAMES_FOR_ALL_VERSIONS = 20_000
 
 /**
  * Hostile input (`reliability.md`, 6): frames of every API and version, whole, damaged, pipelined and cut, record batches, HTTP, and
- * plain garbage, against a broker in this process and against a broker of its own.
+ * plain garbage, against brokers in threads of this process and against a broker of its own.
  */
 export const framesCampaign: Campaign = {
   name: 'frames',
@@ -32,101 +32,148 @@ export const framesCampaign: Campaign = {
 class FramesRun {
   readonly #context: CampaignContext
   readonly #failures: string[] = []
-  readonly #total: EpochResult = { frameCount: 0, answeredCount: 0, closedCount: 0, heapGrowthBytes: 0 }
+  readonly #answered = new Set<number>()
+  /** Epochs that were begun and are not done: where a run that is stopped is to go on. */
+  readonly #underWay = new Set<number>()
+  #nextEpoch: number
+  readonly #total = {
+    checkCount: 0,
+    frameCount: 0,
+    answeredCount: 0,
+    closedCount: 0,
+    storedCount: 0,
+    httpAnswerCount: 0,
+    heapGrowthBytes: 0,
+    bufferGrowthBytes: 0,
+    longestStallMs: 0,
+    longestPauseMs: 0,
+  }
 
   constructor(context: CampaignContext) {
     this.#context = context
+    this.#nextEpoch = context.size.epoch!
   }
 
   async run(): Promise<CampaignResult> {
-    const { size, seed, signal, progress } = this.#context
-    const frames = size.frames!
+    const { size, signal } = this.#context
     const tcpFrames = size['tcp-frames']!
-    await this.#warmUp()
-    const watch = new StallWatch()
     const startMs = performance.now()
-    const corpusCount = (await this.#replayCorpus(watch)) + (await this.#sweep(watch))
-    for (let epoch = size.epoch!; this.#total.frameCount < frames && !this.#isOver(); epoch++) {
-      const before = this.#total.frameCount
-      const result = await BrokerEpoch.run({
-        seed: (Math.imul(seed, 1_000_003) + epoch) >>> 0,
-        frames: Math.min(EPOCH_FRAMES, frames - before),
-        rare: RARE,
-        watch,
-        signal,
-        onProgress: (count) => progress(before + count, frames + tcpFrames),
-        onFailure: (round, what, sent) => this.#fail(`epoch ${epoch}, round ${round}`, `--epoch ${epoch}`, what, sent),
-      })
-      this.#add(result)
-    }
-    watch.stop()
+    await this.#runCrew()
     const seconds = (performance.now() - startMs) / 1000
-    const process = tcpFrames > 0 && !this.#isOver() ? await this.#attackProcess(tcpFrames) : null
-    const { frameCount, answeredCount, closedCount, heapGrowthBytes } = this.#total
+    const tcp = tcpFrames > 0 && !this.#isOver() ? await this.#attackProcess(tcpFrames) : null
+    if (!signal.aborted && this.#failures.length === 0) {
+      for (const complaint of this.#missing(tcp)) this.#fail('in all', '', complaint, [])
+    }
+    const { checkCount, frameCount } = this.#total
     return {
-      passedCount: corpusCount + frameCount + (process?.frameCount ?? 0) - this.#failures.length,
+      passedCount: Math.max(0, checkCount + frameCount + (tcp?.frameCount ?? 0) - this.#failures.length),
       failures: this.#failures,
-      figures: {
-        framesPerSecond: Math.round(frameCount / seconds),
-        answered: answeredCount,
-        connectionsClosed: closedCount,
-        longestStallMs: watch.longestMs,
-        longestGcPauseMs: watch.longestPauseMs,
-        heapGrowthMiB: heapGrowthBytes / MEBIBYTE,
-        tcpLongestNeighbourMs: process?.longestNeighbourMs ?? 0,
-        tcpLongestDelayMs: process?.longestDelayMs ?? 0,
-        tcpRssGrowthMiB: (process?.rssGrowthBytes ?? 0) / MEBIBYTE,
+      figures: this.#figures(seconds, tcp),
+      resume: {
+        epoch: Math.min(this.#nextEpoch, ...this.#underWay),
+        frames: Math.max(0, size.frames! - frameCount),
+        'tcp-frames': Math.max(0, tcpFrames - (tcp?.frameCount ?? 0)),
       },
     }
   }
 
-  /** Code that runs for the first time is slow, and the HTTP server is loaded with its first request: no turn is measured before. */
-  async #warmUp(): Promise<void> {
-    const watch = new StallWatch()
-    await BrokerEpoch.run({
-      seed: this.#context.seed,
-      frames: WARM_UP_FRAMES,
-      rare: { flood: 0, deluge: 0, bomb: 0 },
-      watch,
-      signal: this.#context.signal,
-      onProgress: () => undefined,
-      onFailure: (round, what, sent) => {
-        if (!what.endsWith(HELD)) this.#fail(`warm-up, round ${round}`, '', what, sent)
-      },
-    })
-    watch.stop()
-  }
-
-  async #replayCorpus(watch: StallWatch): Promise<number> {
-    const cases = readCorpus()
-    for (const found of cases) {
-      for (const complaint of await replayCase(found, watch)) this.#failures.push(`corpus/${found.name}: ${complaint}`)
-    }
-    return cases.length
-  }
-
-  async #sweep(watch: StallWatch): Promise<number> {
-    const { requestCount, complaints } = await sweepLimits(this.#context.seed, watch)
-    for (const complaint of complaints) this.#fail('the largest requests', '', complaint, [])
-    return requestCount
-  }
-
-  #attackProcess(frames: number) {
-    const { seed, signal, progress, size } = this.#context
-    return attackProcess({
+  async #runCrew(): Promise<void> {
+    const { seed, size, progress } = this.#context
+    const [frames, firstEpoch] = [size.frames!, size.epoch!]
+    await new Crew({
       seed,
-      frames,
-      signal,
-      onProgress: (count) => progress(size.frames! + count, size.frames! + frames),
-      onFailure: (round, what, sent) => this.#fail(`process, round ${round}`, '--frames 0', what, sent),
-    })
+      threadCount: Math.min(availableParallelism(), MAX_THREADS),
+      orders: this.#noted(ordersOf({ seed, frames, firstEpoch })),
+      isOver: () => this.#isOver(),
+      onProgress: (count) => progress(count, frames + size['tcp-frames']!),
+      onFailure: (order, where, what, sent) => this.#fail(where, optionsOf(order), what, sent),
+      onDone: (order, result) => this.#add(order, result),
+    }).run()
   }
 
-  #add(result: EpochResult): void {
-    this.#total.frameCount += result.frameCount
-    this.#total.answeredCount += result.answeredCount
-    this.#total.closedCount += result.closedCount
-    this.#total.heapGrowthBytes = Math.max(this.#total.heapGrowthBytes, result.heapGrowthBytes)
+  *#noted(orders: Iterable<Order>): Generator<Order, void> {
+    for (const order of orders) {
+      if (order.kind === 'epoch') {
+        this.#underWay.add(order.epoch)
+        this.#nextEpoch = order.epoch + 1
+      }
+      yield order
+    }
+  }
+
+  #add(order: Order, result: OrderResult): void {
+    const total = this.#total
+    for (const name of [
+      'checkCount',
+      'frameCount',
+      'answeredCount',
+      'closedCount',
+      'storedCount',
+      'httpAnswerCount',
+    ] as const)
+      total[name] += result[name]
+    for (const name of ['heapGrowthBytes', 'bufferGrowthBytes', 'longestStallMs', 'longestPauseMs'] as const)
+      total[name] = Math.max(total[name], result[name])
+    for (const key of result.answered) this.#answered.add(key)
+    // One that was stopped in the middle is to be done again.
+    if (order.kind === 'epoch' && !this.#context.signal.aborted) this.#underWay.delete(order.epoch)
+  }
+
+  /** Null if the broker's end was such that there is no result. */
+  async #attackProcess(frames: number): Promise<ProcessResult | null> {
+    const { seed, progress, size } = this.#context
+    const again = `--frames 0 --tcp-frames ${frames}`
+    try {
+      return await attackProcess({
+        seed,
+        frames,
+        isStopped: () => this.#isOver(),
+        onProgress: (count) => progress(size.frames! + count, size.frames! + frames),
+        onFailure: (round, what, sent) => this.#fail(`process, round ${round}`, again, what, sent),
+      })
+    } catch (error) {
+      this.#fail('process', again, error instanceof Error ? (error.stack ?? error.message) : String(error), [])
+      return null
+    }
+  }
+
+  /** What did not happen, and must have for the rest to mean anything. */
+  #missing(tcp: ProcessResult | null): string[] {
+    const { frameCount, answeredCount, storedCount, httpAnswerCount } = this.#total
+    const tcpFrames = this.#context.size['tcp-frames']!
+    const versions = frameCount >= FRAMES_FOR_ALL_VERSIONS ? missingVersions(this.#answered) : []
+    return [
+      ...versions,
+      ...tooLittle([
+        { what: 'frames sent', count: frameCount, least: this.#context.size.frames! },
+        { what: 'frames answered', count: answeredCount, least: frameCount / 10 },
+        { what: 'batches found stored', count: storedCount, least: Math.floor(frameCount / 5_000) },
+        { what: 'answers over HTTP', count: httpAnswerCount, least: Math.floor(frameCount / 5_000) },
+        { what: 'frames sent over TCP', count: tcp?.frameCount ?? 0, least: tcpFrames },
+        { what: 'frames answered over TCP', count: tcp?.answeredCount ?? 0, least: tcpFrames / 20 },
+        { what: 'answers to HTTP over TCP', count: tcp?.httpAnswerCount ?? 0, least: Math.floor(tcpFrames / 5_000) },
+      ]),
+    ]
+  }
+
+  #figures(seconds: number, tcp: ProcessResult | null): Record<string, number> {
+    const total = this.#total
+    return {
+      framesPerSecond: Math.round(total.frameCount / seconds),
+      answered: total.answeredCount,
+      connectionsClosed: total.closedCount,
+      batchesFoundStored: total.storedCount,
+      httpAnswers: total.httpAnswerCount,
+      longestStallMs: total.longestStallMs,
+      longestGcPauseMs: total.longestPauseMs,
+      heapGrowthMiB: total.heapGrowthBytes / MEBIBYTE,
+      bufferGrowthMiB: total.bufferGrowthBytes / MEBIBYTE,
+      tcpFrames: tcp?.frameCount ?? 0,
+      tcpAnswered: tcp?.answeredCount ?? 0,
+      tcpLongestNeighbourMs: tcp?.longestNeighbourMs ?? 0,
+      tcpLongestDelayMs: tcp?.longestDelayMs ?? 0,
+      tcpAnonymousGrowthMiB: (tcp?.anonymousGrowthBytes ?? 0) / MEBIBYTE,
+    }
   }
 
   #isOver(): boolean {
@@ -145,4 +192,11 @@ class FramesRun {
     this.#failures.push(`${what} (${where}: npm run reliability -- frames --seed ${seed} ${option})${kept}`)
     this.#context.report(this.#failures.at(-1)!)
   }
+}
+
+/** With which a find is made again. */
+function optionsOf(order: Order): string {
+  return order.kind === 'epoch'
+    ? `--epoch ${order.epoch} --frames ${order.frames} --tcp-frames 0`
+    : '--frames 0 --tcp-frames 0'
 }

@@ -1,7 +1,7 @@
 import { SeededRandom } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import { isDocumentedReason } from './close-reasons.ts'
-import { httpAttack, httpComplaint } from './http-attacks.ts'
+import { healthRequest, httpAttack, httpComplaint } from './http-attacks.ts'
 import { MAX_STALL_MS, StallWatch } from './stall-watch.ts'
 
 describe('the reason of a close', () => {
@@ -54,5 +54,8 @@ describe('HTTP', () => {
     expect(httpComplaint(hiding, 'HTTP/1.1 400 Bad Request\r\n\r\n')).toBeNull()
     expect(httpComplaint(hiding, '')).toBeNull()
     expect(httpComplaint(hiding, '\u0000\u0000\u0000\u0004')).not.toBeNull()
+    expect(httpComplaint(healthRequest, 'HTTP/1.1 200 OK\r\n\r\n{"status":"ok"}')).toBeNull()
+    expect(httpComplaint(healthRequest, 'HTTP/1.1 200 OK\r\n\r\n{"state":"ok"}')).not.toBeNull()
+    expect(httpComplaint(healthRequest, '')).not.toBeNull()
   })
 })

@@ -8,11 +8,12 @@ export const MAX_STALL_MS = 100
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
-/** Heap after everything that is garbage has gone. */
-export function heapBytesAfterGc(): number {
+/** What this thread's objects and buffers hold after everything that is garbage has gone. */
+export function bytesAfterGc(): { heapBytes: number; bufferBytes: number } {
   collect()
   collect()
-  return process.memoryUsage().heapUsed
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return { heapBytes: heapUsed, bufferBytes: arrayBuffers }
 }
 
 interface Pause {

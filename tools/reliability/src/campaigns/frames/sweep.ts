@@ -1,6 +1,7 @@
 import { SeededRandom } from '@millrace/base'
 import { elementLimitOf, RequestGrammar, requestFrame, servedApis, TestBroker } from '@millrace/broker/testing'
 import { ApiKey, apis } from '@millrace/protocol'
+import { tooLittle } from '../../load/work.ts'
 import { TARGET_TOPICS } from './frame-source.ts'
 import { FuzzConnection } from './fuzz-connection.ts'
 import { MAX_STALL_MS, type StallWatch } from './stall-watch.ts'
@@ -13,6 +14,8 @@ const TRIES = 2
 
 export interface SweepResult {
   readonly requestCount: number
+  /** Of these, how many were answered, and not refused as too large: nested arrays may have more elements than is allowed. */
+  readonly answeredCount: number
   readonly complaints: readonly string[]
 }
 
@@ -24,6 +27,7 @@ export async function sweepLimits(seed: number, watch: StallWatch, only: number 
   const complaints: string[] = []
   const grammar = new RequestGrammar(new SeededRandom(seed))
   let requestCount = 0
+  let answeredCount = 0
   for (const { key, name, maxVersion } of servedApis()) {
     if (only !== null && key !== only) continue
     const broker = await TestBroker.start({ seed, batchChecks: new WatchedChecks(watch) })
@@ -40,14 +44,26 @@ export async function sweepLimits(seed: number, watch: StallWatch, only: number 
       const connection = new FuzzConnection(broker.openSocket(address), address)
       const longestMs = await longestTurn(connection, bytes, watch)
       requestCount++
+      if (connection.checker.answeredCount > 0) answeredCount++
+      else if (connection.checker.overdueApi !== null && !connection.isClosed)
+        complaints.push(`${name} ${maxVersion} of ${bytes.length} bytes is not answered in ${TURNS} turns`)
+      connection.close()
       if (longestMs > MAX_STALL_MS) {
         complaints.push(`${name} ${maxVersion} of ${bytes.length} bytes held the loop for ${longestMs.toFixed(0)} ms`)
       }
     }
     await broker.stop()
     for (const error of broker.fatalErrors) complaints.push(`${name}: the broker would have ended: ${error.message}`)
+    for (const { level, message } of broker.logger.lines) {
+      if (level === 'error') complaints.push(`${name}: logged: ${message}`)
+    }
   }
-  return { requestCount, complaints }
+  // With half of them refused at the door, hardly any API would have been tried.
+  for (const complaint of tooLittle([
+    { what: 'largest requests answered', count: answeredCount, least: requestCount / 2 },
+  ]))
+    complaints.push(complaint)
+  return { requestCount, answeredCount, complaints }
 }
 
 async function longestTurn(connection: FuzzConnection, bytes: Buffer, watch: StallWatch): Promise<number> {
@@ -58,6 +74,5 @@ async function longestTurn(connection: FuzzConnection, bytes: Buffer, watch: Sta
     longestMs = Math.max(longestMs, await watch.turn(() => undefined))
     connection.check(null)
   }
-  connection.close()
   return longestMs
 }
