@@ -92,6 +92,50 @@ test('a name that was not synced may be lost, and a rename undone', () => {
   expect(left).toEqual(['f=new', 'f=old', 'f=old g=new'])
 })
 
+test('the name of a new file that was synced itself may be there without those before it', () => {
+  const disk = new SimulatedDisk({ finePageBytes: PAGE, looseNames: true })
+  for (const name of ['a', 'b', 'c']) {
+    const file = disk.openFile(`/${name}`, { create: true })
+    if (name !== 'a') file.syncDataNow()
+  }
+  disk.rename('/c', '/d')
+  expect([...namesAfterCrashes(disk)].sort()).toEqual([
+    '',
+    'a=',
+    'a= b=',
+    'a= b= c=',
+    'a= b= d=',
+    'a= c=',
+    'b=',
+    'b= c=',
+    'c=',
+  ])
+})
+
+test('copies of a disk share what does not differ, and nothing else', () => {
+  const { disk, write } = syncedFile('aa')
+  const crashed = disk.crashed({ choose: () => 0 })
+  const fork = disk.fork()
+  write('b', 0)
+  const file = fork.openFile('/f', { create: false })
+  file.write(Buffer.from('c'), 0, 1, 1)
+  file.truncate(3)
+  crashed.corrupt('/f', 0, 1)
+  expect([disk, fork, crashed].map((each) => each.peek('/f').toString())).toEqual(['ba', 'ac\0', '`a'])
+  expect(outcomesOf(disk, '/f')).toEqual(new Set(['aa', 'ba']))
+  expect(new Set([disk, fork, crashed].map((each) => each.digest())).size).toBe(3)
+  expect(outcomesOf(crashed, '/f')).toEqual(new Set(['`a']))
+})
+
+test('what a failed sync dropped is lost in a crash, although it can be read until then', () => {
+  const { disk, write } = syncedFile('aa')
+  write('b', 0)
+  disk.fault = (operation) => (operation === 'sync' ? 'DISK_IO' : null)
+  expect(() => disk.openFile('/f', { create: false }).syncDataNow()).toThrow('EIO')
+  expect(disk.peek('/f').toString()).toBe('ba')
+  expect(outcomesOf(disk.fork(), '/f')).toEqual(new Set(['aa']))
+})
+
 test('a fork goes its own way, with what is not synced', () => {
   const { disk, write } = syncedFile('aa')
   write('b', 0)

@@ -67,10 +67,16 @@ export class SimulatedDirectory {
     return copy
   }
 
-  crashed(choices: Choices, survivors: Map<SimulatedInode, SimulatedInode>): SimulatedDirectory {
+  /** `looseNames`: see `SimulatedDiskOptions`. */
+  crashed(choices: Choices, survivors: Map<SimulatedInode, SimulatedInode>, looseNames = false): SimulatedDirectory {
     const names = new Map(this.#durable)
     const keptCount = this.#changes.length - choices.choose(this.#changes.length + 1)
     for (const change of this.#changes.slice(0, keptCount)) apply(names, change)
+    if (looseNames) {
+      for (const change of this.#changes.slice(keptCount)) {
+        if (isSyncedFile(change) && choices.choose(2) === 1) apply(names, change)
+      }
+    }
     const survivor = new SimulatedDirectory()
     for (const [name, node] of names) {
       if (node instanceof SimulatedInode) {
@@ -81,7 +87,7 @@ export class SimulatedDirectory {
         }
         survivor.link(name, inode)
       } else {
-        survivor.link(name, node.crashed(choices, survivors))
+        survivor.link(name, node.crashed(choices, survivors, looseNames))
       }
     }
     survivor.endSync(survivor.beginSync())
@@ -92,6 +98,11 @@ export class SimulatedDirectory {
     this.#changes.push(change)
     apply(this.live, change)
   }
+}
+
+/** A file that was made and then synced itself. */
+function isSyncedFile({ node, removedName }: NameChange): boolean {
+  return removedName === null && node instanceof SimulatedInode && node.wasSynced
 }
 
 function apply(names: Map<string, SimulatedNode>, change: NameChange): void {

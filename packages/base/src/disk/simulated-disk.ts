@@ -28,6 +28,11 @@ export interface SimulatedDiskOptions {
    * synced contents of a page of 4 KiB, or half of each, which is cheaper and proves nearly as much.
    */
   finePageBytes?: number
+  /**
+   * The changes of names in a directory reach the medium in their order, as the journals of ext4 and XFS write them. True: the name of a
+   * new file that was synced itself may also be there without those that changed before it, as Btrfs and F2FS have it.
+   */
+  looseNames?: boolean
 }
 
 /**
@@ -60,6 +65,7 @@ export class SimulatedDisk implements Disk, FileHost {
       writeBackShare: options.writeBackShare ?? 0,
       capacityBytes: options.capacityBytes ?? Number.POSITIVE_INFINITY,
       finePageBytes: options.finePageBytes ?? 0,
+      looseNames: options.looseNames ?? false,
     }
     this.fault = () => null
     this.onChange = () => undefined
@@ -73,7 +79,7 @@ export class SimulatedDisk implements Disk, FileHost {
 
   /** The disk that a restart would find if power went now. This one is not changed. */
   crashed(choices: Choices): SimulatedDisk {
-    return this.#withRoot(this.#root.crashed(choices, new Map()))
+    return this.#withRoot(this.#root.crashed(choices, new Map(), this.options.looseNames))
   }
 
   /** An independent copy, with what is not synced: for crashes to be tried later. */

@@ -6,10 +6,16 @@ export const PAGE_BYTES = 4096
 const SECTOR_BYTES = 512
 const SECTORS_PER_PAGE = PAGE_BYTES / SECTOR_BYTES
 
-/** Contents of a file at some moment. */
+/** Contents of a file at some moment; the bytes behind its end are zeros. */
 interface Plane {
   bytes: Buffer
   sizeBytes: number
+}
+
+/** Two hashes of 32 bits. */
+interface ContentsDigest {
+  high: number
+  low: number
 }
 
 /** A sync under way: what the file held when it began. */
@@ -25,6 +31,7 @@ export interface PendingSync extends Plane {
  */
 export class SimulatedInode {
   readonly live: Plane
+  /** Its bytes are never changed: they may be those of {@link live}, or of another inode. */
   #durable: Plane
   readonly #dirtyPages: Set<number>
   /** Sizes since the last sync, the durable one first. */
@@ -38,6 +45,10 @@ export class SimulatedInode {
   /** Changed pages with all that they held since the last sync; only if crashes are fine. */
   readonly #pages: Map<number, SimulatedPage>
   #writeCount: number
+  /** The bytes of {@link live} are also those of the durable plane or of a copy: they are copied before they change. */
+  #isShared: boolean
+  /** Of the live contents; null: not known. */
+  #digest: ContentsDigest | null
 
   /** `finePageBytes` above 0: a crash leaves any version that a page of this size had, torn at any sector (see {@link SimulatedPage}). */
   constructor(modifiedMs: number, finePageBytes = 0) {
@@ -52,6 +63,8 @@ export class SimulatedInode {
     this.#finePageBytes = finePageBytes
     this.#pages = new Map()
     this.#writeCount = 0
+    this.#isShared = false
+    this.#digest = null
   }
 
   get sizeBytes(): number {
@@ -60,6 +73,17 @@ export class SimulatedInode {
 
   get dirtyPageCount(): number {
     return this.#dirtyPages.size
+  }
+
+  /** It was synced since it was made: a file system may then keep its name, too. */
+  get wasSynced(): boolean {
+    return this.#endedSync > 0
+  }
+
+  /** Of the live contents; remembered by it and its copies until they change. */
+  digest(): ContentsDigest {
+    this.#digest ??= digestOf(this.live)
+    return this.#digest
   }
 
   read(buffer: Uint8Array, start: number, end: number, position: number): number {
@@ -72,6 +96,7 @@ export class SimulatedInode {
     assert(position >= this.viewedEndBytes, 'nothing is overwritten under a view')
     const endPosition = position + end - start
     if (endPosition > this.live.sizeBytes) this.resize(endPosition)
+    this.#ownLive()
     this.live.bytes.set(buffer.subarray(start, end), position)
     this.#touch(position, endPosition)
   }
@@ -80,6 +105,7 @@ export class SimulatedInode {
   resize(sizeBytes: number): void {
     assert(sizeBytes >= this.viewedEndBytes, 'nothing is cut off under a view')
     const before = this.live.sizeBytes
+    this.#ownLive()
     if (sizeBytes > this.live.bytes.length) {
       const grown = Buffer.alloc(Math.max(sizeBytes, this.live.bytes.length * 2, PAGE_BYTES))
       this.live.bytes.copy(grown, 0, 0, before)
@@ -93,6 +119,8 @@ export class SimulatedInode {
 
   /** Flips bits on the medium and in memory, as rot does that is noticed only when read. */
   corrupt(position: number, mask: number): void {
+    this.#ownLive()
+    this.#ownDurable()
     this.live.bytes[position]! ^= mask
     this.#durable.bytes[position]! ^= mask
   }
@@ -100,9 +128,10 @@ export class SimulatedInode {
   /** Begins a sync: what is changed now will be durable when {@link endSync} is called with the result. */
   beginSync(): PendingSync {
     this.#lastSync++
+    this.#isShared = true
     return {
       number: this.#lastSync,
-      bytes: Buffer.from(this.live.bytes.subarray(0, this.live.sizeBytes)),
+      bytes: this.live.bytes,
       sizeBytes: this.live.sizeBytes,
       writeCount: this.#writeCount,
     }
@@ -116,6 +145,7 @@ export class SimulatedInode {
     this.#sizes = [synced.sizeBytes, ...(this.live.sizeBytes === synced.sizeBytes ? [] : [this.live.sizeBytes])]
     this.#dirtyPages.clear()
     for (const [number, page] of this.#pages) if (!page.dropUpTo(synced.writeCount)) this.#pages.delete(number)
+    if (this.live.bytes === synced.bytes && this.live.sizeBytes === synced.sizeBytes) return
     // What was written while the sync ran is as unsure as before.
     const pages = Math.ceil(Math.max(this.live.sizeBytes, synced.sizeBytes) / PAGE_BYTES)
     for (let page = 0; page < pages; page++) if (this.#differs(page)) this.#dirtyPages.add(page)
@@ -133,11 +163,13 @@ export class SimulatedInode {
     // A fine crash may leave any version: that some were written back changes nothing.
     if (this.#dirtyPages.size === 0 || this.#finePageBytes > 0) return
     const page = [...this.#dirtyPages][choices.choose(this.#dirtyPages.size)]!
+    this.#ownDurable()
     this.#persist(this.#durable, page, SECTORS_PER_PAGE)
   }
 
   /** What the medium holds after a crash now: any of the sizes, any subset of changed pages, each perhaps torn at a sector. */
   crashed(choices: Choices): SimulatedInode {
+    if (this.#isClean) return this.#copyOfClean()
     if (this.#finePageBytes > 0) return this.#crashedFinely(choices)
     const plane: Plane = {
       bytes: Buffer.from(this.#durable.bytes.subarray(0, this.#durable.sizeBytes)),
@@ -154,9 +186,11 @@ export class SimulatedInode {
   /** An independent copy, synced and unsynced contents alike. */
   fork(): SimulatedInode {
     const copy = new SimulatedInode(this.modifiedMs, this.#finePageBytes)
-    copy.live.bytes = Buffer.from(this.live.bytes.subarray(0, this.live.sizeBytes))
-    copy.live.sizeBytes = this.live.sizeBytes
-    copy.#durable = { bytes: Buffer.from(this.#durable.bytes), sizeBytes: this.#durable.sizeBytes }
+    this.#shareLive(copy)
+    // Never changed in place: both go on with it.
+    copy.#durable = this.#durable
+    copy.#lastSync = this.#lastSync
+    copy.#endedSync = this.#endedSync
     for (const page of this.#dirtyPages) copy.#dirtyPages.add(page)
     for (const [number, page] of this.#pages) copy.#pages.set(number, page.fork())
     copy.#sizes = [...this.#sizes]
@@ -171,6 +205,43 @@ export class SimulatedInode {
     plane.bytes.copy(survivor.live.bytes, 0, 0, plane.sizeBytes)
     survivor.endSync(survivor.beginSync())
     return survivor
+  }
+
+  /** What is read is what was synced: a crash leaves just that. The same bytes, not equal ones: a failed sync drops what differs. */
+  get #isClean(): boolean {
+    const isSame = this.live.bytes === this.#durable.bytes && this.live.sizeBytes === this.#durable.sizeBytes
+    return isSame && this.#pages.size === 0 && this.#sizes.every((sizeBytes) => sizeBytes === this.live.sizeBytes)
+  }
+
+  #copyOfClean(): SimulatedInode {
+    const copy = new SimulatedInode(this.modifiedMs, this.#finePageBytes)
+    this.#shareLive(copy)
+    copy.endSync(copy.beginSync())
+    return copy
+  }
+
+  /** Most files of a disk are the same in all that crashes may leave: they are copied when they change. */
+  #shareLive(copy: SimulatedInode): void {
+    this.#isShared = true
+    copy.#isShared = true
+    copy.live.bytes = this.live.bytes
+    copy.live.sizeBytes = this.live.sizeBytes
+    copy.#digest = this.#digest
+  }
+
+  /** Before the live bytes change. */
+  #ownLive(): void {
+    this.#digest = null
+    if (!this.#isShared) return
+    this.#isShared = false
+    const bytes = Buffer.alloc(this.live.bytes.length)
+    this.live.bytes.copy(bytes, 0, 0, this.live.sizeBytes)
+    this.live.bytes = bytes
+  }
+
+  #ownDurable(): void {
+    const { bytes, sizeBytes } = this.#durable
+    this.#durable = { bytes: Buffer.from(bytes.subarray(0, sizeBytes)), sizeBytes }
   }
 
   /** Asks for each outcome once: all combinations of choices are different contents. */
@@ -218,6 +289,18 @@ export class SimulatedInode {
     if (plane.bytes.length < end) plane.bytes = Buffer.concat([plane.bytes, Buffer.alloc(end - plane.bytes.length)])
     this.live.bytes.copy(plane.bytes, start, start, end)
   }
+}
+
+/** Two multiplicative hashes, whose mistakes do not fall together. */
+function digestOf({ bytes, sizeBytes }: Plane): ContentsDigest {
+  let high = 0x811c9dc5 ^ sizeBytes
+  let low = 0x9e3779b9
+  for (let slot = 0; slot < sizeBytes; slot++) {
+    const byte = bytes[slot]!
+    high = Math.imul(high ^ byte, 0x01000193)
+    low = Math.imul(low + byte, 0x85ebca6b) ^ (low >>> 15)
+  }
+  return { high, low }
 }
 
 /** `[start, start + sizeBytes)` of a plane, with zeros behind its end. */
