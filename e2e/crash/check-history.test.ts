@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checkHistory } from './check-history.ts'
+import { type Allowances, checkHistory } from './check-history.ts'
 import {
   type Acknowledged,
   type History,
@@ -37,7 +37,8 @@ interface Mutable {
 
 const inOrder = (stored: Stored[]) => [...stored].sort((a, b) => a.partition - b.partition || a.offset - b.offset)
 
-const kinds = (history: History) => [...new Set(checkHistory(history).map((problem) => problem.split(':')[0]))].sort()
+const kinds = (history: History, allowances: Allowances = {}) =>
+  [...new Set(checkHistory(history, allowances).map((problem) => problem.split(':')[0]))].sort()
 
 describe('the checker of crash histories', () => {
   it('finds nothing wrong where all was kept', () => {
@@ -134,11 +135,21 @@ describe('the checker of crash histories', () => {
   it('allows retention to remove what lies before the start, and nothing behind it', () => {
     const history: History & ReturnType<typeof goodHistory> = { ...goodHistory(), startOffsets: [2, 0, 0] }
     history.stored = history.stored.filter(({ partition, offset }) => partition !== 0 || offset >= 2)
-    expect(checkHistory(history)).toEqual([])
-    expect(kinds({ ...history, startOffsets: [1, 0, 0] })).toEqual(['gap', 'lost'])
+    const retention = { retainedBytes: 100 }
+    expect(checkHistory(history, retention)).toEqual([])
+    expect(kinds({ ...history, startOffsets: [1, 0, 0] }, retention)).toEqual(['gap', 'lost'])
     const [first] = history.producers[0].acknowledged
     history.producers[0].acknowledged[0] = { ...(first as Acknowledged), offset: null }
-    expect(checkHistory(history)).toEqual([])
+    expect(checkHistory(history, retention)).toEqual([])
+  })
+
+  it('notices records that are gone from the front where nothing removes any, or that retention should have left', () => {
+    const history: History & ReturnType<typeof goodHistory> = { ...goodHistory(), startOffsets: [2, 0, 0] }
+    history.stored = history.stored.filter(({ partition, offset }) => partition !== 0 || offset >= 2)
+    expect(kinds(history)).toEqual(['removed'])
+    expect(kinds(history, { retainedBytes: 10_000 })).toEqual(['removed'])
+    history.stored = history.stored.filter(({ partition }) => partition !== 0)
+    expect(kinds({ ...history, startOffsets: [4, 0, 0] }, { retainedBytes: 100 })).toEqual(['removed'])
   })
 
   it('lets a power cut take the end from a producer that only the leader answered, in order, and from no other', () => {

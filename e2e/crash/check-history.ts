@@ -1,8 +1,14 @@
 import { type Acknowledged, type History, type ProducerHistory, partitionOf, type Stored, textOf } from './history.ts'
+import { Problems } from './problems.ts'
 
 export interface Allowances {
   /** The machine may have lost its power: what only the leader acknowledged may be gone, and its offsets given to other records. */
   readonly unsyncedLoss?: boolean
+  /**
+   * What retention leaves of each partition at least, in bytes of values. Without it no partition may start anywhere but at 0: a start
+   * that recovery moved would make lost records look like removed ones.
+   */
+  readonly retainedBytes?: number
 }
 
 /** A stored record whose value was understood. */
@@ -12,21 +18,21 @@ interface Known {
   readonly offset: number
 }
 
-/** At most so many problems are told of one kind: thousands of lost records are one fault. */
-const toldOfAKind = 5
-
 /**
  * Holds what was read back against what was acknowledged; the answer lists everything that is wrong, nothing if all is well.
  *
  * - Offsets of a partition rise by one from its start, and each value is one that a producer sent there.
+ * - A partition starts at 0, or where retention has left as much as it must.
  * - An acknowledged record is stored, at the offset that its acknowledgement named if it named one, unless retention removed that offset.
  * - An idempotent producer's records are stored once and in the order sent.
  * - A plain producer's may be stored again by a retry, but first appearances and acknowledged offsets keep the order.
  */
-export function checkHistory(history: History, { unsyncedLoss = false }: Allowances = {}): string[] {
+export function checkHistory(history: History, allowances: Allowances = {}): string[] {
+  const { unsyncedLoss = false } = allowances
   const { producers, stored, startOffsets = [] } = history
   const problems = new Problems()
   checkOffsets(stored, startOffsets, problems)
+  checkStarts(stored, startOffsets, allowances, problems)
   const known = new Map<string, Known[]>(producers.map(({ name }) => [name, []]))
   for (const record of stored) {
     const producer = producers.find(({ name }) => record.value.startsWith(`${name}:`))
@@ -64,6 +70,26 @@ function checkOffsets(stored: readonly Stored[], startOffsets: readonly number[]
     const expected = next.get(partition) ?? startOffsets[partition] ?? 0
     if (offset !== expected) problems.add('gap', `partition ${partition}: offset ${offset} where ${expected} was due`)
     next.set(partition, offset + 1)
+  }
+}
+
+/** Records that are missing at the front must have been retention's to remove. */
+function checkStarts(
+  stored: readonly Stored[],
+  startOffsets: readonly number[],
+  { retainedBytes }: Allowances,
+  problems: Problems,
+): void {
+  for (const [partition, startOffset] of startOffsets.entries()) {
+    if (startOffset === 0) continue
+    if (retainedBytes === undefined) {
+      problems.add('removed', `partition ${partition} starts at ${startOffset}, and nothing was to be removed`)
+      continue
+    }
+    let keptBytes = 0
+    for (const record of stored) if (record.partition === partition) keptBytes += record.value.length
+    if (keptBytes < retainedBytes)
+      problems.add('removed', `partition ${partition} starts at ${startOffset}, with ${keptBytes} bytes behind it`)
   }
 }
 
@@ -130,22 +156,5 @@ function checkRising(kind: string, name: string, records: readonly Known[], prob
     if (sequence <= before)
       problems.add(kind, `${name} ${sequence} after ${before} at partition ${partition} offset ${offset}`)
     last.set(partition, sequence)
-  }
-}
-
-class Problems {
-  readonly #byKind = new Map<string, string[]>()
-
-  add(kind: string, text: string): void {
-    const texts = this.#byKind.get(kind)
-    if (texts) texts.push(text)
-    else this.#byKind.set(kind, [text])
-  }
-
-  list(): string[] {
-    return [...this.#byKind].flatMap(([kind, texts]) => {
-      const told = texts.slice(0, toldOfAKind).map((text) => `${kind}: ${text}`)
-      return texts.length > toldOfAKind ? [...told, `${kind}: ${texts.length} in all`] : told
-    })
   }
 }

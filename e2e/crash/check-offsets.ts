@@ -107,9 +107,12 @@ function observe(bootstrap: string, promised: Promised): Promise<ObservedOffsets
       commits.push(new Map((answer?.partitions ?? []).map(({ partition, offset }) => [partition, Number(offset)])))
     }
     const ends = new Map<string, number[]>()
+    // Asked for a topic that is gone, the client would only throw: that it is gone is the finding.
+    const there = new Set(await admin.listTopics())
     for (const topic of new Set([...promised.ends.keys(), ...promised.commits.map((commit) => commit.topic)])) {
       const high: number[] = []
-      for (const entry of await admin.fetchTopicOffsets(topic)) high[entry.partition] = Number(entry.high)
+      const entries = there.has(topic) ? await admin.fetchTopicOffsets(topic) : []
+      for (const entry of entries) high[entry.partition] = Number(entry.high)
       ends.set(topic, high)
     }
     return { ends, commits }

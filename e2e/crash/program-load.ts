@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { endWithParent } from '../harness/own-group.ts'
 import { places } from '../harness/places.ts'
 import { exitCode, tail } from '../harness/run.ts'
 import type { Acknowledged } from './history.ts'
@@ -29,10 +30,13 @@ function startProgramLoad(
 ): Load {
   const program = join(import.meta.dirname, 'programs', file)
   const args = [program, bootstrap, topic, name, kind, codec, String(ratePerSecond)]
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
+  endWithParent(child)
   const exit = exitCode(child)
   // Whoever asks for the history gets the failure; until then it must not end the process.
   exit.catch(() => child.stdin.destroy())
+  // One that has ended breaks the pipe; its exit code tells the story.
+  child.stdin.on('error', () => child.stdin.destroy())
   const acknowledged: Acknowledged[] = []
   let sentCount = -1
   let stderr = ''

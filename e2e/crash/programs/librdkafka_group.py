@@ -1,7 +1,8 @@
 """Consumes a topic through librdkafka and commits its positions without end; see group-load.ts.
 
 librdkafka_group.py BOOTSTRAP TOPIC GROUP assign|subscribe
-Prints `partition offset` for each position whose commit was acknowledged. When its input ends, it prints `unknown COUNT`, the number of
+Prints `partition offset` for each position whose commit was acknowledged, and `partition offset name:sequence` for each record that it was
+given. When its input ends, it prints `unknown COUNT`, the number of
 commits without an answer or with a refusal, and exits with 0. With `subscribe` it is a member of the group."""
 import sys
 import threading
@@ -32,9 +33,13 @@ else:
 unknown_count = 0
 positions = {}
 while not stopping.is_set():
+    lines = []
     for message in consumer.consume(100, 0.05):
         if message.error() is None:
             positions[message.partition()] = message.offset() + 1
+            name, sequence = message.value().split(b':', 2)[:2]
+            lines.append(f'{message.partition()} {message.offset()} {name.decode()}:{sequence.decode()}\n')
+    sys.stdout.write(''.join(lines))
     if not positions:
         continue
     offsets = [TopicPartition(topic, partition, offset) for partition, offset in positions.items()]

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SeededRandom } from '@millrace/base'
 import { type Broker, type Settings, startBroker, TopicChanges } from '@millrace/e2e'
 import type { CampaignContext, CampaignResult } from '../../campaign.ts'
+import { tooLittle } from '../../load/work.ts'
 import { Generation } from './generation.ts'
 import { Moments, type ServingMoment } from './moments.ts'
 
@@ -44,6 +45,18 @@ export interface CrashRunOptions {
   readonly environment: Readonly<Record<string, string>>
 }
 
+export interface CrashFigures {
+  longestStartMs: number
+  killsDuringStartCount: number
+  acknowledgedCount: number
+  storedCount: number
+  removedCount: number
+  commitCount: number
+  consumedCount: number
+  topicChangeCount: number
+  unansweredChangeCount: number
+}
+
 /** A folder for a broker's files, as {@link CrashRunOptions} wants it. */
 export function makeBrokerDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-crash-'))
@@ -60,16 +73,7 @@ export class CrashRun {
   readonly #failures: string[]
   #doneCount: number
   #goodCount: number
-  readonly #figures: {
-    longestStartMs: number
-    killsDuringStartCount: number
-    acknowledgedCount: number
-    storedCount: number
-    removedCount: number
-    commitCount: number
-    topicChangeCount: number
-    unansweredChangeCount: number
-  }
+  readonly #figures: CrashFigures
 
   constructor(context: CampaignContext, options: CrashRunOptions) {
     this.#context = context
@@ -86,6 +90,7 @@ export class CrashRun {
       storedCount: 0,
       removedCount: 0,
       commitCount: 0,
+      consumedCount: 0,
       topicChangeCount: 0,
       unansweredChangeCount: 0,
     }
@@ -93,21 +98,26 @@ export class CrashRun {
 
   async run(): Promise<CampaignResult> {
     const { directory, environment, name } = this.#options
-    const broker = await startBroker(settings, { directory, environment })
+    const broker = await startBroker(settings, { directory, environment, ownGroup: true })
     const random = new SeededRandom(this.#context.seed).fork('topics')
     const choose = (count: number) => random.uint32() % count
     const changes = new TopicChanges({ bootstrap: broker.bootstrap, prefix: 'crash-', choose })
     try {
       for (let number = 1; !this.#isOver(); number++) await this.#runGeneration(broker, changes, number)
       await broker.kill()
-      this.#lookAtLog(directory)
+      this.#note(errorsIn(readFileSync(join(directory, 'broker.log'), 'utf8')))
     } catch (error) {
-      this.#note([`the run ended: ${error instanceof Error ? error.stack : error}`])
+      const what = `the run ended: ${error instanceof Error ? error.stack : error}`
+      // A reader that Ctrl-C ended too is no finding.
+      if (this.#context.signal.aborted) this.#context.report(what)
+      else this.#note([what])
     }
     await this.#end(broker, name)
     this.#figures.topicChangeCount = changes.acknowledgedCount
     this.#figures.unansweredChangeCount = changes.unansweredCount
-    return { passedCount: this.#goodCount, failures: this.#failures, figures: this.#figures }
+    if (this.#doneCount >= this.#options.killCount && this.#failures.length === 0)
+      this.#note(missingWork(this.#figures, this.#doneCount))
+    return { passedCount: this.#goodCount, failures: this.#failures, figures: { ...this.#figures } }
   }
 
   /** Keeps the broker's files if anything was wrong, once nothing changes them any more. */
@@ -152,6 +162,7 @@ export class CrashRun {
       this.#figures.storedCount += result.storedCount
       this.#figures.removedCount += result.removedCount
       this.#figures.commitCount += result.commitCount
+      this.#figures.consumedCount += result.consumedCount
       this.#note(await changes.check())
     } finally {
       await changes.pause()
@@ -206,10 +217,27 @@ export class CrashRun {
       if (!this.#options.expectsFailure) this.#context.report(`kill ${this.#doneCount}: ${problem}`)
     }
   }
+}
 
-  /** Nothing that happened here is an error of the broker's: what it logs as one was not foreseen. */
-  #lookAtLog(directory: string): void {
-    const lines = readFileSync(join(directory, 'broker.log'), 'utf8').split('\n')
-    this.#note(lines.filter((line) => line.includes('"level":"error"')).map((line) => `logged: ${line.slice(0, 500)}`))
-  }
+/** Nothing that happens in a run is an error of the broker's: what it logs as one was not foreseen. Lists such lines. */
+export function errorsIn(log: string): string[] {
+  const lines = log.split('\n')
+  // Each start tells of itself; a log that shows nothing of it is written in a way that is not understood here.
+  if (!lines.some((line) => line.includes('"level":"info"'))) return ['the log holds no lines that tell their level']
+  return lines.filter((line) => line.includes('"level":"error"')).map((line) => `logged: ${line.slice(0, 500)}`)
+}
+
+/** What did not happen in a run of so many kills, and must have for its checks to mean anything. */
+export function missingWork(figures: CrashFigures, killCount: number): string[] {
+  // A generation's results count once it was read back; a run so short may have had no time for what only happens now and then.
+  const isLong = killCount >= GENERATION_KILLS
+  return tooLittle([
+    { what: 'records acknowledged', count: figures.acknowledgedCount, least: 50 * killCount },
+    { what: 'records read back', count: figures.storedCount, least: 10 * killCount },
+    { what: 'records consumed', count: figures.consumedCount, least: 10 * killCount },
+    { what: 'commits acknowledged', count: figures.commitCount, least: killCount },
+    { what: 'topic changes acknowledged', count: figures.topicChangeCount, least: killCount },
+    { what: 'kills during a start', count: figures.killsDuringStartCount, least: isLong ? killCount / 20 : 0 },
+    { what: 'records removed by retention', count: figures.removedCount, least: isLong ? killCount : 0 },
+  ])
 }
