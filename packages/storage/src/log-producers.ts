@@ -1,4 +1,4 @@
-import { type Clock, type Disk, DiskError, type Offset } from '@millrace/base'
+import { type Clock, type Disk, DiskError, type DiskFile, type Offset } from '@millrace/base'
 import { openEmpty } from './atomic-file.ts'
 import { BatchScanner } from './batch-scanner.ts'
 import { offsetFileName, offsetOfFileName, SNAPSHOT_SUFFIX } from './file-names.ts'
@@ -32,6 +32,9 @@ export class LogProducers {
   #knownEmpty: boolean
   /** Offsets of the snapshot files, ascending; null: not listed yet. */
   #snapshots: Offset[] | null
+  /** Those that were written, by a roll for example, and not synced: a checkpoint at the same offset does that. Counts the writes. */
+  readonly #unsynced: Map<Offset, number>
+  #writeCount: number
   /** Snapshots were removed and the directory not synced since: a crash may bring them back, with what a truncation took. */
   hasRemovedNames: boolean
 
@@ -42,6 +45,8 @@ export class LogProducers {
     this.#state = null
     this.#knownEmpty = knownEmpty
     this.#snapshots = null
+    this.#unsynced = new Map()
+    this.#writeCount = 0
     this.hasRemovedNames = false
   }
 
@@ -86,10 +91,32 @@ export class LogProducers {
     this.#state = new ProducerState(offset)
   }
 
-  /** Writes a snapshot of the state at the log's end, unsynced; the caller closes it. Null if there is one at this offset. */
+  /**
+   * Writes a snapshot of the state at the log's end, unsynced; the caller closes it. Where there is one at this offset that was not synced
+   * either, as a roll leaves it, it is given to be synced; null if it was.
+   */
   writeSnapshot(logStartOffset: Offset, logEndOffset: Offset): SnapshotFile | null {
-    const snapshots = this.#list()
-    if (snapshots.includes(logEndOffset)) return null
+    const isThere = this.#list().includes(logEndOffset)
+    if (isThere && !this.#unsynced.has(logEndOffset)) return null
+    const file = isThere
+      ? this.#ports.disk.openFile(this.#path(logEndOffset), { create: true })
+      : this.#createSnapshot(logStartOffset, logEndOffset)
+    const write = this.#unsynced.get(logEndOffset)
+    // Of one that was cut off with its records meanwhile, another may stand in the place.
+    const onSynced = (): void => {
+      if (this.#unsynced.get(logEndOffset) === write) this.#unsynced.delete(logEndOffset)
+    }
+    return {
+      sync: () => file.syncData().then(onSynced),
+      syncNow: () => {
+        file.syncDataNow()
+        onSynced()
+      },
+      close: () => file.close(),
+    }
+  }
+
+  #createSnapshot(logStartOffset: Offset, logEndOffset: Offset): DiskFile {
     const state = this.stateAt(logStartOffset, logEndOffset)
     const contents = encodeProducerSnapshot(state.producers(), state.count)
     const file = openEmpty(this.#ports.disk, this.#path(logEndOffset))
@@ -99,9 +126,9 @@ export class LogProducers {
       file.close()
       throw error
     }
-    snapshots.push(logEndOffset)
-    snapshots.sort((left, right) => left - right)
-    return { sync: () => file.syncData(), syncNow: () => file.syncDataNow(), close: () => file.close() }
+    this.#snapshots = [...this.#list(), logEndOffset].sort((left, right) => left - right)
+    this.#unsynced.set(logEndOffset, this.#writeCount++)
+    return file
   }
 
   /** Removes the snapshot files that `unwanted` picks. */
@@ -149,6 +176,7 @@ export class LogProducers {
 
   #remove(offset: Offset): void {
     this.hasRemovedNames = true
+    this.#unsynced.delete(offset)
     try {
       this.#ports.disk.removeFile(this.#path(offset))
     } catch (error) {
