@@ -1,7 +1,7 @@
 import { SimulatedDisk } from '@millrace/base'
 import { buildEndTxnMarker, ControlRecordType } from '@millrace/protocol'
 import { expect, test } from 'vitest'
-import { AppendResult, type Log } from './index.ts'
+import { AppendResult, type Log, ReadResult } from './index.ts'
 import { append, fill, type Opened, open, overwriteFile, SMALL, turns } from './testing/log-driver.ts'
 import { batchOf, TOPIC_ID } from './testing/storage-harness.ts'
 
@@ -103,4 +103,24 @@ test('a walk leaves the transaction index as it is where it finds the same, and 
   await turns()
   await found.checkpointer.complete()
   expect(changed).toEqual(['sync'])
+})
+
+test('damage of the batch where a walk begins costs no other batch of its segment', async () => {
+  const disk = new SimulatedDisk()
+  const { log } = await checkpointed(disk)
+  const file = disk.peek(`${PREFIX}.log`)
+  const index = disk.peek(`${PREFIX}.index`)
+  const start = index.readInt32BE(index.length - 4)
+  expect(start).toBeGreaterThan(0)
+  // The mark ends the walk at the log's end only where something lies behind it.
+  overwriteFile(disk, `${PREFIX}.log`, Buffer.concat([file, Buffer.alloc(100)]))
+  disk.corrupt(`${PREFIX}.log`, start + 80, 1)
+  const again = await open(disk.killed(), CONFIG)
+  const found = again.manager.log('topic', 0)!
+  const damagedOffset = Number(file.readBigInt64BE(start))
+  expect(found.faultyRanges.map(({ startOffset }) => startOffset)).toEqual([damagedOffset])
+  const out = new ReadResult()
+  expect(await found.read(damagedOffset - 1, 1, 12, true, out)).toBe(true)
+  expect(out.sizeBytes).toBeGreaterThan(0)
+  expect(log.logEndOffset).toBe(12)
 })

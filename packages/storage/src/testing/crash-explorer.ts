@@ -1,5 +1,12 @@
-import { type Choices, ExhaustiveChoices, RandomChoices, SeededRandom, type SimulatedDisk } from '@millrace/base'
-import type { CrashCheck } from './crash-check.ts'
+import {
+  type Choices,
+  ExhaustiveChoices,
+  type Offset,
+  RandomChoices,
+  SeededRandom,
+  type SimulatedDisk,
+} from '@millrace/base'
+import type { CrashCheck, FoundEnds } from './crash-check.ts'
 import type { CrashPoint } from './crash-workload.ts'
 import type { LogExpectation } from './workload-log.ts'
 
@@ -42,8 +49,8 @@ export class CrashExplorer {
   readonly #check: CrashCheck
   readonly #options: ExplorerOptions
   readonly #random: SeededRandom
-  /** Digest of disk and expectation. */
-  readonly #seen: Set<string>
+  /** Disks that were well, by their digest and what had to be found but for how much was durable. */
+  readonly #seen: Map<string, SeenDisk>
 
   constructor(check: CrashCheck, options: ExplorerOptions) {
     this.figures = {
@@ -58,7 +65,7 @@ export class CrashExplorer {
     this.#check = check
     this.#options = options
     this.#random = new SeededRandom(options.seed)
-    this.#seen = new Set()
+    this.#seen = new Map()
   }
 
   /** Rejects with {@link CrashFailure} at the first outcome that does not recover. */
@@ -96,16 +103,16 @@ export class CrashExplorer {
   async #tryOne(point: CrashPoint, choices: Choices, name: string, isFirst: boolean): Promise<void> {
     const disk = point.disk.crashed(choices)
     this.figures.outcomes++
-    const key = `${disk.digest()} ${keyOf(point.logs)}`
-    if (this.#seen.has(key)) return
-    this.#seen.add(key)
+    const key = `${disk.digest()} ${keyOf(point)}`
+    if (holdsDurable(this.#seen.get(key), point.logs)) return
     const hasSecond = isFirst && this.figures.distinctOutcomes % this.#options.secondCrashInterval === 0
     this.figures.distinctOutcomes++
     if (hasSecond) this.figures.interruptedRecoveries++
     const second: CrashPoint[] = []
-    await this.#recover(disk, point, name, (logs) => {
+    const ends = await this.#recover(disk, point, name, (logs) => {
       if (hasSecond) second.push({ ...point, disk: disk.fork(), logs })
     })
+    this.#seen.set(key, { ends, durableOffsets: point.logs.map(({ durableOffset }) => durableOffset) })
     for (const [number, again] of second.entries()) {
       const againName = `${name}, second crash ${number}`
       const isExhaustive = await this.#tryAll(again, this.#options.secondOutcomesMax, againName, false)
@@ -120,9 +127,9 @@ export class CrashExplorer {
     point: CrashPoint,
     name: string,
     onOperation: (logs: LogExpectation[]) => void,
-  ): Promise<void> {
+  ): Promise<FoundEnds> {
     try {
-      await this.#check.check(disk, point, onOperation)
+      return await this.#check.check(disk, point, onOperation)
     } catch (error) {
       throw new CrashFailure(name, { cause: error })
     }
@@ -148,14 +155,28 @@ export async function sampleCrash(check: CrashCheck, point: CrashPoint, random: 
   await check.check(again.disk.crashed(new RandomChoices(random)), again)
 }
 
-/** What is to be found, as far as it decides whether a disk is well. */
-function keyOf(logs: readonly LogExpectation[]): string {
-  return logs
-    .map(({ topicId, generation, durableOffset, logStartOffset }) => [
-      topicId,
-      generation,
-      durableOffset,
-      logStartOffset,
-    ])
-    .join(' ')
+/** What is to be found, as far as it decides whether a disk is well, but for how much of it is durable. */
+function keyOf({ logs, isRunning }: CrashPoint): string {
+  const expected = logs.map(({ topicId, generation, logStartOffset }) => [topicId, generation, logStartOffset])
+  return `${isRunning} ${expected.join(' ')}`
+}
+
+interface SeenDisk {
+  ends: FoundEnds
+  /** Of each log that was to be found. */
+  durableOffsets: readonly Offset[]
+}
+
+/**
+ * Whether a disk that was recovered holds what is durable by now: a sync that ends changes nothing on the disks that a crash may leave
+ * of what it covered, and to recover each of them again would show only where their logs end.
+ */
+function holdsDurable(seen: SeenDisk | undefined, logs: readonly LogExpectation[]): boolean {
+  if (seen === undefined) return false
+  return logs.every(({ partition, durableOffset, logStartOffset }, slot) => {
+    const end = seen.ends.get(partition)
+    const isThere = end === undefined ? durableOffset <= logStartOffset : durableOffset <= end
+    // Where less is durable than then, less may be gone from the start.
+    return isThere && durableOffset >= seen.durableOffsets[slot]!
+  })
 }

@@ -13,6 +13,8 @@ import {
 import { ErrorCode } from '@millrace/protocol'
 import type { Log } from '../index.ts'
 import type { LogConfig } from '../log-config.ts'
+import { type Evaluations, fail, newEvaluations } from './invariant.ts'
+import { checkRunning, checkStarted, checkStopped, noteEnds } from './live-check.ts'
 import { SMALL } from './log-driver.ts'
 import { type PublishedFiles, publishRenamed } from './published-files.ts'
 import { type Harness, openStorage } from './storage-harness.ts'
@@ -27,6 +29,8 @@ export interface CrashPoint {
   logs: LogExpectation[]
   /** What small files were said to hold, by path. */
   published: PublishedFiles
+  /** Storage had been opened and not begun to stop: whoever finds the disk must take it for one that was in use. */
+  isRunning: boolean
 }
 
 /** What a workload does; each is a few disk operations. */
@@ -92,6 +96,12 @@ export interface WorkloadOptions {
   unsyncedMax?: number
   /** Largest record value, but for those that are to fill a segment. */
   valueBytesMax?: number
+  /** Longest time that a step `wait` takes. */
+  waitMsMax?: number
+  /** What a start asks the thread pool for waits from the beginning, as all that comes later does. */
+  waitsAtStart?: boolean
+  /** Running logs are held against the model at the end and at each stop, and after a stop they must be as they were. */
+  checksRunning?: boolean
   /** Errors of the disk are expected: calls may be refused. */
   isFaulty?: boolean
 }
@@ -106,8 +116,11 @@ const TRANSACTIONAL_PRODUCER = 10
 export class CrashWorkload {
   readonly crashPoints: CrashPoint[]
   readonly published: PublishedFiles
+  readonly evaluations: Evaluations
   /** Changes of the disk so far. */
   operationCount: number
+  /** Logs that were deleted. */
+  deletedCount: number
   /** Errors that calls threw, where they are expected. */
   readonly refusals: DiskError[]
   /** What was reported by storage instances before the current one. */
@@ -129,6 +142,7 @@ export class CrashWorkload {
   #harness: Harness | null
   #epoch: number
   #nextValue: number
+  #isRunning: boolean
   readonly #kinds: readonly StepKind[]
   readonly #weights: readonly number[]
 
@@ -136,7 +150,9 @@ export class CrashWorkload {
     const random = new SeededRandom(options.seed)
     this.crashPoints = []
     this.published = new Map()
+    this.evaluations = newEvaluations()
     this.operationCount = 0
+    this.deletedCount = 0
     this.refusals = []
     this.earlierErrors = []
     this.onOperation = () => undefined
@@ -160,6 +176,7 @@ export class CrashWorkload {
     this.#harness = null
     this.#epoch = 1
     this.#nextValue = 0
+    this.#isRunning = false
     const steps = Object.entries(options.steps ?? MIXED_STEPS) as [StepKind, number][]
     this.#kinds = steps.map(([kind]) => kind)
     this.#weights = steps.map(([, weight]) => weight)
@@ -175,6 +192,7 @@ export class CrashWorkload {
       if (this.#disk.unsyncedCount > (this.#options.unsyncedMax ?? Number.POSITIVE_INFINITY)) this.#disk.writeBackAll()
     }
     this.#collect('the end')
+    if (this.#options.checksRunning === true && this.harness.failures.length === 0) await this.#checkRunning()
   }
 
   /** Lets the workload's own storage end: everything waiting is let go. */
@@ -221,7 +239,8 @@ export class CrashWorkload {
     this.#timers = new SimulatedTimers(this.#clock)
     this.#waiting = []
     this.#disk = disk
-    disk.settle = () => Promise.resolve()
+    this.#isRunning = false
+    disk.settle = this.#options.waitsAtStart === true ? this.#settle : () => Promise.resolve()
     disk.onChange = (operation, path) => this.#onChange(operation, path)
     this.#harness = await openStorage({
       disk,
@@ -231,18 +250,22 @@ export class CrashWorkload {
       config: { ...SMALL, ...this.#options.config },
     })
     for (const entry of this.#logs) this.#reopen(entry)
-    disk.settle = (operation) => this.delay(operation) ?? new Promise((resolve) => this.#waiting.push(resolve))
+    disk.settle = this.#settle
+    this.#isRunning = true
     this.onStarted(disk)
   }
+
+  /** Nobody but the checks reads, and they do not wait. */
+  readonly #settle = (operation: DiskOperation): Promise<void> =>
+    this.delay(operation) ??
+    (operation === 'read' ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve)))
 
   #reopen(entry: WorkloadLog): void {
     const { manager } = this.harness
     const expected = entry.expectation()
     const found = manager.log('topic', entry.partition)
     if (expected !== null && (found?.logEndOffset ?? 0) < expected.durableOffset) {
-      throw new Error(
-        `partition ${entry.partition} ends at ${found?.logEndOffset}, durable was ${expected.durableOffset}`,
-      )
+      fail('S1', `partition ${entry.partition} ends at ${found?.logEndOffset}, durable was ${expected.durableOffset}`)
     }
     entry.onReopened(found)
     // One that was being deleted is back, as nobody's.
@@ -263,14 +286,14 @@ export class CrashWorkload {
   /** What a crash would find now. */
   pointNow(step: string): CrashPoint {
     const logs = this.#logs.map((entry) => entry.expectation()).filter((expected) => expected !== null)
-    return { disk: this.#disk.fork(), step, logs, published: this.published }
+    return { disk: this.#disk.fork(), step, logs, published: this.published, isRunning: this.#isRunning }
   }
 
   async #step(kind: StepKind): Promise<void> {
     const { manager } = this.harness
     if (kind === 'flush') manager.flushStaged()
     else if (kind === 'settle') await this.#letSome()
-    else if (kind === 'wait') this.#timers.advance(this.#draw(2000))
+    else if (kind === 'wait') this.#timers.advance(this.#draw(this.#options.waitMsMax ?? 2000))
     else if (kind === 'write back') this.#disk.writeBackAll()
     else if (kind === 'wait a minute') this.#timers.advance(60_000)
     else if (kind === 'next epoch') this.#epoch++
@@ -302,6 +325,7 @@ export class CrashWorkload {
   }
 
   #delete(entry: WorkloadLog, log: Log): void {
+    this.deletedCount++
     entry.log = null
     this.harness.manager.deleteLog(log)
   }
@@ -336,8 +360,28 @@ export class CrashWorkload {
   /** A clean stop, and a start. */
   async #stop(): Promise<void> {
     this.letAllGo()
+    const isChecked = this.#options.checksRunning === true
+    if (isChecked) await this.#checkRunning()
+    this.#isRunning = false
+    const ends = noteEnds(this.harness.manager.logs())
     await this.harness.manager.shutdown()
+    if (isChecked) checkStopped(this.#disk, ends, this.evaluations)
     await this.#open(this.#disk)
+    if (!isChecked) return
+    checkStarted(this.harness, ends, this.evaluations)
+    await this.#checkLogs()
+  }
+
+  /** What is staged is written, and whatever waits ends; then each log must serve what its model holds. */
+  async #checkRunning(): Promise<void> {
+    this.letAllGo()
+    this.harness.manager.flushStaged()
+    for (let turn = 0; turn < 200; turn++) await Promise.resolve()
+    await this.#checkLogs()
+  }
+
+  async #checkLogs(): Promise<void> {
+    for (const entry of this.#logs) await checkRunning(entry, this.evaluations)
   }
 
   /** The process ends here; `next` is the disk that the one after it finds. */
@@ -349,7 +393,9 @@ export class CrashWorkload {
 
   #accept(code: number): void {
     if (code === ErrorCode.NONE) return
-    if (!this.#options.isFaulty || code !== ErrorCode.KAFKA_STORAGE_ERROR) throw new Error(`append failed with ${code}`)
+    if (this.#options.isFaulty && code === ErrorCode.KAFKA_STORAGE_ERROR) return
+    // What the model would append next is refused: the log is not where its batches say, or took an error that never was.
+    fail(code === ErrorCode.KAFKA_STORAGE_ERROR ? 'S9' : 'S4', `append failed with ${code}`)
   }
 
   #expectingRefusal(call: () => void): void {

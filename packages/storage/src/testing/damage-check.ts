@@ -15,13 +15,16 @@ import type { LogExpectation } from './workload-log.ts'
 /** The checksum of a batch, and behind it all that it covers. */
 const CRC_POSITION = 17
 
-interface Victim {
+/** A batch below the durable mark, and where it stands on a disk. */
+export interface Victim {
   expected: LogExpectation
   batch: ModelBatch
   path: string
   position: number
   /** Recovery walks it, and must notice. */
   isWalked: boolean
+  /** Not written to since a clean stop, the mark says. */
+  isClean: boolean
   markedOffset: number
 }
 
@@ -33,7 +36,7 @@ export async function checkDamage(
   point: CrashPoint,
   random: SeededRandom,
   evaluations: Evaluations,
-  config: Partial<LogConfig> = SMALL,
+  config: Partial<LogConfig> = {},
 ): Promise<boolean> {
   const disk = point.disk.crashed(new RandomChoices(random))
   const victims = point.logs.flatMap((expected) => victimsOf(disk, expected))
@@ -43,7 +46,7 @@ export async function checkDamage(
   const at = CRC_POSITION + (random.uint32() % (batch.bytes.length - CRC_POSITION))
   disk.corrupt(path, position + at, 1 << (random.uint32() % 8))
   const damaged = disk.peek(path).subarray(position, position + batch.bytes.length)
-  const opened = await open(disk, config)
+  const opened = await openDamaged(disk, config)
   evaluations.S8++
   const log = opened.manager.log('topic', expected.partition)
   if (log?.topicId !== expected.topicId) fail('S8', `one bit at ${at} of batch ${batch.baseOffset} took the log away`)
@@ -54,12 +57,14 @@ export async function checkDamage(
   return true
 }
 
-async function open(disk: SimulatedDisk, config: Partial<LogConfig>): Promise<Harness> {
+/** Starts storage on a disk that was damaged. `config`: what differs from the usual of tests. */
+export async function openDamaged(disk: SimulatedDisk, config: Partial<LogConfig>): Promise<Harness> {
   const clock = new SimulatedClock()
-  return await openStorage({ disk, clock, timers: new SimulatedTimers(clock), config })
+  return await openStorage({ disk, clock, timers: new SimulatedTimers(clock), config: { ...SMALL, ...config } })
 }
 
-function victimsOf(disk: SimulatedDisk, expected: LogExpectation): Victim[] {
+/** Every batch whose damage is to be noticed, in order of the files and their offsets. */
+export function victimsOf(disk: SimulatedDisk, expected: LogExpectation): Victim[] {
   const mark = new DurableMark(disk.copy(), '/data').get(expected.topicId, expected.partition)
   const directory = `/data/topic-${expected.partition}`
   if (mark === null || disk.stat(directory)?.isDirectory !== true) return []
@@ -72,18 +77,25 @@ function victimsOf(disk: SimulatedDisk, expected: LogExpectation): Victim[] {
       if (position < 0) continue
       const isWalked = batch.baseOffset >= mark.recoveryPoint
       const path = `${directory}/${name}`
-      victims.push({ expected, batch, path, position, isWalked, markedOffset: mark.durableOffset })
+      victims.push({ expected, batch, path, position, isWalked, isClean: mark.clean, markedOffset: mark.durableOffset })
     }
   }
   return victims
 }
 
-function isKept(disk: SimulatedDisk, path: string, bytes: Buffer): boolean {
+/** Whether some file beside `path` still has the bytes. */
+export function isKept(disk: SimulatedDisk, path: string, bytes: Buffer): boolean {
   const directory = path.slice(0, path.lastIndexOf('/'))
   return disk.listDirectory(directory).some((name) => disk.peek(`${directory}/${name}`).includes(bytes))
 }
 
-async function checkReads(log: Log, victim: Victim, damaged: Buffer): Promise<void> {
+/** The victim is not served as if it were whole, and all batches of its log but those of `lost` are. */
+export async function checkReads(
+  log: Log,
+  victim: Victim,
+  damaged: Buffer,
+  lost: ReadonlySet<ModelBatch> = new Set(),
+): Promise<void> {
   const { batch, expected, isWalked, markedOffset } = victim
   const out = new ReadResult()
   const answered = await log.read(batch.lastOffset, 1, log.logEndOffset, true, out)
@@ -92,7 +104,13 @@ async function checkReads(log: Log, victim: Victim, damaged: Buffer): Promise<vo
   // Not walked: the checksum that goes with it tells whoever reads it.
   if (answered && served.length > 0 && !served.equals(damaged)) fail('S8', `other bytes at ${batch.lastOffset}`)
   for (const other of expected.batches) {
-    if (other === batch || other.lastOffset >= markedOffset || other.baseOffset < expected.logStartOffset) continue
+    if (
+      other === batch ||
+      lost.has(other) ||
+      other.lastOffset >= markedOffset ||
+      other.baseOffset < expected.logStartOffset
+    )
+      continue
     const isRead = await log.read(other.lastOffset, 1, log.logEndOffset, true, out)
     if (!isRead || !Buffer.concat(out.buffers).equals(other.bytes)) {
       fail('S8', `batch ${other.baseOffset} is not read, only ${batch.baseOffset} was damaged`)
@@ -108,12 +126,12 @@ export async function checkAfterLies(
   point: CrashPoint,
   random: SeededRandom,
   evaluations: Evaluations,
-  config: Partial<LogConfig> = SMALL,
+  config: Partial<LogConfig> = {},
 ): Promise<boolean> {
   const disk = point.disk.crashed(new RandomChoices(random))
   let opened: Harness
   try {
-    opened = await open(disk, config)
+    opened = await openDamaged(disk, config)
   } catch (error) {
     if (error instanceof CorruptFileError) return true
     throw error

@@ -13,6 +13,8 @@ import { batchOf } from './storage-harness.ts'
 const STEPS: StepWeights = { ...MIXED_STEPS, stop: 0, kill: 0, 'lose power': 0 }
 /** What ends on the thread pool, whenever it began, and what timers take away: allowed when the directory has failed. */
 const ENDINGS = new Set(['sync', 'sync directory', 'extend', 'remove'])
+/** An input/output error of these is final: what is on the disk is not known any more. A read costs its reader only. */
+const FINAL = new Set(['write', 'sync', 'truncate', 'extend', 'create', 'rename', 'sync directory'])
 
 export interface FaultRunResult {
   /** How often the fault befell something. */
@@ -45,7 +47,9 @@ export async function runWithFault(
   workload.delay = (operation) => injector.delay(operation)
   workload.onStarted = (disk) => injector.install(disk)
   await workload.run()
+  await turns(200)
   const isOffline = workload.harness.failures.length > 0
+  checkFailed(plan, injector.firedCount, workload, check)
   if (isOffline) await checkOffline(workload, check)
   injector.end()
   if (!isOffline && plan.kind !== 'never ends') await checkRecovers(workload, check)
@@ -55,6 +59,18 @@ export async function runWithFault(
   const last: CrashPoint = workload.pointNow('the end')
   for (const point of [...workload.crashPoints.slice(-4), last]) await sampleCrash(check, point, random)
   return { firedCount: injector.firedCount, isOffline }
+}
+
+/** After an error that leaves the disk's contents unknown the directory does not go on. What befell a deleted log says nothing. */
+function checkFailed(
+  { kind, operation }: FaultPlan,
+  firedCount: number,
+  workload: CrashWorkload,
+  check: CrashCheck,
+): void {
+  if (kind !== 'input/output error' || !FINAL.has(operation) || firedCount === 0 || workload.deletedCount > 0) return
+  check.evaluations.S7++
+  if (workload.harness.failures.length === 0) fail('S7', `the directory goes on after a failed ${operation}`)
 }
 
 /** Once the directory has failed, what runs ends and nothing begins. */

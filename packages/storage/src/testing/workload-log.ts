@@ -36,6 +36,8 @@ export class WorkloadLog {
   #truncatingTo: Offset
   /** Raises where the log may start while it starts anew. */
   #startingAt: Offset
+  /** What some process was told to be durable, and nobody took back since: one that was killed promised as much as one that runs. */
+  #acknowledgedOffset: Offset
   #generation: number
   readonly #result: AppendResult
 
@@ -45,6 +47,7 @@ export class WorkloadLog {
     this.model = new LogModel()
     this.#truncatingTo = Number.POSITIVE_INFINITY
     this.#startingAt = 0
+    this.#acknowledgedOffset = 0
     this.#generation = 0
     this.#result = new AppendResult()
   }
@@ -53,11 +56,12 @@ export class WorkloadLog {
   expectation(): LogExpectation | null {
     const { log, model, partition } = this
     if (log === null) return null
+    this.#acknowledgedOffset = Math.max(this.#acknowledgedOffset, log.durableOffset)
     return {
       partition,
       topicId: log.topicId,
       batches: model.batches,
-      durableOffset: Math.min(log.durableOffset, this.#truncatingTo),
+      durableOffset: Math.min(this.#acknowledgedOffset, this.#truncatingTo),
       logStartOffset: Math.max(model.logStartOffset, log.logStartOffset, this.#startingAt),
       generation: this.#generation,
     }
@@ -142,6 +146,7 @@ export class WorkloadLog {
     this.#generation++
     this.#truncatingTo = Number.POSITIVE_INFINITY
     this.#startingAt = 0
+    this.#acknowledgedOffset = Math.min(this.#acknowledgedOffset, this.model.logEndOffset)
   }
 
   #nextSequence(producerId: ProducerId): number {
