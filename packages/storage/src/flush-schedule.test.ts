@@ -52,6 +52,28 @@ test('a shorter flush.ms holds at once', async () => {
   expect(log.durableOffset).toBe(1)
 })
 
+test.each([0, 1])(
+  'with write caching switched off, what was written before is synced at once, after %i rolls',
+  async (rolls) => {
+    const disk = new SimulatedDisk()
+    const opened = await open(disk, { writeCaching: true })
+    const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+    for (let count = 0; count <= rolls; count++) {
+      if (count > 0) log.roll(log.logEndOffset)
+      append(log, ['value'])
+      opened.manager.flushStaged()
+    }
+    log.updateConfig({ ...log.config, retentionMs: 1 })
+    await turns()
+    expect(log.needsSync).toBe(true)
+    log.updateConfig({ ...log.config, writeCaching: false })
+    await turns()
+    expect([log.durableOffset, log.needsSync]).toEqual([rolls + 1, false])
+    const lost = disk.crashed({ choose: (count) => count - 1 })
+    expect((await open(lost)).manager.log('topic', 0)!.logEndOffset).toBe(rolls + 1)
+  },
+)
+
 test('one timer serves all logs, and none is left when nothing is unsynced', () => {
   const clock = new SimulatedClock()
   const timers = new SimulatedTimers(clock)

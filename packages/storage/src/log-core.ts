@@ -66,6 +66,8 @@ export interface LogHome {
   readonly isFull: boolean
   /** What the log has written will be synced soon. */
   scheduleSync(log: LogCore): void
+  /** Its sync found no descriptor for the names it needs: nothing of it counts, and it is tried again a little later. */
+  onSyncPutOff(log: LogCore, error: DiskError): void
   /** Resolves when no sync runs or waits. Of a directory that is written to, perhaps never. */
   whenSynced(): Promise<void>
   /** A sync of the log ended: everything below `offset`, which ends at `positionBytes` of a segment, is durable. */

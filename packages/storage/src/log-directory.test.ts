@@ -1,7 +1,7 @@
-import { SimulatedDisk, type Uuid } from '@millrace/base'
+import { SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid } from '@millrace/base'
 import { expect, test } from 'vitest'
-import { fill, open, turns } from './testing/log-driver.ts'
-import { TOPIC_ID } from './testing/storage-harness.ts'
+import { append, fill, open, turns } from './testing/log-driver.ts'
+import { openStorage, TOPIC_ID } from './testing/storage-harness.ts'
 
 const OTHER_TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAAAQ' as Uuid
 
@@ -33,3 +33,42 @@ test.each(['in the same process', 'after a restart'])(
     expect(killed.listDirectory('/data/topic-0').filter((name) => name.endsWith('.stray'))).toEqual([])
   },
 )
+
+test('who comes behind 200 dirty logs is durable after one sync of each, as many at a time as the pool has threads for', async () => {
+  const SYNC_MS = 5
+  const disk = new SimulatedDisk()
+  const clock = new SimulatedClock()
+  const timers = new SimulatedTimers(clock)
+  const { manager } = await openStorage({ disk, clock, timers, poolThreadCount: 8 })
+  const logs = Array.from({ length: 201 }, (_, partition) => manager.createLog('topic', partition, TOPIC_ID))
+  for (const log of logs) append(log, ['first'])
+  manager.flushStaged()
+  await turns(5000)
+  expect(logs.every(({ durableOffset }) => durableOffset === 1)).toBe(true)
+  const running = { count: 0, most: 0 }
+  disk.settle = (operation) => {
+    if (operation !== 'sync') return Promise.resolve()
+    running.most = Math.max(running.most, ++running.count)
+    return new Promise((resolve) => {
+      timers.setTimer(SYNC_MS, () => {
+        running.count--
+        resolve()
+      })
+    })
+  }
+  const [newcomer, ...others] = logs
+  for (const log of others) append(log, ['second'])
+  manager.flushStaged()
+  append(newcomer!, ['second'])
+  manager.flushStaged()
+  let waitedMs = 0
+  while (newcomer!.durableOffset < 2 && waitedMs < 5000) {
+    timers.advance(1)
+    await turns(20)
+    waitedMs++
+  }
+  expect(running.most).toBe(6)
+  // The last few dozen a little slower, since fewer run while few wait.
+  expect(waitedMs).toBeLessThanOrEqual(SYNC_MS * (Math.ceil(200 / 6) + 8))
+  expect(others.every(({ durableOffset }) => durableOffset === 2)).toBe(true)
+})

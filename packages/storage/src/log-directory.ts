@@ -5,11 +5,12 @@ import { HIGH_WATERMARK_FILE, LOG_START_FILE, partitionDirectoryName, RECOVERY_P
 import { fingerprintOfAll, fingerprintOfClosed } from './fingerprint.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { LogCore, LogHome } from './log-core.ts'
+import { isOutOfDescriptors } from './open-segments.ts'
 import type { StorageContext } from './storage-context.ts'
 import { StrayFiles } from './stray-files.ts'
 import { encodeTextCheckpoint } from './text-checkpoint.ts'
 
-/** Syncs of one directory at a time: enough to keep a disk busy, few enough to leave the thread pool to others. */
+/** Syncs of one directory at a time while few logs wait: enough to keep a disk busy, few enough that each covers many appends. */
 const SYNC_CONCURRENCY = 2
 /** Durable marks are written this long after the first commit they name, and synced this long after that. */
 const MARK_WRITE_MS = 25
@@ -17,6 +18,8 @@ const MARK_SYNC_MS = 1000
 /** Appends are refused below this much free space, so that the files that recovery needs can still be written. */
 const SPACE_RESERVE_BYTES_MAX = 64 << 20
 const SPACE_CHECK_MS = 1000
+/** After which a sync is tried again that found no descriptor. */
+const PUT_OFF_MS = 100
 /** As `DiskError` names what makes writes durable. */
 const SYNC_OPERATIONS: ReadonlySet<string> = new Set(['sync', 'sync directory', 'sync all'])
 
@@ -28,7 +31,7 @@ export class LogDirectory implements LogHome {
   readonly logs: Set<LogCore>
   readonly strays: StrayFiles
   online: boolean
-  /** Too little space, or no descriptor, is left: appends are refused until there is more. */
+  /** Too little space is left: appends are refused until there is more. */
   isFull: boolean
   readonly #context: StorageContext
   /** Null where the disk cannot sync all of it at once. */
@@ -38,6 +41,9 @@ export class LogDirectory implements LogHome {
   #markWriteTimer: Timer | null
   #markSyncTimer: Timer | null
   #spaceTimer: Timer | null
+  /** Logs whose syncs found no descriptor, and when they are tried again. */
+  readonly #putOff: Set<LogCore>
+  #putOffTimer: Timer | null
   /** Watermarks, log starts or recovery points changed since the checkpoints were written. */
   #offsetsChanged: boolean
   #checkpointing: Promise<void> | null
@@ -60,11 +66,13 @@ export class LogDirectory implements LogHome {
     this.isFull = false
     this.#context = context
     this.#fileSystem = context.disk.openFileSystem(path)
-    this.#commit = new GroupCommit(SYNC_CONCURRENCY, (error) => this.fail(error))
+    this.#commit = new GroupCommit(SYNC_CONCURRENCY, context.syncThreadCount, (error) => this.fail(error))
     this.#onFailed = onFailed
     this.#markWriteTimer = null
     this.#markSyncTimer = null
     this.#spaceTimer = null
+    this.#putOff = new Set()
+    this.#putOffTimer = null
     this.#offsetsChanged = false
     this.#checkpointing = null
     this.#pointsWrittenCount = 0
@@ -78,6 +86,18 @@ export class LogDirectory implements LogHome {
   /** What the log has written will be synced soon. */
   scheduleSync(log: LogCore): void {
     if (this.online && log.needsSync) this.#commit.schedule(log)
+  }
+
+  onSyncPutOff(log: LogCore, error: DiskError): void {
+    this.onDiskError(error)
+    if (!this.online) return
+    this.#putOff.add(log)
+    this.#putOffTimer ??= this.#context.timers.setTimer(PUT_OFF_MS, () => {
+      this.#putOffTimer = null
+      const logs = [...this.#putOff]
+      this.#putOff.clear()
+      for (const waiting of logs) this.scheduleSync(waiting)
+    })
   }
 
   /** A sync of the log ended: everything below `offset`, which ends at `positionBytes` of a segment, is durable. */
@@ -205,12 +225,19 @@ export class LogDirectory implements LogHome {
     this.#checkpointing = this.#writeCheckpoints()
       .catch((error: unknown) => {
         if (!(error instanceof DiskError)) throw error
+        // Still to be written, if there is space or a descriptor for it later.
+        this.#offsetsChanged = true
         this.onDiskError(error)
       })
       .finally(() => {
         this.#checkpointing = null
       })
     return this.#checkpointing
+  }
+
+  /** The text checkpoints on the disk say what is so. */
+  get areCheckpointsWritten(): boolean {
+    return !this.#offsetsChanged && this.#checkpointing === null
   }
 
   async #writeCheckpoints(): Promise<void> {
@@ -255,12 +282,12 @@ export class LogDirectory implements LogHome {
   }
 
   /**
-   * A full disk, and a process without descriptors, refuse appends for a while; everything else is final for the directory. So is a sync
-   * that found no space: the system tells of lost writes once, and takes the pages for clean from then on, so that the next sync would
-   * succeed over what is lost (S7). One without a descriptor was not even tried.
+   * A full disk refuses appends for a while, and want of a descriptor what needs one; everything else is final for the directory. So is a
+   * sync that found no space: the system tells of lost writes once, and takes the pages for clean from then on, so that the next sync
+   * would succeed over what is lost (S7). One without a descriptor was not even tried.
    */
   onDiskError(error: DiskError): void {
-    if (error.errno === 'EMFILE' || error.errno === 'ENFILE') this.#onFull(error)
+    if (isOutOfDescriptors(error)) this.#context.openSegments.onRefused(error)
     else if (error.code === 'DISK_FULL' && !SYNC_OPERATIONS.has(error.operation)) this.#onFull(error)
     else this.fail(error)
   }
@@ -292,7 +319,7 @@ export class LogDirectory implements LogHome {
   #onFull(error: DiskError): void {
     if (this.isFull || !this.online) return
     this.isFull = true
-    this.#context.logger.error('no space or no descriptors left, appends are refused', {
+    this.#context.logger.error('no space left, appends are refused', {
       directory: this.path,
       error: error.message,
     })
@@ -361,6 +388,8 @@ export class LogDirectory implements LogHome {
     this.#markSyncTimer = null
     this.#spaceTimer?.cancel()
     this.#spaceTimer = null
+    this.#putOffTimer?.cancel()
+    this.#putOffTimer = null
   }
 }
 

@@ -455,3 +455,40 @@ test('a directory that could not be synced for want of a descriptor is not taken
   expect(log.recoveryPoint).toBe(45)
   expect(log.producerStates.hasRemovedNames).toBe(false)
 })
+
+test.each(['the directory', 'the metadata'])(
+  'a first sync that finds no descriptor for %s is tried again, and nothing counts as durable before',
+  async (what) => {
+    const disk = new SimulatedDisk()
+    const opened = await open(disk)
+    const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+    const { openFile } = disk
+    disk.openFile = (path, options) => {
+      if (what === 'the metadata' && path.endsWith('partition.metadata')) {
+        throw new DiskError('DISK_OTHER', 'open', path, 'EMFILE')
+      }
+      return openFile.call(disk, path, options)
+    }
+    disk.fault = (operation, path) => {
+      if (what === 'the directory' && operation === 'sync directory') {
+        throw new DiskError('DISK_OTHER', operation, path, 'EMFILE')
+      }
+      return null
+    }
+    append(log, ['value'])
+    opened.manager.flushStaged()
+    await turns()
+    expect([log.durableOffset, log.needsSync]).toEqual([0, true])
+    expect(append(log, ['meanwhile'])).toBe(0)
+    opened.manager.flushStaged()
+    await turns()
+    disk.openFile = openFile
+    disk.fault = () => null
+    opened.timers.advance(100)
+    await turns()
+    expect([log.durableOffset, log.needsSync]).toEqual([2, false])
+    expect(opened.failures).toEqual([])
+    const third = await open(disk.crashed(NOTHING_UNSYNCED))
+    expect(third.manager.log('topic', 0)?.logEndOffset).toBe(2)
+  },
+)

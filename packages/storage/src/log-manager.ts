@@ -26,6 +26,7 @@ import {
   setAsideDirectoryName,
 } from './file-names.ts'
 import { FlushSchedule } from './flush-schedule.ts'
+import { IdleCloser } from './idle-closer.ts'
 import { Log } from './log.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
 import type { LogCore } from './log-core.ts'
@@ -35,6 +36,7 @@ import { loadLog } from './log-loader.ts'
 import { LogProducers } from './log-producers.ts'
 import { LogSegments } from './log-segments.ts'
 import { openMetaProperties } from './meta-properties.ts'
+import { OpenSegments } from './open-segments.ts'
 import { encodePartitionMetadata, UnwrittenMetadataError } from './partition-metadata.ts'
 import { RemovalQueue } from './removal-queue.ts'
 import { RetentionSweep } from './retention-sweep.ts'
@@ -45,12 +47,16 @@ import { CorruptFileError, readOffsetCheckpoint } from './text-checkpoint.ts'
 
 /** Logs without use for this long give back their files and memory. */
 const IDLE_MS = 30_000
+/** Logs that are synced at a time so that their files can be closed. */
+const SYNCED_FOR_ROOM_COUNT = 256
+/** Threads of libuv's pool unless the environment says otherwise. */
+const POOL_THREADS = 4
+/** How often it is looked what the operator has removed. */
+const STRAYS_MS = 30_000
 /** From this many logs on, one sync of the whole file system closes them faster than half a dozen syncs each. */
 const SYNC_ALL_MIN_COUNT = 16
 /** Reads of cold data at a time: a slow disk must not take the whole thread pool from the syncs. */
 const COLD_READ_CONCURRENCY = 2
-/** Idle logs closed at a time: each takes some descriptors and syncs. */
-const IDLE_CLOSE_CONCURRENCY = 4
 
 export interface StorageOptions {
   disk: Disk
@@ -72,6 +78,10 @@ export interface StorageOptions {
   onDurable(log: Log): void
   /** The directory is offline for good, with the logs in it. */
   onDirectoryFailed(directory: string, error: DiskError): void
+  /** Segments whose files may be open at a time, for all directories; no bound if left out. At least a few dozen. */
+  maxOpenSegments?: number
+  /** Threads of the pool that disk operations share; Node's default if left out. */
+  poolThreadCount?: number
   /** Called at each step where a crash is worth testing. */
   failpoint?(name: string): void
 }
@@ -82,7 +92,7 @@ export interface DirectoryInfo {
   online: boolean
   totalBytes: number
   usableBytes: number
-  /** Files and directories that were set aside and wait for the operator, and their bytes. */
+  /** Files and directories that were set aside and wait for the operator, and their bytes, as of the last look at them. */
   strayCount: number
   strayBytes: number
 }
@@ -101,9 +111,7 @@ export class LogManager {
   readonly #flushSchedule: FlushSchedule
   readonly #removals: RemovalQueue
   readonly #retention: RetentionSweep
-  /** Idle logs whose turn to be closed has not come. */
-  readonly #idleLogs: Set<LogCore>
-  #idleWorkerCount: number
+  readonly #idleCloser: IdleCloser
   #closed: boolean
 
   private constructor(options: StorageOptions) {
@@ -116,8 +124,6 @@ export class LogManager {
     this.#timers = new Set()
     this.#flushSchedule = new FlushSchedule(options.clock, options.timers)
     this.#removals = new RemovalQueue(options.disk, options.logger)
-    this.#idleLogs = new Set()
-    this.#idleWorkerCount = 0
     this.#closed = false
     const coldReads = new ColdReads(COLD_READ_CONCURRENCY)
     this.#context = {
@@ -127,6 +133,8 @@ export class LogManager {
       random: options.random,
       logger: options.logger,
       staging: new StagingPool(),
+      openSegments: new OpenSegments(options.clock, options.logger, () => this.#after(0, () => this.#syncForRoom())),
+      syncThreadCount: syncThreadCountOf(options),
       // Changes at run time.
       get producerIdExpirationMs() {
         return options.producerIdExpirationMs
@@ -135,7 +143,7 @@ export class LogManager {
       dirtyLogs: [],
       openLogs: new Set(),
       isClosing: false,
-      closeIdleSoon: () => this.#after(0, () => this.#closeIdle()),
+      closeIdleSoon: () => this.#after(0, () => this.#idleCloser.look()),
       flushLater: (log, flushMs) => this.#flushSchedule.add(log, flushMs),
       flushSoon: () => this.#after(0, () => this.flushStaged()),
       readCold: (task) => coldReads.run(task),
@@ -148,6 +156,7 @@ export class LogManager {
       yieldTurn: () => new Promise((resolve) => this.#after(0, resolve)),
       failpoint: (name) => options.failpoint?.(name),
     }
+    this.#idleCloser = new IdleCloser(this.#context.openLogs)
     this.#retention = new RetentionSweep({
       clock: options.clock,
       logs: () => this.#logs.values(),
@@ -170,9 +179,11 @@ export class LogManager {
       await manager.#abandon()
       throw error
     }
+    manager.#context.openSegments.maxCount = options.maxOpenSegments ?? Number.POSITIVE_INFINITY
     manager.#every(options.retentionCheckIntervalMs, () => void manager.#retention.run())
     manager.#every(options.checkpointIntervalMs, () => manager.#writeCheckpoints())
-    manager.#every(IDLE_MS, () => manager.#closeIdle())
+    manager.#every(IDLE_MS, () => manager.#idleCloser.look())
+    manager.#every(STRAYS_MS, () => manager.#lookAtStrays())
     return manager
   }
 
@@ -207,6 +218,12 @@ export class LogManager {
       const { count: strayCount, sizeBytes: strayBytes } = directory.strays.totals()
       return { path, id, online: directory.online, ...space, strayCount, strayBytes }
     })
+  }
+
+  /** Segments whose files are open, and how many may be. */
+  openSegments(): { count: number; maxCount: number } {
+    const { count, maxCount } = this.#context.openSegments
+    return { count, maxCount }
   }
 
   log(topic: string, partition: number): Log | undefined {
@@ -264,12 +281,15 @@ export class LogManager {
     this.#after(this.#options.defaultConfig.fileDeleteDelayMs, () => this.#removals.add(path))
   }
 
-  /** Takes a log out of use that the metadata does not know; its files stay for the operator. Throws `DiskError`. */
-  setAsideStray(log: Log): void {
+  /**
+   * Takes a log out of use that the metadata does not know; its files stay for the operator, in the directory whose path it gives. The
+   * caller tells of it: there may be thousands. Throws `DiskError`.
+   */
+  setAsideStray(log: Log): string {
     const { sizeBytes } = log
     const path = this.#setAside(log, STRAY_DIRECTORY_SUFFIX)
     this.#context.onSetAside(path, sizeBytes)
-    this.#options.logger.warn('stray log set aside', { topic: log.topic, partition: log.partition, path })
+    return path
   }
 
   /** End of a turn: staged appends of all logs are written, then their syncs start. Hot path. */
@@ -286,10 +306,10 @@ export class LogManager {
     if (this.#closed) return
     this.#closed = true
     this.#context.isClosing = true
+    // Clients are gone: what they had is enough for what must still be brought to its end.
+    this.#context.openSegments.maxCount = Number.POSITIVE_INFINITY
     this.flushStaged()
-    for (const timer of this.#timers) timer.cancel()
-    this.#flushSchedule.stop()
-    this.#removals.stop()
+    this.#stopWork()
     for (const directory of this.#directories) if (directory.online) await this.#closeDirectory(directory)
     for (const lock of this.#locks) lock.release()
   }
@@ -404,7 +424,7 @@ export class LogManager {
       }
       directory.mark.syncNow()
       await directory.writeCheckpoints()
-      if (clean && directory.online) {
+      if (clean && directory.online && directory.areCheckpointsWritten) {
         replaceFile(
           this.#options.disk,
           directory.path,
@@ -420,8 +440,11 @@ export class LogManager {
     directory.close()
   }
 
+  /** Opening failed: nothing goes on once this resolves, and whoever tries again finds the directories free. */
   async #abandon(): Promise<void> {
     this.#closed = true
+    this.#stopWork()
+    await this.#removals.whenIdle()
     for (const directory of this.#directories) {
       await directory.whenSynced()
       for (const log of directory.logs) log.fail()
@@ -499,24 +522,35 @@ export class LogManager {
     for (const directory of this.#directories) void directory.writeCheckpoints()
   }
 
-  /** Logs that were not used since the last look; a few at a time, so that thousands do not take disk and descriptors from the others. */
-  #closeIdle(): void {
-    for (const log of this.#context.openLogs) {
-      if (log.touched) log.touched = false
-      else this.#idleLogs.add(log)
+  /** Nothing periodic goes on, and no removal is begun. */
+  #stopWork(): void {
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
+    this.#flushSchedule.stop()
+    this.#idleCloser.stop()
+    this.#removals.stop()
+  }
+
+  /**
+   * Few more segments can be opened. Those are synced that nobody else would have synced soon, since their logs trust the page cache: what
+   * is not synced cannot be closed. Each in its turn.
+   */
+  #syncForRoom(): void {
+    const { openLogs } = this.#context
+    const unsynced: LogCore[] = []
+    for (const log of openLogs) {
+      if (log.needsSync && log.syncState === 'idle') unsynced.push(log)
+      if (unsynced.length === SYNCED_FOR_ROOM_COUNT) break
     }
-    while (this.#idleWorkerCount < IDLE_CLOSE_CONCURRENCY && this.#idleWorkerCount < this.#idleLogs.size) {
-      this.#idleWorkerCount++
-      void this.#closeIdleLogs()
+    for (const log of unsynced) {
+      openLogs.delete(log)
+      openLogs.add(log)
+      this.#directoryOf(log.path)?.scheduleSync(log)
     }
   }
 
-  async #closeIdleLogs(): Promise<void> {
-    for (const log of this.#idleLogs) {
-      this.#idleLogs.delete(log)
-      if (!this.#closed && !log.touched) await log.closeIdle()
-    }
-    this.#idleWorkerCount--
+  #lookAtStrays(): void {
+    for (const directory of this.#directories) if (directory.online) directory.strays.lookAgain()
   }
 
   #every(intervalMs: number, task: () => void): void {
@@ -533,6 +567,11 @@ export class LogManager {
     })
     this.#timers.add(timer)
   }
+}
+
+/** Threads of the pool that the syncs of one directory may take. A quarter is left to reads, extensions and removals. */
+function syncThreadCountOf({ poolThreadCount = POOL_THREADS, directories }: StorageOptions): number {
+  return Math.floor((poolThreadCount - Math.max(1, Math.floor(poolThreadCount / 4))) / directories.length)
 }
 
 function isDirectory(disk: Disk, path: string): boolean {

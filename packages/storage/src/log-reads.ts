@@ -4,6 +4,7 @@ import { bytesBetween, findAborted, findByMaxTimestamp, findByTimestamp } from '
 import { COLD, EXHAUSTED, readCold, readHot, SegmentRead } from './log-reader.ts'
 import type { FoundOffset, ReadResult } from './log-results.ts'
 import type { LogState } from './log-state.ts'
+import { isOutOfDescriptors } from './open-segments.ts'
 import type { StorageContext } from './storage-context.ts'
 
 /** The read path of a log: from segment to segment, around what is lost, with files kept open for what comes from the disk in steps. */
@@ -146,7 +147,8 @@ export class LogReads {
   /** One sector that cannot be read costs the reads of it, not the directory. */
   #onReadError(error: unknown): number {
     if (!(error instanceof DiskError)) throw error
-    this.#context.logger.error('read failed', { path: error.path, error: error.message })
+    if (isOutOfDescriptors(error)) this.#context.openSegments.onRefused(error)
+    else this.#context.logger.error('read failed', { path: error.path, error: error.message })
     return ErrorCode.KAFKA_STORAGE_ERROR
   }
 }

@@ -1,8 +1,8 @@
-import { SimulatedDisk } from '@millrace/base'
+import { SimulatedClock, SimulatedDisk, SimulatedTimers } from '@millrace/base'
 import { expect, test } from 'vitest'
-import type { Log } from './index.ts'
+import { CorruptFileError, type Log } from './index.ts'
 import { append, fill, type Opened, open, SMALL, turns } from './testing/log-driver.ts'
-import { TOPIC_ID } from './testing/storage-harness.ts'
+import { openStorage, TOPIC_ID } from './testing/storage-harness.ts'
 
 /** Logs that come to rest: idle, at the end of the process, and when what was to go could not. */
 
@@ -138,4 +138,51 @@ test('a start after deleted records does not walk the whole log', async () => {
   expect(recoveryPoint).toBe(60)
   const again = await open(disk.killed())
   expect(again.manager.log('topic', 0)!.recoveryPoint).toBe(recoveryPoint)
+})
+
+test('an opening that fails leaves nothing that goes on: no removal, no timer, no lock', async () => {
+  const disk = new SimulatedDisk()
+  await (await openStorage({ disk, directories: ['/of-another-node'], nodeId: 7 })).manager.shutdown()
+  const opened = await open(disk)
+  for (let partition = 0; partition < 5; partition++) {
+    const log = opened.manager.createLog('topic', partition, TOPIC_ID)
+    await fill(opened, log, 3)
+    opened.manager.deleteLog(log)
+  }
+  await opened.manager.shutdown()
+  const clock = new SimulatedClock()
+  const timers = new SimulatedTimers(clock)
+  const { release, count } = holdBack(disk, 'remove')
+  const directories = ['/data', '/of-another-node']
+  const failed = openStorage({ disk, clock, timers, directories }).catch((error: unknown) => error)
+  await turns()
+  expect(count()).toBe(1)
+  release()
+  expect(await failed).toBeInstanceOf(CorruptFileError)
+  await turns()
+  expect([count(), timers.pendingCount]).toEqual([1, 0])
+  const again = await openStorage({ disk, clock, timers })
+  for (let round = 0; round < 5; round++) {
+    await turns()
+    release()
+  }
+  await turns()
+  expect(disk.listDirectory('/data').filter((name) => name.endsWith('-delete'))).toEqual([])
+  await again.manager.shutdown()
+})
+
+test('a log that rolls where its only checkpoint ended keeps what came before when it is killed then', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 9)
+  await log.checkpointer.complete()
+  opened.timers.advance(2000)
+  await turns()
+  expect([log.segments.count, log.recoveryPoint]).toEqual([1, 9])
+  append(log, ['x'.repeat(2000)])
+  opened.manager.flushStaged()
+  expect(log.segments.count).toBe(2)
+  const recovered = (await open(disk.killed())).manager.log('topic', 0)!
+  expect([recovered.logStartOffset, recovered.logEndOffset, recovered.faultyRanges]).toEqual([0, 10, []])
 })

@@ -1,14 +1,18 @@
 import { assert, type Offset } from '@millrace/base'
-import type { Segment } from './segment.ts'
+import type { Segment, SegmentHolder } from './segment.ts'
 
 /** Segments of a log in order of base offset; the last one is active. Never empty once the log is open. */
-export class LogSegments {
+export class LogSegments implements SegmentHolder {
+  /** Reads that come from the disk in steps: files stay open for them. */
+  pendingReadCount: number
   #segments: Segment[]
   /** Bytes of all but the last. */
   #closedBytes: number
 
   constructor(segments: readonly Segment[]) {
+    this.pendingReadCount = 0
     this.#segments = [...segments]
+    for (const segment of segments) segment.holder = this
     this.#closedBytes = 0
     this.#countClosedBytes()
   }
@@ -61,6 +65,7 @@ export class LogSegments {
       this.#segments.length === 0 || segment.baseOffset > this.active.baseOffset,
       'segments are added in order of base offset',
     )
+    segment.holder = this
     this.#segments.push(segment)
     this.#countClosedBytes()
   }

@@ -1,7 +1,8 @@
-import { type DiskFile, type LeaderEpoch, type Offset, ZERO_UUID } from '@millrace/base'
+import { DiskError, type DiskFile, type LeaderEpoch, type Offset, ZERO_UUID } from '@millrace/base'
 import { STAMPED_BYTES, stampBatch } from './batch-stamp.ts'
 import { PARTITION_METADATA_FILE } from './file-names.ts'
 import type { LogCore, LogHome } from './log-core.ts'
+import { isOutOfDescriptors } from './open-segments.ts'
 import { encodePartitionMetadata } from './partition-metadata.ts'
 import type { Segment } from './segment.ts'
 import { maybeExtend, WriteRate, zeroTail } from './segment-extension.ts'
@@ -85,6 +86,8 @@ export class LogWriter {
       this.#storeDirectly(segment, buffer, start, end, baseOffset, leaderEpoch, stamped)
       return true
     }
+    // Now, when the append can still be refused for want of a descriptor: what is staged is going to be written.
+    segment.file()
     const staging = this.#roomInStaging(segment, sizeBytes)
     buffer.copy(staging, this.#stagedBytes, start, end)
     if (stamped) stampBatch(staging, this.#stagedBytes, baseOffset, leaderEpoch)
@@ -131,7 +134,7 @@ export class LogWriter {
     this.#context.openLogs.add(this.#log)
   }
 
-  /** Makes everything written so far durable. Rejects with `DiskError`. */
+  /** Makes everything written so far durable. Rejects with `DiskError`; for want of a descriptor (EMFILE) it may be tried again. */
   async sync(): Promise<void> {
     const segments = this.#unsynced.splice(0)
     let namesChanged = false
@@ -144,7 +147,22 @@ export class LogWriter {
     // One file nearly always; of several, all must be down before the end of the last counts.
     if (segments.length === 1) await segments[0]!.sync()
     else await Promise.all(segments.map((segment) => segment.sync()))
-    if (namesChanged || this.#namesUnsynced) await this.#syncNames()
+    try {
+      if (namesChanged || this.#namesUnsynced) await this.#syncNames()
+    } catch (error) {
+      this.#onUnnamed(error, segments)
+      throw error
+    }
+  }
+
+  /** Names could not be synced. Without a descriptor it was not even begun: the data that needs them is still to be synced. */
+  #onUnnamed(error: unknown, segments: readonly Segment[]): void {
+    if (!(error instanceof DiskError && isOutOfDescriptors(error))) return
+    for (const segment of segments) {
+      if (!this.#log.segments.all.includes(segment)) continue
+      segment.needsDirectorySync = true
+      this.onWritten(segment)
+    }
   }
 
   /** The whole file system was synced since the last write. */

@@ -1,4 +1,4 @@
-import type { LeaderEpoch, Offset, ProducerId, TimestampMs, Uuid } from '@millrace/base'
+import { DiskError, type LeaderEpoch, type Offset, type ProducerId, type TimestampMs, type Uuid } from '@millrace/base'
 import type { SyncState } from './group-commit.ts'
 import type { EpochEnd } from './leader-epoch-cache.ts'
 import { LogAppender } from './log-appender.ts'
@@ -14,6 +14,7 @@ import type { AppendResult, FoundOffset, ReadResult } from './log-results.ts'
 import type { LogSegments } from './log-segments.ts'
 import { type LogState, reportError } from './log-state.ts'
 import { LogWriter } from './log-writer.ts'
+import { isOutOfDescriptors } from './open-segments.ts'
 import type { ProducerEntry } from './producer-entry.ts'
 import type { AppendOrigin, ProducerState } from './producer-state.ts'
 import type { Segment } from './segment.ts'
@@ -98,9 +99,6 @@ export class Log implements LogState {
   refusesWrites: boolean
   /** When the oldest write was made that no sync has begun for, -1 if there is none. */
   #unflushedSinceMs: number
-  /** Reads that come from the disk in steps: files stay open for them. */
-  pendingReadCount: number
-
   constructor(context: StorageContext, home: LogHome, parts: LogParts) {
     this.topic = parts.topic
     this.partition = parts.partition
@@ -134,7 +132,6 @@ export class Log implements LogState {
     this.unflushedRecordCount = 0
     this.refusesWrites = false
     this.#unflushedSinceMs = -1
-    this.pendingReadCount = 0
     if (parts.producers.isLoaded) this.currentProducers().onHighWatermark(parts.highWatermark)
   }
 
@@ -152,6 +149,15 @@ export class Log implements LogState {
 
   get sizeBytes(): number {
     return this.segments.sizeBytes
+  }
+
+  /** Reads that come from the disk in steps: files stay open for them. */
+  get pendingReadCount(): number {
+    return this.segments.pendingReadCount
+  }
+
+  set pendingReadCount(count: number) {
+    this.segments.pendingReadCount = count
   }
 
   get needsSync(): boolean {
@@ -191,7 +197,10 @@ export class Log implements LogState {
 
   updateConfig(config: LogConfig): void {
     this.config = config
-    if (config.writeCaching && config.flushMs >= 0 && this.needsSync) this.#context.flushLater(this, config.flushMs)
+    if (!this.needsSync) return
+    // From now on an acknowledgement means durable: what came before it, which nothing else would sync, must be so, too.
+    if (!config.writeCaching) this.#home.scheduleSync(this)
+    else if (config.flushMs >= 0) this.#context.flushLater(this, config.flushMs)
   }
 
   /** Sets it within the log (a follower may lower it). True if it or the last stable offset rose. */
@@ -298,7 +307,9 @@ export class Log implements LogState {
     } catch (error) {
       // Of a log that was deleted meanwhile even the directory may be gone.
       if (this.failed) return
-      throw error
+      if (!(error instanceof DiskError && isOutOfDescriptors(error))) throw error
+      this.#home.onSyncPutOff(this, error)
+      return
     }
     if (this.failed || generation !== this.generation) return
     this.#home.onSynced(this, writtenOffset, active.baseOffset, positionBytes)

@@ -37,6 +37,11 @@ export class RemovalQueue {
     this.#stopped = true
   }
 
+  /** Resolves when nothing is being removed. */
+  async whenIdle(): Promise<void> {
+    while (this.#running !== null) await this.#running
+  }
+
   async #run(): Promise<void> {
     while (this.#next < this.#paths.length && !this.#stopped) {
       const path = this.#paths[this.#next++]!

@@ -16,6 +16,7 @@ import { LOG_SUFFIX, offsetFileName } from './file-names.ts'
 import { fingerprintOfSegment } from './fingerprint.ts'
 import type { Hole } from './index-rebuild.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
+import type { OpenableSegment, OpenSegments } from './open-segments.ts'
 import { PositionHints } from './position-hints.ts'
 import { SegmentIndexes } from './segment-indexes.ts'
 
@@ -40,13 +41,20 @@ export interface SegmentPorts {
   clock: Clock
   random: Random
   logger: StorageLogger
+  openSegments: OpenSegments
+}
+
+/** The segments of one log together. */
+export interface SegmentHolder {
+  /** Reads that come from the disk in steps: files stay open for them. */
+  readonly pendingReadCount: number
 }
 
 /**
  * One log file with its indexes. Three sizes: `sizeBytes` counts what was appended, `writtenBytes` what the file has been given
  * (the rest is staged), `fileBytes` how long the file is (extended ahead of the writes with zeros). Opens nothing until used.
  */
-export class Segment {
+export class Segment implements OpenableSegment {
   readonly baseOffset: Offset
   readonly directory: string
   readonly indexes: SegmentIndexes
@@ -57,7 +65,7 @@ export class Segment {
   /** After the last offset appended, and after the last one in the file. */
   nextOffset: Offset
   writtenNextOffset: Offset
-  /** Whether a file exists: made with the first write. */
+  /** Whether a file exists: made with the first append. */
   exists: boolean
   /** The name of a file made since the directory was last synced. */
   needsDirectorySync: boolean
@@ -77,6 +85,10 @@ export class Segment {
   lookedUpOffset: Offset
   /** End of the highest view that was given to a reader. */
   viewedEndBytes: number
+  /** Null until it is one of a log's. */
+  holder: SegmentHolder | null
+  /** See {@link OpenableSegment}. */
+  wasUsed: boolean
   /** maxTimestamp of the first batch, which rolling by time counts from; -2 not known, -1 no batch. */
   #firstTimestamp: TimestampMs
   #file: DiskFile | null
@@ -131,6 +143,8 @@ export class Segment {
     this.holes = []
     this.lookedUpOffset = -1
     this.viewedEndBytes = 0
+    this.holder = null
+    this.wasUsed = false
     this.#firstTimestamp = isNew ? -1 : -2
     this.#file = null
     this.#mapping = null
@@ -152,13 +166,19 @@ export class Segment {
     return `${this.directory}/${offsetFileName(this.baseOffset, LOG_SUFFIX)}`
   }
 
-  /** The open file; created if this is its first use. Throws `DiskError`, also once the segment was abandoned. */
+  /**
+   * The open file; created if this is its first use. To be asked for anew each time: it may be closed when another segment's is opened,
+   * unless its log counts a pending read. Throws `DiskError`, also once the segment was abandoned.
+   */
   file(): DiskFile {
+    this.wasUsed = true
     if (this.#file === null) {
       if (this.#gone) throw new DiskError('DISK_NOT_FOUND', 'open abandoned segment', this.logPath, null)
+      this.#ports.openSegments.makeRoom(this.logPath)
       if (!this.exists) this.needsDirectorySync = true
       this.#file = this.#ports.disk.openFile(this.logPath, { create: !this.exists })
       this.exists = true
+      this.#ports.openSegments.onOpened(this)
     }
     return this.#file
   }
@@ -229,6 +249,7 @@ export class Segment {
 
   /** A mapping that covers what has been written, or null where the disk has none. */
   mapping(): Mapping | null {
+    this.wasUsed = true
     if (this.#mapping !== null && this.#mapping.sizeBytes >= this.writtenBytes) return this.#mapping
     this.#releaseMapping()
     const sizeBytes = MAPPING_SIZES_BYTES.find((size) => size >= this.writtenBytes) ?? this.writtenBytes
@@ -535,6 +556,15 @@ export class Segment {
     this.indexes.close()
   }
 
+  /** See {@link OpenableSegment}. What is loaded of the indexes stays. */
+  closeUnused(): boolean {
+    const isSynced = !this.hasUnsyncedBytes && this.#syncing === null
+    const isInUse = this.extending || this.writtenBytes < this.sizeBytes || (this.holder?.pendingReadCount ?? 0) > 0
+    if (!isSynced || isInUse) return false
+    this.#closeFiles()
+    return true
+  }
+
   /** Closes although not all is synced: a sync of the whole file system follows. */
   closeUnsynced(): void {
     this.#closeFiles()
@@ -549,8 +579,11 @@ export class Segment {
   }
 
   #closeFiles(): void {
-    this.#file?.close()
-    this.#file = null
+    if (this.#file !== null) {
+      this.#file.close()
+      this.#file = null
+      this.#ports.openSegments.onClosed(this)
+    }
     this.#releaseMapping()
   }
 

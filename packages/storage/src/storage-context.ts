@@ -2,6 +2,7 @@ import type { Clock, Disk, Random, Timers } from '@millrace/base'
 import type { LateFlushed } from './flush-schedule.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
 import type { LogCore } from './log-core.ts'
+import type { OpenSegments } from './open-segments.ts'
 import type { StagingPool } from './staging-pool.ts'
 
 /** What all logs of one manager share. */
@@ -12,7 +13,10 @@ export interface StorageContext {
   readonly random: Random
   readonly logger: StorageLogger
   readonly staging: StagingPool
+  readonly openSegments: OpenSegments
   readonly producerIdExpirationMs: number
+  /** Threads of the pool that the syncs of one directory may take. */
+  readonly syncThreadCount: number
   configOf(topic: string): LogConfig
   /** Logs with staged appends, which the end of the turn writes. */
   readonly dirtyLogs: LogCore[]
