@@ -90,6 +90,8 @@ export interface BrokerOptions {
 const METADATA_DIRECTORY = 'metadata'
 /** Descriptors that clients may not take: for segments and indexes that are opened, metadata, standard streams. */
 const RESERVED_DESCRIPTORS = 256
+/** Segments that may be open where there are hardly more descriptors than that. */
+const MIN_OPEN_SEGMENTS = 64
 
 /** A broker: one node's logs, metadata, coordinators and listeners, wired together. Made by {@link Broker.start}. */
 export class Broker {
@@ -142,6 +144,8 @@ export class Broker {
       configOf: () => new PartitionSettings(configuration.topicDefaults).log,
       onDurable: (log) => broker?.onDurable(log),
       onDirectoryFailed: (directory, error) => broker?.onDirectoryFailed(directory, error),
+      maxOpenSegments: maxOpenSegments(ports.descriptorLimit),
+      ...(ports.health === undefined ? {} : { poolThreadCount: ports.health.poolThreadCount }),
     })
     const turn = new Turn(
       (callback) => ports.scheduleTurn(callback),
@@ -259,7 +263,7 @@ export class Broker {
 
   async #open(): Promise<void> {
     const { configuration, logger } = this.#options
-    this.#partitions.apply(this.#metadata.image, null)
+    this.#partitions.start(this.#metadata.image, this.#metadata.takeRemovedTopics())
     this.#metadata.subscribe((image, delta) => this.#onMetadata(image, delta))
     this.#endpoints = await this.#sockets.bind()
     await this.#register()
@@ -462,7 +466,7 @@ export class Broker {
     })
   }
 
-  /** A log that finds no descriptor for its next segment fails, and its directory with it: clients get what is left. */
+  /** What cannot open a file is refused: clients get what the files leave. */
   #descriptorsForClients(): number {
     const { descriptorLimit = Number.POSITIVE_INFINITY } = this.#options.ports
     return descriptorLimit - this.#disk.openFileCount - RESERVED_DESCRIPTORS
@@ -529,6 +533,11 @@ export class Broker {
       },
     }
   }
+}
+
+/** Half of the descriptors are left to clients, however many partitions are busy. */
+function maxOpenSegments(descriptorLimit = Number.POSITIVE_INFINITY): number {
+  return Math.max(MIN_OPEN_SEGMENTS, Math.floor((descriptorLimit - RESERVED_DESCRIPTORS) / 2))
 }
 
 function controllerSettings(configuration: Configuration): ControllerSettings {

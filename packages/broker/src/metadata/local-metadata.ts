@@ -1,4 +1,4 @@
-import { type Disk, DiskError, type Random, randomUuid } from '@millrace/base'
+import { type Disk, DiskError, type Random, randomUuid, type Uuid } from '@millrace/base'
 import {
   type AlterReassignmentsRequest,
   type ApiError,
@@ -38,7 +38,7 @@ import {
 } from '@millrace/consensus'
 import type { NextTurn } from '../handlers/slices.ts'
 import type { Logger } from '../logger.ts'
-import { MetadataJournal } from './metadata-journal.ts'
+import { MetadataJournal, type OpenedJournal } from './metadata-journal.ts'
 import type { MetadataListener, MetadataService } from './metadata-service.ts'
 import { MetadataStoreError } from './metadata-store-error.ts'
 
@@ -96,17 +96,20 @@ export class LocalMetadata implements MetadataService {
   /** True if this start made the cluster. */
   readonly created: boolean
 
-  private constructor(options: LocalMetadataOptions, journal: MetadataJournal, image: MetadataImage, created: boolean) {
+  #removedTopics: ReadonlyMap<Uuid, string>
+
+  private constructor(options: LocalMetadataOptions, opened: OpenedJournal, created: boolean) {
     this.#options = options
-    this.#journal = journal
-    this.#image = image
-    this.#pending = image
+    this.#journal = opened.journal
+    this.#image = opened.image
+    this.#pending = opened.image
+    this.#removedTopics = opened.removedTopics
     this.created = created
   }
 
   /** Replays the journal, or starts a new cluster. Throws `MetadataStoreError`, `DiskError`. Synchronous: nothing can be served before. */
   static open(options: LocalMetadataOptions): LocalMetadata {
-    const { journal, image, created } = MetadataJournal.open({
+    const { created, ...opened } = MetadataJournal.open({
       disk: options.disk,
       directory: options.directory,
       clusterId: options.clusterId,
@@ -116,7 +119,17 @@ export class LocalMetadata implements MetadataService {
         return { clusterId, records: bootstrapRecords(contextFor(options, emptyImage(clusterId))) }
       },
     })
-    return new LocalMetadata(options, journal, image, created)
+    return new LocalMetadata(options, opened, created)
+  }
+
+  /**
+   * Names, by id, of topics that were removed before this start, as far as the journal still tells: with the next snapshot it forgets.
+   * To be asked for once, since they are not kept longer.
+   */
+  takeRemovedTopics(): ReadonlyMap<Uuid, string> {
+    const removedTopics = this.#removedTopics
+    this.#removedTopics = new Map()
+    return removedTopics
   }
 
   get image(): MetadataImage {

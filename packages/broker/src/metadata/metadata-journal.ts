@@ -1,4 +1,4 @@
-import { BaseError, type Disk, DiskError, type DiskFile } from '@millrace/base'
+import { BaseError, type Disk, DiskError, type DiskFile, type Uuid } from '@millrace/base'
 import { applyRecords, emptyImage, type MetadataImage, type MetadataRecord, snapshotRecords } from '@millrace/consensus'
 import type { Logger } from '../logger.ts'
 import { decodeFrame, encodeFrame, type Frame, findFrame } from './journal-frame.ts'
@@ -20,6 +20,14 @@ export interface JournalOptions {
   /** Asked if there is no journal. */
   newCluster(): { clusterId: string; records: readonly MetadataRecord[] }
   readonly logger: Logger
+}
+
+/** A journal and what it says. */
+export interface OpenedJournal {
+  readonly journal: MetadataJournal
+  readonly image: MetadataImage
+  /** Names of the topics whose removal it holds, by id: those of the time since its snapshot. */
+  readonly removedTopics: ReadonlyMap<Uuid, string>
 }
 
 /** First frame of a file. */
@@ -59,7 +67,7 @@ export class MetadataJournal {
    * Opens the journal of a directory and replays it, or makes one for a new cluster with `firstRecords`. Throws
    * `MetadataStoreError` for damage, another version or another cluster than `clusterId` (null: any), `DiskError` for the disk.
    */
-  static open(options: JournalOptions): { journal: MetadataJournal; image: MetadataImage; created: boolean } {
+  static open(options: JournalOptions): OpenedJournal & { created: boolean } {
     const { disk, directory } = options
     disk.makeDirectory(directory)
     const path = `${directory}/${JOURNAL_NAME}`
@@ -69,13 +77,14 @@ export class MetadataJournal {
     const { file, state } = writeWhole(disk, directory, image)
     file.syncDataNow()
     install(disk, directory)
-    return { journal: new MetadataJournal(disk, directory, reopenFile(disk, file, path), state), image, created: true }
+    const journal = new MetadataJournal(disk, directory, reopenFile(disk, file, path), state)
+    return { journal, image, removedTopics: new Map(), created: true }
   }
 
-  static #reopen(options: JournalOptions, path: string): { journal: MetadataJournal; image: MetadataImage } {
+  static #reopen(options: JournalOptions, path: string): OpenedJournal {
     const { disk, directory, logger } = options
     const bytes = disk.readFile(path)
-    const { image, state } = replay(path, bytes, options.clusterId)
+    const { image, removedTopics, state } = replay(path, bytes, options.clusterId)
     const file = disk.openFile(path, { create: false })
     if (state.end < bytes.length) {
       logger.warn('metadata journal: an unfinished write at its end is cut off', {
@@ -88,7 +97,7 @@ export class MetadataJournal {
     }
     const temporary = `${directory}/${TEMPORARY_NAME}`
     if (disk.stat(temporary) !== null) disk.removeFile(temporary)
-    return { journal: new MetadataJournal(disk, directory, file, state), image }
+    return { journal: new MetadataJournal(disk, directory, file, state), image, removedTopics }
   }
 
   /** Bytes of records since the snapshot. */
@@ -182,13 +191,20 @@ interface ReadState {
   readonly snapshotSizeBytes: number
 }
 
+interface Replayed {
+  readonly image: MetadataImage
+  readonly removedTopics: ReadonlyMap<Uuid, string>
+  readonly state: ReadState
+}
+
 /** Applies all frames. Throws `MetadataStoreError` unless what is damaged is the end of the file. */
-function replay(path: string, bytes: Buffer, clusterId: string | null): { image: MetadataImage; state: ReadState } {
+function replay(path: string, bytes: Buffer, clusterId: string | null): Replayed {
   const first = decodeFrame(bytes, 0)
   // The file got its name only after its first frames were synced, so these cannot be torn.
   if (first === null || first.sequence !== 0) throw corrupt(path, 0)
   const header = parseHeader(path, first.payload, clusterId)
   let image = emptyImage(header.clusterId)
+  const removedTopics = new Map<Uuid, string>()
   let frame: Frame | null = first
   let end = first.end
   let nextSequence = 1
@@ -200,7 +216,9 @@ function replay(path: string, bytes: Buffer, clusterId: string | null): { image:
     if (frame === null) break
     if (frame.sequence !== nextSequence) throw corrupt(path, end)
     const records = parseRecords(path, end, frame)
-    image = applyRecords(image, records).image
+    const applied = applyRecords(image, records)
+    image = applied.image
+    for (const { id, name } of applied.delta.removedTopics) removedTopics.set(id, name)
     end = frame.end
     nextSequence++
     if (snapshotLeft === 0) continue
@@ -210,7 +228,7 @@ function replay(path: string, bytes: Buffer, clusterId: string | null): { image:
     if (snapshotLeft === 0) image = { ...image, offset: header.offset }
   }
   if (snapshotLeft > 0 || findFrame(bytes, end + 1) !== -1) throw corrupt(path, end)
-  return { image, state: { end, nextSequence, snapshotSizeBytes } }
+  return { image, removedTopics, state: { end, nextSequence, snapshotSizeBytes } }
 }
 
 function parseHeader(path: string, payload: Buffer, clusterId: string | null): JournalHeader {

@@ -45,6 +45,7 @@ describe('health metrics', () => {
         'fetch-session-partitions',
         'parked-fetch-partitions',
         'partitions',
+        'open-segments',
         'producers',
         'batch-checks',
         'groups',

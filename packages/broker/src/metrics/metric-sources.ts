@@ -60,6 +60,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
       ...broker.sockets.budgets(),
       ...fetchBudgets(broker.sessions, broker.purgatory),
       { name: 'partitions', unit: 'count', used: countOf(broker.partitions.all()), limit: broker.maxPartitions },
+      segmentBudget(broker.logs),
       { name: 'producers', unit: 'count', used: broker.producers.count(), limit: broker.producers.maxCount },
       broker.produce.budget(),
       ...broker.groups.budgets(),
@@ -89,6 +90,11 @@ function fetchBudgets(sessions: FetchSessionCache, purgatory: FetchPurgatory): B
       limit: purgatory.maxPartitions,
     },
   ]
+}
+
+function segmentBudget(logs: LogManager): BudgetSample {
+  const { count, maxCount } = logs.openSegments()
+  return { name: 'open-segments', unit: 'count', used: count, limit: maxCount }
 }
 
 function countByState(groups: GroupCoordinator): Record<string, number> {

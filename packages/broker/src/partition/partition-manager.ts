@@ -16,6 +16,9 @@ const PLACEMENT_RETRY_MS = 10_000
 /** Most logs that are made, and most that are deleted, in one turn: each takes a few calls of the file system. */
 const LOGS_PER_TURN = 100
 
+/** Of logs that are set aside, so many are named. */
+const STRAYS_NAMED = 10
+
 /** The partitions of one topic on this node, by partition number. */
 export interface HostedTopic {
   readonly name: string
@@ -146,21 +149,31 @@ export class PartitionManager {
   }
 
   /**
-   * Makes this node's partitions those of the image. Topics named in `changed` are looked at, or all of them at start
-   * (null); then logs without a place in the metadata are set aside, never deleted (S10). Of many new partitions, or many that go, the
-   * rest follows in later turns: until it has its log, a partition is unknown here.
+   * Makes this node's partitions those of the image, at once. What then has no place in it is the log of a topic that was deleted just
+   * before the end of the last process, and goes, or a stray, and is set aside (S10). `removedTopics`: names by id of topics that are
+   * known to have been deleted. Throws `DiskError`.
    */
-  apply(image: MetadataImage, changed: ReadonlySet<string> | null): void {
+  start(image: MetadataImage, removedTopics: ReadonlyMap<Uuid, string>): void {
     this.#image = image
-    this.#logsLeft = changed === null ? Number.POSITIVE_INFINITY : LOGS_PER_TURN
-    const names = changed ?? new Set([...image.topics.keys(), ...this.#topics.keys()])
-    for (const name of names) {
+    this.#logsLeft = Number.POSITIVE_INFINITY
+    for (const topic of image.topics.values()) this.#host(topic)
+    this.#settleUnknown(image, removedTopics)
+    this.#deleteDoomed(LOGS_PER_TURN)
+  }
+
+  /**
+   * Makes this node's partitions of the topics named in `changed` those of the image. Of many new partitions, or many that go, the rest
+   * follows in later turns: until it has its log, a partition is unknown here.
+   */
+  apply(image: MetadataImage, changed: ReadonlySet<string>): void {
+    this.#image = image
+    this.#logsLeft = LOGS_PER_TURN
+    for (const name of changed) {
       const topic = image.topics.get(name)
       const hosted = this.#topics.get(name)
       if (hosted !== undefined && (topic === undefined || topic.id !== hosted.id)) this.#drop(hosted)
       if (topic !== undefined) this.#host(topic)
     }
-    if (changed === null) this.#setStraysAside()
     this.#deleteDoomed(LOGS_PER_TURN)
   }
 
@@ -286,12 +299,13 @@ export class PartitionManager {
       if (this.#doomed.delete(existing)) {
         logs.deleteLog(existing)
       } else {
+        const movedTo = logs.setAsideStray(existing)
         logger.warn('a log of another topic of the same name is set aside', {
           topic: topic.name,
           partition,
           topicId: existing.topicId,
+          movedTo,
         })
-        logs.setAsideStray(existing)
       }
     }
     return logs.createLog(topic.name, partition, topic.id)
@@ -321,15 +335,21 @@ export class PartitionManager {
     }
   }
 
-  #setStraysAside(): void {
-    for (const log of [...this.#options.logs.logs()]) {
+  /** Says one line of all that is set aside: of a topic that went, there may be thousands. */
+  #settleUnknown(image: MetadataImage, removedTopics: ReadonlyMap<Uuid, string>): void {
+    const { logs, logger } = this.#options
+    const strays: Log[] = []
+    for (const log of logs.logs()) {
       if (this.#byLog.has(log)) continue
-      this.#options.logger.warn('a log without a place in the metadata is set aside', {
-        topic: log.topic,
-        partition: log.partition,
-        topicId: log.topicId,
-      })
-      this.#options.logs.setAsideStray(log)
+      // By its name, too, and no other topic has that now: what a log says of its topic may be damaged.
+      if (removedTopics.get(log.topicId) === log.topic && !image.topics.has(log.topic)) this.#doomed.add(log)
+      else strays.push(log)
     }
+    if (this.#doomed.size > 0) logger.info('logs of deleted topics are removed', { count: this.#doomed.size })
+    if (strays.length === 0) return
+    const sizeBytes = strays.reduce((sum, log) => sum + log.sizeBytes, 0)
+    const movedTo = strays.map((log) => logs.setAsideStray(log)).slice(0, STRAYS_NAMED)
+    const details = { count: strays.length, sizeBytes, movedTo }
+    logger.warn('logs without a place in the metadata are set aside; they may be removed', details)
   }
 }

@@ -17,6 +17,8 @@ export interface TestBrokerOptions {
   network?: MemoryNetwork
   /** Where large batches are checked; in a turn of their own if left out. */
   batchChecks?: BatchChecks
+  /** Files and sockets that the process may open; no bound if left out. The disk does not refuse more. */
+  descriptorLimit?: number
 }
 
 const TEST_SETTINGS: Readonly<Record<string, string>> = {
@@ -71,6 +73,7 @@ export class TestBroker {
         listen: network.listen,
         scheduleTurn: (callback) => setImmediate(() => started.#runTurn(callback)),
         ...(options.batchChecks === undefined ? {} : { batchChecks: options.batchChecks }),
+        ...(options.descriptorLimit === undefined ? {} : { descriptorLimit: options.descriptorLimit }),
       },
     })
     return started
