@@ -8,21 +8,21 @@ import {
   checkAfterLies,
   checkDamage,
   FAULT_CLASSES,
+  type FaultClass,
   type FaultPlan,
+  InvariantError,
   recoverWithFault,
   runWithFault,
   sampleCrash,
   type WorkloadOptions,
 } from '@millrace/storage/testing'
-import { flavourOf, traceOptions } from './flavours.ts'
+import { flavourOf, POINTS_PER_WORKLOAD, traceOptions } from './flavours.ts'
 import type { Tally } from './tally.ts'
 
 /** Of more outcomes of a crash while recovering as many are drawn, and it counts as sampled. */
 const SECOND_OUTCOMES_MAX = 40
 /** So many different outcomes are recovered for each whose recovery is interrupted, before each of its changes. */
 const SECOND_CRASH_INTERVAL = 10
-/** Crash points that a large workload gives. */
-const POINTS_PER_WORKLOAD = 40
 /** Every so many crash points one is also tried with a flipped bit, and with a fault during recovery. */
 const DAMAGE_INTERVAL = 8
 
@@ -59,6 +59,7 @@ export async function exploreTrace(
       tally.addAll({ ...explorer.figures })
       tally.add('recoveries', check.recoveryCount)
       tally.addEvaluations(check.evaluations)
+      tally.addEvaluations(workload.evaluations)
     }
     checkReports(workload)
     await workload.end()
@@ -77,7 +78,7 @@ export async function sampleWorkload(seed: number, count: number, tally: Tally):
   const check = new CrashCheck()
   const random = new SeededRandom(seed)
   for (const [number, point] of workload.crashPoints.entries()) {
-    if (doneCount === count) break
+    if (doneCount === count || tally.isStopped) break
     doneCount++
     await tally.attempt(`workload ${seed}, crash ${number} at ${point.step}`, () => sampleCrash(check, point, random))
     if (number % DAMAGE_INTERVAL !== 0) continue
@@ -121,10 +122,14 @@ async function faultyRecovery(
   )
 }
 
-/** One workload on a disk with a fault, of each class in turn. */
-export async function attackWithFault(seed: number, tally: Tally): Promise<void> {
+/** One workload on a disk with a fault: of one class, or of each class in turn. */
+export async function attackWithFault(
+  seed: number,
+  tally: Tally,
+  faultClass: FaultClass = FAULT_CLASSES[seed % FAULT_CLASSES.length]!,
+): Promise<void> {
   const random = new SeededRandom(seed)
-  const plan: FaultPlan = { ...planOf(random, 60), ...FAULT_CLASSES[seed % FAULT_CLASSES.length]! }
+  const plan: FaultPlan = { ...planOf(random, 60), ...faultClass }
   const check = new CrashCheck()
   await tally.attempt(`fault run ${seed}, ${plan.kind} of ${plan.operation} ${plan.firstOccurrence}`, async () => {
     const isMapped = Math.floor(seed / FAULT_CLASSES.length) % 2 === 0
@@ -167,8 +172,9 @@ export async function attackWithLies(seed: number, tally: Tally): Promise<void> 
   })
 }
 
-function checkReports(workload: CrashWorkload): void {
+/** Storage that nothing befell has nothing to complain of. */
+export function checkReports(workload: CrashWorkload): void {
   const reports = [...workload.earlierErrors, ...workload.harness.errors]
-  if (reports.length > 0) throw new Error(`without a fault storage reported: ${reports.join('; ')}`)
-  if (workload.harness.failures.length > 0) throw new Error('without a fault the directory failed')
+  if (reports.length > 0) throw new InvariantError('S8', `without a fault storage reported: ${reports.join('; ')}`)
+  if (workload.harness.failures.length > 0) throw new InvariantError('S7', 'without a fault the directory failed')
 }

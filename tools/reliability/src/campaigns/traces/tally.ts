@@ -3,18 +3,33 @@ import { type Evaluations, FAULT_CLASSES, type FaultClass, INVARIANTS } from '@m
 /** After so many failures the rest would say the same. */
 const FAILURES_MAX = 10
 
+/** As one process hands it to another. */
+export interface TallyResult {
+  readonly figures: Readonly<Record<string, number>>
+  readonly failures: readonly string[]
+}
+
 /** What an attack on storage has seen so far, and what was wrong. */
-export class Tally {
+export class Tally implements TallyResult {
   readonly figures: Record<string, number>
   readonly failures: string[]
+  readonly #failuresMax: number
 
-  constructor() {
+  /** `failuresMax`: the attack ends with so many. */
+  constructor(failuresMax = FAILURES_MAX) {
     this.figures = {}
     this.failures = []
+    this.#failuresMax = failuresMax
   }
 
   get isStopped(): boolean {
-    return this.failures.length >= FAILURES_MAX
+    return this.failures.length >= this.#failuresMax
+  }
+
+  /** Adds what another has seen. */
+  merge({ figures, failures }: TallyResult): void {
+    this.addAll(figures)
+    this.failures.push(...failures)
   }
 
   add(name: string, count = 1): void {
@@ -52,6 +67,14 @@ export function faultName({ kind, operation }: FaultClass): string {
 /** Names of the classes that never befell anything. */
 export function missingFaults(figures: Readonly<Record<string, number>>): string[] {
   return FAULT_CLASSES.map(faultName).filter((name) => (figures[name] ?? 0) === 0)
+}
+
+const DAMAGES = ['flippedBits', 'damagedLogFiles', 'damagedIndexes', 'damagedMarks']
+
+/** What a long run must have looked at, and did not: such checks hold. */
+export function missingChecks(figures: Readonly<Record<string, number>>): string[] {
+  const wanted = [...INVARIANTS.map((name) => `${name}Checks`), ...DAMAGES]
+  return wanted.filter((name) => (figures[name] ?? 0) === 0)
 }
 
 /** The message of an error with those of its causes, and where the innermost was thrown. */

@@ -1,0 +1,101 @@
+import { SeededRandom } from '@millrace/base'
+import {
+  CrashCheck,
+  type CrashPoint,
+  CrashWorkload,
+  checkDamage,
+  checkDamagedIndex,
+  checkDamagedMark,
+  checkFileDamage,
+  sampleCrash,
+} from '@millrace/storage/testing'
+import { checkReports } from './attacks.ts'
+import { type LongFlavourName, longWorkload } from './flavours.ts'
+import type { Tally } from './tally.ts'
+
+/** Every so many crash points one is also tried with each kind of damage. */
+const DAMAGE_INTERVAL = 8
+
+/** Random crashes of one workload of a flavour, until `count` were tried or there are no more. Gives how many. */
+export async function sampleFlavour(
+  flavour: LongFlavourName,
+  seed: number,
+  count: number,
+  tally: Tally,
+): Promise<number> {
+  const workload = await runFlavour(flavour, seed, tally)
+  const { check, random, name } = workload
+  let doneCount = 0
+  for (const [number, point] of workload.points.entries()) {
+    if (doneCount === count || tally.isStopped) break
+    doneCount++
+    await tally.attempt(`${name}, crash ${number} at ${point.step}`, () => sampleCrash(check, point, random))
+    if (number % DAMAGE_INTERVAL === 0) await damage(workload, number, point, tally)
+  }
+  tally.add('sampledPoints', doneCount)
+  addChecks(workload, tally)
+  return doneCount
+}
+
+/** Each kind of damage before each crash of one workload of a flavour is recovered. */
+export async function damageFlavour(flavour: LongFlavourName, seed: number, tally: Tally): Promise<void> {
+  const workload = await runFlavour(flavour, seed, tally)
+  for (const [number, point] of workload.points.entries()) {
+    if (tally.isStopped) break
+    await damage(workload, number, point, tally)
+  }
+  addChecks(workload, tally)
+}
+
+interface FlavourRun {
+  name: string
+  points: readonly CrashPoint[]
+  options: ReturnType<typeof longWorkload>['options']
+  random: SeededRandom
+  /** Of crashes. */
+  check: CrashCheck
+  /** Of damaged disks, which may be walked further back than to the checkpoint. */
+  damageCheck: CrashCheck
+}
+
+async function runFlavour(flavour: LongFlavourName, seed: number, tally: Tally): Promise<FlavourRun> {
+  const { options, checksExtent } = longWorkload(flavour, seed)
+  const name = `${flavour} ${seed}`
+  const workload = new CrashWorkload(options)
+  await tally.attempt(name, async () => {
+    await workload.run()
+    checkReports(workload)
+  })
+  tally.addEvaluations(workload.evaluations)
+  return {
+    name,
+    points: workload.crashPoints,
+    options,
+    random: new SeededRandom(seed),
+    check: new CrashCheck(options.config, checksExtent),
+    damageCheck: new CrashCheck(options.config),
+  }
+}
+
+async function damage(run: FlavourRun, number: number, point: CrashPoint, tally: Tally): Promise<void> {
+  const { name, random, options, damageCheck } = run
+  const { evaluations } = damageCheck
+  const tries: [figure: string, what: string, attempt: () => Promise<boolean>][] = [
+    ['flippedBits', 'a flipped bit', () => checkDamage(point, random, evaluations, options.config)],
+    ['damagedLogFiles', 'a damaged log file', () => checkFileDamage(point, random, evaluations, options.config)],
+    ['damagedMarks', 'a damaged mark', () => checkDamagedMark(point, random, evaluations, options.config)],
+    ['damagedIndexes', 'a damaged index', () => checkDamagedIndex(point, random, damageCheck)],
+  ]
+  for (const [figure, what, attempt] of tries) {
+    await tally.attempt(`${name}, ${what} before crash ${number} at ${point.step}`, async () => {
+      if (await attempt()) tally.add(figure)
+    })
+  }
+}
+
+function addChecks({ check, damageCheck }: FlavourRun, tally: Tally): void {
+  for (const { recoveryCount, evaluations } of [check, damageCheck]) {
+    tally.add('recoveries', recoveryCount)
+    tally.addEvaluations(evaluations)
+  }
+}
