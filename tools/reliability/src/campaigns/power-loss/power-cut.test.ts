@@ -85,6 +85,25 @@ describe('a process with the preload library', () => {
     expect(powerCut.figures).toMatchObject({ cutsLosingAllCount: 2, tracedSyncCount: 4, unsyncedNameCount: 3 })
   })
 
+  it('can lose after a kill alone, at the next cut, what no later life has synced', async () => {
+    // The first draw of each kill says whether the power stays on; zeros after that draw the worst cut.
+    const draws = [5, 0]
+    const random = { ...worst, uint32: () => draws.shift() ?? 0 }
+    const powerCut = new PowerCut({ root, trace: trace(), random })
+    await run(`
+      const fd = fs.openSync(root + '/log', 'w+'); fs.writeSync(fd, 'synced ', 0); fs.fsyncSync(fd);
+      ${sync('')}
+      fs.writeSync(fd, 'kept ', 7); fs.writeFileSync(root + '/unsynced', 'x')`)
+    expect(powerCut.cut()).toEqual([])
+    expect(files()).toEqual({ log: 'synced kept ', unsynced: 'x' })
+    expect(powerCut.figures).toMatchObject({ killsWithoutCutCount: 1, cutsLosingAllCount: 0 })
+    await run(
+      `assert.strictEqual(fs.readFileSync(root + '/unsynced', 'latin1'), 'x'); fs.appendFileSync(root + '/log', 'lost')`,
+    )
+    expect(powerCut.cut()).toEqual([])
+    expect(files()).toEqual({ log: 'synced ' })
+  })
+
   it('is followed through cuts, growth, appends, removals of trees and descriptors that are used again', async () => {
     const powerCut = new PowerCut({ root, trace: trace(), random: worst })
     await run(`

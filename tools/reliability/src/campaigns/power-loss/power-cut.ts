@@ -17,11 +17,15 @@ export interface PowerCutOptions {
   readonly ignoresSyncs?: boolean
 }
 
+/** One kill of so many leaves the power on. */
+const KILL_ONLY_SHARE = 6
+
 /** Turns the files of a broker that was killed into what a power cut at that moment could have left. */
 export class PowerCut {
   readonly #options: PowerCutOptions
   readonly #disk: ShadowDisk
   readonly figures: {
+    killsWithoutCutCount: number
     cutsLosingAllCount: number
     tracedSyncCount: number
     tracedWriteCount: number
@@ -33,6 +37,7 @@ export class PowerCut {
     this.#options = options
     this.#disk = new ShadowDisk({ root: options.root, ignoresSyncs: options.ignoresSyncs ?? false })
     this.figures = {
+      killsWithoutCutCount: 0,
       cutsLosingAllCount: 0,
       tracedSyncCount: 0,
       tracedWriteCount: 0,
@@ -43,18 +48,30 @@ export class PowerCut {
 
   /** Pre: the process is gone. Returns where the trace missed something: what a run with such holes shows is worth nothing. */
   cut(): string[] {
-    const { root, trace, random } = this.#options
+    const { root, trace } = this.#options
     const records = parseTrace(readTrace(trace))
     rmSync(trace, { force: true })
     const { differences, unsure } = this.#follow(records)
     const problems = differences.map(({ path, text }) => `the trace does not explain that ${path} ${text}`)
     this.#count(records)
-    const fate = drawFate(random)
-    if (fate === allLost) this.figures.cutsLosingAllCount++
     const live = this.#disk.tree
-    this.#disk.cutPower(fate)
+    this.#losePower()
     writeImage(live, this.#disk.tree, root, unsure)
     return problems
+  }
+
+  #losePower(): void {
+    const { random, ignoresSyncs = false } = this.#options
+    // What a start finds of the last life, and does not sync, must not be counted on: it can be lost at the next cut.
+    if (!ignoresSyncs && random.uint32() % KILL_ONLY_SHARE === KILL_ONLY_SHARE - 1) {
+      this.figures.killsWithoutCutCount++
+      this.#disk.endProcess()
+      return
+    }
+    // A disk that keeps nothing at a sync, and part of it by chance, is one that a broker may refuse: that would show nothing.
+    const fate = ignoresSyncs ? allLost : drawFate(random)
+    if (fate === allLost) this.figures.cutsLosingAllCount++
+    this.#disk.cutPower(fate)
   }
 
   /** Follows the trace to where the process stopped: the last change may not have been made, or a last write only in part. */

@@ -189,6 +189,33 @@ describe('what a power cut leaves', () => {
     expect(filesOf(disk.tree)).toEqual({ a: 'x'.repeat(3 * 4096) })
   })
 
+  it('goes on losing after a kill alone what nobody has synced since', () => {
+    const kill = (...later: TraceRecord[]) => {
+      const disk = new ShadowDisk({ root: '/root' })
+      const unfinished = record('syncBegin', { fd: 3, position: 3 })
+      disk.follow([
+        ...open(3, 'a'),
+        openRoot(4),
+        ...sync(4, 1),
+        write(3, 0, 'one'),
+        ...sync(3, 2),
+        write(3, 3, 'two'),
+        unfinished,
+      ])
+      disk.endProcess()
+      disk.follow([record('opened', { fd: 7, ...path('a') }), ...later])
+      expect(filesOf(disk.tree)).toEqual({ a: 'onetwo' })
+      disk.cutPower(allLost)
+      return filesOf(disk.tree)
+    }
+    expect(kill()).toEqual({ a: 'one' })
+    // By another descriptor, in another life: a sync is of the file.
+    expect(kill(...sync(7, 1))).toEqual({ a: 'onetwo' })
+    // The end of a sync that had begun before the kill is another one's.
+    expect(kill(record('syncEnd', { fd: 7, position: 3, extra: 1 }))).toEqual({ a: 'one' })
+    expect(() => kill(write(3, 0, 'x'))).toThrow('not open')
+  })
+
   it('refuses what it does not understand', () => {
     const follow = (...records: TraceRecord[]) => new ShadowDisk({ root: '/root' }).follow(records)
     expect(() => follow(record('unsupported', { payload: Buffer.from('link') }))).toThrow('link')

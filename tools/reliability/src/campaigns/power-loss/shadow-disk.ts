@@ -55,11 +55,16 @@ export class ShadowDisk {
     for (const [slot, record] of records.entries()) this.#follow(record, records[slot + 1])
   }
 
+  /** The process is gone and the system is not: what it had not synced is there, and can still be lost. */
+  endProcess(): void {
+    this.#open.clear()
+    this.#syncing.clear()
+  }
+
   /** Cuts the power: from now on the disk holds what fate left, all of it durable, and nothing is open. */
   cutPower(fate: Fate): void {
     this.#tree = this.#tree.afterPowerCut(fate, new Map())
-    this.#open.clear()
-    this.#syncing.clear()
+    this.endProcess()
   }
 
   #follow(record: TraceRecord, next: TraceRecord | undefined): void {
