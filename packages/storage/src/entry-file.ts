@@ -15,6 +15,8 @@ export class EntryFile {
   #file: DiskFile | null
   /** The file was changed, by this process or one before, and closed before a sync: the next one opens it again. */
   #closedUnsynced: boolean
+  /** Out of use for good: its name may be another file's. */
+  #isGone: boolean
   /** Entries `[firstHeld, count)` are in `#bytes`; -1 as count: the file has not been looked at. */
   #count: number
   #flushedCount: number
@@ -27,6 +29,7 @@ export class EntryFile {
     this.entryBytes = entryBytes
     this.#file = null
     this.#closedUnsynced = false
+    this.#isGone = false
     this.#count = isNew ? 0 : -1
     this.#flushedCount = 0
     this.#firstHeld = 0
@@ -59,7 +62,7 @@ export class EntryFile {
   }
 
   get needsSync(): boolean {
-    return this.hasUnsyncedFile || !this.isFlushed
+    return this.hasUnsyncedFile || !(this.isFlushed || this.#isGone)
   }
 
   /** Bytes of memory that {@link drop} would free. */
@@ -133,6 +136,13 @@ export class EntryFile {
     this.#file = null
   }
 
+  /** Gives it up: from now on nothing is written or synced, and no file made. */
+  abandon(): void {
+    this.close()
+    this.#closedUnsynced = false
+    this.#isGone = true
+  }
+
   /** Keeps the first `count` entries. The file is cut at once. */
   truncateTo(count: number): void {
     if (count >= this.count) return
@@ -143,13 +153,13 @@ export class EntryFile {
     this.#count = count
     if (this.#flushedCount > count) {
       this.#flushedCount = count
-      this.#open().truncate(count * this.entryBytes)
+      if (!this.#isGone) this.#open().truncate(count * this.entryBytes)
     }
   }
 
   /** Hands the entries that are not in the file yet to it. */
   flush(): void {
-    if (this.isFlushed) return
+    if (this.isFlushed || this.#isGone) return
     const start = (this.#flushedCount - this.#firstHeld) * this.entryBytes
     const end = (this.#count - this.#firstHeld) * this.entryBytes
     this.#open().write(this.#bytes, start, end, this.#flushedCount * this.entryBytes)
@@ -179,12 +189,12 @@ export class EntryFile {
 
   /** What another process wrote into the file may not be synced: the next sync does it. */
   syncFound(): void {
-    if (this.count > 0) this.#closedUnsynced = true
+    if (this.count > 0 && !this.#isGone) this.#closedUnsynced = true
   }
 
   /** Creates the file if there is none, as Kafka expects of a closed segment. */
   create(): void {
-    if (this.count === 0) this.#open()
+    if (this.count === 0 && !this.#isGone) this.#open()
   }
 
   /** The file to sync, which is the caller's to close; null if there is nothing to sync. */

@@ -248,7 +248,10 @@ export class SegmentIndexes {
   /** Closes for good: what is being built is not put into files whose names may be another segment's by then. */
   abandon(): void {
     this.#generation++
-    this.close()
+    this.drop()
+    this.offsets.file.abandon()
+    this.times.file.abandon()
+    this.#transactions.file.abandon()
   }
 
   /** Whether the offset index can be believed: it is held against the log once. */

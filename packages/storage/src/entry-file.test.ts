@@ -1,0 +1,58 @@
+import { SimulatedDisk } from '@millrace/base'
+import { expect, test } from 'vitest'
+import { EntryFile } from './entry-file.ts'
+
+const PATH = '/0.index'
+
+function append(file: EntryFile, value: number): void {
+  // By way of the slot first: it may replace the bytes.
+  const slot = file.appendSlot()
+  file.heldBytes.writeInt32BE(value, slot)
+}
+
+test('entries that were flushed and dropped are read from the file again', async () => {
+  const disk = new SimulatedDisk()
+  const file = new EntryFile(disk, PATH, 4, true)
+  for (let value = 0; value < 40; value++) append(file, value)
+  file.flush()
+  await file.sync()
+  file.drop()
+  expect(file.heldSizeBytes).toBe(0)
+  expect(file.readEntry(7)?.readInt32BE(0)).toBe(7)
+  file.loadNow()
+  expect(file.heldBytes.readInt32BE(4 * 39)).toBe(39)
+})
+
+test('a file that was closed before its sync is synced by the next one', async () => {
+  const disk = new SimulatedDisk()
+  const file = new EntryFile(disk, PATH, 4, true)
+  append(file, 1)
+  file.flush()
+  file.close()
+  expect(file.needsSync).toBe(true)
+  await file.sync()
+  expect(file.needsSync).toBe(false)
+  disk.syncDirectory('/')
+  expect(disk.crashed({ choose: (count) => count - 1 }).stat(PATH)?.sizeBytes).toBe(4)
+})
+
+test.each(['written and not synced', 'with entries in memory', 'empty'])(
+  'a file that was given up %s is not made again, whatever is asked of it',
+  async (state) => {
+    const disk = new SimulatedDisk()
+    const file = new EntryFile(disk, PATH, 4, true)
+    if (state !== 'empty') append(file, 1)
+    if (state === 'written and not synced') file.flush()
+    file.abandon()
+    if (disk.stat(PATH) !== null) disk.rename(PATH, `${PATH}.deleted`)
+    expect(file.needsSync).toBe(false)
+    file.create()
+    file.flush()
+    await file.sync()
+    file.syncNow()
+    file.syncFound()
+    await file.sync()
+    file.truncateTo(0)
+    expect(disk.stat(PATH)).toBeNull()
+  },
+)
