@@ -45,6 +45,7 @@ const STAY: ReadonlySet<string> = new Set([
   'fetch-sessions',
   'fetch-session-partitions',
   'idle-frame-buffers',
+  'open-segments',
   'partitions',
   'groups',
   'group-members',
