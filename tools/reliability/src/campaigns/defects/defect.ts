@@ -1,3 +1,5 @@
+import type { Attack } from './attack.ts'
+
 /** A deliberate mistake in storage: one piece of source in the place of another. */
 export interface Defect {
   readonly name: string
@@ -6,6 +8,8 @@ export interface Defect {
   /** Stands in the file exactly once. */
   readonly from: string
   readonly to: string
+  /** Where it shows: what a hunt tries first. The checks are the same everywhere. */
+  readonly shownBy: readonly Attack[]
 }
 
 /** The environment variable that names the defect a process runs with, and the one that says it was put in place. */

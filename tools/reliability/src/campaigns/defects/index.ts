@@ -1,59 +1,96 @@
-import { spawn } from 'node:child_process'
-import { join } from 'node:path'
 import { SeededRandom } from '@millrace/base'
 import type { Campaign, CampaignContext, CampaignResult } from '../../campaign.ts'
-import { DEFECT_VARIABLE, type Defect } from './defect.ts'
+import { inOrder } from '../in-order.ts'
+import { type Attack, nameOfAttack } from './attack.ts'
+import type { Defect } from './defect.ts'
 import { defects, quickDefects } from './defects.ts'
-import { HUNT } from './hunt.ts'
-
-/** A defect that makes storage loop for ever would be a find that cannot be told from a slow machine: none does. */
-const HUNT_MS_MAX = 900_000
+import { type Caught, defectsPage } from './defects-page.ts'
+import { ALL_ATTACKS } from './run-attack.ts'
+import { type Hunted, startHunt } from './start-hunt.ts'
 
 export const defectsCampaign: Campaign = {
   name: 'defects',
   summary: 'deliberate mistakes in storage, each of which the checks of `traces` must find',
   sizes: {
-    ci: { defects: 4, rounds: 30 },
-    full: { defects: defects.length, rounds: 100 },
+    ci: { defects: 4, rounds: 30, soundRounds: 1, hunts: 2 },
+    full: { defects: defects.length, rounds: 90, soundRounds: 12, hunts: 2 },
   },
   run,
 }
 
-interface Hunt {
-  kind: 'found' | 'not found' | 'broken'
-  recoveryCount: number
-  reason: string
-}
-
-async function run({ size, seed, signal, progress, report }: CampaignContext): Promise<CampaignResult> {
-  const { defects: count = 0, rounds = 0 } = size
+async function run(context: CampaignContext): Promise<CampaignResult> {
+  const { size, seed, signal, progress, report } = context
+  const { defects: count = 0, rounds = 0, soundRounds = 0, hunts = 1 } = size
   const chosen = choose(count, seed)
+  const isAll = chosen.length === defects.length
+  // Quick ones are shown by what they name.
+  const general = isAll ? ALL_ATTACKS : []
+  const caught: Caught[] = []
   const failures: string[] = []
-  const figures = { caughtDefects: 0, mostRecoveries: 0, soundRecoveries: 0 }
-  for (const [number, defect] of chosen.entries()) {
-    if (signal.aborted) break
-    const { kind, recoveryCount, reason } = await hunt(defect, seed, rounds, signal)
-    progress(number + 1, chosen.length + 1)
-    if (signal.aborted) break
+  let doneCount = 0
+  const advance = (): void => progress(++doneCount, chosen.length + hunts)
+  const huntOne = (defect: Defect): Promise<Hunted> =>
+    signal.aborted
+      ? Promise.resolve(STOPPED)
+      : startHunt(defect, { seed, rounds, named: defect.shownBy, general, signal })
+  await inOrder(chosen, Math.max(1, hunts), huntOne, (hunted, defect) => {
+    if (signal.aborted) return
+    const { kind, recoveryCount, seconds, attack, reason } = hunted
     if (kind === 'found') {
-      figures.caughtDefects++
-      figures.mostRecoveries = Math.max(figures.mostRecoveries, recoveryCount)
-      report(`"${defect.name}" caught after ${recoveryCount} recoveries: ${reason}`)
-    } else {
-      failures.push(`"${defect.name}" was ${kind}: ${reason}`)
-    }
+      caught.push({ defect, hunted })
+      const cost = `${recoveryCount} recoveries, ${seconds.toFixed(0)} s`
+      report(`"${defect.name}" caught after ${cost} (${attack}): ${reason}`)
+    } else failures.push(`"${defect.name}" was ${kind} after ${seconds.toFixed(0)} s: ${reason}`)
+    advance()
+  })
+  const soundRecoveries = await huntInSound(context, attacksOf(chosen, general), soundRounds, failures, advance)
+  const figures = {
+    caughtDefects: caught.length,
+    mostRecoveries: Math.max(0, ...caught.map(({ hunted }) => hunted.recoveryCount)),
+    longestHuntSeconds: Math.round(Math.max(0, ...caught.map(({ hunted }) => hunted.seconds))),
+    soundRecoveries,
   }
-  if (!signal.aborted) {
-    // What finds something in sound storage would prove nothing.
-    const sound = await hunt(null, seed, Math.min(rounds, SOUND_ROUNDS), signal)
-    if (sound.kind === 'not found') figures.soundRecoveries = sound.recoveryCount
-    else failures.push(`without a defect: ${sound.reason}`)
-    progress(chosen.length + 1, chosen.length + 1)
-  }
-  return { passedCount: figures.caughtDefects, failures, figures }
+  const pages = isAll ? [{ path: 'docs/defects.md', contents: defectsPage(caught, soundRecoveries) }] : []
+  return { passedCount: caught.length, failures, figures, pages }
 }
 
-const SOUND_ROUNDS = 5
+const STOPPED: Hunted = {
+  kind: 'broken',
+  recoveryCount: 0,
+  seconds: 0,
+  invariant: '-',
+  attack: '-',
+  reason: 'stopped',
+}
+
+/** What finds something in sound storage proves nothing: the attacks that show the defects are run on it, too. */
+async function huntInSound(
+  { seed, signal, size: { hunts = 1 } }: CampaignContext,
+  attacks: readonly Attack[],
+  rounds: number,
+  failures: string[],
+  advance: () => void,
+): Promise<number> {
+  const shares = Array.from({ length: Math.max(1, hunts) }, (_, share) =>
+    attacks.filter((_, slot) => slot % Math.max(1, hunts) === share),
+  )
+  let recoveryCount = 0
+  const huntShare = (named: readonly Attack[]): Promise<Hunted> =>
+    signal.aborted ? Promise.resolve(STOPPED) : startHunt(null, { seed, rounds, named, general: [], signal })
+  await inOrder(shares, shares.length, huntShare, (hunted) => {
+    if (signal.aborted) return
+    if (hunted.kind === 'not found') recoveryCount += hunted.recoveryCount
+    else failures.push(`without a defect: ${hunted.reason}`)
+    advance()
+  })
+  return recoveryCount
+}
+
+/** Each of the attacks that a hunt may have tried, once. */
+function attacksOf(chosen: readonly Defect[], general: readonly Attack[]): Attack[] {
+  const tried = [...chosen.flatMap(({ shownBy }) => shownBy), ...general]
+  return [...new Map(tried.map((attack) => [nameOfAttack(attack), attack])).values()]
+}
 
 /** Others for each seed, and quick ones, unless all are wanted. */
 function choose(count: number, seed: number): readonly Defect[] {
@@ -61,41 +98,4 @@ function choose(count: number, seed: number): readonly Defect[] {
   const random = new SeededRandom(seed)
   const left = [...quickDefects]
   return Array.from({ length: count }, () => left.splice(random.uint32() % left.length, 1)[0]!)
-}
-
-function hunt(defect: Defect | null, seed: number, rounds: number, signal: AbortSignal): Promise<Hunt> {
-  const script = join(import.meta.dirname, 'hunt.ts')
-  const hook = join(import.meta.dirname, 'replace-source.ts')
-  const args = ['--import', hook, script, '--seed', String(seed), '--rounds', String(rounds)]
-  const env = { ...process.env, [DEFECT_VARIABLE]: defect?.name ?? '' }
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, {
-      env,
-      signal,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: HUNT_MS_MAX,
-    })
-    let output = ''
-    let errors = ''
-    child.stdout.on('data', (bytes: Buffer) => {
-      output += bytes.toString()
-    })
-    child.stderr.on('data', (bytes: Buffer) => {
-      errors = (errors + bytes.toString()).slice(-4000)
-    })
-    child.on('error', (error) => {
-      if (signal.aborted) resolve({ kind: 'broken', recoveryCount: 0, reason: 'stopped' })
-      else reject(error)
-    })
-    child.on('close', (code, killedBy) => resolve(outcomeOf(code, killedBy, output, errors)))
-  })
-}
-
-function outcomeOf(code: number | null, killedBy: string | null, output: string, errors: string): Hunt {
-  if (code !== HUNT.found && code !== HUNT.nothingFound) {
-    return { kind: 'broken', recoveryCount: 0, reason: `the hunt ended with ${code ?? killedBy}: ${errors}` }
-  }
-  const last = JSON.parse(output.trim().split('\n').at(-1) ?? '') as { recoveries: number; failure: string | null }
-  const kind = code === HUNT.found ? 'found' : 'not found'
-  return { kind, recoveryCount: last.recoveries, reason: last.failure ?? `${last.recoveries} recoveries were well` }
 }
