@@ -141,7 +141,9 @@ export class LogDirectory implements LogHome {
   markClean(log: LogCore): void {
     const { active } = log.segments
     this.mark.note(log.topicId, log.partition, log.durableOffset, active.baseOffset, active.writtenBytes)
-    const fingerprint = fingerprintOfAll(this.disk, log.path, log.segments.all, log.epochs.fileChecksum)
+    // Of an empty log there is no file, and the next start finds no segment.
+    const segments = log.segments.all.filter(({ exists }) => exists)
+    const fingerprint = fingerprintOfAll(this.disk, log.path, segments, log.epochs.fileChecksum)
     this.mark.noteClean(log.topicId, log.partition, log.producerStates.isKnownEmpty, fingerprint)
   }
 

@@ -24,6 +24,8 @@ import { SegmentIndexes } from './segment-indexes.ts'
 const RELATIVE_OFFSET_MAX = 2 ** 31 - 1
 /** Mappings grow in these steps, so that a small log costs little and a large one is mapped once (docs/adr/0002). */
 const MAPPING_SIZES_BYTES = [1 << 16, 1 << 20, 1 << 24, 1 << 28, 2 ** 30, 2 ** 31]
+/** Enough to read the header of a batch. */
+const PROBE_BYTES = 4096
 /** A file is copied in pieces of this size when it must be replaced. */
 const COPY_CHUNK_BYTES = 1 << 20
 /** What was written this recently is taken to be in memory without asking the system. */
@@ -434,7 +436,12 @@ export class Segment implements OpenableSegment {
     const start = this.indexes.keepBelow(recoveryPoint, this.fileBytes)
     this.indexes.transactions.beginRecovery(transactionsPoint)
     this.#resetTo(start)
-    return new BatchScanner(this.file(), start, this.fileBytes, this.baseOffset)
+    const scanner = new BatchScanner(this.file(), start, this.fileBytes, this.baseOffset)
+    if (start === 0) return scanner
+    // Where its header leads, as the index has confirmed: if the batch is damaged, those before it are not lost with it.
+    const first = new BatchScanner(this.file(), start, this.fileBytes, this.baseOffset, PROBE_BYTES)
+    if (first.next() === 'batch') scanner.expectedOffset = first.baseOffset
+    return scanner
   }
 
   /** The walk ended at `position`: what follows in the file is cut off. */
