@@ -32,8 +32,11 @@ export const EPOCH_FRAMES = 25_000
 /** Now and then one that is long, so that what grows slowly shows. */
 const LONG_EPOCH_FRAMES = 200_000
 const LONG_EPOCH_EVERY = 8
-/** Floods take a hundred times as long as other frames; over ten million there are thousands of each. */
-const RARE: RareFrames = { flood: 1_500, deluge: 25_000, bomb: 1_500 }
+/**
+ * Floods take a hundred to ten thousand times as long as other frames, and a quarter of all time with one in 1,500. Over ten million there
+ * are still thousands of them and of bombs.
+ */
+const RARE: RareFrames = { flood: 5_000, deluge: 50_000, bomb: 2_000 }
 
 export interface Plan {
   readonly seed: number

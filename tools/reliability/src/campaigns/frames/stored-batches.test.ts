@@ -54,11 +54,7 @@ test.each([
   ['a delta below none', stored(6, (batch) => batch.writeInt32BE(-1, LAST_OFFSET_DELTA_POSITION)), 'delta -1'],
   ['a damaged record', stored(6, (batch) => batch.writeInt8(0x7e, BATCH_HEADER_BYTES)), 'record'],
   // Of the second record, whose length, attributes and timestamp take a byte each.
-  [
-    'an offset delta out of turn',
-    stored(6, (batch) => batch.writeInt8(6, secondRecordOf(batch) + 3)),
-    'offset delta 3',
-  ],
+  ['a record before its batch', stored(6, (batch) => batch.writeInt8(5, secondRecordOf(batch) + 3)), 'offset delta -3'],
 ] as const)('%s is found', (_what, batch, text) => {
   const complaints = complaintsOf([stored(4), batch])
   expect(complaints.join('; ')).toContain(text)
