@@ -53,10 +53,10 @@ export async function checkFileDamage(
   return true
 }
 
-/** Half of the time the last batch of its file, which decides where a walk ends. */
+/** Often the last batch of its file, or of all that was synced: they decide where a walk ends. */
 function choose(victims: readonly Victim[], random: SeededRandom): Victim | null {
   const lasts = victims.filter((victim, slot) => victims[slot + 1]?.path !== victim.path)
-  const chosen = random.uint32() % 2 === 0 ? lasts : victims
+  const chosen = [victims, lasts, lasts.slice(-1)][random.uint32() % 3]!
   return chosen[random.uint32() % Math.max(1, chosen.length)] ?? null
 }
 
@@ -66,7 +66,7 @@ function choose(victims: readonly Victim[], random: SeededRandom): Victim | null
  */
 function cut(disk: SimulatedDisk, { path, position, batch, isClean }: Victim, random: SeededRandom): string | null {
   if (isClean) return null
-  const isWhole = position > 0 && random.uint32() % 3 === 0
+  const isWhole = position > 0 && random.uint32() % 2 === 0
   const keptBytes = isWhole ? position : position + 1 + (random.uint32() % (batch.bytes.length - 1))
   overwriteFile(disk, path, disk.peek(path).subarray(0, keptBytes))
   return `a cut ${isWhole ? 'before' : 'inside'} batch ${batch.baseOffset}`

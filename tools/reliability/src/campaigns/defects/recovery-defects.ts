@@ -36,7 +36,7 @@ export const recoveryDefects: readonly Defect[] = [
     file: 'log-recovery.ts',
     from: 'if (output.logEndOffset < input.durableOffset) reportMissing(input, output)',
     to: '',
-    shownBy: [damage('rolls')],
+    shownBy: [damage('checkpoints'), damage('rolls')],
   },
   {
     name: 'aborted transactions not indexed by recovery',
