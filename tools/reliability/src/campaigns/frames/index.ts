@@ -147,8 +147,8 @@ class FramesRun {
       ...tooLittle([
         { what: 'frames sent', count: frameCount, least: this.#context.size.frames! },
         { what: 'frames answered', count: answeredCount, least: frameCount / 10 },
-        { what: 'batches found stored', count: storedCount, least: Math.floor(frameCount / 5_000) },
-        { what: 'answers over HTTP', count: httpAnswerCount, least: Math.floor(frameCount / 5_000) },
+        { what: 'batches found stored', count: storedCount, least: Math.floor(frameCount / 20_000) },
+        { what: 'answers over HTTP', count: httpAnswerCount, least: Math.floor(frameCount / 20_000) },
         { what: 'frames sent over TCP', count: tcp?.frameCount ?? 0, least: tcpFrames },
         { what: 'frames answered over TCP', count: tcp?.answeredCount ?? 0, least: tcpFrames / 20 },
         { what: 'answers to HTTP over TCP', count: tcp?.httpAnswerCount ?? 0, least: Math.floor(tcpFrames / 5_000) },
