@@ -30,10 +30,10 @@ async function consumerPerf(
 
 export function consumerPerfCases(): BenchCase[] {
   const loads = [
-    { sizeBytes: 100, codec: 'none', bytes: 120e6 },
-    { sizeBytes: 1000, codec: 'none', bytes: 400e6 },
-    { sizeBytes: 1000, codec: 'lz4', bytes: 400e6 },
-    { sizeBytes: 10_000, codec: 'none', bytes: 800e6 },
+    { sizeBytes: 100, codec: 'none', bytes: 300e6 },
+    { sizeBytes: 1000, codec: 'none', bytes: 1.2e9 },
+    { sizeBytes: 1000, codec: 'lz4', bytes: 1.2e9 },
+    { sizeBytes: 10_000, codec: 'none', bytes: 1.6e9 },
   ]
   return loads.map(({ sizeBytes, codec, bytes }) => ({
     group: 'consumer-perf',
