@@ -60,11 +60,12 @@ export function surplusCount(
     return surplusOf(segments, segments.length, epochsChecksum ?? checksumOfEpochs(disk, directory), fingerprint)
   }
   const count = closedCount(segments, recoveryPoint)
-  let surplus = surplusOf(segments, count, 0, fingerprint)
   // One that ends just at the recovery point may have been closed after that was noted: it was the active one then, and not counted.
-  if (surplus < 0 && count > 0 && segments[count]?.baseOffset === recoveryPoint) {
-    surplus = surplusOf(segments, count - 1, 0, fingerprint)
-  }
+  // Asked first: where it is the only one, nothing was counted, which is also so if all were given up, and its records would be lost.
+  const wasActive = count > 0 && segments[count]?.baseOffset === recoveryPoint
+  if (wasActive && sumOf(segments, count - 1, 0) === fingerprint) return 0
+  let surplus = surplusOf(segments, count, 0, fingerprint)
+  if (surplus < 0 && wasActive) surplus = surplusOf(segments, count - 1, 0, fingerprint)
   if (surplus >= 0 || count === segments.length) return surplus
   // A new segment has no file before its first write, and none for good if the log goes on at a later offset: what was closed by it
   // does not look so then.

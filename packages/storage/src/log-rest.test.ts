@@ -139,3 +139,19 @@ test('a start after deleted records does not walk the whole log', async () => {
   const again = await open(disk.killed())
   expect(again.manager.log('topic', 0)!.recoveryPoint).toBe(recoveryPoint)
 })
+
+test('a log that rolls where its only checkpoint ended keeps what came before when it is killed then', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 9)
+  await log.checkpointer.complete()
+  opened.timers.advance(2000)
+  await turns()
+  expect([log.segments.count, log.recoveryPoint]).toEqual([1, 9])
+  append(log, ['x'.repeat(2000)])
+  opened.manager.flushStaged()
+  expect(log.segments.count).toBe(2)
+  const recovered = (await open(disk.killed())).manager.log('topic', 0)!
+  expect([recovered.logStartOffset, recovered.logEndOffset, recovered.faultyRanges]).toEqual([0, 10, []])
+})
