@@ -15,6 +15,7 @@ import { startupCase } from './cases/startup.ts'
 import { lastWholeSet, readRows } from './earlier-runs.ts'
 import { machineFacts } from './machine.ts'
 import { machineLine, resultTables, withFigures } from './report.ts'
+import { stopRunning } from './run.ts'
 import { topicConfigsOf, type Variant, type VariantName } from './variant.ts'
 
 const root = join(import.meta.dirname, '../../..')
@@ -171,6 +172,7 @@ async function stopBrokers(): Promise<void> {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     ballast?.drop()
+    stopRunning()
     stopBrokers().finally(() => process.exit(130))
   })
 }

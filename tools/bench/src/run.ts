@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 
 export interface RunResult {
   readonly stdout: string
@@ -15,6 +15,18 @@ export interface RunOptions {
   readonly sample?: () => void
 }
 
+const running = new Set<ChildProcess>()
+
+/** For a run that is interrupted: a load program whose broker is gone would try again for ever. */
+export function stopRunning(): void {
+  for (const child of running) stop(child)
+}
+
+/** With what it started itself: Kafka's tools are shell scripts around a JVM. */
+function stop({ pid, exitCode, signalCode }: ChildProcess): void {
+  if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, 'SIGKILL')
+}
+
 /** Runs a program to its end. Throws with its outputs if it fails or takes longer than `timeoutMs`, by default five minutes. */
 export function run(command: string, args: readonly (string | number)[], options: RunOptions = {}): Promise<RunResult> {
   return new Promise((resolve, reject) => {
@@ -22,7 +34,10 @@ export function run(command: string, args: readonly (string | number)[], options
       cwd: options.directory,
       env: { ...process.env, ...options.environment },
       stdio: ['ignore', 'pipe', 'pipe'],
+      // A process group of its own.
+      detached: true,
     })
+    running.add(child)
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (chunk) => {
@@ -32,9 +47,13 @@ export function run(command: string, args: readonly (string | number)[], options
       stderr += chunk
     })
     const sampler = options.sample ? setInterval(options.sample, 50) : undefined
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 300_000)
-    child.once('error', reject)
+    const timer = setTimeout(() => stop(child), options.timeoutMs ?? 300_000)
+    child.once('error', (error) => {
+      running.delete(child)
+      reject(error)
+    })
     child.once('close', (code) => {
+      running.delete(child)
       clearInterval(sampler)
       clearTimeout(timer)
       if (code === 0 || options.succeeded?.({ stdout, stderr })) resolve({ stdout, stderr })

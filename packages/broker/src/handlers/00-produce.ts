@@ -45,7 +45,7 @@ export class ProduceHandler implements RawHandler {
   readonly maxVersion = 13
   readonly #deps: ProduceDeps
   readonly #view = new ProduceRequestView()
-  /** By position in a request of several entries: the topic, and whether a later entry is for the same partition. */
+  /** By position in the request: the topic, and whether a later entry is for the same partition. */
   readonly #hosted: (HostedTopic | undefined)[] = []
   readonly #superseded: boolean[] = []
   #requestNumber = 0
@@ -73,16 +73,16 @@ export class ProduceHandler implements RawHandler {
     view.read(reader, header.apiVersion)
     const counters = this.#deps.metrics.total
     counters.produceRequests++
-    const isLone = view.partitionCount === 1
-    if (!isLone) this.#findAll()
-    if (this.#heavyBytes(isLone, reader.buffer, header) > MAX_HEAVY_BYTES) {
+    if (view.partitionCount !== 1) this.#findAll()
+    else this.#findLone()
+    if (this.#heavyBytes(reader.buffer, header) > MAX_HEAVY_BYTES) {
       return this.#startHeavy(reader, start, header, connection)
     }
     const slot = new ProduceSlot(header, view.acks, this.#deps.clock.monotonicMs() + view.timeoutMs)
     let failed = false
     for (let at = 0; at < view.partitionCount; at++) {
-      if (!isLone && this.#superseded[at]!) continue
-      const hosted = isLone ? this.#find(view, at) : this.#hosted[at]
+      if (this.#superseded[at]!) continue
+      const hosted = this.#hosted[at]
       const outcome = slot.add(hosted?.name ?? view.topicName[at]!, view.topicId[at]!, view.partition[at]!)
       outcome.errorCode = this.#append(view, outcome, hosted, reader.buffer, at, header)
       if (outcome.errorCode === ErrorCode.NONE) {
@@ -99,12 +99,11 @@ export class ProduceHandler implements RawHandler {
   }
 
   /** How many bytes of batches would have to be expanded, or compressed anew, to append all of the request. Hot path. */
-  #heavyBytes(isLone: boolean, buffer: Buffer, header: RequestHeader): number {
+  #heavyBytes(buffer: Buffer, header: RequestHeader): number {
     const view = this.#view
     let sizeBytes = 0
     for (let at = 0; at < view.partitionCount; at++) {
-      if (!isLone && this.#superseded[at]!) continue
-      sizeBytes += this.#heavyBytesOf(isLone ? this.#find(view, at) : this.#hosted[at], buffer, at, header)
+      if (!this.#superseded[at]!) sizeBytes += this.#heavyBytesOf(this.#hosted[at], buffer, at, header)
     }
     return sizeBytes
   }
@@ -129,8 +128,8 @@ export class ProduceHandler implements RawHandler {
     const hasRoom = this.#heavy.hasRoom(bytes.length)
     const entries: { at: number; isHeavy: boolean }[] = []
     for (let at = 0; at < view.partitionCount; at++) {
-      if (view.partitionCount > 1 && this.#superseded[at]!) continue
-      entries.push({ at, isHeavy: this.#heavyBytesOf(this.#find(view, at), reader.buffer, at, header) > 0 })
+      if (this.#superseded[at]!) continue
+      entries.push({ at, isHeavy: this.#heavyBytesOf(this.#hosted[at], reader.buffer, at, header) > 0 })
       if (hasRoom) continue
       // Nothing was appended, and a producer tries again.
       slot.add(view.topicName[at]!, view.topicId[at]!, view.partition[at]!).errorCode = ErrorCode.REQUEST_TIMED_OUT
@@ -163,6 +162,11 @@ export class ProduceHandler implements RawHandler {
     const { partitions } = this.#deps
     const id = view.topicId[at]!
     return id === ZERO_UUID ? partitions.topic(view.topicName[at]!) : partitions.topicById(id)
+  }
+
+  #findLone(): void {
+    this.#hosted[0] = this.#find(this.#view, 0)
+    this.#superseded[0] = false
   }
 
   #findAll(): void {

@@ -71,7 +71,9 @@ export class ProduceSlot extends ResponseSlot {
   readonly #correlationId: number
   readonly #acks: number
   readonly #deadlineMs: number
-  readonly #outcomes: PartitionOutcome[] = []
+  /** By position. The first has a place of its own: nearly all small requests have no other, and an array costs as much as they do. */
+  #first: PartitionOutcome | null = null
+  #others: PartitionOutcome[] | null = null
   #waiting = 0
   /** The connection that ends when it is this slot's turn to be answered. */
   #failed: Connection | null = null
@@ -95,8 +97,18 @@ export class ProduceSlot extends ResponseSlot {
 
   add(topic: string, topicId: Uuid, index: number): PartitionOutcome {
     const outcome = new PartitionOutcome(this, topic, topicId, index)
-    this.#outcomes.push(outcome)
+    if (this.#first === null) {
+      this.#first = outcome
+    } else {
+      this.#others ??= []
+      this.#others.push(outcome)
+    }
     return outcome
+  }
+
+  #outcomes(): PartitionOutcome[] {
+    if (this.#first === null) return []
+    return this.#others === null ? [this.#first] : [this.#first, ...this.#others]
   }
 
   /** Some partitions are not worked on yet: the answer waits for one {@link onSettled} more. */
@@ -143,7 +155,7 @@ export class ProduceSlot extends ResponseSlot {
     if (this.#failed !== null) this.#endIfFirst(this.#failed)
     // As in Kafka, only acknowledgements by all are waited for with an end. What waits for its check alone has no other answer to come.
     if (this.ready || this.#acks !== ACKS_ALL || nowMs < this.#deadlineMs) return
-    for (const outcome of this.#outcomes) {
+    for (const outcome of this.#outcomes()) {
       if (!outcome.waiting) continue
       // The records stay, or may still come; that they are committed was not known in time.
       outcome.waiting = false
@@ -156,16 +168,16 @@ export class ProduceSlot extends ResponseSlot {
   override abandon(): void {
     super.abandon()
     this.abandoned = true
-    for (const outcome of this.#outcomes) outcome.waiting = false
+    for (const outcome of this.#outcomes()) outcome.waiting = false
   }
 
   encode(writer: Writer): void {
-    const outcomes = this.#outcomes
+    const lone = this.#others === null ? this.#first : null
     writer.beginFrame()
     writer.int32(this.#correlationId)
     if (this.#version >= 9) writer.unsignedVarint(0)
-    if (outcomes.length === 1 && isPlain(outcomes[0]!)) encodePlain(writer, outcomes[0]!, this.#version)
-    else encodeProduceResponse(writer, responseOf(outcomes), this.#version)
+    if (lone !== null && isPlain(lone)) encodePlain(writer, lone, this.#version)
+    else encodeProduceResponse(writer, responseOf(this.#outcomes()), this.#version)
     writer.endFrame()
   }
 }

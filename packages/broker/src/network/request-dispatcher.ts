@@ -69,6 +69,8 @@ export class Dispatcher implements RequestDispatcher {
   readonly #options: DispatcherOptions
   readonly #longAnswers = new LongAnswers()
   readonly #header: RequestHeader = { apiKey: 0, apiVersion: 0, correlationId: 0, clientId: '' }
+  /** Of all requests that are read in place, one after the other. */
+  readonly #reader = new Reader(Buffer.alloc(0), 0, 0, MAX_REQUEST_ELEMENTS)
 
   constructor(options: DispatcherOptions) {
     this.#options = options
@@ -127,7 +129,7 @@ export class Dispatcher implements RequestDispatcher {
       if (raw !== undefined) {
         if (apiVersion < raw.minVersion || apiVersion > raw.maxVersion)
           return this.#unsupported(connection, apiKey, apiVersion)
-        const reader = new Reader(buffer, start, end, MAX_REQUEST_ELEMENTS)
+        const reader = this.#reader.reset(buffer, start, end)
         readRequestHeader(reader, this.#header)
         this.#options.metrics.onRequest(apiKey, apiVersion, end - start)
         return raw.start(reader, this.#header, connection)
