@@ -57,14 +57,7 @@ class HeldChecks implements BatchChecks {
 
 /** Partitions of Produce requests that were refused, by the broker's own count. */
 async function failedCountOf(broker: TestBroker): Promise<number> {
-  const socket = broker.openSocket()
-  let text = ''
-  socket.onBytes = (bytes) => {
-    text += bytes.toString()
-  }
-  socket.send(Buffer.from('GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'))
-  for (let turn = 0; turn < 3_000_000 && !socket.isClosed; turn++) await new Promise((resolve) => setImmediate(resolve))
-  return Number(/^\S*failedproducerequests\S* (\d+)$/m.exec(text)?.[1])
+  return Number(/^\S*failedproducerequests\S* (\d+)$/m.exec(await broker.metrics())?.[1])
 }
 
 const compacted = { 'cleanup.policy': 'compact' }
