@@ -4,25 +4,12 @@ import { TestBroker } from '../testing/test-broker.ts'
 import { DURATION_BUCKETS_SECONDS, DurationHistogram } from './duration-histogram.ts'
 import { histogramText } from './histogram-text.ts'
 
-/** What `/metrics` says, once the server that is loaded with the first request is there. */
-async function metricsOf(broker: TestBroker): Promise<string> {
-  const socket = broker.openSocket()
-  let text = ''
-  socket.onBytes = (bytes) => {
-    text += bytes.toString()
-  }
-  socket.send(Buffer.from('GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'))
-  for (let turn = 0; turn < 3_000_000 && !socket.isClosed; turn++) await new Promise((resolve) => setImmediate(resolve))
-  expect(socket.isClosed).toBe(true)
-  return text
-}
-
 describe('health metrics', () => {
   it('tell each budget with its limit, and the disk’s operations', async () => {
     await TestBroker.run({ settings: { 'max.connections': '77' } }, async (client, broker) => {
       await client.createTopic('t')
       await client.produce('t', batchOf(['a']))
-      const text = await metricsOf(broker)
+      const text = await broker.metrics()
       const sampleOf = (name: string) =>
         Number(
           text
@@ -67,10 +54,10 @@ describe('health metrics', () => {
       client.fetch([{ topic: 't', fetchOffset: 0 }], { maxWaitMs: 60_000 }).catch(() => undefined)
       await broker.idle()
       const parked = 'kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation="Fetch"}'
-      expect(await metricsOf(broker)).toContain(`${parked} 1`)
+      expect(await broker.metrics()).toContain(`${parked} 1`)
       client.close()
       await broker.idle()
-      expect(await metricsOf(broker)).toContain(`${parked} 0`)
+      expect(await broker.metrics()).toContain(`${parked} 0`)
     })
   })
 })

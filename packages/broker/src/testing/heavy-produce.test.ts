@@ -62,14 +62,7 @@ const WAITING = /^millrace_budget_used\{budget="batch-checks",unit="bytes"\} (\d
 
 /** What the broker tells of itself. */
 async function metricOf(broker: TestBroker, pattern: RegExp): Promise<number> {
-  const socket = broker.openSocket()
-  let text = ''
-  socket.onBytes = (bytes) => {
-    text += bytes.toString()
-  }
-  socket.send(Buffer.from('GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'))
-  for (let turn = 0; turn < 3_000_000 && !socket.isClosed; turn++) await new Promise((resolve) => setImmediate(resolve))
-  return Number(pattern.exec(text)?.[1])
+  return Number(pattern.exec(await broker.metrics())?.[1])
 }
 
 const compacted = { 'cleanup.policy': 'compact' }

@@ -110,6 +110,21 @@ export class TestBroker {
     return new DataClient(this.openSocket(remoteAddress), this.topicIds)
   }
 
+  /** What `/metrics` says, once the server that is loaded with the first request is there. */
+  async metrics(): Promise<string> {
+    const socket = this.openSocket()
+    let text = ''
+    socket.onBytes = (bytes) => {
+      text += bytes.toString()
+    }
+    socket.send(Buffer.from('GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'))
+    for (let turn = 0; turn < 3_000_000 && !socket.isClosed; turn++) {
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    if (!socket.isClosed) throw new Error(`/metrics was not answered to its end: ${text.length} characters came`)
+    return text
+  }
+
   /** A connection of bare bytes. */
   openSocket(remoteAddress?: string): MemorySocket {
     return this.network.connect(this.port, remoteAddress)
