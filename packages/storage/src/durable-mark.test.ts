@@ -59,6 +59,24 @@ test('a lowered entry never comes back higher', () => {
   }
 })
 
+test('a lowered recovery point ends the clean stop in both records, and leaves what is durable', () => {
+  const disk = diskWithDirectory()
+  const mark = newMark(disk)
+  for (const offset of [10, 20]) {
+    mark.note(FIRST, 0, offset, 0, offset * 100)
+    mark.noteRecoveryPoint(FIRST, 0, offset, 77)
+    mark.noteClean(FIRST, 0, true, 77)
+    mark.syncNow()
+  }
+  mark.lowerRecoveryPointNow(FIRST, 0, 0, 5)
+  const lowered = { recoveryPoint: 0, fingerprint: 5, clean: false, noProducers: false, durableOffset: 20 }
+  for (const position of [0, 64]) {
+    const copy = disk.crashed(new ExhaustiveChoices())
+    copy.corrupt('/data/durable-mark', 64 + position + 40, 0xff)
+    expect(new DurableMark(copy, '/data').get(FIRST, 0)).toMatchObject(lowered)
+  }
+})
+
 test('the place of a removed log is used again, and the new one is what is found', () => {
   const disk = diskWithDirectory()
   const mark = newMark(disk)

@@ -157,8 +157,8 @@ export class DurableMark {
   }
 
   /**
-   * The log was opened, and needs no recovery up to `recoveryPoint`: lower than before if files were found changed. Said with the next
-   * record written; until then what was on the disk holds, by which the next start would find the same.
+   * The log was opened, and needs no recovery up to `recoveryPoint`: lower than before where a producer snapshot was lost. Said with the
+   * next record written; until then what was on the disk holds, by which the next start would find the same.
    */
   onOpened(topicId: Uuid, partition: number, recoveryPoint: Offset, fingerprint: number): void {
     const { entry } = this.#slotFor(topicId, partition)
@@ -215,6 +215,18 @@ export class DurableMark {
     }
     for (let round = 0; round < 2; round++) {
       this.note(topicId, partition, durableOffset, segmentBaseOffset, positionBytes)
+      this.syncNow()
+    }
+  }
+
+  /**
+   * A start is about to walk the log from `recoveryPoint`, below what the entry says, and to change what its fingerprint counts. Durably
+   * before that, in both records, and no clean stop any more: a start after this one, which may be killed, must not believe what this one
+   * found wrong or left half built. `fingerprint`: of what is closed below. Throws `DiskError`.
+   */
+  lowerRecoveryPointNow(topicId: Uuid, partition: number, recoveryPoint: Offset, fingerprint: number): void {
+    for (let round = 0; round < 2; round++) {
+      this.noteRecoveryPoint(topicId, partition, recoveryPoint, fingerprint)
       this.syncNow()
     }
   }

@@ -80,10 +80,16 @@ export function loadLog(
     unsettled === null &&
     (mark.clean || recoveryPoint === mark.durableOffset) &&
     checkpoints.logStartOffset <= mark.durableOffset
+  const countsLast = mark?.clean === false && segments.length > 0 && match?.countedEnd === segments.length
   let opened: Opened
   if (segments.length === 0) opened = openEmpty(context, base, epochs, mark, checkpoints)
   else if (covered) opened = openCovered(context, base, segments, epochs, mark)
   else {
+    // Transaction indexes are built anew from here on. A crash may leave what came of it, and the one that was found is known to be wrong.
+    if (mark !== null && recoveryPoint < mark.recoveryPoint) {
+      const fingerprint = fingerprintOfClosed(segments, recoveryPoint)
+      home.mark.lowerRecoveryPointNow(topicId, partition, recoveryPoint, fingerprint)
+    }
     const synced = syncedOf(home, mark, checkpoints)
     opened = openUncovered(context, base, segments, epochs, synced, unsettled, { ...checkpoints, recoveryPoint })
   }
@@ -98,7 +104,7 @@ export function loadLog(
   const log = startLog(context, home, parts, opened.unsynced)
   // What cut it may have been a process that was killed: the cut is synced, at the latest, before the recovery point passes it.
   unsettled?.distrustEnd()
-  noteOpened(home, log, mark?.clean === false && segments.length > 0 && match?.countedEnd === segments.length)
+  noteOpened(home, log, countsLast)
   if (mark === null && !home.mark.isComplete && segments.length > 0) {
     // Kept before anything replaces the checkpoint: a start after this one, which may be killed, must know as much.
     home.mark.assume(topicId, partition, Math.min(checkpoints.recoveryPoint, log.logEndOffset))
