@@ -15,7 +15,7 @@ const PROBE_BYTES = 4096
  * found by what it says only. Reads headers and the offset indexes; throws `DiskError`.
  */
 export function epochsMatchLog(
-  entries: readonly { epoch: LeaderEpoch; startOffset: Offset }[],
+  entries: readonly EpochStart[],
   segments: readonly Segment[],
   logStartOffset: Offset,
   endOffset: Offset,
@@ -39,6 +39,42 @@ export function epochsMatchLog(
     if (at !== null && (at.baseOffset === startOffset ? at.epoch !== epoch : at.epoch < epoch)) return false
   }
   return true
+}
+
+/**
+ * The epochs of `[startOffset, endOffset)`, from the log: the first one starts at `startOffset`. For the records that were deleted a
+ * moment before a crash, and are there again: the epochs were cut at the new start of the log, which no checkpoint tells yet. By bisection,
+ * since epochs only rise. Null if the log does not bear that out, or there are too many. Reads as {@link epochsMatchLog}; throws `DiskError`.
+ */
+export function epochsBetween(
+  segments: readonly Segment[],
+  startOffset: Offset,
+  endOffset: Offset,
+): EpochStart[] | null {
+  const first = batchWith(segments, startOffset)
+  const last = batchWith(segments, endOffset - 1)
+  if (first === null || last === null) return null
+  const found = [{ epoch: first.epoch, startOffset }]
+  return collectStarts(segments, first, last, found) ? found : null
+}
+
+/** Adds the epochs that start behind the first batch, up to the second one. False if they do not rise, or there are too many. */
+function collectStarts(segments: readonly Segment[], low: FoundBatch, high: FoundBatch, found: EpochStart[]): boolean {
+  if (low.epoch === high.epoch) return true
+  if (low.epoch > high.epoch || found.length > CHECKED_COUNT) return false
+  if (high.baseOffset === low.lastOffset + 1) {
+    found.push({ epoch: high.epoch, startOffset: high.baseOffset })
+    return true
+  }
+  const middle = batchWith(segments, Math.floor((low.lastOffset + high.baseOffset) / 2))
+  // Of a log with gaps nothing is taken for granted.
+  if (middle === null || middle.baseOffset <= low.lastOffset || middle.lastOffset >= high.baseOffset) return false
+  return collectStarts(segments, low, middle, found) && collectStarts(segments, middle, high, found)
+}
+
+interface EpochStart {
+  epoch: LeaderEpoch
+  startOffset: Offset
 }
 
 interface FoundBatch {

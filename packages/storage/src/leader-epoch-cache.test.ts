@@ -43,6 +43,29 @@ test('an epoch that starts where others did replaces them', () => {
   ])
 })
 
+test('earlier epochs are added before the others, of which one may go on, and must be saved', () => {
+  const cache = cacheOf([
+    [3, 20],
+    [5, 30],
+  ])
+  cache.encode()
+  const earlier = (...starts: [number, number][]) => starts.map(([epoch, startOffset]) => ({ epoch, startOffset }))
+  // No epochs that only rise.
+  expect(cache.prepend(earlier([4, 0]))).toBe(false)
+  expect(cache.prepend(earlier([1, 0], [2, 20]))).toBe(false)
+  expect(cache.prepend([])).toBe(true)
+  expect(cache.needsSave(100)).toBe(false)
+  expect(cache.prepend(earlier([2, 5], [3, 12]))).toBe(true)
+  expect(pairs(cache)).toEqual([
+    [2, 5],
+    [3, 12],
+    [5, 30],
+  ])
+  expect(cache.needsSave(100)).toBe(true)
+  expect(cache.prepend(earlier([1, 0]))).toBe(true)
+  expect(pairs(cache)[0]).toEqual([1, 0])
+})
+
 test('whatever is assigned and cut, both columns strictly increase', () => {
   const step = fc.tuple(fc.constantFrom('assign', 'end', 'start'), fc.nat(20), fc.nat(100))
   fc.assert(

@@ -82,6 +82,20 @@ export class LeaderEpochCache {
     this.#keptCount = 0
   }
 
+  /** Adds epochs that start before all others, of which one may be the first of these. False, and nothing changed, if they do not. */
+  prepend(earlier: readonly { epoch: LeaderEpoch; startOffset: Offset }[]): boolean {
+    const last = earlier.at(-1)
+    if (last === undefined) return true
+    const from = this.#epochs[0] === last.epoch ? 1 : 0
+    const isBefore = from < this.#epochs.length ? last.epoch < this.#epochs[from]! : true
+    const isBelow = this.isEmpty || last.startOffset < this.#startOffsets[0]!
+    if (!isBefore || !isBelow) return false
+    this.#epochs = [...earlier.map(({ epoch }) => epoch), ...this.#epochs.slice(from)]
+    this.#startOffsets = [...earlier.map(({ startOffset }) => startOffset), ...this.#startOffsets.slice(from)]
+    this.#keptCount = 0
+    return true
+  }
+
   clear(): void {
     this.#keepFirst(0)
   }

@@ -1,7 +1,7 @@
 import { type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
 import { readDamagedRanges, rememberDamage } from './damaged-ranges.ts'
 import type { DurableMarkEntry } from './durable-mark-record.ts'
-import { epochsMatchLog } from './epoch-check.ts'
+import { epochsBetween, epochsMatchLog } from './epoch-check.ts'
 import {
   DAMAGED_RANGES_FILE,
   INDEX_SUFFIXES,
@@ -69,7 +69,9 @@ export function loadLog(
   const epochsKnown =
     match !== null &&
     epochsReadable(context, epochs, segments) &&
-    (stoppedCleanly || epochsAgree(epochs, segments, checkpoints.logStartOffset, knownPoint))
+    (stoppedCleanly ||
+      (completeEpochs(epochs, segments, checkpoints.logStartOffset, knownPoint) &&
+        epochsAgree(epochs, segments, checkpoints.logStartOffset, knownPoint)))
   if (!epochsKnown) epochs.reset()
   const atMark = mark !== null && endsAtMark(segments, mark)
   const recoveryPoint = epochsKnown ? knownPoint : 0
@@ -445,6 +447,25 @@ function epochsReadable(context: StorageContext, epochs: LogEpochs, segments: re
     context.logger.warn('leader epochs unreadable, rebuilding them', { error: error.message })
     return false
   }
+}
+
+/**
+ * Records were deleted, and a checkpoint of the log took the epochs of what was left, before that of the directory's log starts: they are
+ * back, and their epochs are read from the log. That is no reason to walk it. False if it does not bear the others out.
+ */
+function completeEpochs(
+  { cache }: LogEpochs,
+  segments: readonly Segment[],
+  logStartOffset: Offset,
+  recoveryPoint: Offset,
+): boolean {
+  const first = segments.find(({ sizeBytes }) => sizeBytes > 0)
+  const startOffset = Math.max(first?.baseOffset ?? 0, logStartOffset)
+  // What lies above the recovery point is walked.
+  const endOffset = Math.min(cache.entries()[0]?.startOffset ?? 0, recoveryPoint)
+  if (first === undefined || endOffset <= startOffset) return true
+  const earlier = epochsBetween(segments, startOffset, endOffset)
+  return earlier !== null && cache.prepend(earlier)
 }
 
 /**

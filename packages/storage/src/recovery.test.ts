@@ -160,6 +160,46 @@ test('index entries that reached their file before the epochs did are no reason 
   expect(logOf(again).epochOf(17)).toBe(2)
 })
 
+/** A checkpointed log of 60 records, with the offsets at which its epochs start. */
+async function withEpochs(disk: SimulatedDisk, starts: readonly number[]): Promise<{ opened: Opened; log: Log }> {
+  const { opened, log } = await create(disk)
+  while (log.logEndOffset < 60) {
+    const epoch = starts.filter((start) => start <= log.logEndOffset).length
+    expect(append(log, [`value ${log.logEndOffset}.`.padEnd(200, '.')], epoch)).toBe(0)
+    opened.manager.flushStaged()
+  }
+  await settle(opened, log)
+  return { opened, log }
+}
+
+test.each([3, 12, 40, 59])(
+  'records deleted up to %i before a crash are back with their epochs, without a walk',
+  async (offset) => {
+    const disk = new SimulatedDisk()
+    const starts = [0, 2, 11, 30, 31, 47]
+    const { opened, log } = await withEpochs(disk, starts)
+    log.setHighWatermark(60)
+    log.raiseLogStart(offset)
+    append(log, ['later'], starts.length)
+    opened.manager.flushStaged()
+    await turns()
+    // The epochs are checkpointed with the log; log starts of all logs once a minute.
+    await settle(opened, log)
+    expect(disk.peek('/data/topic-0/leader-epoch-checkpoint').toString()).toContain(` ${offset}\n`)
+    const killed = disk.killed()
+    const again = await open(killed)
+    const found = logOf(again)
+    expect(found.logStartOffset).toBe(0)
+    expect(found.recoveryPoint).toBe(61)
+    expect(found.epochs.cache.entries()).toEqual(starts.map((startOffset, slot) => ({ epoch: slot + 1, startOffset })))
+    await expectValues(found, 0, 60)
+    await again.manager.shutdown()
+    const third = await open(killed)
+    expect(third.warnings).toEqual([])
+    expect(logOf(third).epochOf(1)).toBe(1)
+  },
+)
+
 test('an index that was lost is derived again by every start until it has been synced', async () => {
   const disk = new SimulatedDisk()
   const { opened, log } = await create(disk)
