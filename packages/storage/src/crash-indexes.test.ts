@@ -58,6 +58,47 @@ test('index entries of batches that a crash took are not believed where the log 
   expect((await log.offsetForTimestamp(5000, 40))?.offset).toBe(12)
 })
 
+test('an aborted transaction behind the log’s end, whose records a crash took, does not come back with other records', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log: before } = await checkpointed(disk)
+  // Its file ends where its data do, as the mark knows: the start walks nothing.
+  await before.closeIdle()
+  opened.timers.advance(5000)
+  await turns()
+  expect(before.segments.active.fileBytes).toBe(before.segments.active.writtenBytes)
+  // Sound in itself: nothing but the end of the log tells that it never was.
+  const entry = Buffer.alloc(34)
+  for (const [slot, value] of [7n, 13n, 15n, 16n].entries()) entry.writeBigInt64BE(value, 2 + 8 * slot)
+  overwriteFile(disk, `${PREFIX}.txnindex`, entry)
+  disk.syncDirectory('/data/topic-0')
+  const killed = disk.killed()
+  const again = await open(killed, CONFIG)
+  const log = again.manager.log('topic', 0)!
+  expect(log.recoveryPoint).toBe(12)
+  await fill(again, log, 20)
+  expect(log.abortedTransactions(0, 20)).toEqual([])
+  await again.manager.shutdown()
+  const third = await open(killed, CONFIG)
+  expect(third.manager.log('topic', 0)!.abortedTransactions(0, 20)).toEqual([])
+})
+
+test('an aborted transaction that was truncated away does not come back with other records', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await checkpointed(disk)
+  abortTransaction(opened, log)
+  await turns()
+  log.segments.active.flushIndexes(false)
+  expect(log.abortedTransactions(0, 15)).toHaveLength(1)
+  log.truncateTo(12)
+  await fill(opened, log, 20)
+  expect(log.abortedTransactions(0, 20)).toEqual([])
+  for (const found of [disk.killed(), disk.crashed({ choose: () => 0 })]) {
+    const again = await open(found, CONFIG)
+    expect(again.manager.log('topic', 0)!.logEndOffset).toBe(20)
+    expect(again.manager.log('topic', 0)!.abortedTransactions(0, 20)).toEqual([])
+  }
+})
+
 test('zeros in a transaction index are not believed by the walk either', async () => {
   const disk = new SimulatedDisk()
   const { opened, log } = await checkpointed(disk)
