@@ -150,8 +150,14 @@ export class WorkloadLog {
   }
 
   #nextSequence(producerId: ProducerId): number {
+    const { log, model } = this
+    const last = replayBatches(model.batches).last.get(producerId)
+    // Of a producer whose records were all deleted a log may know no more than that its transaction ended: it then begins anew.
+    const isDeleted = log !== null && last !== undefined && last.lastOffset < log.logStartOffset
+    const known = isDeleted ? Array.from(log.producers()).find((entry) => entry.producerId === producerId) : undefined
+    if (known !== undefined && known.lastDataOffset < 0) return 0
     // A log that forgot the producer takes any sequence, one that knows it takes the next.
-    return nextSequence(replayBatches(this.model.batches).last.get(producerId))
+    return nextSequence(last)
   }
 
   #store(batch: Buffer, recordCount: number, epoch: LeaderEpoch, origin: 'client' | 'coordinator'): number {
