@@ -10,6 +10,7 @@ export {
 } from './crash-workload.ts'
 export { checkAfterLies, checkDamage } from './damage-check.ts'
 export { checkDamagedIndex, checkDamagedMark, checkFileDamage } from './damage-kinds.ts'
+export { checkDamagedSize } from './damaged-size.ts'
 export { FAULT_CLASSES, type FaultClass, type FaultPlan } from './fault-plan.ts'
 export { type FaultRunResult, recoverWithFault, runWithFault } from './fault-run.ts'
 export { type Evaluations, INVARIANTS, InvariantError, newEvaluations } from './invariant.ts'

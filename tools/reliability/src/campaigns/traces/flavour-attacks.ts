@@ -6,6 +6,7 @@ import {
   checkDamage,
   checkDamagedIndex,
   checkDamagedMark,
+  checkDamagedSize,
   checkFileDamage,
   sampleCrash,
 } from '@millrace/storage/testing'
@@ -52,6 +53,8 @@ interface FlavourRun {
   points: readonly CrashPoint[]
   options: ReturnType<typeof longWorkload>['options']
   random: SeededRandom
+  /** Of damaged sizes: what else a seed does, it does with or without them. */
+  sizeRandom: SeededRandom
   /** Of crashes. */
   check: CrashCheck
   /** Of damaged disks, which may be walked further back than to the checkpoint. */
@@ -72,19 +75,21 @@ async function runFlavour(flavour: LongFlavourName, seed: number, tally: Tally):
     points: workload.crashPoints,
     options,
     random: new SeededRandom(seed),
+    sizeRandom: new SeededRandom(seed),
     check: new CrashCheck(options.config, checksExtent),
     damageCheck: new CrashCheck(options.config),
   }
 }
 
 async function damage(run: FlavourRun, number: number, point: CrashPoint, tally: Tally): Promise<void> {
-  const { name, random, options, damageCheck } = run
+  const { name, random, sizeRandom, options, damageCheck } = run
   const { evaluations } = damageCheck
   const tries: [figure: string, what: string, attempt: () => Promise<boolean>][] = [
     ['flippedBits', 'a flipped bit', () => checkDamage(point, random, evaluations, options.config)],
     ['damagedLogFiles', 'a damaged log file', () => checkFileDamage(point, random, evaluations, options.config)],
     ['damagedMarks', 'a damaged mark', () => checkDamagedMark(point, random, evaluations, options.config)],
     ['damagedIndexes', 'a damaged index', () => checkDamagedIndex(point, random, damageCheck)],
+    ['damagedSizes', 'a damaged size', () => checkDamagedSize(point, sizeRandom, evaluations, options.config)],
   ]
   for (const [figure, what, attempt] of tries) {
     await tally.attempt(`${name}, ${what} before crash ${number} at ${point.step}`, async () => {
