@@ -213,10 +213,7 @@ export class DurableMark {
       slot.entry.recoveryPoint = durableOffset
       slot.entry.fingerprint = fingerprint
     }
-    for (let round = 0; round < 2; round++) {
-      this.note(topicId, partition, durableOffset, segmentBaseOffset, positionBytes)
-      this.syncNow()
-    }
+    this.#syncBothNow(() => this.note(topicId, partition, durableOffset, segmentBaseOffset, positionBytes))
   }
 
   /**
@@ -225,10 +222,7 @@ export class DurableMark {
    * found wrong or left half built. `fingerprint`: of what is closed below. Throws `DiskError`.
    */
   lowerRecoveryPointNow(topicId: Uuid, partition: number, recoveryPoint: Offset, fingerprint: number): void {
-    for (let round = 0; round < 2; round++) {
-      this.noteRecoveryPoint(topicId, partition, recoveryPoint, fingerprint)
-      this.syncNow()
-    }
+    this.#syncBothNow(() => this.noteRecoveryPoint(topicId, partition, recoveryPoint, fingerprint))
   }
 
   /** The log is gone. */
@@ -261,6 +255,14 @@ export class DurableMark {
       this.#entries.set(key, slot)
     }
     return slot
+  }
+
+  /** What is noted is in both records of the entry, durably: either could be the one that is left. */
+  #syncBothNow(note: () => void): void {
+    for (let round = 0; round < 2; round++) {
+      note()
+      this.syncNow()
+    }
   }
 
   #writeRecord(slot: MarkSlot): void {
