@@ -51,6 +51,8 @@ export class LogDirectory implements LogHome {
   #pointsWrittenCount: number
   /** Names of the logs, those of their directories, that the checkpoint of log starts on the disk may hold. */
   #logStartNames: Set<string>
+  /** What the start found in the checkpoint of recovery points, by such names, until that is written anew: more, perhaps, than the logs say. */
+  #foundRecoveryPoints: ReadonlyMap<string, Offset>
 
   constructor(context: StorageContext, path: string, id: Uuid, onFailed: (error: DiskError) => void) {
     this.path = path
@@ -77,6 +79,7 @@ export class LogDirectory implements LogHome {
     this.#checkpointing = null
     this.#pointsWrittenCount = 0
     this.#logStartNames = new Set()
+    this.#foundRecoveryPoints = new Map()
   }
 
   get disk(): Disk {
@@ -149,15 +152,22 @@ export class LogDirectory implements LogHome {
 
   /** Before a truncation: neither mark nor recovery point may name what is about to go. Throws `DiskError`. */
   lowerMark(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
-    if (log.recoveryPoint > offset) {
-      // At once: above the old point, recovery would trust indexes, epochs and producer snapshots of what was cut off.
-      log.recoveryPoint = offset
+    const found = this.#foundRecoveryPoints.get(partitionDirectoryName(log.topic, log.partition)) ?? 0
+    if (Math.max(log.recoveryPoint, found) > offset) {
+      // At once: above the old point, recovery would trust indexes, epochs and producer snapshots of what was cut off. Where the mark is
+      // lost, it would also take what was cut off for lost.
+      log.recoveryPoint = Math.min(log.recoveryPoint, offset)
       this.#pointsWrittenCount++
       this.#writeRecoveryPointsNow()
       this.onOffsetsChanged()
     }
     const fingerprint = fingerprintOfClosed(log.segments.all, offset)
     this.mark.lowerNow(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes, fingerprint)
+  }
+
+  /** The checkpoint of recovery points, by the names of the logs' directories. A start may take the logs for less. */
+  onRecoveryPointsRead(points: ReadonlyMap<string, Offset>): void {
+    this.#foundRecoveryPoints = points
   }
 
   /** Names of logs, those of their directories, that the checkpoint of log starts may hold. */
@@ -253,6 +263,7 @@ export class LogDirectory implements LogHome {
     const isCurrent = (): boolean => this.online && pointsWrittenCount === this.#pointsWrittenCount
     const recoveryPoints = encodeTextCheckpoint(this.#recoveryPoints())
     await replaceFileAsync(this.disk, this.path, RECOVERY_POINT_FILE, recoveryPoints, isCurrent)
+    if (isCurrent()) this.#foundRecoveryPoints = new Map()
     await replaceFileAsync(this.disk, this.path, LOG_START_FILE, encodeTextCheckpoint(logStarts), isCurrent)
     if (isCurrent()) this.#logStartNames = namesOf(logStarts)
     await replaceFileAsync(this.disk, this.path, HIGH_WATERMARK_FILE, highWatermarks, () => this.online)
@@ -268,6 +279,7 @@ export class LogDirectory implements LogHome {
       this.disk.removeFile(`${this.path}/${RECOVERY_POINT_FILE}`)
       this.disk.syncDirectory(this.path)
     }
+    this.#foundRecoveryPoints = new Map()
   }
 
   #recoveryPoints(): string[] {

@@ -341,6 +341,7 @@ export class LogManager {
   #loadLogs(home: LogDirectory, clean: boolean): number {
     const { disk, logger } = this.#options
     const recoveryPoints = this.#readCheckpoint(home, RECOVERY_POINT_FILE)
+    home.onRecoveryPointsRead(recoveryPoints)
     const logStarts = this.#readCheckpoint(home, LOG_START_FILE)
     home.onLogStartsRead(logStarts.keys())
     const highWatermarks = this.#readCheckpoint(home, HIGH_WATERMARK_FILE)

@@ -199,3 +199,23 @@ test('a log whose entry was cut off the mark is walked whole, and said so', asyn
     expect(cutOff!.logEndOffset).toBe(40)
   }
 })
+
+test('a truncation lowers the checkpoint also where the start took the log for less than that says', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  await fill(opened, opened.manager.createLog('topic', 0, TOPIC_ID), 40)
+  await opened.manager.shutdown()
+  // The log is walked whole.
+  overwriteFile(disk, '/data/topic-0/leader-epoch-checkpoint', Buffer.from('nonsense'))
+  const second = await open(disk)
+  expect(logOf(second).recoveryPoint).toBe(0)
+  logOf(second).truncateTo(10)
+  // Of the mark nothing is left: the checkpoint tells what was synced.
+  const crashed = disk.crashed(new RandomChoices(new SeededRandom(1)))
+  crashed.corrupt('/data/durable-mark', 13, 1)
+  const third = await open(crashed)
+  expect(third.warnings).toContain('durable mark is damaged, logs that it does not tell of are walked')
+  expect(third.errors).toEqual([])
+  expect(logOf(third).logEndOffset).toBe(10)
+  expect(logOf(third).faultyRanges).toEqual([])
+})
