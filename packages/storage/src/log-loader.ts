@@ -66,10 +66,12 @@ export function loadLog(
   const unsettled = unsettledOf(segments, mark, match)
   const damage = knownDamage(context, path, names)
   const knownPoint = damage === null ? 0 : recoveryPointOf(home, mark, checkpoints, stoppedCleanly)
+  // The fingerprint of a clean stop counts the epochs: they are what they were, also where the log start has not been written yet.
+  const isCounted = mark?.clean === true
   const epochsKnown =
     match !== null &&
     epochsReadable(context, epochs, segments) &&
-    (stoppedCleanly || epochsAgree(epochs, segments, checkpoints.logStartOffset, knownPoint))
+    (stoppedCleanly || isCounted || epochsAgree(epochs, segments, checkpoints.logStartOffset, knownPoint))
   if (!epochsKnown) epochs.reset()
   const atMark = mark !== null && endsAtMark(segments, mark)
   const recoveryPoint = epochsKnown ? knownPoint : 0
@@ -192,8 +194,8 @@ function matchMark(
   mark: DurableMarkEntry | null,
   stoppedCleanly: boolean,
 ): FingerprintMatch | null {
-  // Not appended to since a clean stop before the last: its fingerprint may be of either kind.
-  if (mark === null || mark.clean !== stoppedCleanly) return NOTHING_COUNTED
+  // Of a clean stop that somebody else made: what was written behind the recovery point is not what the mark was told of.
+  if (mark === null || (stoppedCleanly && !mark.clean)) return NOTHING_COUNTED
   const { fingerprint, clean, recoveryPoint } = mark
   const checksum = epochs.fileChecksum
   const match = matchFingerprint(context.disk, path, segments, fingerprint, clean, recoveryPoint, checksum)
@@ -298,7 +300,7 @@ function openCovered(
   return {
     segments,
     epochs,
-    producers: new LogProducers(context, base.path, segments, mark.clean && mark.noProducers),
+    producers: new LogProducers(context, base.path, segments, mark.noProducers),
     logEndOffset: mark.durableOffset,
     durableOffset: mark.durableOffset,
     recoveryPoint: mark.durableOffset,
