@@ -9,7 +9,6 @@ import {
   LOG_SUFFIX,
   offsetFileName,
   offsetOfFileName,
-  PARTITION_METADATA_FILE,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts'
 import { type FingerprintMatch, fingerprintOfClosed, matchFingerprint } from './fingerprint.ts'
@@ -22,7 +21,6 @@ import { LogEpochs } from './log-epochs.ts'
 import { LogProducers } from './log-producers.ts'
 import { type DurableEnd, recoverSegments } from './log-recovery.ts'
 import { LogSegments } from './log-segments.ts'
-import { readPartitionMetadata } from './partition-metadata.ts'
 import { Segment } from './segment.ts'
 import { setSegmentsAside } from './segment-removal.ts'
 import type { StorageContext } from './storage-context.ts'
@@ -37,8 +35,8 @@ export interface LogCheckpoints {
 
 /**
  * Opens the log of a partition directory (replication-and-transactions.md, 2). After a clean stop nothing but the directory is read;
- * otherwise everything above the recovery point is. Throws `DiskError`, or `CorruptFileError` if the directory does not tell whose it
- * is; then nothing has been deleted. Null for what is left of a log whose making was interrupted.
+ * otherwise everything above the recovery point is. `topicId`: what `identifyLogs` found. Throws `DiskError`. Null for what is left of a
+ * log whose making was interrupted.
  */
 export function loadLog(
   context: StorageContext,
@@ -46,13 +44,13 @@ export function loadLog(
   name: string,
   topic: string,
   partition: number,
+  topicId: Uuid,
   checkpoints: LogCheckpoints,
   stoppedCleanly: boolean,
   onDurable: (log: Log) => void,
 ): Log | null {
   const path = `${home.path}/${name}`
   const listed = context.disk.listDirectory(path)
-  const topicId = listed.includes(PARTITION_METADATA_FILE) ? readPartitionMetadata(context.disk, path) : ZERO_UUID
   const names = finishInterruptedSwaps(context, path, listed)
   home.strays.addFrom(path, names)
   if (topicId === ZERO_UUID && !names.some((file) => file.endsWith(LOG_SUFFIX))) return null
