@@ -168,7 +168,10 @@ function takeFromCopy(
     return 0
   }
   // With the header behind it, which tells whether its own is right.
-  const neededEnd = Math.min(start + firstBytes + (isChecked ? BATCH_HEADER_BYTES : 0), writtenBytes)
+  const firstEnd = start + firstBytes + (isChecked ? BATCH_HEADER_BYTES : 0)
+  // What was skipped may be longer than what was read for it: without more, a batch that fits would be left out.
+  const fullEnd = start > read.indexIntervalBytes ? start + read.maxBytes + BATCH_HEADER_BYTES : 0
+  const neededEnd = Math.min(Math.max(firstEnd, fullEnd), writtenBytes)
   if (neededEnd > buffer.length && (read.minOneBatch || firstBytes <= read.maxBytes)) return neededEnd - buffer.length
   const end = isChecked
     ? endOfCheckedBatches(read, buffer, start, buffer.length, filePosition)
