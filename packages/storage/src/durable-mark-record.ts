@@ -29,9 +29,9 @@ export interface DurableMarkEntry {
   positionBytes: number
   /** Everything below needs no recovery: indexes, epochs and a producer snapshot of it were synced, too. */
   recoveryPoint: Offset
-  /** Written by a clean shutdown: the log ends exactly here. */
+  /** Written by a clean shutdown, and not opened since: the log ends exactly here. */
   clean: boolean
-  /** At a clean shutdown no producer had state. */
+  /** At the last clean shutdown no producer had state, and nothing was synced since. */
   noProducers: boolean
   /** What the files looked like: after a clean shutdown `fingerprintOfAll`, else `fingerprintOfClosed` up to the recovery point. */
   fingerprint: number

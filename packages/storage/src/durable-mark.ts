@@ -158,12 +158,17 @@ export class DurableMark {
 
   /**
    * The log was opened, and needs no recovery up to `recoveryPoint`: lower than before where a producer snapshot was lost. Said with the
-   * next record written; until then what was on the disk holds, by which the next start would find the same.
+   * next record written; until then what was on the disk holds, by which the next start would find the same. Not so where it says that the
+   * log was closed cleanly: that is taken back before the log may change ({@link complete}), or a crash would leave a fingerprint of all
+   * files that nobody can hold against them. That no producer had state stays true until something is synced.
    */
   onOpened(topicId: Uuid, partition: number, recoveryPoint: Offset, fingerprint: number): void {
-    const { entry } = this.#slotFor(topicId, partition)
-    entry.recoveryPoint = recoveryPoint
-    entry.fingerprint = fingerprint
+    const slot = this.#slotFor(topicId, partition)
+    slot.entry.recoveryPoint = recoveryPoint
+    slot.entry.fingerprint = fingerprint
+    if (!slot.entry.clean) return
+    slot.entry.clean = false
+    this.#dirty.add(slot)
   }
 
   /** The log was closed cleanly at what {@link note} last said. */

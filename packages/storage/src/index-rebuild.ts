@@ -49,6 +49,11 @@ export class IndexRebuild {
     return this.#scanner.position
   }
 
+  /** First offset of the damaged place that the walk is in, -1 if it is in none. */
+  get damagedFrom(): Offset {
+    return this.#isSearching ? this.#scanner.expectedOffset : -1
+  }
+
   /** The log may have grown, and its file have been opened anew. */
   goOn(file: DiskFile, sizeBytes: number, endOffset: Offset): void {
     this.#scanner.goOn(file, sizeBytes)

@@ -9,7 +9,6 @@ import {
   LOG_SUFFIX,
   offsetFileName,
   offsetOfFileName,
-  PARTITION_METADATA_FILE,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts'
 import { type FingerprintMatch, fingerprintOfClosed, matchFingerprint } from './fingerprint.ts'
@@ -22,7 +21,6 @@ import { LogEpochs } from './log-epochs.ts'
 import { LogProducers } from './log-producers.ts'
 import { type DurableEnd, recoverSegments } from './log-recovery.ts'
 import { LogSegments } from './log-segments.ts'
-import { readPartitionMetadata } from './partition-metadata.ts'
 import { Segment } from './segment.ts'
 import { setSegmentsAside } from './segment-removal.ts'
 import type { StorageContext } from './storage-context.ts'
@@ -37,8 +35,8 @@ export interface LogCheckpoints {
 
 /**
  * Opens the log of a partition directory (replication-and-transactions.md, 2). After a clean stop nothing but the directory is read;
- * otherwise everything above the recovery point is. Throws `DiskError`, or `CorruptFileError` if the directory does not tell whose it
- * is; then nothing has been deleted. Null for what is left of a log whose making was interrupted.
+ * otherwise everything above the recovery point is. `topicId`: what `identifyLogs` found. Throws `DiskError`. Null for what is left of a
+ * log whose making was interrupted.
  */
 export function loadLog(
   context: StorageContext,
@@ -46,13 +44,13 @@ export function loadLog(
   name: string,
   topic: string,
   partition: number,
+  topicId: Uuid,
   checkpoints: LogCheckpoints,
   stoppedCleanly: boolean,
   onDurable: (log: Log) => void,
 ): Log | null {
   const path = `${home.path}/${name}`
   const listed = context.disk.listDirectory(path)
-  const topicId = listed.includes(PARTITION_METADATA_FILE) ? readPartitionMetadata(context.disk, path) : ZERO_UUID
   const names = finishInterruptedSwaps(context, path, listed)
   home.strays.addFrom(path, names)
   if (topicId === ZERO_UUID && !names.some((file) => file.endsWith(LOG_SUFFIX))) return null
@@ -66,10 +64,13 @@ export function loadLog(
   const unsettled = unsettledOf(segments, mark, match)
   const damage = knownDamage(context, path, names)
   const knownPoint = damage === null ? 0 : recoveryPointOf(home, mark, checkpoints, stoppedCleanly)
+  // The fingerprint of a clean stop counts the epochs: they are what they were, also where the log start has not been written yet.
+  const isCounted = mark?.clean === true
   const epochsKnown =
     match !== null &&
     epochsReadable(context, epochs, segments) &&
     (stoppedCleanly ||
+      isCounted ||
       (completeEpochs(epochs, segments, checkpoints.logStartOffset, knownPoint) &&
         epochsAgree(epochs, segments, checkpoints.logStartOffset, knownPoint)))
   if (!epochsKnown) epochs.reset()
@@ -200,8 +201,8 @@ function matchMark(
   mark: DurableMarkEntry | null,
   stoppedCleanly: boolean,
 ): FingerprintMatch | null {
-  // Not appended to since a clean stop before the last: its fingerprint may be of either kind.
-  if (mark === null || mark.clean !== stoppedCleanly) return NOTHING_COUNTED
+  // Of a clean stop that somebody else made: what was written behind the recovery point is not what the mark was told of.
+  if (mark === null || (stoppedCleanly && !mark.clean)) return NOTHING_COUNTED
   const { fingerprint, clean, recoveryPoint } = mark
   const checksum = epochs.fileChecksum
   const match = matchFingerprint(context.disk, path, segments, fingerprint, clean, recoveryPoint, checksum)
@@ -306,7 +307,7 @@ function openCovered(
   return {
     segments,
     epochs,
-    producers: new LogProducers(context, base.path, segments, mark.clean && mark.noProducers),
+    producers: new LogProducers(context, base.path, segments, mark.noProducers),
     logEndOffset: mark.durableOffset,
     durableOffset: mark.durableOffset,
     recoveryPoint: mark.durableOffset,

@@ -32,6 +32,7 @@ import type { LogConfig, StorageLogger } from './log-config.ts'
 import type { LogCore } from './log-core.ts'
 import { LogDirectory } from './log-directory.ts'
 import { LogEpochs } from './log-epochs.ts'
+import { holdsSegments, identifyLogs, refuseDuplicateLogs } from './log-identities.ts'
 import { loadLog } from './log-loader.ts'
 import { LogProducers } from './log-producers.ts'
 import { LogSegments } from './log-segments.ts'
@@ -168,12 +169,13 @@ export class LogManager {
   /**
    * Locks the directories, checks whose they are, loads and recovers every log in them. What was found above a durable mark is synced
    * in the background; `durableOffset` follows. Rejects with `DiskError` if a directory fails or another process holds it, and with
-   * `CorruptFileError` if one belongs to another node or cluster.
+   * `CorruptFileError` if one belongs to another node or cluster, or two have a log of the same partition.
    */
   static async open(options: StorageOptions): Promise<LogManager> {
     assert(options.directories.length > 0, 'at least one log directory')
     const manager = new LogManager(options)
     try {
+      refuseDuplicateLogs(options.disk, options.directories)
       for (const path of options.directories) manager.#openDirectory(path)
     } catch (error) {
       await manager.#abandon()
@@ -348,6 +350,7 @@ export class LogManager {
     let count = 0
     const names = disk.listDirectory(home.path)
     home.strays.addFrom(home.path, names)
+    const identities = identifyLogs(disk, home.path, names, home.mark)
     for (const name of names) {
       if (name.endsWith(DELETED_DIRECTORY_SUFFIX) && isDirectory(disk, `${home.path}/${name}`)) {
         this.#removals.add(`${home.path}/${name}`)
@@ -355,8 +358,10 @@ export class LogManager {
       }
       const parsed = parsePartitionDirectoryName(name)
       if (parsed === null) continue
-      assert(!this.#logs.has(name), 'a log is in one directory only')
       try {
+        const topicId = identities.get(name)
+        if (typeof topicId !== 'string') throw topicId
+        if (this.#isElsewhere(home, name)) continue
         const checkpoints = {
           recoveryPoint: recoveryPoints.get(name) ?? 0,
           logStartOffset: logStarts.get(name) ?? 0,
@@ -368,6 +373,7 @@ export class LogManager {
           name,
           parsed.topic,
           parsed.partition,
+          topicId,
           checkpoints,
           clean,
           this.#options.onDurable,
@@ -396,6 +402,16 @@ export class LogManager {
       logger.warn('files set aside (*.stray, *-stray) take space until somebody removes them', details)
     }
     return count
+  }
+
+  /** Whether another directory has the partition's log: this one is what an interrupted making of it left. It stays as it is. */
+  #isElsewhere(home: LogDirectory, name: string): boolean {
+    const paths = this.#options.directories.filter((path) => path !== home.path).map((path) => `${path}/${name}`)
+    const { disk } = this.#options
+    const other = this.#logs.get(name)?.path ?? paths.find((path) => holdsSegments(disk, path))
+    if (other === undefined || holdsSegments(disk, `${home.path}/${name}`)) return false
+    this.#options.logger.warn('log left out, another directory has it', { directory: `${home.path}/${name}`, other })
+    return true
   }
 
   #readCheckpoint(home: LogDirectory, name: string): Map<string, Offset> {

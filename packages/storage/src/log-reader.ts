@@ -1,5 +1,5 @@
 import type { Offset } from '@millrace/base'
-import { BATCH_HEADER_BYTES, baseOffsetOf, batchSizeOf, ErrorCode, lastOffsetOf } from '@millrace/protocol'
+import { BATCH_HEADER_BYTES, baseOffsetOf, batchSizeOf, ErrorCode, lastOffsetOf, magicOf } from '@millrace/protocol'
 import type { ReadResult } from './log-results.ts'
 import type { Segment } from './segment.ts'
 
@@ -36,6 +36,7 @@ export class SegmentRead {
 export const COLD = -1
 /** The segment ends before the offset: compaction or damage took what followed. The next segment has it. */
 export const EXHAUSTED = -2
+/** Headers that are none, or whose offsets do not follow one another. */
 const CORRUPT = -3
 
 /** Where the last {@link endOfBatches} ended. Module state: reads are synchronous and this saves an object each. */
@@ -62,15 +63,20 @@ export function readHot(read: SegmentRead, out: ReadResult): number {
     segment.indexes.suspect()
     return COLD
   }
-  const start = startOfBatches(bytes, position, touchedEnd, fromOffset)
+  const isChecked = segment.isDoubtedAt(position)
+  const start = startOfBatches(bytes, position, touchedEnd, fromOffset, isChecked)
   // A batch longer than the interval between index entries ends outside of what is known to be in memory.
-  if (start < 0) return start === EXHAUSTED && touchedEnd === writtenBytes ? EXHAUSTED : COLD
+  if (start < 0) {
+    const isExhausted = start === EXHAUSTED && touchedEnd === writtenBytes && !(isChecked && lacksOffset(read))
+    return isExhausted ? EXHAUSTED : COLD
+  }
   const firstBytes = batchSizeOf(bytes, start)
   if (firstBytes > writtenBytes - start) return COLD
   // Behind a batch longer than the interval lies more than was asked about above.
-  const takenEnd = start + Math.max(read.maxBytes + BATCH_HEADER_BYTES, read.minOneBatch ? firstBytes : 0)
+  const takenEnd = start + Math.max(read.maxBytes, read.minOneBatch ? firstBytes : 0) + BATCH_HEADER_BYTES
   if (!hot && takenEnd > touchedEnd && !mapping.isResident(start, Math.min(writtenBytes, takenEnd))) return COLD
-  const end = endOfBatches(read, bytes, start, read.minOneBatch ? writtenBytes : touchedEnd, 0)
+  const limit = read.minOneBatch ? writtenBytes : touchedEnd
+  const end = isChecked ? endOfCheckedBatches(read, bytes, start, limit, 0) : endOfBatches(read, bytes, start, limit, 0)
   if (end < 0) return COLD
   if (end > start) {
     out.set(mapping.view(start, end), foundLastOffset)
@@ -88,7 +94,8 @@ function readByCopy(read: SegmentRead, position: number, out: ReadResult): numbe
   )
   const buffer = Buffer.allocUnsafeSlow(wantedBytes)
   const count = read.segment.file().read(buffer, 0, wantedBytes, position)
-  const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, out)
+  const isChecked = read.segment.isDoubtedAt(position)
+  const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, isChecked, out)
   return missingBytes > 0 ? COLD : missingBytes === EXHAUSTED ? EXHAUSTED : out.errorCode
 }
 
@@ -120,7 +127,8 @@ async function readOnce(read: SegmentRead, out: ReadResult): Promise<number> {
     if (lookedUpOffset >= 0 && (count < BATCH_HEADER_BYTES || lastOffsetOf(buffer, 0) !== lookedUpOffset)) {
       return out.fail(ErrorCode.CORRUPT_MESSAGE)
     }
-    const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, out)
+    // Also what this process has written: the bytes come from the disk again, and the look costs less than the copy.
+    const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, !segment.isSearched, out)
     if (missingBytes <= 0) return missingBytes === EXHAUSTED ? EXHAUSTED : out.errorCode
     if (count < wantedBytes) return out.fail(ErrorCode.CORRUPT_MESSAGE)
     wantedBytes += missingBytes
@@ -141,22 +149,33 @@ function stayOutOfHoles(read: SegmentRead): boolean {
  * Takes what was asked for out of a copy of the file from `filePosition` on. Returns 0 when `out` is filled (or left empty),
  * {@link EXHAUSTED}, or how many bytes more are needed to have the first batch whole.
  */
-function takeFromCopy(read: SegmentRead, buffer: Buffer, filePosition: number, out: ReadResult): number {
+function takeFromCopy(
+  read: SegmentRead,
+  buffer: Buffer,
+  filePosition: number,
+  isChecked: boolean,
+  out: ReadResult,
+): number {
   const writtenBytes = read.segment.writtenBytes - filePosition
-  const start = startOfBatches(buffer, 0, buffer.length, read.fromOffset)
-  if (start === CORRUPT) out.fail(ErrorCode.CORRUPT_MESSAGE)
-  if (start === EXHAUSTED)
-    return buffer.length < writtenBytes ? read.indexIntervalBytes + BATCH_HEADER_BYTES : EXHAUSTED
-  if (start < 0) return 0
+  const start = startOfBatches(buffer, 0, buffer.length, read.fromOffset, isChecked)
+  if (start === EXHAUSTED && buffer.length < writtenBytes) return read.indexIntervalBytes + BATCH_HEADER_BYTES
+  const isMissing = start === EXHAUSTED && isChecked && lacksOffset(read)
+  if (start === CORRUPT || isMissing) out.fail(ErrorCode.CORRUPT_MESSAGE)
+  if (start < 0) return start === EXHAUSTED && !isMissing ? EXHAUSTED : 0
   const firstBytes = batchSizeOf(buffer, start)
   if (start + firstBytes > writtenBytes) {
     out.fail(ErrorCode.CORRUPT_MESSAGE)
     return 0
   }
-  if (start + firstBytes > buffer.length && (read.minOneBatch || firstBytes <= read.maxBytes)) {
-    return start + firstBytes - buffer.length
-  }
-  const end = endOfBatches(read, buffer, start, buffer.length, filePosition)
+  // With the header behind it, which tells whether its own is right.
+  const firstEnd = start + firstBytes + (isChecked ? BATCH_HEADER_BYTES : 0)
+  // What was skipped may be longer than what was read for it: without more, a batch that fits would be left out.
+  const fullEnd = start > read.indexIntervalBytes ? start + read.maxBytes + BATCH_HEADER_BYTES : 0
+  const neededEnd = Math.min(Math.max(firstEnd, fullEnd), writtenBytes)
+  if (neededEnd > buffer.length && (read.minOneBatch || firstBytes <= read.maxBytes)) return neededEnd - buffer.length
+  const end = isChecked
+    ? endOfCheckedBatches(read, buffer, start, buffer.length, filePosition)
+    : endOfBatches(read, buffer, start, buffer.length, filePosition)
   if (end === CORRUPT) out.fail(ErrorCode.CORRUPT_MESSAGE)
   else if (end > start) {
     out.set(buffer.subarray(start, end), foundLastOffset)
@@ -165,16 +184,34 @@ function takeFromCopy(read: SegmentRead, buffer: Buffer, filePosition: number, o
   return 0
 }
 
-/** Position of the first batch that reaches `fromOffset`; EXHAUSTED if its header lies past `limit`. */
-function startOfBatches(bytes: Buffer, position: number, limit: number, fromOffset: Offset): number {
+/**
+ * Position of the first batch that reaches `fromOffset`; EXHAUSTED if its header lies past `limit`. `isChecked`: CORRUPT where the
+ * offsets of the batches on the way do not follow one another.
+ */
+function startOfBatches(
+  bytes: Buffer,
+  position: number,
+  limit: number,
+  fromOffset: Offset,
+  isChecked: boolean,
+): number {
   let start = position
+  let expectedOffset = -1
   while (start + BATCH_HEADER_BYTES <= limit) {
-    if (lastOffsetOf(bytes, start) >= fromOffset) return start
+    const lastOffset = lastOffsetOf(bytes, start)
+    if (isChecked && expectedOffset >= 0 && baseOffsetOf(bytes, start) !== expectedOffset) return CORRUPT
+    if (lastOffset >= fromOffset) return start
     const sizeBytes = batchSizeOf(bytes, start)
     if (sizeBytes < BATCH_HEADER_BYTES) return CORRUPT
     start += sizeBytes
+    expectedOffset = lastOffset + 1
   }
   return EXHAUSTED
+}
+
+/** Whether the segment should hold the offset that was asked for: behind its last batch, it is that one which says too little. */
+function lacksOffset({ fromOffset, segment }: SegmentRead): boolean {
+  return fromOffset < segment.writtenNextOffset
 }
 
 /**
@@ -196,16 +233,54 @@ function endOfBatches(read: SegmentRead, bytes: Buffer, start: number, limit: nu
     position = indexed
     foundLastOffset = baseOffsetOf(bytes, indexed) - 1
   }
+  let expectedOffset = baseOffsetOf(bytes, position)
   while (position + BATCH_HEADER_BYTES <= limit) {
     const sizeBytes = batchSizeOf(bytes, position)
     if (sizeBytes < BATCH_HEADER_BYTES) return position === start ? CORRUPT : position
     const next = position + sizeBytes
     if (next > limit || (next - start > maxBytes && !(position === start && read.minOneBatch))) break
     const lastOffset = lastOffsetOf(bytes, position)
-    // A batch that claims more offsets than its segment has is damaged: an empty answer would have the reader ask for ever.
-    if (lastOffset >= segment.writtenNextOffset) return position === start ? CORRUPT : position
+    // A batch that claims more offsets than its segment has is damaged: an empty answer would have the reader ask for ever. So is one
+    // that goes back: a known hole begins with it.
+    const goesBack = baseOffsetOf(bytes, position) < expectedOffset || lastOffset < expectedOffset
+    if (goesBack || lastOffset >= segment.writtenNextOffset) return position === start ? CORRUPT : position
     if (lastOffset >= endOffset) break
     foundLastOffset = lastOffset
+    expectedOffset = lastOffset + 1
+    position = next
+  }
+  return position
+}
+
+/**
+ * The same of batches that nobody has looked at since the log was opened: each header is looked at, that behind the last one too where it
+ * is in `bytes`. CORRUPT unless they hold the offset that was asked for and follow one another without a gap, up to where the segment
+ * ends: then some header says what it did not say when it was written, whichever of two it is. Compaction leaves gaps, too.
+ */
+function endOfCheckedBatches(
+  read: SegmentRead,
+  bytes: Buffer,
+  start: number,
+  limit: number,
+  filePosition: number,
+): number {
+  const { segment, endOffset, maxBytes } = read
+  const writtenEnd = segment.writtenBytes - filePosition
+  let position = start
+  let expectedOffset = baseOffsetOf(bytes, start)
+  if (expectedOffset > Math.max(read.fromOffset, segment.baseOffset)) return CORRUPT
+  while (position + BATCH_HEADER_BYTES <= limit) {
+    const sizeBytes = batchSizeOf(bytes, position)
+    const next = position + sizeBytes
+    if (sizeBytes < BATCH_HEADER_BYTES || next > writtenEnd || magicOf(bytes, position) !== 2) return CORRUPT
+    const lastOffset = lastOffsetOf(bytes, position)
+    if (baseOffsetOf(bytes, position) !== expectedOffset || lastOffset < expectedOffset) return CORRUPT
+    const isBehind = lastOffset >= segment.writtenNextOffset
+    if (isBehind || (next === writtenEnd && lastOffset + 1 < segment.writtenNextOffset)) return CORRUPT
+    if (next > limit || (next - start > maxBytes && !(position === start && read.minOneBatch))) break
+    if (lastOffset >= endOffset) break
+    foundLastOffset = lastOffset
+    expectedOffset = lastOffset + 1
     position = next
   }
   return position

@@ -1,5 +1,6 @@
 import { assert, type Offset } from '@millrace/base'
-import type { Segment, SegmentHolder } from './segment.ts'
+import type { Segment } from './segment.ts'
+import type { SegmentHolder } from './segment-ports.ts'
 
 /** Segments of a log in order of base offset; the last one is active. Never empty once the log is open. */
 export class LogSegments implements SegmentHolder {

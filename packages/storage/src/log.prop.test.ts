@@ -263,3 +263,15 @@ test('a log on the real disk without native calls answers as a list of batches',
     { numRuns: 10 },
   )
 })
+
+test('a read from the disk takes all that fits, also behind a batch longer than the index interval', async () => {
+  const list: Step[] = [
+    { kind: 'append', sizes: [292], timestamp: 0 },
+    { kind: 'append', sizes: [0, 215, 197, 373], timestamp: 0 },
+    { kind: 'append', sizes: [87, 549], timestamp: 0 },
+    { kind: 'append', sizes: [567], timestamp: 0 },
+    { kind: 'reopen' },
+    { kind: 'read', from: 0.1112, maxBytes: 2232, upper: 0.8889, minOneBatch: false },
+  ]
+  await new Comparison(new SimulatedDisk({ mapping: false }), '/data').run(list)
+})

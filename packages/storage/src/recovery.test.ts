@@ -98,6 +98,42 @@ test('segments that retention gave up may come back, and are not read', async ()
   }
 })
 
+test.each(['cut', 'gone'])(
+  'a closed segment that is %s while its log rests after a clean stop is missed by the start after a kill',
+  async (damage) => {
+    const disk = new SimulatedDisk()
+    const { opened, log } = await create(disk)
+    await fill(opened, log, 40)
+    const [, second, third] = log.segments.all
+    const { logPath, sizeBytes } = second!
+    const { position } = second!.locate(third!.baseOffset - 1)
+    await opened.manager.shutdown()
+    // Once more: the mark is the same after any number of clean stops.
+    await (await open(disk)).manager.shutdown()
+    const rested = await open(disk)
+    expect(rested.warnings).not.toContain(WALKED)
+    rested.timers.advance(120_000)
+    await turns()
+    const killed = disk.killed().copy()
+    const sound = await open(killed.copy())
+    expect([sound.warnings, sound.errors]).toEqual([[], []])
+    expect(logOf(sound).recoveryPoint).toBe(40)
+    await expectValues(logOf(sound), 0, 40)
+    // Whole batches are left: only the sizes tell.
+    if (damage === 'cut') overwriteFile(killed, logPath, killed.peek(logPath).subarray(0, position))
+    else killed.removeFile(logPath)
+    expect(position).toBeLessThan(sizeBytes)
+    const again = await open(killed)
+    expect(again.warnings).toContain(WALKED)
+    expect(again.errors.length).toBeGreaterThan(0)
+    expect(logOf(again).logEndOffset).toBe(40)
+    const lost = third!.baseOffset - 1
+    const out = new ReadResult()
+    expect(await logOf(again).read(lost, 1, 40, true, out)).toBe(false)
+    await expectValues(logOf(again), third!.baseOffset, 40)
+  },
+)
+
 test('records deleted from a log that nothing was appended to since a clean stop stay deleted after a crash', async () => {
   const disk = new SimulatedDisk()
   const { opened, log } = await create(disk)

@@ -15,6 +15,8 @@ export interface IndexedFile {
   readonly writtenBytes: number
   /** Behind its last record; the base offset while that is not known. */
   readonly nextOffset: Offset
+  /** Behind the last record that is in the file. */
+  readonly writtenNextOffset: Offset
   file(): DiskFile
 }
 
@@ -275,6 +277,16 @@ export class SegmentIndexes {
       // Also where the disk fails: what was found so far is right.
       this.#adopt(walk)
     }
+    return this.#holesOf(walk)
+  }
+
+  /** What a walk to the end has found; where that is damaged, with what is lost there. */
+  #holesOf(walk: IndexRebuild): Hole[] {
+    const { writtenNextOffset, writtenBytes } = this.#segment
+    const { damagedFrom } = walk
+    if (damagedFrom >= 0 && damagedFrom < writtenNextOffset) {
+      walk.holes.push({ startOffset: damagedFrom, endOffset: writtenNextOffset, endPosition: writtenBytes })
+    }
     return walk.holes
   }
 
@@ -307,7 +319,7 @@ export class SegmentIndexes {
         await this.#segment.file().readAsync(piece, 0, piece.length, walk.position)
         if (generation !== this.#generation) return null
         walk.goOn(this.#segment.file(), this.#segment.writtenBytes, this.#endOffset())
-        if (walk.walk(PIECE_BYTES)) return walk.holes
+        if (walk.walk(PIECE_BYTES)) return this.#holesOf(walk)
       }
     } finally {
       if (generation === this.#generation) this.#adopt(walk)

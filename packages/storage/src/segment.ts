@@ -1,13 +1,10 @@
 import {
   assert,
-  type Clock,
-  type Disk,
   DiskError,
   type DiskFile,
   type LeaderEpoch,
   type Mapping,
   type Offset,
-  type Random,
   type TimestampMs,
 } from '@millrace/base'
 import { maxTimestampOf, partitionLeaderEpochOf } from '@millrace/protocol'
@@ -15,10 +12,11 @@ import { BatchScanner } from './batch-scanner.ts'
 import { LOG_SUFFIX, offsetFileName } from './file-names.ts'
 import { fingerprintOfSegment } from './fingerprint.ts'
 import type { Hole } from './index-rebuild.ts'
-import type { LogConfig, StorageLogger } from './log-config.ts'
-import type { OpenableSegment, OpenSegments } from './open-segments.ts'
+import type { LogConfig } from './log-config.ts'
+import type { OpenableSegment } from './open-segments.ts'
 import { PositionHints } from './position-hints.ts'
 import { SegmentIndexes } from './segment-indexes.ts'
+import type { ExistingFiles, SegmentHolder, SegmentPorts } from './segment-ports.ts'
 
 /** A relative offset is an int32 in the indexes. */
 const RELATIVE_OFFSET_MAX = 2 ** 31 - 1
@@ -30,27 +28,6 @@ const PROBE_BYTES = 4096
 const COPY_CHUNK_BYTES = 1 << 20
 /** What was written this recently is taken to be in memory without asking the system. */
 const HOT_MS = 1000
-
-/** What the directory tells of a segment that is there. */
-export interface ExistingFiles {
-  sizeBytes: number
-  hasTransactionIndex: boolean
-}
-
-/** What a segment needs of the world. */
-export interface SegmentPorts {
-  disk: Disk
-  clock: Clock
-  random: Random
-  logger: StorageLogger
-  openSegments: OpenSegments
-}
-
-/** The segments of one log together. */
-export interface SegmentHolder {
-  /** Reads that come from the disk in steps: files stay open for them. */
-  readonly pendingReadCount: number
-}
 
 /**
  * One log file with its indexes. Three sizes: `sizeBytes` counts what was appended, `writtenBytes` what the file has been given
@@ -87,6 +64,11 @@ export class Segment implements OpenableSegment {
   lookedUpOffset: Offset
   /** End of the highest view that was given to a reader. */
   viewedEndBytes: number
+  /**
+   * What stands from here on this process has written, or walked with its checksums. Below, the file is as it was found, and nobody has
+   * looked at it since it was closed: what is read is held against its neighbours (`log-reader.ts`).
+   */
+  #knownFrom: number
   /** Null until it is one of a log's. */
   holder: SegmentHolder | null
   /** See {@link OpenableSegment}. */
@@ -145,6 +127,7 @@ export class Segment implements OpenableSegment {
     this.holes = []
     this.lookedUpOffset = -1
     this.viewedEndBytes = 0
+    this.#knownFrom = this.sizeBytes
     this.holder = null
     this.wasUsed = false
     this.#firstTimestamp = isNew ? -1 : -2
@@ -304,6 +287,16 @@ export class Segment implements OpenableSegment {
     return true
   }
 
+  /** Walked whole for damage: its holes are known, and gaps that are none of them are sound. */
+  get isSearched(): boolean {
+    return this.#search === 'done'
+  }
+
+  /** Whether what is read from `position` on was neither written nor walked by this process. Hot path. */
+  isDoubtedAt(position: number): boolean {
+    return position < this.#knownFrom && this.#search !== 'done'
+  }
+
   #noteDamage(holes: readonly Hole[]): void {
     for (const hole of holes) {
       if (this.holes.some(({ startOffset }) => startOffset === hole.startOffset)) continue
@@ -411,6 +404,7 @@ export class Segment implements OpenableSegment {
     // At once: what is cut off must not come back under what is appended in its place.
     this.file().syncDataNow()
     this.fileBytes = position
+    this.#knownFrom = Math.min(this.#knownFrom, position)
     this.sealed = false
     this.#fingerprint = null
     this.#cutHoles(endOffset)
@@ -436,6 +430,7 @@ export class Segment implements OpenableSegment {
     const start = this.indexes.keepBelow(recoveryPoint, this.fileBytes)
     this.indexes.transactions.beginRecovery(transactionsPoint)
     this.#resetTo(start)
+    this.#knownFrom = start
     const scanner = new BatchScanner(this.file(), start, this.fileBytes, this.baseOffset)
     if (start === 0) return scanner
     // Where its header leads, as the index has confirmed: if the batch is damaged, those before it are not lost with it.

@@ -23,8 +23,6 @@ export interface Victim {
   position: number
   /** Recovery walks it, and must notice. */
   isWalked: boolean
-  /** Not written to since a clean stop, the mark says. */
-  isClean: boolean
   markedOffset: number
 }
 
@@ -77,7 +75,7 @@ export function victimsOf(disk: SimulatedDisk, expected: LogExpectation): Victim
       if (position < 0) continue
       const isWalked = batch.baseOffset >= mark.recoveryPoint
       const path = `${directory}/${name}`
-      victims.push({ expected, batch, path, position, isWalked, isClean: mark.clean, markedOffset: mark.durableOffset })
+      victims.push({ expected, batch, path, position, isWalked, markedOffset: mark.durableOffset })
     }
   }
   return victims

@@ -60,12 +60,8 @@ function choose(victims: readonly Victim[], random: SeededRandom): Victim | null
   return chosen[random.uint32() % Math.max(1, chosen.length)] ?? null
 }
 
-/**
- * At its start, as if it had never been, or inside of it. Not of a log that was not written to between a clean stop and the crash: the
- * fingerprint of the stop is not compared then, and the end of a closed segment that is cut is not missed.
- */
-function cut(disk: SimulatedDisk, { path, position, batch, isClean }: Victim, random: SeededRandom): string | null {
-  if (isClean) return null
+/** At its start, as if it had never been, or inside of it. */
+function cut(disk: SimulatedDisk, { path, position, batch }: Victim, random: SeededRandom): string {
   const isWhole = position > 0 && random.uint32() % 2 === 0
   const keptBytes = isWhole ? position : position + 1 + (random.uint32() % (batch.bytes.length - 1))
   overwriteFile(disk, path, disk.peek(path).subarray(0, keptBytes))
