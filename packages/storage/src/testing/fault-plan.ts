@@ -13,8 +13,8 @@ export const FAULT_KINDS = [
 export type FaultKind = (typeof FAULT_KINDS)[number]
 
 /** What a process without descriptors cannot open: anything, or of all that it opens only what belongs to one part of a log. */
-export const OPENS = ['open', 'open log', 'open index', 'open snapshot', 'open directory'] as const
-export type OpenOperation = (typeof OPENS)[number]
+const OPENS = ['open', 'open log', 'open index', 'open snapshot', 'open directory'] as const
+type OpenOperation = (typeof OPENS)[number]
 const OPENED: Readonly<Record<OpenOperation, RegExp>> = {
   open: /./,
   'open log': /\.log$/,
