@@ -70,6 +70,11 @@ export class EntryFile {
     return this.#bytes.length
   }
 
+  /** The next {@link appendSlot} asks nothing of the disk. Throws `DiskError`. */
+  prepareAppend(): void {
+    if (this.#count < 0) this.#look()
+  }
+
   /** Makes room for one more entry and gives its position in {@link heldBytes}, which must be filled at once. */
   appendSlot(): number {
     const position = (this.count - this.#firstHeld) * this.entryBytes
@@ -146,15 +151,23 @@ export class EntryFile {
   /** Keeps the first `count` entries. The file is cut at once. */
   truncateTo(count: number): void {
     if (count >= this.count) return
+    // First, since it may be refused: entries that are forgotten here and still in the file would come back with the next start.
+    if (this.#flushedCount > count && !this.#isGone) this.#open().truncate(count * this.entryBytes)
     if (count < this.#firstHeld) {
       this.#firstHeld = count
       this.#bytes = EMPTY
     }
     this.#count = count
-    if (this.#flushedCount > count) {
-      this.#flushedCount = count
-      if (!this.#isGone) this.#open().truncate(count * this.entryBytes)
-    }
+    this.#flushedCount = Math.min(this.#flushedCount, count)
+  }
+
+  /**
+   * Reads the file and opens it where {@link truncateTo} or {@link syncNow} might have to: from now on these cannot be refused for want of a
+   * descriptor. Throws `DiskError`.
+   */
+  openToCut(): void {
+    this.loadNow()
+    if ((this.#flushedCount > 0 || this.#closedUnsynced) && !this.#isGone) this.#open()
   }
 
   /** Hands the entries that are not in the file yet to it. */

@@ -1,4 +1,4 @@
-import type { LeaderEpoch, Offset, TimestampMs } from '@millrace/base'
+import { DiskError, type LeaderEpoch, type Offset, type TimestampMs } from '@millrace/base'
 import {
   BATCH_HEADER_BYTES,
   baseOffsetOf,
@@ -48,7 +48,7 @@ export class LogAppender {
     transactionVersion: number,
   ): number {
     const log = this.#log
-    if (log.failed || this.#home.isFull) return ErrorCode.KAFKA_STORAGE_ERROR
+    if (log.failed || this.#home.isFull || log.isHalfCut) return ErrorCode.KAFKA_STORAGE_ERROR
     try {
       if (origin === 'replication') return this.#appendReplicated(buffer, start, end, leaderEpoch, result)
       return this.#appendAssigned(buffer, start, end, origin, leaderEpoch, result, transactionVersion)
@@ -146,8 +146,11 @@ export class LogAppender {
     const maxTimestamp = maxTimestampOf(buffer, start)
     if (log.segments.active.shouldRoll(log.config, end - start, maxTimestamp, lastOffset)) this.#maybeRoll(baseOffset)
     const { active } = log.segments
+    const { cache } = log.epochs
+    // Whatever may be refused comes first: once the bytes are stored, nothing that counts them asks anything of the disk.
+    active.indexes.prepareAppend()
     const direct = log.writer.store(active, buffer, start, end, baseOffset, leaderEpoch, stamped)
-    if (leaderEpoch > log.epochs.cache.latestEpoch) log.epochs.cache.assign(leaderEpoch, baseOffset)
+    if (leaderEpoch > cache.latestEpoch) cache.assign(leaderEpoch, baseOffset)
     active.onAppended(end - start, lastOffset, maxTimestamp, log.config.indexIntervalBytes)
     log.logEndOffset = lastOffset + 1
     this.#updateProducers(buffer, start, end, baseOffset, lastOffset, maxTimestamp)
@@ -155,10 +158,10 @@ export class LogAppender {
     if (direct) {
       active.onWritten()
       log.writer.onWritten(active)
-      log.writer.extendAhead(active)
       log.writtenOffset = log.logEndOffset
     }
     log.writer.markDirty()
+    if (direct) log.writer.extendAhead(active)
   }
 
   #updateProducers(
@@ -208,6 +211,7 @@ export class LogAppender {
     this.#context.failpoint('roll')
     log.writeStaged()
     try {
+      log.producerStates.listSnapshots()
       if (active.seal()) log.writer.onWritten(active)
       if (active.exists) log.checkpointer.onRoll(baseOffset)
     } catch (error) {
@@ -215,8 +219,18 @@ export class LogAppender {
       active.sealed = false
       throw error
     }
-    // An empty file that stayed would look like a gap to recovery, which ends the log there.
-    if (active.sizeBytes === 0) log.remove(log.segments.removeFrom(log.segments.count - 1))
+    const empty = active.sizeBytes === 0 ? log.segments.removeFrom(log.segments.count - 1) : []
     log.segments.add(new Segment(this.#context, log.path, baseOffset, log.config, null))
+    if (empty.length > 0) this.#removeEmpty(empty)
+  }
+
+  /** An empty file that stayed would look like a gap to recovery, which ends the log there. */
+  #removeEmpty(segments: readonly Segment[]): void {
+    try {
+      this.#log.remove(segments)
+    } catch (error) {
+      if (error instanceof DiskError) this.#home.fail(error)
+      throw error
+    }
   }
 }

@@ -1,6 +1,7 @@
 import { DiskError, type Offset } from '@millrace/base'
 import type { LogCore, LogHome } from './log-core.ts'
 import type { Segment } from './segment.ts'
+import { isTemporary } from './settle-all.ts'
 import type { StorageContext } from './storage-context.ts'
 
 /** A log is checkpointed each time this much was written: recovery walks no more of it, whatever the segment size. */
@@ -16,6 +17,8 @@ export class LogCheckpointer {
   readonly #log: LogCore
   #running: Promise<void> | null
   #again: boolean
+  /** The last one found no descriptor. */
+  #isPutOff: boolean
   #checkpointedBytes: number
   /** Checkpoints that could not be written. */
   errorCount: number
@@ -27,9 +30,17 @@ export class LogCheckpointer {
     this.#log = log
     this.#running = null
     this.#again = false
+    this.#isPutOff = false
     this.#checkpointedBytes = 0
     this.errorCount = 0
     this.#durableWaiters = []
+  }
+
+  /** Starts one in the place of one that was put off. */
+  retry(): void {
+    if (!this.#isPutOff) return
+    this.#isPutOff = false
+    this.request()
   }
 
   /** Resolves when none runs. */
@@ -44,10 +55,20 @@ export class LogCheckpointer {
   /** After each write. With write caching only rolls and closing raise the recovery point, as in Kafka. Throws `DiskError`. */
   onWritten(): void {
     if (this.#log.totalBytes - this.#checkpointedBytes < CHECKPOINT_BYTES) return
-    this.#checkpointedBytes = this.#log.totalBytes
     // At least out of memory, or a roll would write up to 10 MiB of them at once.
-    if (this.#log.config.writeCaching) this.#log.segments.active.flushIndexes(false)
+    if (this.#log.config.writeCaching) this.#flushIndexes()
     else this.request()
+    this.#checkpointedBytes = this.#log.totalBytes
+  }
+
+  /** Nobody syncs them before the segment ends: until then they are to cost no descriptors. Throws `DiskError`. */
+  #flushIndexes(): void {
+    const { active } = this.#log.segments
+    try {
+      active.flushIndexes(false)
+    } finally {
+      active.indexes.closeFiles()
+    }
   }
 
   /** The active segment ends at `baseOffset`: Kafka expects a snapshot at the base of each segment. Throws `DiskError`. */
@@ -100,7 +121,10 @@ export class LogCheckpointer {
         if (!(error instanceof DiskError)) throw error
         this.errorCount++
         // Of a log that was deleted meanwhile even the directory may be gone.
-        if (!this.#log.failed) this.#home.onDiskError(error)
+        if (this.#log.failed) return
+        this.#isPutOff = isTemporary(error)
+        if (this.#isPutOff) this.#home.onPutOff(this.#log, error)
+        else this.#home.onDiskError(error)
       })
       .finally(() => {
         this.#running = null
@@ -125,8 +149,7 @@ export class LogCheckpointer {
     if (log.failed) return
     await this.#settleEnds(generation)
     if (log.failed || generation !== log.generation) return
-    log.recoveryPoint = Math.max(log.recoveryPoint, offset)
-    this.#home.onCheckpointed(log)
+    this.#home.onCheckpointed(log, Math.max(log.recoveryPoint, offset))
     const bases = new Set(log.segments.all.map(({ baseOffset }) => baseOffset))
     // The mark names this recovery point a second later: until then a crash brings the one before back, and the walk begins there.
     const neededOffset = Math.min(offset, this.#home.syncedRecoveryPoint(log))
@@ -143,6 +166,10 @@ export class LogCheckpointer {
       if (log.failed || generation !== log.generation) return
       await snapshot?.sync()
       for (const segment of segments) if (segment.indexes.hasChanges) await segment.indexes.sync()
+    } catch (error) {
+      // Put off: the next checkpoint opens them again.
+      for (const segment of segments) segment.indexes.closeFiles()
+      throw error
     } finally {
       snapshot?.close()
     }

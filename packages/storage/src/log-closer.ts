@@ -36,7 +36,7 @@ export class LogCloser {
     if (log.failed || isBusy) return false
     try {
       log.writeStaged()
-      log.segments.active.trim()
+      if (log.segments.active.trim()) log.writer.onWritten(log.segments.active)
       if (!log.isSmall) this.#writeDerived()
       log.epochs.saveUnsynced(log.logEndOffset)
       // At once, unlike elsewhere: thousands of logs would run out of descriptors, and the file system tells of errors by itself.
@@ -63,8 +63,12 @@ export class LogCloser {
     const { active } = log.segments
     log.writer.onSyncedAll()
     this.#home.onSynced(log, log.logEndOffset, active.baseOffset, active.writtenBytes)
-    log.recoveryPoint = log.logEndOffset
-    this.#home.onCheckpointed(log)
+    try {
+      this.#home.onCheckpointed(log, log.logEndOffset)
+    } catch (error) {
+      reportError(this.#home, error)
+      return
+    }
     this.#context.openLogs.delete(log)
   }
 
@@ -73,7 +77,7 @@ export class LogCloser {
     const log = this.#log
     if (this.#context.isClosing) await this.#whenExtended()
     const { active } = log.segments
-    if (log.failed || log.writer.hasStaged) return
+    if (log.failed || log.writer.hasStaged || log.isHalfCut) return
     log.touched = false
     try {
       if (!log.isSmall) active.flushIndexes(true)

@@ -38,6 +38,8 @@ export interface LogCore extends Syncable {
   readonly isSmall: boolean
   /** Nothing needs to be written or synced any more, derived files included. */
   readonly isCheckpointed: boolean
+  /** What a truncation has still to do to be durable was put off for want of a descriptor: nothing is appended before. */
+  readonly isHalfCut: boolean
   /** Bytes written since the log was opened. */
   readonly totalBytes: number
   /** Writes staged appends to the file. Throws `DiskError`. */
@@ -46,6 +48,8 @@ export interface LogCore extends Syncable {
   flushTurn(nowMs: number): void
   /** Has it flushed when the turn ends. */
   markDirty(): void
+  /** What was put off for want of a descriptor is tried again. */
+  retry(): void
   /** `durableOffset` rose. */
   onDurable(): void
   closeIdle(): Promise<void>
@@ -66,8 +70,8 @@ export interface LogHome {
   readonly isFull: boolean
   /** What the log has written will be synced soon. */
   scheduleSync(log: LogCore): void
-  /** Its sync found no descriptor for the names it needs: nothing of it counts, and it is tried again a little later. */
-  onSyncPutOff(log: LogCore, error: DiskError): void
+  /** A write or sync of the log found no descriptor: nothing of it counts, and it is tried again a little later. */
+  onPutOff(log: LogCore, error: DiskError): void
   /** Resolves when no sync runs or waits. Of a directory that is written to, perhaps never. */
   whenSynced(): Promise<void>
   /** A sync of the log ended: everything below `offset`, which ends at `positionBytes` of a segment, is durable. */
@@ -85,8 +89,8 @@ export interface LogHome {
   beforeRemoval(log: LogCore): Promise<void>
   /** The same on this thread. Throws `DiskError`. */
   beforeRemovalNow(log: LogCore): void
-  /** The log's recovery point rose. */
-  onCheckpointed(log: LogCore): void
+  /** Raises the log's recovery point. Throws `DiskError`; it is what it was then. */
+  onCheckpointed(log: LogCore, recoveryPoint: Offset): void
   /** The lowest recovery point that the mark may name after a crash: that of the last one that was synced. */
   syncedRecoveryPoint(log: LogCore): Offset
   /** A watermark, log start or recovery point changed. */

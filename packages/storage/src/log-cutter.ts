@@ -4,6 +4,7 @@ import type { LogHome } from './log-core.ts'
 import { removableSegmentCount } from './log-retention.ts'
 import { type LogState, reportError } from './log-state.ts'
 import { Segment } from './segment.ts'
+import { isTemporary } from './settle-all.ts'
 import type { StorageContext } from './storage-context.ts'
 
 /** Segments whose files are renamed without letting anything else happen. */
@@ -17,6 +18,8 @@ export class LogCutter {
   /** Segments that retention took out of the log and whose files still have their names. */
   readonly #givenUp: Segment[]
   #isRetaining: boolean
+  /** What is left of a truncation: done again as a whole. */
+  #unfinished: (() => void) | null
 
   constructor(context: StorageContext, home: LogHome, log: LogState) {
     this.#context = context
@@ -24,17 +27,18 @@ export class LogCutter {
     this.#log = log
     this.#givenUp = []
     this.#isRetaining = false
+    this.#unfinished = null
   }
 
   /** See `Log.applyRetention`. */
   async applyRetention(nowMs: TimestampMs): Promise<number> {
     const log = this.#log
-    if (log.failed || this.#isRetaining) return 0
+    if (log.failed || this.#isRetaining || this.isUnfinished) return 0
     this.#isRetaining = true
     try {
       const count = removableSegmentCount(log, nowMs)
       this.#closeUnused()
-      const isCut = count > 0 && (count < log.segments.count || (await this.#startNewSegment()))
+      const isCut = count > 0 && (this.#isEndNamed(count) || (await this.#nameEnd(count)))
       if (isCut) {
         log.raiseLogStart(log.segments.at(count).baseOffset)
         this.#givenUp.push(...log.segments.removeFirst(count))
@@ -54,12 +58,16 @@ export class LogCutter {
     }
   }
 
-  /** Rolls, since all segments are to go. False if the log was cut or failed meanwhile. */
-  async #startNewSegment(): Promise<boolean> {
+  /** Whether one of the segments behind the first `count` has a name that a crash leaves: without any, nothing would tell the log's end. */
+  #isEndNamed(count: number): boolean {
+    return this.#log.segments.all.slice(count).some(({ exists, needsDirectorySync }) => exists && !needsDirectorySync)
+  }
+
+  /** Gives the active segment, or a new one if all are to go, such a name. False if the log was cut or failed meanwhile. */
+  async #nameEnd(count: number): Promise<boolean> {
     const log = this.#log
     const { generation } = log
-    log.roll(log.logEndOffset)
-    // Its name must be there before the others go, or a crash would leave nothing that tells the log's end.
+    if (count === log.segments.count) log.roll(log.logEndOffset)
     log.segments.active.file()
     await this.#context.disk.syncDirectoryAsync(log.path)
     return !log.failed && generation === log.generation
@@ -79,41 +87,60 @@ export class LogCutter {
   #closeUnused(): void {
     const log = this.#log
     if (this.#context.openLogs.has(log)) return
-    for (const segment of log.segments.all) if (segment.isOpen && !segment.hasUnsyncedBytes) segment.close()
+    for (const segment of log.segments.all) if (segment.isOpen && segment.closeUnused()) segment.indexes.drop()
   }
 
   /** The log has failed: what was to be removed is removed with it, or by the next start. */
   abandon(): void {
     for (const segment of this.#givenUp.splice(0)) segment.abandon()
+    this.#unfinished = null
+  }
+
+  /** See `LogCore.isHalfCut`. */
+  get isUnfinished(): boolean {
+    return this.#unfinished !== null
   }
 
   /** See `Log.truncateTo`. */
   truncateTo(offset: Offset): void {
     const log = this.#log
     if (log.failed) return
-    log.epochs.cache.truncateFromEnd(offset)
-    if (offset >= log.logEndOffset) return
+    if (offset >= log.logEndOffset) {
+      log.epochs.cache.truncateFromEnd(offset)
+      return
+    }
     if (offset < log.segments.first.baseOffset) {
       this.truncateFullyAndStartAt(offset)
       return
     }
-    this.#changeEnd(() => {
+    const place = this.#prepare(() => {
       log.writeStaged()
       const slot = log.segments.slotFor(offset)
-      const { position, endOffset } = log.segments.at(slot).locate(offset)
+      const segment = log.segments.at(slot)
+      const { position, endOffset } = segment.locate(offset)
+      segment.openToCut(position)
       this.#lowerLogStart(endOffset)
-      this.#home.lowerMark(log, endOffset, log.segments.at(slot).baseOffset, position)
+      this.#home.lowerMark(log, endOffset, segment.baseOffset, position)
+      return { slot, position, endOffset }
+    })
+    if (place === null) return
+    const { slot, position, endOffset } = place
+    this.#change(endOffset, endOffset, () => {
       log.remove(log.segments.removeFrom(slot + 1))
       const { active } = log.segments
       active.cut(position, endOffset)
-      this.#cutDamage(endOffset)
       log.writer.onWritten(active)
-      return endOffset
+      log.producerStates.forgetAbove(endOffset)
+    })
+    this.#finishWith(() => {
+      this.#cutDamage(endOffset)
+      log.writer.syncNamesNow()
     })
     if (log.failed) return
     try {
-      log.producerStates.reload(log.logStartOffset, log.logEndOffset)
+      log.producerStates.stateAt(log.logStartOffset, log.logEndOffset)
     } catch (error) {
+      // Built when it is asked for next.
       reportError(this.#home, error)
     }
   }
@@ -122,22 +149,103 @@ export class LogCutter {
   truncateFullyAndStartAt(offset: Offset): void {
     const log = this.#log
     if (log.failed) return
-    this.#changeEnd(() => {
+    const isPrepared = this.#prepare(() => {
       this.#lowerLogStart(offset)
       // Nothing of what was synced needs to be found from now on.
       this.#home.lowerMark(log, 0, 0, 0)
+      return true
+    })
+    if (isPrepared === null) return
+    // Durable when its names are: until then a crash leaves the old log, or none.
+    this.#change(offset, 0, () => {
       log.writer.dropStaged()
-      log.remove(log.segments.removeFrom(0))
+      const removed = log.segments.removeFrom(0)
       log.segments.add(new Segment(this.#context, log.path, offset, log.config, null))
-      log.segments.active.file()
       log.logStartOffset = offset
       log.epochs.cache.clear()
-      this.#cutDamage(0)
+      log.remove(removed)
       log.producerStates.removeSnapshots(() => true)
       log.producerStates.clear(offset)
-      return offset
     })
-    if (!log.failed) this.#home.onEmptied(log, offset)
+    this.#finishWith(() => {
+      log.segments.active.file()
+      this.#cutDamage(0)
+      log.writer.syncNamesNow()
+      this.#home.onEmptied(log, offset)
+    })
+  }
+
+  /**
+   * What comes before a truncation, while it can still be refused: nothing that it does is wrong if the log stays as it is. Throws
+   * `DiskError` for want of a descriptor; null if the directory has failed.
+   */
+  #prepare<Result>(prepare: () => Result): Result | null {
+    const log = this.#log
+    const { logStartOffset } = log
+    try {
+      this.#context.failpoint('truncate')
+      this.#unfinished?.()
+      this.#unfinished = null
+      this.#removeGivenUpNow()
+      log.producerStates.listSnapshots()
+      return prepare()
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      if (!isTemporary(error)) {
+        this.#home.fail(error)
+        return null
+      }
+      log.logStartOffset = logStartOffset
+      this.#home.onDiskError(error)
+      throw error
+    }
+  }
+
+  /** Does a truncation to `logEndOffset`, without opening any file, and lowers all that follows from it. */
+  #change(logEndOffset: Offset, durableOffset: Offset, change: () => void): void {
+    const log = this.#log
+    try {
+      change()
+    } catch (error) {
+      // Half a truncation cannot be told from corruption by what follows: the directory must not go on.
+      if (!(error instanceof DiskError)) throw error
+      this.#home.fail(error)
+      return
+    }
+    log.generation++
+    log.logEndOffset = logEndOffset
+    log.writtenOffset = logEndOffset
+    log.durableOffset = Math.min(log.durableOffset, durableOffset)
+    log.recoveryPoint = Math.min(log.recoveryPoint, logEndOffset)
+    log.highWatermark = Math.max(log.logStartOffset, Math.min(log.highWatermark, logEndOffset))
+    log.epochs.cache.truncateFromEnd(logEndOffset)
+    log.checkpointer.wake()
+    this.#context.openLogs.add(log)
+    this.#home.onOffsetsChanged()
+  }
+
+  /** Makes a truncation durable; where that finds no descriptor it is put off, and the log takes no appends before. */
+  #finishWith(finish: () => void): void {
+    if (this.#log.failed) return
+    this.#unfinished = finish
+    this.finish()
+  }
+
+  /** Tries again what was put off, if anything was. */
+  finish(): void {
+    const log = this.#log
+    if (this.#unfinished === null || log.failed) return
+    try {
+      this.#unfinished()
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      if (isTemporary(error)) this.#home.onPutOff(log, error)
+      else this.#home.fail(error)
+      return
+    }
+    this.#unfinished = null
+    // A sync that was under way counts no more: what is left is synced, or known to be, without another append.
+    if (!log.config.writeCaching) this.#home.scheduleSync(log)
   }
 
   /** Before a truncation to below the start, which is written at leisure otherwise. Throws `DiskError`. */
@@ -161,34 +269,5 @@ export class LogCutter {
     if (lostRanges.length === 0) return
     lostRanges.splice(0, lostRanges.length, ...clipRanges(lostRanges, 0, endOffset))
     writeDamagedRanges(this.#context.disk, path, lostRanges)
-  }
-
-  /** Does a truncation, which gives the new end, and lowers all that follows from it. */
-  #changeEnd(change: () => Offset): void {
-    const log = this.#log
-    let logEndOffset: Offset
-    try {
-      this.#context.failpoint('truncate')
-      this.#removeGivenUpNow()
-      logEndOffset = change()
-      log.writer.syncNamesNow()
-    } catch (error) {
-      // Half a truncation cannot be told from corruption by what follows: the directory must not go on.
-      if (!(error instanceof DiskError)) throw error
-      this.#home.fail(error)
-      return
-    }
-    log.generation++
-    log.logEndOffset = logEndOffset
-    log.writtenOffset = logEndOffset
-    log.durableOffset = Math.min(log.durableOffset, logEndOffset)
-    log.recoveryPoint = Math.min(log.recoveryPoint, logEndOffset)
-    log.highWatermark = Math.max(log.logStartOffset, Math.min(log.highWatermark, logEndOffset))
-    log.epochs.cache.truncateFromEnd(logEndOffset)
-    log.checkpointer.wake()
-    this.#context.openLogs.add(log)
-    this.#home.onOffsetsChanged()
-    // A sync that was under way counts no more: what is left is synced, or known to be, without another append.
-    if (!log.config.writeCaching) this.#home.scheduleSync(log)
   }
 }

@@ -18,7 +18,7 @@ const MARK_SYNC_MS = 1000
 /** Appends are refused below this much free space, so that the files that recovery needs can still be written. */
 const SPACE_RESERVE_BYTES_MAX = 64 << 20
 const SPACE_CHECK_MS = 1000
-/** After which a sync is tried again that found no descriptor. */
+/** After which is tried again what found no descriptor. */
 const PUT_OFF_MS = 100
 /** As `DiskError` names what makes writes durable. */
 const SYNC_OPERATIONS: ReadonlySet<string> = new Set(['sync', 'sync directory', 'sync all'])
@@ -41,7 +41,7 @@ export class LogDirectory implements LogHome {
   #markWriteTimer: Timer | null
   #markSyncTimer: Timer | null
   #spaceTimer: Timer | null
-  /** Logs whose syncs found no descriptor, and when they are tried again. */
+  /** Logs whose writes or syncs found no descriptor, and when they are tried again. */
   readonly #putOff: Set<LogCore>
   #putOffTimer: Timer | null
   /** Watermarks, log starts or recovery points changed since the checkpoints were written. */
@@ -91,16 +91,19 @@ export class LogDirectory implements LogHome {
     if (this.online && log.needsSync) this.#commit.schedule(log)
   }
 
-  onSyncPutOff(log: LogCore, error: DiskError): void {
+  onPutOff(log: LogCore, error: DiskError): void {
     this.onDiskError(error)
     if (!this.online) return
     this.#putOff.add(log)
-    this.#putOffTimer ??= this.#context.timers.setTimer(PUT_OFF_MS, () => {
-      this.#putOffTimer = null
-      const logs = [...this.#putOff]
-      this.#putOff.clear()
-      for (const waiting of logs) this.scheduleSync(waiting)
-    })
+    this.#putOffTimer ??= this.#context.timers.setTimer(PUT_OFF_MS, () => this.#retryPutOff())
+  }
+
+  #retryPutOff(): void {
+    this.#putOffTimer = null
+    const logs = [...this.#putOff]
+    this.#putOff.clear()
+    for (const log of logs) if (!log.failed) log.retry()
+    this.#context.flushSoon()
   }
 
   /** A sync of the log ended: everything below `offset`, which ends at `positionBytes` of a segment, is durable. */
@@ -112,9 +115,10 @@ export class LogDirectory implements LogHome {
     log.onDurable()
   }
 
-  onCheckpointed(log: LogCore): void {
+  onCheckpointed(log: LogCore, recoveryPoint: Offset): void {
+    this.#noteRecoveryPoint(log, recoveryPoint)
+    log.recoveryPoint = recoveryPoint
     this.#offsetsChanged = true
-    this.#noteRecoveryPoint(log)
     this.#writeMarkSoon()
   }
 
@@ -152,6 +156,8 @@ export class LogDirectory implements LogHome {
 
   /** Before a truncation: neither mark nor recovery point may name what is about to go. Throws `DiskError`. */
   lowerMark(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
+    // What may find no descriptor comes first: a mark that was lowered although nothing went would take damage for a torn tail.
+    const fingerprint = fingerprintOfClosed(log.segments.all, offset)
     const found = this.#foundRecoveryPoints.get(partitionDirectoryName(log.topic, log.partition)) ?? 0
     if (Math.max(log.recoveryPoint, found) > offset) {
       // At once: above the old point, recovery would trust indexes, epochs and producer snapshots of what was cut off. Where the mark is
@@ -161,7 +167,6 @@ export class LogDirectory implements LogHome {
       this.#writeRecoveryPointsNow()
       this.onOffsetsChanged()
     }
-    const fingerprint = fingerprintOfClosed(log.segments.all, offset)
     this.mark.lowerNow(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes, fingerprint)
   }
 
@@ -205,7 +210,7 @@ export class LogDirectory implements LogHome {
     try {
       // At once: until the mark knows, recovery would take the log for one that lost its head.
       this.mark.note(log.topicId, log.partition, offset, offset, 0)
-      this.#noteRecoveryPoint(log)
+      this.#noteRecoveryPoint(log, log.recoveryPoint)
       this.mark.syncNow()
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
@@ -215,13 +220,13 @@ export class LogDirectory implements LogHome {
     this.onSynced(log, offset, offset, 0)
   }
 
-  beforeRemoval(log: LogCore): Promise<void> {
-    this.#noteRecoveryPoint(log)
-    return this.mark.sync()
+  async beforeRemoval(log: LogCore): Promise<void> {
+    this.#noteRecoveryPoint(log, log.recoveryPoint)
+    await this.mark.sync()
   }
 
   beforeRemovalNow(log: LogCore): void {
-    this.#noteRecoveryPoint(log)
+    this.#noteRecoveryPoint(log, log.recoveryPoint)
     this.mark.syncNow()
   }
 
@@ -361,9 +366,9 @@ export class LogDirectory implements LogHome {
     this.#context.flushSoon()
   }
 
-  #noteRecoveryPoint(log: LogCore): void {
-    const fingerprint = fingerprintOfClosed(log.segments.all, log.recoveryPoint)
-    this.mark.noteRecoveryPoint(log.topicId, log.partition, log.recoveryPoint, fingerprint)
+  #noteRecoveryPoint(log: LogCore, recoveryPoint: Offset): void {
+    const fingerprint = fingerprintOfClosed(log.segments.all, recoveryPoint)
+    this.mark.noteRecoveryPoint(log.topicId, log.partition, recoveryPoint, fingerprint)
   }
 
   #writeMarkSoon(): void {

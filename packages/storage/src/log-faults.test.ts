@@ -456,15 +456,23 @@ test('a directory that could not be synced for want of a descriptor is not taken
   expect(log.producerStates.hasRemovedNames).toBe(false)
 })
 
-test.each(['the directory', 'the metadata'])(
-  'a first sync that finds no descriptor for %s is tried again, and nothing counts as durable before',
-  async (what) => {
+test.each([
+  ['the directory', 'stays open'],
+  ['the metadata', 'stays open'],
+  ['the directory', 'is closed in between'],
+  ['the metadata', 'is closed in between'],
+])(
+  'a first sync that finds no descriptor for %s is tried again, and nothing counts as durable before, whether the file %s',
+  async (what, file) => {
     const disk = new SimulatedDisk()
     const opened = await open(disk)
     const log = opened.manager.createLog('topic', 0, TOPIC_ID)
     const { openFile } = disk
+    let isSynced = false
     disk.openFile = (path, options) => {
-      if (what === 'the metadata' && path.endsWith('partition.metadata')) {
+      // Of the log itself, too, once others have taken the descriptor.
+      const isClosed = file === 'is closed in between' && path.endsWith('.log') && isSynced
+      if (isClosed || (what === 'the metadata' && path.endsWith('partition.metadata'))) {
         throw new DiskError('DISK_OTHER', 'open', path, 'EMFILE')
       }
       return openFile.call(disk, path, options)
@@ -479,6 +487,16 @@ test.each(['the directory', 'the metadata'])(
     opened.manager.flushStaged()
     await turns()
     expect([log.durableOffset, log.needsSync]).toEqual([0, true])
+    if (file === 'is closed in between') {
+      isSynced = true
+      expect(log.segments.active.closeUnused()).toBe(true)
+      for (let round = 0; round < 3; round++) {
+        opened.timers.advance(100)
+        await turns()
+      }
+      expect([log.durableOffset, log.needsSync]).toEqual([0, true])
+      isSynced = false
+    }
     expect(append(log, ['meanwhile'])).toBe(0)
     opened.manager.flushStaged()
     await turns()

@@ -102,7 +102,7 @@ export function loadLog(
   const faultyRanges = rememberDamage(disk, logger, path, damage, found, logStartOffset, opened.logEndOffset)
   const highWatermark = Math.min(Math.max(checkpoints.highWatermark, logStartOffset), opened.logEndOffset)
   // Its names may be in memory only: nothing of it was ever synced, or the last process was killed before it had any data.
-  const namesUnsynced = mark === null || mark.isAssumed || segments.length === 0
+  const namesUnsynced = mark === null || mark.isAssumed || mark.durableOffset === 0 || segments.length === 0
   const parts = { ...base, ...opened, faultyRanges, logStartOffset, highWatermark, namesUnsynced, onDurable }
   const log = startLog(context, home, parts, opened.unsynced)
   // What cut it may have been a process that was killed: the cut is synced, at the latest, before the recovery point passes it.

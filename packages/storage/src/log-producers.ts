@@ -78,12 +78,16 @@ export class LogProducers {
     return state
   }
 
-  /** Builds the state anew, after truncation. */
-  reload(logStartOffset: Offset, logEndOffset: Offset): void {
+  /** Lists the snapshot files: from now on {@link removeSnapshots} cannot be refused for want of a descriptor. Throws `DiskError`. */
+  listSnapshots(): void {
+    this.#list()
+  }
+
+  /** A truncation left nothing of what is known above `logEndOffset`: the state is built anew when it is asked for. Throws `DiskError`. */
+  forgetAbove(logEndOffset: Offset): void {
     this.#state = null
     this.#knownEmpty = false
     this.removeSnapshots((snapshot) => snapshot > logEndOffset)
-    this.stateAt(logStartOffset, logEndOffset)
   }
 
   /** Forgets all producers; the log is empty at `offset`. */
@@ -158,8 +162,9 @@ export class LogProducers {
         state.load(entries, offset, clock.wallMs(), producerIdExpirationMs)
         return
       } catch (error) {
-        const damaged = error instanceof CorruptFileError || (error instanceof DiskError && error.code !== 'DISK_IO')
-        if (!damaged) throw error
+        // Any other error says nothing of what the file holds: it stays, for when it can be read.
+        const isGone = error instanceof DiskError && error.code === 'DISK_NOT_FOUND'
+        if (!isGone && !(error instanceof CorruptFileError)) throw error
         this.removeSnapshots((snapshot) => snapshot === offset)
       }
     }

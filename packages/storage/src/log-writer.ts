@@ -1,11 +1,11 @@
-import { DiskError, type DiskFile, type LeaderEpoch, type Offset, ZERO_UUID } from '@millrace/base'
+import { type DiskFile, type LeaderEpoch, type Offset, ZERO_UUID } from '@millrace/base'
 import { STAMPED_BYTES, stampBatch } from './batch-stamp.ts'
 import { PARTITION_METADATA_FILE } from './file-names.ts'
 import type { LogCore, LogHome } from './log-core.ts'
-import { isOutOfDescriptors } from './open-segments.ts'
 import { encodePartitionMetadata } from './partition-metadata.ts'
 import type { Segment } from './segment.ts'
 import { maybeExtend, WriteRate, zeroTail } from './segment-extension.ts'
+import { isTemporary, settleAll } from './settle-all.ts'
 import { STAGING_BYTES_MAX } from './staging-pool.ts'
 import type { StorageContext } from './storage-context.ts'
 
@@ -17,6 +17,8 @@ import type { StorageContext } from './storage-context.ts'
 const DIRECT_WRITE_BYTES = 256 * 1024
 /** The same while a turn brings the log one batch only. */
 const LONE_DIRECT_WRITE_BYTES = 32 * 1024
+/** Segments of one log that are synced at a time: recovery may find more of them unsynced than files may be open. */
+const SYNCED_AT_ONCE = 4
 
 /**
  * Brings a log's appends to its files: staged in memory within a turn of the loop, written in one call when it ends, synced after
@@ -35,12 +37,14 @@ export class LogWriter {
   #lastTurnCount: number
   /** In the list of logs to flush when the turn ends. */
   #isDirty: boolean
-  /** Segments written to since their last sync began, oldest first. */
+  /** Segments written to since their last sync began, or whose sync was put off; oldest first. */
   readonly #unsynced: Segment[]
   /** Written since the log was opened. */
   totalBytes: number
   /** The directory's name and metadata were never synced: the first sync of data does that before any of it counts. */
   #namesUnsynced: boolean
+  /** Data was synced whose names were not: it counts for nothing before they are. */
+  #namesDue: boolean
 
   constructor(context: StorageContext, home: LogHome, log: LogCore, namesUnsynced: boolean) {
     this.#context = context
@@ -56,6 +60,7 @@ export class LogWriter {
     this.#unsynced = []
     this.totalBytes = 0
     this.#namesUnsynced = namesUnsynced
+    this.#namesDue = false
   }
 
   get hasStaged(): boolean {
@@ -63,7 +68,7 @@ export class LogWriter {
   }
 
   get needsSync(): boolean {
-    return this.#unsynced.length > 0
+    return this.#unsynced.length > 0 || this.#namesDue
   }
 
   /**
@@ -88,6 +93,7 @@ export class LogWriter {
     }
     // Now, when the append can still be refused for want of a descriptor: what is staged is going to be written.
     segment.file()
+    this.#dropUncounted(segment)
     const staging = this.#roomInStaging(segment, sizeBytes)
     buffer.copy(staging, this.#stagedBytes, start, end)
     if (stamped) stampBatch(staging, this.#stagedBytes, baseOffset, leaderEpoch)
@@ -110,16 +116,17 @@ export class LogWriter {
 
   /** Writes what is staged to the segment that it was appended to, the active one. */
   writeStaged(segment: Segment): void {
+    this.#dropUncounted(segment)
     if (this.#stagedBytes === 0) return
     const staging = this.#staging!
     const sizeBytes = this.#stagedBytes
     const nowMs = this.#context.clock.monotonicMs()
     this.#rate.onWrite(nowMs, sizeBytes)
-    this.totalBytes += sizeBytes
     this.#context.failpoint('append')
     const tail = this.#log.config.writeCaching ? null : this.#zeroTail(segment, sizeBytes)
     if (tail === null) segment.file().write(staging, 0, sizeBytes, segment.writtenBytes)
     else segment.file().writeMany([staging.subarray(0, sizeBytes), tail], segment.writtenBytes)
+    this.totalBytes += sizeBytes
     this.dropStaged()
     segment.onWritten()
     if (tail !== null) segment.fileBytes = Math.max(segment.fileBytes, segment.writtenBytes + tail.length)
@@ -134,35 +141,48 @@ export class LogWriter {
     this.#context.openLogs.add(this.#log)
   }
 
-  /** Makes everything written so far durable. Rejects with `DiskError`; for want of a descriptor (EMFILE) it may be tried again. */
+  /**
+   * Makes everything written so far durable. Rejects with `DiskError`; for want of a descriptor (EMFILE) it may be tried again, and goes on
+   * with what was not synced. Any other error is final, also where something else found no descriptor.
+   */
   async sync(): Promise<void> {
     const segments = this.#unsynced.splice(0)
-    let namesChanged = false
-    for (const segment of segments) {
-      segment.hasUnsyncedBytes = false
-      if (segment.needsDirectorySync) namesChanged = true
-      segment.needsDirectorySync = false
-    }
-    this.#context.failpoint('sync')
-    // One file nearly always; of several, all must be down before the end of the last counts.
-    if (segments.length === 1) await segments[0]!.sync()
-    else await Promise.all(segments.map((segment) => segment.sync()))
+    let syncedCount = 0
     try {
-      if (namesChanged || this.#namesUnsynced) await this.#syncNames()
+      this.#context.failpoint('sync')
+      // One file nearly always; of several, all must be down before the end of the last counts.
+      while (syncedCount < segments.length) {
+        if (segments.length === 1) await this.#syncSegment(segments[0]!)
+        else {
+          const next = segments.slice(syncedCount, syncedCount + SYNCED_AT_ONCE)
+          await settleAll(next, (segment) => this.#syncSegment(segment))
+        }
+        syncedCount += SYNCED_AT_ONCE
+      }
+      if (this.#namesDue || this.#namesUnsynced) await this.#syncNames()
     } catch (error) {
-      this.#onUnnamed(error, segments)
+      if (isTemporary(error)) this.#putBack(segments.slice(syncedCount))
       throw error
     }
   }
 
-  /** Names could not be synced. Without a descriptor it was not even begun: the data that needs them is still to be synced. */
-  #onUnnamed(error: unknown, segments: readonly Segment[]): void {
-    if (!(error instanceof DiskError && isOutOfDescriptors(error))) return
-    for (const segment of segments) {
-      if (!this.#log.segments.all.includes(segment)) continue
-      segment.needsDirectorySync = true
-      this.onWritten(segment)
-    }
+  /** What is noted of the segment changes once its file is open: until then it has bytes that no sync covers, and stays open if it is. */
+  #syncSegment(segment: Segment): Promise<void> {
+    // Taken from the log while others were synced: its file may be gone.
+    if (!this.#log.segments.all.includes(segment)) return Promise.resolve()
+    const synced = segment.sync()
+    segment.hasUnsyncedBytes = false
+    if (segment.needsDirectorySync) this.#namesDue = true
+    segment.needsDirectorySync = false
+    return synced
+  }
+
+  /** The next sync begins with them. */
+  #putBack(segments: readonly Segment[]): void {
+    const { all } = this.#log.segments
+    const left = segments.filter((segment) => all.includes(segment) && !this.#unsynced.includes(segment))
+    for (const segment of left) segment.hasUnsyncedBytes = true
+    this.#unsynced.unshift(...left)
   }
 
   /** The whole file system was synced since the last write. */
@@ -172,6 +192,7 @@ export class LogWriter {
       segment.needsDirectorySync = false
     }
     this.#namesUnsynced = false
+    this.#namesDue = false
   }
 
   /** Forgets unsynced segments that are no longer the log's. */
@@ -179,6 +200,11 @@ export class LogWriter {
     for (let slot = this.#unsynced.length - 1; slot >= 0; slot--) {
       if (segments.includes(this.#unsynced[slot]!)) this.#unsynced.splice(slot, 1)
     }
+  }
+
+  /** What was staged and then not counted, since its append failed after all, is not the log's: the next batch takes its place. */
+  #dropUncounted({ sizeBytes, writtenBytes }: Segment): void {
+    if (this.#stagedBytes > sizeBytes - writtenBytes) this.#stagedBytes = sizeBytes - writtenBytes
   }
 
   /** Gives up what is staged: the log starts anew. */
@@ -192,6 +218,7 @@ export class LogWriter {
   close(): void {
     this.dropStaged()
     this.#unsynced.length = 0
+    this.#namesDue = false
   }
 
   /** Makes the names of the log's files durable, on this thread. */
@@ -206,6 +233,7 @@ export class LogWriter {
     disk.syncDirectory(this.#log.path)
     if (this.#namesUnsynced) disk.syncDirectory(this.#home.path)
     this.#namesUnsynced = false
+    this.#namesDue = false
   }
 
   async #syncNames(): Promise<void> {
@@ -214,6 +242,8 @@ export class LogWriter {
     const { disk } = this.#context
     const { path } = this.#log
     const wasUnsynced = this.#namesUnsynced
+    // Until it has succeeded as a whole: what has been synced so far waits for it.
+    this.#namesDue = true
     const metadata = wasUnsynced ? this.#rewriteMetadata() : null
     try {
       await metadata?.syncData()
@@ -221,9 +251,9 @@ export class LogWriter {
       metadata?.close()
     }
     await disk.syncDirectoryAsync(path)
-    if (!wasUnsynced) return
-    await disk.syncDirectoryAsync(this.#home.path)
+    if (wasUnsynced) await disk.syncDirectoryAsync(this.#home.path)
     this.#namesUnsynced = false
+    this.#namesDue = false
   }
 
   /**
@@ -254,6 +284,7 @@ export class LogWriter {
     stamped: boolean,
   ): void {
     const parts: Buffer[] = []
+    this.#dropUncounted(segment)
     if (this.#stagedBytes > 0) parts.push(this.#staging!.subarray(0, this.#stagedBytes))
     if (stamped) {
       buffer.copy(this.#stamp, 0, start, start + STAMPED_BYTES)
@@ -262,10 +293,11 @@ export class LogWriter {
     } else {
       parts.push(buffer.subarray(start, end))
     }
-    this.#rate.onWrite(this.#context.clock.monotonicMs(), end - start + this.#stagedBytes)
-    this.totalBytes += end - start + this.#stagedBytes
+    const sizeBytes = end - start + this.#stagedBytes
+    this.#rate.onWrite(this.#context.clock.monotonicMs(), sizeBytes)
     this.#context.failpoint('append')
     segment.file().writeMany(parts, segment.writtenBytes)
+    this.totalBytes += sizeBytes
     this.dropStaged()
   }
 

@@ -14,11 +14,11 @@ import type { AppendResult, FoundOffset, ReadResult } from './log-results.ts'
 import type { LogSegments } from './log-segments.ts'
 import { type LogState, reportError } from './log-state.ts'
 import { LogWriter } from './log-writer.ts'
-import { isOutOfDescriptors } from './open-segments.ts'
 import type { ProducerEntry } from './producer-entry.ts'
 import type { AppendOrigin, ProducerState } from './producer-state.ts'
 import type { Segment } from './segment.ts'
 import { removeSegments } from './segment-removal.ts'
+import { isTemporary } from './settle-all.ts'
 import type { StorageContext } from './storage-context.ts'
 
 /** A log whose index would have no more entries than this is read as quickly as they are. */
@@ -179,7 +179,12 @@ export class Log implements LogState {
 
   get isCheckpointed(): boolean {
     const isSynced = !this.hasStaged && !this.needsSync && this.durableOffset === this.logEndOffset
-    return !this.failed && isSynced && !this.checkpointer.isDue
+    return !this.failed && !this.isHalfCut && isSynced && !this.checkpointer.isDue
+  }
+
+  /** See `LogCore.isHalfCut`. */
+  get isHalfCut(): boolean {
+    return this.#cutter.isUnfinished
   }
 
   get totalBytes(): number {
@@ -267,14 +272,20 @@ export class Log implements LogState {
     try {
       this.writeStaged()
       this.refusesWrites = false
-      this.checkpointer.onWritten()
     } catch (error) {
       this.refusesWrites = this.hasStaged
-      reportError(this.#home, error)
+      if (error instanceof DiskError && isTemporary(error)) this.#home.onPutOff(this, error)
+      else reportError(this.#home, error)
       return
     }
+    // Before anything else that may fail: what is written is to be synced, whatever becomes of that.
     if (this.config.writeCaching) this.#flushInTime(nowMs)
     else this.#home.scheduleSync(this)
+    try {
+      this.checkpointer.onWritten()
+    } catch (error) {
+      reportError(this.#home, error)
+    }
   }
 
   /** Kafka's `flush.messages` and `flush.ms`, which only matter with write caching. */
@@ -307,8 +318,8 @@ export class Log implements LogState {
     } catch (error) {
       // Of a log that was deleted meanwhile even the directory may be gone.
       if (this.failed) return
-      if (!(error instanceof DiskError && isOutOfDescriptors(error))) throw error
-      this.#home.onSyncPutOff(this, error)
+      if (!(error instanceof DiskError && isTemporary(error))) throw error
+      this.#home.onPutOff(this, error)
       return
     }
     if (this.failed || generation !== this.generation) return
@@ -317,6 +328,14 @@ export class Log implements LogState {
 
   markDirty(): void {
     this.writer.markDirty()
+  }
+
+  /** See `LogCore.retry`. */
+  retry(): void {
+    this.#cutter.finish()
+    if (this.hasStaged) this.markDirty()
+    this.#home.scheduleSync(this)
+    this.checkpointer.retry()
   }
 
   onDurable(): void {
@@ -404,12 +423,15 @@ export class Log implements LogState {
     return this.#cutter.applyRetention(nowMs)
   }
 
-  /** Cuts the log so that it ends at `offset`; a batch that holds it goes as a whole. */
+  /**
+   * Cuts the log so that it ends at `offset`; a batch that holds it goes as a whole. Throws `DiskError` where there is no descriptor for that:
+   * the log is what it was, and it may be tried again. Any other error takes the directory offline, with this log.
+   */
   truncateTo(offset: Offset): void {
     this.#cutter.truncateTo(offset)
   }
 
-  /** Empties the log: the next record gets `offset`. */
+  /** Empties the log: the next record gets `offset`. Throws as {@link truncateTo} does. */
   truncateFullyAndStartAt(offset: Offset): void {
     this.#cutter.truncateFullyAndStartAt(offset)
   }

@@ -5,11 +5,13 @@ import { expect, test } from 'vitest'
 import { AppendResult, type Log, ReadResult } from './index.ts'
 import { turns } from './testing/log-driver.ts'
 import { LogModel } from './testing/log-model.ts'
+import { refuseOpens } from './testing/refused-opens.ts'
 import { batchOf, type Harness, openStorage, TOPIC_ID } from './testing/storage-harness.ts'
 
 /**
  * More logs than files that may be open, some of them read from the disk, which takes its time, and power that goes now and then. Method:
- * a run is drawn from a seed; a list of batches a log tells what must be there.
+ * a run is drawn from a seed; a list of batches a log tells what must be there, byte for byte after each loss of power. In every other run
+ * the system, too, has no descriptor for a while.
  */
 
 const LOG_COUNT = 7
@@ -26,9 +28,12 @@ class CrowdedRun {
   #timers = new SimulatedTimers(this.#clock)
   #harness: Harness | null = null
   #reads: Promise<void>[] = []
+  readonly #isStarving: boolean
+  #isStarved = false
   refusedCount = 0
 
   constructor(seed: number) {
+    this.#isStarving = seed % 2 === 0
     this.#random = new SeededRandom(seed)
     this.#disk = new SimulatedDisk({ random: new SeededRandom(seed + 1), coldShare: 0.5, writeBackShare: 0.2 })
   }
@@ -39,8 +44,11 @@ class CrowdedRun {
       this.#harness!.manager.createLog('topic', partition, TOPIC_ID)
     }
     for (let count = 0; count < STEP_COUNT; count++) await this.#step()
-    await this.#pass(1000)
+    this.#isStarved = false
+    this.#harness!.manager.flushStaged()
+    await this.#pass(3000)
     await Promise.all(this.#reads)
+    expect(this.#logs().map((log) => log.logEndOffset - log.durableOffset)).toEqual(this.#models.map(() => 0))
     expect([this.#harness!.failures, this.#harness!.errors.filter((line) => !line.includes('descriptor'))]).toEqual([
       [],
       [],
@@ -52,6 +60,7 @@ class CrowdedRun {
     const partition = this.#random.uint32() % LOG_COUNT
     const log = this.#harness!.manager.log('topic', partition)!
     const choice = this.#random.uint32() % 100
+    if (this.#isStarving && this.#random.uint32() % 20 === 0) this.#isStarved = !this.#isStarved
     if (choice < 45) this.#append(log)
     else if (choice < 60) this.#harness!.manager.flushStaged()
     else if (choice < 80) this.#reads.push(this.#read(log))
@@ -103,6 +112,7 @@ class CrowdedRun {
   /** Power goes; what was durable is there, and nothing that was not written. */
   async #crash(): Promise<void> {
     const durable = this.#logs().map(({ durableOffset }) => durableOffset)
+    this.#isStarved = false
     // Who still reads gets no answer any more.
     this.#reads = []
     this.#disk = this.#disk.crashed(new RandomChoices(this.#random))
@@ -116,7 +126,28 @@ class CrowdedRun {
       expect(log.logEndOffset).toBeGreaterThanOrEqual(durable[partition]!)
       model.truncateTo(log.logEndOffset)
       expect(log.logEndOffset).toBe(model.logEndOffset)
+      await this.#compare(log, model)
     }
+  }
+
+  /** All of a log, read from its start to its end, is what was written. */
+  async #compare(log: Log, model: LogModel): Promise<void> {
+    const found: Buffer[] = []
+    const out = new ReadResult()
+    for (let offset = 0, tryCount = 0; offset < log.logEndOffset; ) {
+      const reading = log.read(offset, 1 << 20, log.logEndOffset, true, out)
+      // Reads from the disk take their time.
+      if (typeof reading !== 'boolean') await this.#pass(40)
+      if (await reading) {
+        found.push(...out.buffers.map((buffer) => Buffer.from(buffer)))
+        offset = out.lastOffset + 1
+        continue
+      }
+      // Until what the start found has been synced, no other file may be closed.
+      expect([out.errorCode, ++tryCount < 50]).toEqual([ErrorCode.KAFKA_STORAGE_ERROR, true])
+      await this.#pass(100)
+    }
+    expect(Buffer.concat(found).equals(model.read(0, Number.POSITIVE_INFINITY, log.logEndOffset, true))).toBe(true)
   }
 
   #logs(): Log[] {
@@ -132,6 +163,7 @@ class CrowdedRun {
       return delayMs === 0 ? Promise.resolve() : new Promise((resolve) => timers.setTimer(delayMs, resolve))
     }
     const bound = { maxOpenSegments: OPEN_COUNT }
+    refuseOpens(this.#disk, () => this.#isStarved)
     this.#harness = await openStorage({ disk: this.#disk, clock: this.#clock, timers, config: CONFIG, ...bound })
   }
 }

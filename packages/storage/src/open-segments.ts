@@ -3,7 +3,7 @@ import type { StorageLogger } from './log-config.ts'
 
 /** Above this share of the bound, room is made ahead. */
 const CROWDED_SHARE = 7 / 8
-/** How often room is made ahead, and a search for something to close is repeated that found nothing. */
+/** How often room is made ahead; how often a share is given back, and a search for something to close repeated that found nothing. */
 const CROWDED_MS = 100
 const SEARCH_MS = 20
 /** When the system gives no descriptor although the bound is not reached, this share is given back. */
@@ -40,6 +40,7 @@ export class OpenSegments {
   readonly #segments: Set<OpenableSegment>
   #madeRoomMs: number
   #searchedMs: number
+  #gaveBackMs: number
   #toldMs: number
   #refusedCount: number
 
@@ -52,6 +53,7 @@ export class OpenSegments {
     this.#segments = new Set()
     this.#madeRoomMs = Number.NEGATIVE_INFINITY
     this.#searchedMs = Number.NEGATIVE_INFINITY
+    this.#gaveBackMs = Number.NEGATIVE_INFINITY
     this.#toldMs = Number.NEGATIVE_INFINITY
     this.#refusedCount = 0
   }
@@ -83,8 +85,8 @@ export class OpenSegments {
   /** Something could not be opened, here or by the system, for want of a descriptor. Told once a minute. */
   onRefused(error: DiskError): void {
     this.#refusedCount++
-    if (this.count < this.maxCount) this.#close(Math.ceil(this.count * GIVEN_BACK_SHARE))
     const nowMs = this.#clock.monotonicMs()
+    this.#giveBack(nowMs)
     if (nowMs - this.#toldMs < TOLD_MS) return
     this.#toldMs = nowMs
     this.#logger.error('no descriptor was left for a file: what needs one is refused, and may be tried again', {
@@ -94,6 +96,13 @@ export class OpenSegments {
       maxOpenSegments: Number.isFinite(this.maxCount) ? this.maxCount : null,
     })
     this.#refusedCount = 0
+  }
+
+  /** Once in a while: of many that are refused at once, each would close another part of what the rest still works with. */
+  #giveBack(nowMs: number): void {
+    if (this.count >= this.maxCount || nowMs - this.#gaveBackMs < SEARCH_MS) return
+    this.#gaveBackMs = nowMs
+    this.#close(Math.ceil(this.count * GIVEN_BACK_SHARE))
   }
 
   /** Whether so many could be closed. A search in vain goes through all that are open, so it is not repeated at once. */

@@ -83,9 +83,9 @@ export function maybeExtend(
   const from = segment.fileBytes
   const to = Math.min(Math.ceil((from + extentBytes) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES, segmentSizeMaxBytes)
   if (to <= from) return
+  const file = segment.file()
   segment.extending = true
-  segment.extension = segment
-    .file()
+  segment.extension = file
     .extend(from, to)
     .finally(() => {
       segment.extending = false

@@ -4,6 +4,7 @@ import { BatchScanner } from './batch-scanner.ts'
 import { OFFSET_INDEX_SUFFIX, offsetFileName, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX } from './file-names.ts'
 import { type Hole, IndexRebuild } from './index-rebuild.ts'
 import { OffsetIndex } from './offset-index.ts'
+import { isTemporary, settleAll } from './settle-all.ts'
 import { TimeIndex } from './time-index.ts'
 import { TransactionIndex } from './transaction-index.ts'
 
@@ -34,6 +35,8 @@ export class SegmentIndexes {
   /** Largest batch timestamp and the last offset of the batch where it first appeared; -2: not known yet. */
   #maxTimestamp: TimestampMs
   #maxTimestampOffset: Offset
+  /** A rebuild in pieces is to find it: what is appended meanwhile is all that it counts. */
+  #isMaxPartial: boolean
   /** The files have been held against the log, or were written by this process. */
   #verified: boolean
   /** Nothing was there when the segment was made, or recovery walks it: nothing of the files is behind its end. */
@@ -65,6 +68,7 @@ export class SegmentIndexes {
     this.#bytesSinceEntry = 0
     this.#maxTimestamp = isNew ? -1 : -2
     this.#maxTimestampOffset = segment.baseOffset
+    this.#isMaxPartial = false
     this.#verified = isNew
     this.#isWalked = isNew
     this.#cutOffset = -1
@@ -97,13 +101,34 @@ export class SegmentIndexes {
   #cutFiles(): boolean {
     if (this.#cutOffset < 0) return true
     const endOffset = this.#cutOffset
-    this.#cutOffset = -1
     this.#transactions.truncateTo(endOffset)
     const { writtenBytes } = this.#segment
     if (!this.offsets.isSound(Number.POSITIVE_INFINITY)) return false
     this.offsets.truncateTo(writtenBytes, endOffset)
     this.times.truncateTo(endOffset)
-    return this.times.isSound(endOffset)
+    if (!this.times.isSound(endOffset)) return false
+    // Not before: where a file could not be opened, the next use cuts it. What is of no use as it is goes with {@link resetTo}.
+    this.#cutOffset = -1
+    return true
+  }
+
+  /**
+   * Everything that {@link onAppended} and the transaction index need of the files is read now, while the append can still be refused.
+   * Hot path: nothing to do but the first time. Throws `DiskError`.
+   */
+  prepareAppend(): void {
+    if (this.#maxTimestamp === -2 || this.#cutOffset >= 0) this.#readMaxTimestamp()
+    this.times.prepareAppend()
+    this.offsets.file.prepareAppend()
+    this.#transactions.file.prepareAppend()
+  }
+
+  /** What is cut off the indexes from now on needs no descriptor that is not there: opens their files. Throws `DiskError`. */
+  openToCut(): void {
+    this.#cut()
+    this.offsets.file.openToCut()
+    this.times.file.openToCut()
+    this.#transactions.file.openToCut()
   }
 
   get maxTimestamp(): TimestampMs {
@@ -163,11 +188,11 @@ export class SegmentIndexes {
 
   /** Drops what recovery or a truncation is about to count again: entries of batches that end at or past `offset`. */
   resetTo(offset: Offset): void {
-    this.#cutOffset = -1
-    this.#generation++
-    if (offset <= this.#segment.baseOffset) {
+    const isEmptied = offset <= this.#segment.baseOffset
+    this.offsets.file.openToCut()
+    this.times.file.openToCut()
+    if (isEmptied) {
       // Nothing is kept, and so nothing is searched: what is to be built anew may be in no order.
-      this.#isIncomplete = false
       this.offsets.file.truncateTo(0)
       this.times.clear()
     } else {
@@ -175,9 +200,15 @@ export class SegmentIndexes {
       this.offsets.truncateTo(Number.POSITIVE_INFINITY, offset)
       this.times.truncateTo(offset)
     }
+    const { lastTimestamp, lastOffset } = this.times
+    // From here on nothing can fail.
+    this.#cutOffset = -1
+    this.#generation++
+    if (isEmptied) this.#isIncomplete = false
     this.#bytesSinceEntry = 0
-    this.#maxTimestamp = this.times.lastTimestamp
-    this.#maxTimestampOffset = this.times.lastOffset
+    this.#maxTimestamp = lastTimestamp
+    this.#maxTimestampOffset = lastOffset
+    this.#isMaxPartial = false
     // What a walk was to bring, which the cut of the segment ended, is searched for with the next load.
     this.#verified = !this.#isIncomplete
   }
@@ -203,7 +234,8 @@ export class SegmentIndexes {
 
   /** Hands entries to their files. `closing` adds the last time entry, as Kafka does when it rolls and closes. */
   flush(closing: boolean): void {
-    if (closing && this.maxTimestamp >= 0) this.times.maybeAppend(this.maxTimestamp, this.maxTimestampOffset)
+    if (closing && !this.#isMaxPartial && this.maxTimestamp >= 0)
+      this.times.maybeAppend(this.maxTimestamp, this.maxTimestampOffset)
     this.offsets.file.create()
     this.times.file.create()
     this.offsets.file.flush()
@@ -222,8 +254,9 @@ export class SegmentIndexes {
     return offsets.file.hasUnsyncedFile || times.file.hasUnsyncedFile || transactions.file.hasUnsyncedFile
   }
 
+  /** Rejects with `DiskError`: a final one before one that may be tried again. */
   async sync(): Promise<void> {
-    await Promise.all([this.offsets.file.sync(), this.times.file.sync(), this.#transactions.file.sync()])
+    await settleAll([this.offsets.file, this.times.file, this.#transactions.file], (file) => file.sync())
   }
 
   /** The same on this thread. */
@@ -242,6 +275,11 @@ export class SegmentIndexes {
 
   close(): void {
     this.drop()
+    this.closeFiles()
+  }
+
+  /** Gives up the descriptors. What was not synced is known to be so: the next sync opens the files again. */
+  closeFiles(): void {
     this.offsets.file.close()
     this.times.file.close()
     this.#transactions.file.close()
@@ -260,8 +298,17 @@ export class SegmentIndexes {
   #holds(): boolean {
     if (this.#verified) return true
     if (this.#isIncomplete) return false
-    // Also where the disk fails: a place that cannot be read is to cost the reads of it, not the segment.
-    this.#verified = true
+    try {
+      this.#verified = this.#agrees()
+    } catch (error) {
+      // A place that cannot be read is to cost the reads of it, not the segment. Without a descriptor nothing was looked at.
+      this.#verified = !isTemporary(error)
+      throw error
+    }
+    return this.#verified
+  }
+
+  #agrees(): boolean {
     const { writtenBytes } = this.#segment
     const last = this.offsets.last()
     const tooSparse = last === null && writtenBytes > SPARSE_BYTES
@@ -270,13 +317,15 @@ export class SegmentIndexes {
 
   /** Builds offset and time index anew from the log, and finds what is damaged in it. Reads the whole segment on this thread. */
   rebuild(): Hole[] {
-    const walk = this.#beginRebuild()
+    const known = { maxTimestamp: this.#isMaxPartial ? -2 : this.#maxTimestamp, offset: this.#maxTimestampOffset }
+    const walk = this.#newWalk()
     try {
       walk.walk(Number.POSITIVE_INFINITY)
-    } finally {
-      // Also where the disk fails: what was found so far is right.
-      this.#adopt(walk)
+    } catch (error) {
+      this.#onWalkFailed(walk, known, error)
+      throw error
     }
+    this.#adopt(walk)
     return this.#holesOf(walk)
   }
 
@@ -312,6 +361,7 @@ export class SegmentIndexes {
       this.#maxTimestamp = known.maxTimestamp
       this.#maxTimestampOffset = known.offset
     }
+    this.#isMaxPartial = known.maxTimestamp === -2
     const generation = this.#generation
     const piece = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, this.#segment.writtenBytes))
     try {
@@ -319,11 +369,28 @@ export class SegmentIndexes {
         await this.#segment.file().readAsync(piece, 0, piece.length, walk.position)
         if (generation !== this.#generation) return null
         walk.goOn(this.#segment.file(), this.#segment.writtenBytes, this.#endOffset())
-        if (walk.walk(PIECE_BYTES)) return this.#holesOf(walk)
+        if (!walk.walk(PIECE_BYTES)) continue
+        this.#adopt(walk)
+        return this.#holesOf(walk)
       }
-    } finally {
-      if (generation === this.#generation) this.#adopt(walk)
+    } catch (error) {
+      const counted = { maxTimestamp: this.#maxTimestamp, offset: this.#maxTimestampOffset }
+      if (generation === this.#generation) this.#onWalkFailed(walk, this.#isMaxPartial ? known : counted, error)
+      throw error
     }
+  }
+
+  /**
+   * What a walk found before a place that cannot be read leads to batches as well as the whole would; but it does not tell the largest
+   * timestamp, by which retention would take young records: that stays what it was, or unknown. For want of a descriptor the next load
+   * walks again.
+   */
+  #onWalkFailed(walk: IndexRebuild, known: { maxTimestamp: TimestampMs; offset: Offset }, error: unknown): void {
+    this.#verified = false
+    if (!isTemporary(error)) this.#adopt(walk)
+    this.#maxTimestamp = known.maxTimestamp
+    this.#maxTimestampOffset = known.offset
+    this.#isMaxPartial = false
   }
 
   #endOffset(): Offset {
@@ -333,8 +400,13 @@ export class SegmentIndexes {
 
   /** Both indexes hold nothing from now on, and lead to the start of the segment: right, if slow. */
   #beginRebuild(): IndexRebuild {
+    const walk = this.#newWalk()
+    this.resetTo(this.#segment.baseOffset)
+    return walk
+  }
+
+  #newWalk(): IndexRebuild {
     const { baseOffset, writtenBytes } = this.#segment
-    this.resetTo(baseOffset)
     const file = this.#segment.file()
     return new IndexRebuild(file, writtenBytes, baseOffset, this.#endOffset(), this.#indexIntervalBytes)
   }
@@ -366,20 +438,26 @@ export class SegmentIndexes {
   #readMaxTimestamp(): void {
     this.#cut()
     if (this.#maxTimestamp !== -2) return
-    this.#maxTimestamp = -1
-    this.#maxTimestampOffset = this.#segment.baseOffset
-    if (this.#segment.writtenBytes === 0) return
+    if (this.#segment.writtenBytes === 0) {
+      this.#maxTimestamp = -1
+      this.#maxTimestampOffset = this.#segment.baseOffset
+      return
+    }
     this.loadNow()
-    if (!this.#believeLastTime()) this.rebuild()
+    if (this.#maxTimestamp === -2 && !this.#believeLastTime()) this.rebuild()
   }
 
   /** Makes {@link maxTimestamp} known without ever walking a segment at once; what is damaged in it is returned. Rejects with `DiskError`. */
   async loadMaxTimestamp(): Promise<Hole[]> {
-    if (this.#maxTimestamp !== -2 || this.#segment.writtenBytes === 0) return []
+    if (this.#isMaxKnown || this.#segment.writtenBytes === 0) return []
     const holes = await this.load()
     // It is known if the indexes were built anew just now.
-    if (this.#maxTimestamp !== -2 || this.#believeLastTime()) return holes
+    if (this.#isMaxKnown || this.#believeLastTime()) return holes
     return (await this.rebuildInPieces()) ?? []
+  }
+
+  get #isMaxKnown(): boolean {
+    return this.#maxTimestamp !== -2 && !this.#isMaxPartial
   }
 
   /** Takes it from the last time entry; false if the log does not confirm that. */

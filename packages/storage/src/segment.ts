@@ -15,8 +15,10 @@ import type { Hole } from './index-rebuild.ts'
 import type { LogConfig } from './log-config.ts'
 import type { OpenableSegment } from './open-segments.ts'
 import { PositionHints } from './position-hints.ts'
+import { copyHead } from './segment-copy.ts'
 import { SegmentIndexes } from './segment-indexes.ts'
 import type { ExistingFiles, SegmentHolder, SegmentPorts } from './segment-ports.ts'
+import { isTemporary } from './settle-all.ts'
 
 /** A relative offset is an int32 in the indexes. */
 const RELATIVE_OFFSET_MAX = 2 ** 31 - 1
@@ -24,8 +26,6 @@ const RELATIVE_OFFSET_MAX = 2 ** 31 - 1
 const MAPPING_SIZES_BYTES = [1 << 16, 1 << 20, 1 << 24, 1 << 28, 2 ** 30, 2 ** 31]
 /** Enough to read the header of a batch. */
 const PROBE_BYTES = 4096
-/** A file is copied in pieces of this size when it must be replaced. */
-const COPY_CHUNK_BYTES = 1 << 20
 /** What was written this recently is taken to be in memory without asking the system. */
 const HOT_MS = 1000
 
@@ -77,6 +77,8 @@ export class Segment implements OpenableSegment {
   #firstTimestamp: TimestampMs
   #file: DiskFile | null
   #mapping: Mapping | null
+  /** Of what a cut is to leave, where readers hold views of the file; from {@link openToCut} to {@link cut}. */
+  #copy: DiskFile | null
   /** Mappings that were released while readers may still hold views of them. */
   readonly #lent: Mapping[]
   /** Out of use for good: the name of its file may be another segment's. */
@@ -133,6 +135,7 @@ export class Segment implements OpenableSegment {
     this.#firstTimestamp = isNew ? -1 : -2
     this.#file = null
     this.#mapping = null
+    this.#copy = null
     this.#lent = []
     this.#gone = false
     this.#hints = new PositionHints()
@@ -277,12 +280,17 @@ export class Segment implements OpenableSegment {
     if (this.#search === 'done') return false
     this.#search ??= this.indexes.rebuildInPieces()
     const search = this.#search
-    let holes: readonly Hole[] | null = []
+    // A place that cannot be read is not tried each time; what found no descriptor is.
+    let isDone = true
     try {
-      holes = await search
+      const holes = await search
+      isDone = holes !== null
       this.#noteDamage(holes ?? [])
+    } catch (error) {
+      isDone = !isTemporary(error)
+      throw error
     } finally {
-      if (this.#search === search) this.#search = holes === null ? null : 'done'
+      if (this.#search === search) this.#search = isDone ? 'done' : null
     }
     return true
   }
@@ -394,12 +402,12 @@ export class Segment implements OpenableSegment {
   }
 
   /**
-   * Shortens it to `position`, which is where the batch of `endOffset` stood. Readers may hold views of what goes: the file is then
-   * replaced by a copy of what stays, and theirs lives on without a name. The caller syncs file and directory.
+   * Shortens it to `position`, which is where the batch of `endOffset` stood, after {@link openToCut}. Readers may hold views of what goes:
+   * the file is then replaced by a copy of what stays, and theirs lives on without a name. The caller syncs file and directory.
    */
   cut(position: number, endOffset: Offset): void {
     if (!this.exists) return
-    if (this.viewedEndBytes > position && this.#hasViews()) this.#replaceByCopy(position)
+    if (this.#copy !== null) this.#replaceBy(this.#copy)
     else this.file().truncate(position)
     // At once: what is cut off must not come back under what is appended in its place.
     this.file().syncDataNow()
@@ -480,22 +488,28 @@ export class Segment implements OpenableSegment {
     this.writtenNextOffset = this.nextOffset
   }
 
-  #replaceByCopy(sizeBytes: number): void {
-    const { disk } = this.#ports
-    const temporaryPath = `${this.logPath}.tmp`
-    const copy = disk.openFile(temporaryPath, { create: true })
-    const chunk = Buffer.allocUnsafeSlow(Math.min(COPY_CHUNK_BYTES, Math.max(1, sizeBytes)))
-    copy.truncate(0)
-    for (let position = 0; position < sizeBytes; ) {
-      const count = this.file().read(chunk, 0, Math.min(chunk.length, sizeBytes - position), position)
-      if (count === 0) break
-      copy.write(chunk, 0, count, position)
-      position += count
+  /**
+   * Before {@link cut}: opens and reads all that it needs, so that it cannot be refused halfway for want of a descriptor. Throws `DiskError`;
+   * nothing has changed then.
+   */
+  openToCut(position: number): void {
+    if (!this.exists) return
+    this.indexes.openToCut()
+    this.#copy?.close()
+    this.#copy = null
+    const file = this.file()
+    if (this.viewedEndBytes > position && this.#hasViews()) {
+      this.#copy = copyHead(this.#ports.disk, file, `${this.logPath}.tmp`, position)
     }
-    copy.syncDataNow()
-    copy.close()
+  }
+
+  /** The copy takes the place of the file, and is open already. */
+  #replaceBy(copy: DiskFile): void {
+    this.#copy = null
     this.#closeFiles()
-    disk.rename(temporaryPath, this.logPath)
+    this.#ports.disk.rename(`${this.logPath}.tmp`, this.logPath)
+    this.#file = copy
+    this.#ports.openSegments.onOpened(this)
     this.viewedEndBytes = 0
     this.#lent.length = 0
   }
@@ -558,12 +572,13 @@ export class Segment implements OpenableSegment {
     this.indexes.close()
   }
 
-  /** See {@link OpenableSegment}. What is loaded of the indexes stays. */
+  /** See {@link OpenableSegment}. What is loaded of the indexes stays; their next sync opens them again. */
   closeUnused(): boolean {
     const isSynced = !this.hasUnsyncedBytes && this.#syncing === null
     const isInUse = this.extending || this.writtenBytes < this.sizeBytes || (this.holder?.pendingReadCount ?? 0) > 0
     if (!isSynced || isInUse) return false
     this.#closeFiles()
+    this.indexes.closeFiles()
     return true
   }
 
@@ -586,14 +601,15 @@ export class Segment implements OpenableSegment {
       this.#file = null
       this.#ports.openSegments.onClosed(this)
     }
+    this.#copy?.close()
+    this.#copy = null
     this.#releaseMapping()
   }
 
   #readFirstTimestamp(): void {
     const header = Buffer.alloc(61)
-    this.#firstTimestamp = -1
-    if (this.writtenBytes >= header.length && this.file().read(header, 0, header.length, 0) === header.length) {
-      this.#firstTimestamp = maxTimestampOf(header, 0)
-    }
+    const isThere =
+      this.writtenBytes >= header.length && this.file().read(header, 0, header.length, 0) === header.length
+    this.#firstTimestamp = isThere ? maxTimestampOf(header, 0) : -1
   }
 }

@@ -33,6 +33,12 @@ export class TimeIndex {
     return this.#lastOffset
   }
 
+  /** The next {@link maybeAppend} asks nothing of the disk. Throws `DiskError`. */
+  prepareAppend(): void {
+    if (!this.#lastKnown) this.#readLast()
+    this.file.prepareAppend()
+  }
+
   /** Adds the pair unless its timestamp is not above the last one. Hot path, once every `index.interval.bytes`. */
   maybeAppend(timestamp: TimestampMs, offset: Offset): void {
     if (timestamp <= this.lastTimestamp) return

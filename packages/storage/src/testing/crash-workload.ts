@@ -298,8 +298,9 @@ export class CrashWorkload {
     else if (kind === 'wait a minute') this.#timers.advance(60_000)
     else if (kind === 'next epoch') this.#epoch++
     else if (kind === 'stop') await this.#stop()
-    else if (kind === 'kill') await this.#kill(() => this.#disk.killed())
-    else if (kind === 'lose power') await this.#kill(() => this.#disk.crashed(new RandomChoices(this.#random)))
+    else if (kind === 'kill' && !this.#isHalfCut) await this.#kill(() => this.#disk.killed())
+    else if (kind === 'kill' || kind === 'lose power')
+      await this.#kill(() => this.#disk.crashed(new RandomChoices(this.#random)))
     else this.#expectingRefusal(() => this.#stepOfLog(kind))
   }
 
@@ -318,6 +319,11 @@ export class CrashWorkload {
     else if (kind === 'start again') this.#startAgain(entry, log)
     else if (kind === 'delete log') this.#delete(entry, log)
     else if (kind === 'close idle') void log.closeIdle()
+  }
+
+  /** Of a log that a kill finds so, a later loss of power may bring the one before the truncation back: no model holds both. */
+  get #isHalfCut(): boolean {
+    return this.#logs.some(({ log }) => log?.isHalfCut === true)
   }
 
   #create(entry: WorkloadLog): void {

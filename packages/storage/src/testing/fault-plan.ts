@@ -1,8 +1,27 @@
 import type { DiskErrorCode, DiskOperation, SimulatedDisk } from '@millrace/base'
+import { refuseOpens } from './refused-opens.ts'
 
 /** What a disk may do to those who use it. */
-export const FAULT_KINDS = ['input/output error', 'no space', 'short write', 'never ends', 'ends late'] as const
+export const FAULT_KINDS = [
+  'input/output error',
+  'no space',
+  'short write',
+  'never ends',
+  'ends late',
+  'no descriptor',
+] as const
 export type FaultKind = (typeof FAULT_KINDS)[number]
+
+/** What a process without descriptors cannot open: anything, or of all that it opens only what belongs to one part of a log. */
+const OPENS = ['open', 'open log', 'open index', 'open snapshot', 'open directory'] as const
+type OpenOperation = (typeof OPENS)[number]
+const OPENED: Readonly<Record<OpenOperation, RegExp>> = {
+  open: /./,
+  'open log': /\.log$/,
+  'open index': /index$/,
+  'open snapshot': /\.snapshot$/,
+  'open directory': /^\/data$|\/[^/.]+-\d+$/,
+}
 
 /** Operations that each kind can befall. */
 const FAILING: readonly DiskOperation[] = [
@@ -16,12 +35,13 @@ const FAILING: readonly DiskOperation[] = [
   'remove',
   'sync directory',
 ]
-const OPERATIONS: Readonly<Record<FaultKind, readonly DiskOperation[]>> = {
+const OPERATIONS: Readonly<Record<FaultKind, readonly (DiskOperation | OpenOperation)[]>> = {
   'input/output error': FAILING,
   'no space': ['write', 'extend', 'create', 'rename'],
   'short write': ['write'],
   'never ends': ['sync', 'read', 'sync directory', 'extend', 'remove'],
   'ends late': ['sync', 'read', 'sync directory', 'extend', 'remove'],
+  'no descriptor': OPENS,
 }
 
 /** Every fault class: kind and operation. */
@@ -31,7 +51,7 @@ export const FAULT_CLASSES: readonly FaultClass[] = FAULT_KINDS.flatMap((kind) =
 
 export interface FaultClass {
   kind: FaultKind
-  operation: DiskOperation
+  operation: DiskOperation | OpenOperation
 }
 
 export interface FaultPlan extends FaultClass {
@@ -40,7 +60,7 @@ export interface FaultPlan extends FaultClass {
   occurrenceCount: number
 }
 
-/** Lets a plan come true on a disk, and on each that takes its place. Hooks of the disk are wrapped, so they must have been set before. */
+/** Lets a plan come true on a disk, and on each that takes its place, once. Hooks of the disk are wrapped, so they must have been set before. */
 export class FaultInjector {
   /** How often the fault befell an operation. */
   firedCount: number
@@ -60,7 +80,8 @@ export class FaultInjector {
   /** The error that an operation gets, if any. */
   readonly fault = (operation: DiskOperation): DiskErrorCode | null => {
     const { kind } = this.#plan
-    if (kind === 'never ends' || kind === 'ends late' || !this.#isDue(operation)) return null
+    if (kind === 'never ends' || kind === 'ends late' || kind === 'no descriptor') return null
+    if (!this.#isDue(operation)) return null
     return kind === 'input/output error' ? 'DISK_IO' : 'DISK_FULL'
   }
 
@@ -84,9 +105,12 @@ export class FaultInjector {
   install(disk: SimulatedDisk): void {
     disk.fault = this.fault
     disk.shortWrite = this.shortWrite
+    const { kind, operation } = this.#plan
+    const opened = kind === 'no descriptor' ? OPENED[operation as OpenOperation] : null
+    if (opened !== null) refuseOpens(disk, (path) => opened.test(path) && this.#isDue(operation))
   }
 
-  #isDue(operation: DiskOperation): boolean {
+  #isDue(operation: DiskOperation | OpenOperation): boolean {
     if (this.isOver || operation !== this.#plan.operation) return false
     const number = this.#seenCount++ - this.#plan.firstOccurrence
     if (number < 0 || number >= this.#plan.occurrenceCount) return false

@@ -11,6 +11,8 @@ import { batchOf } from './storage-harness.ts'
 
 /** A clean stop waits for what never ends: that is the operator's to end. */
 const STEPS: StepWeights = { ...MIXED_STEPS, stop: 0, kill: 0, 'lose power': 0 }
+/** Files are closed, and opened again by the same process or the next one, which must not start without descriptors: see `onStarted`. */
+const CROWDED_STEPS: StepWeights = { ...STEPS, 'close idle': 8, truncate: 6, kill: 1.5, 'lose power': 0.7 }
 /** What ends on the thread pool, whenever it began, and what timers take away: allowed when the directory has failed. */
 const ENDINGS = new Set(['sync', 'sync directory', 'extend', 'remove'])
 /** An input/output error of these is final: what is on the disk is not known any more. A read costs its reader only. */
@@ -25,7 +27,8 @@ export interface FaultRunResult {
 
 /**
  * Runs a workload on a disk with a fault, and checks: nothing is written to a directory that has failed, nothing of it becomes durable
- * (S7); a full disk refuses appends and takes them again once there is space (S9); what a crash leaves holds all that was acknowledged.
+ * (S7); a full disk or want of a descriptor refuses appends, and they are taken again once there is space or one (S9); what a crash leaves
+ * holds all that was acknowledged.
  * Rejects with `InvariantError`.
  */
 export async function runWithFault(
@@ -39,7 +42,7 @@ export async function runWithFault(
     stepCount: 60,
     crashShare: 0.01,
     mapping,
-    steps: STEPS,
+    steps: plan.kind === 'no descriptor' ? CROWDED_STEPS : STEPS,
     isFaulty: true,
     disk: { finePageBytes: 1024 },
   })
@@ -50,6 +53,7 @@ export async function runWithFault(
   await turns(200)
   const isOffline = workload.harness.failures.length > 0
   checkFailed(plan, injector.firedCount, workload, check)
+  if (plan.kind === 'no descriptor') checkGoesOn(workload, check)
   if (isOffline) await checkOffline(workload, check)
   injector.end()
   if (!isOffline && plan.kind !== 'never ends') await checkRecovers(workload, check)
@@ -71,6 +75,12 @@ function checkFailed(
   if (kind !== 'input/output error' || !FINAL.has(operation) || firedCount === 0 || workload.deletedCount > 0) return
   check.evaluations.S7++
   if (workload.harness.failures.length === 0) fail('S7', `the directory goes on after a failed ${operation}`)
+}
+
+/** Want of a descriptor refuses what needs one, and nothing else: at no moment is it final. */
+function checkGoesOn({ harness: { failures } }: CrashWorkload, check: CrashCheck): void {
+  check.evaluations.S9++
+  if (failures.length > 0) fail('S9', `the directory failed for want of a descriptor: ${failures[0]!.error.message}`)
 }
 
 /** Once the directory has failed, what runs ends and nothing begins. */

@@ -20,6 +20,14 @@ export class LogModel {
     this.logEndOffset = 0
   }
 
+  copy(): LogModel {
+    const copy = new LogModel()
+    copy.batches = [...this.batches]
+    copy.logStartOffset = this.logStartOffset
+    copy.logEndOffset = this.logEndOffset
+    return copy
+  }
+
   append(batch: ModelBatch): void {
     this.batches = [...this.batches, batch]
     this.logEndOffset = batch.lastOffset + 1

@@ -39,6 +39,8 @@ export class WorkloadLog {
   /** What some process was told to be durable, and nobody took back since: one that was killed promised as much as one that runs. */
   #acknowledgedOffset: Offset
   #generation: number
+  /** While a truncation is half done: the log before it, of which a crash may leave more than of the log after it. */
+  #before: { model: LogModel; expectation: LogExpectation } | null
   readonly #result: AppendResult
 
   constructor(partition: number) {
@@ -49,6 +51,7 @@ export class WorkloadLog {
     this.#startingAt = 0
     this.#acknowledgedOffset = 0
     this.#generation = 0
+    this.#before = null
     this.#result = new AppendResult()
   }
 
@@ -56,6 +59,8 @@ export class WorkloadLog {
   expectation(): LogExpectation | null {
     const { log, model, partition } = this
     if (log === null) return null
+    if (!log.isHalfCut) this.#before = null
+    if (this.#before !== null) return this.#before.expectation
     this.#acknowledgedOffset = Math.max(this.#acknowledgedOffset, log.durableOffset)
     return {
       partition,
@@ -75,6 +80,8 @@ export class WorkloadLog {
 
   /** The log was opened again, after a stop of any kind: what lies above its end is gone. */
   onReopened(log: Log | undefined): void {
+    if (this.log?.isHalfCut && this.#before !== null) this.model = this.#before.model
+    this.#before = null
     if (log === undefined || log.topicId !== this.log?.topicId) {
       this.log = null
       return
@@ -118,7 +125,7 @@ export class WorkloadLog {
     const startsAnew = offset < log.segments.first.baseOffset
     this.#truncatingTo = startsAnew ? 0 : offset
     this.#startingAt = startsAnew ? Math.max(offset, log.logEndOffset) : 0
-    log.truncateTo(offset)
+    this.#changing(() => log.truncateTo(offset))
     if (log.failed) return
     this.model.truncateTo(offset)
     if (startsAnew) this.model.startAt(offset)
@@ -128,7 +135,7 @@ export class WorkloadLog {
   startAgainAt(offset: Offset): void {
     this.#truncatingTo = 0
     this.#startingAt = offset
-    this.log!.truncateFullyAndStartAt(offset)
+    this.#changing(() => this.log!.truncateFullyAndStartAt(offset))
     if (this.log!.failed) return
     this.model.startAt(offset)
     this.#endChange()
@@ -140,6 +147,20 @@ export class WorkloadLog {
     log.raiseLogStart(offset)
     this.model.logStartOffset = Math.max(this.model.logStartOffset, log.logStartOffset)
     void log.applyRetention(nowMs)
+  }
+
+  /** One that is refused leaves the log as it was. */
+  #changing(change: () => void): void {
+    const model = this.model.copy()
+    const expectation = this.expectation()!
+    try {
+      change()
+      if (this.log!.isHalfCut) this.#before = { model, expectation }
+    } catch (error) {
+      this.#truncatingTo = Number.POSITIVE_INFINITY
+      this.#startingAt = 0
+      throw error
+    }
   }
 
   #endChange(): void {
