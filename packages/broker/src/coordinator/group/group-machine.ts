@@ -52,6 +52,9 @@ import {
 import { OffsetStore } from './offset-store.ts'
 
 const EXPIRY_TIMER_KEY = 'expire-offsets'
+/** All partitions may look at their groups at the same time: some fifty times so many groups or offsets in one turn take 20 ms. */
+const EXPIRY_SLICE_ELEMENTS = 100
+const EXPIRY_SLICE_DELAY_MS = 5
 
 /** A group as ListGroups shows it: the group itself, since there may be very many. */
 export type ListedGroup = Pick<ClassicGroup, 'groupId' | 'protocolType' | 'state'>
@@ -86,6 +89,8 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   readonly #offsets: OffsetStore
   /** What it counts of the node's limits. To be closed when the machine's time is over. */
   readonly usage: GroupUsage
+  /** Groups whose offsets are still to be looked at in this round of expiry. */
+  #toExpire: string[] = []
 
   constructor(
     config: GroupCoordinatorConfig,
@@ -271,8 +276,17 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
 
   #expireOffsets(step: GroupStep): void {
     step.splittable = true
-    for (const group of this.#context.groups.values()) expireGroup(this.#context, this.#offsets, group, step)
-    this.#scheduleExpiry(step)
+    const { groups } = this.#context
+    if (this.#toExpire.length === 0) this.#toExpire = [...groups.keys()]
+    for (let elementCount = 0; elementCount < EXPIRY_SLICE_ELEMENTS; ) {
+      const groupId = this.#toExpire.pop()
+      if (groupId === undefined) break
+      const group = groups.get(groupId)
+      elementCount += 1 + this.offsetCountOf(groupId)
+      if (group !== undefined) expireGroup(this.#context, this.#offsets, group, step)
+    }
+    if (this.#toExpire.length === 0) this.#scheduleExpiry(step)
+    else step.schedule(EXPIRY_TIMER_KEY, EXPIRY_SLICE_DELAY_MS, { type: 'offsets-expiry-due' }, EXPIRY_SLICE_DELAY_MS)
   }
 
   #scheduleExpiry(step: GroupStep): void {
