@@ -216,7 +216,13 @@ export class Broker {
     this.#purgatory = new FetchPurgatory(config.fetchPurgatoryMaxPartitions)
     this.#sessions = new FetchSessionCache(ports.clock, ports.random, config.maxIncrementalFetchSessionCacheSlots)
     this.#checks = ports.batchChecks ?? new LocalBatchChecks(this.#nextTurn)
-    this.#producers = new ProducerLimit(config.producerIdMaxCount, () => logsOf(this.#partitions), ports.clock, logger)
+    this.#producers = new ProducerLimit(
+      config.producerIdMaxCount,
+      () => logsOf(this.#partitions),
+      () => configuration.broker.producerIdExpirationMs,
+      ports.clock,
+      logger,
+    )
     this.#produce = this.#createProduce(config)
     this.#http = this.#createHttp(config)
     this.#sockets = this.#createSockets(config)

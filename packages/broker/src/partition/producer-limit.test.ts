@@ -30,7 +30,13 @@ function setUp(maxCount: number) {
   const logger = new RecordingLogger()
   const counts = { times: 0 }
   const logs = [new Remembering(counts), new Remembering(counts)]
-  const limit = new ProducerLimit(maxCount, () => logs as unknown as ProducerLog[], clock, logger)
+  const limit = new ProducerLimit(
+    maxCount,
+    () => logs as unknown as ProducerLog[],
+    () => 86_400_000,
+    clock,
+    logger,
+  )
   /** Appends a batch of a producer; false: it was refused. */
   const append = (slot: number, producerId: number, clientAddress = `192.0.2.${producerId}`): boolean => {
     const log = logs[slot]!

@@ -10,8 +10,6 @@ export type ProducerLog = Pick<Log, 'producerStates' | 'currentProducers'>
 const RECOUNT_MS = 1000
 /** Far below the bound they are counted after so many appends at least, any of which may have brought a new one. */
 const RECOUNT_SHARE = 0.01
-/** Shares begin anew after so long, by when most producers are forgotten (`producer.id.expiration.ms`). */
-const WINDOW_MS = 86_400_000
 /** Refusals are told so often. */
 const LOG_INTERVAL_MS = 60_000
 
@@ -19,8 +17,8 @@ const LOG_INTERVAL_MS = 60_000
  * Bounds how many producers the partitions of this node remember, each producer once per partition (`producer.id.max.count`). Any id will
  * do to be remembered for `producer.id.expiration.ms`, a day, and Kafka has no bound: a client that takes a new id for each batch costs
  * half a kilobyte each time, in memory and in snapshots. At the bound producers that are known go on, and new ones are refused until others
- * have expired. From half of it on each client address has a share of what is left, a day (`client-share.ts`), so that one that takes new
- * ids all the time refuses itself. What a log has kept over a restart is in memory, and counts, only from when it is written to: with
+ * have expired. From half of it on each client address has a share of what is left (`client-share.ts`), anew whenever that long is over,
+ * so that one that takes new ids all the time is refused itself. What a log has kept over a restart is in memory, and counts, only from when it is written to: with
  * many such logs the bound may be passed by what they hold.
  */
 export class ProducerLimit {
@@ -28,6 +26,8 @@ export class ProducerLimit {
   /** Batches that were refused. */
   refusals = 0
   readonly #logs: () => Iterable<ProducerLog>
+  /** By when most of the producers that were admitted at a time are forgotten. */
+  readonly #expirationMs: () => number
   readonly #clock: Clock
   readonly #logger: Logger
   /** From half of the bound on; below, nothing is looked up. */
@@ -42,9 +42,17 @@ export class ProducerLimit {
   readonly #held = new Map<string, number>()
   #windowMs = 0
 
-  constructor(maxCount: number, logs: () => Iterable<ProducerLog>, clock: Clock, logger: Logger) {
+  /** `expirationMs` gives `producer.id.expiration.ms`. */
+  constructor(
+    maxCount: number,
+    logs: () => Iterable<ProducerLog>,
+    expirationMs: () => number,
+    clock: Clock,
+    logger: Logger,
+  ) {
     this.maxCount = maxCount
     this.#logs = logs
+    this.#expirationMs = expirationMs
     this.#clock = clock
     this.#logger = logger
   }
@@ -71,7 +79,7 @@ export class ProducerLimit {
 
   #takeShare(clientAddress: string): boolean {
     const nowMs = this.#clock.monotonicMs()
-    if (nowMs - this.#windowMs >= WINDOW_MS) {
+    if (nowMs - this.#windowMs >= this.#expirationMs()) {
       this.#windowMs = nowMs
       this.#held.clear()
     }
