@@ -176,7 +176,7 @@ function adminHandlers(parts: HandlerParts) {
     initProducerIdHandler({ producerIds: new ProducerIdSource(metadata) }),
     describeConfigsHandler({ image, configuration, loggers, nextTurn }),
     alterConfigsHandler({ metadata, image, configuration }),
-    describeLogDirsHandler({ logDirs: () => describeLogDirs(parts) }),
+    describeLogDirsHandler({ logDirs: () => describeLogDirs(parts), nextTurn }),
     createPartitionsHandler({ metadata }),
     electLeadersHandler({ metadata }),
     incrementalAlterConfigsHandler({ metadata, image, configuration, loggers }),

@@ -40,6 +40,7 @@ import { NetworkMetrics } from './metrics/network-metrics.ts'
 import type { ProcessHealth } from './metrics/process-health.ts'
 import { TopicMetrics } from './metrics/topic-metrics.ts'
 import { AnswerBudget } from './network/answer-budget.ts'
+import { AnswersInMaking } from './network/answers-in-making.ts'
 import type { Connection } from './network/connection.ts'
 import type { ConnectionLimits } from './network/connection-limiter.ts'
 import { HttpServer } from './network/http-server.ts'
@@ -101,6 +102,7 @@ export class Broker {
   readonly #networkMetrics = new NetworkMetrics()
   readonly #disk: DiskActivity
   readonly #answers: AnswerBudget
+  readonly #making: AnswersInMaking
   readonly #producers: ProducerLimit
   readonly #produce: ProduceHandler
   readonly #purgatory: FetchPurgatory
@@ -210,10 +212,17 @@ export class Broker {
       onFault: (error) => options.onFatal(error instanceof Error ? error : new Error(String(error))),
     })
     this.#answers = new AnswerBudget(budgetBytes(config.queuedMaxResponseBytes, config.fetchMaxBytes))
+    this.#making = new AnswersInMaking(this.#answers.maxBytes, this.#nextTurn)
     this.#purgatory = new FetchPurgatory(config.fetchPurgatoryMaxPartitions)
     this.#sessions = new FetchSessionCache(ports.clock, ports.random, config.maxIncrementalFetchSessionCacheSlots)
     this.#checks = ports.batchChecks ?? new LocalBatchChecks(this.#nextTurn)
-    this.#producers = new ProducerLimit(config.producerIdMaxCount, () => logsOf(this.#partitions), ports.clock, logger)
+    this.#producers = new ProducerLimit(
+      config.producerIdMaxCount,
+      () => logsOf(this.#partitions),
+      () => configuration.broker.producerIdExpirationMs,
+      ports.clock,
+      logger,
+    )
     this.#produce = this.#createProduce(config)
     this.#http = this.#createHttp(config)
     this.#sockets = this.#createSockets(config)
@@ -414,6 +423,7 @@ export class Broker {
       logger,
       metrics: this.#networkMetrics,
       nextTurn: this.#nextTurn,
+      making: this.#making,
       onFatal: (error) => this.#options.onFatal(error),
       onClosed: (connection) => this.#sockets.onConnectionClosed(connection),
     })
@@ -454,6 +464,7 @@ export class Broker {
       answerReadTimeoutMs: config.answerReadTimeoutMs,
       maxQueuedRequestBytes: budgetBytes(config.queuedMaxRequestBytes, config.socketRequestMaxBytes),
       answers: this.#answers,
+      making: this.#making,
       maxQueuedResponses: config.queuedMaxResponses,
       maxHttpConnections: config.httpMaxConnections,
       listen: ports.listen ?? ((options) => TcpListener.listen(options)),

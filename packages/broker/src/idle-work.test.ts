@@ -51,12 +51,17 @@ test('nothing is done before it is wanted', async () => {
   expect(done).toEqual(['a'])
 })
 
-test('a step that fails ends the work, which is no error yet', async () => {
+test('after a step that fails come the others, and it is no error yet', async () => {
   const { done, step } = recording()
   const { second, timers, logger } = setUp([() => Promise.reject(new Error('no such module')), step('b')])
   await second(0)
   await second(0)
-  expect([done, timers.pendingCount, logger.messages('error'), logger.messages('debug').length]).toEqual([[], 0, [], 1])
+  expect([done, timers.pendingCount, logger.messages('error'), logger.messages('debug').length]).toEqual([
+    ['b'],
+    0,
+    [],
+    1,
+  ])
 })
 
 test('no timer outlives the stop, not even that of a step under way', async () => {

@@ -58,8 +58,11 @@ export class IdleWork {
     }
     step().then(
       () => this.#await(),
-      // Whoever needs it will be told.
-      (error: unknown) => logger.debug('work ahead of its time failed', { error: describeError(error) }),
+      (error: unknown) => {
+        // Whoever needs it will be told. The other steps are no worse for it.
+        logger.debug('work ahead of its time failed', { error: describeError(error) })
+        this.#await()
+      },
     )
   }
 }

@@ -84,7 +84,7 @@ export class ProduceHandler implements RawHandler {
       if (this.#superseded[at]!) continue
       const hosted = this.#hosted[at]
       const outcome = slot.add(hosted?.name ?? view.topicName[at]!, view.topicId[at]!, view.partition[at]!)
-      outcome.errorCode = this.#append(view, outcome, hosted, reader.buffer, at, header)
+      outcome.errorCode = this.#append(view, outcome, hosted, reader.buffer, at, header, connection)
       if (outcome.errorCode === ErrorCode.NONE) {
         slot.appended(outcome)
       } else {
@@ -144,10 +144,11 @@ export class ProduceHandler implements RawHandler {
       bytes,
       slot,
       apiVersion: kept.apiVersion,
+      clientAddress: connection.context.clientAddress,
       acksAll: acks === ACKS_ALL,
       entries,
       guard: (at) => this.#guard(view, this.#find(view, at), at, kept),
-      append: (outcome, at) => this.#append(view, outcome, this.#find(view, at), bytes, at, kept),
+      append: (outcome, at) => this.#append(view, outcome, this.#find(view, at), bytes, at, kept, connection),
       onDone: (failedCount) => {
         metrics.total.failedProduceRequests += failedCount
         if (acks === 0 && failedCount > 0) slot.endConnection(connection)
@@ -206,6 +207,7 @@ export class ProduceHandler implements RawHandler {
     buffer: Buffer,
     at: number,
     header: RequestHeader,
+    connection: Connection,
   ): number {
     const guarded = this.#guard(view, hosted, at, header)
     if (guarded !== ErrorCode.NONE) return guarded
@@ -218,6 +220,7 @@ export class ProduceHandler implements RawHandler {
       view.recordsEnd[at]!,
       header.apiVersion,
       view.acks === ACKS_ALL,
+      connection.context.clientAddress,
       outcome,
     )
   }

@@ -55,8 +55,9 @@ export function listOffsetsHandler(deps: {
         const partitions: ListOffsetsPartitionResponse[] = []
         for (const wanted of topic.partitions) {
           if (++count % SLICE_ELEMENTS === 0) {
-            await deps.nextTurn()
+            await context.nextSlice(deps.nextTurn)
             if (isGone()) return createListOffsetsResponse({})
+            context.growAnswer(SLICE_ELEMENTS)
           }
           const key = `${topic.name}/${wanted.partitionIndex}`
           const answer = duplicates.has(key)

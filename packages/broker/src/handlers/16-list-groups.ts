@@ -17,6 +17,6 @@ export function listGroupsHandler(deps: {
     maxVersion: 5,
     decodeRequest: decodeListGroupsRequest,
     encodeResponse: encodeListGroupsResponse,
-    handle: (request) => deps.groups.listGroups(request),
+    handle: (request, context) => deps.groups.listGroups(request, context),
   }
 }

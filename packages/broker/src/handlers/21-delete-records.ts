@@ -30,13 +30,16 @@ export function deleteRecordsHandler(deps: {
     maxVersion: 2,
     decodeRequest: decodeDeleteRecordsRequest,
     encodeResponse: encodeDeleteRecordsResponse,
-    async handle(request) {
+    async handle(request, context) {
       const topics: DeleteRecordsTopicResult[] = []
       let count = 0
       for (const { name, partitions } of request.topics) {
         const results: DeleteRecordsPartitionResult[] = []
         for (const { partitionIndex, offset } of partitions) {
-          if (++count % SLICE_ELEMENTS === 0) await deps.nextTurn()
+          if (++count % SLICE_ELEMENTS === 0) {
+            await context.nextSlice(deps.nextTurn)
+            context.growAnswer(SLICE_ELEMENTS)
+          }
           const partition = deps.partitions.find(name, partitionIndex)
           const errorCode = isInternalTopic(name) ? ErrorCode.INVALID_TOPIC_EXCEPTION : await raise(partition, offset)
           const lowWatermark = errorCode === ErrorCode.NONE && partition !== null ? partition.log.logStartOffset : -1

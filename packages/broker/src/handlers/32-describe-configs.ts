@@ -69,9 +69,17 @@ export function describeConfigsHandler(
       (resource) => result(request, resource, refusal ?? find(resource)),
       context,
       SLICE_RESOURCES,
+      elementsOf,
     )
     return whenMapped(results, (all) => createDescribeConfigsResponse({ results: all }))
   })
+}
+
+/** Settings and their synonyms. */
+function elementsOf({ configs }: DescribeConfigsResult): number {
+  let count = 1
+  for (const { synonyms } of configs) count += 1 + synonyms.length
+  return count
 }
 
 function resourceOf({ resourceType, resourceName }: DescribeConfigsResource): string {

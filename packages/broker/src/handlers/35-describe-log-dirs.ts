@@ -5,12 +5,14 @@ import {
   createDescribeLogDirsTopic,
   type DescribeLogDirsRequest,
   type DescribeLogDirsResponse,
+  type DescribeLogDirsResult,
   type DescribeLogDirsTopic,
   describeLogDirsApi,
   ErrorCode,
 } from '@millrace/protocol'
 import { defineHandler } from './define-handler.ts'
 import type { ApiHandler } from './handler.ts'
+import { mapInSlices, type NextTurn, whenMapped } from './slices.ts'
 
 /** A log directory as the storage knows it. */
 export interface LogDirDescription {
@@ -32,22 +34,48 @@ export interface LogDirDescription {
 /** DescribeLogDirs 1–5: one row per data directory, with the asked partitions that lie in it; a null list asks for all. */
 export function describeLogDirsHandler(deps: {
   logDirs(): readonly LogDirDescription[]
+  readonly nextTurn: NextTurn
 }): ApiHandler<DescribeLogDirsRequest, DescribeLogDirsResponse> {
-  return defineHandler(describeLogDirsApi, (request) => {
+  return defineHandler(describeLogDirsApi, (request, context) => {
     const asked = askedPartitions(request)
-    const results = deps.logDirs().map((directory) => {
-      if (directory.error !== ErrorCode.NONE) {
-        return createDescribeLogDirsResult({ errorCode: directory.error, logDir: directory.path })
+    const results: DescribeLogDirsResult[] = []
+    const replicas: FoundReplica[] = []
+    for (const directory of deps.logDirs()) {
+      const { path: logDir, error: errorCode, totalBytes, usableBytes } = directory
+      const isOnline = errorCode === ErrorCode.NONE
+      const result = createDescribeLogDirsResult(isOnline ? { logDir, totalBytes, usableBytes } : { errorCode, logDir })
+      results.push(result)
+      if (!isOnline) continue
+      const topics = new Map<string, DescribeLogDirsTopic>()
+      for (const replica of directory.replicas) {
+        const isAsked = asked === null || asked.get(replica.topic)?.has(replica.partition) === true
+        if (isAsked) replicas.push({ ...replica, result, topics })
       }
-      return createDescribeLogDirsResult({
-        logDir: directory.path,
-        topics: topicsIn(directory, asked),
-        totalBytes: directory.totalBytes,
-        usableBytes: directory.usableBytes,
-      })
-    })
-    return createDescribeLogDirsResponse({ results })
+    }
+    const placed = mapInSlices(replicas, deps.nextTurn, place, context)
+    return whenMapped(placed, () => createDescribeLogDirsResponse({ results }))
   })
+}
+
+type ReplicaDescription = LogDirDescription['replicas'][number]
+
+/** A partition that was asked for, and where in the answer it belongs. */
+interface FoundReplica extends ReplicaDescription {
+  readonly result: DescribeLogDirsResult
+  /** Of that result, by name. */
+  readonly topics: Map<string, DescribeLogDirsTopic>
+}
+
+function place({ result, topics, topic: name, partition, sizeBytes, offsetLag }: FoundReplica): void {
+  let topic = topics.get(name)
+  if (topic === undefined) {
+    topic = createDescribeLogDirsTopic({ name })
+    topics.set(name, topic)
+    result.topics.push(topic)
+  }
+  topic.partitions.push(
+    createDescribeLogDirsPartition({ partitionIndex: partition, partitionSize: sizeBytes, offsetLag }),
+  )
 }
 
 /** Partition numbers by topic; null: all. A topic may be named more than once. */
@@ -60,23 +88,4 @@ function askedPartitions(request: DescribeLogDirsRequest): ReadonlyMap<string, R
     asked.set(topic, numbers)
   }
   return asked
-}
-
-function topicsIn(
-  directory: LogDirDescription,
-  asked: ReadonlyMap<string, ReadonlySet<number>> | null,
-): DescribeLogDirsTopic[] {
-  const topics = new Map<string, DescribeLogDirsTopic>()
-  for (const { topic: name, partition, sizeBytes, offsetLag } of directory.replicas) {
-    if (asked !== null && asked.get(name)?.has(partition) !== true) continue
-    let topic = topics.get(name)
-    if (topic === undefined) {
-      topic = createDescribeLogDirsTopic({ name })
-      topics.set(name, topic)
-    }
-    topic.partitions.push(
-      createDescribeLogDirsPartition({ partitionIndex: partition, partitionSize: sizeBytes, offsetLag }),
-    )
-  }
-  return [...topics.values()]
 }

@@ -33,6 +33,9 @@ export interface DescribeProducersDeps {
   readonly nextTurn: NextTurn
 }
 
+/** A partition may have some hundred producers. */
+const SLICE_PARTITIONS = 10
+
 /** DescribeProducers 0: producers active on partitions that this node leads (KIP-664). A partition that is named again is answered once. */
 export function describeProducersHandler(
   deps: DescribeProducersDeps,
@@ -44,17 +47,24 @@ export function describeProducersHandler(
       for (const partition of partitionIndexes) indexes.add(partition)
       wanted.set(name, indexes)
     }
-    const topics = mapInSlices(
-      [...wanted],
+    const topics = Array.from(wanted, ([name]) => createTopicResponse({ name }))
+    const places = topics.flatMap((topic) => {
+      const refusal = topicError(deps, topic.name)
+      return Array.from(wanted.get(topic.name)!, (partitionIndex) => ({ topic, partitionIndex, refusal }))
+    })
+    const described = mapInSlices(
+      places,
       deps.nextTurn,
-      ([name, indexes]) => {
-        const refusal = topicError(deps, name)
-        const partitions = Array.from(indexes, (partition) => describePartition(deps, name, partition, refusal))
-        return createTopicResponse({ name, partitions })
+      ({ topic, partitionIndex, refusal }) => {
+        const partition = describePartition(deps, topic.name, partitionIndex, refusal)
+        topic.partitions.push(partition)
+        return partition
       },
       context,
+      SLICE_PARTITIONS,
+      ({ activeProducers }) => 1 + activeProducers.length,
     )
-    return whenMapped(topics, (all) => createDescribeProducersResponse({ topics: all }))
+    return whenMapped(described, () => createDescribeProducersResponse({ topics }))
   })
 }
 

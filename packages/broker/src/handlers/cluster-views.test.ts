@@ -175,7 +175,7 @@ describe('DescribeLogDirs', () => {
     },
     { path: '/d2', error: ErrorCode.KAFKA_STORAGE_ERROR, totalBytes: 0, usableBytes: 0, replicas: [replica('t', 2)] },
   ]
-  const handler = describeLogDirsHandler({ logDirs: () => directories })
+  const handler = describeLogDirsHandler({ logDirs: () => directories, nextTurn: () => Promise.resolve() })
 
   test('has a row per directory, offline ones too, in every version', async () => {
     for (const version of versionsOf(describeLogDirsApi)) {

@@ -2,8 +2,8 @@ import { ApiKey } from '@millrace/protocol'
 import type { ApiHandler } from './handler.ts'
 
 /**
- * Most array elements of one request, by API. What a request holds is decoded, and its answer encoded, in one go: with so many elements
- * neither takes 50 ms. Clients name partitions by ten thousands where they read or commit all of a cluster's; groups, topics and
+ * Most array elements of one request, by API. A request is decoded in one go, which with so many elements takes some tens of
+ * milliseconds; its answer is made and encoded in slices (`slices.ts`, `long-answers.ts`). Clients name partitions by ten thousands where they read or commit all of a cluster's; groups, topics and
  * settings are administrated in smaller lists, of which Kafka's controller takes no more than ten thousand changes at once. Otherwise
  * Kafka has no such limits; here a request beyond them closes its connection.
  */

@@ -1,4 +1,5 @@
 import type { Reader, Writer } from '@millrace/protocol'
+import type { NextTurn } from './slices.ts'
 
 /** Who sent a request, over what. One object per connection, shared by all of its requests. */
 export interface ConnectionContext {
@@ -26,6 +27,10 @@ export interface RequestContext {
   onAbandoned(callback: () => void): void
   /** The answer holds so many bytes of the answers' budget (`network/answer-budget.ts`), which go back to it once it is sent. */
   holdAnswerBytes(sizeBytes: number): void
+  /** For long answers, before each slice: a later turn, when those in the making leave room (`network/answers-in-making.ts`). */
+  nextSlice(nextTurn: NextTurn): Promise<void>
+  /** A long answer has so many elements more: partitions, settings, members. Until it is encoded they count as memory. */
+  growAnswer(elementCount: number): void
 }
 
 /**

@@ -22,6 +22,7 @@ export interface HeavyRequest {
   readonly bytes: Buffer
   readonly slot: ProduceSlot
   readonly apiVersion: number
+  readonly clientAddress: string
   readonly acksAll: boolean
   /** Positions of the entries to append, in order, and whether each is checked elsewhere. */
   readonly entries: readonly { readonly at: number; readonly isHeavy: boolean }[]
@@ -98,7 +99,7 @@ export class HeavyProduce {
   }
 
   async #checkAndAppend(request: HeavyRequest, at: number, outcome: PartitionOutcome): Promise<number> {
-    const { view, bytes, slot, apiVersion, acksAll, guard } = request
+    const { view, bytes, slot, apiVersion, acksAll, clientAddress, guard } = request
     const { appender, checks } = this.#deps
     const guarded = guard(at)
     if (guarded !== ErrorCode.NONE) return guarded
@@ -117,6 +118,6 @@ export class HeavyProduce {
     // Another topic may have the name now.
     if (partition.deleted) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     outcome.partition = partition
-    return appender.appendChecked(partition, validation, end - start, acksAll, outcome)
+    return appender.appendChecked(partition, validation, end - start, acksAll, clientAddress, outcome)
   }
 }

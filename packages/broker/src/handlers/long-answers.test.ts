@@ -12,8 +12,11 @@ import {
   createDescribedGroupMember,
   createDescribeGroupsResponse,
   createDescribeGroupsResponseDescribedGroup,
+  createDescribeProducersResponse,
   createFindCoordinatorResponse,
   createFindCoordinatorResponseCoordinator,
+  createJoinGroupResponse,
+  createJoinGroupResponseMember,
   createListedGroup,
   createListGroupsResponse,
   createListOffsetsPartitionResponse,
@@ -29,10 +32,15 @@ import {
   createOffsetFetchResponsePartitions,
   createOffsetFetchResponseTopic,
   createOffsetFetchResponseTopics,
+  createPartitionResponse,
+  createProducerState,
+  createTopicResponse,
   createTopicsApi,
   describeConfigsApi,
   describeGroupsApi,
+  describeProducersApi,
   findCoordinatorApi,
+  joinGroupApi,
   listGroupsApi,
   listOffsetsApi,
   metadataApi,
@@ -123,6 +131,19 @@ const answers: [ApiDefinition<never, never>, (version: number) => object][] = [
               createDescribedGroupMember({ memberId: 'm', memberMetadata: Buffer.from('x') }),
             ),
           }),
+        ),
+      }),
+  ],
+  [
+    joinGroupApi as never,
+    () =>
+      createJoinGroupResponse({
+        protocolType: 'consumer',
+        protocolName: 'range',
+        leader: 'm0',
+        memberId: 'm0',
+        members: times(COUNT, (n) =>
+          createJoinGroupResponseMember({ memberId: `m${n}`, metadata: Buffer.from('metadata') }),
         ),
       }),
   ],
@@ -242,6 +263,22 @@ describe('a long answer', () => {
       expect(bytes.equals(wholeAnswer(offsetFetchApi as never, version, response))).toBe(true)
       expect(turns).toBeGreaterThanOrEqual(11)
     }
+  })
+
+  test('of the producers of one partition is cut in them', async () => {
+    const partition = (partitionIndex: number, count: number) =>
+      createPartitionResponse({
+        partitionIndex,
+        activeProducers: times(count, (producerId) => createProducerState({ producerId, lastSequence: 3 })),
+      })
+    const topics = [
+      createTopicResponse({ name: 'few', partitions: [partition(0, 3), partition(1, 0)] }),
+      createTopicResponse({ name: 'many', partitions: [partition(0, 2), partition(1, 5000), partition(2, 1)] }),
+    ]
+    const response = createDescribeProducersResponse({ topics })
+    const { bytes, turns } = await slicedAnswer(describeProducersApi as never, 0, response)
+    expect(bytes.equals(wholeAnswer(describeProducersApi as never, 0, response))).toBe(true)
+    expect(turns).toBeGreaterThanOrEqual(11)
   })
 
   test('ends when who asked for it has gone', async () => {

@@ -21,6 +21,7 @@ const PATHS: ReadonlyMap<number, ListPath> = new Map<number, ListPath>([
   [ApiKey.OFFSET_COMMIT, PARTITIONS],
   [ApiKey.OFFSET_FETCH, ['groups', 'topics', 'partitions']],
   [ApiKey.FIND_COORDINATOR, ['coordinators']],
+  [ApiKey.JOIN_GROUP, ['members']],
   [ApiKey.DESCRIBE_GROUPS, ['groups', 'members']],
   [ApiKey.LIST_GROUPS, ['groups']],
   // No topic has so many settings that one alone is long: versions that leave them out are never cut there.
@@ -35,7 +36,7 @@ const PATHS: ReadonlyMap<number, ListPath> = new Map<number, ListPath>([
   [ApiKey.DELETE_GROUPS, ['results']],
   [ApiKey.INCREMENTAL_ALTER_CONFIGS, ['responses']],
   [ApiKey.OFFSET_DELETE, PARTITIONS],
-  [ApiKey.DESCRIBE_PRODUCERS, PARTITIONS],
+  [ApiKey.DESCRIBE_PRODUCERS, ['topics', 'partitions', 'activeProducers']],
 ])
 
 /** First version in which OffsetFetch answers by group; before, its topics stand in the response itself. */

@@ -35,6 +35,8 @@ describe('work in slices', () => {
       onAbandoned: (callback: () => void) => {
         leave = callback
       },
+      nextSlice: (nextTurn: () => Promise<void>) => nextTurn(),
+      growAnswer: () => undefined,
     }
     const list = numbers(3 * SLICE_ELEMENTS)
     const work = (kind: 'sync' | 'async') => (n: number) => {

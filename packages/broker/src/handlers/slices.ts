@@ -7,13 +7,14 @@ export const SLICE_ELEMENTS = 500
 export type NextTurn = () => Promise<void>
 
 /** Who asked, and may go away before the answer. */
-export type Asker = Pick<RequestContext, 'onAbandoned'>
+export type Asker = Pick<RequestContext, 'onAbandoned' | 'nextSlice' | 'growAnswer'>
 
 /**
  * `work` for each of `items`, in order. A list of at most `sliceLength` gives its results at once; a longer one is worked on in
  * slices, each in a turn of its own, so that no request holds the loop, however much it names. Answers stay in order: the connection
  * waits for the promise. The first error ends it, and so does `asker` by going away: the results are those so far then. Where an item is
- * many times the work of others, slices must be shorter than usual.
+ * many times the work of others, slices must be shorter than usual. `elementsOf` tells how many elements of the answer a result is: what
+ * the answers in the making take is bounded, so that the next slice may have to wait for others.
  */
 export function mapInSlices<Item, Result>(
   items: readonly Item[],
@@ -21,8 +22,9 @@ export function mapInSlices<Item, Result>(
   work: (item: Item) => Result,
   asker: Asker | null = null,
   sliceLength = SLICE_ELEMENTS,
+  elementsOf: (result: Result) => number = oneElement,
 ): Result[] | Promise<Result[]> {
-  return items.length <= sliceLength ? items.map(work) : mapLater(items, nextTurn, work, asker, sliceLength)
+  return items.length <= sliceLength ? items.map(work) : mapLater(items, nextTurn, work, asker, sliceLength, elementsOf)
 }
 
 async function mapLater<Item, Result>(
@@ -31,16 +33,32 @@ async function mapLater<Item, Result>(
   work: (item: Item) => Result,
   asker: Asker | null,
   sliceLength: number,
+  elementsOf: (result: Result) => number,
 ): Promise<Result[]> {
   const results: Result[] = []
   const isGone = watch(asker)
   for (let start = 0; start < items.length; start += sliceLength) {
-    await nextTurn()
+    await turnFor(asker, nextTurn)
     if (isGone()) break
     const end = Math.min(items.length, start + sliceLength)
-    for (let slot = start; slot < end; slot++) results.push(work(items[slot]!))
+    let elementCount = 0
+    for (let slot = start; slot < end; slot++) {
+      const result = work(items[slot]!)
+      results.push(result)
+      elementCount += elementsOf(result)
+    }
+    asker?.growAnswer(elementCount)
   }
   return results
+}
+
+/** A later turn, in which there is room for a slice of the asker's answer. */
+export function turnFor(asker: Asker | null, nextTurn: NextTurn): Promise<void> {
+  return asker === null ? nextTurn() : asker.nextSlice(nextTurn)
+}
+
+function oneElement(): number {
+  return 1
 }
 
 /** As {@link mapInSlices} for work that ends later: that of one slice goes on at the same time. */
@@ -49,14 +67,17 @@ export async function mapAsyncInSlices<Item, Result>(
   nextTurn: NextTurn,
   work: (item: Item) => Promise<Result>,
   asker: Asker | null = null,
+  sliceLength = SLICE_ELEMENTS,
 ): Promise<Result[]> {
   const results: Result[] = []
-  const isLong = items.length > SLICE_ELEMENTS
+  const isLong = items.length > sliceLength
   const isGone = watch(isLong ? asker : null)
-  for (let start = 0; start < items.length; start += SLICE_ELEMENTS) {
-    if (isLong) await nextTurn()
+  for (let start = 0; start < items.length; start += sliceLength) {
+    if (isLong) await turnFor(asker, nextTurn)
     if (isGone()) break
-    for (const result of await Promise.all(items.slice(start, start + SLICE_ELEMENTS).map(work))) results.push(result)
+    const slice = items.slice(start, start + sliceLength)
+    for (const result of await Promise.all(slice.map(work))) results.push(result)
+    if (isLong) asker?.growAnswer(slice.length)
   }
   return results
 }

@@ -27,6 +27,7 @@ describe('health metrics', () => {
         'request-frames',
         'idle-frame-buffers',
         'answers',
+        'answers-in-making',
         'waiting-answers',
         'fetch-sessions',
         'fetch-session-partitions',

@@ -1,4 +1,3 @@
-import { createListGroupsRequest } from '@millrace/protocol'
 import type { LogManager } from '@millrace/storage'
 import type { GroupCoordinator } from '../coordinator/group/group-coordinator.ts'
 import type { ProduceHandler } from '../handlers/00-produce.ts'
@@ -47,7 +46,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
       partitions: broker.sessions.partitionCount,
       evictions: broker.sessions.evictions,
     }),
-    groups: () => countByState(broker.groups),
+    groups: () => broker.groups.countByState(),
     groupCounters: broker.groups.counters,
     partitions: () => samples(broker.partitions),
     directories: () => broker.logs.directories(),
@@ -95,14 +94,6 @@ function fetchBudgets(sessions: FetchSessionCache, purgatory: FetchPurgatory): B
 function segmentBudget(logs: LogManager): BudgetSample {
   const { count, maxCount } = logs.openSegments()
   return { name: 'open-segments', unit: 'count', used: count, limit: maxCount }
-}
-
-function countByState(groups: GroupCoordinator): Record<string, number> {
-  const counts: Record<string, number> = Object.create(null)
-  for (const { groupState } of groups.listGroups(createListGroupsRequest()).groups) {
-    counts[groupState] = (counts[groupState] ?? 0) + 1
-  }
-  return counts
 }
 
 function* samples(partitions: PartitionManager): Iterable<PartitionSample> {

@@ -1,4 +1,5 @@
 import type { AnswerBudget } from './answer-budget.ts'
+import type { AnswersInMaking } from './answers-in-making.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { RequestBudget } from './request-budget.ts'
 import type { WaitingAnswers } from './waiting-answers.ts'
@@ -9,5 +10,6 @@ export interface ConnectionShares {
   readonly pool: BufferPool
   readonly requests: RequestBudget
   readonly answers: AnswerBudget
+  readonly making: AnswersInMaking
   readonly waiting: WaitingAnswers
 }

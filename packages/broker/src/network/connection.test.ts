@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ConnectionContext } from '../handlers/handler.ts'
 import { AnswerBudget } from './answer-budget.ts'
+import { AnswersInMaking, LARGE_REQUEST_BYTES } from './answers-in-making.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Connection, type RequestDispatcher } from './connection.ts'
 import { RequestBudget } from './request-budget.ts'
@@ -94,6 +95,7 @@ interface SetUp {
   pool?: BufferPool
   budget?: RequestBudget
   answers?: AnswerBudget
+  making?: AnswersInMaking
   waiting?: WaitingAnswers
 }
 
@@ -107,6 +109,8 @@ function setUp(options: SetUp = {}) {
     maxFrameBytes: () => 1 << 20,
     isPipelined: (buffer, start) => buffer.readInt16BE(start) === 0,
     startsAlone: (buffer, start) => buffer.readInt16BE(start) === 1,
+    mayStart: (starter, _buffer, _start, sizeBytes) =>
+      sizeBytes <= LARGE_REQUEST_BYTES || making.mayStart(starter, sizeBytes),
     dispatch(_connection, buffer, start, end) {
       const body = Buffer.from(buffer.subarray(start, end))
       const slot = new EchoSlot(body.readInt16BE(0) === 0, body)
@@ -127,7 +131,8 @@ function setUp(options: SetUp = {}) {
   const requests = options.budget ?? budgetOf(pool, 64 << 20)
   const answers = options.answers ?? new AnswerBudget(64 << 20)
   const waiting = options.waiting ?? new WaitingAnswers(100_000)
-  const shares = { pool, requests, answers, waiting }
+  const making = options.making ?? new AnswersInMaking(answers.maxBytes, () => Promise.resolve())
+  const shares = { pool, requests, answers, making, waiting }
   const connection = new Connection(context, transport, dispatcher, turn, shares, new Writer(1024))
   const runTurn = () => {
     for (let round = 0; round < 50 && endOfTurn.length > 0; round++) {

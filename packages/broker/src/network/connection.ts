@@ -1,6 +1,7 @@
 import type { Writer } from '@millrace/protocol'
 import type { ConnectionContext } from '../handlers/handler.ts'
 import type { AnswerHolder } from './answer-budget.ts'
+import type { AnswerStarter } from './answers-in-making.ts'
 import type { ConnectionShares } from './connection-shares.ts'
 import type { BudgetHolder } from './request-budget.ts'
 import type { ResponseSlot } from './response-slot.ts'
@@ -28,6 +29,8 @@ export interface RequestDispatcher {
   isPipelined(buffer: Buffer, start: number): boolean
   /** Its answer may be large: it starts only when all before it have been sent, so that such answers do not pile up. */
   startsAlone(buffer: Buffer, start: number): boolean
+  /** Whether there is memory for what a request of that size becomes; otherwise the connection is told when it may ask again. */
+  mayStart(connection: Connection, buffer: Buffer, start: number, sizeBytes: number): boolean
   /**
    * Starts the request in `buffer[start, end)` (header and body). The bytes are valid during the call only. Null: the connection
    * must close (the dispatcher has counted and logged why).
@@ -51,7 +54,7 @@ const smallReadBuffer = Buffer.allocUnsafeSlow(SMALL_READ_BYTES)
  * One client: bytes in, frames out, answers back in order. Requests run one at a time, as in Kafka, except that Produce may
  * follow Produce: appends happen in order at once, and only their answers wait.
  */
-export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
+export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, AnswerStarter {
   readonly context: ConnectionContext
   readonly transport: Transport
   readonly #dispatcher: RequestDispatcher
@@ -173,6 +176,10 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
     if (!this.#closed) this.#continue()
   }
 
+  onRoomForAnswer(): void {
+    if (!this.#closed) this.#continue()
+  }
+
   get frameBytes(): number {
     return this.#assembly?.length ?? 0
   }
@@ -228,6 +235,7 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
     this.#slots = []
     this.#head = 0
     this.#releaseAssembly()
+    this.#shares.making.forget(this)
     this.#shares.answers.hold(this, 0)
     this.#dispatcher.onConnectionClosed(this)
   }
@@ -256,8 +264,10 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder {
         return end
       }
       if (end - position - 4 < size) break
-      if (!this.#mayStart(this.#dispatcher.isPipelined(buffer, position + 4))) break
+      const isPipelined = this.#dispatcher.isPipelined(buffer, position + 4)
+      if (!this.#mayStart(isPipelined)) break
       if (this.waitingRequests > 0 && this.#dispatcher.startsAlone(buffer, position + 4)) break
+      if (!isPipelined && !this.#dispatcher.mayStart(this, buffer, position + 4, size)) break
       const slot = this.#dispatcher.dispatch(this, buffer, position + 4, position + 4 + size)
       position += 4 + size
       this.receivedFrames++

@@ -15,6 +15,7 @@ import { type ListPath, LongAnswers, longListsOf } from '../handlers/long-answer
 import { type NextTurn, watch } from '../handlers/slices.ts'
 import type { Logger } from '../logger.ts'
 import type { NetworkMetrics } from '../metrics/network-metrics.ts'
+import { type AnswerInMaking, type AnswersInMaking, LARGE_REQUEST_BYTES } from './answers-in-making.ts'
 import type { Connection, RequestDispatcher } from './connection.ts'
 import { type RequestHeader, readRequestHeader } from './request-header.ts'
 import { ResponseSlot } from './response-slot.ts'
@@ -39,6 +40,14 @@ const SMALL_ANSWERS: ReadonlySet<number> = new Set([
   ApiKey.INIT_PRODUCER_ID,
 ])
 
+/** What these bring is kept by what they ask of, and counted there; they may wait for minutes. Heartbeats and the like are never large. */
+const COUNTED_ELSEWHERE: ReadonlySet<number> = new Set([
+  ApiKey.PRODUCE,
+  ApiKey.FETCH,
+  ApiKey.JOIN_GROUP,
+  ApiKey.SYNC_GROUP,
+])
+
 /** A handler that reads its request itself and fills its slot itself: Produce, which is too hot for the general way. */
 export interface RawHandler {
   readonly apiKey: number
@@ -57,6 +66,7 @@ export interface DispatcherOptions {
   metrics: NetworkMetrics
   /** Long answers are encoded a slice a turn. */
   nextTurn: NextTurn
+  making: AnswersInMaking
   /** A handler met a broken invariant: nothing may go on. */
   onFatal(error: Error): void
   onClosed(connection: Connection): void
@@ -88,6 +98,11 @@ export class Dispatcher implements RequestDispatcher {
 
   startsAlone(buffer: Buffer, start: number): boolean {
     return !SMALL_ANSWERS.has(buffer.readInt16BE(start))
+  }
+
+  mayStart(connection: Connection, buffer: Buffer, start: number, sizeBytes: number): boolean {
+    if (sizeBytes <= LARGE_REQUEST_BYTES || COUNTED_ELSEWHERE.has(buffer.readInt16BE(start))) return true
+    return this.#options.making.mayStart(connection, sizeBytes)
   }
 
   onAnswersShed(connection: Connection): void {
@@ -162,8 +177,15 @@ export class Dispatcher implements RequestDispatcher {
     // Kafka never looks behind a request, and librdkafka 2.15 relies on it: it counts the topics of "all topics" in Metadata v13 with
     // four bytes instead of one.
     if (header.apiKey !== ApiKey.METADATA) reader.expectEnd()
-    const slot = new GeneralSlot(handler, header, connection, this.#options.clock.monotonicMs())
-    const answer = handler.handle(request, slot)
+    const slot = new GeneralSlot(handler, header, connection, this.#options.clock.monotonicMs(), this.#options.making)
+    if (!COUNTED_ELSEWHERE.has(header.apiKey)) slot.countRequest(bytes.length)
+    let answer: ReturnType<typeof handler.handle>
+    try {
+      answer = handler.handle(request, slot)
+    } catch (error) {
+      slot.abandon()
+      throw error
+    }
     if (answer instanceof Promise) {
       answer.then(
         (response) => this.#complete(slot, connection, response),
@@ -187,6 +209,7 @@ export class Dispatcher implements RequestDispatcher {
     }
     slot.response = response
     slot.silent = response === null
+    if (slot.silent) slot.endMaking()
     slot.complete()
   }
 
@@ -206,6 +229,7 @@ export class Dispatcher implements RequestDispatcher {
       (pieces) => {
         if (pieces === null) return
         slot.pieces = pieces
+        slot.endMaking()
         slot.complete()
       },
       (error: unknown) => {
@@ -269,14 +293,24 @@ class GeneralSlot extends ResponseSlot implements RequestContext {
   pieces: readonly Buffer[] | null = null
   #onAbandoned: (() => void) | null = null
   #abandoned = false
+  readonly #allInMaking: AnswersInMaking
+  /** Null: nothing of this answer is counted, as of nearly all. */
+  #making: AnswerInMaking | null = null
 
   /** The client is gone. */
   get abandoned(): boolean {
     return this.#abandoned
   }
 
-  constructor(handler: ApiHandler, header: RequestHeader, connection: Connection, startedMs: number) {
+  constructor(
+    handler: ApiHandler,
+    header: RequestHeader,
+    connection: Connection,
+    startedMs: number,
+    allInMaking: AnswersInMaking,
+  ) {
     super(false)
+    this.#allInMaking = allInMaking
     this.#handler = handler
     this.#header = header
     this.#connection = connection
@@ -313,10 +347,33 @@ class GeneralSlot extends ResponseSlot implements RequestContext {
     else this.copiedBytes += sizeBytes
   }
 
+  countRequest(sizeBytes: number): void {
+    this.#making = this.#allInMaking.begin(sizeBytes)
+  }
+
+  nextSlice(nextTurn: NextTurn): Promise<void> {
+    if (this.#abandoned) return nextTurn()
+    this.#making ??= this.#allInMaking.open()
+    return this.#making.next(nextTurn)
+  }
+
+  growAnswer(elementCount: number): void {
+    if (this.#abandoned) return
+    this.#making ??= this.#allInMaking.open()
+    this.#making.grow(elementCount)
+  }
+
+  /** The answer is bytes now, or not wanted. */
+  endMaking(): void {
+    this.#making?.end()
+  }
+
   override abandon(): void {
     super.abandon()
     this.#abandoned = true
     this.pieces = null
+    this.response = null
+    this.endMaking()
     const copiedBytes = this.takeCopiedBytes()
     if (copiedBytes > 0) this.#connection.releaseAnswerBytes(copiedBytes)
     const callback = this.#onAbandoned
@@ -339,6 +396,7 @@ class GeneralSlot extends ResponseSlot implements RequestContext {
     writer.endFrame()
     this.response = null
     this.pieces = null
+    this.endMaking()
   }
 }
 

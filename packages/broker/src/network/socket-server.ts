@@ -5,6 +5,7 @@ import type { Logger } from '../logger.ts'
 import type { BudgetSample } from '../metrics/budget.ts'
 import type { NetworkMetrics } from '../metrics/network-metrics.ts'
 import type { AnswerBudget } from './answer-budget.ts'
+import type { AnswersInMaking } from './answers-in-making.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Connection, type RequestDispatcher } from './connection.ts'
 import { ConnectionLimiter, type ConnectionLimits } from './connection-limiter.ts'
@@ -38,6 +39,7 @@ export interface SocketServerOptions {
   maxQueuedRequestBytes: number
   /** Memory of answers that are read from the disk or that peers do not take. */
   answers: AnswerBudget
+  making: AnswersInMaking
   /** Requests begun and not answered, above which a connection may have only one. */
   maxQueuedResponses: number
   maxHttpConnections: number
@@ -74,6 +76,7 @@ export class SocketServer {
       pool,
       requests: new RequestBudget(pool, options.maxQueuedRequestBytes, options.clock, options.timers),
       answers: options.answers,
+      making: options.making,
       waiting: new WaitingAnswers(options.maxQueuedResponses),
     }
     const { metrics, maxIdleMs, answerReadTimeoutMs } = options
@@ -98,7 +101,7 @@ export class SocketServer {
 
   /** What clients can make the network hold, and how much of it they do. */
   budgets(): BudgetSample[] {
-    const { pool, requests, answers, waiting } = this.#shares
+    const { pool, requests, answers, making, waiting } = this.#shares
     const limits = this.#options.limits()
     const maxConnections = Math.min(limits.maxConnections, limits.maxByDescriptors)
     return [
@@ -107,6 +110,7 @@ export class SocketServer {
       { name: 'request-frames', unit: 'bytes', used: pool.usedBytes, limit: requests.maxBytes },
       { name: 'idle-frame-buffers', unit: 'bytes', used: pool.idleBytes, limit: pool.maxBytes },
       { name: 'answers', unit: 'bytes', used: answers.usedBytes, limit: answers.maxBytes },
+      { name: 'answers-in-making', unit: 'bytes', used: making.usedBytes, limit: making.maxBytes },
       { name: 'waiting-answers', unit: 'count', used: waiting.count, limit: waiting.maxCount },
     ]
   }

@@ -83,12 +83,13 @@ export class ProduceAppender {
     end: number,
     apiVersion: number,
     acksAll: boolean,
+    clientAddress: string,
     outcome: ProduceOutcome,
   ): number {
     const refusal = this.refusal(partition, start, acksAll)
     if (refusal !== ErrorCode.NONE) return refusal
     validateProduceBatch(buffer, start, end, this.#rulesOf(partition, apiVersion), this.#validation)
-    return this.#appendChecked(partition, this.#validation, end - start, outcome)
+    return this.#appendChecked(partition, this.#validation, end - start, clientAddress, outcome)
   }
 
   /** As `append` for a batch of `sizeBytes` that was checked before, elsewhere. The partition may have changed since. */
@@ -97,10 +98,12 @@ export class ProduceAppender {
     validation: ProduceValidation,
     sizeBytes: number,
     acksAll: boolean,
+    clientAddress: string,
     outcome: ProduceOutcome,
   ): number {
     const refusal = this.refusal(partition, 0, acksAll)
-    return refusal === ErrorCode.NONE ? this.#appendChecked(partition, validation, sizeBytes, outcome) : refusal
+    if (refusal !== ErrorCode.NONE) return refusal
+    return this.#appendChecked(partition, validation, sizeBytes, clientAddress, outcome)
   }
 
   /** Why nothing can be appended whatever the bytes are, or 0. `start` -1: there are none. */
@@ -115,6 +118,7 @@ export class ProduceAppender {
     partition: Partition,
     validation: ProduceValidation,
     sizeBytes: number,
+    clientAddress: string,
     outcome: ProduceOutcome,
   ): number {
     if (validation.errorCode !== ErrorCode.NONE) {
@@ -124,7 +128,7 @@ export class ProduceAppender {
     // There is no transaction coordinator: no transaction can be open.
     if (validation.transactional) return ErrorCode.INVALID_TXN_STATE
     const { log } = partition
-    if (validation.producerId >= 0 && !this.#producers.admits(log, validation.producerId)) {
+    if (validation.producerId >= 0 && !this.#producers.admits(log, validation.producerId, clientAddress)) {
       // Of the errors that producers know it is the one after which all of them send the same batch again, as not stored.
       outcome.errorMessage = 'the broker remembers as many producers as it may (producer.id.max.count)'
       return ErrorCode.NOT_ENOUGH_REPLICAS

@@ -30,11 +30,17 @@ function setUp(maxCount: number) {
   const logger = new RecordingLogger()
   const counts = { times: 0 }
   const logs = [new Remembering(counts), new Remembering(counts)]
-  const limit = new ProducerLimit(maxCount, () => logs as unknown as ProducerLog[], clock, logger)
+  const limit = new ProducerLimit(
+    maxCount,
+    () => logs as unknown as ProducerLog[],
+    () => 86_400_000,
+    clock,
+    logger,
+  )
   /** Appends a batch of a producer; false: it was refused. */
-  const append = (slot: number, producerId: number): boolean => {
+  const append = (slot: number, producerId: number, clientAddress = `192.0.2.${producerId}`): boolean => {
     const log = logs[slot]!
-    const isAdmitted = limit.admits(log as unknown as ProducerLog, producerId)
+    const isAdmitted = limit.admits(log as unknown as ProducerLog, producerId, clientAddress)
     if (isAdmitted) log.known.add(producerId)
     return isAdmitted
   }
@@ -59,10 +65,25 @@ test('a new producer is admitted once others have expired, a second later at mos
   expect([append(1, 100), append(1, 101)]).toEqual([true, false])
 })
 
-test('producers are hardly ever counted: not before the bound can have been reached', () => {
+test('producers are hardly ever counted: not before half of the bound can have been reached', () => {
   const { append, counts } = setUp(100_000)
   for (let n = 0; n < 90_000; n++) append(0, n % 50)
-  expect(counts.times).toBe(2)
-  for (let n = 0; n < 90_000; n++) append(0, n % 50)
   expect(counts.times).toBe(4)
+  for (let n = 0; n < 90_000; n++) append(0, n % 50)
+  expect(counts.times).toBe(8)
+})
+
+test('a client that takes new ids all the time gets its share of what is left, and others theirs', () => {
+  const { append, clock, limit } = setUp(1000)
+  const admitted = Array.from({ length: 3000 }, (_, n) => append(n % 2, n, '192.0.2.6')).filter(Boolean)
+  expect(admitted).toHaveLength(601)
+  expect([append(0, 5000, '192.0.2.1'), append(1, 5001, '192.0.2.1'), append(0, 0, '192.0.2.6')]).toEqual([
+    true,
+    true,
+    true,
+  ])
+  expect(append(0, 6000, '192.0.2.6')).toBe(false)
+  clock.advance(86_400_000)
+  expect(append(0, 6000, '192.0.2.6')).toBe(true)
+  expect(limit.count()).toBe(604)
 })

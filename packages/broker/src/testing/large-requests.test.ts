@@ -118,6 +118,45 @@ describe('a request of thousands of elements', () => {
   })
 })
 
+/** Goal: what answers take before they are bytes is bounded, and comes back, however many ask for long ones and then go. */
+describe('long answers for many connections', () => {
+  it('are made within their budget, and those whose clients go are not made', async () => {
+    await TestBroker.run({ settings: { 'queued.max.response.bytes': '1' } }, async (client, broker) => {
+      const budget = async (what: 'used' | 'limit'): Promise<number> => {
+        const line = new RegExp(`millrace_budget_${what}\\{budget="answers-in-making"[^}]*\\} (\\d+)`)
+        return Number(line.exec(await broker.metrics())![1])
+      }
+      const limit = await budget('limit')
+      const resources = Array.from({ length: 1500 }, (_, n) =>
+        createDescribeConfigsResource({ resourceType: 32, resourceName: `g${n}`, configurationKeys: null }),
+      )
+      const request = createDescribeConfigsRequest({ resources, includeSynonyms: true, includeDocumentation: true })
+      const clients = Array.from({ length: 8 }, () => broker.connect())
+      let answered = 0
+      const asked = clients.map((each) =>
+        each.call(describeConfigsApi, 4, request).then(
+          () => answered++,
+          () => undefined,
+        ),
+      )
+      let mostBytes = 0
+      while (answered < 2) {
+        await broker.idle()
+        mostBytes = Math.max(mostBytes, await budget('used'))
+        // Who asks for little is served meanwhile.
+        expect((await client.call(metadataApi, 12, createMetadataRequest({ topics: [] }))).brokers).toHaveLength(1)
+      }
+      // One answer of them is some twelve MB.
+      expect(mostBytes).toBeGreaterThan(limit / 2)
+      expect(mostBytes).toBeLessThan(limit + 14_000_000)
+      for (const each of clients) each.close()
+      await Promise.all(asked)
+      await broker.idle()
+      expect(await budget('used')).toBe(0)
+    })
+  })
+})
+
 describe('topics by the hundred', () => {
   it('are made, served and deleted, in several steps', async () => {
     await TestBroker.run({}, async (client, broker) => {

@@ -5,6 +5,7 @@ import { ClassicMember } from './classic-member.ts'
 import { parseSubscribedTopics } from './consumer-protocol.ts'
 import type { JoinAnswerMember, MemberProtocol } from './group-protocol.ts'
 import type { GroupMetadata } from './group-record.ts'
+import type { GroupUsage } from './group-usage.ts'
 
 export type ClassicGroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
 
@@ -36,8 +37,14 @@ export class ClassicGroup {
   protocolName: string | null
   leaderId: string | null
   readonly members = new Map<string, ClassicMember>()
-  /** Member ids given out with MEMBER_ID_REQUIRED that have not come back yet. */
-  readonly pendingJoins = new Set<string>()
+  /** Whose share of the node's groups it takes; null: nobody's. */
+  readonly owner: string | null
+  /** Member ids given out with MEMBER_ID_REQUIRED that have not come back yet, with whose share of members each takes. */
+  readonly #pendingJoins = new Map<string, string | null>()
+  /** Assignments that are being written, with their sizes. */
+  readonly #writtenAssignments = new Map<ReadonlyMap<string, Buffer>, number>()
+  /** Where all this is counted; null while the group is not among those of its machine. */
+  #usage: GroupUsage | null = null
   /** Members of this generation that have not sent SyncGroup yet. */
   readonly pendingSyncs = new Set<string>()
   /** In a rebalance from Empty: a member joined since the delay last began. */
@@ -48,8 +55,9 @@ export class ClassicGroup {
   /** Null: unknown, which for a group of consumers means that any topic may be subscribed. */
   #subscribedTopics: ReadonlySet<string> | null = null
 
-  constructor(groupId: string, nowMs: TimestampMs) {
+  constructor(groupId: string, nowMs: TimestampMs, owner: string | null = null) {
     this.groupId = groupId
+    this.owner = owner
     this.#state = 'Empty'
     this.#stateTimestampMs = nowMs
     this.generationId = 0
@@ -71,6 +79,7 @@ export class ClassicGroup {
           ...member,
           protocolType: stored.protocolType,
           protocols: [{ name: stored.protocolName ?? '', metadata: member.subscription }],
+          owner: null,
         }),
         null,
       )
@@ -110,11 +119,12 @@ export class ClassicGroup {
   }
 
   get hasAllMembersJoined(): boolean {
-    return this.members.size === this.#awaitingJoinCount && this.pendingJoins.size === 0
+    return this.members.size === this.#awaitingJoinCount && this.#pendingJoins.size === 0
   }
 
   transitionTo(state: ClassicGroupState, nowMs: TimestampMs): void {
     assert(LEGAL_PREDECESSORS[state].includes(this.#state), 'illegal transition of a classic group')
+    this.#usage?.moveGroup(this.#state, state)
     this.#previousState = this.#state
     this.#state = state
     this.#stateTimestampMs = nowMs
@@ -156,9 +166,53 @@ export class ClassicGroup {
     }
     this.leaderId ??= member.memberId
     this.members.set(member.memberId, member)
+    this.#countMember(1, member)
     this.#countProtocols(member, 1)
     this.setJoinToken(member, joinToken)
-    this.pendingJoins.delete(member.memberId)
+    this.#removePendingJoin(member.memberId)
+  }
+
+  /** Gives out a member id that is to come back. */
+  addPendingJoin(memberId: string, owner: string | null): void {
+    this.#removePendingJoin(memberId)
+    this.#pendingJoins.set(memberId, owner)
+    this.#countPendingJoin(1, memberId, owner)
+  }
+
+  isPendingJoin(memberId: string): boolean {
+    return this.#pendingJoins.has(memberId)
+  }
+
+  /** Whose share of members an id takes that was given out; null: nobody's. */
+  pendingOwner(memberId: string): string | null {
+    return this.#pendingJoins.get(memberId) ?? null
+  }
+
+  assign(member: ClassicMember, assignment: Buffer): void {
+    this.#usage?.countBytes(assignment.length - member.assignment.length, member.owner)
+    member.assignment = assignment
+  }
+
+  /** They count from now on, beside those that they will replace. */
+  beginAssignment(assignments: ReadonlyMap<string, Buffer>): void {
+    const sizeBytes = assignmentBytes(assignments)
+    this.#writtenAssignments.set(assignments, sizeBytes)
+    this.#usage?.countBytes(sizeBytes, this.owner)
+  }
+
+  /** Their write has succeeded or failed. No harm if the group they were for is another one. */
+  endAssignment(assignments: ReadonlyMap<string, Buffer>): void {
+    const sizeBytes = this.#writtenAssignments.get(assignments)
+    if (sizeBytes === undefined) return
+    this.#writtenAssignments.delete(assignments)
+    this.#usage?.countBytes(-sizeBytes, this.owner)
+  }
+
+  /** The group is among those of a machine from now on, or with null no longer. */
+  countIn(usage: GroupUsage | null): void {
+    if (this.#usage !== null) this.#countAll(-1)
+    this.#usage = usage
+    if (usage !== null) this.#countAll(1)
   }
 
   /** Forgets a member or a pending id. The caller has answered its parked requests. Unknown ids are no error. */
@@ -166,12 +220,13 @@ export class ClassicGroup {
     const member = this.members.get(memberId)
     if (member !== undefined) {
       this.members.delete(memberId)
+      this.#countMember(-1, member)
       this.#countProtocols(member, -1)
       this.setJoinToken(member, null)
       if (member.groupInstanceId !== null) this.#memberIdsByInstance.delete(member.groupInstanceId)
     }
     if (this.leaderId === memberId) this.leaderId = this.members.keys().next().value ?? null
-    this.pendingJoins.delete(memberId)
+    this.#removePendingJoin(memberId)
     this.pendingSyncs.delete(memberId)
   }
 
@@ -183,7 +238,9 @@ export class ClassicGroup {
     assert(old.joinToken === null && old.syncToken === null, 'replaced static member has a parked request')
     const replacement = new ClassicMember({ ...memberInit(old), memberId: newMemberId })
     this.members.delete(oldMemberId)
+    this.#countMember(-1, old)
     this.members.set(newMemberId, replacement)
+    this.#countMember(1, replacement)
     this.#memberIdsByInstance.set(groupInstanceId, newMemberId)
     if (this.leaderId === oldMemberId) this.leaderId = newMemberId
     if (this.pendingSyncs.delete(oldMemberId)) this.pendingSyncs.add(newMemberId)
@@ -198,7 +255,9 @@ export class ClassicGroup {
     joinToken: ReplyToken | null,
   ): void {
     this.#countProtocols(member, -1)
+    this.#countMember(-1, member)
     member.protocols = protocols
+    this.#countMember(1, member)
     this.#countProtocols(member, 1)
     member.rebalanceTimeoutMs = rebalanceTimeoutMs
     member.sessionTimeoutMs = sessionTimeoutMs
@@ -303,6 +362,32 @@ export class ClassicGroup {
     }
   }
 
+  #removePendingJoin(memberId: string): void {
+    const owner = this.#pendingJoins.get(memberId)
+    if (owner === undefined) return
+    this.#pendingJoins.delete(memberId)
+    this.#countPendingJoin(-1, memberId, owner)
+  }
+
+  #countAll(sign: number): void {
+    const usage = this.#usage!
+    usage.countGroup(sign, this.#state, this.owner)
+    usage.countBytes(sign * this.groupId.length, this.owner)
+    for (const member of this.members.values()) this.#countMember(sign, member)
+    for (const [memberId, owner] of this.#pendingJoins) this.#countPendingJoin(sign, memberId, owner)
+    for (const sizeBytes of this.#writtenAssignments.values()) usage.countBytes(sign * sizeBytes, this.owner)
+  }
+
+  #countMember(sign: number, member: ClassicMember): void {
+    this.#usage?.countMember(sign, member.owner)
+    this.#usage?.countBytes(sign * member.keptBytes, member.owner)
+  }
+
+  #countPendingJoin(sign: number, memberId: string, owner: string | null): void {
+    this.#usage?.countMember(sign, owner)
+    this.#usage?.countBytes(sign * memberId.length, owner)
+  }
+
   #computeSubscribedTopics(): ReadonlySet<string> | null {
     if (!this.usesConsumerProtocol) return null
     if (this.members.size === 0) return new Set()
@@ -325,9 +410,15 @@ export class ClassicGroup {
   }
 }
 
+function assignmentBytes(assignments: ReadonlyMap<string, Buffer>): number {
+  let sizeBytes = 0
+  for (const { length } of assignments.values()) sizeBytes += length
+  return sizeBytes
+}
+
 function memberInit(member: ClassicMember): ConstructorParameters<typeof ClassicMember>[0] {
   const { memberId, groupInstanceId, clientId, clientHost, protocolType } = member
-  const { rebalanceTimeoutMs, sessionTimeoutMs, protocols, assignment } = member
+  const { rebalanceTimeoutMs, sessionTimeoutMs, protocols, assignment, owner } = member
   return {
     memberId,
     groupInstanceId,
@@ -338,5 +429,6 @@ function memberInit(member: ClassicMember): ConstructorParameters<typeof Classic
     sessionTimeoutMs,
     protocols,
     assignment,
+    owner,
   }
 }

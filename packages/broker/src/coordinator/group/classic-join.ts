@@ -34,14 +34,15 @@ export function joinGroup(context: GroupContext, input: JoinInput, token: ReplyT
     step.reply(token, joinError(ErrorCode.UNKNOWN_MEMBER_ID, memberId))
     return
   }
-  if (!isAdmitted(context, group, input, step)) {
+  const owner = context.limits.ownerAt(input.clientHost.slice(1))
+  if (!isAdmitted(context, group, input, owner)) {
     // A client looks for its coordinator again and comes back: nothing here is for ever.
     context.counters.limitRefusals++
     step.reply(token, joinError(ErrorCode.COORDINATOR_NOT_AVAILABLE, memberId))
     return
   }
   if (group === undefined) {
-    group = new ClassicGroup(groupId, step.nowMs)
+    group = new ClassicGroup(groupId, step.nowMs, owner)
     context.groups.set(groupId, group)
     step.writeApplied({ type: 'group-metadata', groupId, value: group.toMetadata(null) })
   }
@@ -54,7 +55,7 @@ export function joinGroup(context: GroupContext, input: JoinInput, token: ReplyT
     step.reply(token, joinError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, memberId))
   } else if (memberId === '') {
     joinWithoutId(context, group, input, token, step)
-  } else if (group.pendingJoins.has(memberId) && input.groupInstanceId === null) {
+  } else if (group.isPendingJoin(memberId) && input.groupInstanceId === null) {
     addMember(context, group, memberId, input, token, step)
   } else {
     rejoin(context, group, input, token, step)
@@ -66,20 +67,20 @@ function isAdmitted(
   context: GroupContext,
   group: ClassicGroup | undefined,
   input: JoinInput,
-  step: GroupStep,
+  owner: string | null,
 ): boolean {
   const { limits } = context
   const { groupId, memberId, groupInstanceId, clientId, protocols } = input
-  if (group === undefined && !limits.hasRoomForGroup()) return false
+  if (group === undefined && !limits.hasRoomForGroup(owner)) return false
   const staticId = groupInstanceId === null ? undefined : group?.staticMemberId(groupInstanceId)
   const existing = group?.members.get(memberId === '' ? (staticId ?? '') : memberId)
   const metadataBytes = metadataBytesOf(protocols)
   if (existing !== undefined) {
-    return limits.admit(0, Math.max(0, metadataBytes - metadataBytesOf(existing.protocols)), step.nowMs)
+    return limits.hasRoomFor(0, metadataBytes - metadataBytesOf(existing.protocols), owner)
   }
   // An id is made of one of the names.
   const names = 2 * (clientId.length + (groupInstanceId?.length ?? 0)) + (group === undefined ? groupId.length : 0)
-  return limits.admit(memberId === '' ? 1 : 0, names + metadataBytes, step.nowMs)
+  return limits.hasRoomFor(memberId === '' ? 1 : 0, names + metadataBytes, owner)
 }
 
 /** The write of a step that took a JoinGroup failed: what is still parked of it is answered, and counts as not rejoined. */
@@ -132,7 +133,7 @@ function joinWithoutId(
     if (currentId === undefined) addMember(context, group, memberId, input, token, step)
     else replaceStaticMember(context, group, currentId, memberId, input, token, step)
   } else if (input.requiresKnownMemberId) {
-    group.pendingJoins.add(memberId)
+    group.addPendingJoin(memberId, context.limits.ownerAt(input.clientHost.slice(1)))
     step.schedule(sessionTimerKey(groupId, memberId), input.sessionTimeoutMs, {
       type: 'session-expired',
       groupId,
@@ -164,6 +165,8 @@ function addMember(
     protocolType,
     protocols,
     assignment: EMPTY_BYTES,
+    // An id that came back goes on in the share that it was given in.
+    owner: group.isPendingJoin(memberId) ? group.pendingOwner(memberId) : context.limits.ownerAt(clientHost.slice(1)),
   })
   member.isNew = true
   if (group.state === 'PreparingRebalance' && group.previousState === 'Empty') group.hasNewMember = true

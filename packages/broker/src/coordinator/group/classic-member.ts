@@ -13,6 +13,8 @@ export interface ClassicMemberInit {
   readonly protocolType: string
   readonly protocols: readonly MemberProtocol[]
   readonly assignment: Buffer
+  /** Whose share of the node's members it takes (`group-usage.ts`); null: nobody's. */
+  readonly owner: string | null
 }
 
 /** A member of a classic group. Changed by its group only, which keeps counts over all members. */
@@ -27,6 +29,7 @@ export class ClassicMember {
   sessionTimeoutMs: number
   protocols: readonly MemberProtocol[]
   assignment: Buffer
+  readonly owner: string | null
   /** The JoinGroup request that waits for the rebalance, or null. */
   joinToken: ReplyToken | null = null
   /** The SyncGroup request that waits for the assignment, or null. */
@@ -44,6 +47,7 @@ export class ClassicMember {
     this.sessionTimeoutMs = init.sessionTimeoutMs
     this.protocols = init.protocols
     this.assignment = init.assignment
+    this.owner = init.owner
   }
 
   get isStatic(): boolean {

@@ -70,7 +70,7 @@ function leaveMember(group: ClassicGroup, leaving: LeavingMember, step: GroupSte
     const currentId = leaving.groupInstanceId === null ? undefined : group.staticMemberId(leaving.groupInstanceId)
     if (currentId === undefined) return ErrorCode.UNKNOWN_MEMBER_ID
     memberId = currentId
-  } else if (!group.pendingJoins.has(memberId)) {
+  } else if (!group.isPendingJoin(memberId)) {
     const errorCode = group.validateMember(memberId, leaving.groupInstanceId)
     if (errorCode !== 0) return errorCode
   }

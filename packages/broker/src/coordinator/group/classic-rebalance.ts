@@ -142,7 +142,7 @@ export function propagateAssignment(
   step: GroupStep,
 ): void {
   for (const member of group.members.values()) {
-    member.assignment = assignments.get(member.memberId) ?? EMPTY_BYTES
+    group.assign(member, assignments.get(member.memberId) ?? EMPTY_BYTES)
     const token = member.syncToken
     if (token === null) continue
     member.syncToken = null
@@ -157,7 +157,7 @@ export function propagateAssignment(
 /** Drops the assignments of a generation that will not become Stable and answers the parked SyncGroups with the error. */
 export function failAssignment(group: ClassicGroup, errorCode: number, step: GroupStep): void {
   for (const member of group.members.values()) {
-    member.assignment = EMPTY_BYTES
+    group.assign(member, EMPTY_BYTES)
     const token = member.syncToken
     if (token === null) continue
     member.syncToken = null
@@ -182,7 +182,7 @@ export function onSyncExpired(context: GroupContext, group: ClassicGroup, genera
 export function onSessionExpired(context: GroupContext, group: ClassicGroup, memberId: string, step: GroupStep): void {
   if (group.state === 'Dead') return
   const member = group.members.get(memberId)
-  if (group.pendingJoins.has(memberId)) group.remove(memberId)
+  if (group.isPendingJoin(memberId)) group.remove(memberId)
   else if (member === undefined || member.hasSatisfiedHeartbeat) return
   else removeMember(group, memberId, ErrorCode.UNKNOWN_MEMBER_ID, step)
   const groupInstanceId = member?.groupInstanceId ?? null

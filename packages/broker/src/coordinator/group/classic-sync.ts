@@ -20,6 +20,16 @@ export function syncGroup(context: GroupContext, input: SyncInput, token: ReplyT
     return
   }
   const member = group.members.get(memberId)!
+  if (
+    group.state === 'CompletingRebalance' &&
+    group.isLeader(memberId) &&
+    !hasRoomForAssignment(context, group, input)
+  ) {
+    // A client looks for its coordinator again and comes back; the time-out of the phase stands.
+    context.counters.limitRefusals++
+    step.reply(token, syncError(ErrorCode.COORDINATOR_NOT_AVAILABLE))
+    return
+  }
   group.pendingSyncs.delete(memberId)
   if (group.pendingSyncs.size === 0) step.cancel(syncTimerKey(groupId))
   if (group.state === 'Stable') {
@@ -39,8 +49,20 @@ export function syncGroup(context: GroupContext, input: SyncInput, token: ReplyT
   noteGroup(group, 'group assignment received from its leader', { leader: memberId }, step)
   const assignments = new Map<string, Buffer>()
   for (const id of group.members.keys()) assignments.set(id, input.assignments.get(id) ?? EMPTY_BYTES)
+  group.beginAssignment(assignments)
   step.writeApplied({ type: 'group-metadata', groupId, value: group.toMetadata(assignments) })
   step.continuation = { type: 'assignment-written', groupId, generationId: group.generationId, assignments }
+}
+
+/** Whether the node has room for what the assignment is more than the one before it. Those of strangers are dropped. */
+function hasRoomForAssignment(context: GroupContext, group: ClassicGroup, input: SyncInput): boolean {
+  const { limits } = context
+  let bytes = 0
+  for (const member of group.members.values()) {
+    bytes += (input.assignments.get(member.memberId)?.length ?? 0) - member.assignment.length
+  }
+  const { clientHost } = group.members.get(input.memberId)!
+  return limits.hasRoomFor(0, bytes, limits.ownerAt(clientHost.slice(1)))
 }
 
 function validateSync(group: ClassicGroup, input: SyncInput): number {
@@ -68,6 +90,7 @@ export function onAssignmentWritten(
   step: GroupStep,
 ): void {
   const group = context.groups.get(groupId)
+  group?.endAssignment(assignments)
   if (group?.state !== 'CompletingRebalance' || group.generationId !== generationId) return
   if (logError !== 0) {
     failAssignment(group, responseErrorOf(logError), step)

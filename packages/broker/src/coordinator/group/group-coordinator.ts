@@ -41,6 +41,7 @@ import {
   mapInSlices,
   type NextTurn,
   SLICE_ELEMENTS,
+  turnFor,
   watch,
   whenMapped,
 } from '../../handlers/slices.ts'
@@ -69,6 +70,7 @@ import {
   syncInput,
   syncResponse,
 } from './group-requests.ts'
+import type { GroupUsage } from './group-usage.ts'
 import { fetchRequestGroups, fetchResponse, offsetFetchFailure, questionOf } from './offset-fetch-versions.ts'
 import { CommitPlan, DeletePlan, FetchPlan, portionsOf } from './offset-requests.ts'
 
@@ -87,6 +89,9 @@ export interface GroupCoordinatorDeps {
   /** A bug of ours surfaced; its operation was answered. The process should stop. */
   onFault(error: unknown): void
 }
+
+/** A group may have some hundred members or offsets, each an element of the answer. */
+const SLICE_GROUPS = 16
 
 /** Refusals for want of room are told so often. */
 const REFUSAL_LOG_INTERVAL_MS = 60_000
@@ -116,7 +121,7 @@ export class GroupCoordinator {
   constructor(deps: GroupCoordinatorDeps) {
     this.#deps = deps
     const { config } = deps
-    this.#limits = new GroupLimits(config, () => this.#machines.values())
+    this.#limits = new GroupLimits(config)
     this.#runtime = new CoordinatorRuntime({
       clock: deps.clock,
       timers: deps.timers,
@@ -128,6 +133,7 @@ export class GroupCoordinator {
         appendLingerMs: config.groupCoordinatorAppendLingerMs,
       },
       createCoordinator: (partition, timeline) => {
+        this.#closeMachine(partition)
         const machine = new GroupMachine(config, deps.random, this.counters, this.#limits, timeline)
         this.#machines.set(partition, machine)
         return machine
@@ -149,7 +155,7 @@ export class GroupCoordinator {
   shutdown(): void {
     this.#partitionCount = 0
     this.#runtime.close()
-    this.#machines.clear()
+    for (const partition of [...this.#machines.keys()]) this.#closeMachine(partition)
   }
 
   /** Partition of `__consumer_offsets` that a group belongs to; null before `startup` and after `shutdown`. */
@@ -165,7 +171,7 @@ export class GroupCoordinator {
   /** This node does not lead the partition any more. */
   onResignation(partition: number): void {
     this.#runtime.onResignation(partition)
-    this.#machines.delete(partition)
+    this.#closeMachine(partition)
   }
 
   /** Partitions that this node leads and whose log could not be loaded. */
@@ -176,13 +182,18 @@ export class GroupCoordinator {
   /** What clients have the groups hold, and how much that may be. */
   budgets(): BudgetSample[] {
     const { config } = this.#deps
-    const usage = this.#limits.usage()
+    const { usage } = this.#limits
     return [
       { name: 'groups', unit: 'count', used: usage.groups, limit: config.groupCoordinatorMaxGroups },
       { name: 'group-members', unit: 'count', used: usage.members, limit: config.groupCoordinatorMaxMembers },
       { name: 'committed-offsets', unit: 'count', used: usage.offsets, limit: config.groupCoordinatorMaxOffsets },
       { name: 'group-metadata', unit: 'bytes', used: usage.bytes, limit: config.groupCoordinatorMaxBytes },
     ]
+  }
+
+  /** How many groups there are in each state that any is in. */
+  countByState(): Record<string, number> {
+    return Object.fromEntries(this.#limits.usage.states)
   }
 
   /** Deletes the offsets that groups have in deleted topics. */
@@ -233,7 +244,10 @@ export class GroupCoordinator {
     const input = syncInput(request)
     return this.#park(
       partition,
-      (machine, token, step) => machine.sync(input, token, step),
+      (machine, token, step) => {
+        machine.sync(input, token, step)
+        this.#maybeTellRefusals()
+      },
       syncError,
       (reply) => syncResponse(reply as Extract<GroupReply, { kind: 'sync' }>),
     )
@@ -263,7 +277,7 @@ export class GroupCoordinator {
   /** The empty group id is a group like others here, for clients that only store offsets. */
   async commitOffsets(request: OffsetCommitRequest, context: RequestContext): Promise<OffsetCommitResponse> {
     const plan = new CommitPlan(request, context.apiVersion, this.#deps.metadata())
-    const input = plan.input(context.apiVersion)
+    const input = plan.input(context.apiVersion, context.connection.clientAddress)
     if (input === null) return plan.response({ errorCode: 0, partitionErrors: [] })
     const partition = this.partitionFor(request.groupId)
     if (partition === null)
@@ -278,13 +292,14 @@ export class GroupCoordinator {
     // The same question is answered once: the offsets of a group may be many.
     const groups = distinctBy(fetchRequestGroups(request, apiVersion), questionOf)
     // One of the two watches: a request has one callback.
-    const isLong = groups.length > SLICE_ELEMENTS
+    const isLong = groups.length > SLICE_GROUPS
     const isGone = watch(isLong ? null : context)
     const answers = await mapAsyncInSlices(
       groups,
       this.#deps.nextTurn,
-      (group) => this.#fetchGroup(group, request.requireStable, apiVersion, isGone),
+      (group) => this.#fetchGroup(group, request.requireStable, context, isLong, isGone),
       isLong ? context : null,
+      SLICE_GROUPS,
     )
     return fetchResponse(groups, answers, apiVersion)
   }
@@ -292,7 +307,8 @@ export class GroupCoordinator {
   async #fetchGroup(
     group: OffsetFetchRequestGroup,
     requireStable: boolean,
-    apiVersion: number,
+    context: RequestContext,
+    isOneOfMany: boolean,
     isGone: () => boolean,
   ): Promise<OffsetFetchResponseGroup> {
     const { groupId } = group
@@ -300,25 +316,27 @@ export class GroupCoordinator {
       createOffsetFetchResponseGroup({ groupId, errorCode: offsetFetchFailure(errorCode, requireStable) })
     const partition = this.partitionFor(groupId)
     if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    const plan = new FetchPlan(group, apiVersion, this.#deps.metadata())
+    const plan = new FetchPlan(group, context.apiVersion, this.#deps.metadata())
     // Stable offsets wait for what is being written; others are those of the last committed state.
     const take = async <Result>(compute: (machine: GroupMachine) => Result): Promise<ReadOutcome<Result>> =>
       requireStable ? this.#write(partition, compute) : this.#runtime.read(partition, compute)
     const all = await take((machine) => {
       const count = plan.topics === null ? machine.offsetCountOf(groupId) : plan.partitionCount
       return count <= SLICE_ELEMENTS
-        ? { fetched: machine.fetch(groupId, plan.topics, requireStable), topics: null }
-        : { fetched: null, topics: plan.topics ?? machine.offsetTopics(groupId, requireStable) }
+        ? { count, fetched: machine.fetch(groupId, plan.topics, requireStable), topics: null }
+        : { count, fetched: null, topics: plan.topics ?? machine.offsetTopics(groupId, requireStable) }
     })
     if (all.response === null) return failed(all.errorCode)
     plan.add(all.response.fetched ?? [], false)
+    if (isOneOfMany && all.response.fetched !== null) context.growAnswer(all.response.count)
     // Longer ones a portion a turn, each as of its own moment: that one group's offsets are of one moment nobody was promised.
     for (const { topics, goesOn } of portionsOf(all.response.topics ?? [], SLICE_ELEMENTS)) {
-      await this.#deps.nextTurn()
+      await turnFor(context, this.#deps.nextTurn)
       if (isGone()) break
       const { errorCode, response } = await take((machine) => machine.fetch(groupId, topics, requireStable))
       if (response === null) return failed(errorCode)
       plan.add(response, goesOn)
+      context.growAnswer(SLICE_ELEMENTS)
     }
     return plan.response()
   }
@@ -364,28 +382,40 @@ export class GroupCoordinator {
         return describedGroup(response, context.apiVersion, request.includeAuthorizedOperations)
       },
       context,
+      SLICE_GROUPS,
+      ({ members }) => 1 + members.length,
     )
     return whenMapped(described, (groups) => createDescribeGroupsResponse({ groups }))
   }
 
   /** Groups of all partitions that this node leads. As long as one of them loads, none is listed: a part would look like all. */
-  listGroups(request: ListGroupsRequest): ListGroupsResponse {
+  listGroups(request: ListGroupsRequest, context: RequestContext): ListGroupsResponse | Promise<ListGroupsResponse> {
     if (this.#partitionCount === 0) return createListGroupsResponse({ errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE })
     const states = new Set(request.statesFilter.map((state) => state.trim().toLowerCase()))
     const types = request.typesFilter.map((type) => type.toLowerCase())
-    const isWanted = (group: ListedGroup): boolean => states.size === 0 || states.has(group.state.toLowerCase())
-    const groups = []
+    const found: ListedGroup[] = []
     for (const partition of this.#runtime.partitions) {
       const { errorCode, response } = this.#runtime.read(partition, (machine) => machine.list())
       if (errorCode === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS) return createListGroupsResponse({ errorCode })
       if (types.length > 0 && !types.includes('classic')) continue
       for (const group of response ?? []) {
-        if (!isWanted(group)) continue
-        const { groupId, protocolType, state } = group
-        groups.push(createListedGroup({ groupId, protocolType, groupState: state, groupType: 'Classic' }))
+        if (states.size === 0 || states.has(group.state.toLowerCase())) found.push(group)
       }
     }
-    return createListGroupsResponse({ groups })
+    const listed = mapInSlices(
+      found,
+      this.#deps.nextTurn,
+      ({ groupId, protocolType, state }) =>
+        createListedGroup({ groupId, protocolType: protocolType ?? '', groupState: state, groupType: 'Classic' }),
+      context,
+    )
+    return whenMapped(listed, (groups) => createListGroupsResponse({ groups }))
+  }
+
+  /** What it held, or still holds for a moment, is not the node's any more. */
+  #closeMachine(partition: number): void {
+    this.#machines.get(partition)?.usage.close()
+    this.#machines.delete(partition)
   }
 
   #maybeTellRefusals(): void {
@@ -395,7 +425,7 @@ export class GroupCoordinator {
     if (nowMs - this.#refusalsToldMs < REFUSAL_LOG_INTERVAL_MS) return
     this.#deps.logger.warn('joins or commits are refused: the groups of this node hold as much as they may', {
       refusals: limitRefusals - this.#toldRefusals,
-      ...this.#limits.usage(),
+      ...usageFields(this.#limits.usage),
     })
     this.#toldRefusals = limitRefusals
     this.#refusalsToldMs = nowMs
@@ -437,4 +467,8 @@ export class GroupCoordinator {
     this.#parked.delete(token)
     respond(reply)
   }
+}
+
+function usageFields({ groups, members, offsets, bytes }: GroupUsage) {
+  return { groups, members, offsets, bytes }
 }

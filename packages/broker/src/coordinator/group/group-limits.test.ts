@@ -63,12 +63,11 @@ describe('at the most members of a node', () => {
     expect(tokens.map((token) => errorOf(driver, token))).toEqual([0, 0])
   })
 
-  test('one that leaves makes room, a second later at most', () => {
+  test('one that leaves makes room at once', () => {
     const driver = new GroupDriver({ groupCoordinatorMaxMembers: 2 })
     const members = driver.stabilize([{}, {}])
     expect(errorOf(driver, driver.join())).toBe(COORDINATOR_NOT_AVAILABLE)
     driver.leave(members[1]!)
-    driver.advance(1000)
     expect(errorOf(driver, driver.join({ requiresKnownMemberId: true }))).toBe(MEMBER_ID_REQUIRED)
   })
 
@@ -82,7 +81,8 @@ describe('at the most members of a node', () => {
   test('long names count by their bytes', () => {
     const driver = new GroupDriver({ groupCoordinatorMaxBytes: 100_000 })
     const errors = Array.from({ length: 10 }, (_, n) => commit(driver, 0, '', `${n}`.repeat(30_000)))
-    expect(errors.filter((error) => error === 0)).toHaveLength(3)
+    // The third would be more than a client's share of what the first two have left.
+    expect(errors.filter((error) => error === 0)).toHaveLength(2)
     expect(errorOf(driver, driver.join({ clientId: 'x'.repeat(30_000) }))).toBe(COORDINATOR_NOT_AVAILABLE)
     expect(errorOf(driver, driver.join({ requiresKnownMemberId: true }))).toBe(MEMBER_ID_REQUIRED)
   })
@@ -106,8 +106,8 @@ describe('at the most offsets of a node', () => {
     const driver = new GroupDriver({ groupCoordinatorMaxOffsets: 2 })
     expect([commit(driver, 0), commit(driver, 1), commit(driver, 2)]).toEqual([0, 0, COORDINATOR_NOT_AVAILABLE])
     expect([commit(driver, 0), commit(driver, 1)]).toEqual([0, 0])
-    driver.step((machine, step) => machine.deleteOffsets(GROUP, [{ topic: 'topic', partitions: [0] }], step))
-    expect([commit(driver, 2), commit(driver, 0)]).toEqual([0, COORDINATOR_NOT_AVAILABLE])
+    driver.step((machine, step) => machine.deleteOffsets(GROUP, [{ topic: 'topic', partitions: [1] }], step))
+    expect([commit(driver, 2), commit(driver, 1)]).toEqual([0, COORDINATOR_NOT_AVAILABLE])
   })
 
   test('of one request as many are committed as there is room for', () => {
@@ -149,11 +149,111 @@ describe('at the most offsets of a node', () => {
             true,
           )
           const stored = fetched!.partitions.filter(({ committedOffset }) => committedOffset >= 0)
-          const { offsetCount, offsetBytes } = driver.machine
-          expect(offsetCount).toBe(stored.length)
-          expect(offsetBytes).toBe(stored.reduce((sum, { metadata }) => sum + metadata.length, 0))
+          const { groups, offsets, bytes } = driver.machine.usage
+          expect(offsets).toBe(stored.length)
+          const textBytes = stored.reduce((sum, { metadata }) => sum + metadata.length, 0)
+          expect(bytes).toBe(groups * GROUP.length + textBytes)
         }
       }),
     )
+  })
+})
+
+describe('one client of a node', () => {
+  const from = (clientHost: string, groupId: string) => ({ clientHost, groupId })
+  const simple = (driver: GroupDriver, groupId: string, clientAddress: string): number => {
+    const { errorCode, partitionErrors } = driver.commit({ topic: 1 }, { groupId, clientAddress })
+    return errorCode || partitionErrors[0]![0]!
+  }
+
+  test('cannot keep others from making groups, neither at once nor over restarts', () => {
+    let driver = new GroupDriver({ groupCoordinatorMaxGroups: 100 })
+    for (let life = 0; life < 5; life++) {
+      const errors = Array.from({ length: 100 }, (_, n) => simple(driver, `${life}-${n}`, '192.0.2.6'))
+      expect(errors).toContain(COORDINATOR_NOT_AVAILABLE)
+      expect(errorOf(driver, driver.join(from('/192.0.2.1', `honest-${life}`)))).not.toBe(COORDINATOR_NOT_AVAILABLE)
+      driver = driver.reload()
+    }
+    // What it has it keeps, and may use.
+    expect(simple(driver, '0-0', '192.0.2.6')).toBe(0)
+  })
+
+  test('cannot keep others from joining with ids that do not come back', () => {
+    const driver = new GroupDriver({ groupCoordinatorMaxMembers: 100 })
+    const errors = Array.from({ length: 100 }, () =>
+      errorOf(driver, driver.join({ clientHost: '/192.0.2.6', requiresKnownMemberId: true })),
+    )
+    expect(errors.filter((error) => error === MEMBER_ID_REQUIRED)).toHaveLength(61)
+    expect(errorOf(driver, driver.join({ ...from('/192.0.2.1', 'o'), requiresKnownMemberId: true }))).toBe(
+      MEMBER_ID_REQUIRED,
+    )
+    // Its share is its again when they have timed out.
+    driver.advance(10_000)
+    expect(driver.machine.usage.members).toBe(0)
+    expect(errorOf(driver, driver.join({ clientHost: '/192.0.2.6', requiresKnownMemberId: true }))).toBe(
+      MEMBER_ID_REQUIRED,
+    )
+  })
+
+  test('cannot keep others from committing, and commits what it has again', () => {
+    const driver = new GroupDriver({ groupCoordinatorMaxOffsets: 100 })
+    const errors = Array.from({ length: 100 }, (_, partition) => commit(driver, partition))
+    expect(errors.filter((error) => error === 0)).toHaveLength(61)
+    expect(simple(driver, 'honest', '192.0.2.1')).toBe(0)
+    for (let partition = 0; partition < 61; partition++) expect(commit(driver, partition)).toBe(0)
+    expect(commit(driver, 61)).toBe(COORDINATOR_NOT_AVAILABLE)
+  })
+})
+
+describe('what members keep', () => {
+  const FIRST = { protocolType: 'x', protocols: [{ name: 'r', metadata: Buffer.alloc(4) }] }
+
+  test('is counted with their assignments, from when these are written', () => {
+    const driver = new GroupDriver({ groupCoordinatorMaxBytes: 10_000 })
+    driver.holdsWrites = true
+    const sync = (groupId: string, sizeBytes: number): number | undefined => {
+      const joined = driver.join({ ...FIRST, groupId })
+      driver.settle(0)
+      driver.advance(3000)
+      driver.settle(0)
+      const { memberId } = driver.joinAnswer(joined)!
+      const token = driver.sync({ groupId, memberId, assignments: new Map([[memberId, Buffer.alloc(sizeBytes)]]) })
+      return driver.syncAnswer(token)?.errorCode
+    }
+    // The first is not written when the second comes.
+    expect(sync('a', 9000)).toBeUndefined()
+    expect(driver.machine.usage.bytes).toBeGreaterThan(9000)
+    expect(sync('b', 9000)).toBe(COORDINATOR_NOT_AVAILABLE)
+    expect(driver.counters.limitRefusals).toBe(1)
+    driver.settle(0)
+    expect(driver.machine.usage.bytes).toBeGreaterThan(9000)
+    expect(driver.machine.usage.bytes).toBeLessThan(10_000)
+    expect(sync('c', 10)).toBeUndefined()
+  })
+
+  test('is counted after a load too', () => {
+    const driver = new GroupDriver()
+    const [first] = driver.stabilize([{}, {}, {}])
+    const loaded = driver.reload({ groupCoordinatorMaxMembers: 3 })
+    expect(loaded.machine.usage.members).toBe(3)
+    // Of the protocols one is stored, and here there is no other.
+    expect(loaded.machine.usage.bytes).toBe(driver.machine.usage.bytes)
+    expect(errorOf(loaded, loaded.join({ groupId: 'other' }))).toBe(COORDINATOR_NOT_AVAILABLE)
+    expect(loaded.leave(first!).errorCode).toBe(0)
+    expect(loaded.machine.usage.members).toBe(2)
+  })
+
+  test('is counted by state, and nothing is left of a machine that was closed', () => {
+    const driver = new GroupDriver()
+    driver.stabilize([{}])
+    commit(driver, 0, '', 'simple')
+    expect(Object.fromEntries(driver.machine.usage.states)).toEqual({ Empty: 1, Stable: 1 })
+    const { usage } = driver.limits
+    expect([usage.groups, usage.members, usage.offsets]).toEqual([2, 1, 1])
+    driver.machine.usage.close()
+    expect([usage.groups, usage.members, usage.offsets, usage.bytes, usage.states.size]).toEqual([0, 0, 0, 0, 0])
+    // What goes on in it counts nowhere.
+    commit(driver, 1, '', 'simple')
+    expect(usage.offsets).toBe(0)
   })
 })

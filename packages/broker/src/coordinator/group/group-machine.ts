@@ -25,7 +25,7 @@ import { onAssignmentWritten, onStableSyncWritten, onSyncWritten, syncGroup } fr
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import type { GroupContext } from './group-context.ts'
 import type { GroupCounters } from './group-counters.ts'
-import type { GroupHolder, GroupLimits } from './group-limits.ts'
+import type { GroupLimits } from './group-limits.ts'
 import {
   EMPTY_BYTES,
   type GroupEvent,
@@ -35,6 +35,7 @@ import {
   type SyncInput,
 } from './group-protocol.ts'
 import type { GroupRecord } from './group-record.ts'
+import { GroupTally, type GroupUsage } from './group-usage.ts'
 import {
   type CommitAnswer,
   type CommitInput,
@@ -51,13 +52,12 @@ import {
 import { OffsetStore } from './offset-store.ts'
 
 const EXPIRY_TIMER_KEY = 'expire-offsets'
+/** All partitions may look at their groups at the same time: some fifty times so many groups or offsets in one turn take 20 ms. */
+const EXPIRY_SLICE_ELEMENTS = 100
+const EXPIRY_SLICE_DELAY_MS = 5
 
-/** A group as ListGroups shows it. */
-export interface ListedGroup {
-  readonly groupId: string
-  readonly protocolType: string
-  readonly state: ClassicGroupState
-}
+/** A group as ListGroups shows it: the group itself, since there may be very many. */
+export type ListedGroup = Pick<ClassicGroup, 'groupId' | 'protocolType' | 'state'>
 
 /** A group as DescribeGroups shows it. */
 export interface DescribedGroup {
@@ -84,9 +84,13 @@ interface DescribedMember {
  * The state machine of one partition of `__consumer_offsets`: classic groups and committed offsets (`coordinators.md`, section
  * 2). Methods that change anything take a step; the others answer from the last committed state.
  */
-export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupReply>, GroupHolder {
+export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupReply> {
   readonly #context: GroupContext
   readonly #offsets: OffsetStore
+  /** What it counts of the node's limits. To be closed when the machine's time is over. */
+  readonly usage: GroupUsage
+  /** Groups whose offsets are still to be looked at in this round of expiry. */
+  #toExpire: string[] = []
 
   constructor(
     config: GroupCoordinatorConfig,
@@ -95,32 +99,10 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
     limits: GroupLimits,
     timeline: Timeline,
   ) {
-    this.#context = { config, random, counters, limits, groups: new TimelineMap(timeline) }
-    this.#offsets = new OffsetStore(timeline)
-  }
-
-  get groupCount(): number {
-    return this.#context.groups.size
-  }
-
-  get offsetCount(): number {
-    return this.#offsets.tally.count
-  }
-
-  get offsetBytes(): number {
-    return this.#offsets.tally.metadataBytes
-  }
-
-  countMembers(): { members: number; bytes: number } {
-    let members = 0
-    let bytes = 0
-    for (const group of this.#context.groups.values()) {
-      members += group.members.size + group.pendingJoins.size
-      bytes += group.groupId.length
-      for (const memberId of group.pendingJoins) bytes += memberId.length
-      for (const member of group.members.values()) bytes += member.keptBytes
-    }
-    return { members, bytes }
+    this.usage = limits.openUsage()
+    const groups = new TimelineMap<string, ClassicGroup>(timeline, new GroupTally(this.usage))
+    this.#context = { config, random, counters, limits, groups }
+    this.#offsets = new OffsetStore(timeline, this.usage)
   }
 
   join(input: JoinInput, token: ReplyToken, step: GroupStep): void {
@@ -180,11 +162,7 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   }
 
   list(): ListedGroup[] {
-    return [...this.#context.groups.committedEntries()].map(([groupId, group]) => ({
-      groupId,
-      protocolType: group.protocolType ?? '',
-      state: group.state,
-    }))
+    return this.#context.groups.committedValues()
   }
 
   describe(groupId: string): DescribedGroup {
@@ -215,14 +193,14 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
       else groups.set(groupId, ClassicGroup.load(groupId, record.value))
       return
     }
-    const { topic, partition, value } = record
+    const { topic, partition, value, owner = null } = record
     if (value === null) {
       this.#offsets.delete(groupId, topic, partition)
       return
     }
     // Offsets without a group: somebody who assigns partitions by hand. Such a simple group has no record of its own.
-    if (!groups.has(groupId)) groups.set(groupId, new ClassicGroup(groupId, value.commitTimestampMs))
-    const stored = { value, recordOffset: position.offset }
+    if (!groups.has(groupId)) groups.set(groupId, new ClassicGroup(groupId, value.commitTimestampMs, owner))
+    const stored = { value, recordOffset: position.offset, owner }
     if (position.producerId === -1) this.#offsets.put(groupId, topic, partition, stored)
     else this.#offsets.putPending(position.producerId, groupId, topic, partition, stored)
   }
@@ -298,8 +276,17 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
 
   #expireOffsets(step: GroupStep): void {
     step.splittable = true
-    for (const group of this.#context.groups.values()) expireGroup(this.#context, this.#offsets, group, step)
-    this.#scheduleExpiry(step)
+    const { groups } = this.#context
+    if (this.#toExpire.length === 0) this.#toExpire = [...groups.keys()]
+    for (let elementCount = 0; elementCount < EXPIRY_SLICE_ELEMENTS; ) {
+      const groupId = this.#toExpire.pop()
+      if (groupId === undefined) break
+      const group = groups.get(groupId)
+      elementCount += 1 + this.offsetCountOf(groupId)
+      if (group !== undefined) expireGroup(this.#context, this.#offsets, group, step)
+    }
+    if (this.#toExpire.length === 0) this.#scheduleExpiry(step)
+    else step.schedule(EXPIRY_TIMER_KEY, EXPIRY_SLICE_DELAY_MS, { type: 'offsets-expiry-due' }, EXPIRY_SLICE_DELAY_MS)
   }
 
   #scheduleExpiry(step: GroupStep): void {

@@ -46,6 +46,8 @@ interface OffsetCommitRecord {
   readonly partition: number
   /** Null: the offset is deleted. */
   readonly value: OffsetValue | null
+  /** Whose share of the node's offsets and groups it takes; not stored. Null or absent: nobody's. */
+  readonly owner?: string | null
 }
 
 interface GroupMetadataRecord {

@@ -14,6 +14,20 @@ function loaded(): GroupDriver {
 }
 
 describe('offsets expire', () => {
+  test('of many groups a few at a time, so that no scan holds the loop', () => {
+    const driver = loaded()
+    for (let n = 0; n < 500; n++) driver.commit({ topic: 1 }, { groupId: `g${n}` })
+    driver.advance(60 * MINUTE_MS - 1)
+    for (let ms = 0; ms < 2000 && driver.machine.list().length === 500; ms++) driver.advance(1)
+    // The scan has begun a moment ago.
+    expect(driver.machine.list().length).toBeGreaterThan(400)
+    driver.advance(1000)
+    expect(driver.machine.list()).toEqual([])
+    driver.commit({ topic: 1 })
+    driver.advance(70 * MINUTE_MS)
+    expect(driver.offsetOf('topic')).toBe(-1)
+  })
+
   test('of a simple group an hour after their commit, and then the group goes', () => {
     const driver = loaded()
     driver.commit({ topic: 1 })

@@ -19,6 +19,7 @@ describe('OffsetCommit', () => {
     expect(driver.records).toEqual([
       {
         type: 'offset-commit',
+        owner: null,
         groupId: GROUP,
         topic: 'topic',
         partition: 0,

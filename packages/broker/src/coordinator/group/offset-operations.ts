@@ -27,6 +27,8 @@ export interface CommitInput {
   readonly groupId: string
   readonly memberId: string
   readonly groupInstanceId: string | null
+  /** Without port. */
+  readonly clientAddress: string
   /** Negative: the sender is no member. */
   readonly generationId: number
   /** How long each offset shall live, by the wish of the client (v2 to v4); -1: as long as the broker says. */
@@ -53,7 +55,9 @@ export function commitOffsets(
   const errorCode = validateCommit(group, input)
   if (errorCode !== 0) return { errorCode, partitionErrors: [] }
   const { limits } = context
-  if (group === undefined && !(limits.hasRoomForGroup() && limits.admit(0, input.groupId.length, step.nowMs))) {
+  const owner = limits.ownerAt(input.clientAddress)
+  const needsGroup = group === undefined
+  if (needsGroup && !(limits.hasRoomForGroup(owner) && limits.hasRoomFor(0, input.groupId.length, owner))) {
     context.counters.limitRefusals++
     return { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, partitionErrors: [] }
   }
@@ -63,7 +67,7 @@ export function commitOffsets(
   const { groupId, retentionTimeMs } = input
   const expireTimestampMs =
     retentionTimeMs === -1 ? -1 : Math.min(step.nowMs + retentionTimeMs, Number.MAX_SAFE_INTEGER)
-  const admission = new OffsetAdmission(context, offsets, input, step.nowMs)
+  const admission = new OffsetAdmission(context, offsets, input, owner)
   const partitionErrors = input.topics.map(({ topic, topicId, partitions }) =>
     partitions.map(({ partition, committedOffset, leaderEpoch, metadata }) => {
       if (metadata.length > context.config.offsetMetadataMaxBytes) return ErrorCode.OFFSET_METADATA_TOO_LARGE
@@ -76,7 +80,14 @@ export function commitOffsets(
         expireTimestampMs,
         topicId,
       }
-      step.write({ type: 'offset-commit', groupId, topic, partition, value })
+      step.write({
+        type: 'offset-commit',
+        groupId,
+        topic,
+        partition,
+        value,
+        owner: admission.ownerOf(topic, partition),
+      })
       context.counters.offsetCommits++
       return ErrorCode.NONE
     }),
@@ -84,29 +95,38 @@ export function commitOffsets(
   return { errorCode: 0, partitionErrors }
 }
 
-/** What one commit may add. Far below the limits nothing is looked up. */
+/** What one commit may add, and in whose share. Far below the limits nothing is looked up. */
 class OffsetAdmission {
   readonly #context: GroupContext
   readonly #offsets: OffsetStore
   readonly #groupId: string
+  readonly #owner: string | null
   readonly #isTight: boolean
   #count: number
   #bytes: number
 
-  constructor(context: GroupContext, offsets: OffsetStore, { groupId, topics }: CommitInput, nowMs: TimestampMs) {
+  constructor(context: GroupContext, offsets: OffsetStore, { groupId, topics }: CommitInput, owner: string | null) {
     this.#context = context
     this.#offsets = offsets
     this.#groupId = groupId
+    this.#owner = owner
     let wantedCount = 0
     let wantedBytes = 0
     for (const { partitions } of topics) {
       wantedCount += partitions.length
       for (const { metadata } of partitions) wantedBytes += metadata.length
     }
-    const shortage = context.limits.shortageOfOffsets(wantedCount, wantedBytes, nowMs)
+    const shortage = context.limits.shortageOfOffsets(wantedCount, wantedBytes, owner)
     this.#isTight = shortage !== null
     this.#count = shortage?.count ?? 0
     this.#bytes = shortage?.bytes ?? 0
+  }
+
+  /** An offset that exists stays in the share that it is in: to commit it again must not use up anybody's. */
+  ownerOf(topic: string, partition: number): string | null {
+    if (this.#owner === null) return null
+    const existing = this.#offsets.committed.get(this.#groupId, topic, partition)
+    return existing === undefined ? this.#owner : existing.owner
   }
 
   /** An offset that exists may always change; only its text must not grow without room. */

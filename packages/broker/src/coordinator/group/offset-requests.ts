@@ -69,13 +69,14 @@ export class CommitPlan {
   }
 
   /** Null: nothing is left for the machine to decide. */
-  input(apiVersion: number): CommitInput | null {
+  input(apiVersion: number, clientAddress: string): CommitInput | null {
     if (this.#topics.length === 0) return null
     const { groupId, memberId, groupInstanceId, generationIdOrMemberEpoch, retentionTimeMs } = this.#request
     return {
       groupId,
       memberId,
       groupInstanceId,
+      clientAddress,
       generationId: generationIdOrMemberEpoch,
       // A bigint is 285,000 years.
       retentionTimeMs: typeof retentionTimeMs === 'number' ? retentionTimeMs : Number.MAX_SAFE_INTEGER,
@@ -146,7 +147,10 @@ export class FetchPlan {
   /** Takes what the machine found of some topics. `goesOn`: the first of them is the rest of the last one before. */
   add(topics: readonly FetchedTopic[], goesOn: boolean): void {
     for (const [slot, { topic, topicId, partitions }] of topics.entries()) {
-      const found = partitions.map(({ partition, committedOffset, leaderEpoch, metadata, errorCode }) =>
+      // Of a question for all, what was deleted between two portions is no part of the answer.
+      const isThere = ({ committedOffset, errorCode }: FetchedTopic['partitions'][number]): boolean =>
+        this.topics !== null || committedOffset >= 0 || errorCode !== ErrorCode.NONE
+      const found = partitions.filter(isThere).map(({ partition, committedOffset, leaderEpoch, metadata, errorCode }) =>
         createOffsetFetchResponsePartitions({
           partitionIndex: partition,
           committedOffset,
@@ -158,8 +162,10 @@ export class FetchPlan {
       const id = topicId === ZERO_UUID ? (this.#image.topics.get(topic)?.id ?? ZERO_UUID) : topicId
       // Offsets of a topic that is gone cannot be told by an id.
       if (this.#useIds && id === ZERO_UUID) continue
-      if (slot === 0 && goesOn) this.#answered.at(-1)!.partitions.push(...found)
-      else this.#answered.push(createOffsetFetchResponseTopics({ name: topic, topicId: id, partitions: found }))
+      const last = this.#answered.at(-1)
+      if (slot === 0 && goesOn && last?.name === topic) last.partitions.push(...found)
+      else if (found.length > 0 || this.topics !== null)
+        this.#answered.push(createOffsetFetchResponseTopics({ name: topic, topicId: id, partitions: found }))
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Offset, ProducerId } from '@millrace/base'
-import { type Timeline, TimelineMap, type ValueTally } from '../runtime/timeline.ts'
+import { type Timeline, TimelineMap } from '../runtime/timeline.ts'
 import type { OffsetValue } from './group-record.ts'
+import { type GroupUsage, OffsetTally } from './group-usage.ts'
 import { OffsetMap } from './offset-map.ts'
 
 /** A committed offset in memory. */
@@ -8,37 +9,21 @@ export interface StoredOffset {
   readonly value: OffsetValue
   /** Offset of its record in the log, which decides between two commits whose order of taking effect differs. */
   readonly recordOffset: Offset
-}
-
-/** How many offsets are committed, and how much text stands beside them. */
-class OffsetTally implements ValueTally<StoredOffset> {
-  count = 0
-  metadataBytes = 0
-
-  onAdded({ value }: StoredOffset): void {
-    this.count++
-    this.metadataBytes += value.metadata.length
-  }
-
-  onRemoved({ value }: StoredOffset): void {
-    this.count--
-    this.metadataBytes -= value.metadata.length
-  }
+  /** Whose share of the node's offsets it takes; null: nobody's. */
+  readonly owner: string | null
 }
 
 /** The offsets of all groups of a shard: committed ones, and those of open transactions. A function of the records applied. */
 export class OffsetStore {
   readonly committed: OffsetMap<StoredOffset>
-  /** Of `committed`, in its newest state. */
-  readonly tally = new OffsetTally()
   readonly #timeline: Timeline
   readonly #pendingByProducer: TimelineMap<ProducerId, OffsetMap<StoredOffset>>
   /** Producers with an open transaction by the partition whose offset it holds. Replaced, never changed, since versioned. */
   readonly #openTransactions: OffsetMap<ReadonlySet<ProducerId>>
 
-  constructor(timeline: Timeline) {
+  constructor(timeline: Timeline, usage: GroupUsage) {
     this.#timeline = timeline
-    this.committed = new OffsetMap(timeline, this.tally)
+    this.committed = new OffsetMap(timeline, new OffsetTally(usage))
     this.#pendingByProducer = new TimelineMap(timeline)
     this.#openTransactions = new OffsetMap(timeline)
   }

@@ -487,14 +487,49 @@ describe('loading', () => {
     expect(runtime.stateOf(PARTITION)).toBe('failed')
   })
 
-  test('fails when the log cannot be read, and a later election tries again', async () => {
+  test('tries again when the log cannot be read for a while, and clients are told that it loads', async () => {
     const log = await filled()
-    log.beforeChunk = () => Promise.reject(new Error('disk'))
-    const { runtime, table } = await active(log)
-    expect(runtime.stateOf(PARTITION)).toBe('failed')
+    let faults = 3
+    log.beforeChunk = () => (faults-- > 0 ? Promise.reject(new Error('no descriptors')) : Promise.resolve())
+    const { runtime, table, timers, logger, outcomes, put } = await active(log)
+    expect(runtime.stateOf(PARTITION)).toBe('loading')
+    put('early', 'a')
+    expect(outcomes).toEqual(['early 14 null'])
+    for (let second = 0; second < 2 && runtime.stateOf(PARTITION) !== 'active'; second++) {
+      for (let step = 0; step < 10; step++) {
+        timers.advance(100)
+        for (let round = 0; round < 20; round++) await Promise.resolve()
+      }
+    }
+    expect(runtime.stateOf(PARTITION)).toBe('active')
+    expect([faults < 0, table().map.get('a'), logger.messages('warn').length]).toEqual([true, 'third', 1])
+  })
+
+  test('fails when the log cannot be read for minutes, and a later election tries again', async () => {
+    const log = await filled()
+    let tries = 0
+    log.beforeChunk = () => {
+      tries++
+      return Promise.reject(new Error('disk'))
+    }
+    const { runtime, table, timers } = await active(log)
+    for (let second = 0; second < 600 && runtime.stateOf(PARTITION) === 'loading'; second++) {
+      timers.advance(1000)
+      for (let round = 0; round < 20; round++) await Promise.resolve()
+    }
+    expect([runtime.stateOf(PARTITION), tries, timers.pendingCount]).toEqual(['failed', 31, 0])
     log.beforeChunk = () => Promise.resolve()
     await runtime.onElection(PARTITION, log)
     expect(table().map.get('a')).toBe('third')
+  })
+
+  test('that is to be tried again is not when the partition has another leader', async () => {
+    const log = await filled()
+    log.beforeChunk = () => Promise.reject(new Error('disk'))
+    const { runtime, timers } = await active(log)
+    expect(timers.pendingCount).toBe(1)
+    runtime.onResignation(PARTITION)
+    expect(timers.pendingCount).toBe(0)
   })
 
   test('tells the machine which transactions ended and how, and who wrote a record', async () => {

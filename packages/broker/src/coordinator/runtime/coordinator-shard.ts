@@ -1,4 +1,4 @@
-import type { Clock, Offset, Timer, Timers } from '@millrace/base'
+import { BaseError, type Clock, type Offset, type Timer, type Timers } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import type { Logger } from '../../logger.ts'
 import type { CoordinatorLog } from '../coordinator-log.ts'
@@ -11,6 +11,12 @@ import { type ParkedReply, Step, type TimerCommand } from './step.ts'
 import { Timeline } from './timeline.ts'
 import { recordSizeBytes, WriteBatch } from './write-batch.ts'
 import { type Complete, WriteOperation } from './write-operation.ts'
+
+/** A log that could not be read is tried again after so long, then twice as long, up to the most. */
+const FIRST_RETRY_MS = 100
+const MAX_RETRY_MS = 10_000
+/** So often, which is some four minutes: then somebody has to look. */
+const MAX_RETRIES = 30
 
 /** loading → active | failed; any → closed. A failed shard stays until the next election of its partition. */
 export type ShardState = 'loading' | 'active' | 'failed' | 'closed'
@@ -55,6 +61,9 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
   #machine: Machine
   /** Counts loads, so that a superseded one notices. */
   #loadCount = 0
+  /** Loads that failed since the last one that did not. */
+  #retryCount = 0
+  #retryTimer: Timer | null = null
   #highWatermark: Offset
   #openBatch: WriteBatch<Event> | null = null
   #lingerTimer: Timer | null = null
@@ -79,7 +88,10 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
     return this.#state
   }
 
-  /** Replays the log and becomes active, or failed. Resolves in either case, also if the shard was closed meanwhile. */
+  /**
+   * Replays the log and becomes active, or failed. What may pass, as a want of descriptors or a moment's fault of the disk, lets it try
+   * again: until then it is loading. Resolves after the first try, whatever came of it, also if the shard was closed meanwhile.
+   */
   async load(): Promise<void> {
     const load = ++this.#loadCount
     const isCurrent = (): boolean => this.#loadCount === load && this.#state === 'loading'
@@ -98,18 +110,45 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
         this.#appended.push(new WriteBatch<Event>(endOffset, version, 0))
       }
       this.#state = 'active'
+      this.#retryCount = 0
       const loaded = { ...fields, records: summary.recordCount, ms: Math.round(clock.monotonicMs() - startMs) }
       // At a first start there are fifty of these, all empty.
       if (summary.recordCount === 0) logger.debug('coordinator loaded', loaded)
       else logger.info('coordinator loaded', loaded)
     } catch (error) {
       if (!isCurrent()) return
-      this.#state = 'failed'
-      logger.error('coordinator failed to load', { ...fields, error: describeError(error) })
+      this.#loadFailed(error)
       return
     }
     this.write((machine, step) => machine.onLoaded(step), this.#logFailure('first step of a coordinator failed'))
     this.#onHighWatermark(this.#highWatermark)
+  }
+
+  #loadFailed(error: unknown): void {
+    const { logger, timers } = this.#ports
+    const fields = { topic: this.#log.topic, partition: this.partition, error: describeError(error) }
+    // What it has read so far is of no use.
+    this.#beginAnew()
+    if (isLasting(error) || this.#retryCount >= MAX_RETRIES) {
+      this.#state = 'failed'
+      logger.error('coordinator failed to load', fields)
+      return
+    }
+    // Partitions that met the same fault must not all come back at once.
+    const delayMs = Math.min(FIRST_RETRY_MS * 2 ** this.#retryCount, MAX_RETRY_MS) + (this.partition % 50)
+    this.#retryCount++
+    const told = { ...fields, delayMs, retry: this.#retryCount }
+    if (this.#retryCount === 1) logger.warn('coordinator could not be loaded and tries again', told)
+    else logger.debug('coordinator could not be loaded and tries again', told)
+    this.#retryTimer = timers.setTimer(delayMs, () => {
+      this.#retryTimer = null
+      void this.load()
+    })
+  }
+
+  #beginAnew(): void {
+    this.#timeline = new Timeline()
+    this.#machine = this.#ports.createCoordinator(this.partition, this.#timeline)
   }
 
   /** Takes one step and writes what it emits. `complete` is called in the order of the operations. */
@@ -305,8 +344,7 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
       logEndOffset: this.#log.logEndOffset,
     })
     this.#unload('loading')
-    this.#timeline = new Timeline()
-    this.#machine = this.#ports.createCoordinator(this.partition, this.#timeline)
+    this.#beginAnew()
     void this.load()
   }
 
@@ -315,6 +353,8 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
     this.#state = state
     this.#loadCount++
     this.#keyedTimers.cancelAll()
+    this.#retryTimer?.cancel()
+    this.#retryTimer = null
     this.#lingerTimer?.cancel()
     this.#lingerTimer = null
     this.#timeoutTimer?.cancel()
@@ -386,6 +426,11 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
       this.#ports.logger.warn(message, { topic: this.#log.topic, partition: this.partition, errorCode })
     }
   }
+}
+
+/** The log is not what it was, or not what this coordinator can follow: it will be no other the next time. */
+function isLasting(error: unknown): boolean {
+  return error instanceof BaseError && (error.code === 'COORDINATOR_REPLAY' || error.code === 'LOG_DAMAGE')
 }
 
 /** For writes that nobody waits for: their step has said all it had to say. */

@@ -7,7 +7,7 @@ export class LeftOut {
   lastOffset: Offset = -1
   reason = ''
 
-  /** `count` records or batches of `[firstOffset, lastOffset]`. Offsets come in ascending order. */
+  /** `count` records, or ranges that nobody can count, of `[firstOffset, lastOffset]`. Offsets come in ascending order. */
   add(firstOffset: Offset, lastOffset: Offset, reason: string, count = 1): void {
     if (this.count === 0) {
       this.firstOffset = firstOffset

@@ -97,7 +97,7 @@ describe('records that cannot be read under a right checksum', () => {
     const { applied, failure, lines } = await replay(logOf(batchOf('a'), broken, batchOf('c')))
     expect(failure).toBeNull()
     expect(applied).toEqual(['0 a', '1 b', '4 c'])
-    expect(lines).toMatchObject([{ message: skipped, fields: { count: 1, firstOffset: 2, lastOffset: 3 } }])
+    expect(lines).toMatchObject([{ message: skipped, fields: { count: 2, firstOffset: 2, lastOffset: 3 } }])
   })
 
   test('cost a batch whose stream is none', async () => {

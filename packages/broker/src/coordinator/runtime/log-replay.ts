@@ -215,7 +215,8 @@ class LogReplay<Record> implements ReplaySummary {
     } catch (error) {
       if (!(error instanceof CorruptBatchError)) throw error
       // The checksum is right: whoever wrote the batch wrote it so. Where its next record would begin nobody knows.
-      this.#unreadable.add(nextOffset, Math.max(nextOffset, lastOffsetOf(buffer, position)), error.message)
+      const lastOffset = Math.max(nextOffset, lastOffsetOf(buffer, position))
+      this.#unreadable.add(nextOffset, lastOffset, error.message, lastOffset - nextOffset + 1)
     }
   }
 

@@ -173,6 +173,12 @@ export class TimelineMap<Key, Value> implements TimelineOwner {
     }
   }
 
+  /** As {@link committedEntries}, the values only, in a list of its own. */
+  committedValues(): Value[] {
+    if (this.#pending === null) return [...this.#current.values()]
+    return Array.from(this.committedEntries(), ([, value]) => value)
+  }
+
   commitOldest(key: unknown): void {
     const pending = this.#pending!
     const changes = pending.get(key as Key)!

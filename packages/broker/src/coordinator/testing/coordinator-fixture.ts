@@ -90,6 +90,8 @@ export function contextOf(apiKey: number, apiVersion: number, clientId = 'client
     },
     onAbandoned: () => undefined,
     holdAnswerBytes: () => undefined,
+    nextSlice: (nextTurn) => nextTurn(),
+    growAnswer: () => undefined,
   }
 }
 

@@ -53,6 +53,7 @@ interface HeldWrite {
 export class GroupDriver {
   readonly config: GroupCoordinatorConfig
   readonly counters = new GroupCounters()
+  readonly limits: GroupLimits
   readonly timers = new Map<string, { atMs: number; event: GroupEvent }>()
   /** Every record written, those of failed writes too. */
   readonly records: GroupRecord[] = []
@@ -65,12 +66,13 @@ export class GroupDriver {
   readonly #answers = new Map<ReplyToken, JoinAnswer | SyncAnswer>()
   #held: HeldWrite[] = []
   #nextToken = 1
-  #logEndOffset = 0
+  /** Records applied, those of a former life too. */
+  readonly #log: GroupRecord[] = []
 
   constructor(config: Partial<GroupCoordinatorConfig> = {}) {
     this.config = { ...TEST_CONFIG, ...config }
-    const limits = new GroupLimits(this.config, () => [this.#machine])
-    this.#machine = new GroupMachine(this.config, new SeededRandom(1), this.counters, limits, this.#timeline)
+    this.limits = new GroupLimits(this.config)
+    this.#machine = new GroupMachine(this.config, new SeededRandom(1), this.counters, this.limits, this.#timeline)
   }
 
   get machine(): GroupMachine {
@@ -100,7 +102,7 @@ export class GroupDriver {
     step.records.forEach((record, slot) => {
       this.records.push(record)
       if (!step.alreadyApplied[slot]) this.#apply(record)
-      else this.#logEndOffset++
+      else this.#keep(record)
     })
     const waits = step.records.length > 0 || this.#held.length > 0
     this.#held.push({ version, continuation: step.continuation })
@@ -192,6 +194,7 @@ export class GroupDriver {
       groupId: GROUP,
       memberId: '',
       groupInstanceId: null,
+      clientAddress: '127.0.0.1',
       generationId: -1,
       retentionTimeMs: -1,
       knowsGroupIdNotFound: true,
@@ -242,13 +245,18 @@ export class GroupDriver {
   reload(config: Partial<GroupCoordinatorConfig> = {}): GroupDriver {
     const other = new GroupDriver({ ...this.config, ...config })
     other.nowMs = this.nowMs
-    for (const record of this.records) other.#apply(record)
+    for (const record of [...this.#log]) other.#apply(record)
     other.step((machine, step) => machine.onLoaded(step))
     return other
   }
 
   #apply(record: GroupRecord): void {
-    this.#machine.apply(record, { offset: this.#logEndOffset++, producerId: -1, producerEpoch: -1 })
+    this.#machine.apply(record, { offset: this.#keep(record), producerId: -1, producerEpoch: -1 })
+  }
+
+  /** Gives its offset. */
+  #keep(record: GroupRecord): number {
+    return this.#log.push(record) - 1
   }
 }
 

@@ -19,6 +19,8 @@ export function requestContext(apiKey: number, apiVersion: number, listener = 'P
     },
     onAbandoned: () => undefined,
     holdAnswerBytes: () => undefined,
+    nextSlice: (nextTurn) => nextTurn(),
+    growAnswer: () => undefined,
   }
 }
 

@@ -216,7 +216,8 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
       },
     }
   } finally {
-    peakWatch.abandon()
+    const untold = peakWatch.abandon()
+    if (untold !== null) process.stderr.write(`overload: the broker could not be watched: ${String(untold)}\n`)
     await crowd.kill()
     await Promise.all([neighbour.stop(), large.stop()])
   }

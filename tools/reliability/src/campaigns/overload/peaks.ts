@@ -37,6 +37,8 @@ export class PeakWatch {
   readonly #port: number
   #isOver = false
   #running: Promise<void> = Promise.resolve()
+  /** What ended the watch before its time; null: nothing. */
+  #failure: unknown = null
 
   private constructor(pid: number, port: number) {
     this.#pid = pid
@@ -45,9 +47,10 @@ export class PeakWatch {
 
   static start(pid: number, port: number): PeakWatch {
     const watch = new PeakWatch(pid, port)
-    watch.#running = watch.#run()
     // Told by `stop`; until then it must not end the process.
-    watch.#running.catch(() => undefined)
+    watch.#running = watch.#run().catch((error: unknown) => {
+      watch.#failure = error
+    })
     return watch
   }
 
@@ -55,13 +58,18 @@ export class PeakWatch {
   async stop(): Promise<Peaks> {
     this.#isOver = true
     await this.#running
+    const failure = this.abandon()
+    if (failure !== null) throw failure
     this.peaks.note(budgetsIn(await scrape(this.#port)))
     return this.peaks
   }
 
-  /** Ends without a last look, whatever came before. */
-  abandon(): void {
+  /** Ends without a last look. Gives what made the watch fail before, if nobody was told of it yet, or null. */
+  abandon(): unknown {
     this.#isOver = true
+    const failure = this.#failure
+    this.#failure = null
+    return failure
   }
 
   async #run(): Promise<void> {
