@@ -1,3 +1,4 @@
+import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { constants, PerformanceObserver, performance } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -31,19 +32,36 @@ export interface StallClocks {
   nowMs(): number
   /** Processor time of this thread. A few microseconds a call. */
   cpuMs(): number
+  /** How long this thread has waited for a core that others had. */
+  waitedMs(): number
 }
 
-const CLOCKS: StallClocks = {
-  nowMs: () => performance.now(),
-  cpuMs: () => {
-    const { user, system } = process.threadCpuUsage()
-    return (user + system) / 1000
-  },
+/** Of the thread that calls it. Only Linux tells of waits; elsewhere there are none. */
+function clocksOfThread(): StallClocks & { close(): void } {
+  const path = '/proc/thread-self/schedstat'
+  const fd = existsSync(path) ? openSync(path, 'r') : null
+  const text = Buffer.alloc(128)
+  return {
+    nowMs: () => performance.now(),
+    cpuMs: () => {
+      const { user, system } = process.threadCpuUsage()
+      return (user + system) / 1000
+    },
+    waitedMs: () => {
+      if (fd === null) return 0
+      const sizeBytes = readSync(fd, text, 0, text.length, 0)
+      return Number(text.toString('latin1', 0, sizeBytes).split(' ')[1]) / 1e6
+    },
+    close: () => {
+      if (fd !== null) closeSync(fd)
+    },
+  }
 }
 
 /** A turn of the loop, without what was done elsewhere meanwhile. */
 interface Turn extends Spell {
   readonly cpuMs: number
+  readonly waitedMs: number
   readonly elsewhere: readonly Spell[]
 }
 
@@ -57,14 +75,14 @@ export class StallWatch {
   longestMs = 0
   /** The longest collection of any kind, in ms of wall-clock time. */
   longestPauseMs = 0
-  readonly #clocks: StallClocks
+  readonly #clocks: StallClocks & { close?(): void }
   /** Of the turn at hand: work that has a thread of its own in a real broker. */
   #elsewhere: Spell[] = []
   #elsewhereCpuMs = 0
   #pauses: Spell[] = []
   readonly #observer: PerformanceObserver
 
-  constructor(clocks: StallClocks = CLOCKS) {
+  constructor(clocks: StallClocks = clocksOfThread()) {
     this.#clocks = clocks
     this.#observer = new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) {
@@ -87,7 +105,8 @@ export class StallWatch {
       if (turn.cpuMs > MAX_STALL_MS || (number === 0 && turn.cpuMs > this.longestMs)) {
         for (let count = 0; count < TURNS_UNTIL_TOLD; count++) turns.push(await this.#run(() => undefined))
       }
-      longestMs = Math.max(longestMs, turn.cpuMs - collectingMs(turn, this.#pauses))
+      const isOrdinary = turn.cpuMs <= Math.min(this.longestMs, MAX_STALL_MS)
+      longestMs = Math.max(longestMs, isOrdinary ? turn.cpuMs : heldMsOf(turn, this.#pauses))
     }
     this.longestMs = Math.max(this.longestMs, longestMs)
     return longestMs
@@ -107,34 +126,37 @@ export class StallWatch {
 
   stop(): void {
     this.#observer.disconnect()
+    this.#clocks.close?.()
   }
 
   async #run(work: () => void): Promise<Turn> {
     this.#elsewhere = []
     this.#elsewhereCpuMs = 0
+    const startWaitedMs = this.#clocks.waitedMs()
     const startMs = this.#clocks.nowMs()
     const startCpuMs = this.#clocks.cpuMs()
     work()
     await new Promise((resolve) => setImmediate(resolve))
     const cpuMs = this.#clocks.cpuMs() - startCpuMs - this.#elsewhereCpuMs
-    return { startMs, endMs: this.#clocks.nowMs(), cpuMs, elsewhere: this.#elsewhere }
+    const endMs = this.#clocks.nowMs()
+    return { startMs, endMs, cpuMs, waitedMs: this.#clocks.waitedMs() - startWaitedMs, elsewhere: this.#elsewhere }
   }
 }
 
 /**
- * Processor time of a turn that went to collections. They are told in wall-clock time, in which the thread may have waited for a core as
- * much as in the rest of the turn: so they get their share of its processor time.
+ * Processor time of a turn without collections. These are told in wall-clock time, in which the thread waits for its helpers as well; so
+ * it is what the clock says of the rest of the turn, less the share of it in which the thread waited for a core.
  */
-export function collectingMs(turn: Turn, pauses: readonly Spell[]): number {
-  const { cpuMs, elsewhere } = turn
-  const wallMs = commonMs(turn, turn) - totalMs(elsewhere, turn)
-  if (wallMs <= 0) return 0
+export function heldMsOf(turn: Turn, pauses: readonly Spell[]): number {
+  const { cpuMs, waitedMs, elsewhere } = turn
   let pausedMs = 0
   for (const pause of pauses) {
     const inside = { startMs: Math.max(pause.startMs, turn.startMs), endMs: Math.min(pause.endMs, turn.endMs) }
-    if (inside.endMs > inside.startMs) pausedMs += commonMs(inside, inside) - totalMs(elsewhere, inside)
+    if (inside.endMs > inside.startMs) pausedMs += inside.endMs - inside.startMs - totalMs(elsewhere, inside)
   }
-  return Math.min(cpuMs, (pausedMs / wallMs) * cpuMs, pausedMs)
+  if (pausedMs === 0) return cpuMs
+  const restMs = turn.endMs - turn.startMs - totalMs(elsewhere, turn) - pausedMs
+  return Math.max(0, Math.min(cpuMs, (restMs * cpuMs) / (cpuMs + waitedMs)))
 }
 
 function totalMs(spells: readonly Spell[], within: Spell): number {
