@@ -1,5 +1,9 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { type RecordedRun, withRuns } from './record.ts'
+import { commitOf, type RecordedRun, withRuns } from './record.ts'
 
 const run = (campaign: string, passedCount: number): RecordedRun => ({
   campaign,
@@ -39,5 +43,31 @@ test('a run that was stopped is shown as one, until there is one that was not', 
     const written = withRuns(page, runs)
     expect(written).toContain('| kills | kills 1,000 | 1,000 |')
     expect(written).not.toContain('stopped')
+  }
+})
+
+test('a commit is named as one with changes if a source is changed, or new; what is ignored, or no code, does not count', () => {
+  const root = mkdtempSync(join(tmpdir(), 'millrace-commit-'))
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-c', 'user.name=x', '-c', 'user.email=x@y', ...args], { cwd: root, stdio: 'pipe' })
+  try {
+    mkdirSync(join(root, 'packages'))
+    mkdirSync(join(root, 'docs'))
+    writeFileSync(join(root, '.gitignore'), 'dist/\n')
+    writeFileSync(join(root, 'packages/a.ts'), '1')
+    git('init', '--quiet')
+    git('add', '.')
+    git('commit', '--quiet', '--message', 'x')
+    mkdirSync(join(root, 'packages/dist'))
+    writeFileSync(join(root, 'packages/dist/a.js'), '1')
+    writeFileSync(join(root, 'docs/reliability.jsonl'), '1')
+    expect(commitOf(root)).toMatch(/^[0-9a-f]{7,}$/)
+    writeFileSync(join(root, 'packages/b.ts'), '1')
+    expect(commitOf(root)).toMatch(/ with changes$/)
+    rmSync(join(root, 'packages/b.ts'))
+    writeFileSync(join(root, 'packages/a.ts'), '2')
+    expect(commitOf(root)).toMatch(/ with changes$/)
+  } finally {
+    rmSync(root, { recursive: true })
   }
 })

@@ -22,12 +22,12 @@ const begin = '<!-- runs: npm run reliability -- NAME --record writes from here 
 const end = '<!-- to here -->'
 
 /** What a result depends on: the shipped code and that of the checks. */
-const CODE = ['packages', 'apps', 'tools/reliability', 'e2e']
+const CODE = ['packages', 'apps', 'tools/reliability', 'e2e', 'package.json', 'package-lock.json']
 
-/** The commit that is checked out, and whether the code differs from it. */
+/** The commit that is checked out, and whether the code differs from it: files that git does not know yet are built and run, too. */
 export function commitOf(root: string): string {
   const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
-  const changed = git('status', '--porcelain', '--untracked-files=no', '--', ...CODE) !== ''
+  const changed = git('status', '--porcelain', '--untracked-files=all', '--', ...CODE) !== ''
   return `${git('rev-parse', '--short', 'HEAD')}${changed ? ' with changes' : ''}`
 }
 

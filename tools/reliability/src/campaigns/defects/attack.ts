@@ -12,6 +12,8 @@ export type Attack =
   | { readonly kind: 'mixed crashes' }
   /** Damage of files that were synced. */
   | { readonly kind: 'damage'; readonly flavour: LongFlavourName }
+  /** Transaction indexes that are lost after a clean stop, and a start after that which is killed. */
+  | { readonly kind: 'lost indexes'; readonly flavour: LongFlavourName }
   /** Operations that fail. */
   | { readonly kind: 'faults'; readonly fault: FaultClass }
   /** All outcomes of each crash of a short trace; a flavour in turn. */
@@ -19,6 +21,7 @@ export type Attack =
 
 export const crashes = (flavour: LongFlavourName): Attack => ({ kind: 'crashes', flavour })
 export const damage = (flavour: LongFlavourName): Attack => ({ kind: 'damage', flavour })
+export const lostIndexes = (flavour: LongFlavourName): Attack => ({ kind: 'lost indexes', flavour })
 export const faults = (kind: FaultClass['kind'], operation: FaultClass['operation']): Attack => ({
   kind: 'faults',
   fault: { kind, operation },
@@ -26,7 +29,6 @@ export const faults = (kind: FaultClass['kind'], operation: FaultClass['operatio
 
 /** As a reader of the results knows it; tells attacks apart. */
 export function nameOfAttack(attack: Attack): string {
-  if (attack.kind === 'crashes') return `crashes, ${attack.flavour}`
-  if (attack.kind === 'damage') return `damage, ${attack.flavour}`
+  if ('flavour' in attack) return `${attack.kind}, ${attack.flavour}`
   return attack.kind === 'faults' ? `${attack.fault.kind} of ${attack.fault.operation}` : attack.kind
 }

@@ -6,6 +6,7 @@ import { withDefect } from './defect.ts'
 import { defects, quickDefects } from './defects.ts'
 import { defectsPage } from './defects-page.ts'
 import { HUNT } from './hunt.ts'
+import { soundComplaints } from './index.ts'
 import { ALL_ATTACKS } from './run-attack.ts'
 import { type Hunted, huntedOf } from './start-hunt.ts'
 
@@ -14,7 +15,7 @@ const sources = join(import.meta.dirname, '../../../../../packages/storage/src')
 test('there are at least 45 defects, each with a name of its own, and a place where it shows', () => {
   expect(new Set(defects.map(({ name }) => name)).size).toBe(defects.length)
   expect(defects.length).toBeGreaterThanOrEqual(45)
-  expect(quickDefects.length).toBe(26)
+  expect(quickDefects.length).toBe(27)
   expect(defects.filter(({ shownBy }) => shownBy.length === 0)).toEqual([])
 })
 
@@ -30,8 +31,18 @@ test('a defect whose source is gone, or stands twice, is refused', () => {
   expect(() => withDefect('one one', defect)).toThrow('2 times')
 })
 
-test('attacks are told apart by their names', () => {
+test('what is tried of its own accord is every kind of attack, each told apart by its name, and some of each among the first', () => {
   expect(new Set(ALL_ATTACKS.map(nameOfAttack)).size).toBe(ALL_ATTACKS.length)
+  const kinds = new Set(ALL_ATTACKS.slice(0, 7).map(({ kind }) => kind))
+  expect([...kinds].sort()).toEqual(['crashes', 'damage', 'faults', 'lost indexes', 'mixed crashes', 'traces'])
+  const named = defects.flatMap(({ shownBy }) => shownBy).map(({ kind }) => kind)
+  expect(new Set(ALL_ATTACKS.map(({ kind }) => kind))).toEqual(new Set([...named, 'mixed crashes', 'traces']))
+})
+
+test('a run in which storage without a defect was hardly tried proves nothing', () => {
+  expect(soundComplaints(200, 4)).toEqual([])
+  expect(soundComplaints(0, 4)).toHaveLength(1)
+  expect(soundComplaints(0, 0)).toHaveLength(1)
 })
 
 test('a hunt tells which invariant did not hold, and one that did not end proves nothing', () => {

@@ -1,5 +1,6 @@
 import { SeededRandom } from '@millrace/base'
 import type { Campaign, CampaignContext, CampaignResult } from '../../campaign.ts'
+import { tooLittle } from '../../load/work.ts'
 import { inOrder } from '../in-order.ts'
 import { type Attack, nameOfAttack } from './attack.ts'
 import type { Defect } from './defect.ts'
@@ -23,8 +24,6 @@ async function run(context: CampaignContext): Promise<CampaignResult> {
   const { defects: count = 0, rounds = 0, soundRounds = 0, hunts = 1 } = size
   const chosen = choose(count, seed)
   const isAll = chosen.length === defects.length
-  // Quick ones are shown by what they name.
-  const general = isAll ? ALL_ATTACKS : []
   const caught: Caught[] = []
   const failures: string[] = []
   let doneCount = 0
@@ -32,7 +31,7 @@ async function run(context: CampaignContext): Promise<CampaignResult> {
   const huntOne = (defect: Defect): Promise<Hunted> =>
     signal.aborted
       ? Promise.resolve(STOPPED)
-      : startHunt(defect, { seed, rounds, named: defect.shownBy, general, signal })
+      : startHunt(defect, { seed, rounds, named: defect.shownBy, general: ALL_ATTACKS, signal })
   await inOrder(chosen, Math.max(1, hunts), huntOne, (hunted, defect) => {
     if (signal.aborted) return
     const { kind, recoveryCount, seconds, attack, reason } = hunted
@@ -43,7 +42,13 @@ async function run(context: CampaignContext): Promise<CampaignResult> {
     } else failures.push(`"${defect.name}" was ${kind} after ${seconds.toFixed(0)} s: ${reason}`)
     advance()
   })
-  const soundRecoveries = await huntInSound(context, attacksOf(chosen, general), soundRounds, failures, advance)
+  const shown = new Set(caught.map(({ hunted }) => hunted.attack))
+  const sound = attacksOf(
+    chosen,
+    ALL_ATTACKS.filter((attack) => isAll || shown.has(nameOfAttack(attack))),
+  )
+  const soundRecoveries = await huntInSound(context, sound, soundRounds, failures, advance)
+  if (!signal.aborted) failures.push(...soundComplaints(soundRecoveries, sound.length))
   const figures = {
     caughtDefects: caught.length,
     mostRecoveries: Math.max(0, ...caught.map(({ hunted }) => hunted.recoveryCount)),
@@ -53,6 +58,9 @@ async function run(context: CampaignContext): Promise<CampaignResult> {
   const pages = isAll ? [{ path: 'docs/defects.md', contents: defectsPage(caught, soundRecoveries) }] : []
   return { passedCount: caught.length, failures, figures, pages }
 }
+
+/** Each of all attacks, round after round, on a machine that others use too. */
+const SOUND_MS_MAX = 3_600_000
 
 const STOPPED: Hunted = {
   kind: 'broken',
@@ -76,7 +84,9 @@ async function huntInSound(
   )
   let recoveryCount = 0
   const huntShare = (named: readonly Attack[]): Promise<Hunted> =>
-    signal.aborted ? Promise.resolve(STOPPED) : startHunt(null, { seed, rounds, named, general: [], signal })
+    signal.aborted
+      ? Promise.resolve(STOPPED)
+      : startHunt(null, { seed, rounds, named, general: [], signal, msMax: SOUND_MS_MAX })
   await inOrder(shares, shares.length, huntShare, (hunted) => {
     if (signal.aborted) return
     if (hunted.kind === 'not found') recoveryCount += hunted.recoveryCount
@@ -86,7 +96,14 @@ async function huntInSound(
   return recoveryCount
 }
 
-/** Each of the attacks that a hunt may have tried, once. */
+/** Finds prove something only if the same attacks were tried where nothing is to be found. */
+export function soundComplaints(soundRecoveries: number, attackCount: number): string[] {
+  return tooLittle([
+    { what: 'recoveries of storage without a defect', count: soundRecoveries, least: Math.max(1, attackCount) },
+  ])
+}
+
+/** Each of the attacks that show the defects, or are to be tried as well, once. */
 function attacksOf(chosen: readonly Defect[], general: readonly Attack[]): Attack[] {
   const tried = [...chosen.flatMap(({ shownBy }) => shownBy), ...general]
   return [...new Map(tried.map((attack) => [nameOfAttack(attack), attack])).values()]

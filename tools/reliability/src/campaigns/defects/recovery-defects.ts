@@ -1,4 +1,4 @@
-import { crashes, damage } from './attack.ts'
+import { crashes, damage, lostIndexes } from './attack.ts'
 import type { Defect } from './defect.ts'
 
 /** Mistakes in what a start makes of the files. */
@@ -142,5 +142,12 @@ export const recoveryDefects: readonly Defect[] = [
     from: '        if (!(error instanceof CorruptFileError)) throw error\n        // Nobody knows',
     to: "        if (!(error instanceof CorruptFileError)) throw error\n        this.#removals.add(home.path + '/' + name)\n        // Nobody knows",
     shownBy: [crashes('young logs')],
+  },
+  {
+    name: 'mark not lowered before indexes are built anew',
+    file: 'log-loader.ts',
+    from: '      home.mark.lowerRecoveryPointNow(topicId, partition, recoveryPoint, fingerprint)\n',
+    to: '',
+    shownBy: [lostIndexes('transactions')],
   },
 ]

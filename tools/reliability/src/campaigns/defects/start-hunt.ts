@@ -22,6 +22,7 @@ export interface HuntOptions {
   readonly named: readonly Attack[]
   readonly general: readonly Attack[]
   readonly signal: AbortSignal
+  readonly msMax?: number
 }
 
 /** A defect that makes storage loop for ever could not be told from a slow machine: none does. */
@@ -30,7 +31,7 @@ const HUNT_MS_MAX = 600_000
 /** Hunts a defect in a process of its own; null: the sound storage, in which nothing must be found. */
 export function startHunt(
   defect: Defect | null,
-  { seed, rounds, named, general, signal }: HuntOptions,
+  { seed, rounds, named, general, signal, msMax = HUNT_MS_MAX }: HuntOptions,
 ): Promise<Hunted> {
   const script = join(import.meta.dirname, 'hunt.ts')
   const hook = join(import.meta.dirname, 'replace-source.ts')
@@ -42,7 +43,7 @@ export function startHunt(
       env: { ...process.env, [DEFECT_VARIABLE]: defect?.name ?? '' },
       signal,
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: HUNT_MS_MAX,
+      timeout: msMax,
     })
     let output = ''
     let errors = ''

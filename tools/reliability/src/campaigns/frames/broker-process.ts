@@ -19,12 +19,14 @@ import {
   produceApi,
 } from '@millrace/protocol'
 import { sampleProcess } from '../../load/process-sample.ts'
-import { metricOf, scrape } from '../../load/scrape.ts'
+import { type Metrics, metricOf, scrape } from '../../load/scrape.ts'
 import { WireClient } from '../../load/wire-client.ts'
 import { errorsIn } from '../kills/crash-run.ts'
+import { waitedForCoreMs } from '../recovery/process-figures.ts'
 import { AnswerChecker } from './answer-checker.ts'
 import { FrameSource, servedVersions, TARGET_TOPICS } from './frame-source.ts'
 import { type HttpAttack, healthRequest, httpAttack, httpComplaint } from './http-attacks.ts'
+import { type DelayReading, delayComplaint, OwnDelay } from './own-delay.ts'
 
 const CONNECTION_COUNT = 16
 const DELIVERIES_PER_CONNECTION = 6
@@ -36,6 +38,8 @@ const NEIGHBOUR_MAX_MS = 10_000
 const HEALTH_MAX_MS = 5_000
 /** Rounds after which what is made once, and kept, has been made: the heap is as large as the attackers' garbage makes it. */
 const WARM_UP_ROUNDS = 200
+/** Rounds after which most code has run: delays of the loop are judged from then on. */
+const DELAY_WARM_UP_ROUNDS = 10
 /** Of objects, as `reliability.md` 6.3 has it, and of what native allocators keep. */
 const MAX_ANONYMOUS_GROWTH_BYTES = (64 + 192) * 1024 * 1024
 /** Old versions, whose topics have names: ids would have to be asked for. */
@@ -62,6 +66,10 @@ export interface ProcessResult {
   longestNeighbourMs: number
   /** As the broker tells itself: every pause of its loop counts, also those that the machine makes. */
   longestDelayMs: number
+  /** The same without what its thread waited for a core meanwhile, and without the first rounds; this is judged. */
+  longestOwnDelayMs: number
+  /** The longest full garbage collection, as the broker tells itself. */
+  longestCollectionMs: number
   /** Of anonymous memory since the first rounds. */
   anonymousGrowthBytes: number
 }
@@ -90,12 +98,15 @@ class ProcessAttack {
   readonly #options: ProcessOptions
   readonly #source: FrameSource
   readonly #random: SeededRandom
+  #ownDelay: OwnDelay | null = null
   readonly #result: ProcessResult = {
     frameCount: 0,
     answeredCount: 0,
     httpAnswerCount: 0,
     longestNeighbourMs: 0,
     longestDelayMs: 0,
+    longestOwnDelayMs: 0,
+    longestCollectionMs: 0,
     anonymousGrowthBytes: 0,
   }
 
@@ -118,8 +129,10 @@ class ProcessAttack {
     const { anonymousGrowthBytes } = this.#result
     if (anonymousGrowthBytes > MAX_ANONYMOUS_GROWTH_BYTES)
       onFailure(-1, `anonymous memory grew by ${anonymousGrowthBytes} bytes`, [])
-    const metrics = await scrape(this.#broker.port)
-    this.#result.longestDelayMs = metricOf(metrics, 'millrace_loop_longest_delay_seconds') * 1000
+    this.#noteMetrics(await scrape(this.#broker.port))
+    const { longestOwnDelayMs, longestCollectionMs } = this.#result
+    const complaint = delayComplaint(longestOwnDelayMs, longestCollectionMs)
+    if (complaint !== null) onFailure(-1, complaint, [])
     await this.#broker.stop()
     for (const line of errorsIn(readFileSync(join(this.#broker.directory, 'broker.log'), 'utf8')))
       onFailure(-1, line, [])
@@ -139,6 +152,7 @@ class ProcessAttack {
       await this.#attackWithHttp(round, httpAttack(this.#random), LINGER_MS)
       if (round === WARM_UP_ROUNDS) anonymousBytes = sampleProcess(pid).anonymousBytes
       if (round > WARM_UP_ROUNDS) result.anonymousGrowthBytes = sampleProcess(pid).anonymousBytes - anonymousBytes
+      await this.#watchDelay(round)
       result.frameCount = this.#source.frameCount
       if (result.frameCount === framesBefore) {
         onFailure(round, 'nobody could connect', sent)
@@ -147,6 +161,28 @@ class ProcessAttack {
       onProgress(result.frameCount)
     }
     return true
+  }
+
+  async #watchDelay(round: number): Promise<void> {
+    const { pid, port } = this.#broker
+    const metrics = await scrape(port)
+    this.#noteMetrics(metrics)
+    const reading: DelayReading = {
+      longestDelayMs: this.#result.longestDelayMs,
+      waitedForCoreMs: waitedForCoreMs(pid),
+    }
+    if (round < DELAY_WARM_UP_ROUNDS) return
+    if (this.#ownDelay === null) this.#ownDelay = new OwnDelay(reading)
+    else this.#ownDelay.note(reading)
+    this.#result.longestOwnDelayMs = this.#ownDelay.longestMs
+  }
+
+  #noteMetrics(metrics: Metrics): void {
+    this.#result.longestDelayMs = metricOf(metrics, 'millrace_loop_longest_delay_seconds') * 1000
+    const collections = ['major', 'incremental'].map((kind) =>
+      metricOf(metrics, `millrace_gc_longest_seconds{kind="${kind}"}`),
+    )
+    this.#result.longestCollectionMs = Math.max(...collections) * 1000
   }
 
   /** Returns what each connection sent; null if the neighbour was not served: the next rounds would tell nothing else. */

@@ -12,6 +12,10 @@ export interface CrewOptions {
   readonly seed: number
   readonly threadCount: number
   readonly orders: Iterator<Order, void>
+  /** What the threads run, if not `order-worker.ts`. */
+  readonly program?: URL
+  readonly hangMs?: number
+  readonly lookMs?: number
   /** Whether no further order is to be begun, and those under way are to end. */
   isOver(): boolean
   onProgress(frameCount: number): void
@@ -50,20 +54,23 @@ export class Crew {
   #hire(): Worker {
     const workerData: OrderWorkerData = { seed: this.#options.seed, stop: this.#stop }
     const resourceLimits = { maxOldGenerationSizeMb: MAX_HEAP_MIB }
-    return new Worker(new URL('./order-worker.ts', import.meta.url), { workerData, resourceLimits })
+    const program = this.#options.program ?? new URL('./order-worker.ts', import.meta.url)
+    return new Worker(program, { workerData, resourceLimits })
   }
 
   /** Returns whether the worker can be given another order. */
   #perform(worker: Worker, order: Order, slot: number): Promise<boolean> {
-    const { onFailure } = this.#options
+    const { onFailure, hangMs = HANG_MS, lookMs = LOOK_MS } = this.#options
     return new Promise((resolve) => {
       let heardMs = performance.now()
       const timer = setInterval(() => {
         if (this.#options.isOver()) Atomics.store(new Int32Array(this.#stop), 0, 1)
-        if (performance.now() - heardMs <= HANG_MS) return
-        onFailure(order, nameOf(order), `tells nothing for ${HANG_MS} ms`, [])
+        if (performance.now() - heardMs <= hangMs) return
+        // Once: it ends when native code lets it, which may take several looks.
+        clearInterval(timer)
+        onFailure(order, nameOf(order), `tells nothing for ${hangMs} ms`, [])
         void worker.terminate()
-      }, LOOK_MS)
+      }, lookMs)
       const settle = (isUsable: boolean): void => {
         clearInterval(timer)
         this.#underWay[slot] = 0

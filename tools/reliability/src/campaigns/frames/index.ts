@@ -172,6 +172,8 @@ class FramesRun {
       tcpAnswered: tcp?.answeredCount ?? 0,
       tcpLongestNeighbourMs: tcp?.longestNeighbourMs ?? 0,
       tcpLongestDelayMs: tcp?.longestDelayMs ?? 0,
+      tcpLongestOwnDelayMs: tcp?.longestOwnDelayMs ?? 0,
+      tcpLongestGcPauseMs: tcp?.longestCollectionMs ?? 0,
       tcpAnonymousGrowthMiB: (tcp?.anonymousGrowthBytes ?? 0) / MEBIBYTE,
     }
   }

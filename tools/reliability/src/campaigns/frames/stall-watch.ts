@@ -1,3 +1,4 @@
+import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { constants, PerformanceObserver, performance } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -16,54 +17,79 @@ export function bytesAfterGc(): { heapBytes: number; bufferBytes: number } {
   return { heapBytes: heapUsed, bufferBytes: arrayBuffers }
 }
 
-interface Pause {
+interface Spell {
   readonly startMs: number
-  readonly durationMs: number
+  readonly endMs: number
 }
 
-/** Full collections are of the whole process, the fuzzer's garbage included; young ones are counted as what they stop: the broker. */
+/** Full collections are of the whole thread, the fuzzer's garbage included; young ones are counted as what they stop: the broker. */
 const MAJOR = constants.NODE_PERFORMANCE_GC_MAJOR | constants.NODE_PERFORMANCE_GC_INCREMENTAL
+/** Collections are told in a later turn than theirs. */
+const TURNS_UNTIL_TOLD = 3
 
-const PROBE_WORDS = 16_384
-const PROBE_ROUNDS = 12
+/** Where a watch reads the time, in ms. */
+export interface StallClocks {
+  nowMs(): number
+  /** Processor time of this thread. A few microseconds a call. */
+  cpuMs(): number
+  /** How long this thread has waited for a core that others had. */
+  waitedMs(): number
+}
 
-/** A few ms of plain work, always the same: what it takes says how fast the machine is now. In ms of processor time. */
-function probeMs(words: Int32Array): number {
-  const before = process.threadCpuUsage()
-  for (let round = 0; round < PROBE_ROUNDS; round++) {
-    let mixed = round
-    for (let at = 0; at < words.length; at++) {
-      mixed = Math.imul(mixed ^ words[at]!, 0x01000193)
-      words[at] = mixed
-    }
+/** Of the thread that calls it. Only Linux tells of waits; elsewhere there are none. */
+function clocksOfThread(): StallClocks & { close(): void } {
+  const path = '/proc/thread-self/schedstat'
+  const fd = existsSync(path) ? openSync(path, 'r') : null
+  const text = Buffer.alloc(128)
+  return {
+    nowMs: () => performance.now(),
+    cpuMs: () => {
+      const { user, system } = process.threadCpuUsage()
+      return (user + system) / 1000
+    },
+    waitedMs: () => {
+      if (fd === null) return 0
+      const sizeBytes = readSync(fd, text, 0, text.length, 0)
+      return Number(text.toString('latin1', 0, sizeBytes).split(' ')[1]) / 1e6
+    },
+    close: () => {
+      if (fd !== null) closeSync(fd)
+    },
   }
-  const { user, system } = process.threadCpuUsage(before)
-  return (user + system) / 1000
+}
+
+/** A turn of the loop, without what was done elsewhere meanwhile. */
+interface Turn extends Spell {
+  readonly cpuMs: number
+  readonly waitedMs: number
+  readonly elsewhere: readonly Spell[]
 }
 
 /**
- * Measures how long the loop was held by what a turn did. Both the wall clock and the thread's own processor time must say so: a
- * machine that gives the thread away is no fault of the broker's, nor is a full garbage collection. Processors that are shared make the
- * same work take more of their time: what is above the limit is put in proportion to a probe, at its best and now.
+ * Measures how long the loop was held by what a turn did: the processor time that this thread took for it, as the system tells it and
+ * with nothing taken off but full garbage collections. A machine that gives the thread away meanwhile is no fault of the broker's; one
+ * that is slow is, as far as this goes.
  */
 export class StallWatch {
-  /** The longest turn so far, in ms, collections taken off. */
+  /** The longest turn so far, in ms. */
   longestMs = 0
+  /** The longest collection of any kind, in ms of wall-clock time. */
   longestPauseMs = 0
+  readonly #clocks: StallClocks & { close?(): void }
   /** Of the turn at hand: work that has a thread of its own in a real broker. */
-  #elsewhereMs = 0
-  #pauses: Pause[] = []
+  #elsewhere: Spell[] = []
+  #elsewhereCpuMs = 0
+  #pauses: Spell[] = []
   readonly #observer: PerformanceObserver
-  readonly #words = new Int32Array(PROBE_WORDS)
-  #bestProbeMs = Number.POSITIVE_INFINITY
 
-  constructor() {
-    for (let count = 0; count < 30; count++) this.#probe()
+  constructor(clocks: StallClocks = clocksOfThread()) {
+    this.#clocks = clocks
     this.#observer = new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) {
+        const { startTime, duration } = entry
         const { kind } = (entry as unknown as { detail: { kind: number } }).detail
-        this.longestPauseMs = Math.max(this.longestPauseMs, entry.duration)
-        if ((kind & MAJOR) !== 0) this.#pauses.push({ startMs: entry.startTime, durationMs: entry.duration })
+        this.longestPauseMs = Math.max(this.longestPauseMs, duration)
+        if ((kind & MAJOR) !== 0) this.#pauses.push({ startMs: startTime, endMs: startTime + duration })
       }
       if (this.#pauses.length > 1000) this.#pauses = this.#pauses.slice(-100)
     })
@@ -72,58 +98,71 @@ export class StallWatch {
 
   /** Runs `work` and the turn of the loop that follows; returns for how many ms it held the loop. */
   async turn(work: () => void): Promise<number> {
-    this.#elsewhereMs = 0
-    const cpu = process.threadCpuUsage()
-    const startMs = performance.now()
-    work()
-    await new Promise((resolve) => setImmediate(resolve))
-    const endMs = performance.now()
-    const wallMs = endMs - startMs - this.#elsewhereMs
-    if (wallMs <= this.longestMs && wallMs <= MAX_STALL_MS) return wallMs
-    const used = process.threadCpuUsage(cpu)
-    let heldMs = Math.min(wallMs, (used.user + used.system) / 1000 - this.#elsewhereMs)
-    if (heldMs > MAX_STALL_MS) {
-      heldMs /= this.#slowness()
-      heldMs -= await this.#pausedMs(startMs, endMs)
+    // Turns in which collections are waited for are judged like any other.
+    const turns = [await this.#run(work)]
+    let longestMs = 0
+    for (const [number, turn] of turns.entries()) {
+      if (turn.cpuMs > MAX_STALL_MS || (number === 0 && turn.cpuMs > this.longestMs)) {
+        for (let count = 0; count < TURNS_UNTIL_TOLD; count++) turns.push(await this.#run(() => undefined))
+      }
+      const isOrdinary = turn.cpuMs <= Math.min(this.longestMs, MAX_STALL_MS)
+      longestMs = Math.max(longestMs, isOrdinary ? turn.cpuMs : heldMsOf(turn, this.#pauses))
     }
-    this.longestMs = Math.max(this.longestMs, heldMs)
-    return heldMs
+    this.longestMs = Math.max(this.longestMs, longestMs)
+    return longestMs
   }
 
   /** Runs what a real broker does beside the loop: its time is not counted. */
   elsewhere<Result>(work: () => Result): Result {
-    const startMs = performance.now()
+    const startMs = this.#clocks.nowMs()
+    const startCpuMs = this.#clocks.cpuMs()
     try {
       return work()
     } finally {
-      this.#elsewhereMs += performance.now() - startMs
+      this.#elsewhereCpuMs += this.#clocks.cpuMs() - startCpuMs
+      this.#elsewhere.push({ startMs, endMs: this.#clocks.nowMs() })
     }
   }
 
   stop(): void {
     this.#observer.disconnect()
+    this.#clocks.close?.()
   }
 
-  #probe(): number {
-    const tookMs = probeMs(this.#words)
-    if (tookMs > 0) this.#bestProbeMs = Math.min(this.#bestProbeMs, tookMs)
-    return tookMs
+  async #run(work: () => void): Promise<Turn> {
+    this.#elsewhere = []
+    this.#elsewhereCpuMs = 0
+    const startWaitedMs = this.#clocks.waitedMs()
+    const startMs = this.#clocks.nowMs()
+    const startCpuMs = this.#clocks.cpuMs()
+    work()
+    await new Promise((resolve) => setImmediate(resolve))
+    const cpuMs = this.#clocks.cpuMs() - startCpuMs - this.#elsewhereCpuMs
+    const endMs = this.#clocks.nowMs()
+    return { startMs, endMs, cpuMs, waitedMs: this.#clocks.waitedMs() - startWaitedMs, elsewhere: this.#elsewhere }
   }
+}
 
-  /** How many times longer than at its best the machine takes for the same work now. */
-  #slowness(): number {
-    return Math.max(1, Math.min(this.#probe(), this.#probe()) / this.#bestProbeMs)
+/**
+ * Processor time of a turn without collections. These are told in wall-clock time, in which the thread waits for its helpers as well; so
+ * it is what the clock says of the rest of the turn, less the share of it in which the thread waited for a core.
+ */
+export function heldMsOf(turn: Turn, pauses: readonly Spell[]): number {
+  const { cpuMs, waitedMs, elsewhere } = turn
+  let pausedMs = 0
+  for (const pause of pauses) {
+    const inside = { startMs: Math.max(pause.startMs, turn.startMs), endMs: Math.min(pause.endMs, turn.endMs) }
+    if (inside.endMs > inside.startMs) pausedMs += inside.endMs - inside.startMs - totalMs(elsewhere, inside)
   }
+  if (pausedMs === 0) return cpuMs
+  const restMs = turn.endMs - turn.startMs - totalMs(elsewhere, turn) - pausedMs
+  return Math.max(0, Math.min(cpuMs, (restMs * cpuMs) / (cpuMs + waitedMs)))
+}
 
-  async #pausedMs(startMs: number, endMs: number): Promise<number> {
-    // Entries are handed over in a later turn.
-    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
-    let pausedMs = 0
-    for (const pause of this.#pauses) {
-      const fromMs = Math.max(pause.startMs, startMs)
-      const toMs = Math.min(pause.startMs + pause.durationMs, endMs)
-      if (toMs > fromMs) pausedMs += toMs - fromMs
-    }
-    return pausedMs
-  }
+function totalMs(spells: readonly Spell[], within: Spell): number {
+  return spells.reduce((sum, spell) => sum + commonMs(spell, within), 0)
+}
+
+function commonMs(a: Spell, b: Spell): number {
+  return Math.max(0, Math.min(a.endMs, b.endMs) - Math.max(a.startMs, b.startMs))
 }

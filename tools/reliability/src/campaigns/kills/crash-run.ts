@@ -37,8 +37,8 @@ export interface CrashRunOptions {
   afterKill(): readonly string[]
   /** The disk forgets what was not synced. */
   readonly unsyncedLoss: boolean
-  /** The run is to find something: it ends with the first failure, and keeps no files. */
-  readonly expectsFailure: boolean
+  /** The run is to find something: it ends with the first failure, and keeps no files; before, it may read all back that is left. */
+  readonly expectsFailure: false | 'at once' | 'read back'
   /** Where the broker's files go; its log directory is `data` in it, which is there. */
   readonly directory: string
   /** Added to the broker's environment. */
@@ -124,7 +124,7 @@ export class CrashRun {
   async #end(broker: Broker, name: string): Promise<void> {
     try {
       await broker.kill()
-      if (this.#failures.length > 0 && !this.#options.expectsFailure) {
+      if (this.#failures.length > 0 && this.#options.expectsFailure === false) {
         const kept = mkdtempSync(join(tmpdir(), `${name}-failure-`))
         cpSync(broker.directory, kept, { recursive: true })
         this.#context.report(`the broker's files are kept in ${kept}`)
@@ -139,7 +139,7 @@ export class CrashRun {
   }
 
   #hasFailed(): boolean {
-    return this.#failures.length > (this.#options.expectsFailure ? 0 : FAILURES_MAX)
+    return this.#failures.length > (this.#options.expectsFailure === false ? FAILURES_MAX : 0)
   }
 
   async #runGeneration(broker: Broker, changes: TopicChanges, number: number): Promise<void> {
@@ -150,11 +150,14 @@ export class CrashRun {
       this.#note(await generation.progress())
       for (let kill = 0; kill < GENERATION_KILLS && !this.#isOver(); kill++) {
         await this.#killOnce(broker, changes, generation)
-        if ((kill + 1) % PROGRESS_KILLS === 0) this.#note(await generation.progress())
+        if (!this.#isOver() && (kill + 1) % PROGRESS_KILLS === 0) this.#note(await generation.progress())
       }
       await changes.pause()
       // Clients of a broker that lost their topics never come to an end.
-      if (this.#hasFailed()) return
+      if (this.#hasFailed()) {
+        if (this.#options.expectsFailure === 'read back') this.#note(await generation.readBack())
+        return
+      }
       this.#note(await generation.progress())
       const result = await generation.finish()
       this.#note(result.problems)
@@ -214,7 +217,7 @@ export class CrashRun {
   #note(problems: readonly string[]): void {
     for (const problem of problems) {
       this.#failures.push(`kill ${this.#doneCount} of seed ${this.#context.seed}: ${problem}`)
-      if (!this.#options.expectsFailure) this.#context.report(`kill ${this.#doneCount}: ${problem}`)
+      if (this.#options.expectsFailure === false) this.#context.report(`kill ${this.#doneCount}: ${problem}`)
     }
   }
 }

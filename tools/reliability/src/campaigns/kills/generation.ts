@@ -5,6 +5,7 @@ import {
   type GroupLoad,
   type Load,
   type LoadOptions,
+  type ProducerHistory,
   type ProducerKind,
   type Promised,
   Promises,
@@ -57,6 +58,7 @@ export class Generation {
   readonly #options: GenerationOptions
   readonly #loads: readonly (readonly [topic: string, load: Load])[]
   readonly #groups: readonly GroupLoad[]
+  readonly #kinds: ReadonlyMap<Load, ProducerKind>
   readonly #promises: Promises
   /** Acknowledgements, and commits, of each at the last look: all must go on. */
   #seen: number[]
@@ -70,6 +72,7 @@ export class Generation {
     this.#options = options
     this.#loads = loads
     this.#groups = groups
+    this.#kinds = kinds
     const held = loads.filter(([, load]) => !options.unsyncedLoss || kinds.get(load) !== 'leader')
     this.#promises = new Promises(held, groups)
     this.#seen = []
@@ -141,7 +144,7 @@ export class Generation {
 
   /** Ends the clients, reads all back and deletes the topics. The broker must serve. */
   async finish(): Promise<GenerationResult> {
-    const { broker, changes, unsyncedLoss } = this.#options
+    const { changes } = this.#options
     for (const group of this.#groups) await group.finish()
     const topics = [...new Set(this.#loads.map(([topic]) => topic))]
     const finished = await Promise.all(
@@ -152,15 +155,10 @@ export class Generation {
     let removedCount = 0
     for (const topic of topics) {
       const producers = finished.filter((entry) => entry.topic === topic).map(({ producer }) => producer)
-      const { stored, startOffsets } = await readTopic(broker.bootstrap, topic)
-      const retained = topic === rollingOf(this.#options.name) ? { retainedBytes: ROLLING_RETAINED_BYTES } : {}
-      const found = checkHistory({ producers, stored, startOffsets }, { unsyncedLoss, ...retained })
-      for (const group of this.#groups) {
-        if (group.topic === topic) found.push(...group.consumed.check(stored, startOffsets))
-      }
-      problems.push(...found.map((text) => `${topic}: ${text}`))
-      storedCount += stored.length
-      for (const offset of startOffsets) removedCount += offset
+      const found = await this.#readTopic(topic, producers)
+      problems.push(...found.problems)
+      storedCount += found.storedCount
+      for (const offset of found.startOffsets) removedCount += offset
     }
     for (const topic of topics) await changes.remove(topic)
     return {
@@ -171,6 +169,40 @@ export class Generation {
       commitCount: this.#groups.reduce((sum, group) => sum + group.commitCount(), 0),
       consumedCount: this.#groups.reduce((sum, { consumed }) => sum + consumed.count, 0),
     }
+  }
+
+  /** Ends the clients at once and reads all back: for a broker that lost so much that they may never come to an end. It must serve. */
+  async readBack(): Promise<string[]> {
+    this.abandon()
+    const problems: string[] = []
+    for (const topic of new Set(this.#loads.map(([topic]) => topic))) {
+      const producers = this.#loads
+        .filter((entry) => entry[0] === topic)
+        .map(([, load]) => ({
+          name: load.name,
+          kind: this.#kinds.get(load)!,
+          // Nobody knows what was still on its way.
+          sentCount: Number.MAX_SAFE_INTEGER,
+          acknowledged: load.acknowledged(),
+        }))
+      problems.push(...(await this.#readTopic(topic, producers)).problems)
+    }
+    return problems
+  }
+
+  /** Holds what a topic has now against what producers and groups were told. */
+  async #readTopic(
+    topic: string,
+    producers: readonly ProducerHistory[],
+  ): Promise<{ problems: string[]; storedCount: number; startOffsets: readonly number[] }> {
+    const { broker, name, unsyncedLoss } = this.#options
+    const { stored, startOffsets } = await readTopic(broker.bootstrap, topic)
+    const retained = topic === rollingOf(name) ? { retainedBytes: ROLLING_RETAINED_BYTES } : {}
+    const found = checkHistory({ producers, stored, startOffsets }, { unsyncedLoss, ...retained })
+    for (const group of this.#groups) {
+      if (group.topic === topic) found.push(...group.consumed.check(stored, startOffsets))
+    }
+    return { problems: found.map((text) => `${topic}: ${text}`), storedCount: stored.length, startOffsets }
   }
 
   /** Ends the clients at once. */

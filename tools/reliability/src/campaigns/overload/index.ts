@@ -13,7 +13,7 @@ import { WireClient } from '../../load/wire-client.ts'
 import type { Work } from '../../load/work.ts'
 import type { CrowdPlan, CrowdReport } from './crowd-plan.ts'
 import { PeakWatch } from './peaks.ts'
-import { judge, type Observation } from './verdict.ts'
+import { judge, largeProduces, type Observation } from './verdict.ts'
 
 const MIB = 1024 * 1024
 /** As small as they may be, so that the crowd reaches them. */
@@ -210,6 +210,8 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
         anonymousBeforeMb: anonymousBeforeBytes / MIB,
         anonymousMostMb: peaks.anonymousBytes / MIB,
         anonymousAfterMb: after.anonymousBytes / MIB,
+        requestFramesMostMb: (peaks.budgets.find(({ name }) => name === 'request-frames')?.used ?? Number.NaN) / MIB,
+        largeProduces: largeLoaded.length,
         longestStallMs: metricOf(metrics, 'millrace_loop_longest_delay_seconds') * 1000,
         ...closedBy(metrics),
         ...countsOf(report),
@@ -236,7 +238,8 @@ function worksOf(
   before: CrowdReport,
   report: CrowdReport,
 ): Work[] {
-  const least = (loadedMs / 1000) * (size.judged === 1 ? LEAST_SHARE : LEAST_SHARE_UNJUDGED)
+  const share = size.judged === 1 ? LEAST_SHARE : LEAST_SHARE_UNJUDGED
+  const least = (loadedMs / 1000) * share
   const busy = report.busyRequests - before.busyRequests
   const wantsBusy = size.busy! > 0
   return [
@@ -245,7 +248,7 @@ function worksOf(
       count: produces.neighbour,
       least: (least * 1000) / neighbourHabits.periodMs,
     },
-    { what: 'large produces', count: produces.large, least: 1 },
+    largeProduces(produces.large, loadedMs, share),
     { what: 'requests of busy clients', count: busy, least: wantsBusy ? least * size.busyRequests! : 0 },
     { what: 'pieces of garbage', count: report.garbageSent - before.garbageSent, least: least * GARBAGE_PER_SECOND },
     { what: 'visits', count: report.visits - before.visits, least: least * VISITS_PER_SECOND },

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { BudgetReading } from '../../load/scrape.ts'
-import { judge, type Observation } from './verdict.ts'
+import { tooLittle } from '../../load/work.ts'
+import { judge, largeProduces, type Observation } from './verdict.ts'
 
 const MIB = 1024 * 1024
 
@@ -47,6 +48,20 @@ const complaints = (changes: Partial<Observation>) => judge({ ...good, ...change
 test('a broker that keeps its bounds passes every check', () => {
   expect(complaints({})).toEqual([])
   expect(judge(good)).toHaveLength(20)
+})
+
+test('a neighbour that gets fewer large produces done than it may take time for is found', () => {
+  expect(tooLittle([largeProduces(3, 60_000, 0.5)])).toEqual([])
+  expect(tooLittle([largeProduces(2, 60_000, 0.5)])).toHaveLength(1)
+  expect(tooLittle([largeProduces(1, 8000, 0.1)])).toEqual([])
+  expect(tooLittle([largeProduces(0, 8000, 0.1)])).toHaveLength(1)
+})
+
+test('frames may be above their bound by as much again, and no other budget may', () => {
+  const reading = (used: number) => ({ name: 'request-frames', used, limit: 100 })
+  const frames = (used: number) => withReading(good.budgetsUnderLoad, 'request-frames', reading(used))
+  expect(complaints({ budgetsUnderLoad: frames(200) })).toEqual([])
+  expect(complaints({ budgetsUnderLoad: frames(201) })).toHaveLength(1)
 })
 
 test('times are judged only where a run asks for it', () => {

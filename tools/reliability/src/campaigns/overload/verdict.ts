@@ -93,7 +93,15 @@ export function judge(seen: Observation): (string | null)[] {
   ]
 }
 
-/** A whole frame in progress may be above the bound of frames: one at a time, so that it ends. */
+/** Of the neighbour's large produces a share of those for which there is time if each takes as long as it may; one in any case. */
+export function largeProduces(count: number, loadedMs: number, share: number): Work {
+  return { what: 'large produces', count, least: Math.max(1, (loadedMs / MAX_LARGE_MS) * share) }
+}
+
+/**
+ * Frames are counted once they have grown, in buffers that double: above the bound each that grows is stopped with what it has, but for
+ * one, which goes on to its end. All together may so be as much again above it, and never more.
+ */
 function overLimit({ name, used, limit }: BudgetReading): string | null {
   const allowed = name === 'request-frames' ? limit * 2 : limit
   return used <= allowed ? null : `budget ${name}: ${used} used of ${limit}`

@@ -1,6 +1,6 @@
 import { checkHistory } from '@millrace/e2e'
 import { expect, test } from 'vitest'
-import { isLoss } from './losses.ts'
+import { isLoss, unseenLosses } from './losses.ts'
 
 test('what the checks say of a lost record is a loss', () => {
   const acknowledged = [{ producer: 'p', sequence: 0, partition: 0, offset: 0 }]
@@ -26,4 +26,25 @@ test.each([
   'kill 1 of seed 1: the trace does not explain that b is not expected',
 ])('%s: none', (failure) => {
   expect(isLoss(failure)).toBe(false)
+})
+
+test('topics that are gone are no sign that the checks see what becomes of data', () => {
+  const topics = 'kill 1 of seed 1: topic crash-3 was created and is gone'
+  const all = [
+    'ends of partitions',
+    'records that were acknowledged',
+    'records that were consumed',
+    'committed offsets',
+  ]
+  expect(unseenLosses([topics])).toEqual(all)
+  const losses = [
+    'kill 1 of seed 1: crash-g1-mixed 1 ends at 2, acknowledged up to 7',
+    'kill 1 of seed 1: crash-g1-mixed: lost: p 3, acknowledged at partition 0 offset 3',
+    'kill 1 of seed 1: crash-g1-mixed: consumed and lost: partition 0 offset 3 was p:3, is gone',
+    'kill 1 of seed 1: group g has undefined of t 0, acknowledged was 3',
+  ]
+  expect(unseenLosses([topics, ...losses])).toEqual([])
+  for (const [slot, what] of all.entries()) {
+    expect(unseenLosses(losses.filter((_, other) => other !== slot))).toEqual([what])
+  }
 })

@@ -3,7 +3,7 @@ import type { Random } from '@millrace/base'
 import { type Difference, differencesFrom, writeImage } from './disk-image.ts'
 import { allLost, drawFate } from './fate.ts'
 import type { ShadowNode } from './shadow-directory.ts'
-import { ShadowDisk } from './shadow-disk.ts'
+import { type IgnoresSyncs, ShadowDisk } from './shadow-disk.ts'
 import { ShadowFile } from './shadow-file.ts'
 import { parseTrace, type TraceRecord } from './trace.ts'
 
@@ -14,7 +14,7 @@ export interface PowerCutOptions {
   readonly trace: string
   readonly random: Random
   /** See `ShadowDiskOptions`. */
-  readonly ignoresSyncs?: boolean
+  readonly ignoresSyncs?: IgnoresSyncs
 }
 
 /** One kill of so many leaves the power on. */
@@ -63,13 +63,13 @@ export class PowerCut {
   #losePower(): void {
     const { random, ignoresSyncs = false } = this.#options
     // What a start finds of the last life, and does not sync, must not be counted on: it can be lost at the next cut.
-    if (!ignoresSyncs && random.uint32() % KILL_ONLY_SHARE === KILL_ONLY_SHARE - 1) {
+    if (ignoresSyncs === false && random.uint32() % KILL_ONLY_SHARE === KILL_ONLY_SHARE - 1) {
       this.figures.killsWithoutCutCount++
       this.#disk.endProcess()
       return
     }
     // A disk that keeps nothing at a sync, and part of it by chance, is one that a broker may refuse: that would show nothing.
-    const fate = ignoresSyncs ? allLost : drawFate(random)
+    const fate = ignoresSyncs === false ? drawFate(random) : allLost
     if (fate === allLost) this.figures.cutsLosingAllCount++
     this.#disk.cutPower(fate)
   }

@@ -177,6 +177,17 @@ describe('what a power cut leaves', () => {
     expect(filesOf(disk.tree)).toEqual({})
   })
 
+  it('keeps what it syncs elsewhere on a disk that ignores syncs at some paths', () => {
+    const disk = new ShadowDisk({ root: '/root', ignoresSyncs: (name) => name === 'b' })
+    disk.follow([
+      ...[...open(3, 'a'), write(3, 0, 'one'), ...sync(3, 1)],
+      ...[...open(4, 'b'), write(4, 0, 'two'), ...sync(4, 2)],
+      ...[openRoot(5), ...sync(5, 3)],
+    ])
+    disk.cutPower(allLost)
+    expect(filesOf(disk.tree)).toEqual({ a: 'one', b: '' })
+  })
+
   it('goes on from what was left', () => {
     const disk = new ShadowDisk({ root: '/root' })
     disk.follow([...open(3, 'a'), write(3, 0, pages(3, 'x')), ...sync(3, 1), openRoot(4), ...sync(4, 2)])

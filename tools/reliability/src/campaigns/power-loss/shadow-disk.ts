@@ -12,8 +12,11 @@ export interface ShadowDiskOptions {
   /** Absolute path of what the trace is about. */
   readonly root: string
   /** A disk that says yes to every sync and keeps nothing: what a broker on it loses shows that the checks see losses. */
-  readonly ignoresSyncs?: boolean
+  readonly ignoresSyncs?: IgnoresSyncs
 }
+
+/** Of all files and directories, or of those at some paths below the root. */
+export type IgnoresSyncs = boolean | ((path: string) => boolean)
 
 /**
  * The tree below one directory, followed through the trace of its user: what is there, and what would be left of it without power.
@@ -26,7 +29,9 @@ export interface ShadowDiskOptions {
  */
 export class ShadowDisk {
   readonly #root: string
-  readonly #ignoresSyncs: boolean
+  readonly #ignoresSyncs: IgnoresSyncs
+  /** Of those that were opened: their paths say whether they are synced. */
+  readonly #ignored: WeakSet<ShadowNode>
   #tree: ShadowDirectory
   readonly #open: Map<number, ShadowNode>
   /** What the syncs that run will cover, by their tokens. */
@@ -35,6 +40,7 @@ export class ShadowDisk {
   constructor({ root, ignoresSyncs = false }: ShadowDiskOptions, tree: ShadowDirectory = new ShadowDirectory()) {
     this.#root = root
     this.#ignoresSyncs = ignoresSyncs
+    this.#ignored = new WeakSet()
     this.#tree = tree
     this.#open = new Map()
     this.#syncing = new Map()
@@ -98,7 +104,7 @@ export class ShadowDisk {
         return
       case 'syncEnd':
       case 'syncAllEnd':
-        for (const node of this.#syncing.get(position) ?? []) node.endSync(position, extra === 1 && !this.#ignoresSyncs)
+        for (const node of this.#syncing.get(position) ?? []) node.endSync(position, extra === 1 && this.#isKept(node))
         this.#syncing.delete(position)
         return
       case 'cutShort':
@@ -144,6 +150,12 @@ export class ShadowDisk {
     const node = this.#isRoot(path) ? this.#tree : this.#directoryAt(dirname(path))?.names.get(basename(path))
     if (node === undefined) throw new Error(`${path} was opened, but nothing is known of it`)
     this.#open.set(fd, node)
+    if (typeof this.#ignoresSyncs !== 'function') return
+    if (this.#ignoresSyncs(relative(this.#root, normalize(path)))) this.#ignored.add(node)
+  }
+
+  #isKept(node: ShadowNode): boolean {
+    return typeof this.#ignoresSyncs === 'function' ? !this.#ignored.has(node) : !this.#ignoresSyncs
   }
 
   #beginSync(token: number, nodes: readonly ShadowNode[]): void {

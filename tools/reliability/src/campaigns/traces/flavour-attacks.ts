@@ -8,6 +8,7 @@ import {
   checkDamagedMark,
   checkDamagedSize,
   checkFileDamage,
+  checkLostIndex,
   sampleCrash,
 } from '@millrace/storage/testing'
 import { checkReports } from './attacks.ts'
@@ -16,6 +17,8 @@ import type { Tally } from './tally.ts'
 
 /** Every so many crash points one is also tried with each kind of damage. */
 const DAMAGE_INTERVAL = 8
+/** Transaction indexes that are lost after the stop of one workload, each alone. */
+const LOST_INDEXES = 2
 
 /** Random crashes of one workload of a flavour, until `count` were tried or there are no more. Gives how many. */
 export async function sampleFlavour(
@@ -33,6 +36,7 @@ export async function sampleFlavour(
     await tally.attempt(`${name}, crash ${number} at ${point.step}`, () => sampleCrash(check, point, random))
     if (number % DAMAGE_INTERVAL === 0) await damage(workload, number, point, tally)
   }
+  await loseIndexes(workload, tally)
   tally.add('sampledPoints', doneCount)
   addChecks(workload, tally)
   return doneCount
@@ -48,13 +52,23 @@ export async function damageFlavour(flavour: LongFlavourName, seed: number, tall
   addChecks(workload, tally)
 }
 
+/** One workload of a flavour is stopped, and indexes are lost then: see `checkLostIndex`. */
+export async function loseIndexesOfFlavour(flavour: LongFlavourName, seed: number, tally: Tally): Promise<void> {
+  const workload = await runFlavour(flavour, seed, tally)
+  await loseIndexes(workload, tally)
+  addChecks(workload, tally)
+}
+
 interface FlavourRun {
   name: string
+  workload: CrashWorkload
   points: readonly CrashPoint[]
   options: ReturnType<typeof longWorkload>['options']
   random: SeededRandom
   /** Of damaged sizes: what else a seed does, it does with or without them. */
   sizeRandom: SeededRandom
+  /** Of lost indexes, likewise. */
+  lostRandom: SeededRandom
   /** Of crashes. */
   check: CrashCheck
   /** Of damaged disks, which may be walked further back than to the checkpoint. */
@@ -72,10 +86,12 @@ async function runFlavour(flavour: LongFlavourName, seed: number, tally: Tally):
   tally.addEvaluations(workload.evaluations)
   return {
     name,
+    workload,
     points: workload.crashPoints,
     options,
     random: new SeededRandom(seed),
     sizeRandom: new SeededRandom(seed),
+    lostRandom: new SeededRandom(seed),
     check: new CrashCheck(options.config, checksExtent),
     damageCheck: new CrashCheck(options.config),
   }
@@ -94,6 +110,22 @@ async function damage(run: FlavourRun, number: number, point: CrashPoint, tally:
   for (const [figure, what, attempt] of tries) {
     await tally.attempt(`${name}, ${what} before crash ${number} at ${point.step}`, async () => {
       if (await attempt()) tally.add(figure)
+    })
+  }
+}
+
+/** Ends the workload. */
+async function loseIndexes(run: FlavourRun, tally: Tally): Promise<void> {
+  const { name, workload, lostRandom, options, damageCheck } = run
+  if (tally.isStopped) return
+  await tally.attempt(`${name}, the stop`, () => workload.end())
+  // What was staged is written by the stop: it must be there, too.
+  const stopped = { ...workload.pointNow('the stop'), isRunning: false }
+  for (let count = 0; count < LOST_INDEXES && !tally.isStopped; count++) {
+    await tally.attempt(`${name}, lost index ${count} after the stop`, async () => {
+      const startCount = await checkLostIndex(stopped, lostRandom, damageCheck.evaluations, options.config)
+      if (startCount > 0) tally.add('lostIndexes')
+      tally.add('recoveries', startCount)
     })
   }
 }

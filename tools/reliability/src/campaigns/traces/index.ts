@@ -29,7 +29,8 @@ export const tracesCampaign: Campaign = {
 async function run(context: CampaignContext): Promise<CampaignResult> {
   const { workers = 1 } = context.size
   const tally = new Tally()
-  const pool = workers > 1 ? new WorkerPool(workers) : null
+  // None: in this process, as a debugger wants it.
+  const pool = workers > 0 ? new WorkerPool(workers) : null
   // What the processes are about is of no more use.
   const onAbort = (): void => pool?.end()
   context.signal.addEventListener('abort', onAbort)

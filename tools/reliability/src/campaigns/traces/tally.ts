@@ -69,7 +69,7 @@ export function missingFaults(figures: Readonly<Record<string, number>>): string
   return FAULT_CLASSES.map(faultName).filter((name) => (figures[name] ?? 0) === 0)
 }
 
-const DAMAGES = ['flippedBits', 'damagedLogFiles', 'damagedIndexes', 'damagedMarks']
+const DAMAGES = ['flippedBits', 'damagedLogFiles', 'damagedIndexes', 'damagedMarks', 'damagedSizes', 'lostIndexes']
 
 /** What a long run must have looked at, and did not: such checks hold. */
 export function missingChecks(figures: Readonly<Record<string, number>>): string[] {
