@@ -6,15 +6,15 @@ export const cuttingDefects: readonly Defect[] = [
   {
     name: 'mark not lowered before a truncation',
     file: 'log-cutter.ts',
-    from: '      this.#home.lowerMark(log, endOffset, log.segments.at(slot).baseOffset, position)\n',
+    from: '      this.#home.lowerMark(log, endOffset, segment.baseOffset, position)\n',
     to: '',
     shownBy: [crashes('truncations')],
   },
   {
     name: 'mark lowered after a truncation',
     file: 'log-cutter.ts',
-    from: '      this.#home.lowerMark(log, endOffset, log.segments.at(slot).baseOffset, position)\n      log.remove(log.segments.removeFrom(slot + 1))\n      const { active } = log.segments\n      active.cut(position, endOffset)\n',
-    to: '      log.remove(log.segments.removeFrom(slot + 1))\n      const { active } = log.segments\n      active.cut(position, endOffset)\n      this.#home.lowerMark(log, endOffset, log.segments.at(slot).baseOffset, position)\n',
+    from: '      this.#home.lowerMark(log, endOffset, segment.baseOffset, position)\n      return { slot, position, endOffset }\n    })\n    if (place === null) return\n    const { slot, position, endOffset } = place\n    this.#change(endOffset, endOffset, () => {\n      log.remove(log.segments.removeFrom(slot + 1))\n      const { active } = log.segments\n      active.cut(position, endOffset)\n',
+    to: '      return { slot, position, endOffset }\n    })\n    if (place === null) return\n    const { slot, position, endOffset } = place\n    this.#change(endOffset, endOffset, () => {\n      log.remove(log.segments.removeFrom(slot + 1))\n      const { active } = log.segments\n      active.cut(position, endOffset)\n      this.#home.lowerMark(log, endOffset, active.baseOffset, position)\n',
     shownBy: [crashes('truncations')],
   },
   {
@@ -48,8 +48,8 @@ export const cuttingDefects: readonly Defect[] = [
   {
     name: 'names not synced after a truncation',
     file: 'log-cutter.ts',
-    from: '      log.writer.syncNamesNow()\n',
-    to: '',
+    from: '      this.#cutDamage(endOffset)\n      log.writer.syncNamesNow()\n',
+    to: '      this.#cutDamage(endOffset)\n',
     shownBy: [crashes('truncations')],
   },
   {
@@ -62,7 +62,7 @@ export const cuttingDefects: readonly Defect[] = [
   {
     name: 'producers not rebuilt after a truncation',
     file: 'log-cutter.ts',
-    from: '      log.producerStates.reload(log.logStartOffset, log.logEndOffset)\n',
+    from: '      log.producerStates.forgetAbove(endOffset)\n',
     to: '',
     shownBy: [crashes('truncations')],
   },
@@ -76,8 +76,8 @@ export const cuttingDefects: readonly Defect[] = [
   {
     name: 'time index not cut',
     file: 'segment-indexes.ts',
-    from: '      this.times.truncateTo(offset)\n    }\n    this.#bytesSinceEntry = 0',
-    to: '    }\n    this.#bytesSinceEntry = 0',
+    from: '      this.times.truncateTo(offset)\n    }\n    const { lastTimestamp',
+    to: '    }\n    const { lastTimestamp',
     shownBy: [crashes('stops')],
   },
   {
@@ -125,7 +125,7 @@ export const cuttingDefects: readonly Defect[] = [
   {
     name: 'new start not noted in the mark',
     file: 'log-cutter.ts',
-    from: '    if (!log.failed) this.#home.onEmptied(log, offset)\n',
+    from: '      this.#home.onEmptied(log, offset)\n',
     to: '',
     shownBy: [crashes('new starts')],
   },

@@ -13,7 +13,7 @@ export const syncDefects: readonly Defect[] = [
   {
     name: 'sync of the directory skipped for a new segment',
     file: 'log-writer.ts',
-    from: 'if (namesChanged || this.#namesUnsynced) await this.#syncNames()',
+    from: 'if (this.#namesDue || this.#namesUnsynced) await this.#syncNames()',
     to: 'if (this.#namesUnsynced) await this.#syncNames()',
     shownBy: [crashes('rolls')],
   },
@@ -125,8 +125,8 @@ export const syncDefects: readonly Defect[] = [
   {
     name: 'recovery point ahead of what was checkpointed',
     file: 'log-checkpointer.ts',
-    from: 'log.recoveryPoint = Math.max(log.recoveryPoint, offset)',
-    to: 'log.recoveryPoint = log.logEndOffset',
+    from: 'this.#home.onCheckpointed(log, Math.max(log.recoveryPoint, offset))',
+    to: 'this.#home.onCheckpointed(log, log.logEndOffset)',
     shownBy: [crashes('transactions')],
   },
   {
