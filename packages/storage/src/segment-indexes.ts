@@ -418,7 +418,7 @@ export class SegmentIndexes {
   }
 }
 
-/** Walked at a time: a millisecond or two. */
+/** Walked at a time, and at most so much computed checksums of: a few milliseconds, whatever stands in the file. */
 const PIECE_BYTES = 1 << 20
 /** A segment of this size without a single entry has lost its index: batches are that large only where settings allow it. */
 const SPARSE_BYTES = 4 << 20
