@@ -111,6 +111,11 @@ export class SegmentIndexes {
     return this.#maxTimestamp
   }
 
+  /** Whether {@link maxTimestamp} is told without a look at any file. */
+  get isMaxTimestampKnown(): boolean {
+    return this.#maxTimestamp !== -2 || this.#segment.writtenBytes === 0
+  }
+
   get maxTimestampOffset(): Offset {
     if (this.#maxTimestamp === -2) this.#readMaxTimestamp()
     return this.#maxTimestampOffset
