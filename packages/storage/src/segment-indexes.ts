@@ -139,7 +139,8 @@ export class SegmentIndexes {
     }
     if (this.#bytesSinceEntry > indexIntervalBytes) {
       this.offsets.append(lastOffset, position)
-      this.times.maybeAppend(this.#maxTimestamp, this.#maxTimestampOffset)
+      // While they are being built the largest timestamp may be that of a part only: a crash would leave it as that of the whole segment.
+      if (!this.#isIncomplete) this.times.maybeAppend(this.#maxTimestamp, this.#maxTimestampOffset)
       this.#bytesSinceEntry = 0
     }
     this.#bytesSinceEntry += batchBytes
