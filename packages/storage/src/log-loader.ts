@@ -1,4 +1,5 @@
 import { type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
+import type { CleanStop } from './clean-stop.ts'
 import { readDamagedRanges, rememberDamage } from './damaged-ranges.ts'
 import type { DurableMarkEntry } from './durable-mark-record.ts'
 import { epochsBetween, epochsMatchLog } from './epoch-check.ts'
@@ -18,6 +19,7 @@ import type { LogConfig } from './log-config.ts'
 import type { FaultyRange } from './log-core.ts'
 import type { LogDirectory } from './log-directory.ts'
 import { LogEpochs } from './log-epochs.ts'
+import { markIdOf } from './log-identities.ts'
 import { LogProducers } from './log-producers.ts'
 import { type DurableEnd, recoverSegments } from './log-recovery.ts'
 import { LogSegments } from './log-segments.ts'
@@ -46,7 +48,7 @@ export function loadLog(
   partition: number,
   topicId: Uuid,
   checkpoints: LogCheckpoints,
-  stoppedCleanly: boolean,
+  cleanStop: CleanStop,
   onDurable: (log: Log) => void,
 ): Log | null {
   const path = `${home.path}/${name}`
@@ -55,9 +57,11 @@ export function loadLog(
   home.strays.addFrom(path, names)
   if (topicId === ZERO_UUID && !names.some((file) => file.endsWith(LOG_SUFFIX))) return null
   const config = context.configOf(topic)
-  const mark = home.mark.get(topicId, partition)
+  const mark = home.mark.get(markIdOf(topic, topicId), partition)
+  const stoppedCleanly = wasStoppedCleanly(mark, cleanStop)
+  const isKnown = isSyncedKnown(home, mark, topicId)
   const base = { topic, partition, topicId, path, config }
-  const segments = withoutLostHead(context, openSegments(context, path, names, config), home, mark, checkpoints)
+  const segments = withoutLostHead(context, openSegments(context, path, names, config), isKnown, mark, checkpoints)
   const epochs = new LogEpochs(context.disk, path, !names.includes(LEADER_EPOCH_FILE))
   const match = matchMark(context, path, segments, epochs, mark, stoppedCleanly)
   if (match !== null && match.surplusCount > 0) raiseLogStart(context, segments, match.surplusCount, checkpoints)
@@ -91,9 +95,9 @@ export function loadLog(
     // Transaction indexes are built anew from here on. A crash may leave what came of it, and the one that was found is known to be wrong.
     if (mark !== null && recoveryPoint < mark.recoveryPoint) {
       const fingerprint = fingerprintOfClosed(segments, recoveryPoint)
-      home.mark.lowerRecoveryPointNow(topicId, partition, recoveryPoint, fingerprint)
+      home.mark.lowerRecoveryPointNow(markIdOf(topic, topicId), partition, recoveryPoint, fingerprint)
     }
-    const synced = syncedOf(home, mark, checkpoints)
+    const synced = syncedOf(isKnown, mark, checkpoints)
     opened = openUncovered(context, base, segments, epochs, synced, unsettled, { ...checkpoints, recoveryPoint })
   }
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
@@ -108,9 +112,9 @@ export function loadLog(
   // What cut it may have been a process that was killed: the cut is synced, at the latest, before the recovery point passes it.
   unsettled?.distrustEnd()
   noteOpened(home, log, countsLast)
-  if (mark === null && !home.mark.isComplete && segments.length > 0) {
+  if (mark === null && !isKnown && segments.length > 0) {
     // Kept before anything replaces the checkpoint: a start after this one, which may be killed, must know as much.
-    home.mark.assume(topicId, partition, Math.min(checkpoints.recoveryPoint, log.logEndOffset))
+    home.mark.assume(markIdOf(topic, topicId), partition, Math.min(checkpoints.recoveryPoint, log.logEndOffset))
   }
   // It starts anew above what the mark knows, which would otherwise go on to tell its end.
   const isNewStart = log.sizeBytes === 0 && log.segments.first.exists
@@ -136,10 +140,11 @@ function startLog(context: StorageContext, home: LogDirectory, parts: LogParts, 
  * never got a file; appends go into it again now, so that the mark must say otherwise before they come (`DurableMark.complete`).
  */
 function noteOpened({ mark }: LogDirectory, log: Log, countsLast: boolean): void {
-  const { topicId, partition, recoveryPoint, segments } = log
+  const { topic, topicId, partition, recoveryPoint, segments } = log
+  const markId = markIdOf(topic, topicId)
   const fingerprint = fingerprintOfClosed(segments.all, recoveryPoint)
-  mark.onOpened(topicId, partition, recoveryPoint, fingerprint)
-  if (countsLast) mark.noteRecoveryPoint(topicId, partition, recoveryPoint, fingerprint)
+  mark.onOpened(markId, partition, recoveryPoint, fingerprint)
+  if (countsLast) mark.noteRecoveryPoint(markId, partition, recoveryPoint, fingerprint)
 }
 
 interface Base {
@@ -168,12 +173,12 @@ interface Opened {
 function withoutLostHead(
   context: StorageContext,
   segments: Segment[],
-  home: LogDirectory,
+  isSyncedKnown: boolean,
   mark: DurableMarkEntry | null,
   checkpoints: LogCheckpoints,
 ): Segment[] {
   const first = segments[0]
-  if (first === undefined || !isSyncedKnown(home, mark)) return segments
+  if (first === undefined || !isSyncedKnown) return segments
   const knownOffset = Math.max(mark?.durableOffset ?? 0, checkpoints.logStartOffset, checkpoints.recoveryPoint)
   if (first.baseOffset <= knownOffset) return segments
   setSegmentsAside(context, segments, `nothing is known of the log above ${knownOffset}`)
@@ -187,6 +192,14 @@ function endsAtMark(segments: readonly Segment[], mark: DurableMarkEntry): boole
     return false
   }
   return mark.durableOffset >= last.baseOffset
+}
+
+/**
+ * A clean stop of this broker closed each log that it had: where the entry does not say so, it is an older one, whose newer record was
+ * damaged, or the log was left out. What it says is held against the files, as after a crash. Of another broker's stop no entry says so.
+ */
+function wasStoppedCleanly(mark: DurableMarkEntry | null, cleanStop: CleanStop): boolean {
+  return cleanStop === 'anyone' || (cleanStop === 'ours' && (mark === null || mark.clean))
 }
 
 /**
@@ -250,14 +263,16 @@ function recoveryPointOf(
   return stoppedCleanly && !home.mark.isComplete && home.mark.damage === null ? checkpoints.recoveryPoint : 0
 }
 
-/** Whether what was synced since the log was made is known, and no more than that: neither is its mark lost, nor is it Kafka's. */
-function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null): boolean {
-  return mark === null ? home.mark.isComplete : !mark.isAssumed
+/**
+ * Whether what was synced since the log was made is known, and no more than that: neither is its mark lost, nor is it Kafka's, nor has its
+ * directory lost the topic's id, without which its entry cannot be found.
+ */
+function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null, topicId: Uuid): boolean {
+  return mark === null ? home.mark.isComplete && topicId !== ZERO_UUID : !mark.isAssumed
 }
 
 /** Up to where the log was synced. Not known of a lost mark, but the checkpoint says at least something. */
-function syncedOf(home: LogDirectory, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): Synced {
-  const isKnown = isSyncedKnown(home, mark)
+function syncedOf(isKnown: boolean, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): Synced {
   if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, end: null }
   const { durableOffset: offset, segmentBaseOffset, positionBytes } = mark
   return { offset, isKnown, end: isKnown ? { segmentBaseOffset, positionBytes } : null }
