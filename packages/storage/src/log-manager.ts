@@ -151,6 +151,7 @@ export class LogManager {
       yieldTurn: () => new Promise((resolve) => this.#after(0, resolve)),
       failpoint: (name) => options.failpoint?.(name),
     }
+    this.#context.openSegments.loadingMaxCount = options.maxOpenSegments ?? Number.POSITIVE_INFINITY
     this.#idleCloser = new IdleCloser(this.#context.openLogs)
     this.#retention = new RetentionSweep({
       clock: options.clock,

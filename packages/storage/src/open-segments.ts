@@ -34,8 +34,10 @@ export interface OpenableSegment {
  * only while another is opened: who asks for a file keeps it no longer than that, or has its log count a pending read.
  */
 export class OpenSegments {
-  /** Most that may be open. Infinity while logs are loaded: what they find unsynced must be opened. */
+  /** Most that may be open. Infinity while logs are loaded: what they find unsynced must be opened, and closed by them. */
   maxCount: number
+  /** What {@link maxCount} will be then. */
+  loadingMaxCount: number
   readonly #clock: Clock
   readonly #logger: StorageLogger
   readonly #onCrowded: () => void
@@ -52,6 +54,7 @@ export class OpenSegments {
   /** `onCrowded`: few more can be opened. To be answered later: it is called in the middle of a use. */
   constructor(clock: Clock, logger: StorageLogger, onCrowded: () => void) {
     this.maxCount = Number.POSITIVE_INFINITY
+    this.loadingMaxCount = Number.POSITIVE_INFINITY
     this.#clock = clock
     this.#logger = logger
     this.#onCrowded = onCrowded
@@ -65,6 +68,11 @@ export class OpenSegments {
 
   get count(): number {
     return this.#segments.size
+  }
+
+  /** For the loading of logs: whether so many more would be more than can be open for long. */
+  isCrowdedBy(count: number): boolean {
+    return this.count + count >= this.loadingMaxCount * CROWDED_SHARE
   }
 
   /** A segment is about to open its file. Throws `DiskError` (EMFILE) where that would be one too many. */
