@@ -216,8 +216,12 @@ describe('directories that name no topic', () => {
   })
 
   test('have what is damaged in them kept, not cut off as if it had never been synced', async () => {
-    const disk = (await withoutIds()).killed()
-    disk.removeFile('/data/.kafka_cleanshutdown')
+    const before = await withoutIds()
+    const seen = await open(before)
+    await turns()
+    seen.timers.advance(2000)
+    await turns()
+    const disk = before.killed()
     const path = `/data/b-0/${lastLog(disk, '/data/b-0')}`
     const contents = disk.peek(path)
     disk.corrupt(path, contents.length - 100, 1)

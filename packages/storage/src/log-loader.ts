@@ -59,7 +59,7 @@ export function loadLog(
   const made = openSegments(context, path, names, config)
   const base: LogBase = { topic, partition, topicId, path, config, made }
   const stoppedCleanly = wasStoppedCleanly(mark, cleanStop)
-  const known: Known = { names, mark, isKnown: isSyncedKnown(home, mark, topicId), stoppedCleanly, checkpoints }
+  const known: Known = { names, mark, isKnown: isSyncedKnown(home, mark), stoppedCleanly, checkpoints }
   try {
     return openLog(context, home, base, known, onDurable)
   } catch (error) {
@@ -301,12 +301,9 @@ function recoveryPointOf(
   return stoppedCleanly && !home.mark.isComplete && home.mark.damage === null ? checkpoints.recoveryPoint : 0
 }
 
-/**
- * Whether what was synced since the log was made is known, and no more than that: neither is its mark lost, nor is it Kafka's, nor has its
- * directory lost the topic's id, without which its entry cannot be found.
- */
-function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null, topicId: Uuid): boolean {
-  return mark === null ? home.mark.isComplete && topicId !== ZERO_UUID : !mark.isAssumed
+/** Whether what was synced since the log was made is known, and no more than that: neither is its mark lost, nor is it Kafka's. */
+function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null): boolean {
+  return mark === null ? home.mark.isComplete : !mark.isAssumed
 }
 
 /** Up to where the log was synced. Not known of a lost mark, but the checkpoint says at least something. */
