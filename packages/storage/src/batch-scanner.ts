@@ -35,6 +35,14 @@ export class BatchScanner {
   lastOffset: Offset
   /** Offsets must start at or above this; the end of the batch before. */
   expectedOffset: Offset
+  /** Bytes that checksums may still be computed of before the search, or the check, is to be gone on with later. */
+  #budgetBytes: number
+  /** Batch whose checksum was left off at a position, and what it was up to there; -1 if none was. */
+  #pausedBatch: number
+  #pausedAt: number
+  #pausedCrc: number
+  /** Batch that matches its checksum: of one that is looked at again for what stands behind it. */
+  #soundBatch: number
 
   /** `segmentOffset`: the base offset of the segment whose file it is. `windowBytes`: read at once. */
   constructor(file: DiskFile, start: number, end: number, segmentOffset: Offset, windowBytes = WINDOW_BYTES) {
@@ -49,6 +57,11 @@ export class BatchScanner {
     this.baseOffset = -1
     this.lastOffset = -1
     this.expectedOffset = segmentOffset
+    this.#budgetBytes = Number.POSITIVE_INFINITY
+    this.#pausedBatch = -1
+    this.#pausedAt = 0
+    this.#pausedCrc = 0
+    this.#soundBatch = -1
   }
 
   /** Buffer that holds the current header, at {@link headerPosition}. Valid until the next call. */
@@ -58,6 +71,11 @@ export class BatchScanner {
 
   get headerPosition(): number {
     return this.position - this.#windowStart
+  }
+
+  /** Where the file is read next: in the middle of a batch if its checksum was left off there. */
+  get readPosition(): number {
+    return this.#pausedBatch >= 0 ? this.#pausedAt : this.position
   }
 
   /** Moves to the batch after the current one. After `end` and `invalid`, `position` is where the valid part ends. */
@@ -86,16 +104,34 @@ export class BatchScanner {
 
   /** Whether the current batch matches its checksum. Reads the whole batch through the window. */
   crcOk(): boolean {
+    return this.#checksumHolds() === true
+  }
+
+  /** The same, or null where the budget was spent before it was known: the next call goes on there. */
+  #checksumHolds(): boolean | null {
+    const { position } = this
+    if (position === this.#soundBatch) return true
+    const isPaused = position === this.#pausedBatch
+    let crc = isPaused ? this.#pausedCrc : 0
+    let at = isPaused ? this.#pausedAt : position + CRC_START
+    this.#pausedBatch = -1
     const expected = this.#window.readUInt32BE(this.headerPosition + CRC_START - 4)
-    const end = this.position + this.sizeBytes
-    let crc = 0
-    for (let at = this.position + CRC_START; at < end; ) {
-      if (at >= this.#windowEnd && !this.#fill(at)) return false
+    const end = position + this.sizeBytes
+    while (at < end) {
+      if (this.#budgetBytes <= 0) {
+        this.#pausedBatch = position
+        this.#pausedAt = at
+        this.#pausedCrc = crc
+        return null
+      }
+      // What was left off may also stand before the window.
+      if ((at >= this.#windowEnd || at < this.#windowStart) && !this.#fill(at)) return false
       const until = Math.min(end, this.#windowEnd)
       crc = crc32cUpdate(crc, this.#window, at - this.#windowStart, until - this.#windowStart)
+      this.#budgetBytes -= until - at
       at = until
     }
-    return this.#hold(this.position, BATCH_HEADER_BYTES) && crc === expected
+    return this.#hold(position, BATCH_HEADER_BYTES) && crc === expected
   }
 
   /**
@@ -103,26 +139,47 @@ export class BatchScanner {
    * end below `endOffset`, and below those of the batch behind it.
    */
   isWhole(endOffset: Offset): boolean {
-    return this.lastOffset < endOffset && this.crcOk() && !this.#overtakesNext()
+    return this.#isWhole(endOffset) === true
+  }
+
+  /**
+   * The same in pieces: null once checksums of about `sizeBytes` have been computed and it is not known yet, which the next call goes on
+   * with. A length is covered by no checksum that could be had for less than reading all that it claims, up to the end of the file.
+   */
+  isWholeWithin(endOffset: Offset, sizeBytes: number): boolean | null {
+    if (!this.#hold(this.position, BATCH_HEADER_BYTES)) return false
+    this.#budgetBytes = sizeBytes
+    const isWhole = this.#isWhole(endOffset)
+    this.#budgetBytes = Number.POSITIVE_INFINITY
+    return isWhole
+  }
+
+  #isWhole(endOffset: Offset): boolean | null {
+    if (this.lastOffset >= endOffset) return false
+    const holds = this.#checksumHolds()
+    if (holds !== true) return holds
+    const overtakes = this.#overtakesNext()
+    return overtakes === null ? null : !overtakes
   }
 
   /**
    * Whether the batch behind the current one is whole and has offsets that this one has passed over, or claims: its base offset was
-   * damaged upwards then. A gap alone is no damage: compaction leaves some. Nothing is read where there is none.
+   * damaged upwards then. A gap alone is no damage: compaction leaves some. Nothing is read where there is none. Null if not known yet.
    */
-  #overtakesNext(): boolean {
+  #overtakesNext(): boolean | null {
     const { position, sizeBytes, baseOffset, lastOffset, expectedOffset } = this
     if (baseOffset === expectedOffset) return false
     this.position = position + sizeBytes
     this.sizeBytes = 0
     // The lowest that the next one can begin with: this one keeps its number of offsets wherever it belongs.
     this.expectedOffset = expectedOffset + lastOffset - baseOffset + 1
-    const overtakes = this.next() === 'batch' && this.baseOffset <= lastOffset && this.crcOk()
+    const overtakes = this.next() === 'batch' && this.baseOffset <= lastOffset && this.#checksumHolds()
     this.position = position
     this.sizeBytes = sizeBytes
     this.baseOffset = baseOffset
     this.lastOffset = lastOffset
     this.expectedOffset = expectedOffset
+    this.#soundBatch = overtakes === null ? position : -1
     // A file that was cut meanwhile holds nothing whole.
     return !this.#hold(position, BATCH_HEADER_BYTES) || overtakes
   }
@@ -162,24 +219,36 @@ export class BatchScanner {
     return this.resyncWithin(endOffset, Number.POSITIVE_INFINITY) === 'batch'
   }
 
-  /** The same in pieces: 'more' if `sizeBytes` were searched and more are left, which the next call does. */
+  /**
+   * The same in pieces: 'more' if `sizeBytes` were searched, or checksums of as many computed, and more are left, which the next call
+   * does. What looks like a batch may claim all the rest of the file, and a record may hold thousands of what looks like one.
+   */
   resyncWithin(endOffset: Offset, sizeBytes: number): 'batch' | 'end' | 'more' {
+    this.#budgetBytes = sizeBytes
+    const found = this.#search(endOffset, this.position + sizeBytes)
+    this.#budgetBytes = Number.POSITIVE_INFINITY
+    if (found !== 'batch') this.sizeBytes = 0
+    return found
+  }
+
+  /** Looks at positions up to `limit`. */
+  #search(endOffset: Offset, limit: number): 'batch' | 'end' | 'more' {
     const { expectedOffset } = this
-    const limit = this.position + sizeBytes
     for (let position = this.position + 1; position + BATCH_HEADER_BYTES <= this.#end; position++) {
-      if (position > limit) {
-        this.sizeBytes = 0
-        return 'more'
-      }
+      if (position > limit) return 'more'
       if (!this.#hold(position, BATCH_HEADER_BYTES)) break
       this.position = position
       this.sizeBytes = 0
       // The two bytes that every batch of a log shares spare the rest of the look nearly everywhere.
       if (this.#window[this.headerPosition + 16] !== 2 || this.#window[this.headerPosition] !== 0) continue
       this.expectedOffset = expectedOffset
-      if (this.next() === 'batch' && this.isWhole(endOffset)) return 'batch'
+      const isWhole = this.next() === 'batch' && this.#isWhole(endOffset)
+      if (isWhole === true) return 'batch'
+      if (isWhole === false) continue
+      // It is looked at again.
+      this.position = position - 1
+      return 'more'
     }
-    this.sizeBytes = 0
     return 'end'
   }
 

@@ -53,7 +53,7 @@ export interface MarkSlot {
 export const INCOMPLETE = 0xffffffff
 
 /**
- * The header: magic, version, how many entries have a record in the file at least, crc32c of these (u32 each), zeros.
+ * The header: magic, version, how many of the first entries all have a record in the file, crc32c of these (u32 each), zeros.
  */
 export function encodeMarkHeader(recordedCount: number): Buffer {
   const header = Buffer.alloc(HEADER_BYTES)
@@ -64,7 +64,7 @@ export function encodeMarkHeader(recordedCount: number): Buffer {
   return header
 }
 
-/** How many entries must have a record, -1 if the file is older and does not say. Null: it is no mark, or of a version nobody knows. */
+/** How many of the first entries must have a record, -1 if the file is older and does not say. Null: it is no mark, or of a version nobody knows. */
 export function decodeMarkHeader(contents: Buffer): number | null {
   if (contents.length < HEADER_BYTES || contents.readUInt32BE(0) !== MAGIC) return null
   const version = contents.readUInt32BE(4)

@@ -211,6 +211,46 @@ describe('entries that are missing', () => {
     }
   })
 
+  test('are noticed where as many new ones hide how few are left', () => {
+    const disk = fullMark(4)
+    const mark = new DurableMark(disk, '/data')
+    // In the place of the one that was removed, and behind all others; the header counts them with the sync after the next.
+    for (let partition = 7; partition < 10; partition++) mark.note(SECOND, partition, 10, 0, 100)
+    mark.write()
+    const contents = disk.peek(PATH)
+    expect(contents.readUInt32BE(8)).toBe(4)
+    contents.fill(0, HEADER_BYTES, HEADER_BYTES + ENTRY_BYTES)
+    expect(found(disk, contents)).toMatchObject({ isComplete: false, unreadableCount: 1 })
+  })
+
+  test('are noticed also behind a place that a crash left without a record', () => {
+    const disk = fullMark(4)
+    const mark = new DurableMark(disk, '/data')
+    for (let partition = 7; partition < 11; partition++) mark.note(SECOND, partition, 10, 0, 100)
+    mark.write()
+    const crashed = disk.killed()
+    const contents = crashed.peek(PATH)
+    // The fifth never reached the disk, those behind it did.
+    contents.fill(0, HEADER_BYTES + 4 * ENTRY_BYTES, HEADER_BYTES + 5 * ENTRY_BYTES)
+    overwriteFile(crashed, PATH, contents)
+    const again = new DurableMark(crashed, '/data')
+    expect(again).toMatchObject({ isComplete: true, damage: null })
+    again.complete()
+    const whole = crashed.peek(PATH)
+    expect(whole.readUInt32BE(8)).toBe(7)
+    expect(new DurableMark(crashed.killed(), '/data')).toMatchObject({ isComplete: true, damage: null })
+    for (let number = 0; number < 7; number++) {
+      const wiped = Buffer.from(whole)
+      wiped.fill(0, HEADER_BYTES + number * ENTRY_BYTES, HEADER_BYTES + (number + 1) * ENTRY_BYTES)
+      expect(found(crashed, wiped)).toMatchObject({ isComplete: false, unreadableCount: 1 })
+    }
+    // The place is one of those that new logs get.
+    again.note(FIRST, 20, 5, 0, 50)
+    again.syncNow()
+    expect(crashed.peek(PATH).length).toBe(whole.length)
+    expect(new DurableMark(crashed.killed(), '/data').get(FIRST, 20)?.durableOffset).toBe(5)
+  })
+
   test('are missed until a start has made up for them, also if one before was cut short', () => {
     const disk = fullMark(4)
     overwriteFile(disk, PATH, disk.peek(PATH).subarray(0, HEADER_BYTES + 2 * ENTRY_BYTES))

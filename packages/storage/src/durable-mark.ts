@@ -1,4 +1,4 @@
-import type { Disk, DiskFile, Offset, Uuid } from '@millrace/base'
+import { type Disk, type DiskFile, type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
 import {
   type DurableMarkEntry,
   decodeMarkEntry,
@@ -33,7 +33,7 @@ type FreeSlot = Pick<MarkSlot, 'number' | 'sequence' | 'isRecorded'>
  * The durable mark of a log directory (`reliability.md`, 5.2): file `durable-mark`, a header of 64 bytes and one entry a log: two
  * alternating records of 64 bytes, each with checksum and sequence number, so that a torn write leaves the other. It names what was
  * synced, is written after that and synced at leisure: it may lag, never lead, and no acknowledgement waits for it. The first header is
- * written when there is an entry for each log with data that was found. It says how many entries have a record at least, and is raised
+ * written when there is an entry for each log with data that was found. It says how many of the first entries have a record, and is raised
  * once those are on the disk, so that entries which were cut off or wiped out are missed.
  */
 export class DurableMark {
@@ -43,8 +43,13 @@ export class DurableMark {
   readonly #entries: Map<string, MarkSlot>
   readonly #freeSlots: FreeSlot[]
   #slotCount: number
-  /** Slots with a record in the file, how many of them the header counts, and how many it is to count. -1: there is none that holds. */
+  /**
+   * So many of the first slots all have a record in the file, how many of them the header counts, and how many it is to count. -1: there
+   * is none that holds. Not how many slots have one: as many new ones as were wiped out would hide that.
+   */
   #recordedCount: number
+  /** Slots behind those that have one. */
+  readonly #recordedAhead: Set<number>
   #headerCount: number
   #wantedCount: number
   readonly #dirty: Set<MarkSlot>
@@ -71,6 +76,7 @@ export class DurableMark {
     this.#freeSlots = []
     this.#slotCount = 0
     this.#recordedCount = 0
+    this.#recordedAhead = new Set()
     this.#dirty = new Set()
     this.#record = Buffer.alloc(RECORD_BYTES)
     this.#writtenCount = 0
@@ -99,6 +105,7 @@ export class DurableMark {
    * the logs were opened. Throws `DiskError`.
    */
   complete(): void {
+    this.#fillGaps()
     if (this.needsSync || this.#headerCount < 0) this.syncNow()
     if (this.#headerCount >= 0) return
     this.#wantedCount = this.#recordedCount
@@ -279,7 +286,23 @@ export class DurableMark {
     this.#unsynced.set(slot, slot.entry.recoveryPoint)
     if (slot.isRecorded) return
     slot.isRecorded = true
-    this.#recordedCount++
+    this.#onRecorded(slot.number)
+  }
+
+  #onRecorded(number: number): void {
+    this.#recordedAhead.add(number)
+    while (this.#recordedAhead.delete(this.#recordedCount)) this.#recordedCount++
+  }
+
+  /** Places that a crash left without a record, between others: from now on those behind them are counted as well. */
+  #fillGaps(): void {
+    for (const free of this.#freeSlots) {
+      if (free.isRecorded) continue
+      const slot = { ...free, removed: true, syncedRecoveryPoint: 0, entry: emptyMarkEntry(ZERO_UUID, -1) }
+      this.#writeRecord(slot)
+      free.sequence = slot.sequence
+      free.isRecorded = true
+    }
   }
 
   #writeHeader(): void {
@@ -321,25 +344,28 @@ export class DurableMark {
   #decode(contents: Buffer, minCount: number): number {
     const bytes = contents.length - HEADER_BYTES
     this.#slotCount = Math.ceil(bytes / ENTRY_BYTES)
-    let unreadableCount = 0
+    const mustCount = minCount === INCOMPLETE ? 0 : minCount
+    let unreadableCount = Math.max(0, mustCount - this.#slotCount)
     for (let number = 0; number < this.#slotCount; number++) {
       const position = HEADER_BYTES + number * ENTRY_BYTES
       const slot = decodeMarkEntry(contents.subarray(position, position + ENTRY_BYTES), number)
       const sequence = slot === 'empty' || slot === 'unreadable' ? 0 : slot.sequence
-      if (position + ENTRY_BYTES > contents.length) {
+      const isWhole = position + ENTRY_BYTES <= contents.length
+      if (number < mustCount && (slot === 'empty' || !isWhole)) unreadableCount++
+      if (!isWhole) {
         // Files grow by whole entries: of this one, which was cut, the newer record may be what is missing.
         this.#freeSlots.push({ number, sequence, isRecorded: false })
         continue
       }
       if (slot === 'unreadable') unreadableCount++
-      if (slot !== 'empty') this.#recordedCount++
+      if (slot !== 'empty') this.#onRecorded(number)
       if (slot === 'empty') this.#freeSlots.push({ number, sequence, isRecorded: false })
       else if (slot === 'unreadable') this.#freeSlots.push({ number, sequence, isRecorded: true })
       else if (slot.removed) this.#freeSlots.push(slot)
       else this.#entries.set(keyOf(slot.entry.topicId, slot.entry.partition), slot)
     }
     if (minCount < 0 && bytes % ENTRY_BYTES > 0) unreadableCount++
-    return minCount === INCOMPLETE ? unreadableCount : unreadableCount + Math.max(0, minCount - this.#recordedCount)
+    return unreadableCount
   }
 }
 

@@ -1,9 +1,9 @@
 import { type DiskFile, SeededRandom, SimulatedDisk } from '@millrace/base'
 import { setBaseOffset } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
-import { type Log, ReadResult } from './index.ts'
+import { AppendResult, type Log, ReadResult } from './index.ts'
 import { IndexRebuild } from './index-rebuild.ts'
-import { append, fill, type Opened, open, SMALL, turns } from './testing/log-driver.ts'
+import { append, fill, type Opened, open, overwriteFile, SMALL, turns } from './testing/log-driver.ts'
 import { batchOf, TOPIC_ID } from './testing/storage-harness.ts'
 import { checkIndexFiles } from './testing/stored-files.ts'
 
@@ -203,4 +203,43 @@ test('a truncation takes the damage that it cut off with it', async () => {
   await fill(opened, log, 10)
   for (let offset = 0; offset < 10; offset++) expect(await log.read(offset, 1000, 10, true, out)).toBe(true)
   await opened.manager.shutdown()
+})
+
+test('a checkpoint while indexes are being built leaves no time index that a start takes for whole', async () => {
+  const disk = new SimulatedDisk()
+  const LARGE = { ...SMALL, segmentBytes: 64 << 20 }
+  const before = await open(disk, LARGE)
+  const filled = before.manager.createLog('topic', 0, TOPIC_ID)
+  const appendAt = (opened: Opened, log: Log, timestamp: number): void => {
+    const batch = batchOf(['x'.repeat(50_000)], { timestamp })
+    expect(log.append(batch, 0, batch.length, 'client', 1, new AppendResult())).toBe(0)
+    opened.manager.flushStaged()
+  }
+  for (let count = 0; count < 60; count++) appendAt(before, filled, 9000 + count)
+  await turns()
+  await before.manager.shutdown()
+  // Damage of a time index that has the largest timestamp looked for in the batches.
+  overwriteFile(disk, '/data/topic-0/00000000000000000000.timeindex', Buffer.alloc(0))
+  const opened = await open(disk, LARGE)
+  const log = opened.manager.log('topic', 0)!
+  const waiting: (() => void)[] = []
+  disk.settle = (operation) =>
+    operation === 'read' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
+  const loading = log.segments.active.loadMaxTimestamp()
+  await turns()
+  waiting.shift()?.()
+  await turns()
+  // Timestamps that go back, as after a correction of the producer's clock.
+  for (let count = 0; count < 10; count++) appendAt(opened, log, 100 + count)
+  log.checkpointer.request()
+  await turns(2000)
+  expect(log.recoveryPoint).toBe(70)
+  opened.timers.advance(2000)
+  await turns()
+  const again = await open(disk.killed(), LARGE)
+  expect(again.manager.log('topic', 0)!.segments.active.maxTimestamp).toBe(9059)
+  disk.settle = () => Promise.resolve()
+  for (const wake of waiting) wake()
+  await loading
+  expect(log.segments.active.maxTimestamp).toBe(9059)
 })

@@ -29,6 +29,8 @@ export class IndexRebuild {
   #endOffset: Offset
   /** In a damaged place, whose end is searched for. */
   #isSearching: boolean
+  /** At a batch whose checksum is not known yet. */
+  #isChecking: boolean
 
   /** `sizeBytes`: how long the log is; `endOffset`: where it ends, or infinite. */
   constructor(file: DiskFile, sizeBytes: number, baseOffset: Offset, endOffset: Offset, indexIntervalBytes: number) {
@@ -42,11 +44,12 @@ export class IndexRebuild {
     this.#indexIntervalBytes = indexIntervalBytes
     this.#endOffset = endOffset
     this.#isSearching = false
+    this.#isChecking = false
   }
 
-  /** Where it goes on. */
+  /** Where it reads next. */
   get position(): number {
-    return this.#scanner.position
+    return this.#scanner.readPosition
   }
 
   /** First offset of the damaged place that the walk is in, -1 if it is in none. */
@@ -60,18 +63,22 @@ export class IndexRebuild {
     this.#endOffset = endOffset
   }
 
-  /** Walks about so many bytes further. True at the end. Throws `DiskError`. */
+  /** Walks about so many bytes further, also where that ends in the middle of a batch. True at the end. Throws `DiskError`. */
   walk(sizeBytes: number): boolean {
-    const limit = this.#scanner.position + sizeBytes
-    while (this.#scanner.position < limit) {
+    const scanner = this.#scanner
+    const limit = scanner.position + sizeBytes
+    while (scanner.position < limit) {
       if (this.#isSearching) {
-        const found = this.#search(limit - this.#scanner.position)
+        const found = this.#search(limit - scanner.position)
         if (found !== 'batch') return found === 'end'
       } else {
-        const found = this.#scanner.next()
+        const found = this.#isChecking ? 'batch' : scanner.next()
         if (found === 'end') return true
         // What follows a base offset that is too high would look too low, were it believed.
-        this.#isSearching = found === 'invalid' || !this.#scanner.isWhole(this.#endOffset)
+        const isWhole = found === 'batch' && scanner.isWholeWithin(this.#endOffset, limit - scanner.position)
+        this.#isChecking = isWhole === null
+        if (this.#isChecking) return false
+        this.#isSearching = isWhole === false
       }
       if (!this.#isSearching) this.#count()
     }

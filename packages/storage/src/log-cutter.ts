@@ -1,7 +1,7 @@
 import { DiskError, type Offset, type TimestampMs } from '@millrace/base'
 import { clipRanges, writeDamagedRanges } from './damaged-ranges.ts'
 import type { LogHome } from './log-core.ts'
-import { removableSegmentCount } from './log-retention.ts'
+import { type RemovableSegments, removableSegments } from './log-retention.ts'
 import { type LogState, reportError } from './log-state.ts'
 import { Segment } from './segment.ts'
 import { isTemporary } from './settle-all.ts'
@@ -36,8 +36,8 @@ export class LogCutter {
     if (log.failed || this.#isRetaining || this.isUnfinished) return 0
     this.#isRetaining = true
     try {
-      const count = removableSegmentCount(log, nowMs)
-      this.#closeUnused()
+      const found = removableSegments(log, nowMs)
+      const count = found.unknown === null ? found.count : await this.#whenKnown(found, nowMs)
       const isCut = count > 0 && (this.#isEndNamed(count) || (await this.#nameEnd(count)))
       if (isCut) {
         log.raiseLogStart(log.segments.at(count).baseOffset)
@@ -56,6 +56,34 @@ export class LogCutter {
     } finally {
       this.#isRetaining = false
     }
+  }
+
+  /**
+   * How many segments may go. What must be read for it is read off the loop, a segment that must be walked in pieces. One that cannot be
+   * read stays, and those behind it, unless the log is too large: a read costs who asked for it, here as elsewhere, and not the directory.
+   */
+  async #whenKnown(found: RemovableSegments, nowMs: TimestampMs): Promise<number> {
+    const log = this.#log
+    const { generation } = log
+    let { count, unknown } = found
+    try {
+      while (unknown !== null) {
+        await unknown.loadMaxTimestamp()
+        if (log.failed || generation !== log.generation) return 0
+        // Given up, since its indexes began anew for another reason.
+        if (!unknown.indexes.isMaxTimestampKnown) break
+        ;({ count, unknown } = removableSegments(log, nowMs))
+      }
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      // Of what was cut off meanwhile even the files may be gone.
+      if (log.failed || generation !== log.generation) return 0
+      if (isTemporary(error)) this.#home.onDiskError(error)
+      else this.#context.logger.error('retention cannot read a segment, which stays', { error: error.message })
+    } finally {
+      if (!log.failed) this.#closeUnused()
+    }
+    return count
   }
 
   /** Whether one of the segments behind the first `count` has a name that a crash leaves: without any, nothing would tell the log's end. */

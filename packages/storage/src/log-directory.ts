@@ -5,6 +5,7 @@ import { HIGH_WATERMARK_FILE, LOG_START_FILE, partitionDirectoryName, RECOVERY_P
 import { fingerprintOfAll, fingerprintOfClosed } from './fingerprint.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { LogCore, LogHome } from './log-core.ts'
+import { markIdOf } from './log-identities.ts'
 import { isOutOfDescriptors } from './open-segments.ts'
 import type { StorageContext } from './storage-context.ts'
 import { StrayFiles } from './stray-files.ts'
@@ -110,7 +111,7 @@ export class LogDirectory implements LogHome {
   onSynced(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
     if (offset <= log.durableOffset) return
     log.durableOffset = offset
-    this.mark.note(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes)
+    this.mark.note(markIdOf(log.topic, log.topicId), log.partition, offset, segmentBaseOffset, positionBytes)
     this.#writeMarkSoon()
     log.onDurable()
   }
@@ -123,7 +124,7 @@ export class LogDirectory implements LogHome {
   }
 
   syncedRecoveryPoint(log: LogCore): Offset {
-    return this.mark.syncedRecoveryPoint(log.topicId, log.partition)
+    return this.mark.syncedRecoveryPoint(markIdOf(log.topic, log.topicId), log.partition)
   }
 
   /** Part of a clean stop: makes all that these logs have durable at once, where the disk can. A failure takes the directory offline. */
@@ -147,11 +148,17 @@ export class LogDirectory implements LogHome {
   /** Part of a clean stop: the log ends exactly here. */
   markClean(log: LogCore): void {
     const { active } = log.segments
-    this.mark.note(log.topicId, log.partition, log.durableOffset, active.baseOffset, active.writtenBytes)
+    this.mark.note(
+      markIdOf(log.topic, log.topicId),
+      log.partition,
+      log.durableOffset,
+      active.baseOffset,
+      active.writtenBytes,
+    )
     // Of an empty log there is no file, and the next start finds no segment.
     const segments = log.segments.all.filter(({ exists }) => exists)
     const fingerprint = fingerprintOfAll(this.disk, log.path, segments, log.epochs.fileChecksum)
-    this.mark.noteClean(log.topicId, log.partition, log.producerStates.isKnownEmpty, fingerprint)
+    this.mark.noteClean(markIdOf(log.topic, log.topicId), log.partition, log.producerStates.isKnownEmpty, fingerprint)
   }
 
   /** Before a truncation: neither mark nor recovery point may name what is about to go. Throws `DiskError`. */
@@ -167,7 +174,14 @@ export class LogDirectory implements LogHome {
       this.#writeRecoveryPointsNow()
       this.onOffsetsChanged()
     }
-    this.mark.lowerNow(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes, fingerprint)
+    this.mark.lowerNow(
+      markIdOf(log.topic, log.topicId),
+      log.partition,
+      offset,
+      segmentBaseOffset,
+      positionBytes,
+      fingerprint,
+    )
   }
 
   /** The checkpoint of recovery points, by the names of the logs' directories. A start may take the logs for less. */
@@ -209,7 +223,7 @@ export class LogDirectory implements LogHome {
   onEmptied(log: LogCore, offset: Offset): void {
     try {
       // At once: until the mark knows, recovery would take the log for one that lost its head.
-      this.mark.note(log.topicId, log.partition, offset, offset, 0)
+      this.mark.note(markIdOf(log.topic, log.topicId), log.partition, offset, offset, 0)
       this.#noteRecoveryPoint(log, log.recoveryPoint)
       this.mark.syncNow()
     } catch (error) {
@@ -368,7 +382,7 @@ export class LogDirectory implements LogHome {
 
   #noteRecoveryPoint(log: LogCore, recoveryPoint: Offset): void {
     const fingerprint = fingerprintOfClosed(log.segments.all, recoveryPoint)
-    this.mark.noteRecoveryPoint(log.topicId, log.partition, recoveryPoint, fingerprint)
+    this.mark.noteRecoveryPoint(markIdOf(log.topic, log.topicId), log.partition, recoveryPoint, fingerprint)
   }
 
   #writeMarkSoon(): void {

@@ -121,23 +121,144 @@ describe('two directories that name the same partition of a topic', () => {
   )
 
   test.each(['clean stop', 'kill'])(
-    'are both left out where both reach it, after a %s, and nothing is lost',
+    'have the start refused where both reach it, again and again, after a %s, and nothing is lost',
     async (end) => {
       const disk = await twoTopics(end)
       copyDirectory(disk, '/data/b-0', '/data/d-0')
-      const before = [contentsOf(disk, '/data/b-0'), contentsOf(disk, '/data/d-0')]
+      const directories = ['/data/a-0', '/data/b-0', '/data/d-0']
+      const before = [...directories.map((path) => contentsOf(disk, path)), namesOf(disk)]
       for (let start = 0; start < 2; start++) {
-        const again = await open(disk)
-        expect(again.errors).toEqual([LEFT_OUT, LEFT_OUT])
-        expect([again.manager.log('b', 0), again.manager.log('d', 0)]).toEqual([undefined, undefined])
-        await expectValues(again.manager.log('a', 0), 7)
-        await again.manager.shutdown()
-        expect([contentsOf(disk, '/data/b-0'), contentsOf(disk, '/data/d-0')]).toEqual(before)
+        await expect(open(disk)).rejects.toThrow(
+          /data\/b-0: names the same partition of the same topic as \/data\/d-0.*move all but the right one/,
+        )
+        expect([...directories.map((path) => contentsOf(disk, path)), namesOf(disk)]).toEqual(before)
       }
+      // The operator has decided.
       disk.rename('/data/d-0', '/data/kept')
-      const mended = await open(disk)
-      expect(mended.errors).toEqual([])
-      await expectValues(mended.manager.log('b', 0), 40)
+      for (let start = 0; start < 2; start++) {
+        const mended = await open(disk)
+        expect(mended.errors).toEqual([])
+        await expectValues(mended.manager.log('b', 0), 40)
+        await expectValues(mended.manager.log('a', 0), 7)
+        await mended.manager.shutdown()
+      }
     },
   )
+
+  test('have the start refused where there is no mark to tell, in whatever log directory they are', async () => {
+    const disk = new SimulatedDisk()
+    const opened = await openBoth(disk)
+    await fill(opened, opened.manager.createLog('b', 0, TOPIC_ID, '/two'), 40)
+    await opened.manager.shutdown()
+    copyDirectory(disk, '/two/b-0', '/two/d-0')
+    disk.removeFile('/two/durable-mark')
+    const cleanFiles = () => ['/one', '/two'].map((path) => disk.stat(`${path}/.kafka_cleanshutdown`) !== null)
+    for (let start = 0; start < 2; start++) {
+      await expect(openBoth(disk)).rejects.toThrow(/two\/b-0: names the same partition/)
+      // Of neither directory the next start must think that it was killed.
+      expect(cleanFiles()).toEqual([true, true])
+    }
+  })
+
+  test('count where there are segments, whatever the mark says', async () => {
+    const disk = await twoTopics('kill')
+    disk.makeDirectory('/data/d-0')
+    overwriteFile(disk, '/data/d-0/partition.metadata', disk.peek('/data/b-0/partition.metadata'))
+    disk.removeFile('/data/durable-mark')
+    for (let start = 0; start < 2; start++) {
+      const again = await open(disk)
+      expect(again.errors).toEqual([LEFT_OUT])
+      await expectValues(again.manager.log('b', 0), 40)
+      await again.manager.shutdown()
+    }
+  })
 })
+
+/** All names of the log directory but that of its lock. */
+function namesOf(disk: SimulatedDisk): string {
+  return disk.listDirectory('/data').sort().join(' ')
+}
+
+describe('directories that name no topic', () => {
+  /** Three topics, of which the ids were lost, and a start that has seen them so. */
+  async function withoutIds(): Promise<SimulatedDisk> {
+    const disk = new SimulatedDisk()
+    const opened = await open(disk)
+    for (const [slot, topic] of ['a', 'b', 'c'].entries()) {
+      const topicId = ['YWFhYWFhYWFhYWFhYWFhYQ', 'YmJiYmJiYmJiYmJiYmJiYg', 'Y2NjY2NjY2NjY2NjY2NjYw'][slot] as Uuid
+      await fill(opened, opened.manager.createLog(topic, 0, topicId), [7, 40, 20][slot]!)
+    }
+    await opened.manager.shutdown()
+    for (const topic of ['a', 'b', 'c']) disk.removeFile(`/data/${topic}-0/partition.metadata`)
+    return disk
+  }
+
+  test.each(['clean stop', 'kill', 'power loss'])('do not share an entry of the mark, after a %s', async (end) => {
+    let disk = await withoutIds()
+    for (let start = 0; start < 4; start++) {
+      const again = await open(disk)
+      expect(again.errors).toEqual([])
+      for (const [topic, count] of [
+        ['a', 7],
+        ['b', 40],
+        ['c', 20],
+      ] as const) {
+        const log = again.manager.log(topic, 0)
+        expect([topic, log?.faultyRanges]).toEqual([topic, []])
+        await expectValues(log, count + start)
+        await fill(again, log!, count + start + 1)
+      }
+      again.timers.advance(2000)
+      await turns()
+      if (end === 'clean stop') await again.manager.shutdown()
+      else disk = end === 'kill' ? disk.killed() : disk.crashed({ choose: () => 0 })
+    }
+  })
+
+  test('have what is damaged in them kept, not cut off as if it had never been synced', async () => {
+    const before = await withoutIds()
+    const seen = await open(before)
+    await turns()
+    seen.timers.advance(2000)
+    await turns()
+    const disk = before.killed()
+    const path = `/data/b-0/${lastLog(disk, '/data/b-0')}`
+    const contents = disk.peek(path)
+    disk.corrupt(path, contents.length - 100, 1)
+    for (let start = 0; start < 2; start++) {
+      const again = await open(disk)
+      const log = again.manager.log('b', 0)!
+      expect(log.logEndOffset).toBe(40)
+      expect(log.faultyRanges).toHaveLength(1)
+      await again.manager.shutdown()
+    }
+  })
+})
+
+test('a directory that was away for some starts is held against its entry of the mark when it is back', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  await fill(opened, opened.manager.createLog('b', 0, TOPIC_ID), 40)
+  await fill(opened, opened.manager.createLog('a', 0, OTHER_ID), 7)
+  await opened.manager.shutdown()
+  disk.rename('/data/b-0', '/data/away')
+  for (let start = 0; start < 2; start++) await (await open(disk)).manager.shutdown()
+  disk.rename('/data/away', '/data/b-0')
+  const last = disk
+    .listDirectory('/data/b-0')
+    .filter((name) => name.endsWith('.log'))
+    .at(-1)!
+  const contents = disk.peek(`/data/b-0/${last}`)
+  overwriteFile(disk, `/data/b-0/${last}`, contents.subarray(0, contents.length - 100))
+  const again = await open(disk)
+  expect(again.manager.log('b', 0)!.logEndOffset).toBe(40)
+  expect(again.manager.log('b', 0)!.faultyRanges).toHaveLength(1)
+})
+
+function lastLog(disk: SimulatedDisk, path: string): string {
+  return disk
+    .listDirectory(path)
+    .filter((name) => name.endsWith('.log'))
+    .sort()
+    .at(-1)!
+}

@@ -11,8 +11,9 @@ export type Identity = Uuid | CorruptFileError | DiskError
 /**
  * Reads whose log each partition directory among `names` holds, before any of them is opened. Two that name the same partition of the
  * same topic, after one was copied or its `partition.metadata` exchanged, would share an entry of the durable mark, and recovery would cut
- * one by what it knows of the other. The one counts whose files end where the entry does; all others are refused, and stay as they are.
- * Throws `DiskError`.
+ * one by what it knows of the other. The one counts whose files end where the entry does; all others are left out, and stay as they are.
+ * Where that does not tell, throws `CorruptFileError` with both paths: left out, both would be taken for no log at all, and one that is
+ * empty be begun in their place. Throws `DiskError`.
  */
 export function identifyLogs(
   disk: Disk,
@@ -38,7 +39,7 @@ export function identifyLogs(
     const topicId = identities.get(candidates[0]!) as Uuid
     const { partition } = parsePartitionDirectoryName(candidates[0]!)!
     const entry = mark.get(topicId, partition)
-    const counting = entry === null ? null : countingOf(disk, directory, candidates, entry)
+    const counting = countingOf(disk, directory, candidates, entry)
     for (const name of candidates) {
       if (name === counting) continue
       const reason = `names the same partition of topic ${topicId} as ${candidates.filter((other) => other !== name).join(', ')}`
@@ -48,18 +49,28 @@ export function identifyLogs(
   return identities
 }
 
-/** The only one whose files end just where the mark's entry does, or else the only one that reaches so far; null if none or several do. */
+/**
+ * The only one whose files end just where the mark's entry does, or the only one that reaches so far, or else the only one that holds any;
+ * null if none does. Throws `CorruptFileError` if that does not tell, `DiskError`.
+ */
 function countingOf(
   disk: Disk,
   directory: string,
   candidates: readonly string[],
-  { segmentBaseOffset, positionBytes }: DurableMarkEntry,
+  entry: DurableMarkEntry | null,
 ): string | null {
-  const file = offsetFileName(segmentBaseOffset, LOG_SUFFIX)
-  const sizes = candidates.map((name) => disk.stat(`${directory}/${name}/${file}`)?.sizeBytes ?? -1)
-  const exact = candidates.filter((_, slot) => sizes[slot] === positionBytes)
-  const reaching = exact.length > 0 ? exact : candidates.filter((_, slot) => sizes[slot]! > positionBytes)
-  return reaching.length === 1 ? reaching[0]! : null
+  const full = candidates.filter((name) => holdsSegments(disk, `${directory}/${name}`))
+  if (full.length < 2) return full[0] ?? null
+  const file = offsetFileName(entry?.segmentBaseOffset ?? 0, LOG_SUFFIX)
+  const sizes = full.map((name) => disk.stat(`${directory}/${name}/${file}`)?.sizeBytes ?? -1)
+  const exact = full.filter((_, slot) => sizes[slot] === entry?.positionBytes)
+  const reaching = exact.length > 0 ? exact : full.filter((_, slot) => sizes[slot]! > (entry?.positionBytes ?? 0))
+  if (entry !== null && reaching.length === 1) return reaching[0]!
+  const paths = full.slice(1).map((name) => `${directory}/${name}`)
+  const reason = `names the same partition of the same topic as ${paths.join(' and ')}, and nobody can tell which is its log`
+  const advice =
+    'move all but the right one out of the log directory, or give the others their own partition.metadata back'
+  throw new CorruptFileError(`${directory}/${full[0]}`, `${reason}: ${advice}`)
 }
 
 function identityOf(disk: Disk, path: string): Identity {
@@ -97,4 +108,16 @@ export function refuseDuplicateLogs(disk: Disk, directories: readonly string[]):
 export function holdsSegments(disk: Disk, path: string): boolean {
   if (disk.stat(path)?.isDirectory !== true) return false
   return disk.listDirectory(path).some((name) => name.endsWith(LOG_SUFFIX))
+}
+
+/** By which the durable mark knows a log: its topic's id, or, where its directory names none, one that is made of the topic's name. */
+export function markIdOf(topic: string, topicId: Uuid): Uuid {
+  return topicId === ZERO_UUID ? idOfName(topic) : topicId
+}
+
+/** FNV-1a of 128 bits: names of one directory do not collide by accident, and no two of them may share an entry. */
+function idOfName(topic: string): Uuid {
+  let hash = 0x6c62272e07bb014262b821756295c58dn
+  for (const byte of Buffer.from(topic)) hash = BigInt.asUintN(128, (hash ^ BigInt(byte)) * 0x1000000000000000000013bn)
+  return Buffer.from(hash.toString(16).padStart(32, '0'), 'hex').toString('base64url') as Uuid
 }

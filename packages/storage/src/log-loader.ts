@@ -1,4 +1,5 @@
 import { type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
+import type { CleanStop } from './clean-stop.ts'
 import { readDamagedRanges, rememberDamage } from './damaged-ranges.ts'
 import type { DurableMarkEntry } from './durable-mark-record.ts'
 import { epochsBetween, epochsMatchLog } from './epoch-check.ts'
@@ -13,14 +14,13 @@ import {
 } from './file-names.ts'
 import { type FingerprintMatch, fingerprintOfClosed, matchFingerprint } from './fingerprint.ts'
 import { finishInterruptedSwaps } from './interrupted-swaps.ts'
-import { Log, type LogParts } from './log.ts'
+import { Log } from './log.ts'
 import type { LogConfig } from './log-config.ts'
 import type { FaultyRange } from './log-core.ts'
 import type { LogDirectory } from './log-directory.ts'
 import { LogEpochs } from './log-epochs.ts'
-import { LogProducers } from './log-producers.ts'
-import { type DurableEnd, recoverSegments } from './log-recovery.ts'
-import { LogSegments } from './log-segments.ts'
+import { markIdOf } from './log-identities.ts'
+import { type LogBase, type OpenedLog, openCovered, openEmpty, openUncovered, type SyncedEnd } from './log-openers.ts'
 import { Segment } from './segment.ts'
 import { setSegmentsAside } from './segment-removal.ts'
 import type { StorageContext } from './storage-context.ts'
@@ -46,7 +46,7 @@ export function loadLog(
   partition: number,
   topicId: Uuid,
   checkpoints: LogCheckpoints,
-  stoppedCleanly: boolean,
+  cleanStop: CleanStop,
   onDurable: (log: Log) => void,
 ): Log | null {
   const path = `${home.path}/${name}`
@@ -55,45 +55,69 @@ export function loadLog(
   home.strays.addFrom(path, names)
   if (topicId === ZERO_UUID && !names.some((file) => file.endsWith(LOG_SUFFIX))) return null
   const config = context.configOf(topic)
-  const mark = home.mark.get(topicId, partition)
-  const base = { topic, partition, topicId, path, config }
-  const segments = withoutLostHead(context, openSegments(context, path, names, config), home, mark, checkpoints)
+  const mark = home.mark.get(markIdOf(topic, topicId), partition)
+  const made = openSegments(context, path, names, config)
+  const base: LogBase = { topic, partition, topicId, path, config, made }
+  const stoppedCleanly = wasStoppedCleanly(mark, cleanStop)
+  const known: Known = { names, mark, isKnown: isSyncedKnown(home, mark), stoppedCleanly, checkpoints }
+  try {
+    return openLog(context, home, base, known, onDurable)
+  } catch (error) {
+    // Nobody else knows of them yet, and whoever tries again needs the descriptors.
+    for (const segment of made) segment.abandon()
+    throw error
+  }
+}
+
+/** What is known of a log before its files are read. */
+interface Known {
+  /** Of its files. */
+  names: readonly string[]
+  mark: DurableMarkEntry | null
+  /** See {@link isSyncedKnown}. */
+  isKnown: boolean
+  stoppedCleanly: boolean
+  checkpoints: LogCheckpoints
+}
+
+function openLog(
+  context: StorageContext,
+  home: LogDirectory,
+  base: LogBase,
+  known: Known,
+  onDurable: (log: Log) => void,
+): Log {
+  const { path, topic, topicId, partition } = base
+  const { names, mark, isKnown, stoppedCleanly, checkpoints } = known
+  const segments = withoutLostHead(context, [...base.made], isKnown, mark, checkpoints)
   const epochs = new LogEpochs(context.disk, path, !names.includes(LEADER_EPOCH_FILE))
   const match = matchMark(context, path, segments, epochs, mark, stoppedCleanly)
   if (match !== null && match.surplusCount > 0) raiseLogStart(context, segments, match.surplusCount, checkpoints)
   const unsettled = unsettledOf(segments, mark, match)
   const damage = knownDamage(context, path, names)
   const knownPoint = damage === null ? 0 : recoveryPointOf(home, mark, checkpoints, stoppedCleanly)
-  // The fingerprint of a clean stop counts the epochs: they are what they were, also where the log start has not been written yet.
-  const isCounted = mark?.clean === true
-  const epochsKnown =
-    match !== null &&
-    epochsReadable(context, epochs, segments) &&
-    (stoppedCleanly ||
-      isCounted ||
-      (completeEpochs(epochs, segments, checkpoints.logStartOffset, knownPoint) &&
-        epochsAgree(epochs, segments, checkpoints.logStartOffset, knownPoint)))
+  const epochsKnown = match !== null && areEpochsKnown(context, epochs, segments, known, knownPoint)
   if (!epochsKnown) epochs.reset()
-  const atMark = mark !== null && endsAtMark(segments, mark)
   const recoveryPoint = epochsKnown ? knownPoint : 0
   const covered =
     epochsKnown &&
     damage !== null &&
-    atMark &&
+    mark !== null &&
+    endsAtMark(segments, mark) &&
     unsettled === null &&
     (mark.clean || recoveryPoint === mark.durableOffset) &&
     checkpoints.logStartOffset <= mark.durableOffset
   const countsLast = mark?.clean === false && segments.length > 0 && match?.countedEnd === segments.length
-  let opened: Opened
+  let opened: OpenedLog
   if (segments.length === 0) opened = openEmpty(context, base, epochs, mark, checkpoints)
   else if (covered) opened = openCovered(context, base, segments, epochs, mark)
   else {
     // Transaction indexes are built anew from here on. A crash may leave what came of it, and the one that was found is known to be wrong.
     if (mark !== null && recoveryPoint < mark.recoveryPoint) {
       const fingerprint = fingerprintOfClosed(segments, recoveryPoint)
-      home.mark.lowerRecoveryPointNow(topicId, partition, recoveryPoint, fingerprint)
+      home.mark.lowerRecoveryPointNow(markIdOf(topic, topicId), partition, recoveryPoint, fingerprint)
     }
-    const synced = syncedOf(home, mark, checkpoints)
+    const synced = syncedOf(isKnown, mark, checkpoints)
     opened = openUncovered(context, base, segments, epochs, synced, unsettled, { ...checkpoints, recoveryPoint })
   }
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
@@ -104,31 +128,68 @@ export function loadLog(
   // Its names may be in memory only: nothing of it was ever synced, or the last process was killed before it had any data.
   const namesUnsynced = mark === null || mark.isAssumed || mark.durableOffset === 0 || segments.length === 0
   const parts = { ...base, ...opened, faultyRanges, logStartOffset, highWatermark, namesUnsynced, onDurable }
-  const log = startLog(context, home, parts, opened.unsynced)
+  const log = new Log(context, home, parts)
+  const isSynced = closeUnneeded(context, log, opened)
   // What cut it may have been a process that was killed: the cut is synced, at the latest, before the recovery point passes it.
   unsettled?.distrustEnd()
+  noteStart(home, log, known, countsLast, segments.length === 0)
+  if (isSynced) home.onSynced(log, log.logEndOffset, log.segments.active.baseOffset, log.segments.active.writtenBytes)
+  else home.scheduleSync(log)
+  return log
+}
+
+/** Whether the leader epochs in their file are what they were, and can be gone by up to `knownPoint`. */
+function areEpochsKnown(
+  context: StorageContext,
+  epochs: LogEpochs,
+  segments: readonly Segment[],
+  { mark, stoppedCleanly, checkpoints: { logStartOffset } }: Known,
+  knownPoint: Offset,
+): boolean {
+  if (!epochsReadable(context, epochs, segments)) return false
+  // The fingerprint of a clean stop counts them, also where the log start has not been written yet.
+  if (stoppedCleanly || mark?.clean === true) return true
+  return (
+    completeEpochs(epochs, segments, logStartOffset, knownPoint) &&
+    epochsAgree(epochs, segments, logStartOffset, knownPoint)
+  )
+}
+
+/** What is said of the log before it may change. `wasEmpty`: there was no segment. */
+function noteStart(home: LogDirectory, log: Log, known: Known, countsLast: boolean, wasEmpty: boolean): void {
+  const { mark, isKnown, checkpoints } = known
   noteOpened(home, log, countsLast)
-  if (mark === null && !home.mark.isComplete && segments.length > 0) {
+  if (mark === null && !isKnown && !wasEmpty) {
     // Kept before anything replaces the checkpoint: a start after this one, which may be killed, must know as much.
-    home.mark.assume(topicId, partition, Math.min(checkpoints.recoveryPoint, log.logEndOffset))
+    const assumedOffset = Math.min(checkpoints.recoveryPoint, log.logEndOffset)
+    home.mark.assume(markIdOf(log.topic, log.topicId), log.partition, assumedOffset)
   }
   // It starts anew above what the mark knows, which would otherwise go on to tell its end.
   const isNewStart = log.sizeBytes === 0 && log.segments.first.exists
   if (mark !== null && isNewStart && log.logEndOffset > mark.durableOffset) home.onEmptied(log, log.logEndOffset)
-  home.scheduleSync(log)
-  return log
 }
 
-/** A log with no more files open than it needs. `unsynced`: segments that were found with what nobody synced. */
-function startLog(context: StorageContext, home: LogDirectory, parts: LogParts, unsynced: readonly Segment[]): Log {
-  const log = new Log(context, home, parts)
-  for (const segment of unsynced) {
-    segment.needsDirectorySync = true
-    log.writer.onWritten(segment)
+/**
+ * Leaves no more files open than the log needs: what nobody is known to have synced is synced in the background. True if that was done
+ * here, since few more can be open: it was all of it, its names included.
+ */
+function closeUnneeded(context: StorageContext, log: Log, { unsynced, synced }: OpenedLog): boolean {
+  const left = unsynced.filter((segment) => !synced.has(segment))
+  const isCrowded = context.openSegments.isCrowdedBy(left.length)
+  for (const segment of left) {
+    if (isCrowded) {
+      segment.file().syncDataNow()
+      segment.close()
+    } else {
+      segment.needsDirectorySync = true
+      log.writer.onWritten(segment)
+    }
   }
-  for (const segment of parts.segments.all) if (!segment.hasUnsyncedBytes) segment.close()
-  if (!log.isCheckpointed) context.openLogs.add(log)
-  return log
+  const isSynced = unsynced.length > 0 && (isCrowded || left.length === 0)
+  if (isSynced) log.writer.syncNamesNow()
+  for (const segment of log.segments.all) if (!segment.hasUnsyncedBytes) segment.close()
+  if (isSynced || !log.isCheckpointed) context.openLogs.add(log)
+  return isSynced
 }
 
 /**
@@ -136,29 +197,11 @@ function startLog(context: StorageContext, home: LogDirectory, parts: LogParts, 
  * never got a file; appends go into it again now, so that the mark must say otherwise before they come (`DurableMark.complete`).
  */
 function noteOpened({ mark }: LogDirectory, log: Log, countsLast: boolean): void {
-  const { topicId, partition, recoveryPoint, segments } = log
+  const { topic, topicId, partition, recoveryPoint, segments } = log
+  const markId = markIdOf(topic, topicId)
   const fingerprint = fingerprintOfClosed(segments.all, recoveryPoint)
-  mark.onOpened(topicId, partition, recoveryPoint, fingerprint)
-  if (countsLast) mark.noteRecoveryPoint(topicId, partition, recoveryPoint, fingerprint)
-}
-
-interface Base {
-  topic: string
-  partition: number
-  topicId: Uuid
-  path: string
-  config: LogConfig
-}
-
-interface Opened {
-  segments: LogSegments
-  epochs: LogEpochs
-  producers: LogProducers
-  logEndOffset: Offset
-  durableOffset: Offset
-  recoveryPoint: Offset
-  faultyRanges: FaultyRange[]
-  unsynced: Segment[]
+  mark.onOpened(markId, partition, recoveryPoint, fingerprint)
+  if (countsLast) mark.noteRecoveryPoint(markId, partition, recoveryPoint, fingerprint)
 }
 
 /**
@@ -168,12 +211,12 @@ interface Opened {
 function withoutLostHead(
   context: StorageContext,
   segments: Segment[],
-  home: LogDirectory,
+  isSyncedKnown: boolean,
   mark: DurableMarkEntry | null,
   checkpoints: LogCheckpoints,
 ): Segment[] {
   const first = segments[0]
-  if (first === undefined || !isSyncedKnown(home, mark)) return segments
+  if (first === undefined || !isSyncedKnown) return segments
   const knownOffset = Math.max(mark?.durableOffset ?? 0, checkpoints.logStartOffset, checkpoints.recoveryPoint)
   if (first.baseOffset <= knownOffset) return segments
   setSegmentsAside(context, segments, `nothing is known of the log above ${knownOffset}`)
@@ -187,6 +230,14 @@ function endsAtMark(segments: readonly Segment[], mark: DurableMarkEntry): boole
     return false
   }
   return mark.durableOffset >= last.baseOffset
+}
+
+/**
+ * A clean stop of this broker closed each log that it had: where the entry does not say so, it is an older one, whose newer record was
+ * damaged, or the log was left out. What it says is held against the files, as after a crash. Of another broker's stop no entry says so.
+ */
+function wasStoppedCleanly(mark: DurableMarkEntry | null, cleanStop: CleanStop): boolean {
+  return cleanStop === 'anyone' || (cleanStop === 'ours' && (mark === null || mark.clean))
 }
 
 /**
@@ -256,19 +307,10 @@ function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null): boole
 }
 
 /** Up to where the log was synced. Not known of a lost mark, but the checkpoint says at least something. */
-function syncedOf(home: LogDirectory, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): Synced {
-  const isKnown = isSyncedKnown(home, mark)
+function syncedOf(isKnown: boolean, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): SyncedEnd {
   if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, end: null }
   const { durableOffset: offset, segmentBaseOffset, positionBytes } = mark
   return { offset, isKnown, end: isKnown ? { segmentBaseOffset, positionBytes } : null }
-}
-
-interface Synced {
-  offset: Offset
-  /** It may not have been more. */
-  isKnown: boolean
-  /** Where that is in the files; null if not known. */
-  end: DurableEnd | null
 }
 
 /** What earlier starts found to be lost, null if that cannot be read: the whole log is then walked, which finds it again. */
@@ -281,162 +323,6 @@ function knownDamage(context: StorageContext, path: string, names: readonly stri
     context.logger.warn('damaged ranges unreadable, walking the log', { error: error.message })
     return null
   }
-}
-
-/** What is not walked ends where the next segment begins. */
-function setEnds(list: readonly Segment[], endOffset: Offset): void {
-  for (let slot = 0; slot < list.length; slot++) {
-    const segment = list[slot]!
-    segment.nextOffset = list[slot + 1]?.baseOffset ?? endOffset
-    segment.writtenNextOffset = segment.nextOffset
-  }
-}
-
-/** Everything is synced with its indexes: nothing needs to be read. */
-function openCovered(
-  context: StorageContext,
-  base: Base,
-  list: Segment[],
-  epochs: LogEpochs,
-  mark: DurableMarkEntry,
-): Opened {
-  setEnds(list, mark.durableOffset)
-  const segments = new LogSegments(list)
-  // A truncation that a crash cut short may have left its epochs in their file.
-  if (!mark.clean) epochs.cache.truncateFromEnd(mark.durableOffset)
-  return {
-    segments,
-    epochs,
-    producers: new LogProducers(context, base.path, segments, mark.noProducers),
-    logEndOffset: mark.durableOffset,
-    durableOffset: mark.durableOffset,
-    recoveryPoint: mark.durableOffset,
-    faultyRanges: [],
-    unsynced: [],
-  }
-}
-
-/** No file yet, or none any more: a log that never had data starts at its start, a lost one behind what it lost. */
-function openEmpty(
-  context: StorageContext,
-  base: Base,
-  epochs: LogEpochs,
-  mark: DurableMarkEntry | null,
-  checkpoints: LogCheckpoints,
-): Opened {
-  const durableOffset = mark?.durableOffset ?? 0
-  const logEndOffset = Math.max(checkpoints.logStartOffset, durableOffset)
-  const faultyRanges =
-    durableOffset > checkpoints.logStartOffset
-      ? [{ startOffset: checkpoints.logStartOffset, endOffset: durableOffset }]
-      : []
-  if (faultyRanges.length > 0) context.logger.error('segments are missing', { path: base.path, ...faultyRanges[0] })
-  epochs.cache.truncateFromEnd(logEndOffset)
-  const segments = new LogSegments([newSegment(context, base, logEndOffset)])
-  return {
-    segments,
-    epochs,
-    producers: new LogProducers(context, base.path, segments, true),
-    logEndOffset,
-    durableOffset: logEndOffset,
-    recoveryPoint: logEndOffset,
-    faultyRanges,
-    unsynced: [],
-  }
-}
-
-/** Walks what lies above the recovery point. */
-function openUncovered(
-  context: StorageContext,
-  base: Base,
-  list: Segment[],
-  epochs: LogEpochs,
-  synced: Synced,
-  unsettled: Segment | null,
-  checkpoints: LogCheckpoints,
-): Opened {
-  const durableOffset = synced.isKnown ? synced.offset : 0
-  const logStartOffset = Math.max(list[0]!.baseOffset, checkpoints.logStartOffset)
-  setEnds(list, list.at(-1)!.baseOffset)
-  const segments = new LogSegments(list)
-  const producers = new LogProducers(context, base.path, segments, false)
-  const state = producers.loadForRecovery(logStartOffset, checkpoints.recoveryPoint)
-  const recoveryPoint = Math.min(checkpoints.recoveryPoint, state.mapEndOffset)
-  // What starts above is read from the batches: an entry of the file would only stand in its way.
-  epochs.cache.truncateFromEnd(recoveryPoint)
-  const output = recoverSegments({
-    segments: segments.all,
-    config: base.config,
-    recoveryPoint,
-    transactionsPoint: checkpoints.recoveryPoint,
-    durableOffset: synced.offset,
-    isDurableKnown: synced.isKnown,
-    durableEnd: synced.end,
-    unsettled,
-    epochs: epochs.cache,
-    producers: state,
-    logger: context.logger,
-  })
-  if (output.lost.length > 0) {
-    segments.removeFrom(segments.count - output.lost.length)
-    setSegmentsAside(context, output.lost, 'it goes on behind what never reached the disk')
-  }
-  if (output.needsNewSegment && segments.active.baseOffset < output.logEndOffset) {
-    segments.add(newSegment(context, base, output.logEndOffset))
-  }
-  if (output.logEndOffset < logStartOffset)
-    return startAgain(context, base, segments, epochs, producers, logStartOffset)
-  const { logEndOffset } = output
-  epochs.cache.truncateFromEnd(logEndOffset)
-  epochs.cache.truncateFromStart(logStartOffset)
-  // Also those of offsets that are still there: nobody knows whether they were written whole, or before a truncation.
-  producers.removeSnapshots((offset) => offset > recoveryPoint)
-  return {
-    segments,
-    epochs,
-    producers,
-    logEndOffset,
-    durableOffset: Math.min(durableOffset, logEndOffset),
-    recoveryPoint: Math.min(recoveryPoint, logEndOffset),
-    faultyRanges: output.faultyRanges,
-    unsynced: segments.all.filter(({ exists, nextOffset }) => exists && nextOffset > durableOffset),
-  }
-}
-
-/**
- * Everything ends below the log start: files were cut or deleted from outside, or the start is an old one that a crash kept from being
- * lowered with the end.
- */
-function startAgain(
-  context: StorageContext,
-  base: Base,
-  segments: LogSegments,
-  epochs: LogEpochs,
-  producers: LogProducers,
-  logStartOffset: Offset,
-): Opened {
-  setSegmentsAside(context, segments.removeFrom(0), `the log starts at ${logStartOffset}`)
-  segments.add(newSegment(context, base, logStartOffset))
-  // With a file from the start: it tells where the log begins, also where nothing is appended before the next crash.
-  segments.active.file()
-  context.disk.syncDirectory(base.path)
-  epochs.cache.clear()
-  producers.removeSnapshots(() => true)
-  producers.clear(logStartOffset)
-  return {
-    segments,
-    epochs,
-    producers,
-    logEndOffset: logStartOffset,
-    durableOffset: logStartOffset,
-    recoveryPoint: logStartOffset,
-    faultyRanges: [],
-    unsynced: [],
-  }
-}
-
-function newSegment(context: StorageContext, base: Base, baseOffset: Offset): Segment {
-  return new Segment(context, base.path, baseOffset, base.config, null)
 }
 
 /** Whether the file can be read and holds what a log with data must have. */

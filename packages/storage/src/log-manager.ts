@@ -3,25 +3,20 @@ import {
   type Clock,
   type Disk,
   DiskError,
-  type Offset,
   type Random,
   type Timer,
   type Timers,
   type Uuid,
 } from '@millrace/base'
-import { makeDurableDirectory, openEmpty, replaceFile } from './atomic-file.ts'
+import { makeDurableDirectory, openEmpty } from './atomic-file.ts'
+import { endCleanStop, readCleanStop, writeCleanStop } from './clean-stop.ts'
 import { ColdReads } from './cold-reads.ts'
 import {
-  CLEAN_SHUTDOWN_FILE,
   DELETED_DIRECTORY_SUFFIX,
-  HIGH_WATERMARK_FILE,
   LOCK_FILE,
-  LOG_START_FILE,
   LOG_SUFFIX,
   PARTITION_METADATA_FILE,
-  parsePartitionDirectoryName,
   partitionDirectoryName,
-  RECOVERY_POINT_FILE,
   STRAY_DIRECTORY_SUFFIX,
   setAsideDirectoryName,
 } from './file-names.ts'
@@ -31,20 +26,19 @@ import { Log } from './log.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
 import type { LogCore } from './log-core.ts'
 import { LogDirectory } from './log-directory.ts'
+import { type FoundLogs, loadDirectory } from './log-directory-loader.ts'
 import { LogEpochs } from './log-epochs.ts'
-import { holdsSegments, identifyLogs, refuseDuplicateLogs } from './log-identities.ts'
-import { loadLog } from './log-loader.ts'
+import { identifyLogs, markIdOf, refuseDuplicateLogs } from './log-identities.ts'
 import { LogProducers } from './log-producers.ts'
 import { LogSegments } from './log-segments.ts'
 import { openMetaProperties } from './meta-properties.ts'
 import { OpenSegments } from './open-segments.ts'
-import { encodePartitionMetadata, UnwrittenMetadataError } from './partition-metadata.ts'
+import { encodePartitionMetadata } from './partition-metadata.ts'
 import { RemovalQueue } from './removal-queue.ts'
 import { RetentionSweep } from './retention-sweep.ts'
 import { Segment } from './segment.ts'
 import { StagingPool } from './staging-pool.ts'
 import type { StorageContext } from './storage-context.ts'
-import { CorruptFileError, readOffsetCheckpoint } from './text-checkpoint.ts'
 
 /** Logs without use for this long give back their files and memory. */
 const IDLE_MS = 30_000
@@ -157,6 +151,7 @@ export class LogManager {
       yieldTurn: () => new Promise((resolve) => this.#after(0, resolve)),
       failpoint: (name) => options.failpoint?.(name),
     }
+    this.#context.openSegments.loadingMaxCount = options.maxOpenSegments ?? Number.POSITIVE_INFINITY
     this.#idleCloser = new IdleCloser(this.#context.openLogs)
     this.#retention = new RetentionSweep({
       clock: options.clock,
@@ -169,14 +164,16 @@ export class LogManager {
   /**
    * Locks the directories, checks whose they are, loads and recovers every log in them. What was found above a durable mark is synced
    * in the background; `durableOffset` follows. Rejects with `DiskError` if a directory fails or another process holds it, and with
-   * `CorruptFileError` if one belongs to another node or cluster, or two have a log of the same partition.
+   * `CorruptFileError` if one belongs to another node or cluster, or two directories are of the same partition and nobody can tell which counts.
    */
   static async open(options: StorageOptions): Promise<LogManager> {
     assert(options.directories.length > 0, 'at least one log directory')
     const manager = new LogManager(options)
     try {
       refuseDuplicateLogs(options.disk, options.directories)
-      for (const path of options.directories) manager.#openDirectory(path)
+      // Of all of them first: where the start is refused, nothing has been changed that the next one would miss.
+      const found = options.directories.map((path) => manager.#findLogs(path))
+      for (const logs of found) manager.#loadLogs(logs)
     } catch (error) {
       await manager.#abandon()
       throw error
@@ -316,112 +313,31 @@ export class LogManager {
     for (const lock of this.#locks) lock.release()
   }
 
-  #openDirectory(path: string): void {
-    const { disk, logger, random } = this.#options
+  /** Locks a directory and looks whose it is, and whose logs it holds. Throws `CorruptFileError`, `DiskError`. */
+  #findLogs(path: string): FoundLogs {
+    const { disk, random, nodeId } = this.#options
     makeDurableDirectory(disk, path)
     this.#locks.push(disk.lock(`${path}/${LOCK_FILE}`))
-    const { nodeId } = this.#options
     // All directories belong to one cluster: the first that names one binds the others.
     const meta = openMetaProperties(disk, path, { nodeId, clusterId: this.#clusterId }, random)
     this.#clusterId = meta.clusterId
-    const { directoryId } = meta
-    const home = new LogDirectory(this.#context, path, directoryId, (error) =>
+    const home = new LogDirectory(this.#context, path, meta.directoryId, (error) =>
       this.#options.onDirectoryFailed(path, error),
     )
     this.#directories.push(home)
-    const cleanPath = `${path}/${CLEAN_SHUTDOWN_FILE}`
-    const clean = disk.stat(cleanPath) !== null
-    if (clean) {
-      disk.removeFile(cleanPath)
-      disk.syncDirectory(path)
-    }
-    const count = this.#loadLogs(home, clean)
-    if (!clean && count > 0) this.recoveredUncleanly = true
-    if (count > 0) logger.info('logs loaded', { directory: path, count, clean })
+    const names = disk.listDirectory(path)
+    return { home, names, identities: identifyLogs(disk, path, names, home.mark) }
   }
 
-  #loadLogs(home: LogDirectory, clean: boolean): number {
-    const { disk, logger } = this.#options
-    const recoveryPoints = this.#readCheckpoint(home, RECOVERY_POINT_FILE)
-    home.onRecoveryPointsRead(recoveryPoints)
-    const logStarts = this.#readCheckpoint(home, LOG_START_FILE)
-    home.onLogStartsRead(logStarts.keys())
-    const highWatermarks = this.#readCheckpoint(home, HIGH_WATERMARK_FILE)
-    let count = 0
-    const names = disk.listDirectory(home.path)
-    home.strays.addFrom(home.path, names)
-    const identities = identifyLogs(disk, home.path, names, home.mark)
-    for (const name of names) {
-      if (name.endsWith(DELETED_DIRECTORY_SUFFIX) && isDirectory(disk, `${home.path}/${name}`)) {
-        this.#removals.add(`${home.path}/${name}`)
-        continue
-      }
-      const parsed = parsePartitionDirectoryName(name)
-      if (parsed === null) continue
-      try {
-        const topicId = identities.get(name)
-        if (typeof topicId !== 'string') throw topicId
-        if (this.#isElsewhere(home, name)) continue
-        const checkpoints = {
-          recoveryPoint: recoveryPoints.get(name) ?? 0,
-          logStartOffset: logStarts.get(name) ?? 0,
-          highWatermark: highWatermarks.get(name) ?? 0,
-        }
-        const log = loadLog(
-          this.#context,
-          home,
-          name,
-          parsed.topic,
-          parsed.partition,
-          topicId,
-          checkpoints,
-          clean,
-          this.#options.onDurable,
-        )
-        if (log === null) continue
-        home.logs.add(log)
-        this.#logs.set(name, log)
-        count++
-      } catch (error) {
-        // Not asked before: thousands of directories would be looked at once more.
-        if (error instanceof DiskError && !isDirectory(disk, `${home.path}/${name}`)) continue
-        if (!(error instanceof CorruptFileError)) throw error
-        // Nobody knows whose data it is: it stays as it is, for the operator (S10).
-        const details = { directory: `${home.path}/${name}`, error: error.message }
-        // The log was made just before a crash, unless it was damaged: its metadata is synced before anything else of it.
-        if (error instanceof UnwrittenMetadataError) logger.warn('log left out, its making was interrupted', details)
-        else logger.error('log left out', details)
-      }
-    }
-    if (home.online) home.mark.complete()
-    if (!clean) home.onOffsetsChanged()
-    const { count: strayCount, sizeBytes } = home.strays.totals()
-    if (strayCount > 0) {
-      // Named in the log line so that nobody has to search for the suffix: it may be removed, also while the broker runs.
-      const details = { directory: home.path, count: strayCount, sizeBytes }
-      logger.warn('files set aside (*.stray, *-stray) take space until somebody removes them', details)
-    }
-    return count
-  }
-
-  /** Whether another directory has the partition's log: this one is what an interrupted making of it left. It stays as it is. */
-  #isElsewhere(home: LogDirectory, name: string): boolean {
-    const paths = this.#options.directories.filter((path) => path !== home.path).map((path) => `${path}/${name}`)
-    const { disk } = this.#options
-    const other = this.#logs.get(name)?.path ?? paths.find((path) => holdsSegments(disk, path))
-    if (other === undefined || holdsSegments(disk, `${home.path}/${name}`)) return false
-    this.#options.logger.warn('log left out, another directory has it', { directory: `${home.path}/${name}`, other })
-    return true
-  }
-
-  #readCheckpoint(home: LogDirectory, name: string): Map<string, Offset> {
-    try {
-      return readOffsetCheckpoint(this.#options.disk, `${home.path}/${name}`)
-    } catch (error) {
-      if (!(error instanceof CorruptFileError)) throw error
-      this.#options.logger.warn('checkpoint unreadable, doing without', { error: error.message })
-      return new Map()
-    }
+  #loadLogs(found: FoundLogs): void {
+    const { disk, directories, logger, onDurable } = this.#options
+    const { path } = found.home
+    const cleanStop = readCleanStop(disk, path)
+    if (cleanStop !== null) endCleanStop(disk, path)
+    const loader = { context: this.#context, directories, logs: this.#logs, onDurable }
+    const count = loadDirectory(loader, found, cleanStop)
+    if (cleanStop === null && count > 0) this.recoveredUncleanly = true
+    if (count > 0) logger.info('logs loaded', { directory: path, count, clean: cleanStop !== null })
   }
 
   async #closeDirectory(directory: LogDirectory): Promise<void> {
@@ -442,12 +358,7 @@ export class LogManager {
       directory.mark.syncNow()
       await directory.writeCheckpoints()
       if (clean && directory.online && directory.areCheckpointsWritten) {
-        replaceFile(
-          this.#options.disk,
-          directory.path,
-          CLEAN_SHUTDOWN_FILE,
-          Buffer.from('{"version":0,"brokerEpoch":-1}'),
-        )
+        writeCleanStop(this.#options.disk, directory.path)
       }
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
@@ -483,7 +394,7 @@ export class LogManager {
       this.#context.failpoint('delete')
       this.#options.disk.rename(log.path, path)
       log.path = path
-      home.mark.remove(log.topicId, log.partition)
+      home.mark.remove(markIdOf(log.topic, log.topicId), log.partition)
     } catch (error) {
       if (error instanceof DiskError) home.onDiskError(error)
       throw error
@@ -589,8 +500,4 @@ export class LogManager {
 /** Threads of the pool that the syncs of one directory may take. A quarter is left to reads, extensions and removals. */
 function syncThreadCountOf({ poolThreadCount = POOL_THREADS, directories }: StorageOptions): number {
   return Math.floor((poolThreadCount - Math.max(1, Math.floor(poolThreadCount / 4))) / directories.length)
-}
-
-function isDirectory(disk: Disk, path: string): boolean {
-  return disk.stat(path)?.isDirectory ?? false
 }

@@ -27,6 +27,8 @@ export interface RecoveryInput {
   epochs: LeaderEpochCache
   producers: ProducerState
   logger: StorageLogger
+  /** The walk of a segment has ended. */
+  onWalked(segment: Segment): void
 }
 
 /** All below a position of a segment, and all of the segments before it, was synced and is in whole batches. */
@@ -60,6 +62,7 @@ export function recoverSegments(input: RecoveryInput): RecoveryOutput {
     const upperOffset = segments[slot + 1]?.baseOffset ?? Number.POSITIVE_INFINITY
     const torn = recoverSegment(input, segment, upperOffset, output)
     output.logEndOffset = segment.nextOffset
+    input.onWalked(segment)
     if (torn || endsEarly(input, segment, upperOffset, output)) {
       output.lost = segments.slice(slot + 1)
       break

@@ -1,6 +1,6 @@
-import { SimulatedClock, SimulatedDisk, SimulatedTimers } from '@millrace/base'
+import { DiskError, SimulatedClock, SimulatedDisk, SimulatedTimers } from '@millrace/base'
 import { expect, test } from 'vitest'
-import { CorruptFileError, type Log } from './index.ts'
+import type { Log } from './index.ts'
 import { append, fill, type Opened, open, SMALL, turns } from './testing/log-driver.ts'
 import { openStorage, TOPIC_ID } from './testing/storage-harness.ts'
 
@@ -142,7 +142,7 @@ test('a start after deleted records does not walk the whole log', async () => {
 
 test('an opening that fails leaves nothing that goes on: no removal, no timer, no lock', async () => {
   const disk = new SimulatedDisk()
-  await (await openStorage({ disk, directories: ['/of-another-node'], nodeId: 7 })).manager.shutdown()
+  await (await openStorage({ disk, directories: ['/other'] })).manager.shutdown()
   const opened = await open(disk)
   for (let partition = 0; partition < 5; partition++) {
     const log = opened.manager.createLog('topic', partition, TOPIC_ID)
@@ -153,12 +153,14 @@ test('an opening that fails leaves nothing that goes on: no removal, no timer, n
   const clock = new SimulatedClock()
   const timers = new SimulatedTimers(clock)
   const { release, count } = holdBack(disk, 'remove')
-  const directories = ['/data', '/of-another-node']
+  const directories = ['/data', '/other']
+  disk.fault = (_operation, path) => (path === '/other/.kafka_cleanshutdown' ? 'DISK_IO' : null)
   const failed = openStorage({ disk, clock, timers, directories }).catch((error: unknown) => error)
   await turns()
+  disk.fault = () => null
   expect(count()).toBe(1)
   release()
-  expect(await failed).toBeInstanceOf(CorruptFileError)
+  expect(await failed).toBeInstanceOf(DiskError)
   await turns()
   expect([count(), timers.pendingCount]).toEqual([1, 0])
   const again = await openStorage({ disk, clock, timers })

@@ -1,6 +1,7 @@
 import type { Offset, TimestampMs } from '@millrace/base'
 import type { LogConfig } from './log-config.ts'
 import type { LogSegments } from './log-segments.ts'
+import type { Segment } from './segment.ts'
 
 /** What retention looks at. */
 interface RetainedLog {
@@ -11,16 +12,26 @@ interface RetainedLog {
   readonly durableOffset: Offset
 }
 
+/** What may go, as far as that is known. */
+export interface RemovableSegments {
+  /** So many of the oldest. */
+  count: number
+  /** The one behind them, if nobody has looked yet how late its records are: it may go as well. */
+  unknown: Segment | null
+}
+
 /**
  * How many of the oldest segments may go (replication-and-transactions.md, 3): those below the log start, then by size, then by
- * time; only committed ones, and of the active one only if it has data. All of them: the caller rolls first.
+ * time; only committed ones, and of the active one only if it has data. All of them: the caller rolls first. Reads nothing but when a
+ * file was last written.
  */
-export function removableSegmentCount(log: RetainedLog, nowMs: TimestampMs): number {
+export function removableSegments(log: RetainedLog, nowMs: TimestampMs): RemovableSegments {
   const belowStart = countWhile(log, 0, (_, endOffset) => endOffset <= log.logStartOffset)
   // A segment that ends at the log start and is the last one is the active one: it stays.
   const count = Math.min(belowStart, log.segments.count - 1)
-  if (!log.config.cleanupDelete) return count
-  return Math.max(count, countByTime(log, countBySize(log, count), nowMs))
+  if (!log.config.cleanupDelete) return { count, unknown: null }
+  const found = countByTime(log, countBySize(log, count), nowMs)
+  return { count: Math.max(count, found.count), unknown: found.unknown }
 }
 
 function countBySize(log: RetainedLog, from: number): number {
@@ -34,15 +45,21 @@ function countBySize(log: RetainedLog, from: number): number {
   })
 }
 
-function countByTime(log: RetainedLog, from: number, nowMs: TimestampMs): number {
+function countByTime(log: RetainedLog, from: number, nowMs: TimestampMs): RemovableSegments {
   const { retentionMs } = log.config
-  if (retentionMs < 0) return from
-  return countWhile(log, from, (slot) => nowMs - largestTimestamp(log, slot) > retentionMs)
+  let unknown: Segment | null = null
+  if (retentionMs < 0) return { count: from, unknown }
+  const count = countWhile(log, from, (slot) => {
+    const segment = log.segments.at(slot)
+    if (segment.indexes.isMaxTimestampKnown) return nowMs - largestTimestamp(segment) > retentionMs
+    unknown = segment
+    return false
+  })
+  return { count, unknown }
 }
 
 /** Of a segment whose batches carry none: the time when its file was last written. */
-function largestTimestamp(log: RetainedLog, slot: number): TimestampMs {
-  const segment = log.segments.at(slot)
+function largestTimestamp(segment: Segment): TimestampMs {
   return segment.maxTimestamp >= 0 ? segment.maxTimestamp : segment.modifiedMs
 }
 

@@ -221,3 +221,30 @@ test('a search in vain is not repeated at once', () => {
   segments[4]!.use()
   expect(segments.map(({ isOpen }) => isOpen)).toEqual([false, true, true, true, true, false])
 })
+
+test('a search among very many goes on a part at a time, and finds the only one that can be closed', () => {
+  const { clock, segments } = fakeSegments(20_001, 20_000)
+  for (const segment of segments.slice(0, 20_000)) {
+    segment.use()
+    segment.isBusy = true
+  }
+  segments[19_990]!.isBusy = false
+  const last = segments[20_000]!
+  const markedCount = () => segments.filter(({ wasUsed }) => wasUsed).length
+  const counts: number[] = []
+  let isOpen = false
+  for (let tryCount = 0; tryCount < 20 && !isOpen; tryCount++) {
+    counts.push(markedCount())
+    try {
+      last.use()
+      isOpen = true
+    } catch {
+      last.wasUsed = false
+    }
+    clock.advance(5)
+  }
+  expect(isOpen).toBe(true)
+  expect(segments[19_990]!.isOpen).toBe(false)
+  expect(counts.slice(0, 6)).toEqual([20_000, 15_904, 11_808, 7712, 3616, 0])
+  expect(counts.length).toBeLessThan(12)
+})

@@ -6,6 +6,9 @@ const CROWDED_SHARE = 7 / 8
 /** How often room is made ahead; how often a share is given back, and a search for something to close repeated that found nothing. */
 const CROWDED_MS = 100
 const SEARCH_MS = 20
+/** Segments that a search looks at before others have their turn, a fraction of a millisecond, and when it goes on. */
+const LOOKS_MAX = 4096
+const PAUSE_MS = 4
 /** When the system gives no descriptor although the bound is not reached, this share is given back. */
 const GIVEN_BACK_SHARE = 1 / 8
 /** How often refusals are told. */
@@ -31,35 +34,47 @@ export interface OpenableSegment {
  * only while another is opened: who asks for a file keeps it no longer than that, or has its log count a pending read.
  */
 export class OpenSegments {
-  /** Most that may be open. Infinity while logs are loaded: what they find unsynced must be opened. */
+  /** Most that may be open. Infinity while logs are loaded: what they find unsynced must be opened, and closed by them. */
   maxCount: number
+  /** What {@link maxCount} will be then. */
+  loadingMaxCount: number
   readonly #clock: Clock
   readonly #logger: StorageLogger
   readonly #onCrowded: () => void
   /** The next to be looked at first. */
   readonly #segments: Set<OpenableSegment>
   #madeRoomMs: number
-  #searchedMs: number
   #gaveBackMs: number
+  /** Before then nothing is searched for that could be closed. */
+  #pausedUntilMs: number
+  /** Looks that are left of a search; 0: none is under way. */
+  #leftCount: number
   #toldMs: number
   #refusedCount: number
 
   /** `onCrowded`: few more can be opened. To be answered later: it is called in the middle of a use. */
   constructor(clock: Clock, logger: StorageLogger, onCrowded: () => void) {
     this.maxCount = Number.POSITIVE_INFINITY
+    this.loadingMaxCount = Number.POSITIVE_INFINITY
     this.#clock = clock
     this.#logger = logger
     this.#onCrowded = onCrowded
     this.#segments = new Set()
     this.#madeRoomMs = Number.NEGATIVE_INFINITY
-    this.#searchedMs = Number.NEGATIVE_INFINITY
     this.#gaveBackMs = Number.NEGATIVE_INFINITY
+    this.#pausedUntilMs = Number.NEGATIVE_INFINITY
+    this.#leftCount = 0
     this.#toldMs = Number.NEGATIVE_INFINITY
     this.#refusedCount = 0
   }
 
   get count(): number {
     return this.#segments.size
+  }
+
+  /** For the loading of logs: whether so many more would be more than can be open for long. */
+  isCrowdedBy(count: number): boolean {
+    return this.count + count >= this.loadingMaxCount * CROWDED_SHARE
   }
 
   /** A segment is about to open its file. Throws `DiskError` (EMFILE) where that would be one too many. */
@@ -105,28 +120,30 @@ export class OpenSegments {
     this.#close(Math.ceil(this.count * GIVEN_BACK_SHARE))
   }
 
-  /** Whether so many could be closed. A search in vain goes through all that are open, so it is not repeated at once. */
+  /** Whether so many could be closed. A search in vain is not repeated at once. */
   #close(wantedCount: number): boolean {
     const nowMs = this.#clock.monotonicMs()
-    if (nowMs - this.#searchedMs < SEARCH_MS) return false
-    for (let left = wantedCount; left > 0; left--) {
-      if (this.#closeOne()) continue
-      this.#searchedMs = nowMs
-      return false
-    }
+    if (nowMs < this.#pausedUntilMs) return false
+    for (let left = wantedCount; left > 0; left--) if (!this.#closeOne(nowMs)) return false
     return true
   }
 
-  #closeOne(): boolean {
-    // Twice around at most.
-    let leftCount = 2 * this.count
+  /** Looks at all that are open twice at most, and at so many at a time; the next search goes on where this one ended. */
+  #closeOne(nowMs: number): boolean {
+    if (this.#leftCount === 0) this.#leftCount = 2 * this.count
+    let lookCount = Math.min(this.#leftCount, LOOKS_MAX)
     for (const segment of this.#segments) {
-      if (leftCount-- === 0) return false
-      if (!segment.wasUsed && segment.closeUnused()) return true
+      if (lookCount-- === 0) break
+      this.#leftCount--
+      if (!segment.wasUsed && segment.closeUnused()) {
+        this.#leftCount = 0
+        return true
+      }
       segment.wasUsed = false
       this.#segments.delete(segment)
       this.#segments.add(segment)
     }
+    this.#pausedUntilMs = nowMs + (this.#leftCount > 0 ? PAUSE_MS : SEARCH_MS)
     return false
   }
 }

@@ -1,7 +1,7 @@
 import { SimulatedDisk } from '@millrace/base'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Log } from './index.ts'
-import { fill, type Opened, open, SMALL, turns } from './testing/log-driver.ts'
+import { fill, type Opened, open, overwriteFile, SMALL, turns } from './testing/log-driver.ts'
 import { TOPIC_ID } from './testing/storage-harness.ts'
 
 /** Retention as the manager runs it: beside the traffic, and at a cost that does not grow with what it finds. */
@@ -106,4 +106,77 @@ test('a log that is deleted while retention works on it gives back its descripto
   for (const wake of waiting) wake()
   await done
   expect(opened.failures).toEqual([])
+})
+
+describe('a segment whose time index was lost', () => {
+  /** Logs that one after another was stopped cleanly, of old records; then time indexes lose all they held. */
+  async function reopened(): Promise<{ disk: SimulatedDisk; opened: Opened; log: Log }> {
+    const disk = new SimulatedDisk()
+    const before = await open(disk, { ...SMALL, segmentBytes: 2 << 20 })
+    const filled = before.manager.createLog('topic', 0, TOPIC_ID)
+    await fill(before, filled, 100, 50_000)
+    expect(filled.segments.count).toBe(3)
+    await before.manager.shutdown()
+    for (const { baseOffset } of filled.segments.all) {
+      const path = `${filled.path}/${String(baseOffset).padStart(20, '0')}.timeindex`
+      overwriteFile(disk, path, Buffer.alloc(0))
+    }
+    const opened = await open(disk, { ...SMALL, segmentBytes: 2 << 20, retentionMs: 5000 })
+    const log = opened.manager.log('topic', 0)!
+    log.setHighWatermark(log.logEndOffset)
+    return { disk, opened, log }
+  }
+
+  test('is walked in pieces before retention goes by its records', async () => {
+    const { disk, opened, log } = await reopened()
+    const waiting: (() => void)[] = []
+    disk.settle = (operation) =>
+      operation === 'read' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
+    const done = log.applyRetention(7000)
+    let pieceCount = 0
+    for (; ; pieceCount++) {
+      await turns(50)
+      const wake = waiting.shift()
+      if (wake === undefined) break
+      expect(log.segments.count).toBe(3)
+      wake()
+    }
+    // Of each of three segments a piece or two of a MiB, beside the index.
+    expect(pieceCount).toBeGreaterThanOrEqual(6)
+    await pass(opened, 20)
+    expect(await done).toBe(3)
+    expect([log.logStartOffset, log.segments.count]).toEqual([100, 1])
+  })
+
+  test.each(['truncated', 'emptied', 'deleted'])('may be %s while it is walked', async (change) => {
+    const { disk, opened, log } = await reopened()
+    const waiting: (() => void)[] = []
+    disk.settle = (operation) =>
+      operation === 'read' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve()
+    const done = log.applyRetention(7000)
+    await turns()
+    expect(waiting).toHaveLength(1)
+    if (change === 'truncated') log.truncateTo(50)
+    else if (change === 'emptied') log.truncateFullyAndStartAt(7)
+    else opened.manager.deleteLog(log)
+    disk.settle = () => Promise.resolve()
+    for (const wake of waiting) wake()
+    expect(await done).toBe(0)
+    expect(opened.failures).toEqual([])
+  })
+
+  test('stays where it cannot be read, and costs the log directory nothing', async () => {
+    const { disk, opened, log } = await reopened()
+    disk.fault = (operation, path) => (operation === 'read' && path.endsWith('.log') ? 'DISK_IO' : null)
+    expect(await log.applyRetention(7000)).toBe(0)
+    expect(log.segments.count).toBe(3)
+    expect(opened.errors).toContain('retention cannot read a segment, which stays')
+    expect([opened.failures, log.failed]).toEqual([[], false])
+    // What needs no look at the records goes on.
+    log.updateConfig({ ...log.config, retentionBytes: 1 })
+    expect(await log.applyRetention(7000)).toBe(2)
+    disk.fault = () => null
+    expect(await log.applyRetention(7000)).toBe(1)
+    expect(log.logStartOffset).toBe(100)
+  })
 })

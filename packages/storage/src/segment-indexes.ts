@@ -136,6 +136,11 @@ export class SegmentIndexes {
     return this.#maxTimestamp
   }
 
+  /** Whether {@link maxTimestamp} is told without a look at any file. */
+  get isMaxTimestampKnown(): boolean {
+    return this.#isMaxKnown || this.#segment.writtenBytes === 0
+  }
+
   get maxTimestampOffset(): Offset {
     if (this.#maxTimestamp === -2) this.#readMaxTimestamp()
     return this.#maxTimestampOffset
@@ -159,7 +164,8 @@ export class SegmentIndexes {
     }
     if (this.#bytesSinceEntry > indexIntervalBytes) {
       this.offsets.append(lastOffset, position)
-      this.times.maybeAppend(this.#maxTimestamp, this.#maxTimestampOffset)
+      // While they are being built the largest timestamp may be that of a part only: a crash would leave it as that of the whole segment.
+      if (!this.#isIncomplete) this.times.maybeAppend(this.#maxTimestamp, this.#maxTimestampOffset)
       this.#bytesSinceEntry = 0
     }
     this.#bytesSinceEntry += batchBytes
@@ -496,7 +502,7 @@ export class SegmentIndexes {
   }
 }
 
-/** Walked at a time: a millisecond or two. */
+/** Walked at a time, and at most so much computed checksums of: a few milliseconds, whatever stands in the file. */
 const PIECE_BYTES = 1 << 20
 /** A segment of this size without a single entry has lost its index: batches are that large only where settings allow it. */
 const SPARSE_BYTES = 4 << 20

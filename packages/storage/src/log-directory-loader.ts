@@ -1,0 +1,121 @@
+import { type Disk, DiskError, type Offset } from '@millrace/base'
+import type { CleanStop } from './clean-stop.ts'
+import {
+  DELETED_DIRECTORY_SUFFIX,
+  HIGH_WATERMARK_FILE,
+  LOG_START_FILE,
+  parsePartitionDirectoryName,
+  RECOVERY_POINT_FILE,
+} from './file-names.ts'
+import type { Log } from './log.ts'
+import type { LogDirectory } from './log-directory.ts'
+import { holdsSegments, type Identity } from './log-identities.ts'
+import { type LogCheckpoints, loadLog } from './log-loader.ts'
+import { UnwrittenMetadataError } from './partition-metadata.ts'
+import type { StorageContext } from './storage-context.ts'
+import { CorruptFileError, readOffsetCheckpoint } from './text-checkpoint.ts'
+
+/** A log directory that is locked, what it holds, and whose that is. Nothing of it has been changed. */
+export interface FoundLogs {
+  home: LogDirectory
+  names: readonly string[]
+  identities: ReadonlyMap<string, Identity>
+}
+
+/** What the logs of all directories share. */
+export interface LoaderParts {
+  context: StorageContext
+  directories: readonly string[]
+  /** By the names of their directories; what is loaded is added. */
+  logs: Map<string, Log>
+  onDurable(log: Log): void
+}
+
+/** Loads and recovers every log of a directory, and says how many. What cannot be told whose it is, is left out. Throws `DiskError`. */
+export function loadDirectory(parts: LoaderParts, { home, names, identities }: FoundLogs, stop: CleanStop): number {
+  const { context, logs } = parts
+  const { disk } = context
+  const checkpointsOf = readCheckpoints(context, home)
+  home.strays.addFrom(home.path, names)
+  let count = 0
+  for (const name of names) {
+    if (name.endsWith(DELETED_DIRECTORY_SUFFIX) && isDirectory(disk, `${home.path}/${name}`)) {
+      context.removeSoon(`${home.path}/${name}`)
+      continue
+    }
+    const parsed = parsePartitionDirectoryName(name)
+    if (parsed === null) continue
+    try {
+      const topicId = identities.get(name)
+      if (typeof topicId !== 'string') throw topicId
+      if (isElsewhere(parts, home, name)) continue
+      const { topic, partition } = parsed
+      const log = loadLog(context, home, name, topic, partition, topicId, checkpointsOf(name), stop, parts.onDurable)
+      if (log === null) continue
+      home.logs.add(log)
+      logs.set(name, log)
+      count++
+    } catch (error) {
+      // Not asked before: thousands of directories would be looked at once more.
+      if (error instanceof DiskError && !isDirectory(disk, `${home.path}/${name}`)) continue
+      if (!(error instanceof CorruptFileError)) throw error
+      reportLeftOut(context, `${home.path}/${name}`, error)
+    }
+  }
+  if (home.online) home.mark.complete()
+  if (stop === null) home.onOffsetsChanged()
+  reportStrays(context, home)
+  return count
+}
+
+/** Nobody knows whose data it is: it stays as it is, for the operator (S10). */
+function reportLeftOut({ logger }: StorageContext, directory: string, error: CorruptFileError): void {
+  const details = { directory, error: error.message }
+  // The log was made just before a crash, unless it was damaged: its metadata is synced before anything else of it.
+  if (error instanceof UnwrittenMetadataError) logger.warn('log left out, its making was interrupted', details)
+  else logger.error('log left out', details)
+}
+
+function reportStrays({ logger }: StorageContext, home: LogDirectory): void {
+  const { count, sizeBytes } = home.strays.totals()
+  if (count === 0) return
+  // Named in the log line so that nobody has to search for the suffix: it may be removed, also while the broker runs.
+  const details = { directory: home.path, count, sizeBytes }
+  logger.warn('files set aside (*.stray, *-stray) take space until somebody removes them', details)
+}
+
+/** Whether another directory has the partition's log: this one is what an interrupted making of it left. It stays as it is. */
+function isElsewhere({ context, directories, logs }: LoaderParts, home: LogDirectory, name: string): boolean {
+  const paths = directories.filter((path) => path !== home.path).map((path) => `${path}/${name}`)
+  const other = logs.get(name)?.path ?? paths.find((path) => holdsSegments(context.disk, path))
+  if (other === undefined || holdsSegments(context.disk, `${home.path}/${name}`)) return false
+  context.logger.warn('log left out, another directory has it', { directory: `${home.path}/${name}`, other })
+  return true
+}
+
+function readCheckpoints(context: StorageContext, home: LogDirectory): (name: string) => LogCheckpoints {
+  const recoveryPoints = readCheckpoint(context, home, RECOVERY_POINT_FILE)
+  home.onRecoveryPointsRead(recoveryPoints)
+  const logStarts = readCheckpoint(context, home, LOG_START_FILE)
+  home.onLogStartsRead(logStarts.keys())
+  const highWatermarks = readCheckpoint(context, home, HIGH_WATERMARK_FILE)
+  return (name) => ({
+    recoveryPoint: recoveryPoints.get(name) ?? 0,
+    logStartOffset: logStarts.get(name) ?? 0,
+    highWatermark: highWatermarks.get(name) ?? 0,
+  })
+}
+
+function readCheckpoint({ disk, logger }: StorageContext, home: LogDirectory, name: string): Map<string, Offset> {
+  try {
+    return readOffsetCheckpoint(disk, `${home.path}/${name}`)
+  } catch (error) {
+    if (!(error instanceof CorruptFileError)) throw error
+    logger.warn('checkpoint unreadable, doing without', { error: error.message })
+    return new Map()
+  }
+}
+
+function isDirectory(disk: Disk, path: string): boolean {
+  return disk.stat(path)?.isDirectory ?? false
+}
