@@ -8,7 +8,7 @@ import { defectsPage } from './defects-page.ts'
 import { HUNT } from './hunt.ts'
 import { soundComplaints } from './index.ts'
 import { ALL_ATTACKS } from './run-attack.ts'
-import { type Hunted, huntedOf } from './start-hunt.ts'
+import { type Hunted, huntedOf, startHunt } from './start-hunt.ts'
 
 const sources = join(import.meta.dirname, '../../../../../packages/storage/src')
 
@@ -55,6 +55,17 @@ test('a hunt tells which invariant did not hold, and one that did not end proves
   expect(huntedOf(HUNT.nothingFound, nothing, '', 2)).toMatchObject({ kind: 'not found', recoveryCount: 500 })
   expect(huntedOf(null, '', 'killed', 2)).toMatchObject({ kind: 'broken', reason: 'killed' })
   expect(huntedOf(HUNT.notApplied, '', 'ended with 20', 2)).toMatchObject({ kind: 'broken' })
+})
+
+test('a start that is killed while it builds a lost index anew is hunted in a process with the defect, and in one without', {
+  timeout: 120_000,
+}, async () => {
+  const defect = defects.find(({ name }) => name === 'mark not lowered before indexes are built anew')!
+  const options = { seed: 1, named: defect.shownBy, general: [], signal: new AbortController().signal }
+  expect(await startHunt(defect, { ...options, rounds: 5 })).toMatchObject({ kind: 'found', invariant: 'S4' })
+  const sound = await startHunt(null, { ...options, rounds: 1 })
+  expect(sound).toMatchObject({ kind: 'not found' })
+  expect(sound.recoveryCount).toBeGreaterThan(0)
 })
 
 test('the page has a row for each defect that was caught', () => {
