@@ -24,9 +24,9 @@ const MAX_BYTES = 64 * 1024 * 1024
 /**
  * Bounds what answers take between request and bytes, over all connections: large requests in decoded form, and the objects of long
  * answers, which are made a slice in each turn and wait to be encoded one after the other. Where the bound is reached the next slice
- * waits, but for the answer that began first, whose size stands in nobody's way: one is always finished, and gives back what it took. Requests that are large themselves
- * wait where they are, in the frames' budget, client address by client address in turn. Small requests with small answers, nearly all of
- * them, are neither counted nor held up.
+ * waits, but for the answer that began first, whose size stands in nobody's way: one is always finished, and gives back what it took.
+ * Requests that are large themselves wait where they are, in the frames' budget, client address by client address in turn. Small requests
+ * with small answers, nearly all of them, are neither counted nor held up.
  */
 export class AnswersInMaking {
   readonly maxBytes: number

@@ -1,5 +1,5 @@
 import { RandomChoices, type SeededRandom, type SimulatedDisk } from '@millrace/base'
-import { DURABLE_MARK_FILE, TRANSACTION_INDEX_SUFFIX } from '../file-names.ts'
+import { TRANSACTION_INDEX_SUFFIX } from '../file-names.ts'
 import type { LogConfig } from '../log-config.ts'
 import type { CrashPoint } from './crash-workload.ts'
 import { openDamaged } from './damage-check.ts'
@@ -8,14 +8,11 @@ import { checkContents, checkDerived } from './log-invariants.ts'
 
 /** Of a start that is killed: so many moments of it are tried, each with a kill of the process and with a loss of power. */
 const MOMENTS = 2
-/** The durable mark is lowered in both of its records. */
-const MARK_RECORDS = 2
 
 /**
- * S4: after a clean stop a transaction index with entries is gone, and the start that builds it anew is killed: at some of the changes
- * that follow once it has said so in the durable mark, and just when it is done. Of a start after that, too, aborted transactions are
- * what a scan of the log gives. Before, the clean stop is forgotten, and with it how the files were. `stopped`: a disk after a clean
- * stop, with what must be found there. Gives how many starts were looked at: none if there is no such index.
+ * S4: after a clean stop a transaction index with entries is gone, and the start that builds it anew is killed: at some of the changes that
+ * it makes, and just when it is done. Of a start after that, too, aborted transactions are what a scan of the log gives. `stopped`: a disk
+ * after a clean stop, with what must be found there. Gives how many starts were looked at: none if there is no such index.
  */
 export async function checkLostIndex(
   stopped: CrashPoint,
@@ -30,10 +27,8 @@ export async function checkLostIndex(
   disk.removeFile(lost)
   disk.writeBackAll()
   const moments: SimulatedDisk[] = []
-  let syncCount = 0
-  disk.onChange = (operation, path) => {
-    if (syncCount >= MARK_RECORDS) moments.push(disk.fork())
-    if (operation === 'sync' && path.endsWith(`/${DURABLE_MARK_FILE}`)) syncCount++
+  disk.onChange = () => {
+    moments.push(disk.fork())
   }
   await openDamaged(disk, config)
   disk.onChange = () => undefined
