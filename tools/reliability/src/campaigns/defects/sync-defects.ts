@@ -83,8 +83,8 @@ export const syncDefects: readonly Defect[] = [
   {
     name: 'mark leading what was synced',
     file: 'log-directory.ts',
-    from: 'this.mark.note(log.topicId, log.partition, offset, segmentBaseOffset, positionBytes)\n    this.#writeMarkSoon()',
-    to: 'this.mark.note(log.topicId, log.partition, log.writtenOffset, log.segments.active.baseOffset, log.segments.active.writtenBytes)\n    this.#writeMarkSoon()',
+    from: 'this.mark.note(markIdOf(log.topic, log.topicId), log.partition, offset, segmentBaseOffset, positionBytes)\n    this.#writeMarkSoon()',
+    to: 'this.mark.note(markIdOf(log.topic, log.topicId), log.partition, log.writtenOffset, log.segments.active.baseOffset, log.segments.active.writtenBytes)\n    this.#writeMarkSoon()',
     shownBy: [crashes('rolls')],
   },
   {
