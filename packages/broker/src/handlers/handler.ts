@@ -1,5 +1,5 @@
 import type { Reader, Writer } from '@millrace/protocol'
-import type { NextTurn } from './slices.ts'
+import type { NextTurn } from './next-turn.ts'
 
 /** Who sent a request, over what. One object per connection, shared by all of its requests. */
 export interface ConnectionContext {

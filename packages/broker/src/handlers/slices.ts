@@ -1,10 +1,10 @@
 import type { RequestContext } from './handler.ts'
+import type { NextTurn } from './next-turn.ts'
+
+export type { NextTurn } from './next-turn.ts'
 
 /** Most elements of a request that are worked on in one go: a few ms, whatever the API. */
 export const SLICE_ELEMENTS = 500
-
-/** Gives the event loop to others. Resolves in a later turn. */
-export type NextTurn = () => Promise<void>
 
 /** Who asked, and may go away before the answer. */
 export type Asker = Pick<RequestContext, 'onAbandoned' | 'nextSlice' | 'growAnswer'>

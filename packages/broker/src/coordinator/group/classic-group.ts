@@ -3,11 +3,9 @@ import { ErrorCode } from '@millrace/protocol'
 import type { ReplyToken } from '../runtime/step.ts'
 import { ClassicMember } from './classic-member.ts'
 import { parseSubscribedTopics } from './consumer-protocol.ts'
-import type { JoinAnswerMember, MemberProtocol } from './group-protocol.ts'
+import type { ClassicGroupState, JoinAnswerMember, MemberProtocol } from './group-protocol.ts'
 import type { GroupMetadata } from './group-record.ts'
 import type { GroupUsage } from './group-usage.ts'
-
-export type ClassicGroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
 
 /** Protocol type of groups of consumers, whose metadata the coordinator can read. */
 const CONSUMER_PROTOCOL_TYPE = 'consumer'

@@ -3,7 +3,7 @@ import { ErrorCode } from '@millrace/protocol'
 import type { Coordinator, RecordPosition } from '../runtime/coordinator.ts'
 import type { ReplyToken } from '../runtime/step.ts'
 import { type Timeline, TimelineMap } from '../runtime/timeline.ts'
-import { ClassicGroup, type ClassicGroupState } from './classic-group.ts'
+import { ClassicGroup } from './classic-group.ts'
 import { joinGroup, onJoinWritten, onStaticMemberWritten } from './classic-join.ts'
 import {
   type HeartbeatInput,
@@ -27,6 +27,7 @@ import type { GroupContext } from './group-context.ts'
 import type { GroupCounters } from './group-counters.ts'
 import type { GroupLimits } from './group-limits.ts'
 import {
+  type ClassicGroupState,
   EMPTY_BYTES,
   type GroupEvent,
   type GroupReply,
@@ -35,7 +36,8 @@ import {
   type SyncInput,
 } from './group-protocol.ts'
 import type { GroupRecord } from './group-record.ts'
-import { GroupTally, type GroupUsage } from './group-usage.ts'
+import { GroupTally } from './group-tally.ts'
+import type { GroupUsage } from './group-usage.ts'
 import {
   type CommitAnswer,
   type CommitInput,

@@ -1,6 +1,9 @@
 import type { ReplyToken, Step } from '../runtime/step.ts'
 import type { GroupRecord } from './group-record.ts'
 
+/** Where a classic group stands between two rebalances (`coordinators.md`, 2). */
+export type ClassicGroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
+
 /** One assignment protocol that a member supports, in the order of its preference. The metadata is the group's own copy. */
 export interface MemberProtocol {
   readonly name: string

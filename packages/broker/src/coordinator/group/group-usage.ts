@@ -1,6 +1,4 @@
-import type { ValueTally } from '../runtime/timeline.ts'
-import type { ClassicGroup, ClassicGroupState } from './classic-group.ts'
-import type { StoredOffset } from './offset-store.ts'
+import type { ClassicGroupState } from './group-protocol.ts'
 
 /** What of a node's bounds one client holds, counted from where clients have shares. */
 export interface ClientHoldings {
@@ -105,41 +103,5 @@ export class GroupUsage {
     holdings[kind] += change
     const { groups, members, offsets, bytes } = holdings
     if (groups === 0 && members === 0 && offsets === 0 && bytes === 0) this.#holdings.delete(owner)
-  }
-}
-
-/** Counts the groups of a map, and tells them where to count what becomes of them. */
-export class GroupTally implements ValueTally<ClassicGroup> {
-  readonly #usage: GroupUsage
-
-  constructor(usage: GroupUsage) {
-    this.#usage = usage
-  }
-
-  onAdded(group: ClassicGroup): void {
-    group.countIn(this.#usage)
-  }
-
-  onRemoved(group: ClassicGroup): void {
-    group.countIn(null)
-  }
-}
-
-/** Counts the committed offsets of a map, and the texts beside them. */
-export class OffsetTally implements ValueTally<StoredOffset> {
-  readonly #usage: GroupUsage
-
-  constructor(usage: GroupUsage) {
-    this.#usage = usage
-  }
-
-  onAdded({ value, owner }: StoredOffset): void {
-    this.#usage.countOffset(1, owner)
-    this.#usage.countBytes(value.metadata.length, owner)
-  }
-
-  onRemoved({ value, owner }: StoredOffset): void {
-    this.#usage.countOffset(-1, owner)
-    this.#usage.countBytes(-value.metadata.length, owner)
   }
 }

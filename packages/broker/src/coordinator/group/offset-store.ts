@@ -1,7 +1,7 @@
 import type { Offset, ProducerId } from '@millrace/base'
-import { type Timeline, TimelineMap } from '../runtime/timeline.ts'
+import { type Timeline, TimelineMap, type ValueTally } from '../runtime/timeline.ts'
 import type { OffsetValue } from './group-record.ts'
-import { type GroupUsage, OffsetTally } from './group-usage.ts'
+import type { GroupUsage } from './group-usage.ts'
 import { OffsetMap } from './offset-map.ts'
 
 /** A committed offset in memory. */
@@ -99,5 +99,24 @@ export class OffsetStore {
     others.delete(producerId)
     if (others.size === 0) this.#openTransactions.delete(groupId, topic, partition)
     else this.#openTransactions.set(groupId, topic, partition, others)
+  }
+}
+
+/** Counts the committed offsets of a map, and the texts beside them. */
+class OffsetTally implements ValueTally<StoredOffset> {
+  readonly #usage: GroupUsage
+
+  constructor(usage: GroupUsage) {
+    this.#usage = usage
+  }
+
+  onAdded({ value, owner }: StoredOffset): void {
+    this.#usage.countOffset(1, owner)
+    this.#usage.countBytes(value.metadata.length, owner)
+  }
+
+  onRemoved({ value, owner }: StoredOffset): void {
+    this.#usage.countOffset(-1, owner)
+    this.#usage.countBytes(-value.metadata.length, owner)
   }
 }

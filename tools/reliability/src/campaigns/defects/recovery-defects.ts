@@ -144,10 +144,10 @@ export const recoveryDefects: readonly Defect[] = [
     shownBy: [crashes('young logs')],
   },
   {
-    name: 'mark not lowered before indexes are built anew',
+    name: 'what a clean stop left is not compared after a kill',
     file: 'log-loader.ts',
-    from: '      home.mark.lowerRecoveryPointNow(markIdOf(topic, topicId), partition, recoveryPoint, fingerprint)\n',
-    to: '',
+    from: 'if (mark === null || (stoppedCleanly && !mark.clean)) return NOTHING_COUNTED',
+    to: 'if (mark === null || stoppedCleanly !== mark.clean) return NOTHING_COUNTED',
     shownBy: [lostIndexes('transactions')],
   },
 ]

@@ -1,0 +1,2 @@
+/** Gives the event loop to others. Resolves in a later turn. */
+export type NextTurn = () => Promise<void>
