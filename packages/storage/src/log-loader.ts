@@ -130,8 +130,7 @@ function openLog(
   const parts = { ...base, ...opened, faultyRanges, logStartOffset, highWatermark, namesUnsynced, onDurable }
   const log = new Log(context, home, parts)
   const isSynced = closeUnneeded(context, log, opened)
-  // What cut it may have been a process that was killed: the cut is synced, at the latest, before the recovery point passes it.
-  unsettled?.distrustEnd()
+  if (!stoppedCleanly) distrustEnds(segments, match)
   noteStart(home, log, known, countsLast, segments.length === 0)
   if (isSynced) home.onSynced(log, log.logEndOffset, log.segments.active.baseOffset, log.segments.active.writtenBytes)
   else home.scheduleSync(log)
@@ -272,6 +271,14 @@ function unsettledOf(
   if (mark === null || match === null) return null
   const { countedEnd } = match
   return segments[countedEnd + 1]?.baseOffset === mark.recoveryPoint ? (segments[countedEnd] ?? null) : null
+}
+
+/**
+ * A process that was killed may have cut what it had reserved behind the data of a closed segment and not synced that, although the data
+ * were. The cuts are synced before the recovery point passes them: only then may a fingerprint name the sizes. What the mark counts is so.
+ */
+function distrustEnds(segments: readonly Segment[], match: FingerprintMatch | null): void {
+  for (const segment of segments.slice(Math.max(0, match?.countedEnd ?? 0))) segment.distrustEnd()
 }
 
 /** Retention gave up the first `count` segments, and a crash brought their names back: it takes them again when it runs next. */

@@ -147,6 +147,38 @@ test('a cut that a killed process made is not believed to be on the disk by the 
   }
 })
 
+test('cuts of segments that were closed since the recovery point are not believed either, although their data are durable', async () => {
+  const disk = new SimulatedDisk({ finePageBytes: 1024 })
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  // No checkpoint ends.
+  disk.settle = (operation, path) =>
+    operation === 'sync' && /(index|snapshot)$/.test(path) ? new Promise(() => undefined) : Promise.resolve()
+  await fill(opened, log, 45)
+  opened.timers.advance(2000)
+  await turns()
+  expect(log.recoveryPoint).toBe(0)
+  const closed = log.segments.at(1)
+  const { writtenBytes, logPath } = closed
+  const file = disk.openFile(logPath, { create: false })
+  file.write(Buffer.alloc(100), 0, 100, writtenBytes)
+  file.syncDataNow()
+  file.truncate(writtenBytes)
+  const killed = disk.killed()
+  const second = await open(killed)
+  const found = logOf(second)
+  await fill(second, found, found.logEndOffset + 5)
+  await settle(second, found)
+  expect(found.recoveryPoint).toBeGreaterThan(closed.nextOffset)
+  const random = new SeededRandom(5)
+  for (let outcome = 0; outcome < 20; outcome++) {
+    const crashed = killed.crashed(new RandomChoices(random))
+    const again = await open(crashed)
+    expect(again.warnings).not.toContain(WALKED)
+    expect(again.errors).toEqual([])
+  }
+})
+
 test('a closed segment that gets appends again, since the next one never had a file, is no damage after a kill', async () => {
   const disk = new SimulatedDisk()
   const opened = await open(disk)
