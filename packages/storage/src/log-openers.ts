@@ -171,7 +171,10 @@ export function openUncovered(
     durableOffset: Math.min(durableOffset, logEndOffset),
     recoveryPoint: Math.min(recoveryPoint, logEndOffset),
     faultyRanges: output.faultyRanges,
-    unsynced: segments.all.filter(({ exists, nextOffset }) => exists && nextOffset > durableOffset),
+    // Also what was cut here: behind a segment that another one follows, a tail that comes back is damage of what was synced.
+    unsynced: segments.all.filter(
+      ({ exists, nextOffset, hasUnsettledEnd }) => exists && (nextOffset > durableOffset || hasUnsettledEnd),
+    ),
     synced: walked,
   }
 }

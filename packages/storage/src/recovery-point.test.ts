@@ -179,6 +179,40 @@ test('cuts of segments that were closed since the recovery point are not believe
   }
 })
 
+test('a torn tail that a start cut does not come back behind what is acknowledged in the next segment', async () => {
+  const disk = new SimulatedDisk({ finePageBytes: 1024 })
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 5)
+  opened.timers.advance(2000)
+  await turns()
+  const { logPath, writtenBytes } = log.segments.active
+  // On the disk, as after a loss of power: the beginning of a batch that was being written.
+  const file = disk.openFile(logPath, { create: false })
+  file.write(Buffer.alloc(700, 7), 0, 700, writtenBytes)
+  file.syncDataNow()
+  const killed = disk.killed()
+  const second = await open(killed)
+  expect(second.warnings).toContain('torn tail cut')
+  await turns()
+  // No checkpoint ends.
+  killed.settle = (operation, path) =>
+    operation === 'sync' && /(index|snapshot)$/.test(path) ? new Promise(() => undefined) : Promise.resolve()
+  const found = logOf(second)
+  expect(append(found, ['x'.repeat(2800)])).toBe(0)
+  second.manager.flushStaged()
+  await turns()
+  second.timers.advance(2000)
+  await turns()
+  expect([found.segments.count, found.durableOffset]).toEqual([2, 6])
+  const random = new SeededRandom(6)
+  for (let outcome = 0; outcome < 20; outcome++) {
+    const again = await open(killed.crashed(new RandomChoices(random)))
+    expect(again.errors).toEqual([])
+    expect(logOf(again).logEndOffset).toBe(6)
+  }
+})
+
 test('a closed segment that gets appends again, since the next one never had a file, is no damage after a kill', async () => {
   const disk = new SimulatedDisk()
   const opened = await open(disk)
