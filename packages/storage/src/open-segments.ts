@@ -9,6 +9,8 @@ const SEARCH_MS = 20
 /** Segments that a search looks at before others have their turn, a fraction of a millisecond, and when it goes on. */
 const LOOKS_MAX = 4096
 const PAUSE_MS = 4
+/** Of those that were used lately so many are tried where a search found no other. */
+const USED_TRIED = 64
 /** When the system gives no descriptor although the bound is not reached, this share is given back. */
 const GIVEN_BACK_SHARE = 1 / 8
 /** How often refusals are told. */
@@ -128,13 +130,18 @@ export class OpenSegments {
     return true
   }
 
-  /** Looks at all that are open twice at most, and at so many at a time; the next search goes on where this one ended. */
+  /**
+   * Looks at all that are open twice at most, and at so many at a time; the next search goes on where this one ended. Where all that it
+   * looked at were used lately, one of those goes: to refuse would be worse than to open it again.
+   */
   #closeOne(nowMs: number): boolean {
     if (this.#leftCount === 0) this.#leftCount = 2 * this.count
     let lookCount = Math.min(this.#leftCount, LOOKS_MAX)
+    const used: OpenableSegment[] = []
     for (const segment of this.#segments) {
       if (lookCount-- === 0) break
       this.#leftCount--
+      if (segment.wasUsed && used.length < USED_TRIED) used.push(segment)
       if (!segment.wasUsed && segment.closeUnused()) {
         this.#leftCount = 0
         return true
@@ -142,6 +149,10 @@ export class OpenSegments {
       segment.wasUsed = false
       this.#segments.delete(segment)
       this.#segments.add(segment)
+    }
+    if (used.some((segment) => segment.closeUnused())) {
+      this.#leftCount = 0
+      return true
     }
     this.#pausedUntilMs = nowMs + (this.#leftCount > 0 ? PAUSE_MS : SEARCH_MS)
     return false
