@@ -23,6 +23,7 @@ import { markIdOf } from './log-identities.ts'
 import { type LogBase, type OpenedLog, openCovered, openEmpty, openUncovered, type SyncedEnd } from './log-openers.ts'
 import { Segment } from './segment.ts'
 import { setSegmentsAside } from './segment-removal.ts'
+import { batchIndexedBelow } from './segment-search.ts'
 import type { StorageContext } from './storage-context.ts'
 import { CorruptFileError } from './text-checkpoint.ts'
 
@@ -373,7 +374,7 @@ function epochsAgree(
   recoveryPoint: Offset,
 ): boolean {
   const last = segments.findLast(({ sizeBytes, baseOffset }) => sizeBytes > 0 && baseOffset < recoveryPoint)
-  const found = last?.batchIndexedBelow(recoveryPoint) ?? null
+  const found = last === undefined ? null : batchIndexedBelow(last, recoveryPoint)
   if (found !== null && found.epoch >= 0 && epochs.cache.epochAt(found.baseOffset) !== found.epoch) return false
   return epochsMatchLog(epochs.cache.entries(), segments, logStartOffset, recoveryPoint)
 }

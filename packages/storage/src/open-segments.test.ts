@@ -194,6 +194,12 @@ function fakeSegments(count: number, maxCount: number) {
   return { clock, segments: Array.from({ length: count }, () => new FakeSegment(all)) }
 }
 
+test('where more are open than a search looks at, and all were used lately, one of them is closed before any is refused', () => {
+  const { segments } = fakeSegments(6000, 5000)
+  for (const segment of segments) segment.use()
+  expect(segments.filter(({ isOpen }) => isOpen)).toHaveLength(5000)
+})
+
 test('what was used since the last look stays open, what was not is closed', () => {
   const { segments } = fakeSegments(20, 4)
   const [always, ...others] = segments

@@ -1,7 +1,18 @@
 import { RandomChoices, SeededRandom, SimulatedDisk } from '@millrace/base'
 import { expect, test } from 'vitest'
 import { type Log, ReadResult } from './index.ts'
-import { append, fill, type Opened, open, overwriteFile, SMALL, turns } from './testing/log-driver.ts'
+import {
+  append,
+  fill,
+  logOf,
+  type Opened,
+  open,
+  overwriteFile,
+  SMALL,
+  settle,
+  turns,
+  WALKED,
+} from './testing/log-driver.ts'
 import { TOPIC_ID } from './testing/storage-harness.ts'
 
 /**
@@ -9,20 +20,8 @@ import { TOPIC_ID } from './testing/storage-harness.ts'
  * what it says of it a moment later.
  */
 
-const WALKED = 'files are not as they were, walking the log'
 /** Larger than what the tests append. */
 const ONE_SEGMENT = { ...SMALL, segmentBytes: 1 << 20 }
-
-function logOf({ manager }: Opened): Log {
-  return manager.log('topic', 0)!
-}
-
-/** Waits for checkpoint and durable mark to be in their files. */
-async function settle({ timers }: Opened, log: Log): Promise<void> {
-  await log.checkpointer.complete()
-  timers.advance(2000)
-  await turns()
-}
 
 function snapshots(disk: SimulatedDisk): number[] {
   const names = disk.listDirectory('/data/topic-0').filter((name) => name.endsWith('.snapshot'))

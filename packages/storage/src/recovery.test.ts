@@ -2,7 +2,19 @@ import { SimulatedDisk } from '@millrace/base'
 import { buildEndTxnMarker, ControlRecordType } from '@millrace/protocol'
 import { expect, test } from 'vitest'
 import { AppendResult, type Log, ReadResult } from './index.ts'
-import { append, extendSlowly, fill, type Opened, open, overwriteFile, SMALL, turns } from './testing/log-driver.ts'
+import {
+  append,
+  extendSlowly,
+  fill,
+  logOf,
+  type Opened,
+  open,
+  overwriteFile,
+  SMALL,
+  settle,
+  turns,
+  WALKED,
+} from './testing/log-driver.ts'
 import { batchOf, TOPIC_ID } from './testing/storage-harness.ts'
 
 /**
@@ -10,22 +22,9 @@ import { batchOf, TOPIC_ID } from './testing/storage-harness.ts'
  * that recovery cannot use is set aside, never deleted.
  */
 
-const WALKED = 'files are not as they were, walking the log'
-
 async function create(disk: SimulatedDisk): Promise<{ opened: Opened; log: Log }> {
   const opened = await open(disk)
   return { opened, log: opened.manager.createLog('topic', 0, TOPIC_ID) }
-}
-
-function logOf({ manager }: Opened): Log {
-  return manager.log('topic', 0)!
-}
-
-/** Waits for checkpoint and durable mark to be in their files. */
-async function settle({ timers }: Opened, log: Log): Promise<void> {
-  await log.checkpointer.complete()
-  timers.advance(2000)
-  await turns()
 }
 
 function strays(disk: SimulatedDisk): string[] {

@@ -1,13 +1,5 @@
-import {
-  assert,
-  DiskError,
-  type DiskFile,
-  type LeaderEpoch,
-  type Mapping,
-  type Offset,
-  type TimestampMs,
-} from '@millrace/base'
-import { maxTimestampOf, partitionLeaderEpochOf } from '@millrace/protocol'
+import { assert, DiskError, type DiskFile, type Mapping, type Offset, type TimestampMs } from '@millrace/base'
+import { maxTimestampOf } from '@millrace/protocol'
 import { BatchScanner } from './batch-scanner.ts'
 import { LOG_SUFFIX, offsetFileName } from './file-names.ts'
 import { fingerprintOfSegment } from './fingerprint.ts'
@@ -18,6 +10,7 @@ import { PositionHints } from './position-hints.ts'
 import { copyHead } from './segment-copy.ts'
 import { SegmentIndexes } from './segment-indexes.ts'
 import type { ExistingFiles, SegmentHolder, SegmentPorts } from './segment-ports.ts'
+import { locateCut } from './segment-search.ts'
 import { isTemporary } from './settle-all.ts'
 
 /** A relative offset is an int32 in the indexes. */
@@ -372,33 +365,9 @@ export class Segment implements OpenableSegment {
     return this.#file === file ? file.syncData() : Promise.resolve()
   }
 
-  /** The batch that the last index entry below `offset` leads to, or the first one; null if neither is sound. Reads both files. */
-  batchIndexedBelow(offset: Offset): { baseOffset: Offset; epoch: LeaderEpoch } | null {
-    this.indexes.offsets.file.loadNow()
-    const position = this.indexes.offsets.positionFor(offset - 1)
-    if (position < 0) return null
-    const scanner = new BatchScanner(this.file(), position, this.writtenBytes, this.baseOffset)
-    if (scanner.next() !== 'batch' || scanner.lastOffset >= offset || !scanner.crcOk()) return null
-    return { baseOffset: scanner.baseOffset, epoch: partitionLeaderEpochOf(scanner.header, scanner.headerPosition) }
-  }
-
   /** Where the log ends if the batch that holds `offset`, or else the first one after it, goes. */
   locate(offset: Offset): { position: number; endOffset: Offset } {
-    if (!this.exists) return { position: 0, endOffset: offset }
-    this.indexes.loadNow()
-    const start = this.indexes.offsets.positionFor(offset)
-    const scanner = new BatchScanner(this.file(), start, this.writtenBytes, this.baseOffset)
-    for (;;) {
-      const found = scanner.next()
-      const isPast = found === 'end' || (found === 'invalid' && scanner.expectedOffset >= offset)
-      if (isPast) return { position: scanner.position, endOffset: offset }
-      // Damage below stays, with what is sound behind it.
-      const isSound = found === 'batch' || scanner.resync(Number.POSITIVE_INFINITY)
-      if (!isSound) return { position: this.writtenBytes, endOffset: offset }
-      if (scanner.lastOffset >= offset) {
-        return { position: scanner.position, endOffset: Math.min(offset, scanner.baseOffset) }
-      }
-    }
+    return locateCut(this, offset)
   }
 
   /**

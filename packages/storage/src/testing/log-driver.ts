@@ -70,3 +70,17 @@ export async function fill({ manager }: Opened, log: Log, endOffset: number, siz
   await turns()
   if (log.durableOffset !== endOffset) throw new Error(`durable is ${log.durableOffset}, not ${endOffset}`)
 }
+
+/** What a start tells of files that are not what the mark says. */
+export const WALKED = 'files are not as they were, walking the log'
+
+export function logOf({ manager }: Opened): Log {
+  return manager.log('topic', 0)!
+}
+
+/** Waits for checkpoint and durable mark to be in their files. */
+export async function settle({ timers }: Opened, log: Log): Promise<void> {
+  await log.checkpointer.complete()
+  timers.advance(2000)
+  await turns()
+}

@@ -1,0 +1,46 @@
+import type { DiskFile, LeaderEpoch, Offset } from '@millrace/base'
+import { partitionLeaderEpochOf } from '@millrace/protocol'
+import { BatchScanner } from './batch-scanner.ts'
+import type { SegmentIndexes } from './segment-indexes.ts'
+
+/** What a search needs of a segment. */
+interface SearchedSegment {
+  readonly baseOffset: Offset
+  readonly exists: boolean
+  readonly writtenBytes: number
+  readonly indexes: SegmentIndexes
+  file(): DiskFile
+}
+
+/** The batch that the last index entry below `offset` leads to, or the first one; null if neither is sound. Reads both files. */
+export function batchIndexedBelow(
+  segment: SearchedSegment,
+  offset: Offset,
+): { baseOffset: Offset; epoch: LeaderEpoch } | null {
+  const { offsets } = segment.indexes
+  offsets.file.loadNow()
+  const position = offsets.positionFor(offset - 1)
+  if (position < 0) return null
+  const scanner = new BatchScanner(segment.file(), position, segment.writtenBytes, segment.baseOffset)
+  if (scanner.next() !== 'batch' || scanner.lastOffset >= offset || !scanner.crcOk()) return null
+  return { baseOffset: scanner.baseOffset, epoch: partitionLeaderEpochOf(scanner.header, scanner.headerPosition) }
+}
+
+/** See `Segment.locate`. Throws `DiskError`. */
+export function locateCut(segment: SearchedSegment, offset: Offset): { position: number; endOffset: Offset } {
+  if (!segment.exists) return { position: 0, endOffset: offset }
+  segment.indexes.loadNow()
+  const start = segment.indexes.offsets.positionFor(offset)
+  const scanner = new BatchScanner(segment.file(), start, segment.writtenBytes, segment.baseOffset)
+  for (;;) {
+    const found = scanner.next()
+    const isPast = found === 'end' || (found === 'invalid' && scanner.expectedOffset >= offset)
+    if (isPast) return { position: scanner.position, endOffset: offset }
+    // Damage below stays, with what is sound behind it.
+    const isSound = found === 'batch' || scanner.resync(Number.POSITIVE_INFINITY)
+    if (!isSound) return { position: segment.writtenBytes, endOffset: offset }
+    if (scanner.lastOffset >= offset) {
+      return { position: scanner.position, endOffset: Math.min(offset, scanner.baseOffset) }
+    }
+  }
+}
