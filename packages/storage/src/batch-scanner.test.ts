@@ -102,3 +102,28 @@ test('a search ends where there is nothing more', () => {
   expect(scanner.next()).toBe('invalid')
   expect(scanner.resync(Number.POSITIVE_INFINITY)).toBe(false)
 })
+
+test.each([
+  ['that share the window', 16_000, 1.2],
+  ['larger than it', 500_000, 1.1],
+])('a walk over batches %s reads each byte about once', (_size, recordBytes, mostReads) => {
+  const file = new SimulatedDisk().openFile('/0.log', { create: true })
+  const batch = batchOf(['x'.repeat(recordBytes)])
+  let endBytes = 0
+  for (let offset = 0; offset < 60; offset++, endBytes += batch.length) {
+    setBaseOffset(batch, 0, offset)
+    file.write(batch, 0, batch.length, endBytes)
+  }
+  let readBytes = 0
+  const counted: DiskFile = Object.assign(Object.create(file) as DiskFile, {
+    read(buffer: Uint8Array, start: number, end: number, position: number) {
+      readBytes += end - start
+      return file.read(buffer, start, end, position)
+    },
+  })
+  const scanner = new BatchScanner(counted, 0, endBytes, 0)
+  let count = 0
+  while (scanner.next() === 'batch' && scanner.isWhole(Number.POSITIVE_INFINITY)) count++
+  expect(count).toBe(60)
+  expect(readBytes / endBytes).toBeLessThan(mostReads)
+})

@@ -115,6 +115,8 @@ export class BatchScanner {
     let crc = isPaused ? this.#pausedCrc : 0
     let at = isPaused ? this.#pausedAt : position + CRC_START
     this.#pausedBatch = -1
+    // Once from its beginning: what stands in the window already would be read again for its header, and the rest for the next batch.
+    if (this.sizeBytes <= this.#window.length && !this.#hold(position, this.sizeBytes)) return false
     const expected = this.#window.readUInt32BE(this.headerPosition + CRC_START - 4)
     const end = position + this.sizeBytes
     while (at < end) {
@@ -131,7 +133,7 @@ export class BatchScanner {
       this.#budgetBytes -= until - at
       at = until
     }
-    return this.#hold(position, BATCH_HEADER_BYTES) && crc === expected
+    return this.#holdHeader(position) && crc === expected
   }
 
   /**
@@ -257,8 +259,14 @@ export class BatchScanner {
     return this.#fill(position) && position + sizeBytes <= this.#windowEnd
   }
 
-  #fill(position: number): boolean {
-    const wantedBytes = Math.min(this.#window.length, this.#end - position)
+  /** Of a batch larger than the window nothing else is needed again: the next one begins behind it. */
+  #holdHeader(position: number): boolean {
+    if (this.sizeBytes <= this.#window.length) return this.#hold(position, BATCH_HEADER_BYTES)
+    return this.#fill(position, BATCH_HEADER_BYTES) && this.#windowEnd - position >= BATCH_HEADER_BYTES
+  }
+
+  #fill(position: number, maxBytes = this.#window.length): boolean {
+    const wantedBytes = Math.min(maxBytes, this.#end - position)
     const count = this.#file.read(this.#window, 0, wantedBytes, position)
     this.#windowStart = position
     this.#windowEnd = position + count

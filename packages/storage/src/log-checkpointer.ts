@@ -6,6 +6,15 @@ import type { StorageContext } from './storage-context.ts'
 
 /** A log is checkpointed each time this much was written: recovery walks no more of it, whatever the segment size. */
 const CHECKPOINT_BYTES = 16 << 20
+/** Of all logs together recovery is to walk no more than this: disks that give half a gigabyte a second do so in one and a half. */
+const ALL_LOGS_BYTES = 768 << 20
+/** A checkpoint costs five syncs. */
+const CHECKPOINT_MIN_BYTES = 4 << 20
+
+/** After how much that was written a log is checkpointed: less, the more logs are open. */
+export function checkpointIntervalBytes(openLogCount: number): number {
+  return Math.max(CHECKPOINT_MIN_BYTES, Math.min(CHECKPOINT_BYTES, ALL_LOGS_BYTES / Math.max(1, openLogCount)))
+}
 
 /**
  * Raises a log's recovery point: producer snapshot, index entries and leader epochs up to an offset reach the disk beside the data,
@@ -54,9 +63,11 @@ export class LogCheckpointer {
 
   /** After each write. With write caching only rolls and closing raise the recovery point, as in Kafka. Throws `DiskError`. */
   onWritten(): void {
-    if (this.#log.totalBytes - this.#checkpointedBytes < CHECKPOINT_BYTES) return
+    const { writeCaching } = this.#log.config
+    const intervalBytes = writeCaching ? CHECKPOINT_BYTES : checkpointIntervalBytes(this.#context.openLogs.size)
+    if (this.#log.totalBytes - this.#checkpointedBytes < intervalBytes) return
     // At least out of memory, or a roll would write up to 10 MiB of them at once.
-    if (this.#log.config.writeCaching) this.#flushIndexes()
+    if (writeCaching) this.#flushIndexes()
     else this.request()
     this.#checkpointedBytes = this.#log.totalBytes
   }

@@ -2,6 +2,8 @@ import type { Timer, Timers } from '@millrace/base'
 
 /** Smaller ones are left to the collector: they are cheap. */
 const FREED_MIN_BYTES = 16 * 1024
+const MAX_KEPT_BYTES = 16 * 1024 * 1024
+const LARGE_STEP_BYTES = 1024 * 1024
 /** What nobody has used for so long is given back. */
 const TRIM_MS = 30_000
 
@@ -9,8 +11,9 @@ const TRIM_MS = 30_000
  * Reusable buffers for request frames that arrive in several pieces. Frames assembled in a reused buffer cost half the CPU of
  * fresh ones (0.45 against 0.95 s per GB with 1 MB frames), mostly page faults and garbage collection.
  *
- * Sizes are powers of two from 1 KiB to 512 MiB. Idle ones are kept as long as all together, in use or not, hold at most `maxBytes`, and
- * only if they were used within half a minute. What is not kept is freed at once, without waiting for the collector: V8 counts the memory
+ * Sizes are powers of two from 1 KiB to 16 MiB. Idle ones are kept as long as all together, in use or not, hold at most `maxBytes`, and
+ * only if they were used within half a minute. Larger ones are made as they are needed, in whole mebibytes, and never kept: a power of two
+ * would be up to twice what a frame needs, and few frames are so large. What is not kept is freed at once, without waiting for the collector: V8 counts the memory
  * of buffers that nobody uses any more like any other, and collects its whole heap several times for each hundred megabytes. So clients
  * that begin large frames and go, again and again, cost no collections.
  */
@@ -44,9 +47,10 @@ export class BufferPool {
   /** A buffer of at least `sizeBytes`, contents undefined. */
   acquire(sizeBytes: number): Buffer {
     const slot = slotOf(sizeBytes)
-    const size = BufferPool.MIN_SIZE_BYTES << slot
+    const isKept = sizeBytes <= MAX_KEPT_BYTES
+    const size = isKept ? BufferPool.MIN_SIZE_BYTES << slot : Math.ceil(sizeBytes / LARGE_STEP_BYTES) * LARGE_STEP_BYTES
     this.#usedBytes += size
-    const found = this.#idle[slot]?.pop()
+    const found = isKept ? this.#idle[slot]?.pop() : undefined
     if (found === undefined) {
       this.#dropIdle(Math.max(0, this.maxBytes - this.#usedBytes))
       return Buffer.allocUnsafeSlow(size)
@@ -59,7 +63,8 @@ export class BufferPool {
   /** Takes back a buffer from `acquire`. Nothing may refer to it any more, nor read into it: its memory may be gone. */
   release(buffer: Buffer): void {
     this.#usedBytes -= buffer.length
-    if (this.#stopped || this.#usedBytes + this.#idleBytes + buffer.length > this.maxBytes) {
+    const { length } = buffer
+    if (this.#stopped || length > MAX_KEPT_BYTES || this.#usedBytes + this.#idleBytes + length > this.maxBytes) {
       free(buffer)
       return
     }

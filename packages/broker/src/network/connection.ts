@@ -3,6 +3,7 @@ import type { ConnectionContext } from '../handlers/handler.ts'
 import type { AnswerHolder } from './answer-budget.ts'
 import type { AnswerStarter } from './answers-in-making.ts'
 import type { ConnectionShares } from './connection-shares.ts'
+import { FrameAssembly } from './frame-assembly.ts'
 import type { BudgetHolder } from './request-budget.ts'
 import type { ResponseSlot } from './response-slot.ts'
 import type { Transport, TransportEvents } from './transport.ts'
@@ -17,10 +18,6 @@ const MAX_BLOCKED_BYTES = 64 * 1024
 const SMALL_READ_BYTES = 16 * 1024
 /** Unsent answer bytes above which no further request of this connection starts (`reliability.md`, 6.2). */
 const MAX_OUTPUT_BYTES = 8 * 1024 * 1024
-/** The first guess of a frame's buffer: a declared size is believed only as far as bytes arrive. */
-const INITIAL_ASSEMBLY_BYTES = 1024 * 1024
-/** With at least so much of a frame still to come, the socket reads into its buffer directly: a copy less, and larger reads. */
-const DIRECT_READ_MIN_BYTES = 64 * 1024
 
 export interface RequestDispatcher {
   /** Largest frame accepted now, for this connection (smaller before authentication). */
@@ -74,10 +71,7 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
   #pendingPipelined = true
 
   /** Bytes of an incomplete frame, or of frames that may not start yet. */
-  #assembly: Buffer | null = null
-  #assemblyEnd = 0
-  /** The rest of the assembly, while the socket reads into it. */
-  #readTarget: Buffer | null = null
+  readonly #assembly: FrameAssembly
 
   #flushRequested = false
   #readingPaused = false
@@ -114,6 +108,7 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
     this.#turn = turn
     this.#shares = shares
     this.#writer = writer
+    this.#assembly = new FrameAssembly(shares.requests)
     this.#flush = () => this.#sendReady()
     this.#endRest = () => {
       this.#resting = false
@@ -133,41 +128,29 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
 
   /** The peer began a frame and has not finished it, though it could: while reading is paused it is not to blame. */
   get hasPartialFrame(): boolean {
-    return this.#assembly !== null && !this.#readingPaused && !this.#hasWholeFrame()
+    return this.#assembly.buffer !== null && !this.#readingPaused && !this.#assembly.hasWholeFrame
   }
 
   onBytes(buffer: Buffer, start: number, end: number): void {
     if (this.#closed || this.#ending) return
     this.receivedBytes += end - start
     this.#keepToShare(end - start)
-    if (buffer === this.#readTarget) {
-      this.#assemblyEnd += end - start
-      this.#drainAssembly()
-      return
-    }
-    if (this.#assembly !== null) {
-      this.#appendToAssembly(buffer, start, end)
+    if (this.#assembly.buffer !== null) {
+      this.#assembly.append(buffer, start, end)
       this.#drainAssembly()
       return
     }
     const consumed = this.#startFrames(buffer, start, end)
     if (consumed < end && !this.#closed) {
-      this.#appendToAssembly(buffer, consumed, end)
+      this.#assembly.append(buffer, consumed, end)
       this.#keepToBudget()
     }
     this.#pauseIfBlocked()
   }
 
   nextReadBuffer(): Buffer | null {
-    this.#readTarget = null
-    const assembly = this.#assembly
-    if (assembly === null) return this.#shares.requests.isFull ? smallReadBuffer : null
-    // Nothing but bytes from the socket changes an assembly that holds one incomplete frame: the answer stays right until then.
-    if (this.#closed || this.#ending || this.#assemblyEnd < 4 || this.#hasWholeFrame()) return null
-    const end = Math.min(4 + assembly.readInt32BE(0), assembly.length)
-    if (end - this.#assemblyEnd < DIRECT_READ_MIN_BYTES) return null
-    this.#readTarget = assembly.subarray(this.#assemblyEnd, end)
-    return this.#readTarget
+    if (this.#assembly.buffer === null) return this.#shares.requests.isFull ? smallReadBuffer : null
+    return this.#closed || this.#ending ? null : this.#assembly.target()
   }
 
   /** The broker's memory for incomplete requests has room again, or it is this one's turn. */
@@ -181,7 +164,15 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
   }
 
   get frameBytes(): number {
-    return this.#assembly?.length ?? 0
+    return this.#assembly.capacityBytes
+  }
+
+  get growthBytes(): number {
+    return this.#assembly.growthBytes
+  }
+
+  get isLarge(): boolean {
+    return this.#assembly.isLarge
   }
 
   onFrameShed(): void {
@@ -395,7 +386,7 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
   /** Tries again to start what waits in the assembly, and reads on once it is small enough. */
   #continue(): void {
     if (this.#dispatching || this.#closed) return
-    if (this.#assembly !== null) this.#drainAssembly()
+    if (this.#assembly.buffer !== null) this.#drainAssembly()
     if (this.#readingPaused && !this.#closed && !this.#isBlocked()) {
       this.#readingPaused = false
       this.transport.resumeReading()
@@ -404,43 +395,45 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
   }
 
   #endWhenDone(): void {
-    if (this.#closed || this.#ending || this.#hasWholeFrame()) return
+    if (this.#closed || this.#ending || this.#assembly.hasWholeFrame) return
     // What is incomplete stays so.
     this.#releaseAssembly()
     if (this.#head === this.#slots.length) this.transport.end()
   }
 
   #drainAssembly(): void {
-    const assembly = this.#assembly!
-    const consumed = this.#startFrames(assembly, 0, this.#assemblyEnd)
+    const assembly = this.#assembly
+    const consumed = this.#startFrames(assembly.buffer!, 0, assembly.end)
     if (this.#closed) return
-    if (consumed === this.#assemblyEnd) {
+    if (consumed === assembly.end) {
       this.#releaseAssembly()
-    } else if (consumed > 0) {
-      assembly.copy(assembly, 0, consumed, this.#assemblyEnd)
-      this.#assemblyEnd -= consumed
-      // A frame is done: whoever waits for room goes before the next one.
-      this.#shares.requests.release(this)
+    } else {
+      if (consumed > 0) {
+        assembly.consume(consumed)
+        // A frame is done: whoever waits for room goes before the next one.
+        this.#shares.requests.release(this)
+      }
+      this.#keepToBudget()
     }
-    if (this.#assembly !== null) this.#keepToBudget()
     this.#pauseIfBlocked()
   }
 
   /** A frame that is complete will go by itself; one that grows needs room. */
   #keepToBudget(): void {
     const { requests } = this.#shares
-    if (this.#hasWholeFrame()) {
+    if (this.#assembly.hasWholeFrame) {
       this.#overBudget = false
       requests.onFrameWhole(this)
     } else {
       this.#overBudget = !requests.admit(this)
+      if (!this.#overBudget) this.#assembly.makeRoom()
     }
   }
 
   /** Complete frames wait for their turn and fill their allowance, or answers pile up unsent. */
   #isBlocked(): boolean {
     if (this.#overBudget || this.#resting || this.transport.bufferedBytes > MAX_OUTPUT_BYTES) return true
-    return this.#assemblyEnd > MAX_BLOCKED_BYTES && this.#hasWholeFrame()
+    return this.#assembly.end > MAX_BLOCKED_BYTES && this.#assembly.hasWholeFrame
   }
 
   /** Above its share of the turn the socket is not read until the others had theirs. */
@@ -458,41 +451,15 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
     this.#turn.beforeFlush(this.#endRest)
   }
 
-  #hasWholeFrame(): boolean {
-    return this.#assembly !== null && this.#assemblyEnd >= 4 && this.#assemblyEnd - 4 >= this.#assembly.readInt32BE(0)
-  }
-
   #pauseIfBlocked(): void {
     if (this.#readingPaused || this.#closed || !this.#isBlocked()) return
     this.#readingPaused = true
     this.transport.pauseReading()
   }
 
-  #appendToAssembly(buffer: Buffer, start: number, end: number): void {
-    const { pool, requests } = this.#shares
-    const needed = this.#assemblyEnd + end - start
-    if (this.#assembly === null) {
-      let size = needed
-      // Thousands that announce large frames and send nothing must not get a large buffer each.
-      if (end - start >= 4 && !requests.isTight) {
-        size = Math.max(needed, Math.min(4 + buffer.readInt32BE(start), INITIAL_ASSEMBLY_BYTES))
-      }
-      this.#assembly = pool.acquire(size)
-    } else if (needed > this.#assembly.length) {
-      const larger = pool.acquire(Math.max(needed, this.#assembly.length * 2))
-      this.#assembly.copy(larger, 0, 0, this.#assemblyEnd)
-      pool.release(this.#assembly)
-      this.#assembly = larger
-    }
-    buffer.copy(this.#assembly, this.#assemblyEnd, start, end)
-    this.#assemblyEnd = needed
-  }
-
   #releaseAssembly(): void {
-    if (this.#assembly === null) return
-    this.#shares.pool.release(this.#assembly)
-    this.#assembly = null
-    this.#assemblyEnd = 0
+    if (this.#assembly.buffer === null) return
+    this.#assembly.release()
     this.#overBudget = false
     this.#shares.requests.release(this)
   }

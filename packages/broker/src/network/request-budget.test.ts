@@ -10,11 +10,47 @@ class Holder implements BudgetHolder {
   freed = 0
   shed = 0
   frameBytes = 64 * KIB
+  growthBytes = 0
+  isLarge = false
   onFrameShed(): void {
     this.shed++
   }
   onBudgetFreed(): void {
     this.freed++
+  }
+}
+
+/** A frame that asks before it grows. */
+class LargeHolder extends Holder {
+  readonly #budget: RequestBudget
+  readonly #buffers: Buffer[] = []
+  override isLarge = true
+
+  constructor(budget: RequestBudget) {
+    super()
+    this.#budget = budget
+    this.frameBytes = 0
+  }
+
+  grow(sizeBytes: number): boolean {
+    this.growthBytes = sizeBytes
+    const admitted = this.#budget.admit(this)
+    if (admitted) this.onBudgetFreed()
+    this.freed = 0
+    return admitted
+  }
+
+  override onBudgetFreed(): void {
+    this.freed++
+    const buffer = this.#budget.acquire(this.growthBytes, true)
+    this.frameBytes += buffer.length
+    this.#buffers.push(buffer)
+    this.growthBytes = 0
+  }
+
+  end(): void {
+    for (const buffer of this.#buffers.splice(0)) this.#budget.giveBack(buffer, true)
+    this.#budget.release(this)
   }
 }
 
@@ -163,6 +199,50 @@ describe('request budget', () => {
     expect(timers.pendingCount).toBe(0)
   })
 
+  it('leaves room to small frames, however many large ones there are and wait', () => {
+    const { budget, timers } = setUp(64 * KIB)
+    const large = [new LargeHolder(budget), new LargeHolder(budget), new LargeHolder(budget)]
+    expect(large.map((holder) => holder.grow(48 * KIB))).toEqual([true, true, false])
+    // One within the bound, one above it: all of the bound is used.
+    const small = new Holder()
+    budget.acquire(16 * KIB, false)
+    expect([budget.isFull, budget.admit(small)]).toEqual([true, true])
+    budget.acquire(1 * KIB, false)
+    expect(budget.admit(small)).toBe(false)
+    expect(budget.stoppedCount).toBe(2)
+    timers.advance(1000)
+    budget.stop()
+  })
+
+  it('lets large frames grow only when there is room, and gives them theirs in order', () => {
+    const { pool, budget } = setUp(64 * KIB)
+    const [first, second, third] = [new LargeHolder(budget), new LargeHolder(budget), new LargeHolder(budget)]
+    // The third one goes on above the bound of large ones; what it has counts.
+    expect([first.grow(16 * KIB), second.grow(32 * KIB), third.grow(32 * KIB)]).toEqual([true, true, true])
+    expect([second.grow(32 * KIB), first.grow(1 * KIB)]).toEqual([false, false])
+    expect(pool.usedBytes).toBe(80 * KIB)
+    third.end()
+    expect([second.freed, first.freed]).toEqual([1, 0])
+    second.end()
+    expect(first.freed).toBe(1)
+    expect([pool.usedBytes, budget.stoppedCount]).toEqual([17 * KIB, 0])
+  })
+
+  it('gives up large frames to make room for large ones, and leaves small ones alone', () => {
+    const { timers, budget } = setUp(64 * KIB)
+    const small = new Holder()
+    budget.acquire(16 * KIB, false)
+    expect(budget.admit(small)).toBe(true)
+    const [first, second, third] = [new LargeHolder(budget), new LargeHolder(budget), new LargeHolder(budget)]
+    expect([first.grow(40 * KIB), second.grow(32 * KIB), third.grow(32 * KIB)]).toEqual([true, true, false])
+    timers.advance(5000)
+    expect([small, first, second, third].map(({ shed }) => shed)).toEqual([0, 1, 1, 0])
+    first.end()
+    second.end()
+    expect(third.freed).toBe(1)
+    budget.stop()
+  })
+
   it('never leaves everybody stopped, whatever comes and goes', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ who: fc.nat(5), grows: fc.boolean() }), { maxLength: 200 }), (steps) => {
@@ -171,6 +251,8 @@ describe('request budget', () => {
           stopped: false,
           buffers: [] as Buffer[],
           frameBytes: 0,
+          growthBytes: 0,
+          isLarge: false,
           onFrameShed() {
             // Time does not pass here.
           },

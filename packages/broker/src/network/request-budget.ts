@@ -5,31 +5,44 @@ import type { BufferPool } from './buffer-pool.ts'
 export interface BudgetHolder {
   /** Memory of its frame. */
   readonly frameBytes: number
+  /** Memory without which its large frame cannot go on. 0: it has room, or its frame is a small one. */
+  readonly growthBytes: number
+  /** Its frame says that it has more than `LARGE_FRAME_BYTES`. */
+  readonly isLarge: boolean
   /** It may be read again. Called outside of its own calls into the budget. */
   onBudgetFreed(): void
   /** Its frame has taken its time, or its turn did not come, while others wait for room: the connection closes. Called outside of its own calls into the budget. */
   onFrameShed(): void
 }
 
+/** What a frame must announce to count as large. Producers' batches have a megabyte at most unless they are told otherwise. */
+export const LARGE_FRAME_BYTES = 1024 * 1024
+/** Of the bound, what is left to small frames however many large ones there are. */
+const SMALL_SHARE = 1 / 4
 /** While others wait for room a frame may take so long. Who sends without a pause needs a fraction of it. */
 const FRAME_UNDER_PRESSURE_MS = 5_000
 const PRESSURE_CHECK_MS = 1_000
 
 /**
- * Bounds the memory of incomplete request frames over all connections (`queued.max.request.bytes`). Above the bound a connection
- * that would grow its frame is not read, but for one: it alone goes on until its frame is complete, so the frames finish one after
- * the other and nobody waits for ever.
+ * Bounds the memory of incomplete request frames over all connections (`queued.max.request.bytes`). Large frames ask before they
+ * grow, and take three quarters of the bound at most; small ones are stopped once they have grown, when they have more than the last
+ * quarter and all together more than the bound. So a few large frames that dawdle keep no small one waiting. Who is stopped is not read,
+ * but for one: it alone goes on above the bound until its frame is complete, so the frames finish one after the other and nobody waits
+ * for ever.
  *
- * Fifty clients that send the first half of a large frame would keep everybody else waiting for as long as each may dawdle, one after
- * the other. So while somebody waits, the frames that were begun longest ago are given up, as many as it takes to make room: those first
- * whose peers were free to go on. A whole frame that waits for its turn is no fault of its peer's, and stays, unless it is the one above
- * the bound: the requests before it may take for ever.
+ * Fifty clients that send the first half of a large frame would keep other large frames waiting for as long as each may dawdle, one
+ * after the other. So while somebody waits, the frames that were begun longest ago are given up, as many as it takes to make room: those
+ * first whose peers were free to go on. A whole frame that waits for its turn is no fault of its peer's, and stays, unless it is the one
+ * above the bound: the requests before it may take for ever.
  */
 export class RequestBudget {
   readonly #pool: BufferPool
   readonly #maxBytes: number
+  readonly #maxSmallBytes: number
   readonly #clock: Clock
   readonly #timers: Timers
+  /** Of the pool's bytes in use, those of large frames. */
+  #largeBytes = 0
   /** Whose frames are incomplete, and since when they may take their time; the oldest first. */
   readonly #incomplete = new Map<BudgetHolder, number>()
   #timer: Timer | null = null
@@ -40,13 +53,15 @@ export class RequestBudget {
   /** Since when its frame is whole and waits for its turn; -1: it is not. */
   #privilegedWholeMs = -1
   /** In the order in which they were stopped. */
-  readonly #stopped = new Set<BudgetHolder>()
+  readonly #stoppedSmall = new Set<BudgetHolder>()
+  readonly #stoppedLarge = new Set<BudgetHolder>()
   /** The broker stops. */
   #ended = false
 
   constructor(pool: BufferPool, maxBytes: number, clock: Clock, timers: Timers) {
     this.#pool = pool
     this.#maxBytes = maxBytes
+    this.#maxSmallBytes = maxBytes * SMALL_SHARE
     this.#clock = clock
     this.#timers = timers
   }
@@ -65,18 +80,41 @@ export class RequestBudget {
   }
 
   get stoppedCount(): number {
-    return this.#stopped.size
+    return this.#stoppedSmall.size + this.#stoppedLarge.size
   }
 
-  /** After the holder's frame has grown and is still incomplete. False: it must not be read until `onBudgetFreed`. */
+  /** A buffer of the pool for a frame. */
+  acquire(sizeBytes: number, isLarge: boolean): Buffer {
+    const buffer = this.#pool.acquire(sizeBytes)
+    if (isLarge) this.#largeBytes += buffer.length
+    return buffer
+  }
+
+  /** Takes back a buffer of `acquire`, of a frame of that kind. */
+  giveBack(buffer: Buffer, isLarge: boolean): void {
+    if (isLarge) this.#largeBytes -= buffer.length
+    this.#pool.release(buffer)
+  }
+
+  /** A buffer is from here on that of a frame of the other kind. */
+  reclassify(buffer: Buffer, isLarge: boolean): void {
+    this.#largeBytes += isLarge ? buffer.length : -buffer.length
+  }
+
+  /** Whether there is room for so much more of a large frame. */
+  hasRoomForLarge(growthBytes: number): boolean {
+    return this.#largeBytes + growthBytes <= this.#maxBytes - this.#maxSmallBytes
+  }
+
+  /** While the holder's frame is incomplete, each time it has more of it. False: it must not be read until `onBudgetFreed`. */
   admit(holder: BudgetHolder): boolean {
     if (!this.#incomplete.has(holder)) this.#incomplete.set(holder, this.#clock.monotonicMs())
-    if (this.#pool.usedBytes <= this.#maxBytes || this.#privileged === holder) return true
+    if (this.#privileged === holder || this.#mayGoOn(holder)) return true
     if (this.#privileged === null) {
       this.#privilege(holder)
       return true
     }
-    this.#stopped.add(holder)
+    this.#stoppedOf(holder.isLarge).add(holder)
     if (!this.#ended) this.#timer ??= this.#timers.setTimer(PRESSURE_CHECK_MS, () => this.#onPressure())
     return false
   }
@@ -89,23 +127,14 @@ export class RequestBudget {
     }
   }
 
-  /** The holder gave its memory back. Lets others go on: all of them below the bound, else the next in line. */
+  /** The holder gave its memory back. Lets others go on: those for whom there is room, and one above the bound. */
   release(holder: BudgetHolder): void {
     this.#incomplete.delete(holder)
-    this.#stopped.delete(holder)
+    this.#stoppedSmall.delete(holder)
+    this.#stoppedLarge.delete(holder)
     if (this.#privileged === holder) this.#privilege(null)
-    if (this.#stopped.size === 0) return
-    if (this.#pool.usedBytes <= this.#maxBytes) {
-      const freed = [...this.#stopped]
-      this.#stopped.clear()
-      for (const next of freed) this.#free(next)
-      return
-    }
-    if (this.#privileged !== null) return
-    const next = this.#stopped.values().next().value!
-    this.#stopped.delete(next)
-    this.#privilege(next)
-    this.#free(next)
+    this.#freeInOrder(this.#stoppedSmall)
+    this.#freeInOrder(this.#stoppedLarge)
   }
 
   /** No timer may outlive the broker: connections that still close let others go on, which may be stopped anew. */
@@ -115,9 +144,33 @@ export class RequestBudget {
     this.#timer = null
   }
 
+  #mayGoOn({ isLarge, growthBytes }: BudgetHolder): boolean {
+    if (isLarge) return growthBytes === 0 || this.hasRoomForLarge(growthBytes)
+    const usedBytes = this.#pool.usedBytes
+    return usedBytes <= this.#maxBytes || usedBytes - this.#largeBytes <= this.#maxSmallBytes
+  }
+
+  #stoppedOf(isLarge: boolean): Set<BudgetHolder> {
+    return isLarge ? this.#stoppedLarge : this.#stoppedSmall
+  }
+
   #privilege(holder: BudgetHolder | null): void {
     this.#privileged = holder
     this.#privilegedWholeMs = -1
+  }
+
+  /** Each is asked once: who is stopped again at once joins the end. */
+  #freeInOrder(stopped: Set<BudgetHolder>): void {
+    for (let left = stopped.size; left > 0; left--) {
+      const next = stopped.values().next().value
+      if (next === undefined) return
+      if (!this.#mayGoOn(next)) {
+        if (this.#privileged !== null) return
+        this.#privilege(next)
+      }
+      stopped.delete(next)
+      this.#free(next)
+    }
   }
 
   /** The time that it had to wait is not held against it. */
@@ -128,29 +181,49 @@ export class RequestBudget {
 
   #onPressure(): void {
     this.#timer = null
-    if (this.#stopped.size === 0) return
+    if (this.stoppedCount === 0) return
     const nowMs = this.#clock.monotonicMs()
-    let excessBytes = this.#shedOldest(this.#pool.usedBytes - this.#maxBytes, nowMs, false)
+    let smallBytes = this.#shedOldest(this.#smallExcessBytes(), nowMs, false, false)
+    let largeBytes = this.#shedOldest(this.#largeExcessBytes(), nowMs, true, false)
     const wholeMs = this.#privilegedWholeMs
-    if (excessBytes > 0 && wholeMs >= 0 && nowMs - wholeMs >= FRAME_UNDER_PRESSURE_MS) {
+    if (smallBytes + largeBytes > 0 && wholeMs >= 0 && nowMs - wholeMs >= FRAME_UNDER_PRESSURE_MS) {
       this.#privilegedWholeMs = -1
-      excessBytes -= this.#shed(this.#privileged!)
+      const privileged = this.#privileged!
+      if (privileged.isLarge) largeBytes -= this.#shed(privileged)
+      else smallBytes -= this.#shed(privileged)
     }
     // Who was stopped waits for the one above the bound for as long as that one may take.
     const privileged = this.#privileged
     const mayGoOn = this.#privilegedWholeMs >= 0 || (privileged !== null && this.#incomplete.has(privileged))
-    if (!mayGoOn) this.#shedOldest(excessBytes, nowMs, true)
+    if (!mayGoOn) {
+      this.#shedOldest(smallBytes, nowMs, false, true)
+      this.#shedOldest(largeBytes, nowMs, true, true)
+    }
     this.#timer = this.#timers.setTimer(PRESSURE_CHECK_MS, () => this.#onPressure())
   }
 
-  /** Gives up incomplete frames that had their time, either those that were stopped or the others. Returns the excess that is left. */
-  #shedOldest(excessBytes: number, nowMs: number, stopped: boolean): number {
+  /** What small frames have to give up before one of them that was stopped may go on. */
+  #smallExcessBytes(): number {
+    if (this.#stoppedSmall.size === 0) return 0
+    const usedBytes = this.#pool.usedBytes
+    return Math.min(usedBytes - this.#maxBytes, usedBytes - this.#largeBytes - this.#maxSmallBytes)
+  }
+
+  /** What large frames have to give up before the first of them that was stopped may go on. */
+  #largeExcessBytes(): number {
+    const first = this.#stoppedLarge.values().next().value
+    if (first === undefined) return 0
+    return this.#largeBytes + first.growthBytes - (this.#maxBytes - this.#maxSmallBytes)
+  }
+
+  /** Gives up incomplete frames of a kind that had their time, either those that were stopped or the others. Returns the excess that is left. */
+  #shedOldest(excessBytes: number, nowMs: number, isLarge: boolean, stopped: boolean): number {
     let left = excessBytes
     for (const [holder, sinceMs] of this.#incomplete) {
       if (left <= 0 || nowMs - sinceMs < FRAME_UNDER_PRESSURE_MS) break
-      if (this.#stopped.has(holder) === stopped) left -= this.#shed(holder)
+      if (holder.isLarge === isLarge && this.#stoppedOf(isLarge).has(holder) === stopped) left -= this.#shed(holder)
     }
-    return left
+    return Math.max(0, left)
   }
 
   /** Returns the bytes that it will give back. */

@@ -19,8 +19,8 @@ const MIB = 1024 * 1024
 /** As small as they may be, so that the crowd reaches them. */
 const REQUEST_BUDGET_BYTES = 100 * MIB
 const ANSWER_BUDGET_BYTES = 64 * MIB
-/** Largest frame, in a buffer of the next power of two, while it moves from one buffer into one twice as large. */
-const FRAME_IN_PROGRESS_BYTES = (128 + 64) * MIB
+/** Largest frame with its size field, in whole mebibytes, while it moves into its last buffer. */
+const FRAME_IN_PROGRESS_BYTES = (101 + 64) * MIB
 /** Of a connection: its objects, Node's and the library's. */
 const CONNECTION_BYTES = 24 * 1024
 /** What the collector has not got to yet, and what native allocators keep. */

@@ -99,8 +99,8 @@ export function largeProduces(count: number, loadedMs: number, share: number): W
 }
 
 /**
- * Frames are counted once they have grown, in buffers that double: above the bound each that grows is stopped with what it has, but for
- * one, which goes on to its end. All together may so be as much again above it, and never more.
+ * Large frames ask before they grow, but for one, which goes on to its end above the bound, and is as large as the bound at most where
+ * that is as small as it may be. So all together may be as much again above it, and never more.
  */
 function overLimit({ name, used, limit }: BudgetReading): string | null {
   const allowed = name === 'request-frames' ? limit * 2 : limit

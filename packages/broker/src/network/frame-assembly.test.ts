@@ -1,0 +1,106 @@
+import { SimulatedClock, SimulatedTimers } from '@millrace/base'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { BufferPool } from './buffer-pool.ts'
+import { FrameAssembly } from './frame-assembly.ts'
+import { RequestBudget } from './request-budget.ts'
+
+const MIB = 1024 * 1024
+
+function setUp(maxBytes = 64 * MIB) {
+  const clock = new SimulatedClock()
+  const timers = new SimulatedTimers(clock)
+  const pool = new BufferPool(timers, maxBytes)
+  const budget = new RequestBudget(pool, maxBytes, clock, timers)
+  return { pool, budget, assembly: new FrameAssembly(budget) }
+}
+
+function frameOf(sizeBytes: number): Buffer {
+  const bytes = Buffer.alloc(4 + sizeBytes, 7)
+  bytes.writeInt32BE(sizeBytes, 0)
+  return bytes
+}
+
+describe('assembly of a frame', () => {
+  it('lets a large frame fill its memory, and no more until it was given room', () => {
+    const { pool, assembly } = setUp()
+    const sent = frameOf(5 * MIB)
+    assembly.append(sent, 0, 100)
+    expect([assembly.isLarge, assembly.capacityBytes, assembly.growthBytes]).toEqual([true, MIB, 0])
+    const target = assembly.target()!
+    expect(target.length).toBe(MIB - 100)
+    sent.copy(target, 0, 100, MIB)
+    assembly.append(target, 0, target.length)
+    expect([assembly.end, assembly.target(), assembly.growthBytes]).toEqual([MIB, null, MIB])
+    assembly.makeRoom()
+    expect([assembly.capacityBytes, assembly.growthBytes, pool.usedBytes]).toEqual([2 * MIB, 0, 2 * MIB])
+    assembly.release()
+    expect([pool.usedBytes, assembly.capacityBytes]).toEqual([0, 0])
+  })
+
+  it('gives a frame no more than it says that it needs', () => {
+    const { pool, assembly } = setUp(400 * MIB)
+    const sent = frameOf(100 * MIB)
+    assembly.append(sent, 0, 100)
+    for (;;) {
+      const target = assembly.target()
+      if (target !== null) assembly.append(target, 0, target.length)
+      if (assembly.hasWholeFrame) break
+      assembly.makeRoom()
+    }
+    expect([assembly.end, pool.usedBytes / MIB]).toEqual([sent.length, 101])
+  })
+
+  it('asks for no room for a small frame, which grows as its bytes arrive', () => {
+    const { assembly } = setUp(1024)
+    const sent = frameOf(5000)
+    for (let at = 0; at < sent.length; at += 500) {
+      assembly.append(sent, at, Math.min(sent.length, at + 500))
+      expect([assembly.isLarge, assembly.growthBytes]).toEqual([false, 0])
+    }
+    expect(assembly.hasWholeFrame).toBe(true)
+  })
+
+  it('keeps bytes in order and the account right, wherever frames are cut and wherever they are read to', () => {
+    const sizes = fc.array(fc.oneof(fc.nat(50), fc.nat(200_000), fc.integer({ min: MIB - 8, max: 2 * MIB })), {
+      minLength: 1,
+      maxLength: 4,
+    })
+    const cuts = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 400_000 }), direct: fc.boolean() }), {
+      minLength: 1,
+      maxLength: 20,
+    })
+    fc.assert(
+      fc.property(sizes, cuts, fc.constantFrom(1024, 2 * MIB, 64 * MIB), (frames, pieces, maxBytes) => {
+        const { pool, budget, assembly } = setUp(maxBytes)
+        const sent = Buffer.concat(frames.map((size, n) => frameOf(size).fill(n + 1, 4)))
+        const seen: Buffer[] = []
+        for (let at = 0, n = 0; at < sent.length; n++) {
+          const { bytes, direct } = pieces[n % pieces.length]!
+          const target = direct ? assembly.target() : null
+          const size = Math.min(bytes, sent.length - at, target?.length ?? Number.POSITIVE_INFINITY)
+          if (target === null) {
+            assembly.append(sent, at, at + size)
+          } else {
+            sent.copy(target, 0, at, at + size)
+            assembly.append(target, 0, size)
+          }
+          at += size
+          while (assembly.hasWholeFrame) {
+            const whole = 4 + assembly.buffer!.readInt32BE(0)
+            seen.push(Buffer.from(assembly.buffer!.subarray(0, whole)))
+            assembly.consume(whole)
+          }
+          if (n % 3 === 0) assembly.makeRoom()
+          expect(pool.usedBytes).toBe(assembly.capacityBytes)
+          expect(assembly.end).toBeLessThanOrEqual(assembly.capacityBytes)
+        }
+        expect(Buffer.concat(seen).equals(sent)).toBe(true)
+        expect([pool.usedBytes, assembly.buffer]).toEqual([0, null])
+        // Nothing is left in the account of large frames, either.
+        expect(budget.hasRoomForLarge(maxBytes * 0.75)).toBe(true)
+      }),
+      { numRuns: 60 },
+    )
+  })
+})
