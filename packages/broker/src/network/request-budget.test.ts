@@ -204,14 +204,75 @@ describe('request budget', () => {
     const large = [new LargeHolder(budget), new LargeHolder(budget), new LargeHolder(budget)]
     expect(large.map((holder) => holder.grow(48 * KIB))).toEqual([true, true, false])
     // One within the bound, one above it: all of the bound is used.
-    const small = new Holder()
+    const [small, other] = [new Holder(), new Holder()]
     budget.acquire(16 * KIB, false)
-    expect([budget.isFull, budget.admit(small)]).toEqual([true, true])
+    expect([budget.isFull, budget.admit(small), budget.admit(other)]).toEqual([true, true, true])
     budget.acquire(1 * KIB, false)
-    expect(budget.admit(small)).toBe(false)
+    expect([budget.admit(small), budget.admit(other)]).toEqual([true, false])
     expect(budget.stoppedCount).toBe(2)
     timers.advance(1000)
     budget.stop()
+  })
+
+  it('keeps small frames waiting for no large one above the bound, however much they have', () => {
+    const { pool, budget } = setUp(64 * KIB)
+    const [first, dawdler] = [new LargeHolder(budget), new LargeHolder(budget)]
+    expect([first.grow(48 * KIB), dawdler.grow(48 * KIB)]).toEqual([true, true])
+    const buffers = [pool.acquire(32 * KIB), pool.acquire(32 * KIB)]
+    const [small, next] = [new Holder(), new Holder()]
+    expect([budget.admit(small), budget.admit(next)]).toEqual([true, false])
+    pool.release(buffers[0]!)
+    budget.release(small)
+    expect([next.freed, budget.admit(next)]).toEqual([1, true])
+  })
+
+  it('lets large frames have their turn while small ones wait all the time', () => {
+    const { pool, budget } = setUp(64 * KIB)
+    const large = [new LargeHolder(budget), new LargeHolder(budget)]
+    let small = new Holder()
+    let buffer = pool.acquire(64 * KIB)
+    for (const holder of large) expect(holder.grow(16 * KIB)).toBe(true)
+    expect(budget.admit(small)).toBe(true)
+    const admitted = large.map((holder) => holder.grow(32 * KIB))
+    for (let n = 0; n < 20; n++) {
+      const [nextSmall, nextBuffer] = [new Holder(), pool.acquire(64 * KIB)]
+      expect(budget.admit(nextSmall)).toBe(false)
+      pool.release(buffer)
+      budget.release(small)
+      expect(nextSmall.freed).toBe(1)
+      small = nextSmall
+      buffer = nextBuffer
+    }
+    for (const [at, holder] of large.entries()) {
+      expect([at, admitted[at] === true || holder.freed > 0]).toEqual([at, true])
+      holder.end()
+    }
+  })
+
+  it('keeps the place of who asks again while it is stopped', () => {
+    const { budget, timers } = setUp(64 * KIB)
+    const [first, second, third] = [new LargeHolder(budget), new LargeHolder(budget), new LargeHolder(budget)]
+    expect([first.grow(32 * KIB), second.grow(4 * KIB), third.grow(32 * KIB)]).toEqual([true, true, true])
+    const [large, little] = [new LargeHolder(budget), new LargeHolder(budget)]
+    large.growthBytes = 32 * KIB
+    little.growthBytes = 4 * KIB
+    expect([budget.admit(large), budget.admit(little)]).toEqual([false, false])
+    first.end()
+    expect([large.freed, little.freed]).toEqual([0, 0])
+    // Its share of a turn ends, or an answer of it was sent.
+    expect(budget.admit(little)).toBe(false)
+    third.end()
+    expect([large.freed, little.freed, budget.stoppedCount]).toEqual([1, 1, 0])
+    timers.advance(1000)
+  })
+
+  it('lets a small one above the bound turn out to be large', () => {
+    const { pool, budget } = setUp(64 * KIB)
+    pool.acquire(128 * KIB)
+    const [first, next] = [new Holder(), new Holder()]
+    expect([budget.admit(first), budget.admit(next)]).toEqual([true, false])
+    first.isLarge = true
+    expect([budget.admit(first), next.freed, budget.stoppedCount]).toEqual([true, 1, 0])
   })
 
   it('lets large frames grow only when there is room, and gives them theirs in order', () => {

@@ -23,12 +23,23 @@ const SMALL_SHARE = 1 / 4
 const FRAME_UNDER_PRESSURE_MS = 5_000
 const PRESSURE_CHECK_MS = 1_000
 
+/** Frames of one kind, large or small. */
+interface Lane {
+  readonly isLarge: boolean
+  /** In the order in which they were stopped. While there is one, somebody goes on above the bound. */
+  readonly stopped: Set<BudgetHolder>
+  /** The one that may go on above the bound. */
+  privileged: BudgetHolder | null
+  /** Since when its frame is whole and waits for its turn; -1: it is not. */
+  privilegedWholeMs: number
+}
+
 /**
  * Bounds the memory of incomplete request frames over all connections (`queued.max.request.bytes`). Large frames ask before they
  * grow, and take three quarters of the bound at most; small ones are stopped once they have grown, when they have more than the last
  * quarter and all together more than the bound. So a few large frames that dawdle keep no small one waiting. Who is stopped is not read,
- * but for one: it alone goes on above the bound until its frame is complete, so the frames finish one after the other and nobody waits
- * for ever.
+ * but for one of each kind: these go on above the bound until their frames are complete, so the frames finish one after the other and
+ * nobody waits for ever, nor one kind for the other.
  *
  * Fifty clients that send the first half of a large frame would keep other large frames waiting for as long as each may dawdle, one
  * after the other. So while somebody waits, the frames that were begun longest ago are given up, as many as it takes to make room: those
@@ -48,13 +59,9 @@ export class RequestBudget {
   #timer: Timer | null = null
   /** Connections closed to make room. */
   shedCount = 0
-  /** The one that may go on above the bound. */
-  #privileged: BudgetHolder | null = null
-  /** Since when its frame is whole and waits for its turn; -1: it is not. */
-  #privilegedWholeMs = -1
-  /** In the order in which they were stopped. */
-  readonly #stoppedSmall = new Set<BudgetHolder>()
-  readonly #stoppedLarge = new Set<BudgetHolder>()
+  readonly #small: Lane = { isLarge: false, stopped: new Set(), privileged: null, privilegedWholeMs: -1 }
+  readonly #large: Lane = { isLarge: true, stopped: new Set(), privileged: null, privilegedWholeMs: -1 }
+  readonly #lanes = [this.#small, this.#large]
   /** The broker stops. */
   #ended = false
 
@@ -80,7 +87,7 @@ export class RequestBudget {
   }
 
   get stoppedCount(): number {
-    return this.#stoppedSmall.size + this.#stoppedLarge.size
+    return this.#small.stopped.size + this.#large.stopped.size
   }
 
   /** A buffer of the pool for a frame. */
@@ -109,12 +116,17 @@ export class RequestBudget {
   /** While the holder's frame is incomplete, each time it has more of it. False: it must not be read until `onBudgetFreed`. */
   admit(holder: BudgetHolder): boolean {
     if (!this.#incomplete.has(holder)) this.#incomplete.set(holder, this.#clock.monotonicMs())
-    if (this.#privileged === holder || this.#mayGoOn(holder)) return true
-    if (this.#privileged === null) {
-      this.#privilege(holder)
+    const lane = holder.isLarge ? this.#large : this.#small
+    if (lane.privileged === holder) return true
+    // It asks again, of its own accord: there may be room for it, but not for those who were stopped before it.
+    if (lane.stopped.has(holder)) return false
+    if (this.#small.privileged === holder) this.#becomeLarge()
+    if (this.#mayGoOn(holder)) return true
+    if (lane.privileged === null) {
+      privilege(lane, holder)
       return true
     }
-    this.#stoppedOf(holder.isLarge).add(holder)
+    lane.stopped.add(holder)
     if (!this.#ended) this.#timer ??= this.#timers.setTimer(PRESSURE_CHECK_MS, () => this.#onPressure())
     return false
   }
@@ -122,19 +134,19 @@ export class RequestBudget {
   /** The holder's frame is whole and waits for its turn: it does not age any more. */
   onFrameWhole(holder: BudgetHolder): void {
     this.#incomplete.delete(holder)
-    if (this.#privileged === holder && this.#privilegedWholeMs < 0) {
-      this.#privilegedWholeMs = this.#clock.monotonicMs()
+    for (const lane of this.#lanes) {
+      if (lane.privileged === holder && lane.privilegedWholeMs < 0) lane.privilegedWholeMs = this.#clock.monotonicMs()
     }
   }
 
   /** The holder gave its memory back. Lets others go on: those for whom there is room, and one above the bound. */
   release(holder: BudgetHolder): void {
     this.#incomplete.delete(holder)
-    this.#stoppedSmall.delete(holder)
-    this.#stoppedLarge.delete(holder)
-    if (this.#privileged === holder) this.#privilege(null)
-    this.#freeInOrder(this.#stoppedSmall)
-    this.#freeInOrder(this.#stoppedLarge)
+    for (const lane of this.#lanes) {
+      lane.stopped.delete(holder)
+      if (lane.privileged === holder) privilege(lane, null)
+    }
+    for (const lane of this.#lanes) this.#freeInOrder(lane)
   }
 
   /** No timer may outlive the broker: connections that still close let others go on, which may be stopped anew. */
@@ -150,23 +162,21 @@ export class RequestBudget {
     return usedBytes <= this.#maxBytes || usedBytes - this.#largeBytes <= this.#maxSmallBytes
   }
 
-  #stoppedOf(isLarge: boolean): Set<BudgetHolder> {
-    return isLarge ? this.#stoppedLarge : this.#stoppedSmall
-  }
-
-  #privilege(holder: BudgetHolder | null): void {
-    this.#privileged = holder
-    this.#privilegedWholeMs = -1
+  /** What had arrived of the one above the bound did not say yet how large it is. */
+  #becomeLarge(): void {
+    privilege(this.#small, null)
+    this.#freeInOrder(this.#small)
   }
 
   /** Each is asked once: who is stopped again at once joins the end. */
-  #freeInOrder(stopped: Set<BudgetHolder>): void {
+  #freeInOrder(lane: Lane): void {
+    const { stopped } = lane
     for (let left = stopped.size; left > 0; left--) {
       const next = stopped.values().next().value
       if (next === undefined) return
       if (!this.#mayGoOn(next)) {
-        if (this.#privileged !== null) return
-        this.#privilege(next)
+        if (lane.privileged !== null) return
+        privilege(lane, next)
       }
       stopped.delete(next)
       this.#free(next)
@@ -183,45 +193,37 @@ export class RequestBudget {
     this.#timer = null
     if (this.stoppedCount === 0) return
     const nowMs = this.#clock.monotonicMs()
-    let smallBytes = this.#shedOldest(this.#smallExcessBytes(), nowMs, false, false)
-    let largeBytes = this.#shedOldest(this.#largeExcessBytes(), nowMs, true, false)
-    const wholeMs = this.#privilegedWholeMs
-    if (smallBytes + largeBytes > 0 && wholeMs >= 0 && nowMs - wholeMs >= FRAME_UNDER_PRESSURE_MS) {
-      this.#privilegedWholeMs = -1
-      const privileged = this.#privileged!
-      if (privileged.isLarge) largeBytes -= this.#shed(privileged)
-      else smallBytes -= this.#shed(privileged)
-    }
-    // Who was stopped waits for the one above the bound for as long as that one may take.
-    const privileged = this.#privileged
-    const mayGoOn = this.#privilegedWholeMs >= 0 || (privileged !== null && this.#incomplete.has(privileged))
-    if (!mayGoOn) {
-      this.#shedOldest(smallBytes, nowMs, false, true)
-      this.#shedOldest(largeBytes, nowMs, true, true)
-    }
+    for (const lane of this.#lanes) this.#relieve(lane, nowMs)
     this.#timer = this.#timers.setTimer(PRESSURE_CHECK_MS, () => this.#onPressure())
   }
 
-  /** What small frames have to give up before one of them that was stopped may go on. */
-  #smallExcessBytes(): number {
-    if (this.#stoppedSmall.size === 0) return 0
+  #relieve(lane: Lane, nowMs: number): void {
+    let excessBytes = this.#shedOldest(lane, this.#excessBytes(lane), nowMs, false)
+    const { privileged, privilegedWholeMs: wholeMs } = lane
+    if (privileged !== null && excessBytes > 0 && wholeMs >= 0 && nowMs - wholeMs >= FRAME_UNDER_PRESSURE_MS) {
+      lane.privilegedWholeMs = -1
+      excessBytes -= this.#shed(privileged)
+    }
+    // Who was stopped waits for the one above the bound for as long as that one may take.
+    const mayGoOn = lane.privilegedWholeMs >= 0 || (privileged !== null && this.#incomplete.has(privileged))
+    if (!mayGoOn) this.#shedOldest(lane, excessBytes, nowMs, true)
+  }
+
+  /** What frames of a kind have to give up before the first of them that was stopped may go on. */
+  #excessBytes({ isLarge, stopped }: Lane): number {
+    const first = stopped.values().next().value
+    if (first === undefined) return 0
+    if (isLarge) return this.#largeBytes + first.growthBytes - (this.#maxBytes - this.#maxSmallBytes)
     const usedBytes = this.#pool.usedBytes
     return Math.min(usedBytes - this.#maxBytes, usedBytes - this.#largeBytes - this.#maxSmallBytes)
   }
 
-  /** What large frames have to give up before the first of them that was stopped may go on. */
-  #largeExcessBytes(): number {
-    const first = this.#stoppedLarge.values().next().value
-    if (first === undefined) return 0
-    return this.#largeBytes + first.growthBytes - (this.#maxBytes - this.#maxSmallBytes)
-  }
-
   /** Gives up incomplete frames of a kind that had their time, either those that were stopped or the others. Returns the excess that is left. */
-  #shedOldest(excessBytes: number, nowMs: number, isLarge: boolean, stopped: boolean): number {
+  #shedOldest({ isLarge, stopped }: Lane, excessBytes: number, nowMs: number, ofStopped: boolean): number {
     let left = excessBytes
     for (const [holder, sinceMs] of this.#incomplete) {
       if (left <= 0 || nowMs - sinceMs < FRAME_UNDER_PRESSURE_MS) break
-      if (holder.isLarge === isLarge && this.#stoppedOf(isLarge).has(holder) === stopped) left -= this.#shed(holder)
+      if (holder.isLarge === isLarge && stopped.has(holder) === ofStopped) left -= this.#shed(holder)
     }
     return Math.max(0, left)
   }
@@ -234,4 +236,9 @@ export class RequestBudget {
     holder.onFrameShed()
     return frameBytes
   }
+}
+
+function privilege(lane: Lane, holder: BudgetHolder | null): void {
+  lane.privileged = holder
+  lane.privilegedWholeMs = -1
 }
