@@ -123,6 +123,7 @@ function setUp(options: SetUp = {}) {
     onEncodeFailed: ignore,
     onAnswersShed: ignore,
     onFrameShed: ignore,
+    onFrameRefused: ignore,
     onConnectionClosed() {
       closed++
     },
@@ -408,6 +409,37 @@ describe('connection', () => {
     expect(late.connection.nextReadBuffer()!.length).toBe(16 * 1024)
     pool.release(held)
     expect(late.connection.nextReadBuffer()).toBeNull()
+  })
+
+  it('reads on in small pieces while memory for frames is short', () => {
+    const pool = newPool()
+    const budget = budgetOf(pool, 1 << 20)
+    const { connection } = setUp({ pool, budget })
+    connection.onBytes(frame(3, 1, 600_000), 0, 3)
+    expect(connection.nextReadBuffer()).toBeNull()
+    pool.acquire(2 << 20)
+    expect(connection.nextReadBuffer()!.length).toBe(16 * 1024)
+  })
+
+  it('closes when it brings more than can be kept, since sockets read as much as there was room for when they were asked', () => {
+    const pool = newPool()
+    const budget = budgetOf(pool, 1 << 20)
+    const large = frame(3, 1, 600_000)
+    const all = Array.from({ length: 60 }, () => setUp({ pool, budget }))
+    // Half of them hold one byte already, which takes a kibibyte.
+    for (const { connection } of all.slice(30)) connection.onBytes(large, 0, 1)
+    for (const [at, { connection }] of all.entries()) connection.onBytes(large, at < 30 ? 0 : 1, 256 * 1024)
+    // One of them goes on above the bound.
+    expect(pool.usedBytes).toBeLessThanOrEqual(3 << 20)
+    const closed = all.filter(({ transport }) => transport.destroyed)
+    expect(closed.length).toBeGreaterThan(40)
+    for (const { connection } of closed) connection.onClose(null)
+    for (const { connection, transport, started } of all) {
+      if (transport.destroyed) continue
+      connection.onBytes(large, 256 * 1024, large.length)
+      expect([transport.destroyed, started.length]).toEqual([false, 1])
+    }
+    expect(pool.usedBytes).toBe(0)
   })
 
   it('rests once it has read its share of a turn, which is smaller when many read', () => {

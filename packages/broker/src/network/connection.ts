@@ -41,6 +41,8 @@ export interface RequestDispatcher {
   onAnswersShed(connection: Connection): void
   /** It is closed because its frame was begun long ago, could not be started yet, and others need the memory. */
   onFrameShed(connection: Connection): void
+  /** It is closed because there is no memory for what it sent, however much was made. */
+  onFrameRefused(connection: Connection): void
   onConnectionClosed(connection: Connection): void
 }
 
@@ -136,21 +138,20 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
     this.receivedBytes += end - start
     this.#keepToShare(end - start)
     if (this.#assembly.buffer !== null) {
-      this.#assembly.append(buffer, start, end)
-      this.#drainAssembly()
+      if (this.#keep(buffer, start, end)) this.#drainAssembly()
       return
     }
     const consumed = this.#startFrames(buffer, start, end)
     if (consumed < end && !this.#closed) {
-      this.#assembly.append(buffer, consumed, end)
+      if (!this.#keep(buffer, consumed, end)) return
       this.#keepToBudget()
     }
     this.#pauseIfBlocked()
   }
 
   nextReadBuffer(): Buffer | null {
-    if (this.#assembly.buffer === null) return this.#shares.requests.isFull ? smallReadBuffer : null
-    return this.#closed || this.#ending ? null : this.#assembly.target()
+    const target = this.#closed || this.#ending ? null : this.#assembly.target()
+    return target ?? (this.#shares.requests.isFull ? smallReadBuffer : null)
   }
 
   /** The broker's memory for incomplete requests has room again, or it is this one's turn. */
@@ -399,6 +400,21 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
     // What is incomplete stays so.
     this.#releaseAssembly()
     if (this.#head === this.#slots.length) this.transport.end()
+  }
+
+  /** Bytes that are no whole frame, or must wait. False: there is no memory for them, and the connection closes. */
+  #keep(buffer: Buffer, start: number, end: number): boolean {
+    const { requests } = this.#shares
+    const assembly = this.#assembly
+    if (assembly.capacityBytes - assembly.end < end - start && requests.refuses(this)) {
+      // At once: many sockets may be read before the first of them has closed.
+      this.#releaseAssembly()
+      this.#dispatcher.onFrameRefused(this)
+      this.close()
+      return false
+    }
+    assembly.append(buffer, start, end)
+    return true
   }
 
   #drainAssembly(): void {

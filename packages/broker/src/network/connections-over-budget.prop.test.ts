@@ -95,6 +95,7 @@ function setUp(maxBytes: number) {
     () => undefined,
     clock,
   )
+  let refusedCount = 0
   const seen = new Map<Connection, Buffer[]>()
   const unanswered: EmptySlot[] = []
   const dispatcher: RequestDispatcher = {
@@ -112,6 +113,9 @@ function setUp(maxBytes: number) {
     onEncodeFailed: () => undefined,
     onAnswersShed: () => undefined,
     onFrameShed: () => undefined,
+    onFrameRefused() {
+      refusedCount++
+    },
     onConnectionClosed: () => undefined,
   }
   const connect = (connectionId: number, bytes: Buffer): Peer => {
@@ -140,7 +144,7 @@ function setUp(maxBytes: number) {
     slot?.complete()
     return slot !== undefined
   }
-  return { pool, requests, seen, connect, runTurn, answerOne }
+  return { pool, requests, seen, connect, runTurn, answerOne, refusedCount: () => refusedCount }
 }
 
 const frames = fc.array(fc.oneof(fc.nat(100), fc.nat(900 * KIB), fc.integer({ min: MIB - 20, max: 3 * MIB })), {
@@ -161,22 +165,30 @@ test('connections that share too little memory all finish their frames, and give
     fc.property(
       fc.array(frames, { minLength: 2, maxLength: 8 }),
       steps,
-      fc.constantFrom(64 * KIB, MIB, 4 * MIB),
+      fc.constantFrom(64 * KIB, MIB, 6 * MIB),
       (queues, acts, maxBytes) => {
-        const { pool, requests, seen, connect, runTurn, answerOne } = setUp(maxBytes)
+        const { pool, requests, seen, connect, runTurn, answerOne, refusedCount } = setUp(maxBytes)
         const peers = queues.map((sizes, n) =>
           connect(n, Buffer.concat(sizes.map((extraBytes, m) => frameOf(n * 5 + m, extraBytes)))),
         )
         const closed = new Set<Peer>()
+        const endClosed = () => {
+          for (const peer of peers) {
+            if (!peer.closed || closed.has(peer)) continue
+            closed.add(peer)
+            peer.connection!.onClose(null)
+          }
+        }
+        let left = 0
         for (const { who, act, bytes } of acts) {
           const peer = peers[who % peers.length]!
           if (act === 'turn') runTurn()
           else if (act === 'answer') answerOne()
-          else if (act === 'close' && bytes % 4 === 0 && !closed.has(peer)) {
-            closed.add(peer)
+          else if (act === 'close' && bytes % 4 === 0 && !peer.closed) {
             peer.destroy()
-            peer.connection!.onClose(null)
+            left++
           } else if (peer.canSend) peer.send(bytes)
+          endClosed()
         }
         for (let moved = true; moved; ) {
           moved = false
@@ -187,7 +199,11 @@ test('connections that share too little memory all finish their frames, and give
           }
           while (runTurn()) moved = true
           if (answerOne()) moved = true
+          endClosed()
         }
+        // Who brings more than can be kept at all is closed: where what is read at once is more than the bound.
+        expect(closed.size).toBe(left + refusedCount())
+        if (maxBytes > 4 * MIB) expect(refusedCount()).toBe(0)
         for (const peer of peers) {
           if (closed.has(peer)) continue
           expect([peer.closed, peer.paused, peer.sentBytes]).toEqual([false, false, peer.bytes.length])

@@ -19,6 +19,8 @@ export interface BudgetHolder {
 export const LARGE_FRAME_BYTES = 1024 * 1024
 /** Of the bound, what is left to small frames however many large ones there are. */
 const SMALL_SHARE = 1 / 4
+/** In so many times the bound, without the two frames above it, nothing more is kept of what has been read already. */
+const OVERRUN_FACTOR = 2
 /** While others wait for room a frame may take so long. Who sends without a pause needs a fraction of it. */
 const FRAME_UNDER_PRESSURE_MS = 5_000
 const PRESSURE_CHECK_MS = 1_000
@@ -111,6 +113,19 @@ export class RequestBudget {
   /** Whether there is room for so much more of a large frame. */
   hasRoomForLarge(growthBytes: number): boolean {
     return this.#largeBytes + growthBytes <= this.#maxBytes - this.#maxSmallBytes
+  }
+
+  /**
+   * Whether bytes that the holder has read, and for which it needs more memory, must be dropped, and its connection closed: sockets are
+   * told how much to read before their bytes arrive, and thousands that were told so while there was room may all send at once.
+   */
+  refuses(holder: BudgetHolder): boolean {
+    let usedBytes = this.#pool.usedBytes
+    for (const { privileged } of this.#lanes) {
+      if (privileged === holder) return false
+      usedBytes -= privileged?.frameBytes ?? 0
+    }
+    return usedBytes > this.#maxBytes * OVERRUN_FACTOR
   }
 
   /** While the holder's frame is incomplete, each time it has more of it. False: it must not be read until `onBudgetFreed`. */

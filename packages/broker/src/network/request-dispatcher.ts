@@ -117,6 +117,10 @@ export class Dispatcher implements RequestDispatcher {
     )
   }
 
+  onFrameRefused(connection: Connection): void {
+    this.#refuse(connection, 'frame-without-room', 'there is no memory for what it sent (queued.max.request.bytes)')
+  }
+
   onConnectionClosed(connection: Connection): void {
     this.#options.onClosed(connection)
   }
