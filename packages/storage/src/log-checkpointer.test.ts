@@ -1,13 +1,27 @@
+import { SimulatedDisk } from '@millrace/base'
 import { expect, test } from 'vitest'
-import { checkpointIntervalBytes } from './log-checkpointer.ts'
+import { append, turns } from './testing/log-driver.ts'
+import { openStorage, TOPIC_ID } from './testing/storage-harness.ts'
 
 const MIB = 2 ** 20
 
-test('the more logs are open, the sooner each is checkpointed, so that a start walks no more of all of them', () => {
-  expect([0, 1, 48].map((count) => checkpointIntervalBytes(count) / MIB)).toEqual([16, 16, 16])
-  for (const count of [49, 96, 100, 192]) {
-    expect(checkpointIntervalBytes(count) * count).toBeLessThanOrEqual(768 * MIB)
-    expect(checkpointIntervalBytes(count)).toBeLessThan(16 * MIB)
+test('a log that is written is checkpointed no sooner for others that are open', async () => {
+  let checkpoints = 0
+  const { manager } = await openStorage({
+    disk: new SimulatedDisk(),
+    failpoint: (name) => {
+      if (name === 'checkpoint') checkpoints++
+    },
+  })
+  for (let partition = 0; partition < 200; partition++) {
+    append(manager.createLog('idle', partition, TOPIC_ID), ['x'])
   }
-  expect(checkpointIntervalBytes(10_000)).toBe(4 * MIB)
+  manager.flushStaged()
+  const log = manager.createLog('topic', 0, TOPIC_ID)
+  for (let n = 0; n < 18; n++) {
+    append(log, ['x'.repeat(MIB)])
+    manager.flushStaged()
+    await turns(30)
+  }
+  expect(checkpoints).toBe(1)
 })

@@ -3,18 +3,7 @@ import type { LogCore, LogHome } from './log-core.ts'
 import type { Segment } from './segment.ts'
 import { isTemporary } from './settle-all.ts'
 import type { StorageContext } from './storage-context.ts'
-
-/** A log is checkpointed each time this much was written: recovery walks no more of it, whatever the segment size. */
-const CHECKPOINT_BYTES = 16 << 20
-/** Of all logs together recovery is to walk no more than this: disks that give half a gigabyte a second do so in one and a half. */
-const ALL_LOGS_BYTES = 768 << 20
-/** A checkpoint costs five syncs. */
-const CHECKPOINT_MIN_BYTES = 4 << 20
-
-/** After how much that was written a log is checkpointed: less, the more logs are open. */
-export function checkpointIntervalBytes(openLogCount: number): number {
-  return Math.max(CHECKPOINT_MIN_BYTES, Math.min(CHECKPOINT_BYTES, ALL_LOGS_BYTES / Math.max(1, openLogCount)))
-}
+import { CHECKPOINT_BYTES } from './walk-budget.ts'
 
 /**
  * Raises a log's recovery point: producer snapshot, index entries and leader epochs up to an offset reach the disk beside the data,
@@ -28,7 +17,10 @@ export class LogCheckpointer {
   #again: boolean
   /** The last one found no descriptor. */
   #isPutOff: boolean
+  /** Of the log's `totalBytes`. */
   #checkpointedBytes: number
+  /** What all logs' account says of this one. */
+  #walkBytes: number
   /** Checkpoints that could not be written. */
   errorCount: number
   #durableWaiters: { offset: Offset; generation: number; wake: () => void }[]
@@ -41,6 +33,7 @@ export class LogCheckpointer {
     this.#again = false
     this.#isPutOff = false
     this.#checkpointedBytes = 0
+    this.#walkBytes = 0
     this.errorCount = 0
     this.#durableWaiters = []
   }
@@ -63,13 +56,31 @@ export class LogCheckpointer {
 
   /** After each write. With write caching only rolls and closing raise the recovery point, as in Kafka. Throws `DiskError`. */
   onWritten(): void {
+    const { totalBytes } = this.#log
     const { writeCaching } = this.#log.config
-    const intervalBytes = writeCaching ? CHECKPOINT_BYTES : checkpointIntervalBytes(this.#context.openLogs.size)
-    if (this.#log.totalBytes - this.#checkpointedBytes < intervalBytes) return
+    const writtenBytes = totalBytes - this.#checkpointedBytes
+    this.#count()
+    if (writeCaching ? writtenBytes < CHECKPOINT_BYTES : !this.#context.walks.isDue(writtenBytes)) return
     // At least out of memory, or a roll would write up to 10 MiB of them at once.
     if (writeCaching) this.#flushIndexes()
     else this.request()
-    this.#checkpointedBytes = this.#log.totalBytes
+    this.#cover(totalBytes)
+  }
+
+  /** Nothing of the log would have to be walked any more: all of it is checkpointed, or it is gone. */
+  onNothingLeft(): void {
+    this.#cover(this.#log.totalBytes)
+  }
+
+  #cover(totalBytes: number): void {
+    this.#checkpointedBytes = Math.max(this.#checkpointedBytes, totalBytes)
+    this.#count()
+  }
+
+  #count(): void {
+    const walkBytes = this.#log.config.writeCaching ? 0 : this.#log.totalBytes - this.#checkpointedBytes
+    this.#context.walks.move(this.#walkBytes, walkBytes)
+    this.#walkBytes = walkBytes
   }
 
   /** Nobody syncs them before the segment ends: until then they are to cost no descriptors. Throws `DiskError`. */
@@ -150,7 +161,7 @@ export class LogCheckpointer {
     const log = this.#log
     if (log.failed) return
     log.writeStaged()
-    const { generation, logEndOffset: offset } = log
+    const { generation, logEndOffset: offset, totalBytes } = log
     const segments = log.segments.all.filter(({ exists }) => exists)
     this.#context.failpoint('checkpoint')
     if (log.isSmall) await this.#whenDurable(offset)
@@ -161,6 +172,7 @@ export class LogCheckpointer {
     await this.#settleEnds(generation)
     if (log.failed || generation !== log.generation) return
     this.#home.onCheckpointed(log, Math.max(log.recoveryPoint, offset))
+    this.#cover(totalBytes)
     const bases = new Set(log.segments.all.map(({ baseOffset }) => baseOffset))
     // The mark names this recovery point a second later: until then a crash brings the one before back, and the walk begins there.
     const neededOffset = Math.min(offset, this.#home.syncedRecoveryPoint(log))

@@ -69,6 +69,7 @@ export class LogCloser {
       reportError(this.#home, error)
       return
     }
+    log.checkpointer.onNothingLeft()
     this.#context.openLogs.delete(log)
   }
 
@@ -101,6 +102,7 @@ export class LogCloser {
       reportError(this.#home, error)
       return
     }
+    log.checkpointer.onNothingLeft()
     this.#context.openLogs.delete(log)
   }
 }

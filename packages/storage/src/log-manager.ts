@@ -39,6 +39,7 @@ import { RetentionSweep } from './retention-sweep.ts'
 import { Segment } from './segment.ts'
 import { StagingPool } from './staging-pool.ts'
 import type { StorageContext } from './storage-context.ts'
+import { WalkBudget } from './walk-budget.ts'
 
 /** Logs without use for this long give back their files and memory. */
 const IDLE_MS = 30_000
@@ -137,6 +138,7 @@ export class LogManager {
       configOf: (topic) => options.configOf(topic),
       dirtyLogs: [],
       openLogs: new Set(),
+      walks: new WalkBudget(),
       isClosing: false,
       closeIdleSoon: () => this.#after(0, () => this.#idleCloser.look()),
       flushLater: (log, flushMs) => this.#flushSchedule.add(log, flushMs),

@@ -443,6 +443,7 @@ export class Log implements LogState {
     for (const segment of this.segments.all) segment.abandon()
     this.#cutter.abandon()
     this.#context.openLogs.delete(this)
+    this.checkpointer.onNothingLeft()
     this.checkpointer.wake()
   }
 

@@ -4,6 +4,7 @@ import type { LogConfig, StorageLogger } from './log-config.ts'
 import type { LogCore } from './log-core.ts'
 import type { OpenSegments } from './open-segments.ts'
 import type { StagingPool } from './staging-pool.ts'
+import type { WalkBudget } from './walk-budget.ts'
 
 /** What all logs of one manager share. */
 export interface StorageContext {
@@ -22,6 +23,8 @@ export interface StorageContext {
   readonly dirtyLogs: LogCore[]
   /** Logs with open files, looked at from time to time for idleness. */
   readonly openLogs: Set<LogCore>
+  /** What recovery would have to walk of all logs. */
+  readonly walks: WalkBudget
   /** The manager is shutting down: logs are synced whatever their caching. */
   readonly isClosing: boolean
   /** Idle logs give back their descriptors at the next occasion. */
