@@ -265,11 +265,15 @@ export class BatchScanner {
     return this.#fill(position, BATCH_HEADER_BYTES) && this.#windowEnd - position >= BATCH_HEADER_BYTES
   }
 
+  /** What stands in the window already moves to its beginning, and is not read again. */
   #fill(position: number, maxBytes = this.#window.length): boolean {
     const wantedBytes = Math.min(maxBytes, this.#end - position)
-    const count = this.#file.read(this.#window, 0, wantedBytes, position)
+    const from = position - this.#windowStart
+    const heldBytes = from < 0 ? 0 : Math.max(0, Math.min(this.#windowEnd - position, wantedBytes))
+    if (heldBytes > 0) this.#window.copyWithin(0, from, from + heldBytes)
     this.#windowStart = position
-    this.#windowEnd = position + count
-    return count > 0
+    this.#windowEnd = position + heldBytes
+    this.#windowEnd += this.#file.read(this.#window, heldBytes, wantedBytes, this.#windowEnd)
+    return this.#windowEnd > position
   }
 }
