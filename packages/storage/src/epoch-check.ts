@@ -9,10 +9,14 @@ const CHECKED_COUNT = 64
 /** Read at once: an index entry leads to within a few KiB of the batch. */
 const PROBE_BYTES = 4096
 
+/** Searched behind damage for the batch that goes on there. */
+const SEARCH_BYTES = 1 << 20
+
 /**
- * Whether the log bears out its leader epochs below `endOffset`: where one starts a batch begins that has it, and the batch before has a
- * lower one. `leader-epoch-checkpoint` has no checksum, in Kafka's format: a digit that changed, or the file of another partition, is
- * found by what it says only. Reads headers and the offset indexes; throws `DiskError`.
+ * Whether the log bears out its leader epochs below `endOffset`: where one starts a batch begins that has it, the batch before has that
+ * of the entry before, and the last one that of the last entry. `leader-epoch-checkpoint` has no checksum, in Kafka's format: a digit
+ * that changed, an older copy, or the file of another partition, is found by what it says only. Reads headers and the offset indexes, of
+ * which what the log does not confirm is built anew: they may be damaged as well. Throws `DiskError`.
  */
 export function epochsMatchLog(
   entries: readonly EpochStart[],
@@ -25,18 +29,21 @@ export function epochsMatchLog(
   // What retention and deleted records took bears out nothing: the oldest epoch starts where the log does, or before.
   const startOfAll = Math.max(first.baseOffset, logStartOffset)
   if (entries.length > 0 && entries[0]!.startOffset > startOfAll) return false
-  const oldest = batchWith(segments, first.baseOffset)
-  const inForce = entries.findLast(({ startOffset }) => startOffset <= first.baseOffset)
-  if (oldest !== null && inForce !== undefined && first.baseOffset < endOffset && oldest.epoch !== inForce.epoch)
-    return false
+  const isBorneOut = (batch: FoundBatch): boolean => {
+    if (batch.lastOffset < startOfAll || batch.baseOffset >= endOffset) return true
+    const offset = Math.max(batch.baseOffset, startOfAll)
+    return entries.findLast(({ startOffset }) => startOffset <= offset)?.epoch === batch.epoch
+  }
+  // Told by the batches up to the end, not by an entry of the index near it: behind that an epoch may start that an older file lacks.
+  for (const batch of [batchWith(segments, first.baseOffset), lastBatchBelow(segments, endOffset)])
+    if (batch !== null && !isBorneOut(batch)) return false
   for (const { epoch, startOffset } of entries.slice(-CHECKED_COUNT)) {
     if (startOffset <= startOfAll || startOffset >= endOffset) continue
-    const before = batchWith(segments, startOffset - 1)
-    const at = batchWith(segments, startOffset)
+    const before = lastBatchBelow(segments, startOffset)
+    if (before !== null && (before.lastOffset >= startOffset || !isBorneOut(before))) return false
     // Where compaction left a gap, what is found lies behind it, perhaps behind the whole epoch.
-    const isBefore = before !== null && before.baseOffset < startOffset
-    if (isBefore && (before.epoch >= epoch || before.lastOffset >= startOffset)) return false
-    if (at !== null && (at.baseOffset === startOffset ? at.epoch !== epoch : at.epoch < epoch)) return false
+    const at = batchWith(segments, startOffset)
+    if (at !== null && (at.epoch < epoch || !isBorneOut(at))) return false
   }
   return true
 }
@@ -87,14 +94,62 @@ interface FoundBatch {
 function batchWith(segments: readonly Segment[], offset: Offset): FoundBatch | null {
   const segment = segments.findLast(({ sizeBytes, baseOffset }) => sizeBytes > 0 && baseOffset <= offset)
   if (segment === undefined) return null
-  segment.indexes.loadNow()
-  const { writtenBytes, baseOffset } = segment
-  const position = segment.indexes.offsets.positionFor(offset)
-  const scanner = new BatchScanner(segment.file(), position, writtenBytes, baseOffset, PROBE_BYTES)
-  while (scanner.next() === 'batch') {
-    if (scanner.lastOffset < offset) continue
-    const epoch = partitionLeaderEpochOf(scanner.header, scanner.headerPosition)
-    return { epoch, baseOffset: scanner.baseOffset, lastOffset: scanner.lastOffset }
+  const scanner = scannerBefore(segment, offset)
+  for (let isBatch = scanner.sizeBytes > 0; isBatch; isBatch = scanner.next() === 'batch') {
+    if (scanner.lastOffset >= offset) return foundAt(scanner)
   }
   return null
+}
+
+/** The last batch that begins below an offset; null if there is none that can be read. */
+function lastBatchBelow(segments: readonly Segment[], offset: Offset): FoundBatch | null {
+  for (let slot = segments.length - 1; slot >= 0; slot--) {
+    const segment = segments[slot]!
+    if (segment.sizeBytes === 0 || segment.baseOffset >= offset) continue
+    const found = lastBatchOf(segment, offset)
+    if (found !== null) return found
+  }
+  return null
+}
+
+function lastBatchOf(segment: Segment, offset: Offset): FoundBatch | null {
+  const scanner = scannerBefore(segment, offset - 1)
+  let last: FoundBatch | null = null
+  let isBatch = scanner.sizeBytes > 0
+  while (isBatch || scanner.resyncWithin(offset, SEARCH_BYTES) === 'batch') {
+    if (scanner.baseOffset >= offset) break
+    last = foundAt(scanner)
+    // What is reserved behind the log's end is not searched.
+    if (last.lastOffset + 1 >= offset) break
+    isBatch = scanner.next() === 'batch'
+  }
+  return last
+}
+
+/**
+ * At a batch of the segment that ends at or below `offset`, near it where the index has entries, or at its first one; its size is 0 if that
+ * cannot be read. An entry counts only if the log has the batch that it names where it says: else the index is built anew. No look at the
+ * rest of the index, which after a crash may have entries for batches that are gone.
+ */
+function scannerBefore(segment: Segment, offset: Offset): BatchScanner {
+  const { indexes, writtenBytes, baseOffset } = segment
+  const { offsets } = indexes
+  const scannerAt = (position: number): BatchScanner => {
+    const scanner = new BatchScanner(segment.file(), position, writtenBytes, baseOffset, PROBE_BYTES)
+    scanner.next()
+    return scanner
+  }
+  offsets.file.loadNow()
+  const position = offsets.positionFor(offset)
+  if (position > 0 && position < writtenBytes) {
+    const scanner = scannerAt(position)
+    if (scanner.sizeBytes > 0 && scanner.lastOffset === offsets.foundOffset) return scanner
+  }
+  if (position === 0) indexes.loadNow()
+  else indexes.rebuild()
+  return scannerAt(offsets.positionFor(offset))
+}
+
+function foundAt({ header, headerPosition, baseOffset, lastOffset }: BatchScanner): FoundBatch {
+  return { epoch: partitionLeaderEpochOf(header, headerPosition), baseOffset, lastOffset }
 }

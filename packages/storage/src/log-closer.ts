@@ -89,6 +89,8 @@ export class LogCloser {
       // With write caching too: a descriptor cannot be given up before its writes are known to have arrived.
       await log.checkpointer.complete()
       if (log.checkpointer.isRunning) return
+      // Nobody else asks for that, and only a mark that says how the log was closed needs it.
+      if (this.#context.isClosing) log.writer.settleFiles()
       if (log.needsSync) {
         // Cut at a roll that failed then, or created meanwhile: nothing was appended that would have asked for it.
         this.#home.scheduleSync(log)

@@ -38,6 +38,11 @@ export interface LogCore extends Syncable {
   readonly isSmall: boolean
   /** Nothing needs to be written or synced any more, derived files included. */
   readonly isCheckpointed: boolean
+  /**
+   * A crash may leave other files than it has, although nothing is unsynced: they are as a killed process left them, or one was made for an
+   * append that was then refused. Until they are settled, no mark may say that the log was closed with them.
+   */
+  readonly isUnsettled: boolean
   /** What a truncation has still to do to be durable was put off for want of a descriptor: nothing is appended before. */
   readonly isHalfCut: boolean
   /** Bytes written since the log was opened. */

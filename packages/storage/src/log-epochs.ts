@@ -77,6 +77,17 @@ export class LogEpochs {
     this.#fileChecksum = crc32c(contents)
   }
 
+  /** Makes the file durable as it is: a process that was killed may have put it in its place unsynced. Rejects with `DiskError`. */
+  async syncFound(): Promise<void> {
+    if (this.#fileChecksum === 0) return
+    const file = this.#disk.openFile(`${this.#directory}/${LEADER_EPOCH_FILE}`, { create: false })
+    try {
+      await file.syncData()
+    } finally {
+      file.close()
+    }
+  }
+
   #read(): void {
     const path = `${this.#directory}/${LEADER_EPOCH_FILE}`
     const contents = readIfPresent(this.#disk, path)

@@ -10,6 +10,7 @@ import {
   LOG_SUFFIX,
   offsetFileName,
   offsetOfFileName,
+  PARTITION_METADATA_FILE,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts'
 import { type FingerprintMatch, fingerprintOfClosed, matchFingerprint } from './fingerprint.ts'
@@ -23,7 +24,6 @@ import { markIdOf } from './log-identities.ts'
 import { type LogBase, type OpenedLog, openCovered, openEmpty, openUncovered, type SyncedEnd } from './log-openers.ts'
 import { Segment } from './segment.ts'
 import { setSegmentsAside } from './segment-removal.ts'
-import { batchIndexedBelow } from './segment-search.ts'
 import type { StorageContext } from './storage-context.ts'
 import { CorruptFileError } from './text-checkpoint.ts'
 
@@ -128,7 +128,10 @@ function openLog(
   const highWatermark = Math.min(Math.max(checkpoints.highWatermark, logStartOffset), opened.logEndOffset)
   // Its names may be in memory only: nothing of it was ever synced, or the last process was killed before it had any data.
   const namesUnsynced = mark === null || mark.isAssumed || mark.durableOffset === 0 || segments.length === 0
-  const parts = { ...base, ...opened, faultyRanges, logStartOffset, highWatermark, namesUnsynced, onDurable }
+  const isAsClosed = mark?.clean === true && match !== null && (covered || segments.length === 0)
+  const filesUnsettled = !isAsClosed && hasFiles(names, mark)
+  const ends = { logStartOffset, highWatermark }
+  const parts = { ...base, ...opened, ...ends, faultyRanges, namesUnsynced, filesUnsettled, onDurable }
   const log = new Log(context, home, parts)
   const isSynced = closeUnneeded(context, log, opened)
   if (!stoppedCleanly) distrustEnds(segments, match)
@@ -151,7 +154,7 @@ function areEpochsKnown(
   if (stoppedCleanly || mark?.clean === true) return true
   return (
     completeEpochs(epochs, segments, logStartOffset, knownPoint) &&
-    epochsAgree(epochs, segments, logStartOffset, knownPoint)
+    epochsMatchLog(epochs.cache.entries(), segments, logStartOffset, knownPoint)
   )
 }
 
@@ -167,6 +170,11 @@ function noteStart(home: LogDirectory, log: Log, known: Known, countsLast: boole
   // It starts anew above what the mark knows, which would otherwise go on to tell its end.
   const isNewStart = log.sizeBytes === 0 && log.segments.first.exists
   if (mark !== null && isNewStart && log.logEndOffset > mark.durableOffset) home.onEmptied(log, log.logEndOffset)
+}
+
+/** Whether the log has, or had, more than its name: of thousands that do not, nothing needs to be settled. */
+function hasFiles(names: readonly string[], mark: DurableMarkEntry | null): boolean {
+  return (mark?.durableOffset ?? 0) > 0 || names.some((name) => name !== PARTITION_METADATA_FILE)
 }
 
 /**
@@ -361,22 +369,6 @@ function completeEpochs(
   if (first === undefined || endOffset <= startOffset) return true
   const earlier = epochsBetween(segments, startOffset, endOffset)
   return earlier !== null && cache.prepend(earlier)
-}
-
-/**
- * Whether the cache knows the epoch of the last batch below the recovery point that the offset index leads to: an older copy of the
- * file does not. Above, the file need not know it yet, and the index may.
- */
-function epochsAgree(
-  epochs: LogEpochs,
-  segments: readonly Segment[],
-  logStartOffset: Offset,
-  recoveryPoint: Offset,
-): boolean {
-  const last = segments.findLast(({ sizeBytes, baseOffset }) => sizeBytes > 0 && baseOffset < recoveryPoint)
-  const found = last === undefined ? null : batchIndexedBelow(last, recoveryPoint)
-  if (found !== null && found.epoch >= 0 && epochs.cache.epochAt(found.baseOffset) !== found.epoch) return false
-  return epochsMatchLog(epochs.cache.entries(), segments, logStartOffset, recoveryPoint)
 }
 
 function openSegments(context: StorageContext, path: string, names: readonly string[], config: LogConfig): Segment[] {

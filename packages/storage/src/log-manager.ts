@@ -263,6 +263,7 @@ export class LogManager {
       highWatermark: 0,
       faultyRanges: [],
       namesUnsynced: true,
+      filesUnsettled: false,
       onDurable: this.#options.onDurable,
     })
     try {
@@ -344,17 +345,20 @@ export class LogManager {
 
   async #closeDirectory(directory: LogDirectory): Promise<void> {
     const open = [...directory.logs].filter(
-      (log) => this.#context.openLogs.has(log) || log.needsSync || log.recoveryPoint < log.logEndOffset,
+      (log) =>
+        this.#context.openLogs.has(log) || log.needsSync || log.recoveryPoint < log.logEndOffset || log.isUnsettled,
     )
     if (open.length >= SYNC_ALL_MIN_COUNT) await directory.syncAll(open)
-    for (const log of open) if (this.#context.openLogs.has(log) || !log.isCheckpointed) await log.closeIdle()
+    for (const log of open) {
+      if (this.#context.openLogs.has(log) || !log.isCheckpointed || log.isUnsettled) await log.closeIdle()
+    }
     await directory.whenSynced()
     if (!directory.online) return
     try {
       // What could not be brought to its end, for example on a full disk, is looked at by the next start.
       let clean = true
       for (const log of directory.logs) {
-        if (log.isCheckpointed) directory.markClean(log)
+        if (log.isCheckpointed && !log.isUnsettled) directory.markClean(log)
         else clean = false
       }
       directory.mark.syncNow()

@@ -200,6 +200,7 @@ function replaySegment(state: ProducerState, segment: Segment, endOffset: Offset
   const start = segment.indexes.offsets.positionFor(state.mapEndOffset)
   const scanner = new BatchScanner(segment.file(), start, segment.writtenBytes, segment.baseOffset)
   while (scanner.next() === 'batch' && scanner.baseOffset < endOffset) {
-    if (scanner.baseOffset >= state.mapEndOffset) replayProducerBatch(state, scanner)
+    // By its end: where the log starts in the middle of a batch, that one counts.
+    if (scanner.lastOffset >= state.mapEndOffset) replayProducerBatch(state, scanner)
   }
 }

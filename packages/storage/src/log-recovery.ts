@@ -144,7 +144,8 @@ function takeBatch(input: RecoveryInput, segment: Segment, scanner: BatchScanner
   segment.onAppended(scanner.sizeBytes, scanner.lastOffset, maxTimestampOf(header, at), input.config.indexIntervalBytes)
   const epoch = partitionLeaderEpochOf(header, at)
   if (epoch > input.epochs.latestEpoch) input.epochs.assign(epoch, scanner.baseOffset)
-  if (scanner.baseOffset < input.producers.mapEndOffset) return
+  // By its end: where the log starts in the middle of a batch, that one counts.
+  if (scanner.lastOffset < input.producers.mapEndOffset) return
   const aborted = replayProducerBatch(input.producers, scanner)
   if (aborted !== null && scanner.baseOffset >= input.transactionsPoint) {
     segment.indexes.transactions.append({ ...aborted.ended, lastStableOffset: aborted.lastStableOffset })

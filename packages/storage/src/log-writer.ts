@@ -45,8 +45,10 @@ export class LogWriter {
   #namesUnsynced: boolean
   /** Data was synced whose names were not: it counts for nothing before they are. */
   #namesDue: boolean
+  /** See `LogParts.filesUnsettled`. The first sync settles them, before any of it counts: a name that comes back would take its place. */
+  #filesUnsettled: boolean
 
-  constructor(context: StorageContext, home: LogHome, log: LogCore, namesUnsynced: boolean) {
+  constructor(context: StorageContext, home: LogHome, log: LogCore, namesUnsynced: boolean, filesUnsettled: boolean) {
     this.#context = context
     this.#home = home
     this.#log = log
@@ -61,6 +63,7 @@ export class LogWriter {
     this.totalBytes = 0
     this.#namesUnsynced = namesUnsynced
     this.#namesDue = false
+    this.#filesUnsettled = filesUnsettled
   }
 
   get hasStaged(): boolean {
@@ -69,6 +72,22 @@ export class LogWriter {
 
   get needsSync(): boolean {
     return this.#unsynced.length > 0 || this.#namesDue
+  }
+
+  /** See `LogCore.isUnsettled`. */
+  get isUnsettled(): boolean {
+    return this.#filesUnsettled || this.#log.segments.all.some(hasUnsyncedName)
+  }
+
+  /** Has the next sync settle the files, although nothing was written. Of what was found, the end of the last one only is not known. */
+  settleFiles(): void {
+    if (!this.isUnsettled) return
+    this.#namesDue = true
+    const { all, active } = this.#log.segments
+    for (const segment of all) {
+      const isFound = this.#filesUnsettled && segment === active && segment.exists
+      if (isFound || hasUnsyncedName(segment)) this.onWritten(segment)
+    }
   }
 
   /**
@@ -146,6 +165,7 @@ export class LogWriter {
    * with what was not synced. Any other error is final, also where something else found no descriptor.
    */
   async sync(): Promise<void> {
+    if (this.#filesUnsettled) this.settleFiles()
     const segments = this.#unsynced.splice(0)
     let syncedCount = 0
     try {
@@ -187,12 +207,11 @@ export class LogWriter {
 
   /** The whole file system was synced since the last write. */
   onSyncedAll(): void {
-    for (const segment of this.#unsynced.splice(0)) {
-      segment.hasUnsyncedBytes = false
-      segment.needsDirectorySync = false
-    }
+    for (const segment of this.#unsynced.splice(0)) segment.hasUnsyncedBytes = false
+    for (const segment of this.#log.segments.all) segment.needsDirectorySync = false
     this.#namesUnsynced = false
     this.#namesDue = false
+    this.#filesUnsettled = false
   }
 
   /** Forgets unsynced segments that are no longer the log's. */
@@ -231,6 +250,7 @@ export class LogWriter {
       metadata?.close()
     }
     disk.syncDirectory(this.#log.path)
+    for (const segment of this.#log.segments.all) segment.needsDirectorySync = false
     if (this.#namesUnsynced) disk.syncDirectory(this.#home.path)
     this.#namesUnsynced = false
     this.#namesDue = false
@@ -250,10 +270,12 @@ export class LogWriter {
     } finally {
       metadata?.close()
     }
+    if (this.#filesUnsettled) await this.#log.epochs.syncFound()
     await disk.syncDirectoryAsync(path)
     if (wasUnsynced) await disk.syncDirectoryAsync(this.#home.path)
     this.#namesUnsynced = false
     this.#namesDue = false
+    this.#filesUnsettled = false
   }
 
   /**
@@ -340,6 +362,10 @@ export class LogWriter {
     this.onWritten(segment)
     if (!this.#log.config.writeCaching) this.#home.scheduleSync(this.#log)
   }
+}
+
+function hasUnsyncedName({ exists, needsDirectorySync }: Segment): boolean {
+  return exists && needsDirectorySync
 }
 
 /** That of a later version may be longer: ours at its start would leave something that nobody can read, so it is written as it is. */

@@ -44,6 +44,8 @@ export interface LogParts {
   faultyRanges: FaultyRange[]
   /** The names of its directory and metadata may not be durable: the first sync makes them so. */
   namesUnsynced: boolean
+  /** Names and ends of its files are as a process left them that did not close the log: perhaps in memory only. */
+  filesUnsettled: boolean
   /** Called each time `durableOffset` rose. */
   onDurable: (log: Log) => void
 }
@@ -118,7 +120,7 @@ export class Log implements LogState {
     this.epochs = parts.epochs
     this.producerStates = parts.producers
     this.lostRanges = parts.faultyRanges
-    this.writer = new LogWriter(context, home, this, parts.namesUnsynced)
+    this.writer = new LogWriter(context, home, this, parts.namesUnsynced, parts.filesUnsettled)
     this.checkpointer = new LogCheckpointer(context, home, this)
     this.generation = 0
     this.touched = false
@@ -180,6 +182,11 @@ export class Log implements LogState {
   get isCheckpointed(): boolean {
     const isSynced = !this.hasStaged && !this.needsSync && this.durableOffset === this.logEndOffset
     return !this.failed && !this.isHalfCut && isSynced && !this.checkpointer.isDue
+  }
+
+  /** See `LogCore.isUnsettled`. */
+  get isUnsettled(): boolean {
+    return this.writer.isUnsettled
   }
 
   /** See `LogCore.isHalfCut`. */

@@ -144,3 +144,82 @@ describe('leader epochs', () => {
     await opened.manager.shutdown()
   })
 })
+
+describe('leader epochs and an index that both say what is not so', () => {
+  const EPOCHS = '/data/topic-0/leader-epoch-checkpoint'
+  const expected = [
+    { epoch: 1, startOffset: 0 },
+    { epoch: 5, startOffset: 20 },
+  ]
+  /** Of the active segment, which has several entries. */
+  let activeIndex: string
+
+  /** The last epoch starts in the middle of the active segment, and everything is checkpointed. */
+  beforeEach(async () => {
+    const opened = await open(disk)
+    const log = logOf(opened)
+    const { active } = log.segments
+    while (log.segments.active === active) append(log, ['x'.repeat(200)], 5)
+    while (log.segments.active.sizeBytes < 1000) append(log, ['x'.repeat(200)], 5)
+    expected[2] = { epoch: 7, startOffset: log.logEndOffset }
+    while (log.segments.active.sizeBytes < 2000) append(log, ['x'.repeat(200)], 7)
+    opened.manager.flushStaged()
+    await turns()
+    await log.checkpointer.complete()
+    opened.timers.advance(2000)
+    await turns()
+    expect(log.recoveryPoint).toBe(log.logEndOffset)
+    activeIndex = log.segments.active.logPath.replace(/log$/, 'index')
+    disk = disk.killed()
+    expect(disk.readFile(activeIndex).length).toBeGreaterThan(16)
+  })
+
+  async function epochsFound(): Promise<unknown> {
+    const opened = await open(disk)
+    const found = logOf(opened).epochs.cache.entries()
+    await opened.manager.shutdown()
+    return found
+  }
+
+  test.each([
+    ['is as it was', (index: Buffer) => index],
+    ['is empty', () => Buffer.alloc(0)],
+    ['lost its last entries', (index: Buffer) => index.subarray(0, 8)],
+    ['is garbage', (index: Buffer) => Buffer.alloc(index.length, 0xff)],
+    ['holds the highest numbers', (index: Buffer) => Buffer.alloc(index.length, 0x7f)],
+    ['is one number off', (index: Buffer) => Buffer.from(index.map((byte, at) => (at % 8 === 3 ? byte - 1 : byte)))],
+    [
+      'leads between batches',
+      (index: Buffer) => Buffer.from(index.map((byte, at) => (at % 8 === 7 ? byte + 1 : byte))),
+    ],
+  ])('an older copy is found out where the index %s', async (_name, damage) => {
+    overwriteFile(disk, EPOCHS, Buffer.from('0\n2\n1 0\n5 20\n'))
+    overwriteFile(disk, activeIndex, damage(disk.readFile(activeIndex)))
+    expect(await epochsFound()).toEqual(expected)
+  })
+
+  test('a start within the epoch before is found out where an entry in the middle of an index leads between batches', async () => {
+    const bases = disk.listDirectory('/data/topic-0').filter((name) => name.endsWith('.index'))
+    const path = `/data/topic-0/${bases.findLast((name) => Number.parseInt(name, 10) <= 17)}`
+    const index = disk.readFile(path)
+    for (let at = 7; at < index.length - 8; at += 8) index[at]! += 1
+    overwriteFile(disk, path, index)
+    overwriteFile(disk, EPOCHS, Buffer.from(`0\n3\n1 0\n5 17\n7 ${expected[2]!.startOffset}\n`))
+    expect(await epochsFound()).toEqual(expected)
+  })
+
+  test('an epoch that is missing between others is found out', async () => {
+    overwriteFile(disk, EPOCHS, Buffer.from(`0\n2\n1 0\n7 ${expected[2]!.startOffset}\n`))
+    expect(await epochsFound()).toEqual(expected)
+  })
+
+  test('an older copy is found out behind a damaged batch', async () => {
+    const opened = await open(disk.copy())
+    const { active } = logOf(opened).segments
+    // The last batch of the epoch before: its length is gone.
+    disk.corrupt(active.logPath, active.locate(expected[2]!.startOffset - 1).position + 11, 0xff)
+    overwriteFile(disk, EPOCHS, Buffer.from('0\n2\n1 0\n5 20\n'))
+    overwriteFile(disk, activeIndex, Buffer.alloc(0))
+    expect(await epochsFound()).toEqual(expected)
+  })
+})

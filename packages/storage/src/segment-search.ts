@@ -1,5 +1,4 @@
-import type { DiskFile, LeaderEpoch, Offset } from '@millrace/base'
-import { partitionLeaderEpochOf } from '@millrace/protocol'
+import type { DiskFile, Offset } from '@millrace/base'
 import { BatchScanner } from './batch-scanner.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
 
@@ -10,20 +9,6 @@ interface SearchedSegment {
   readonly writtenBytes: number
   readonly indexes: SegmentIndexes
   file(): DiskFile
-}
-
-/** The batch that the last index entry below `offset` leads to, or the first one; null if neither is sound. Reads both files. */
-export function batchIndexedBelow(
-  segment: SearchedSegment,
-  offset: Offset,
-): { baseOffset: Offset; epoch: LeaderEpoch } | null {
-  const { offsets } = segment.indexes
-  offsets.file.loadNow()
-  const position = offsets.positionFor(offset - 1)
-  if (position < 0) return null
-  const scanner = new BatchScanner(segment.file(), position, segment.writtenBytes, segment.baseOffset)
-  if (scanner.next() !== 'batch' || scanner.lastOffset >= offset || !scanner.crcOk()) return null
-  return { baseOffset: scanner.baseOffset, epoch: partitionLeaderEpochOf(scanner.header, scanner.headerPosition) }
 }
 
 /** See `Segment.locate`. Throws `DiskError`. */
