@@ -34,8 +34,8 @@ export function epochsMatchLog(
     const offset = Math.max(batch.baseOffset, startOfAll)
     return entries.findLast(({ startOffset }) => startOffset <= offset)?.epoch === batch.epoch
   }
-  // Told by the batches up to the end, not by an entry of the index near it: behind that an epoch may start that an older file lacks.
-  for (const batch of [batchWith(segments, first.baseOffset), lastBatchBelow(segments, endOffset)])
+  // The very last one, not what an entry of the index leads to: behind that an epoch may start that an older file lacks.
+  for (const batch of [batchWith(segments, startOfAll), lastBatchBelow(segments, endOffset)])
     if (batch !== null && !isBorneOut(batch)) return false
   for (const { epoch, startOffset } of entries.slice(-CHECKED_COUNT)) {
     if (startOffset <= startOfAll || startOffset >= endOffset) continue
