@@ -5,6 +5,7 @@ import type { DurableMarkEntry } from './durable-mark-record.ts'
 import { epochsBetween, epochsMatchLog } from './epoch-check.ts'
 import {
   DAMAGED_RANGES_FILE,
+  DELETED_SUFFIX,
   INDEX_SUFFIXES,
   LEADER_EPOCH_FILE,
   LOG_SUFFIX,
@@ -60,6 +61,8 @@ export function loadLog(
   const made = openSegments(context, path, names, config)
   const base: LogBase = { topic, partition, topicId, path, config, made }
   const stoppedCleanly = wasStoppedCleanly(mark, cleanStop)
+  // A truncation may have been cut short: what it took away must not come back over what is going to be appended in its place.
+  if (!stoppedCleanly && names.some((file) => file.endsWith(DELETED_SUFFIX))) context.disk.syncDirectory(path)
   const known: Known = { names, mark, isKnown: isSyncedKnown(home, mark), stoppedCleanly, checkpoints }
   try {
     return openLog(context, home, base, known, onDurable)
