@@ -55,7 +55,7 @@ export const recoveryDefects: readonly Defect[] = [
   {
     name: 'producers not replayed by recovery',
     file: 'log-recovery.ts',
-    from: '  if (scanner.baseOffset < input.producers.mapEndOffset) return\n',
+    from: '  if (scanner.lastOffset < input.producers.mapEndOffset) return\n',
     to: '  return\n',
     shownBy: [crashes('rolls')],
   },
