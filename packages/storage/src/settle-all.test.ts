@@ -16,6 +16,20 @@ test('a final error is told before one that may be tried again, whichever came f
   await expect(settleAll([temporary], (error) => Promise.reject(error))).rejects.toBe(temporary)
 })
 
+test('a final error is told at once, while others have not ended', async () => {
+  let end = (): void => undefined
+  const never = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  await expect(settleAll([0, 1], (slot) => (slot === 0 ? never : Promise.reject(final)))).rejects.toBe(final)
+  // What may be tried again waits for them: they may bring one that may not.
+  const both = settleAll([0, 1], (slot) =>
+    slot === 0 ? never.then(() => Promise.reject(final)) : Promise.reject(temporary),
+  )
+  end()
+  await expect(both).rejects.toBe(final)
+})
+
 test('a task that throws at once keeps no other from being begun and heard', async () => {
   const begun: DiskError[] = []
   const settled = settleAll([temporary, final], (error) => {
