@@ -13,9 +13,9 @@ const TRIM_MS = 30_000
  *
  * Sizes are powers of two from 1 KiB to 16 MiB. Idle ones are kept as long as all together, in use or not, hold at most `maxBytes`, and
  * only if they were used within half a minute. Larger ones are made as they are needed, in whole mebibytes, and never kept: a power of two
- * would be up to twice what a frame needs, and few frames are so large. What is not kept is freed at once, without waiting for the collector: V8 counts the memory
- * of buffers that nobody uses any more like any other, and collects its whole heap several times for each hundred megabytes. So clients
- * that begin large frames and go, again and again, cost no collections.
+ * would be up to twice what a frame needs, and few frames are so large. What is not kept is freed at once, without waiting for the
+ * collector: V8 counts the memory of buffers that nobody uses any more like any other, and collects its whole heap several times for each
+ * hundred megabytes. So clients that begin large frames and go, again and again, cost no collections.
  */
 export class BufferPool {
   static readonly MIN_SIZE_BYTES = 1024

@@ -100,7 +100,7 @@ export function largeProduces(count: number, loadedMs: number, share: number): W
 
 /**
  * Large frames ask before they grow, but for one, which goes on to its end above the bound, and is as large as the bound at most where
- * that is as small as it may be. So all together may be as much again above it, and never more.
+ * that is as small as it may be. So all together may be as much again above it; the small one that may do the same is little beside it.
  */
 function overLimit({ name, used, limit }: BudgetReading): string | null {
   const allowed = name === 'request-frames' ? limit * 2 : limit
