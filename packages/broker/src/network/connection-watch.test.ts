@@ -39,4 +39,51 @@ describe('connection watch', () => {
     expect([open.closeCount(), ended.closeCount(), reasons]).toEqual([0, 1, ['idle']])
     watch.stop()
   })
+
+  it('looks at thousands in slices, each of them once in a scan', () => {
+    const clock = new SimulatedClock()
+    const timers = new SimulatedTimers(clock)
+    const looks: number[] = []
+    const watch = new ConnectionWatch(clock, timers, limits, () => undefined)
+    const count = 1000
+    const lookCounts = new Array<number>(count).fill(0)
+    for (let n = 0; n < count; n++) {
+      const { connection } = waitingConnection(false)
+      connection.settleAnswers = () => {
+        lookCounts[n]!++
+        looks.push(clock.monotonicMs())
+      }
+      watch.add(connection)
+    }
+    timers.advance(5_000)
+    timers.advance(4_999)
+    expect(new Set(lookCounts)).toEqual(new Set([1]))
+    const perSlice = [...new Set(looks)].map((ms) => looks.filter((each) => each === ms).length)
+    expect(perSlice).toEqual([256, 256, 256, 232])
+    timers.advance(1)
+    expect(lookCounts.slice(0, 257)).toEqual([...new Array<number>(256).fill(2), 1])
+    watch.stop()
+  })
+
+  it('ends a scan though connections come faster than it looks at them, and go', () => {
+    const clock = new SimulatedClock()
+    const timers = new SimulatedTimers(clock)
+    const watch = new ConnectionWatch(clock, timers, limits, () => undefined)
+    let firstLooks = 0
+    const first = waitingConnection(false).connection
+    first.settleAnswers = () => {
+      firstLooks++
+    }
+    watch.add(first)
+    const add = (count: number) => Array.from({ length: count }, () => waitingConnection(false).connection)
+    for (const connection of add(600)) watch.add(connection)
+    for (let n = 0; n < 100; n++) {
+      timers.advance(500)
+      const others = add(600)
+      for (const connection of others) watch.add(connection)
+      for (const connection of others.slice(0, 400)) watch.remove(connection)
+    }
+    expect(firstLooks).toBeGreaterThanOrEqual(8)
+    watch.stop()
+  })
 })

@@ -2,6 +2,8 @@ import type { Clock, Timer, Timers } from '@millrace/base'
 import type { Connection } from './connection.ts'
 
 const SCAN_MS = 5_000
+/** So many are looked at in one go: less than a millisecond. More are spread over the time of a scan. */
+const SLICE_CONNECTIONS = 256
 /** A frame that was begun must make progress: this many bytes in this time, or the connection closes (`reliability.md`, 6.1). */
 const STALLED_FRAME_MS = 30_000
 const STALLED_FRAME_MIN_BYTES = 16 * 1024
@@ -43,6 +45,10 @@ export class ConnectionWatch {
   readonly #limits: WatchLimits
   readonly #onClosed: (connection: Connection, reason: CloseReason) => void
   #timer: Timer | null = null
+  /** The scan under way: who comes next, how many are left, and the pause between its slices. */
+  #next: Iterator<Watched> | null = null
+  #leftCount = 0
+  #pauseMs = SCAN_MS
 
   constructor(
     clock: Clock,
@@ -91,8 +97,26 @@ export class ConnectionWatch {
 
   #scan(): void {
     const nowMs = this.#clock.monotonicMs()
-    for (const watched of [...this.#watched.values()]) this.#check(watched, nowMs)
-    this.#timer = this.#watched.size > 0 ? this.#timers.setTimer(SCAN_MS, () => this.#scan()) : null
+    if (this.#leftCount === 0) this.#begin()
+    for (let n = Math.min(SLICE_CONNECTIONS, this.#leftCount); n > 0; n--) {
+      this.#leftCount--
+      // Those that were removed meanwhile are missing: the end comes early then.
+      const { value, done } = this.#next!.next()
+      if (done === true) {
+        this.#leftCount = 0
+        break
+      }
+      this.#check(value, nowMs)
+    }
+    this.#timer = this.#watched.size > 0 ? this.#timers.setTimer(this.#pauseMs, () => this.#scan()) : null
+  }
+
+  /** Who comes after this waits for the next scan, or a flood of new connections would keep this one from its end. */
+  #begin(): void {
+    const count = this.#watched.size
+    this.#next = this.#watched.values()
+    this.#leftCount = count
+    this.#pauseMs = SCAN_MS / Math.max(1, Math.ceil(count / SLICE_CONNECTIONS))
   }
 
   #check(watched: Watched, nowMs: number): void {

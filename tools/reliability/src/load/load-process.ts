@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { setPriority } from 'node:os'
 
 type Told<Report> =
   | { readonly kind: 'ready' }
@@ -20,12 +21,18 @@ export class LoadProcess<Report> {
 
   /**
    * Runs a program that calls {@link runLoad}, in a process of its own, so that what it costs is not measured as the broker's latency.
-   * Resolves when the load runs; rejects if it cannot.
+   * Resolves when the load runs; rejects if it cannot. A load with a `niceness` (as of `nice`: 1 to 19) yields the machine's processors
+   * to the broker, as if it ran elsewhere.
    */
-  static async start<Plan extends object, Report>(program: string, plan: Plan): Promise<LoadProcess<Report>> {
+  static async start<Plan extends object, Report>(
+    program: string,
+    plan: Plan,
+    niceness = 0,
+  ): Promise<LoadProcess<Report>> {
     const child = fork(program, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const load = new LoadProcess<Report>(child)
     try {
+      if (niceness !== 0 && child.pid !== undefined) setPriority(child.pid, niceness)
       const told = await load.#ask(plan, READY_MAX_MS)
       if (told.kind !== 'ready')
         throw new Error(told.kind === 'failed' ? told.reason : `the load told its ${told.kind} first`)

@@ -19,15 +19,3 @@ export function slope(points: readonly { readonly x: number; readonly y: number 
   }
   return squares === 0 ? 0 : products / squares
 }
-
-/**
- * The p99 of each hundred values in turn, and of those the median: what it is in an ordinary second. A machine that stops for half a
- * second now and then changes the p99 of all values, and not this.
- */
-export function ordinaryP99(values: readonly number[]): number {
-  const tails: number[] = []
-  for (let start = 0; start + 100 <= values.length; start += 100) {
-    tails.push(percentile(values.slice(start, start + 100), 0.99))
-  }
-  return percentile(tails, 0.5)
-}

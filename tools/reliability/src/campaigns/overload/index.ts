@@ -7,8 +7,9 @@ import { LoadProcess } from '../../load/load-process.ts'
 import { Neighbour } from '../../load/neighbour.ts'
 import { descriptorCount, descriptorLimit, sampleProcess } from '../../load/process-sample.ts'
 import { type BudgetReading, budgetsIn, type Metrics, metricOf, scrape } from '../../load/scrape.ts'
-import { ordinaryP99, percentile } from '../../load/statistics.ts'
+import { percentile } from '../../load/statistics.ts'
 import { batchOf, createTopic, produce } from '../../load/topics.ts'
+import { collectSpell, type Spell } from '../../load/undisturbed-seconds.ts'
 import { WireClient } from '../../load/wire-client.ts'
 import type { Work } from '../../load/work.ts'
 import type { CrowdPlan, CrowdReport } from './crowd-plan.ts'
@@ -32,8 +33,11 @@ const neighbourHabits = { topic: 'neighbour', periodMs: 10, valueBytes: 1024 }
 /** Its frames arrive in several pieces: they need memory while they do, which others have taken. */
 const largeHabits = { topic: 'large', periodMs: 1000, valueBytes: 600_000 }
 const WARM_UP_MS = 2000
-const LOOK_MS = 250
-const LONG_ENOUGH_MS = 30_000
+/** In all, to find as many undisturbed seconds as are wanted. */
+const MAX_SPELL_SECONDS = 900
+const LEAST_QUIET_SECONDS = 4
+/** Its clients would be on other machines. */
+const CROWD_NICENESS = 10
 /** Idle buffers are given back after half a minute to a minute. */
 const COMING_BACK_MS = 75_000
 const BUSY_PARTITIONS = 8
@@ -96,31 +100,39 @@ async function prepare(port: number): Promise<void> {
   client.close()
 }
 
-/** The parts of a run whose length its size tells. */
-function phasesOf(size: Size): { quietMs: number; loadedMs: number } {
-  const loadedMs = size.seconds! * 1000
-  return { quietMs: Math.max(4000, loadedMs / 2), loadedMs }
+/** Collects the neighbour's latencies for so long: where times are judged, for so many undisturbed seconds. */
+function spellOf(neighbour: Neighbour, { size, signal, progress }: CampaignContext, seconds: number): Promise<Spell> {
+  neighbour.take()
+  return collectSpell({
+    take: () => neighbour.take(),
+    wantedSeconds: seconds,
+    maxSeconds: size.judged === 1 ? MAX_SPELL_SECONDS : seconds,
+    signal,
+    progress: (done) => progress(done, seconds),
+  })
 }
 
 /** What neighbours' produces took, in ms. */
 interface Latencies {
-  readonly quietBefore: readonly number[]
+  readonly quietBefore: Spell
   readonly gathering: readonly number[]
-  readonly loaded: readonly number[]
+  readonly loaded: Spell
   readonly largeLoaded: readonly number[]
-  readonly quietAfter: readonly number[]
+  readonly quietAfter: Spell
 }
 
 function latencyFigures({ quietBefore, gathering, loaded, largeLoaded, quietAfter }: Latencies) {
   return {
-    quietP99BeforeMs: percentile(quietBefore, 0.99),
-    quietP99AfterMs: percentile(quietAfter, 0.99),
+    quietP99BeforeMs: percentile(quietBefore.undisturbed, 0.99),
+    quietP99AfterMs: percentile(quietAfter.undisturbed, 0.99),
     gatheringP99Ms: percentile(gathering, 0.99),
-    loadedP50Ms: percentile(loaded, 0.5),
-    loadedP99Ms: percentile(loaded, 0.99),
-    loadedMaxMs: percentile(loaded, 1),
-    ordinaryQuietP99Ms: ordinaryP99([...quietBefore, ...quietAfter]),
-    ordinaryLoadedP99Ms: ordinaryP99(loaded),
+    loadedP50Ms: percentile(loaded.undisturbed, 0.5),
+    loadedP99Ms: percentile(loaded.undisturbed, 0.99),
+    loadedMaxMs: percentile(loaded.undisturbed, 1),
+    undisturbedSeconds: loaded.undisturbedSeconds,
+    seconds: loaded.seconds,
+    allQuietP99Ms: Math.max(percentile(quietBefore.all, 0.99), percentile(quietAfter.all, 0.99)),
+    allLoadedP99Ms: percentile(loaded.all, 0.99),
     largeMostMs: percentile(largeLoaded, 1),
   }
 }
@@ -145,28 +157,27 @@ function planOf({ size, seed }: CampaignContext, port: number): CrowdPlan {
 /** A quiet spell, the crowd, and another quiet spell once all of it has gone. */
 async function attack(broker: Broker, context: CampaignContext): Promise<CampaignResult> {
   const { size, signal } = context
-  const { quietMs, loadedMs } = phasesOf(size)
-  // A short run on a machine that others use too: one bad second of theirs is more than a hundredth of it.
-  const p99 = loadedMs < LONG_ENOUGH_MS ? ordinaryP99 : (values: readonly number[]) => percentile(values, 0.99)
+  const quietSeconds = Math.max(LEAST_QUIET_SECONDS, size.seconds! / 2)
   const neighbour = await Neighbour.start(broker.port, neighbourHabits)
   const large = await Neighbour.start(broker.port, largeHabits)
   await delay(WARM_UP_MS)
-  neighbour.take()
-  await delay(quietMs)
-  const quietBefore = neighbour.take()
+  // The first scrape loads what all others use: a monitored broker has had one.
+  await scrape(broker.port)
+  const quietBefore = await spellOf(neighbour, context, quietSeconds)
   const descriptorsBefore = descriptorCount(broker.pid)
   const anonymousBeforeBytes = sampleProcess(broker.pid).anonymousBytes
   context.report('   the crowd comes')
   const program = join(import.meta.dirname, 'crowd-program.ts')
   const peakWatch = PeakWatch.start(broker.pid, broker.port)
-  const crowd = await LoadProcess.start<CrowdPlan, CrowdReport>(program, planOf(context, broker.port))
+  const crowd = await LoadProcess.start<CrowdPlan, CrowdReport>(program, planOf(context, broker.port), CROWD_NICENESS)
   try {
     // What gathering them cost is measured, but apart: they came all at once.
     const gathering = neighbour.take()
     large.take()
     const before = await crowd.report()
-    const passedMs = await waitShowing(context, loadedMs)
-    const loaded = neighbour.take()
+    const startMs = performance.now()
+    const loaded = await spellOf(neighbour, context, size.seconds!)
+    const passedMs = performance.now() - startMs
     const largeLoaded = large.take()
     const peaks = await peakWatch.stop()
     const metrics = await scrape(broker.port)
@@ -175,14 +186,17 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
     context.report('   the crowd is gone')
     const anonymousKeptBytes = connectionsOf(size) * CONNECTION_BYTES + KEPT_SLACK_BYTES
     const after = await settle(broker, anonymousBeforeBytes + anonymousKeptBytes, signal)
-    neighbour.take()
-    await delay(quietMs)
-    const quietAfter = neighbour.take()
+    const quietAfter = await spellOf(neighbour, context, quietSeconds)
     await Promise.all([neighbour.stop(), large.stop()])
     const seen: Observation = {
       judgesTimes: size.judged === 1,
-      quietP99Ms: Math.max(p99(quietBefore), p99(quietAfter)),
-      loadedP99Ms: p99(loaded),
+      quietP99Ms: Math.max(percentile(quietBefore.undisturbed, 0.99), percentile(quietAfter.undisturbed, 0.99)),
+      loadedP99Ms: percentile(loaded.undisturbed, 0.99),
+      undisturbedSecondsMissing: Math.max(
+        quietSeconds - quietBefore.undisturbedSeconds,
+        size.seconds! - loaded.undisturbedSeconds,
+        quietSeconds - quietAfter.undisturbedSeconds,
+      ),
       neighbourErrors: [...neighbour.errors, ...large.errors],
       largeMostMs: largeLoaded.length === 0 ? Number.POSITIVE_INFINITY : percentile(largeLoaded, 1),
       busyErrors: report.busyErrors,
@@ -195,7 +209,7 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
       descriptorsAfter: after.descriptors,
       idleWanted: size.idle!,
       idleKept: report.idleOpen,
-      works: worksOf(size, passedMs, { neighbour: loaded.length, large: largeLoaded.length }, before, report),
+      works: worksOf(size, passedMs, { neighbour: loaded.all.length, large: largeLoaded.length }, before, report),
       budgetsUnderLoad: peaks.budgets,
       budgetsAfter: after.budgets,
     }
@@ -281,17 +295,6 @@ function allowedBytes(size: Size): number {
     connectionsOf(size) * CONNECTION_BYTES +
     HEAP_SLACK_BYTES
   )
-}
-
-/** Waits, and shows how far it is. Returns for how long: less than it was told where the run is stopped. */
-async function waitShowing({ signal, progress }: CampaignContext, durationMs: number): Promise<number> {
-  const startMs = performance.now()
-  for (;;) {
-    const passedMs = performance.now() - startMs
-    if (passedMs >= durationMs || signal.aborted) return passedMs
-    progress(Math.round(passedMs / 1000), Math.round(durationMs / 1000))
-    await delay(Math.min(LOOK_MS, durationMs - passedMs))
-  }
 }
 
 interface Aftermath {

@@ -9,6 +9,7 @@ const good: Observation = {
   judgesTimes: true,
   quietP99Ms: 4,
   loadedP99Ms: 7.9,
+  undisturbedSecondsMissing: 0,
   largeMostMs: 9000,
   neighbourErrors: [],
   busyErrors: [],
@@ -47,7 +48,7 @@ const complaints = (changes: Partial<Observation>) => judge({ ...good, ...change
 
 test('a broker that keeps its bounds passes every check', () => {
   expect(complaints({})).toEqual([])
-  expect(judge(good)).toHaveLength(20)
+  expect(judge(good)).toHaveLength(21)
 })
 
 test('a neighbour that gets fewer large produces done than it may take time for is found', () => {
@@ -65,7 +66,9 @@ test('frames may be above their bound by as much again, and no other budget may'
 })
 
 test('times are judged only where a run asks for it', () => {
-  expect(complaints({ judgesTimes: false, loadedP99Ms: 100, largeMostMs: 60_000 })).toEqual([])
+  expect(
+    complaints({ judgesTimes: false, loadedP99Ms: 100, largeMostMs: 60_000, undisturbedSecondsMissing: 9 }),
+  ).toEqual([])
   expect(complaints({ judgesTimes: false, idleKept: 99 })).toHaveLength(1)
 })
 
@@ -93,6 +96,7 @@ test.each([
   ],
   ['a neighbour that is not served', { works: [{ what: 'produces', count: 2, least: 3000 }] }, '2 produces'],
   ['a latency of nothing', { loadedP99Ms: 0 }, 'was not measured'],
+  ['a machine that others slowed down', { undisturbedSecondsMissing: 7 }, '7 seconds'],
 ] satisfies [string, Partial<Observation>, string][])('%s is found', (_name, changes, text) => {
   const found = complaints(changes)
   expect(found).toHaveLength(1)

@@ -5,9 +5,14 @@ import { tooLittle, type Work } from '../../load/work.ts'
 export interface Observation {
   /** Whether times are judged: not where others may use the machine too. */
   readonly judgesTimes: boolean
-  /** p99 of the neighbour's produces: of the worse of two quiet spells, before the crowd and after it, and under the crowd. */
+  /**
+   * p99 of the neighbour's produces in undisturbed seconds: of the worse of two quiet spells, before the crowd and after it, and under
+   * the crowd.
+   */
   readonly quietP99Ms: number
   readonly loadedP99Ms: number
+  /** How many were wanted and not found, in the spell that lacks the most. */
+  readonly undisturbedSecondsMissing: number
   /** The longest that a produce of 600 kB took under the crowd. */
   readonly largeMostMs: number
   readonly neighbourErrors: readonly string[]
@@ -68,7 +73,12 @@ export function judge(seen: Observation): (string | null)[] {
   const slowdown = seen.loadedP99Ms / seen.quietP99Ms
   return [
     seen.neighbourErrors.length === 0 ? null : `the neighbour: ${seen.neighbourErrors.slice(0, 3).join('; ')}`,
-    seen.quietP99Ms > 0 && seen.loadedP99Ms !== 0 ? null : "the neighbour's latency was not measured",
+    !seen.judgesTimes || (seen.quietP99Ms > 0 && seen.loadedP99Ms !== 0)
+      ? null
+      : "the neighbour's latency was not measured",
+    !seen.judgesTimes || seen.undisturbedSecondsMissing <= 0
+      ? null
+      : `the host took processors away: ${seen.undisturbedSecondsMissing} seconds without are missing, so times tell nothing`,
     !seen.judgesTimes || slowdown <= MAX_SLOWDOWN
       ? null
       : `the neighbour's p99 was ${seen.loadedP99Ms.toFixed(2)} ms under load, ${slowdown.toFixed(1)} times ${seen.quietP99Ms.toFixed(2)} ms`,
