@@ -25,6 +25,25 @@ export function parseProcessorTime(stat: string): ProcessorTime {
 /** A second in which the host took more of the processors tells of other machines, not of this one. */
 export const MAX_STOLEN_SHARE = 0.01
 
+/** Tells stretches of time in which the machine had its processors from those in which the host gave them to others. */
+export class HostWatch {
+  readonly #read: () => ProcessorTime
+  #before: ProcessorTime
+
+  constructor(read: () => ProcessorTime = () => parseProcessorTime(readFileSync('/proc/stat', 'latin1'))) {
+    this.#read = read
+    this.#before = read()
+  }
+
+  /** Whether the time since the last call was undisturbed. Steal is counted in hundredths of a second: for no less than one. */
+  wasUndisturbed(): boolean {
+    const before = this.#before
+    const after = this.#read()
+    this.#before = after
+    return after.stolen - before.stolen <= (after.total - before.total) * MAX_STOLEN_SHARE
+  }
+}
+
 /** What was measured over some time, a second each. */
 export interface Spell {
   readonly all: readonly number[]
@@ -53,25 +72,23 @@ export interface SpellOptions {
  */
 export async function collectSpell(options: SpellOptions): Promise<Spell> {
   const { take, wantedSeconds, maxSeconds, signal, progress } = options
-  const readTime = options.readProcessorTime ?? (() => parseProcessorTime(readFileSync('/proc/stat', 'latin1')))
+  const host = new HostWatch(options.readProcessorTime)
   const pause = options.pause ?? (() => delay(1000))
   const all: number[] = []
   const undisturbed: number[] = []
   let seconds = 0
   let undisturbedSeconds = 0
-  let before = readTime()
   while (undisturbedSeconds < wantedSeconds && seconds < maxSeconds && !signal.aborted) {
     await pause()
-    const after = readTime()
+    const isUndisturbed = host.wasUndisturbed()
     const measured = take()
     seconds++
     all.push(...measured)
-    if (after.stolen - before.stolen <= (after.total - before.total) * MAX_STOLEN_SHARE) {
+    if (isUndisturbed) {
       undisturbedSeconds++
       undisturbed.push(...measured)
       progress(undisturbedSeconds)
     }
-    before = after
   }
   return { all, undisturbed, seconds, undisturbedSeconds }
 }

@@ -22,7 +22,7 @@ const complaints = (rise: Partial<Window>) => judgeGrowth(growthOf(windows(rise)
 
 test('a run that is flat after it has warmed up passes', () => {
   expect(complaints({})).toEqual([])
-  expect(judgeGrowth(growthOf([]))).toEqual([null, null, null, null])
+  expect(judgeGrowth(growthOf([]))).toEqual([null, null, null, null, null])
 })
 
 test.each([
@@ -38,4 +38,14 @@ test.each([
 
 test('what falls is no leak', () => {
   expect(complaints({ anonymousBytes: -100, descriptors: -50, mappings: -50, latencyMs: -5 })).toEqual([])
+})
+
+test('stretches that the host disturbed do not count for latency, and too many of them are told', () => {
+  const disturbed = (isDisturbed: (at: number) => boolean, latencyMs: number) =>
+    windows({}).map((window, at) => (isDisturbed(at) ? { ...window, latencyMs: null } : { ...window, latencyMs }))
+  const growth = growthOf(disturbed((at) => at % 2 === 0, 7))
+  expect(growth).toMatchObject({ latencyWindows: 10, windows: 20, medianLatencyMs: 7, latencyMs: 0 })
+  expect(judgeGrowth(growth).filter((found) => found !== null)).toEqual([])
+  const found = judgeGrowth(growthOf(disturbed((at) => at % 5 !== 0, 7))).filter((each) => each !== null)
+  expect(found).toEqual([expect.stringContaining('only 4 of 20 stretches')])
 })

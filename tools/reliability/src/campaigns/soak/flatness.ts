@@ -7,8 +7,8 @@ export interface Window {
   /** Of files and connections. */
   readonly descriptors: number
   readonly mappings: number
-  /** Of a neighbour's produces: the p99, or the median where there are too few for that. */
-  readonly latencyMs: number
+  /** Of a neighbour's produces: the p99, or the median where there are too few for that. Null: the host disturbed it too much. */
+  readonly latencyMs: number | null
   /** Of the neighbour. */
   readonly produceCount: number
 }
@@ -21,6 +21,9 @@ export interface Growth {
   readonly latencyMs: number
   /** Of the second half: what growth of latency is compared with. */
   readonly medianLatencyMs: number
+  /** Of the stretches of the second half, those that tell of latency. */
+  readonly latencyWindows: number
+  readonly windows: number
 }
 
 const MIB = 1024 * 1024
@@ -32,20 +35,27 @@ const MAX_MAPPINGS = 24
 /** The share of its median by which the latency may have grown, and what a disk does by itself. */
 const MAX_LATENCY_SHARE = 0.5
 const LATENCY_NOISE_MS = 3
+/** With fewer stretches a line tells nothing. */
+const MIN_LATENCY_SHARE = 0.5
 
 export function growthOf(windows: readonly Window[]): Growth {
   const half = windows.slice(Math.floor(windows.length / 2))
-  const along = (pick: (window: Window) => number) =>
-    slope(half.map((window, x) => ({ x, y: pick(window) }))) * Math.max(0, half.length - 1)
+  const along = (pick: (window: Window) => number | null) => {
+    const points = half.map((window, x) => ({ x, y: pick(window) }))
+    return (
+      slope(points.filter((point): point is { x: number; y: number } => point.y !== null)) *
+      Math.max(0, half.length - 1)
+    )
+  }
+  const latencies = half.map(({ latencyMs }) => latencyMs).filter((each) => each !== null)
   return {
     anonymousBytes: along((window) => window.anonymousBytes),
     descriptors: along((window) => window.descriptors),
     mappings: along((window) => window.mappings),
     latencyMs: along((window) => window.latencyMs),
-    medianLatencyMs: percentile(
-      half.map((window) => window.latencyMs),
-      0.5,
-    ),
+    medianLatencyMs: percentile(latencies, 0.5),
+    latencyWindows: latencies.length,
+    windows: half.length,
   }
 }
 
@@ -59,6 +69,9 @@ export function judgeGrowth(growth: Growth): (string | null)[] {
       ? null
       : `${growth.descriptors.toFixed(0)} more descriptors in the second half`,
     growth.mappings <= MAX_MAPPINGS ? null : `${growth.mappings.toFixed(0)} more mapped files in the second half`,
+    growth.latencyWindows >= growth.windows * MIN_LATENCY_SHARE
+      ? null
+      : `only ${growth.latencyWindows} of ${growth.windows} stretches tell of latency: the host took processors away in the others`,
     growth.latencyMs <= maxLatencyMs
       ? null
       : `latency grew by ${growth.latencyMs.toFixed(1)} ms in the second half, from ${growth.medianLatencyMs.toFixed(1)} ms`,

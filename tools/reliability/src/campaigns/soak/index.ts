@@ -8,6 +8,7 @@ import { descriptorCount, type HeldFiles, heldFiles, sampleProcess } from '../..
 import { metricOf, scrape } from '../../load/scrape.ts'
 import { percentile } from '../../load/statistics.ts'
 import { createTopic, deleteTopic } from '../../load/topics.ts'
+import { HostWatch } from '../../load/undisturbed-seconds.ts'
 import { WireClient } from '../../load/wire-client.ts'
 import { tooLittle } from '../../load/work.ts'
 import { RECORDS_PER_BATCH } from './data-load.ts'
@@ -19,10 +20,13 @@ const TOPIC = 'mixed'
 const PARTITIONS = 4
 const neighbourHabits = { topic: 'neighbour', periodMs: 20, valueBytes: 1024 }
 const WARM_UP_MS = 2000
+/** Its clients would be on other machines. */
+const LOAD_NICENESS = 10
 const SAMPLE_MS = 500
 /** The run is cut into so many stretches. */
 const WINDOWS = 40
 const MIN_WINDOW_MS = 1000
+const HOST_LOOK_MS = 1000
 /** The p99 of fewer is their largest one or two, which tell of the machine: short runs compare medians. */
 const ENOUGH_FOR_P99 = 1000
 /** After the load: for files to be deleted, and for the collector to find that nobody looks at their mappings. */
@@ -70,7 +74,11 @@ async function run(context: CampaignContext): Promise<CampaignResult> {
 async function soak(broker: Broker, context: CampaignContext): Promise<CampaignResult> {
   const neighbour = await Neighbour.start(broker.port, neighbourHabits)
   const plan: LoadPlan = { port: broker.port, seed: context.seed, topic: TOPIC, partitionCount: PARTITIONS }
-  const load = await LoadProcess.start<LoadPlan, LoadReport>(join(import.meta.dirname, 'load-program.ts'), plan)
+  const load = await LoadProcess.start<LoadPlan, LoadReport>(
+    join(import.meta.dirname, 'load-program.ts'),
+    plan,
+    LOAD_NICENESS,
+  )
   try {
     await delay(WARM_UP_MS)
     neighbour.take()
@@ -107,6 +115,7 @@ async function soak(broker: Broker, context: CampaignContext): Promise<CampaignR
         descriptorGrowth: growth.descriptors,
         mappingGrowth: growth.mappings,
         medianLatencyMs: growth.medianLatencyMs,
+        latencyStretches: growth.latencyWindows,
         latencyGrowthMs: growth.latencyMs,
         longestStallMs,
         filesHeldAfter: left.open + left.mapped,
@@ -141,23 +150,38 @@ async function observeWindow(
   const anonymous: number[] = []
   const files: HeldFiles[] = []
   const descriptors: number[] = []
-  const endMs = performance.now() + windowMs
+  const latencies: number[] = []
+  const undisturbed: number[] = []
+  const host = new HostWatch()
+  let lookedMs = performance.now()
+  const endMs = lookedMs + windowMs
   do {
     anonymous.push(sampleProcess(broker.pid).anonymousBytes)
     files.push(heldFiles(broker.pid, broker.directory))
     // All of them: a connection that is not closed is as much of a leak as a file.
     descriptors.push(descriptorCount(broker.pid))
     await delay(SAMPLE_MS)
+    if (performance.now() - lookedMs < HOST_LOOK_MS) continue
+    lookedMs = performance.now()
+    const measured = neighbour.take()
+    latencies.push(...measured)
+    if (host.wasUndisturbed()) undisturbed.push(...measured)
   } while (performance.now() < endMs && !signal.aborted)
   const median = (values: readonly number[]) => percentile(values, 0.5)
-  const latencies = neighbour.take()
+  latencies.push(...neighbour.take())
   return {
     anonymousBytes: Math.min(...anonymous),
     descriptors: median(descriptors),
     mappings: median(files.map(({ mapped }) => mapped)),
-    latencyMs: percentile(latencies, latencies.length < ENOUGH_FOR_P99 ? 0.5 : 0.99),
+    latencyMs: latencyOf(latencies, undisturbed),
     produceCount: latencies.length,
   }
+}
+
+/** Null: the host was busy with others in nearly all of a stretch that is long enough for a p99. */
+function latencyOf(all: readonly number[], undisturbed: readonly number[]): number | null {
+  if (all.length < ENOUGH_FOR_P99) return percentile(all, 0.5)
+  return undisturbed.length < ENOUGH_FOR_P99 ? null : percentile(undisturbed, 0.99)
 }
 
 const produceCountOf = (windows: readonly Window[]): number =>
