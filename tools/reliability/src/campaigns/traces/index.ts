@@ -1,6 +1,6 @@
 import type { Campaign, CampaignContext, CampaignResult } from '../../campaign.ts'
 import { inOrder } from '../in-order.ts'
-import { flavourOf, POINTS_PER_WORKLOAD } from './flavours.ts'
+import { FLAVOURS, flavourOf, POINTS_PER_WORKLOAD } from './flavours.ts'
 import { missingChecks, missingFaults, Tally } from './tally.ts'
 import { runTask, type Task, type TaskResult } from './task.ts'
 import { WorkerPool } from './worker-pool.ts'
@@ -14,14 +14,16 @@ const FAULTS_PER_TASK = 20
 /** A trace takes as long as hundreds of samples. */
 const TRACE_WEIGHT = 1000
 const SLOW_TRACE_SECONDS = 60
+/** Of `operations`, by tens of traces, one of each flavour. */
+const LENGTH_SHARES = [1, 0.85, 0.7, 0.55, 0.4]
 
 export const tracesCampaign: Campaign = {
   name: 'traces',
   summary:
     'crashes of storage on a simulated disk: all outcomes of short traces, random ones of long ones, failing disks',
   sizes: {
-    ci: { traces: 3, operations: 20, outcomes: 30, samples: 300, faults: 80, lies: 3, workers: 2 },
-    full: { traces: 50, operations: 200, outcomes: 400, samples: 100_000, faults: 5000, lies: 200, workers: 2 },
+    ci: { traces: 3, first: 0, operations: 20, outcomes: 30, samples: 300, faults: 80, lies: 3, workers: 2 },
+    full: { traces: 50, first: 0, operations: 200, outcomes: 400, samples: 100_000, faults: 5000, lies: 200, workers: 2 },
   },
   run,
 }
@@ -98,10 +100,12 @@ interface Sampling {
 }
 
 function* tasksOf(context: CampaignContext, sampling: Sampling, isStopped: () => boolean): Iterable<Task> {
-  const { traces = 0, operations = 0, outcomes = 0, faults = 0, lies = 0 } = context.size
+  const { traces = 0, first = 0, operations = 0, outcomes = 0, faults = 0, lies = 0 } = context.size
   const firstSeed = firstSeedOf(context)
-  for (let number = 0; number < traces && !isStopped(); number++) {
-    yield { kind: 'trace', seed: firstSeed + number, operations, outcomes }
+  // From another one on where a long run is done in parts.
+  for (let number = first; number < first + traces && !isStopped(); number++) {
+    const share = LENGTH_SHARES[Math.floor(number / FLAVOURS.length) % LENGTH_SHARES.length]!
+    yield { kind: 'trace', seed: firstSeed + number, operations: Math.ceil(operations * share), outcomes }
   }
   yield* samplesOf(context, sampling, isStopped)
   for (let number = 0; number < faults && !isStopped(); number += FAULTS_PER_TASK) {
