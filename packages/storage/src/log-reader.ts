@@ -54,11 +54,11 @@ export function readHot(read: SegmentRead, out: ReadResult): number {
   const { lookedUpOffset } = segment
   const { writtenBytes } = segment
   const hot = segment.isHot(position)
-  const mapping = segment.mapping()
-  if (mapping === null) return hot ? readByCopy(read, position, out) : COLD
   const touchedEnd = Math.min(writtenBytes, position + read.indexIntervalBytes + read.maxBytes + BATCH_HEADER_BYTES)
+  let mapping = segment.mapping(touchedEnd)
+  if (mapping === null) return hot ? readByCopy(read, position, out) : COLD
   if (!hot && !mapping.isResident(position, touchedEnd)) return COLD
-  const bytes = mapping.bytesUnsafe()
+  let bytes = mapping.bytesUnsafe()
   if (lookedUpOffset >= 0 && lastOffsetOf(bytes, position) !== lookedUpOffset) {
     segment.indexes.suspect()
     return COLD
@@ -73,9 +73,15 @@ export function readHot(read: SegmentRead, out: ReadResult): number {
   const firstBytes = batchSizeOf(bytes, start)
   if (firstBytes > writtenBytes - start) return COLD
   // Behind a batch longer than the interval lies more than was asked about above.
-  const takenEnd = start + Math.max(read.maxBytes, read.minOneBatch ? firstBytes : 0) + BATCH_HEADER_BYTES
-  if (!hot && takenEnd > touchedEnd && !mapping.isResident(start, Math.min(writtenBytes, takenEnd))) return COLD
-  const limit = read.minOneBatch ? writtenBytes : touchedEnd
+  const wantedBytes = Math.max(read.maxBytes, read.minOneBatch ? firstBytes : 0)
+  const takenEnd = Math.min(writtenBytes, start + wantedBytes + BATCH_HEADER_BYTES)
+  if (takenEnd > mapping.sizeBytes) {
+    mapping = segment.mapping(takenEnd)
+    if (mapping === null) return COLD
+    bytes = mapping.bytesUnsafe()
+  }
+  if (!hot && takenEnd > touchedEnd && !mapping.isResident(start, takenEnd)) return COLD
+  const limit = read.minOneBatch ? Math.max(touchedEnd, takenEnd) : touchedEnd
   const end = isChecked ? endOfCheckedBatches(read, bytes, start, limit, 0) : endOfBatches(read, bytes, start, limit, 0)
   if (end < 0) return COLD
   if (end > start) {

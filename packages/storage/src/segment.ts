@@ -228,12 +228,15 @@ export class Segment implements OpenableSegment {
     this.#hints.add(offset, position)
   }
 
-  /** A mapping that covers what has been written, or null where the disk has none. */
-  mapping(): Mapping | null {
+  /**
+   * A mapping from the start to `endBytes` at least, which are written, or null where the disk has none. Another one takes its place when
+   * more is asked for: only who reads near the end of a log that grows has it mapped again as it does.
+   */
+  mapping(endBytes: number): Mapping | null {
     this.wasUsed = true
-    if (this.#mapping !== null && this.#mapping.sizeBytes >= this.writtenBytes) return this.#mapping
+    if (this.#mapping !== null && this.#mapping.sizeBytes >= endBytes) return this.#mapping
     this.#releaseMapping()
-    const sizeBytes = MAPPING_SIZES_BYTES.find((size) => size >= this.writtenBytes) ?? this.writtenBytes
+    const sizeBytes = MAPPING_SIZES_BYTES.find((size) => size >= endBytes) ?? endBytes
     this.#mapping = this.file().map(sizeBytes)
     return this.#mapping
   }

@@ -23,7 +23,16 @@ export const tracesCampaign: Campaign = {
     'crashes of storage on a simulated disk: all outcomes of short traces, random ones of long ones, failing disks',
   sizes: {
     ci: { traces: 3, first: 0, operations: 20, outcomes: 30, samples: 300, faults: 80, lies: 3, workers: 2 },
-    full: { traces: 50, first: 0, operations: 200, outcomes: 400, samples: 100_000, faults: 5000, lies: 200, workers: 2 },
+    full: {
+      traces: 50,
+      first: 0,
+      operations: 200,
+      outcomes: 400,
+      samples: 100_000,
+      faults: 5000,
+      lies: 200,
+      workers: 2,
+    },
   },
   run,
 }
