@@ -40,6 +40,18 @@ test('steps are done one in each quiet second, and then nothing is left', async 
   expect(timers.pendingCount).toBe(0)
 })
 
+test('where no second is quiet a step is done after some of them', async () => {
+  const { done, step } = recording()
+  const { second, timers } = setUp([step('a'), step('b')])
+  for (let n = 0; n < 5; n++) await second(500)
+  expect(done).toEqual([])
+  await second(500)
+  expect(done).toEqual(['a'])
+  for (let n = 0; n < 6; n++) await second(500)
+  expect(done).toEqual(['a', 'b'])
+  expect(timers.pendingCount).toBe(0)
+})
+
 test('nothing is done before it is wanted', async () => {
   const { done, step } = recording()
   const { second, state } = setUp([step('a')])

@@ -5,6 +5,8 @@ import type { Logger } from './logger.ts'
 const CHECK_MS = 1000
 /** A second with fewer turns of the loop is a quiet one: a few clients that wait for records, or none. */
 const QUIET_TURNS = 20
+/** After so many busy seconds in a row a step is done all the same. */
+const MAX_BUSY_SECONDS = 5
 
 interface IdleWorkOptions {
   readonly timers: Timers
@@ -17,13 +19,15 @@ interface IdleWorkOptions {
 
 /**
  * Does in quiet moments, one step each, what would otherwise hold the loop up when it is first needed: loading modules takes a tenth of a
- * second, whenever it is done. Where there is no quiet moment it is not done ahead, and whoever needs it first waits, as before.
+ * second, whenever it is done. Where there is no quiet moment it is done all the same, in the first seconds of a broker's life and in parts:
+ * sooner or later somebody asks for metrics, and the loop would be held up by all of it, under more load than now.
  */
 export class IdleWork {
   readonly #options: IdleWorkOptions
   readonly #steps: (() => Promise<unknown>)[]
   #timer: Timer | null = null
   #turnsBefore = 0
+  #busySeconds = 0
   #stopped = false
 
   constructor(steps: readonly (() => Promise<unknown>)[], options: IdleWorkOptions) {
@@ -51,11 +55,14 @@ export class IdleWork {
   #check(): void {
     const { logger, isWanted, turnCount } = this.#options
     const isQuiet = turnCount() - this.#turnsBefore < QUIET_TURNS
-    const step = isQuiet && isWanted() ? this.#steps.shift() : undefined
+    if (!isQuiet) this.#busySeconds++
+    const isDue = isQuiet || this.#busySeconds > MAX_BUSY_SECONDS
+    const step = isDue && isWanted() ? this.#steps.shift() : undefined
     if (step === undefined) {
       this.#await()
       return
     }
+    this.#busySeconds = 0
     step().then(
       () => this.#await(),
       (error: unknown) => {
