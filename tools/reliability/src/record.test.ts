@@ -32,6 +32,17 @@ test('the page shows the newest run of each campaign, between its marks only', (
   expect(() => withRuns('no marks', [])).toThrow('marks')
 })
 
+test('parts of a campaign, each with its seed, have a row each', () => {
+  const page = '<!-- runs: npm run reliability -- NAME --record writes from here -->\n<!-- to here -->\n'
+  const written = withRuns(page, [{ ...run('kills', 7), seed: 2 }, run('frames', 1), run('kills', 5), run('kills', 6)])
+  const rows = written.split('\n').filter((line) => /^\| (kills|frames)/.test(line))
+  expect(rows.map((row) => row.split(' | ').slice(0, 3))).toEqual([
+    ['| frames', 'kills 1,000', '1'],
+    ['| kills', 'kills 1,000', '6'],
+    ['| kills, seed 2', 'kills 1,000', '7'],
+  ])
+})
+
 test('a run that was stopped is shown as one, until there is one that was not', () => {
   const page = '<!-- runs: npm run reliability -- NAME --record writes from here -->\n<!-- to here -->\n'
   const stopped = { ...run('kills', 300), isStopped: true }

@@ -44,28 +44,36 @@ export function recordRun(root: string, run: RecordedRun): void {
   writeFileSync(page, withRuns(readFileSync(page, 'utf8'), runs))
 }
 
-/** Puts the newest run of each campaign between the marks of a page: the newest that was not stopped, if there is one. */
+/**
+ * Puts the newest run of each campaign and seed between the marks of a page: the newest that was not stopped, if there is one. A long
+ * campaign that is run in parts has a seed for each.
+ */
 export function withRuns(page: string, runs: readonly RecordedRun[]): string {
   const [from, to] = [page.indexOf(begin), page.indexOf(end)]
   if (from < 0 || to < from) throw new Error(`the page lacks its marks ${begin} and ${end}`)
-  const newest = new Map(runs.map((run) => [run.campaign, run]))
-  for (const run of runs) if (run.isStopped !== true) newest.set(run.campaign, run)
+  const partOf = ({ campaign, seed }: RecordedRun) => `${campaign} ${seed}`
+  const newest = new Map(runs.map((run) => [partOf(run), run]))
+  for (const run of runs) if (run.isStopped !== true) newest.set(partOf(run), run)
+  const rows = [...newest.values()].sort(
+    (left, right) => left.campaign.localeCompare(right.campaign, 'en') || left.seed - right.seed,
+  )
   const table = [
     '| campaign | size | passed | failed | figures | time | commit, date |',
     '| --- | --- | --- | --- | --- | --- | --- |',
-    ...[...newest.values()].map(rowOf),
+    ...rows.map(rowOf),
   ]
   return `${page.slice(0, from + begin.length)}\n\n${table.join('\n')}\n\n${page.slice(to)}`
 }
 
 function rowOf(run: RecordedRun): string {
-  const { campaign, size, passedCount, failedCount, figures, seconds, commit, date } = run
+  const { campaign, seed, size, passedCount, failedCount, figures, seconds, commit, date } = run
   const listed = (values: Readonly<Record<string, number>>) =>
     Object.entries(values)
       .map(([name, value]) => `${name} ${value.toLocaleString('en', { maximumFractionDigits: 2 })}`)
       .join(', ')
   const counts = [passedCount, failedCount].map((count) => count.toLocaleString('en'))
   const all = run.isStopped === true ? `stopped early; of ${listed(size)}` : listed(size)
-  const cells = [campaign, all, ...counts, listed(figures), `${Math.round(seconds)} s`, `${commit}, ${date}`]
+  const name = seed === 1 ? campaign : `${campaign}, seed ${seed}`
+  const cells = [name, all, ...counts, listed(figures), `${Math.round(seconds)} s`, `${commit}, ${date}`]
   return `| ${cells.join(' | ')} |`
 }
