@@ -15,7 +15,7 @@ const layers = {
   'apps/broker': ['packages/base', 'packages/protocol', 'packages/consensus', 'packages/storage', 'packages/broker'],
   'apps/cli': ['packages/base', 'packages/protocol', 'packages/storage', 'packages/client', 'apps/broker'],
   'tools/build': [],
-  'tools/bench': ['e2e'],
+  'tools/bench': [],
   'tools/generate': ['packages/protocol'],
   'tools/reliability': ['packages/base', 'packages/protocol', 'packages/storage', 'packages/broker', 'e2e'],
   'tools/vectors': ['packages/protocol', 'packages/base'],

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { withCoresAwake } from '@millrace/e2e'
+import { withCoresAwake } from '../awake-cores.ts'
 import type { BenchCase, BenchContext, Figures } from '../bench-case.ts'
 import { produceFrame } from '../frames.ts'
 import { undisturbed } from '../measure.ts'

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Broker, startBroker, withCoresAwake } from '@millrace/e2e'
+import { type Broker, startBroker } from '@millrace/e2e'
 import { CodecId } from '@millrace/protocol'
 import type { Campaign, CampaignContext, CampaignResult, Size } from '../../campaign.ts'
 import { LoadProcess } from '../../load/load-process.ts'
@@ -82,7 +82,7 @@ async function run(context: CampaignContext): Promise<CampaignResult> {
   const broker = await startBroker(settings, { ownGroup: true })
   try {
     await prepare(broker.port)
-    return size.judged === 1 ? await withCoresAwake(() => attack(broker, context)) : await attack(broker, context)
+    return await attack(broker, context)
   } finally {
     await broker.dispose()
   }

@@ -8,8 +8,7 @@ const spinner = 'while [ -d /proc/$PPID ]; do i=0; while [ $i -lt 1000000 ]; do 
 /**
  * Runs `measured` while no core may fall asleep. Waking an idle core of a virtual machine takes its host 100–200 µs: as long as a whole
  * record from producer to consumer. Whether a run pays that is up to where the scheduler happens to put the two processes, which blurs
- * any figure of one request at a time; and where the host has other guests, a core that slept waits for its turn, for tens of milliseconds.
- * A machine that is tuned for latency does the same with the kernel's `idle=poll`.
+ * any figure of one request at a time. A machine that is tuned for latency does the same with the kernel's `idle=poll`.
  */
 export async function withCoresAwake<T>(measured: () => Promise<T>): Promise<T> {
   const children: ChildProcess[] = []
