@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { LoadProcess } from './load-process.ts'
+import { type LoadPriority, LoadProcess } from './load-process.ts'
 
 let folder: string
 beforeAll(() => {
@@ -35,3 +35,26 @@ test('a load that cannot start, or ends before it was asked or while it is, is f
   await expect(load.report()).rejects.toThrow('ended by itself')
   await expect(load.report()).rejects.toThrow('ended by itself')
 })
+
+test.runIf(process.platform === 'linux')('a load runs with the priority it is to have', async () => {
+  const tellPid = program('pid', ready, "process.send({ kind: 'report', report: process.pid })")
+  const priorityOf = async (priority: LoadPriority) => {
+    const load = await LoadProcess.start<object, number>(tellPid, {}, priority)
+    const fields = statFields(await load.report())
+    await load.kill()
+    return { niceness: fields[16], policy: fields[38] }
+  }
+  const SCHED_IDLE = 5
+  expect(await priorityOf('normal')).toEqual({ niceness: getPriority(), policy: 0 })
+  expect(await priorityOf('yielding')).toEqual({ niceness: 10, policy: 0 })
+  expect(await priorityOf('idle')).toEqual({ niceness: getPriority(), policy: SCHED_IDLE })
+})
+
+/** Of `/proc/PID/stat`, from the third field on, which follows the name in parentheses. */
+function statFields(pid: number): number[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  return stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number)
+}

@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setPriority } from 'node:os'
 
@@ -11,6 +11,20 @@ type Told<Report> =
 const READY_MAX_MS = 300_000
 const REPORT_MAX_MS = 60_000
 
+/**
+ * How a load gets the machine's processors. `yielding`: niced, as work in the background. `idle`: only while nothing else wants them
+ * (`SCHED_IDLE`), as if it ran on other machines: a niced process that runs still keeps others waiting until the next tick, 4 ms.
+ */
+export type LoadPriority = 'normal' | 'yielding' | 'idle'
+
+const YIELDING_NICENESS = 10
+
+function setLoadPriority(pid: number, priority: LoadPriority): void {
+  if (priority === 'yielding') setPriority(pid, YIELDING_NICENESS)
+  // Of util-linux; fails if it is not there.
+  if (priority === 'idle') execFileSync('chrt', ['--all-tasks', '--idle', '--pid', '0', String(pid)])
+}
+
 /** A load as the campaign sees it: a process that can be asked how it goes, and that ends with all its connections at once. */
 export class LoadProcess<Report> {
   readonly #child: ChildProcess
@@ -21,18 +35,17 @@ export class LoadProcess<Report> {
 
   /**
    * Runs a program that calls {@link runLoad}, in a process of its own, so that what it costs is not measured as the broker's latency.
-   * Resolves when the load runs; rejects if it cannot. A load with a `niceness` (as of `nice`: 1 to 19) yields the machine's processors
-   * to the broker, as if it ran elsewhere.
+   * Resolves when the load runs; rejects if it cannot.
    */
   static async start<Plan extends object, Report>(
     program: string,
     plan: Plan,
-    niceness = 0,
+    priority: LoadPriority = 'normal',
   ): Promise<LoadProcess<Report>> {
     const child = fork(program, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const load = new LoadProcess<Report>(child)
     try {
-      if (niceness !== 0 && child.pid !== undefined) setPriority(child.pid, niceness)
+      if (child.pid !== undefined) setLoadPriority(child.pid, priority)
       const told = await load.#ask(plan, READY_MAX_MS)
       if (told.kind !== 'ready')
         throw new Error(told.kind === 'failed' ? told.reason : `the load told its ${told.kind} first`)

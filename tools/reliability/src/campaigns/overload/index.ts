@@ -36,8 +36,6 @@ const WARM_UP_MS = 2000
 /** In all, to find as many undisturbed seconds as are wanted. */
 const MAX_SPELL_SECONDS = 900
 const LEAST_QUIET_SECONDS = 4
-/** Its clients would be on other machines. */
-const CROWD_NICENESS = 10
 /** Idle buffers are given back after half a minute to a minute. */
 const COMING_BACK_MS = 75_000
 const BUSY_PARTITIONS = 8
@@ -169,7 +167,9 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
   context.report('   the crowd comes')
   const program = join(import.meta.dirname, 'crowd-program.ts')
   const peakWatch = PeakWatch.start(broker.pid, broker.port)
-  const crowd = await LoadProcess.start<CrowdPlan, CrowdReport>(program, planOf(context, broker.port), CROWD_NICENESS)
+  // Its clients would be on other machines. Beside other work, where no times are judged, it could starve.
+  const priority = size.judged === 1 ? 'idle' : 'yielding'
+  const crowd = await LoadProcess.start<CrowdPlan, CrowdReport>(program, planOf(context, broker.port), priority)
   try {
     // What gathering them cost is measured, but apart: they came all at once.
     const gathering = neighbour.take()

@@ -20,8 +20,6 @@ const TOPIC = 'mixed'
 const PARTITIONS = 4
 const neighbourHabits = { topic: 'neighbour', periodMs: 20, valueBytes: 1024 }
 const WARM_UP_MS = 2000
-/** Its clients would be on other machines. */
-const LOAD_NICENESS = 10
 const SAMPLE_MS = 500
 /** The run is cut into so many stretches. */
 const WINDOWS = 40
@@ -77,7 +75,7 @@ async function soak(broker: Broker, context: CampaignContext): Promise<CampaignR
   const load = await LoadProcess.start<LoadPlan, LoadReport>(
     join(import.meta.dirname, 'load-program.ts'),
     plan,
-    LOAD_NICENESS,
+    'yielding',
   )
   try {
     await delay(WARM_UP_MS)
