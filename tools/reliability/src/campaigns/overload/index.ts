@@ -56,6 +56,8 @@ const settings = {
   'queued.max.response.bytes': String(ANSWER_BUDGET_BYTES),
   // Slow readers and half-sent frames are closed within a run, and come again.
   'answer.read.timeout.ms': '10000',
+  // A run may last longer than the ten minutes after which idle connections are closed.
+  'connections.max.idle.ms': '7200000',
 }
 
 export const overloadCampaign: Campaign = {
