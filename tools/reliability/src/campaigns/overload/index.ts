@@ -33,6 +33,8 @@ const neighbourHabits = { topic: 'neighbour', periodMs: 10, valueBytes: 1024 }
 /** Its frames arrive in several pieces: they need memory while they do, which others have taken. */
 const largeHabits = { topic: 'large', periodMs: 1000, valueBytes: 600_000 }
 const WARM_UP_MS = 2000
+/** The broker still works off what hundreds of slow readers asked for when the last of the crowd has come. */
+const GATHERED_MS = 5000
 /** In all, to find as many undisturbed seconds as are wanted. */
 const MAX_SPELL_SECONDS = 900
 const LEAST_QUIET_SECONDS = 4
@@ -173,6 +175,7 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
   const priority = size.judged === 1 ? 'idle' : 'yielding'
   const crowd = await LoadProcess.start<CrowdPlan, CrowdReport>(program, planOf(context, broker.port), priority)
   try {
+    await delay(GATHERED_MS)
     // What gathering them cost is measured, but apart: they came all at once.
     const gathering = neighbour.take()
     large.take()
