@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type LoadPriority, LoadProcess } from './load-process.ts'
 
 let folder: string
@@ -44,10 +44,21 @@ test.runIf(process.platform === 'linux')('a load runs with the priority it is to
     await load.kill()
     return { niceness: fields[16], policy: fields[38] }
   }
+  // Whatever the tests themselves run with.
+  const own = { niceness: getPriority(), policy: statFields(process.pid)[38] }
   const SCHED_IDLE = 5
-  expect(await priorityOf('normal')).toEqual({ niceness: getPriority(), policy: 0 })
-  expect(await priorityOf('yielding')).toEqual({ niceness: 10, policy: 0 })
-  expect(await priorityOf('idle')).toEqual({ niceness: getPriority(), policy: SCHED_IDLE })
+  expect(await priorityOf('normal')).toEqual(own)
+  expect(await priorityOf('yielding')).toEqual({ ...own, niceness: Math.max(own.niceness, 10) })
+  expect(await priorityOf('idle')).toEqual({ ...own, policy: SCHED_IDLE })
+})
+
+test('a load that cannot have the lowest priority is ended, and what is missing is told', async () => {
+  vi.stubEnv('PATH', folder)
+  try {
+    await expect(LoadProcess.start(program('unheard', ready), {}, 'idle')).rejects.toThrow('needs `chrt` of util-linux')
+  } finally {
+    vi.unstubAllEnvs()
+  }
 })
 
 /** Of `/proc/PID/stat`, from the third field on, which follows the name in parentheses. */

@@ -1,6 +1,6 @@
-import { type ChildProcess, execFileSync, fork } from 'node:child_process'
+import { type ChildProcess, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 
 type Told<Report> =
   | { readonly kind: 'ready' }
@@ -20,9 +20,15 @@ export type LoadPriority = 'normal' | 'yielding' | 'idle'
 const YIELDING_NICENESS = 10
 
 function setLoadPriority(pid: number, priority: LoadPriority): void {
-  if (priority === 'yielding') setPriority(pid, YIELDING_NICENESS)
-  // Of util-linux; fails if it is not there.
-  if (priority === 'idle') execFileSync('chrt', ['--all-tasks', '--idle', '--pid', '0', String(pid)])
+  // A campaign that was niced more itself may not take any of that back.
+  if (priority === 'yielding') setPriority(pid, Math.max(getPriority(), YIELDING_NICENESS))
+  if (priority !== 'idle') return
+  const { status, stderr, error } = spawnSync('chrt', ['--all-tasks', '--idle', '--pid', '0', String(pid)], {
+    encoding: 'utf8',
+  })
+  if (status === 0) return
+  const reason = error?.message ?? stderr.trim()
+  throw new Error(`a load of the lowest priority needs \`chrt\` of util-linux (Linux): ${reason}`)
 }
 
 /** A load as the campaign sees it: a process that can be asked how it goes, and that ends with all its connections at once. */
