@@ -11,6 +11,7 @@ import {
   describeCluster,
   describeLogDirs,
   type LogDirDescription,
+  unregisterBroker,
 } from './cluster.ts'
 import {
   alterConfigs,
@@ -19,6 +20,7 @@ import {
   type ConfigResource,
   describeConfigs,
 } from './configs.ts'
+import { type ElectionType, electLeaders } from './elections.ts'
 import {
   alterGroupOffsets,
   deleteGroupOffsets,
@@ -32,6 +34,8 @@ import {
 } from './group-offsets.ts'
 import { deleteGroups, describeGroups, type GroupDescription, type GroupListing, listGroups } from './groups.ts'
 import { type AdminCallOptions, limitOf, type Outcome } from './outcome.ts'
+import { addVoter, describeQuorum, type NewVoter, type QuorumDescription, removeVoter } from './quorum.ts'
+import { alterReassignments, listReassignments, type OngoingReassignment, type Reassignment } from './reassignments.ts'
 import { deleteRecords, type RecordsToDelete } from './records.ts'
 import {
   type CreatedTopic,
@@ -185,9 +189,53 @@ export class Admin implements AsyncDisposable {
     return deleteRecords(this.#core, deletions, options)
   }
 
-  /** The cluster's id, controller and brokers. */
-  describeCluster(options: AdminCallOptions = {}): Promise<ClusterDescription> {
+  /** The cluster's id, controller and brokers; `includeFenced`: those too that are registered and not in service. */
+  describeCluster(options: AdminCallOptions & { includeFenced?: boolean } = {}): Promise<ClusterDescription> {
     return describeCluster(this.#core, options)
+  }
+
+  /** Forgets a broker that will not come back. */
+  unregisterBroker(nodeId: number, options: AdminCallOptions = {}): Promise<void> {
+    return unregisterBroker(this.#core, nodeId, options)
+  }
+
+  /** The controllers' quorum: leader, voters, observers, and how far each is. */
+  describeQuorum(options: AdminCallOptions = {}): Promise<QuorumDescription> {
+    return describeQuorum(this.#core, options)
+  }
+
+  /** Makes a running controller a voter of the quorum. */
+  addVoter(voter: NewVoter, options: AdminCallOptions = {}): Promise<void> {
+    return addVoter(this.#core, voter, options)
+  }
+
+  /** Takes a node's vote in the quorum away. */
+  removeVoter(voter: { nodeId: number; directoryId: Uuid }, options: AdminCallOptions = {}): Promise<void> {
+    return removeVoter(this.#core, voter, options)
+  }
+
+  /** Begins moves of partitions to other brokers, or cancels them where `replicas` is null. */
+  alterReassignments(
+    reassignments: readonly Reassignment[],
+    options: AdminCallOptions & { allowReplicationFactorChange?: boolean } = {},
+  ): Promise<Outcome<TopicPartition>[]> {
+    return alterReassignments(this.#core, reassignments, options)
+  }
+
+  /** Moves that are under way, of some partitions or all. */
+  listReassignments(
+    options: AdminCallOptions & { partitions?: readonly TopicPartition[] } = {},
+  ): Promise<OngoingReassignment[]> {
+    return listReassignments(this.#core, options)
+  }
+
+  /** Elects leaders of some partitions, or of all (null). */
+  electLeaders(
+    type: ElectionType,
+    partitions: readonly TopicPartition[] | null,
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<TopicPartition>[]> {
+    return electLeaders(this.#core, type, partitions, options)
   }
 
   /** What a broker serves; any broker if none is named. */

@@ -3,21 +3,33 @@ import {
   createApiVersionsRequest,
   createDescribeClusterRequest,
   createDescribeLogDirsRequest,
+  createUnregisterBrokerRequest,
   describeClusterApi,
   describeLogDirsApi,
+  unregisterBrokerApi,
 } from '@millrace/protocol'
 import type { ClientCore } from '../client/client-core.ts'
 import type { BrokerNode } from '../cluster/cluster-view.ts'
 import { UnsupportedVersionError } from '../errors/client-errors.ts'
+import { throwIfError } from '../errors/protocol-error.ts'
 import { negotiationApi } from '../network/handshake.ts'
-import { type AdminCallOptions, askAnyBroker, errorOf, limitOf, type Outcome } from './outcome.ts'
+import { type AdminCallOptions, askAnyBroker, askController, errorOf, limitOf, type Outcome } from './outcome.ts'
+
+/** A broker that is registered. */
+export interface ClusterBroker extends BrokerNode {
+  /** Registered, but taken for dead or not ready yet: it leads nothing. Told only where fenced brokers were asked for. */
+  isFenced: boolean
+}
 
 export interface ClusterDescription {
   clusterId: string | null
-  /** Node id, -1 if unknown. */
+  /** Node id, -1 if unknown. With KRaft any broker: {@link describeQuorum} tells the active controller. */
   controllerId: number
-  brokers: BrokerNode[]
+  brokers: ClusterBroker[]
 }
+
+/** From this version on fenced brokers are told (KIP-1073). */
+const FENCED_FROM_VERSION = 2
 
 /** One API of a broker, with the versions that it serves. */
 export interface BrokerApi {
@@ -37,27 +49,51 @@ export interface LogDirDescription {
   partitions: { topic: string; partition: number; sizeBytes: bigint; offsetLag: bigint; isFuture: boolean }[]
 }
 
-/** The cluster's id, controller and brokers. */
-export async function describeCluster(core: ClientCore, options: AdminCallOptions): Promise<ClusterDescription> {
+/** The cluster's id, controller and brokers: the fenced ones too if asked for, and if the broker can tell. */
+export async function describeCluster(
+  core: ClientCore,
+  options: AdminCallOptions & { includeFenced?: boolean },
+): Promise<ClusterDescription> {
+  const includeFenced = options.includeFenced ?? false
   try {
     const { response } = await askAnyBroker(
       core,
       'describing the cluster',
       describeClusterApi,
-      createDescribeClusterRequest({ endpointType: 1 }),
+      (version) =>
+        createDescribeClusterRequest({
+          endpointType: 1,
+          includeFencedBrokers: includeFenced && version >= FENCED_FROM_VERSION,
+        }),
       limitOf(core, options),
       ({ errorCode }) => errorCode,
     )
-    const brokers = response.brokers.map(({ brokerId, host, port, rack }) => ({ nodeId: brokerId, host, port, rack }))
+    const brokers = response.brokers.map(({ brokerId, host, port, rack, isFenced }) => {
+      return { nodeId: brokerId, host, port, rack, isFenced }
+    })
     const { clusterId, controllerId } = response
     return { clusterId, controllerId, brokers: brokers.sort((a, b) => a.nodeId - b.nodeId) }
   } catch (error) {
     if (!(error instanceof UnsupportedVersionError)) throw error
     // A broker without this API tells the same in its metadata.
     await core.retrying('describing the cluster', limitOf(core, options), () => core.metadata.update())
-    const { clusterId, controllerId, brokers } = core.metadata.view
-    return { clusterId, controllerId, brokers: [...brokers.values()].sort((a, b) => a.nodeId - b.nodeId) }
+    const { clusterId, controllerId } = core.metadata.view
+    const brokers = [...core.metadata.view.brokers.values()].map((broker) => ({ ...broker, isFenced: false }))
+    return { clusterId, controllerId, brokers: brokers.sort((a, b) => a.nodeId - b.nodeId) }
   }
+}
+
+/** Forgets a broker that will not come back: it must be fenced, and comes back as a new one if it is started again. */
+export async function unregisterBroker(core: ClientCore, nodeId: number, options: AdminCallOptions): Promise<void> {
+  const { errorCode, errorMessage } = await askController(
+    core,
+    `forgetting broker ${nodeId}`,
+    unregisterBrokerApi,
+    createUnregisterBrokerRequest({ brokerId: nodeId }),
+    limitOf(core, options),
+    (answer) => [answer.errorCode],
+  )
+  throwIfError(errorCode, { subject: `broker ${nodeId}`, message: errorMessage })
 }
 
 /** What a broker serves; any broker if none is named. */

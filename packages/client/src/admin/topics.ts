@@ -9,15 +9,22 @@ import {
   createCreateTopicsRequest,
   createDeleteTopicState,
   createDeleteTopicsRequest,
+  createDescribeTopicPartitionsRequest,
+  createDescribeTopicPartitionsRequestCursor,
+  createDescribeTopicPartitionsRequestTopicRequest,
   createMetadataRequest,
   createMetadataRequestTopic,
   createPartitionsApi,
   createTopicsApi,
+  type DescribeTopicPartitionsResponseTopic,
   deleteTopicsApi,
+  describeTopicPartitionsApi,
   ErrorCode,
   metadataApi,
 } from '@millrace/protocol'
 import type { ClientCore } from '../client/client-core.ts'
+import { UnsupportedVersionError } from '../errors/client-errors.ts'
+import { ProtocolError } from '../errors/protocol-error.ts'
 import { type AdminCallOptions, askAnyBroker, askController, errorOf, limitOf, type Outcome } from './outcome.ts'
 
 /** A topic to create. */
@@ -58,6 +65,10 @@ export interface PartitionDescription {
   leaderEpoch: number
   replicas: number[]
   isr: number[]
+  /** Not in sync, but with all that was acknowledged: may lead without loss (KIP-966). Null where brokers do not tell. */
+  elr: number[] | null
+  /** Who was last eligible before nobody was: candidates of an unclean election. Null where brokers do not tell. */
+  lastKnownElr: number[] | null
   offlineReplicas: number[]
 }
 
@@ -189,13 +200,83 @@ export async function listTopics(
     }))
 }
 
-/** Partitions, leaders and replicas of topics. */
-export function describeTopics(
+/** Partitions, leaders and replicas of topics, each name once. */
+export async function describeTopics(
   core: ClientCore,
   names: readonly string[],
   options: AdminCallOptions,
 ): Promise<Outcome<TopicDescription>[]> {
-  return metadataOf(core, names, options)
+  // Without names the request would ask for all topics.
+  if (names.length === 0) return []
+  try {
+    return await partitionsOf(core, [...new Set(names)].sort(), options)
+  } catch (error) {
+    if (!(error instanceof UnsupportedVersionError)) throw error
+    return metadataOf(core, names, options)
+  }
+}
+
+/** In pages: an answer holds so many partitions at most, and names the one to go on with. */
+async function partitionsOf(
+  core: ClientCore,
+  names: readonly string[],
+  options: AdminCallOptions,
+): Promise<Outcome<TopicDescription>[]> {
+  const timeoutMs = limitOf(core, options)
+  const deadlineMs = core.ports.clock.monotonicMs() + timeoutMs
+  const described = new Map<string, Outcome<TopicDescription>>()
+  let cursor: { topicName: string; partitionIndex: number } | null = null
+  do {
+    const message = createDescribeTopicPartitionsRequest({
+      topics: names.map((name) => createDescribeTopicPartitionsRequestTopicRequest({ name })),
+      cursor: cursor === null ? null : createDescribeTopicPartitionsRequestCursor(cursor),
+    })
+    const leftMs = Math.max(1, deadlineMs - core.ports.clock.monotonicMs())
+    const { response } = await askAnyBroker(
+      core,
+      'describing topics',
+      describeTopicPartitionsApi,
+      message,
+      leftMs,
+      () => ErrorCode.NONE,
+    )
+    for (const topic of response.topics) addPage(described, topic)
+    const next: { topicName: string; partitionIndex: number } | null = response.nextCursor
+    if (next !== null && !isBehind(next, cursor)) {
+      const message = `the next page begins at ${next.topicName}-${next.partitionIndex}, which was told already`
+      throw new ProtocolError(ErrorCode.UNKNOWN_SERVER_ERROR, { subject: 'describing topics', message })
+    }
+    cursor = next
+  } while (cursor !== null)
+  return [...described.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+function isBehind(
+  next: { topicName: string; partitionIndex: number },
+  cursor: { topicName: string; partitionIndex: number } | null,
+): boolean {
+  if (cursor === null) return true
+  return next.topicName === cursor.topicName
+    ? next.partitionIndex > cursor.partitionIndex
+    : next.topicName > cursor.topicName
+}
+
+function addPage(described: Map<string, Outcome<TopicDescription>>, topic: DescribeTopicPartitionsResponseTopic): void {
+  const name = topic.name ?? ''
+  const partitions = topic.partitions.map((partition) => ({
+    partition: partition.partitionIndex,
+    leader: partition.leaderId,
+    leaderEpoch: partition.leaderEpoch,
+    replicas: partition.replicaNodes,
+    isr: partition.isrNodes,
+    elr: partition.eligibleLeaderReplicas,
+    lastKnownElr: partition.lastKnownElr,
+    offlineReplicas: partition.offlineReplicas,
+  }))
+  const { topicId, isInternal, errorCode } = topic
+  const known = described.get(name)
+  const all = [...(known?.partitions ?? []), ...partitions].sort((a, b) => a.partition - b.partition)
+  described.set(name, { name, topicId, isInternal, error: errorOf(errorCode, { topic: name }), partitions: all })
 }
 
 async function metadataOf(
@@ -234,6 +315,8 @@ async function metadataOf(
           leaderEpoch,
           replicas: replicaNodes,
           isr: isrNodes,
+          elr: null,
+          lastKnownElr: null,
           offlineReplicas,
         }))
         .sort((a, b) => a.partition - b.partition),

@@ -1,6 +1,9 @@
 import { type Uuid, ZERO_UUID } from '@millrace/base'
 import {
   ApiKey,
+  createDescribeTopicPartitionsResponse,
+  createDescribeTopicPartitionsResponsePartition,
+  createDescribeTopicPartitionsResponseTopic,
   createFetchableTopicResponse,
   createFetchResponse,
   createFetchResponsePartitionData,
@@ -24,6 +27,7 @@ import {
   createPartitionProduceResponse,
   createProduceResponse,
   createTopicProduceResponse,
+  type DescribeTopicPartitionsRequest,
   ErrorCode,
   type FetchRequest,
   type FindCoordinatorRequest,
@@ -119,6 +123,7 @@ export class FakeCluster {
 
   readonly #handlers: Readonly<Record<number, FakeHandler>> = {
     [ApiKey.METADATA]: (request) => this.#metadata(request.body as MetadataRequest),
+    [ApiKey.DESCRIBE_TOPIC_PARTITIONS]: ({ body }) => this.#describeTopics(body as DescribeTopicPartitionsRequest),
     [ApiKey.INIT_PRODUCER_ID]: () =>
       createInitProducerIdResponse({ producerId: this.#nextProducerId++, producerEpoch: 0 }),
     [ApiKey.PRODUCE]: (request) => this.#produce(request as FakeRequest<ProduceRequest>),
@@ -169,6 +174,29 @@ export class FakeCluster {
               leaderEpoch,
               replicaNodes: [leaderId],
               isrNodes: [leaderId],
+            }),
+          ),
+        })
+      }),
+    })
+  }
+
+  #describeTopics(request: DescribeTopicPartitionsRequest): object {
+    return createDescribeTopicPartitionsResponse({
+      topics: request.topics.map(({ name }) => {
+        const topic = this.topics.get(name)
+        return createDescribeTopicPartitionsResponseTopic({
+          name,
+          topicId: topic?.topicId ?? ZERO_UUID,
+          errorCode: topic === undefined ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : 0,
+          partitions: (topic?.partitions ?? []).map(({ leaderId, leaderEpoch }, partitionIndex) =>
+            createDescribeTopicPartitionsResponsePartition({
+              partitionIndex,
+              leaderId,
+              leaderEpoch,
+              replicaNodes: [leaderId],
+              isrNodes: [leaderId],
+              eligibleLeaderReplicas: [],
             }),
           ),
         })
