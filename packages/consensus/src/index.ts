@@ -1,3 +1,4 @@
+export * from './controller/controller-errors.ts'
 export type * from './controller/controller-port.ts'
 export type * from './controller/controller-requests.ts'
 export type * from './log/raft-store.ts'

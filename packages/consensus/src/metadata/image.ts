@@ -17,6 +17,61 @@ export interface MetadataImage {
   readonly features: ReadonlyMap<string, number>
   /** The next producer id that no block covers yet. */
   readonly nextProducerId: number
+  /** Registered controllers by node id. */
+  readonly controllers: ReadonlyMap<number, ControllerImage>
+  /** Limits by {@link quotaKey} of the entity; inner map: key to value. */
+  readonly clientQuotas: ReadonlyMap<string, QuotaImage>
+  readonly acls: ReadonlyMap<Uuid, AclImage>
+  /** SCRAM credentials by {@link scramKey}. */
+  readonly scramCredentials: ReadonlyMap<string, ScramImage>
+}
+
+export interface ControllerImage {
+  readonly id: number
+  readonly incarnationId: Uuid
+  readonly endpoints: readonly EndpointImage[]
+  readonly features: ReadonlyMap<string, FeatureRange>
+}
+
+/** Whom a quota binds: parts of types `user`, `client-id`, `ip`, each type once; a null name is the default of its type. */
+export type QuotaEntity = readonly { readonly entityType: string; readonly entityName: string | null }[]
+
+export interface QuotaImage {
+  readonly entity: QuotaEntity
+  readonly values: ReadonlyMap<string, number>
+}
+
+/** Numbers of resource, pattern, operation and permission are Kafka's. */
+export interface AclImage {
+  readonly id: Uuid
+  readonly resourceType: number
+  readonly resourceName: string
+  readonly patternType: number
+  readonly principal: string
+  readonly host: string
+  readonly operation: number
+  readonly permissionType: number
+}
+
+/** Salt and keys in base64. */
+export interface ScramImage {
+  readonly name: string
+  readonly mechanism: number
+  readonly salt: string
+  readonly storedKey: string
+  readonly serverKey: string
+  readonly iterations: number
+}
+
+/** The same key for the same entity, in whatever order its parts stand. */
+export function quotaKey(entity: QuotaEntity): string {
+  const parts = entity.map(({ entityType, entityName }) => [entityType, entityName] as const)
+  parts.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+  return JSON.stringify(parts)
+}
+
+export function scramKey(mechanism: number, name: string): string {
+  return `${mechanism}:${name}`
 }
 
 export interface TopicImage {

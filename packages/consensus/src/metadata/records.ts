@@ -1,5 +1,5 @@
 import type { LeaderEpoch, Uuid } from '@millrace/base'
-import type { EndpointImage, FeatureRange, LeaderRecoveryState } from './image.ts'
+import type { EndpointImage, FeatureRange, LeaderRecoveryState, QuotaEntity } from './image.ts'
 
 /**
  * What the metadata log holds. Names and meaning are Kafka's (`controller.md`, 1.1; the schemas of module `metadata`); the form
@@ -19,6 +19,12 @@ export type MetadataRecord =
   | UnfenceBrokerRecord
   | FeatureLevelRecord
   | ProducerIdsRecord
+  | RegisterControllerRecord
+  | ClientQuotaRecord
+  | AccessControlEntryRecord
+  | RemoveAccessControlEntryRecord
+  | UserScramCredentialRecord
+  | RemoveUserScramCredentialRecord
   | NoOpRecord
 
 export interface TopicRecord {
@@ -146,4 +152,58 @@ export interface ProducerIdsRecord {
 
 export interface NoOpRecord {
   readonly type: 'NoOpRecord'
+}
+
+/** A controller has started: what its software supports and where it listens. Replaces what was known of the id. */
+export interface RegisterControllerRecord {
+  readonly type: 'RegisterControllerRecord'
+  readonly controllerId: number
+  readonly incarnationId: Uuid
+  readonly endPoints: readonly EndpointImage[]
+  readonly features: Readonly<Record<string, FeatureRange>>
+}
+
+/** A limit of one entity. Null removes it. */
+export interface ClientQuotaRecord {
+  readonly type: 'ClientQuotaRecord'
+  readonly entity: QuotaEntity
+  /** For example `producer_byte_rate`. */
+  readonly key: string
+  readonly value: number | null
+}
+
+/** Numbers of resource, pattern, operation and permission are Kafka's. */
+export interface AccessControlEntryRecord {
+  readonly type: 'AccessControlEntryRecord'
+  readonly id: Uuid
+  readonly resourceType: number
+  readonly resourceName: string
+  readonly patternType: number
+  readonly principal: string
+  readonly host: string
+  readonly operation: number
+  readonly permissionType: number
+}
+
+export interface RemoveAccessControlEntryRecord {
+  readonly type: 'RemoveAccessControlEntryRecord'
+  readonly id: Uuid
+}
+
+/** What a user proves to know (RFC 5802); keys and salt in base64. */
+export interface UserScramCredentialRecord {
+  readonly type: 'UserScramCredentialRecord'
+  readonly name: string
+  /** 1: SCRAM-SHA-256, 2: SCRAM-SHA-512. */
+  readonly mechanism: number
+  readonly salt: string
+  readonly storedKey: string
+  readonly serverKey: string
+  readonly iterations: number
+}
+
+export interface RemoveUserScramCredentialRecord {
+  readonly type: 'RemoveUserScramCredentialRecord'
+  readonly name: string
+  readonly mechanism: number
 }

@@ -1,5 +1,17 @@
 import { assert, type Uuid } from '@millrace/base'
-import { type BrokerImage, ConfigResourceType, configKey, type MetadataImage, type TopicImage } from './image.ts'
+import { AccessDraft, type AccessRecord } from './access-draft.ts'
+import {
+  type AclImage,
+  type BrokerImage,
+  ConfigResourceType,
+  type ControllerImage,
+  configKey,
+  type MetadataImage,
+  type QuotaImage,
+  type ScramImage,
+  type TopicImage,
+} from './image.ts'
+
 import { mergePartition, partitionOf } from './partition.ts'
 import { PersistentMap } from './persistent-map.ts'
 import type {
@@ -9,6 +21,7 @@ import type {
   PartitionChangeRecord,
   PartitionRecord,
   RegisterBrokerRecord,
+  RegisterControllerRecord,
 } from './records.ts'
 
 /** What a run of records touched, so that listeners need not compare whole images. */
@@ -22,6 +35,9 @@ export interface MetadataDelta {
   /** Registered, changed or unregistered brokers. */
   readonly changedBrokers: ReadonlySet<number>
   readonly featuresChanged: boolean
+  readonly quotasChanged: boolean
+  readonly aclsChanged: boolean
+  readonly scramChanged: boolean
 }
 
 /** An image without anything. */
@@ -35,6 +51,10 @@ export function emptyImage(clusterId: string): MetadataImage {
     configs: PersistentMap.empty<string, ReadonlyMap<string, string>>(),
     features: PersistentMap.empty<string, number>(),
     nextProducerId: 0,
+    controllers: PersistentMap.empty<number, ControllerImage>(),
+    clientQuotas: PersistentMap.empty<string, QuotaImage>(),
+    acls: PersistentMap.empty<Uuid, AclImage>(),
+    scramCredentials: PersistentMap.empty<string, ScramImage>(),
   }
 }
 
@@ -74,11 +94,14 @@ class ImageDraft {
   readonly #brokers = new Map<number, BrokerImage | undefined>()
   readonly #configs = new Map<string, Map<string, string> | undefined>()
   readonly #features = new Map<string, number | undefined>()
+  readonly #controllers = new Map<number, ControllerImage>()
+  readonly #access: AccessDraft
   #nextProducerId: number
 
   constructor(image: MetadataImage) {
     this.#image = image
     this.#offset = image.offset
+    this.#access = new AccessDraft(image)
     this.#nextProducerId = image.nextProducerId
   }
 
@@ -126,8 +149,13 @@ class ImageDraft {
         assert(record.nextProducerId > this.#nextProducerId, 'ProducerIdsRecord: the next producer id must grow')
         this.#nextProducerId = record.nextProducerId
         break
+      case 'RegisterControllerRecord':
+        this.#registerController(record)
+        break
       case 'NoOpRecord':
         break
+      default:
+        this.#access.apply(record satisfies AccessRecord)
     }
   }
 
@@ -156,6 +184,10 @@ class ImageDraft {
       configs: changed(before.configs, this.#configs),
       features: changed(before.features, this.#features),
       nextProducerId: this.#nextProducerId,
+      controllers: changed(before.controllers, this.#controllers),
+      clientQuotas: changed(before.clientQuotas, this.#access.quotas),
+      acls: changed(before.acls, this.#access.acls),
+      scramCredentials: changed(before.scramCredentials, this.#access.scramCredentials),
     }
     const delta: MetadataDelta = {
       changedTopics,
@@ -163,6 +195,9 @@ class ImageDraft {
       changedConfigs: new Set(this.#configs.keys()),
       changedBrokers: new Set(this.#brokers.keys()),
       featuresChanged: this.#features.size > 0,
+      quotasChanged: this.#access.quotas.size > 0,
+      aclsChanged: this.#access.acls.size > 0,
+      scramChanged: this.#access.scramCredentials.size > 0,
     }
     return { image, delta }
   }
@@ -254,6 +289,15 @@ class ImageDraft {
       fenced: record.fenced ?? broker.fenced,
       inControlledShutdown: record.inControlledShutdown ?? broker.inControlledShutdown,
       directories: record.logDirs ?? broker.directories,
+    })
+  }
+
+  #registerController(record: RegisterControllerRecord): void {
+    this.#controllers.set(record.controllerId, {
+      id: record.controllerId,
+      incarnationId: record.incarnationId,
+      endpoints: record.endPoints,
+      features: new Map(Object.entries(record.features)),
     })
   }
 

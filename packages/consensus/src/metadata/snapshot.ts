@@ -4,7 +4,7 @@ import type { MetadataRecord } from './records.ts'
 
 /**
  * The records that make the image from an empty one, in an order that the reducer accepts: features, brokers, topics each with
- * its partitions, configuration, producer ids. Applying them gives an equal image except for `offset`, which counts the records
+ * its partitions, configuration, producer ids, controllers, quotas, ACLs, credentials. Applying them gives an equal image except for `offset`, which counts the records
  * applied: whoever stores a snapshot keeps the offset beside it.
  */
 export function* snapshotRecords(image: MetadataImage): IterableIterator<MetadataRecord> {
@@ -34,4 +34,18 @@ export function* snapshotRecords(image: MetadataImage): IterableIterator<Metadat
   if (image.nextProducerId > 0) {
     yield { type: 'ProducerIdsRecord', brokerId: -1, brokerEpoch: -1, nextProducerId: image.nextProducerId }
   }
+  for (const { id, incarnationId, endpoints, features } of image.controllers.values()) {
+    yield {
+      type: 'RegisterControllerRecord',
+      controllerId: id,
+      incarnationId,
+      endPoints: endpoints,
+      features: Object.fromEntries(features),
+    }
+  }
+  for (const { entity, values } of image.clientQuotas.values()) {
+    for (const [key, value] of values) yield { type: 'ClientQuotaRecord', entity, key, value }
+  }
+  for (const acl of image.acls.values()) yield { type: 'AccessControlEntryRecord', ...acl }
+  for (const credential of image.scramCredentials.values()) yield { type: 'UserScramCredentialRecord', ...credential }
 }
