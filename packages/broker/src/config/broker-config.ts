@@ -1,4 +1,5 @@
 import type { BrokerSettings } from './broker-definitions.ts'
+import type { ClusterSettings } from './cluster-settings.ts'
 import type { ListenerEndpoint } from './listeners.ts'
 
 /**
@@ -18,6 +19,8 @@ export interface BrokerConfig extends BrokerSettings {
   readonly interBrokerListener: string
   /** Limits for single addresses. */
   readonly connectionLimitsByAddress: ReadonlyMap<string, number>
+  /** Part in a cluster; null: the node keeps its own metadata. */
+  readonly cluster: ClusterSettings | null
   /** Nodes of the cluster as far as the start settings tell; at least one. */
   readonly nodeCount: number
   /** Keys that were given, in whatever layer; the rest are defaults. */

@@ -1,7 +1,8 @@
 import { ConfigurationError } from '@millrace/base'
 import type { BrokerConfig } from './broker-config.ts'
+import { checkCluster } from './cluster-rules.ts'
 import { GROUP_KINDS, groupBounds } from './group-bounds.ts'
-import { checkSingleNode } from './single-node-rules.ts'
+import { checkListenerSecurity } from './listener-rules.ts'
 
 /**
  * Rules that bind several settings. Throws `ConfigurationError` for the first that is broken; returns warnings about what is legal
@@ -13,8 +14,8 @@ export function checkBrokerConfig(config: BrokerConfig): string[] {
   checkListeners(config)
   checkReplication(config)
   checkGroups(config)
-  checkSingleNode(config)
-  const warnings: string[] = []
+  checkListenerSecurity(config)
+  const warnings = checkCluster(config)
   if (config.brokerHeartbeatIntervalMs * 2 > config.brokerSessionTimeoutMs) {
     warnings.push('broker.heartbeat.interval.ms should be at most half of broker.session.timeout.ms')
   }
@@ -62,6 +63,12 @@ function checkConnections(config: BrokerConfig): void {
 
 function checkListeners(config: BrokerConfig): void {
   const bound = new Set([...config.endpoints, ...config.controllerEndpoints].map((endpoint) => endpoint.listener))
+  if (config.cluster?.isBroker === false) {
+    const [client] = config.endpoints
+    require(client ===
+      undefined, 'listeners', `Listener ${client?.listener} is for clients, and this node is only a controller: take it out of listeners`)
+    return
+  }
   require(config.endpoints.length >
     0, 'listeners', 'listeners must name one that is not in controller.listener.names: clients would have nowhere to connect')
   for (const { listener, host } of config.advertisedEndpoints) {

@@ -57,6 +57,12 @@ export function nonEmptyListOf(...allowed: string[]): Check {
   return (value) => nonEmptyList(value) ?? known(value)
 }
 
+/** 22 characters as `kafka-storage random-uuid` makes them; unset is for nodes that keep their own metadata. */
+export const clusterId: Check = (value) =>
+  CLUSTER_ID.test(value as string) ? null : 'must be 22 letters, digits, - or _, the first not a -'
+
+const CLUSTER_ID = /^[A-Za-z0-9_][A-Za-z0-9_-]{21}$/
+
 /** `*`, or a list of partition:broker pairs. */
 export const throttledReplicas: Check = (value) => {
   const items = value as readonly string[]

@@ -3,6 +3,7 @@ import type { SecurityProtocol } from '@millrace/consensus'
 import type { BrokerConfig } from './broker-config.ts'
 import { type BrokerSettings, brokerDefinitionOf, brokerDefinitions, isListenerKey } from './broker-definitions.ts'
 import { checkBrokerConfig } from './broker-rules.ts'
+import { clusterSettings, isClustered } from './cluster-settings.ts'
 import { camelCase, type Definition, defaultTextOf } from './definition.ts'
 import { ineffectiveNames } from './definitions/ineffective-names.ts'
 import type { RawSettings } from './layers.ts'
@@ -75,8 +76,13 @@ function unknownKeyWarnings(texts: RawSettings): string[] {
   return warnings
 }
 
+/** Brokers of a cluster whose nodes are not all controllers too: nobody has said how many there are, so what Kafka takes for granted. */
+const USUAL_BROKER_COUNT = 3
+
 /** Nodes that the quorum settings name; one if they name none. */
 function countNodes(texts: RawSettings): number {
+  const roles = texts.get('process.roles')
+  if (roles !== undefined && !(roles.includes('broker') && roles.includes('controller'))) return USUAL_BROKER_COUNT
   const voters = texts.get('controller.quorum.voters') ?? texts.get('controller.quorum.bootstrap.servers') ?? ''
   return Math.max(1, voters.split(',').filter((item) => item.trim() !== '').length)
 }
@@ -89,10 +95,12 @@ function derive(settings: BrokerSettings, texts: RawSettings): Omit<BrokerConfig
     settings.advertisedListeners === null
       ? listeners
       : parseListeners('advertised.listeners', settings.advertisedListeners, protocols, false)
+  const controllerEndpoints = listeners.filter((endpoint) => controllers.has(endpoint.listener))
   return {
     dataDirectories: settings.logDirs ?? settings.logDir,
     endpoints: listeners.filter((endpoint) => !controllers.has(endpoint.listener)),
-    controllerEndpoints: listeners.filter((endpoint) => controllers.has(endpoint.listener)),
+    controllerEndpoints,
+    cluster: isClustered(settings) ? clusterSettings(settings, controllerEndpoints) : null,
     advertisedEndpoints: advertised.filter((endpoint) => !controllers.has(endpoint.listener)),
     interBrokerListener: interBrokerListener(settings, texts, protocols),
     connectionLimitsByAddress: connectionLimits(settings.maxConnectionsPerIpOverrides),

@@ -1,4 +1,15 @@
-import { atLeast, bool, classname, int, list, long, nonEmptyListOf, string } from '../definition.ts'
+import {
+  atLeast,
+  bool,
+  classname,
+  clusterId,
+  int,
+  list,
+  long,
+  nonEmptyListOf,
+  password,
+  string,
+} from '../definition.ts'
 
 /** Identity of the node, its roles and its part in the metadata quorum. Facts: `configs.md`, "Broker and controller". */
 export const nodeDefinitions = {
@@ -20,12 +31,42 @@ export const nodeDefinitions = {
     'none',
     'Names of the listeners that carry traffic between controllers and brokers; clients cannot use them.',
   ),
+  'cluster.id': string(
+    null,
+    'none',
+    'Name of the cluster, the same for all of its nodes; must be given at the first start of each node of a cluster.',
+    clusterId,
+  ),
   'controller.quorum.bootstrap.servers': list(
     '',
     'none',
-    'Addresses (host:port) where a node finds the metadata quorum when its voters may change.',
+    'Where a node that is not among the first voters finds controllers, each as id@host:port.',
   ),
-  'controller.quorum.voters': list('', 'none', "Fixed list of the metadata quorum's voters, each as id@host:port."),
+  'controller.quorum.voters': list(
+    '',
+    'none',
+    'First voters of the metadata quorum, each as id@host:port; once the cluster runs, its own log says who votes.',
+  ),
+  'controller.peer.secret': password(
+    null,
+    'none',
+    'Secret of at least 16 characters that nodes prove to each other on connections between controllers and brokers.',
+  ),
+  'controller.peer.tls.key.location': string(
+    null,
+    'none',
+    'File with the private key (PEM) for connections between controllers and brokers; set with certificate and ca, or not at all.',
+  ),
+  'controller.peer.tls.certificate.location': string(
+    null,
+    'none',
+    'File with the certificate chain (PEM) that this node shows to other nodes.',
+  ),
+  'controller.peer.tls.ca.location': string(
+    null,
+    'none',
+    'File with the certificates (PEM) of which one must have signed what other nodes show.',
+  ),
   'controller.quorum.auto.join.enable': bool(
     false,
     'none',
@@ -34,20 +75,20 @@ export const nodeDefinitions = {
   'controller.quorum.election.timeout.ms': int(
     1000,
     'none',
-    'How long a candidate for the metadata leadership waits for votes before it tries again.',
+    'Accepted for compatibility, without effect: a candidate tries again after controller.quorum.fetch.timeout.ms.',
     atLeast(0),
   ),
   'controller.quorum.election.backoff.max.ms': int(
     1000,
     'none',
-    'Longest random pause between two tries to win the metadata leadership.',
+    'Accepted for compatibility, without effect: elections begin after random times, and a check of the votes precedes each.',
     atLeast(0),
   ),
   'controller.quorum.fetch.timeout.ms': int(
-    2000,
+    300,
     'none',
-    'How long a follower of the metadata log hears nothing from the leader before it starts an election.',
-    atLeast(0),
+    'How long, at least, a voter hears nothing from the leader of the metadata quorum before it starts an election; at most twice that.',
+    atLeast(100),
   ),
   'controller.quorum.request.timeout.ms': int(
     2000,
@@ -107,11 +148,23 @@ export const nodeDefinitions = {
     'Period of empty metadata records that show an idle controller to be alive; 0 for none.',
     atLeast(0),
   ),
-  'broker.heartbeat.interval.ms': int(2000, 'none', 'Period of the heartbeats that a broker sends to the controller.'),
-  'broker.session.timeout.ms': int(
-    9000,
+  'broker.heartbeat.interval.ms': int(
+    500,
     'none',
-    'Time without a heartbeat after which the controller takes a broker for dead.',
+    'Period of the heartbeats that a broker sends to the controller.',
+    atLeast(10),
+  ),
+  'broker.session.timeout.ms': int(
+    1500,
+    'none',
+    'Time without a heartbeat, on a connection that stands, after which the controller takes a broker for dead.',
+    atLeast(100),
+  ),
+  'broker.session.reconnect.grace.ms': int(
+    150,
+    'none',
+    'How long a broker whose connection broke has to come back before the controller takes it for dead.',
+    atLeast(0),
   ),
   'initial.broker.registration.timeout.ms': int(
     60_000,
