@@ -1,5 +1,6 @@
 import { requestFrame } from '@millrace/broker/testing'
 import { CodecId, decodeResponseHeader, ErrorCode, produceApi, Reader } from '@millrace/protocol'
+import { monotonicMs } from './monotonic.ts'
 import { batchOf, produceRequest } from './topics.ts'
 import { WireClient } from './wire-client.ts'
 
@@ -12,6 +13,12 @@ export interface NeighbourHabits {
   readonly valueBytes: number
 }
 
+/** One produce, by the system's monotonic clock: from when it was due until it was answered. */
+export interface Wait {
+  readonly startMs: number
+  readonly endMs: number
+}
+
 /**
  * A well-behaved client: it produces a record with acks=all at a steady pace, one at a time, and measures how long each takes from the
  * moment it was due. So a broker that does not answer for a second costs it all the records of that second.
@@ -20,8 +27,8 @@ export class Neighbour {
   readonly #client: WireClient
   readonly #frame: Buffer
   readonly #periodMs: number
-  /** In milliseconds, since the last `take`. */
-  #latencies: number[] = []
+  /** Since the last `take`. */
+  #waits: Wait[] = []
   readonly errors: string[] = []
   #running: Promise<void> | null = null
   #stopped = false
@@ -41,12 +48,17 @@ export class Neighbour {
     return neighbour
   }
 
-  /** The latencies since the last call, and how long the produce under way has waited: one that is not answered counts too. */
+  /** The latencies in milliseconds since the last call, and how long the produce under way has waited: one that is not answered counts too. */
   take(): number[] {
-    const latencies = this.#latencies
-    this.#latencies = []
-    if (this.#waitingSinceMs !== null) latencies.push(performance.now() - this.#waitingSinceMs)
-    return latencies
+    return this.takeWaits().map(({ startMs, endMs }) => endMs - startMs)
+  }
+
+  /** The same with their times. */
+  takeWaits(): Wait[] {
+    const waits = this.#waits
+    this.#waits = []
+    if (this.#waitingSinceMs !== null) waits.push({ startMs: this.#waitingSinceMs, endMs: monotonicMs() })
+    return waits
   }
 
   async stop(): Promise<void> {
@@ -56,12 +68,12 @@ export class Neighbour {
   }
 
   async #run(): Promise<void> {
-    let dueMs = performance.now()
+    let dueMs = monotonicMs()
     while (!this.#stopped) {
-      const waitMs = dueMs - performance.now()
+      const waitMs = dueMs - monotonicMs()
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
       // The timer's own lateness is not the broker's.
-      const startMs = Math.max(dueMs, waitMs > 0 ? performance.now() : dueMs)
+      const startMs = Math.max(dueMs, waitMs > 0 ? monotonicMs() : dueMs)
       this.#waitingSinceMs = startMs
       try {
         await this.#produce()
@@ -70,8 +82,8 @@ export class Neighbour {
         return
       }
       this.#waitingSinceMs = null
-      const endMs = performance.now()
-      this.#latencies.push(endMs - startMs)
+      const endMs = monotonicMs()
+      this.#waits.push({ startMs, endMs })
       dueMs = Math.max(dueMs + this.#periodMs, endMs - 1000)
     }
   }

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import { setTimeout as delay } from 'node:timers/promises'
 
 /** Of all processors since the system started, in ticks of the kernel. */
 export interface ProcessorTime {
@@ -42,53 +41,4 @@ export class HostWatch {
     this.#before = after
     return after.stolen - before.stolen <= (after.total - before.total) * MAX_STOLEN_SHARE
   }
-}
-
-/** What was measured over some time, a second each. */
-export interface Spell {
-  readonly all: readonly number[]
-  readonly undisturbed: readonly number[]
-  readonly seconds: number
-  readonly undisturbedSeconds: number
-}
-
-export interface SpellOptions {
-  /** What was measured since the last call. */
-  take(): readonly number[]
-  /** Undisturbed seconds after which there is enough. */
-  readonly wantedSeconds: number
-  /** When it is given up: seconds in all. */
-  readonly maxSeconds: number
-  readonly signal: AbortSignal
-  progress(undisturbedSeconds: number): void
-  readProcessorTime?(): ProcessorTime
-  /** Waits for a second. */
-  pause?(): Promise<unknown>
-}
-
-/**
- * Collects until so many seconds were undisturbed. Virtual processors stand still for tens of milliseconds, several times a second, when
- * the host's other guests are busy: that can last for minutes, with and without load alike, and then is all that a p99 tells of.
- */
-export async function collectSpell(options: SpellOptions): Promise<Spell> {
-  const { take, wantedSeconds, maxSeconds, signal, progress } = options
-  const host = new HostWatch(options.readProcessorTime)
-  const pause = options.pause ?? (() => delay(1000))
-  const all: number[] = []
-  const undisturbed: number[] = []
-  let seconds = 0
-  let undisturbedSeconds = 0
-  while (undisturbedSeconds < wantedSeconds && seconds < maxSeconds && !signal.aborted) {
-    await pause()
-    const isUndisturbed = host.wasUndisturbed()
-    const measured = take()
-    seconds++
-    all.push(...measured)
-    if (isUndisturbed) {
-      undisturbedSeconds++
-      undisturbed.push(...measured)
-      progress(undisturbedSeconds)
-    }
-  }
-  return { all, undisturbed, seconds, undisturbedSeconds }
 }

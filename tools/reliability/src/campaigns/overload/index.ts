@@ -6,10 +6,11 @@ import type { Campaign, CampaignContext, CampaignResult, Size } from '../../camp
 import { LoadProcess } from '../../load/load-process.ts'
 import { Neighbour } from '../../load/neighbour.ts'
 import { descriptorCount, descriptorLimit, sampleProcess } from '../../load/process-sample.ts'
+import { ProcessorWatch } from '../../load/processor-watch.ts'
 import { type BudgetReading, budgetsIn, type Metrics, metricOf, scrape } from '../../load/scrape.ts'
+import { collectSpell, type Spell } from '../../load/spell.ts'
 import { percentile } from '../../load/statistics.ts'
 import { batchOf, createTopic, produce } from '../../load/topics.ts'
-import { collectSpell, type Spell } from '../../load/undisturbed-seconds.ts'
 import { WireClient } from '../../load/wire-client.ts'
 import type { Work } from '../../load/work.ts'
 import type { CrowdPlan, CrowdReport } from './crowd-plan.ts'
@@ -81,12 +82,17 @@ async function run(context: CampaignContext): Promise<CampaignResult> {
       `${wanted} connections need as many descriptors, and this shell allows ${descriptorLimit()}: raise ulimit -n`,
     )
   }
-  const broker = await startBroker(settings, { ownGroup: true })
+  const processors = size.judged === 1 ? await ProcessorWatch.start() : null
   try {
-    await prepare(broker.port)
-    return await attack(broker, context)
+    const broker = await startBroker(settings, { ownGroup: true })
+    try {
+      await prepare(broker.port)
+      return await attack(broker, processors, context)
+    } finally {
+      await broker.dispose()
+    }
   } finally {
-    await broker.dispose()
+    await processors?.stop()
   }
 }
 
@@ -103,10 +109,17 @@ async function prepare(port: number): Promise<void> {
 }
 
 /** Collects the neighbour's latencies for so long: where times are judged, for so many undisturbed seconds. */
-function spellOf(neighbour: Neighbour, { size, signal, progress }: CampaignContext, seconds: number): Promise<Spell> {
+function spellOf(
+  neighbour: Neighbour,
+  processors: ProcessorWatch | null,
+  { size, signal, progress }: CampaignContext,
+  seconds: number,
+): Promise<Spell> {
   neighbour.take()
+  processors?.take()
   return collectSpell({
-    take: () => neighbour.take(),
+    takeWaits: () => neighbour.takeWaits(),
+    takeStandstills: processors === null ? null : () => processors.take(),
     wantedSeconds: seconds,
     maxSeconds: size.judged === 1 ? MAX_SPELL_SECONDS : seconds,
     signal,
@@ -133,6 +146,8 @@ function latencyFigures({ quietBefore, gathering, loaded, largeLoaded, quietAfte
     loadedMaxMs: percentile(loaded.undisturbed, 1),
     undisturbedSeconds: loaded.undisturbedSeconds,
     seconds: loaded.seconds,
+    standstillShare: loaded.standstillShare,
+    quietStandstillShare: Math.max(quietBefore.standstillShare, quietAfter.standstillShare),
     allQuietP99Ms: Math.max(percentile(quietBefore.all, 0.99), percentile(quietAfter.all, 0.99)),
     allLoadedP99Ms: percentile(loaded.all, 0.99),
     largeMostMs: percentile(largeLoaded, 1),
@@ -157,7 +172,11 @@ function planOf({ size, seed }: CampaignContext, port: number): CrowdPlan {
 }
 
 /** A quiet spell, the crowd, and another quiet spell once all of it has gone. */
-async function attack(broker: Broker, context: CampaignContext): Promise<CampaignResult> {
+async function attack(
+  broker: Broker,
+  processors: ProcessorWatch | null,
+  context: CampaignContext,
+): Promise<CampaignResult> {
   const { size, signal } = context
   const quietSeconds = Math.max(LEAST_QUIET_SECONDS, size.seconds! / 2)
   const neighbour = await Neighbour.start(broker.port, neighbourHabits)
@@ -165,7 +184,7 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
   await delay(WARM_UP_MS)
   // The first scrape loads what all others use: a monitored broker has had one.
   await scrape(broker.port)
-  const quietBefore = await spellOf(neighbour, context, quietSeconds)
+  const quietBefore = await spellOf(neighbour, processors, context, quietSeconds)
   const descriptorsBefore = descriptorCount(broker.pid)
   const anonymousBeforeBytes = sampleProcess(broker.pid).anonymousBytes
   context.report('   the crowd comes')
@@ -181,7 +200,7 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
     large.take()
     const before = await crowd.report()
     const startMs = performance.now()
-    const loaded = await spellOf(neighbour, context, size.seconds!)
+    const loaded = await spellOf(neighbour, processors, context, size.seconds!)
     const passedMs = performance.now() - startMs
     const largeLoaded = large.take()
     const peaks = await peakWatch.stop()
@@ -191,7 +210,7 @@ async function attack(broker: Broker, context: CampaignContext): Promise<Campaig
     context.report('   the crowd is gone')
     const anonymousKeptBytes = connectionsOf(size) * CONNECTION_BYTES + KEPT_SLACK_BYTES
     const after = await settle(broker, anonymousBeforeBytes + anonymousKeptBytes, signal)
-    const quietAfter = await spellOf(neighbour, context, quietSeconds)
+    const quietAfter = await spellOf(neighbour, processors, context, quietSeconds)
     await Promise.all([neighbour.stop(), large.stop()])
     const seen: Observation = {
       judgesTimes: size.judged === 1,

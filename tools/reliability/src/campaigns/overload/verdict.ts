@@ -78,7 +78,7 @@ export function judge(seen: Observation): (string | null)[] {
       : "the neighbour's latency was not measured",
     !seen.judgesTimes || seen.undisturbedSecondsMissing <= 0
       ? null
-      : `the host took processors away: ${seen.undisturbedSecondsMissing} seconds without are missing, so times tell nothing`,
+      : `the processors stood still too often: ${seen.undisturbedSecondsMissing} seconds without are missing, so times tell nothing`,
     !seen.judgesTimes || slowdown <= MAX_SLOWDOWN
       ? null
       : `the neighbour's p99 was ${seen.loadedP99Ms.toFixed(2)} ms under load, ${slowdown.toFixed(1)} times ${seen.quietP99Ms.toFixed(2)} ms`,
