@@ -173,6 +173,12 @@ export const DirectoryId = {
   LOST: 'AAAAAAAAAAAAAAAAAAAAAg' as Uuid,
 } as const
 
+/** Whether an id means a state of placement, or may come to. */
+export function isReservedDirectory(directory: Uuid): boolean {
+  const bytes = Buffer.from(directory, 'base64url')
+  return bytes.subarray(0, -1).every((byte) => byte === 0) && (bytes.at(-1) ?? 0) < 100
+}
+
 /** Whether a replica in that directory is online. A placement that is not known yet counts; one in a directory not listed does not. */
 export function isDirectoryOnline(broker: BrokerImage, directory: Uuid): boolean {
   if (directory === DirectoryId.UNASSIGNED || directory === DirectoryId.MIGRATING) return true

@@ -1,6 +1,7 @@
 import type { Random } from '@millrace/base'
 import type { FeatureRange, MetadataImage } from '../image.ts'
 import type { MetadataRecord } from '../records.ts'
+import { applyRecords } from '../reducer.ts'
 import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
 
 /** Records that one request of a user may cause; more would be one too large batch (`controller.md`, 1.2). */
@@ -66,6 +67,11 @@ export interface EffectiveTopicConfig {
 export interface Outcome<Response> {
   readonly records: readonly MetadataRecord[]
   readonly response: Response
+}
+
+/** The same context once the records are applied: what a later step of one operation works with. */
+export function afterRecords(context: ControllerContext, records: readonly MetadataRecord[]): ControllerContext {
+  return records.length === 0 ? context : { ...context, image: applyRecords(context.image, records).image }
 }
 
 /** The refusal of a request that would cause too many records, or null. */

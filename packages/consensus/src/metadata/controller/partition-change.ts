@@ -1,5 +1,11 @@
 import type { Uuid } from '@millrace/base'
-import { isActiveBroker, isDirectoryOnline, type MetadataImage, type PartitionImage } from '../image.ts'
+import {
+  isActiveBroker,
+  isDirectoryOnline,
+  type LeaderRecoveryState,
+  type MetadataImage,
+  type PartitionImage,
+} from '../image.ts'
 import type { PartitionChangeRecord } from '../records.ts'
 import { newReplicaDirectory } from './placement.ts'
 
@@ -20,6 +26,12 @@ export interface PartitionChange {
   readonly targetRemoving?: readonly number[]
   /** Bump the leader epoch although nothing changes: the leader may have lost records that were read. */
   readonly newLeaderEpoch?: boolean
+  /** What the leader reports of its recovery from an unclean election. */
+  readonly targetRecoveryState?: LeaderRecoveryState
+  /** Where the present replicas lie, one directory each. */
+  readonly targetDirectories?: readonly Uuid[]
+  /** A replica that may have lost records: it has no claim to lead any more (KIP-966). */
+  readonly excludedFromElr?: number
 }
 
 /** The eligible leader replicas (KIP-966) count only once the feature is finalized. */
@@ -79,6 +91,7 @@ class PartitionChangeDraft {
     if (!unclean && mayBeEmpty && !equal(this.#isr, before.isr)) record.isr = this.#isr
     this.#noteLastKnownLeader()
     this.#noteAssignment()
+    this.#noteRecovery()
     return Object.keys(record).length > UNCHANGED_KEY_COUNT ? record : null
   }
 
@@ -104,8 +117,11 @@ class PartitionChangeDraft {
       this.#elr = []
       return
     }
+    const { excludedFromElr } = this.#change
     const candidates = new Set([...this.#elr, ...this.#partition.isr])
-    this.#elr = [...candidates].filter((replica) => !this.#isr.includes(replica))
+    const eligible = (replica: number) => replica !== excludedFromElr && !this.#isr.includes(replica)
+    // Whoever holds no replica any more cannot come to lead either.
+    this.#elr = [...candidates].filter((replica) => eligible(replica) && this.#replicas.includes(replica))
   }
 
   #elect(): void {
@@ -157,7 +173,8 @@ class PartitionChangeDraft {
 
   #directoryOf(replica: number): Uuid {
     const slot = this.#partition.replicas.indexOf(replica)
-    return slot === -1 ? newReplicaDirectory(this.#change.image, replica) : this.#partition.directories[slot]!
+    if (slot === -1) return newReplicaDirectory(this.#change.image, replica)
+    return (this.#change.targetDirectories ?? this.#partition.directories)[slot]!
   }
 
   #noteLastKnownLeader(): void {
@@ -166,6 +183,15 @@ class PartitionChangeDraft {
     const { lastKnownElr, leader } = this.#partition
     if (record.leader === -1 && lastKnownElr.length === 0) record.lastKnownElr = [leader]
     else if (record.leader !== undefined && record.leader >= 0 && lastKnownElr.length > 0) record.lastKnownElr = []
+  }
+
+  /** An election that was unclean just now outdoes what the former leader reports. */
+  #noteRecovery(): void {
+    const { targetRecoveryState } = this.#change
+    if (targetRecoveryState === undefined || this.#record.leaderRecoveryState !== undefined) return
+    if (targetRecoveryState !== this.#partition.leaderRecoveryState) {
+      this.#record.leaderRecoveryState = targetRecoveryState
+    }
   }
 
   #noteAssignment(): void {

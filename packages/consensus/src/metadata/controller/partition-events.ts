@@ -8,7 +8,7 @@ export function changeOf(
   context: ControllerContext,
   topic: TopicImage,
   partition: PartitionImage,
-  wish: Partial<Pick<PartitionChange, 'election' | 'newLeaderEpoch'>> & PartitionTargets = {},
+  wish: Partial<Omit<PartitionChange, 'image' | 'topicId' | 'partition' | 'minIsr'>> = {},
 ): PartitionChangeRecord | null {
   const { image, configRules } = context
   const unclean = configRules.uncleanLeaderElectionEnable(image, topic.name)
@@ -22,8 +22,6 @@ export function changeOf(
     ...wish,
   })
 }
-
-type PartitionTargets = Pick<PartitionChange, 'targetIsr' | 'targetReplicas' | 'targetAdding' | 'targetRemoving'>
 
 /** A topic cannot need more in-sync replicas than it has replicas. */
 function effectiveMinIsr(context: ControllerContext, topic: TopicImage): number {

@@ -1,0 +1,135 @@
+import type { Uuid } from '@millrace/base'
+import { type BrokerImage, DirectoryId, type FeatureRange, isReservedDirectory, type MetadataImage } from '../image.ts'
+import type { MetadataRecord, RegisterBrokerRecord } from '../records.ts'
+import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
+import { removeFromIsrs } from './broker-events.ts'
+import type { BrokerRegistration } from './broker-registration.ts'
+import { afterRecords, type ControllerContext, type Outcome } from './context.ts'
+import { METADATA_VERSION } from './features.ts'
+
+export interface ClusterRegistration extends BrokerRegistration {
+  readonly clusterId: string
+  /** Epoch that the broker had when it stopped cleanly, read from all its directories; -1: it did not. */
+  readonly previousBrokerEpoch: number
+}
+
+/**
+ * Registers a broker of a cluster (`controller.md`, 2.1). `hasLiveSession` tells that another incarnation of the id is at work now.
+ * A new incarnation starts fenced, with an epoch that is the offset of its registration record, so it grows with each start; what the
+ * former one was in sync with is cleaned up before that record. The same incarnation amends its registration.
+ */
+export function registerInCluster(
+  context: ControllerContext,
+  registration: ClusterRegistration,
+  hasLiveSession: boolean,
+): Outcome<{ readonly brokerEpoch: number } | ApiError> {
+  const { image } = context
+  const previous = image.brokers.get(registration.brokerId)
+  const isSameIncarnation = previous?.incarnationId === registration.incarnationId
+  const error =
+    clusterError(image, registration, hasLiveSession && previous !== undefined && !isSameIncarnation) ??
+    directoryError(image, registration) ??
+    featureError(image, registration)
+  if (error !== null) return { records: [], response: error }
+  if (previous !== undefined && isSameIncarnation) {
+    const { epoch, fenced, inControlledShutdown } = previous
+    const record = registrationRecord(registration, epoch, fenced, inControlledShutdown)
+    return { records: [record], response: { brokerEpoch: epoch } }
+  }
+  const cleanUp = cleanUpRecords(context, registration, previous)
+  const brokerEpoch = image.offset + cleanUp.length
+  return {
+    records: [...cleanUp, registrationRecord(registration, brokerEpoch, true, false)],
+    response: { brokerEpoch },
+  }
+}
+
+function clusterError(image: MetadataImage, registration: ClusterRegistration, isDuplicate: boolean): ApiError | null {
+  if (registration.clusterId !== image.clusterId) {
+    const message = `Broker ${registration.brokerId} belongs to cluster ${registration.clusterId}, this is ${image.clusterId}`
+    return apiError(MetadataErrorCode.INCONSISTENT_CLUSTER_ID, message)
+  }
+  if (!isDuplicate) return null
+  const message = `Another broker is registered with the id ${registration.brokerId} and is alive`
+  return apiError(MetadataErrorCode.DUPLICATE_BROKER_REGISTRATION, message)
+}
+
+function directoryError(image: MetadataImage, { brokerId, directories }: ClusterRegistration): ApiError | null {
+  const refuse = (message: string) => apiError(MetadataErrorCode.INVALID_REGISTRATION, message)
+  if (directories.length === 0) return refuse(`Broker ${brokerId} has no log directory`)
+  if (new Set(directories).size < directories.length) {
+    return refuse(`Broker ${brokerId} lists a log directory more than once`)
+  }
+  const reserved = directories.find(isReservedDirectory)
+  if (reserved !== undefined) return refuse(`The directory id ${reserved} is reserved`)
+  for (const other of image.brokers.values()) {
+    const shared = other.id === brokerId ? undefined : directories.find((id) => other.directories.includes(id))
+    if (shared !== undefined) return refuse(`The log directory ${shared} is registered by broker ${other.id}`)
+  }
+  return null
+}
+
+/** Each finalized level must lie in the broker's range; an absent level counts as 0. */
+function featureError(image: MetadataImage, { brokerId, features }: ClusterRegistration): ApiError | null {
+  const refuse = (name: string, level: number, range: FeatureRange | undefined) => {
+    const supported = range === undefined ? 'nothing of it' : `${range.min}-${range.max}`
+    const message = `The cluster has ${name} at level ${level}, but broker ${brokerId} supports ${supported}`
+    return apiError(MetadataErrorCode.UNSUPPORTED_VERSION, message)
+  }
+  for (const [name, range] of features) {
+    const level = image.features.get(name) ?? 0
+    if (level < range.min || level > range.max) return refuse(name, level, range)
+  }
+  if (!features.has(METADATA_VERSION)) {
+    const message = `Broker ${brokerId} does not say which levels of ${METADATA_VERSION} it supports`
+    return apiError(MetadataErrorCode.INVALID_REGISTRATION, message)
+  }
+  for (const [name, level] of image.features) if (!features.has(name)) return refuse(name, level, undefined)
+  return null
+}
+
+/**
+ * What the former incarnation was in sync with. All that a replica acknowledged was on disk, so after a crash it stays eligible (ELR),
+ * unless its records may be gone: the broker says so, it comes with a clean stop of another time (a disk that was set back), or the
+ * directory that held the replica is not there any more.
+ */
+function cleanUpRecords(
+  context: ControllerContext,
+  registration: ClusterRegistration,
+  previous: BrokerImage | undefined,
+): MetadataRecord[] {
+  const { brokerId, directories, previousBrokerEpoch, recoveredCleanly } = registration
+  const wasSetBack = previous !== undefined && previousBrokerEpoch !== -1 && previousBrokerEpoch !== previous.epoch
+  const hasLostAll = !recoveredCleanly || wasSetBack
+  // A replica that was not yet assigned may lie in any directory, also in one that is missing.
+  const isComplete = previous?.directories.every((directory) => directories.includes(directory)) === true
+  const isThere = (directory: Uuid) =>
+    directory === DirectoryId.UNASSIGNED || directory === DirectoryId.MIGRATING
+      ? isComplete
+      : directories.includes(directory)
+  const after = afterRecords(context, [registrationRecord(registration, context.image.offset, true, false)])
+  return removeFromIsrs(after, brokerId, (partition) => {
+    const slot = partition.replicas.indexOf(brokerId)
+    return hasLostAll || slot === -1 || !isThere(partition.directories[slot]!)
+  })
+}
+
+function registrationRecord(
+  registration: BrokerRegistration,
+  brokerEpoch: number,
+  fenced: boolean,
+  inControlledShutdown: boolean,
+): RegisterBrokerRecord {
+  return {
+    type: 'RegisterBrokerRecord',
+    brokerId: registration.brokerId,
+    incarnationId: registration.incarnationId,
+    brokerEpoch,
+    endPoints: registration.endpoints,
+    features: Object.fromEntries(registration.features),
+    rack: registration.rack,
+    fenced,
+    inControlledShutdown,
+    logDirs: registration.directories,
+  }
+}
