@@ -15,6 +15,11 @@ export interface StoreBatch {
  * sent or acknowledged any more, the node stops (S7).
  */
 export interface RaftStore extends RaftLog {
+  /**
+   * False: entries that this node had acknowledged were found damaged and are fetched again. Until the log is as new as it was, the node
+   * must neither vote nor campaign (`reliability.md`, 5.2). Absent: true.
+   */
+  readonly mayVote?: boolean
   /** One at a time. Resolves when all of it is durable; what the port reads changes in the same step. */
   write(batch: StoreBatch): Promise<void>
   /** A snapshot of the own state machine at an applied index. Once it is durable, entries up to `keepFrom - 1` may go. */
