@@ -19,6 +19,7 @@ import {
   createPartitions,
   createTopics,
   type DeleteTopicResult,
+  DirectoryId,
   deleteTopics,
   type ElectLeadersRequest,
   electLeaders,
@@ -31,6 +32,7 @@ import {
   type MetadataRecord,
   type Outcome,
   type ProducerIdBlock,
+  type QuorumDescription,
   registerBroker,
   splitCreateTopics,
   type TopicToDelete,
@@ -63,6 +65,12 @@ export interface LocalMetadataOptions {
 
 /** Most topics that are deleted at once: each partition's directory is renamed when the step is committed. */
 const TOPICS_PER_STEP = 100
+
+/** As Kafka answers where voters are fixed. */
+const NO_QUORUM = apiError(
+  MetadataErrorCode.UNSUPPORTED_VERSION,
+  'This node keeps its own metadata; there is no quorum whose voters could change',
+)
 
 /** Someone who waits until all records below `offset` are committed. */
 interface Waiter {
@@ -199,6 +207,46 @@ export class LocalMetadata implements MetadataService {
     })
   }
 
+  /** Refused: this node's registration is its own start's, and there is no other. */
+  async unregisterBroker(brokerId: number): Promise<ApiError> {
+    if (!this.#image.brokers.has(brokerId)) return apiError(MetadataErrorCode.BROKER_ID_NOT_REGISTERED)
+    return apiError(MetadataErrorCode.INVALID_REQUEST, 'The only node of a cluster cannot be unregistered')
+  }
+
+  /** A quorum of one, which this node leads and always has led. */
+  async describeQuorum(): Promise<QuorumDescription> {
+    const { offset } = this.#image
+    const { nodeId } = this.#options.settings()
+    const self = { id: nodeId, directoryId: DirectoryId.MIGRATING }
+    const log = {
+      matchIndex: offset,
+      state: 'replicate',
+      inFlightBytes: 0,
+      silentTicks: 0,
+      logEndOffset: offset,
+    } as const
+    return {
+      leaderId: nodeId,
+      leaderEpoch: 1,
+      highWatermark: offset,
+      voters: [{ ...self, host: '', port: 0 }],
+      peers: [{ ...self, ...log, isVoter: true, lastFetchMs: 0, lastCaughtUpMs: 0 }],
+    }
+  }
+
+  async addVoter(): Promise<ApiError> {
+    return NO_QUORUM
+  }
+
+  async removeVoter(): Promise<ApiError> {
+    return NO_QUORUM
+  }
+
+  async updateVoter(): Promise<ApiError> {
+    return NO_QUORUM
+  }
+
+  /** Makes this broker known and able to lead. Once per start, after its listeners are bound. */
   registerBroker(registration: BrokerRegistration) {
     return this.#submit((context) => registerBroker(context, registration))
   }

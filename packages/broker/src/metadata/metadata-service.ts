@@ -1,8 +1,8 @@
+import type { Uuid } from '@millrace/base'
 import type {
   AlterConfigsResult,
   AlterReassignmentsRequest,
   ApiError,
-  BrokerRegistration,
   ConfigAlterations,
   ConfigReplacement,
   CreatePartitionsRequest,
@@ -16,8 +16,10 @@ import type {
   MetadataDelta,
   MetadataImage,
   ProducerIdBlock,
+  QuorumDescription,
   ReassignmentTopicResult,
   TopicToDelete,
+  Voter,
 } from '@millrace/consensus'
 
 /** Told of each new image, in order, before the request that caused it is answered. Must not throw. */
@@ -25,9 +27,10 @@ export type MetadataListener = (image: MetadataImage, delta: MetadataDelta) => v
 
 /**
  * The cluster's metadata as a broker meets it: the committed image, and the way to change it. One node keeps it itself; in a cluster
- * the same calls go to the active controller. An answer says what was committed; it never waits for brokers to act on it. Calls
- * reject only if the metadata cannot be written (`DiskError`, `MetadataStoreError`), and then nothing was changed; of a request with
- * more than a hundred topics, some may have been made or deleted by then.
+ * the same calls go to the active controller. An answer says what was committed; it never waits for other brokers to act on it. Calls
+ * reject only if one node's own metadata cannot be written (`DiskError`, `MetadataStoreError`), and then nothing was changed; of a request
+ * with more than a hundred topics, some may have been made or deleted by then. In a cluster, what no controller answers within
+ * `timeoutMs` is answered REQUEST_TIMED_OUT, and may be done or not.
  */
 export interface MetadataService {
   /** The newest committed image. */
@@ -35,9 +38,9 @@ export interface MetadataService {
   /** Returns the way to stop listening. The present image is not told: read it first. */
   subscribe(listener: MetadataListener): () => void
 
-  createTopics(request: CreateTopicsRequest): Promise<readonly CreateTopicResult[]>
-  deleteTopics(topics: readonly TopicToDelete[]): Promise<readonly DeleteTopicResult[]>
-  createPartitions(request: CreatePartitionsRequest): Promise<readonly CreatePartitionsResult[]>
+  createTopics(request: CreateTopicsRequest, timeoutMs?: number): Promise<readonly CreateTopicResult[]>
+  deleteTopics(topics: readonly TopicToDelete[], timeoutMs?: number): Promise<readonly DeleteTopicResult[]>
+  createPartitions(request: CreatePartitionsRequest, timeoutMs?: number): Promise<readonly CreatePartitionsResult[]>
   incrementalAlterConfigs(
     resources: readonly ConfigAlterations[],
     validateOnly: boolean,
@@ -47,11 +50,18 @@ export interface MetadataService {
     validateOnly: boolean,
   ): Promise<readonly AlterConfigsResult[]>
   /** Null: done. */
-  updateFeatures(updates: readonly FeatureUpdate[], validateOnly: boolean): Promise<ApiError | null>
-  alterPartitionReassignments(request: AlterReassignmentsRequest): Promise<readonly ReassignmentTopicResult[]>
-  electLeaders(request: ElectLeadersRequest): Promise<readonly ElectionTopicResult[] | ApiError>
+  updateFeatures(updates: readonly FeatureUpdate[], validateOnly: boolean, timeoutMs?: number): Promise<ApiError | null>
+  alterPartitionReassignments(
+    request: AlterReassignmentsRequest,
+    timeoutMs?: number,
+  ): Promise<readonly ReassignmentTopicResult[]>
+  electLeaders(request: ElectLeadersRequest, timeoutMs?: number): Promise<readonly ElectionTopicResult[] | ApiError>
   /** A block of ids for this broker alone. Refused until it is registered. */
   allocateProducerIds(): Promise<ProducerIdBlock | ApiError>
-  /** Makes this broker known and able to lead. Once per start, after its listeners are bound. */
-  registerBroker(registration: BrokerRegistration): Promise<{ readonly brokerEpoch: number } | ApiError>
+  /** Null: done; likewise below. */
+  unregisterBroker(brokerId: number): Promise<ApiError | null>
+  describeQuorum(): Promise<QuorumDescription | ApiError>
+  addVoter(voter: Voter, timeoutMs?: number): Promise<ApiError | null>
+  removeVoter(id: number, directoryId: Uuid): Promise<ApiError | null>
+  updateVoter(voter: Voter): Promise<ApiError | null>
 }
