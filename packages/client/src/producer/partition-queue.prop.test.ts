@@ -1,7 +1,7 @@
 import { SeededRandom } from '@millrace/base'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type IdentitySource, PartitionQueue, type QueuedBatch } from './partition-queue.ts'
+import { type IdentitySource, PartitionQueue, type QueuedBatch, SendEvidence } from './partition-queue.ts'
 import type { ProducerIdentity } from './producer-identity.ts'
 
 /** Goal: whatever the network and the broker do, a partition's log has each acknowledged batch once, in the order sent. */
@@ -12,6 +12,7 @@ class TestBatch implements QueuedBatch {
   place = 0
   state: QueuedBatch['state'] = 'open'
   abandoned = false
+  readonly evidence = new SendEvidence()
   readonly ordinal: number
   readonly recordCount: number
   outcome: 'open' | 'stored' | 'failed' = 'open'
@@ -64,6 +65,11 @@ class ModelPartition {
     this.#nextSequence += recordCount
     return 'stored'
   }
+
+  /** As a broker that restored its state from a snapshot: it knows the producer's last batch only. */
+  restore(): void {
+    this.#recent.splice(0, this.#recent.length - 1)
+  }
 }
 
 /** A request as it was when it left, since the batch may change before the broker reads it. */
@@ -85,6 +91,7 @@ class Scenario {
   readonly faultPercent: number
   wire: WireRequest[] = []
   leader = 1
+  unsettledCount = 0
 
   constructor(seed: number, faultPercent: number) {
     this.random = new SeededRandom(seed)
@@ -102,6 +109,7 @@ class Scenario {
   }
 
   send(): void {
+    this.giveUpUnsettled()
     for (;;) {
       const batch = this.queue.peek(this.leader)
       if (batch === null) return
@@ -128,19 +136,41 @@ class Scenario {
     const verdict = this.broker.append(request)
     expect(verdict).not.toBe('fenced')
     if (verdict === 'out-of-order') {
-      this.queue.onOutOfOrder(batch)
+      if (batch.evidence.isStored) this.#stored(batch)
+      else this.queue.onOutOfOrder(batch)
       return
     }
+    this.#stored(batch)
+  }
+
+  #stored(batch: TestBatch): void {
     if (!batch.abandoned) batch.outcome = 'stored'
-    this.queue.onStored(batch)
+    for (const settled of this.queue.onStored(batch)) settled.outcome = 'stored'
+  }
+
+  /** What cannot be settled fails with an unknown outcome. */
+  giveUpUnsettled(): void {
+    for (const batch of this.queue.unsettled()) {
+      batch.outcome = 'failed'
+      this.unsettledCount++
+      this.queue.giveUp(batch)
+    }
   }
 
   #fault(request: WireRequest): void {
-    const kind = this.random.uint32() % 4
+    const kind = this.random.uint32() % 6
     if (kind === 0) {
-      // Refused, to be tried again: another leader, not enough replicas.
-      this.queue.onRetriable(request.batch)
+      // Refused before the append, to be tried again.
+      this.queue.onRetriable(request.batch, false)
       this.leader = 3 - this.leader
+    } else if (kind === 4) {
+      // Stored, but not replicated in time.
+      this.broker.append(request)
+      this.queue.onRetriable(request.batch, true)
+    } else if (kind === 5) {
+      this.leader = 3 - this.leader
+      this.broker.restore()
+      this.#answer(request)
     } else if (kind === 1) {
       // Refused for good before anything was stored.
       if (!request.batch.abandoned) request.batch.outcome = 'failed'
@@ -150,7 +180,7 @@ class Scenario {
       const lost = [request, ...this.wire.splice(0)]
       const storedCount = this.random.uint32() % (lost.length + 1)
       for (let slot = 0; slot < storedCount; slot++) this.broker.append(lost[slot]!)
-      for (const { batch } of lost) this.queue.onRetriable(batch)
+      for (const { batch } of lost) this.queue.onRetriable(batch, true)
     }
   }
 

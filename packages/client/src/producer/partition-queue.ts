@@ -1,3 +1,4 @@
+import { assert } from '@millrace/base'
 import type { ProducerIdentity } from './producer-identity.ts'
 
 /** What the queue needs to know of a batch. `ProducerBatch` has it; tests use a plain one. */
@@ -11,6 +12,27 @@ export interface QueuedBatch {
   state: BatchState
   /** Gave up: its senders were told. It is kept only until its answer shows what became of it. */
   abandoned: boolean
+  readonly evidence: SendEvidence
+}
+
+/** What is known of a batch's earlier sendings under its present number. */
+export class SendEvidence {
+  /** One ended without telling what became of it: lost, timed out, or refused after the append. */
+  mayBeStored = false
+  /** A later batch was stored under the same identity, so this one is too, though nobody knows where. */
+  isStored = false
+  /** Refused as out of order, and not in consequence of one before it. Holds for one leader. */
+  isRefused = false
+  /** A later one that may be stored was given up: it may be the only one that the broker remembers. */
+  isSpoiled = false
+
+  /** It got a new number, under which it was never sent. */
+  clear(): void {
+    this.mayBeStored = false
+    this.isStored = false
+    this.isRefused = false
+    this.isSpoiled = false
+  }
 }
 
 export type BatchState = 'open' | 'waiting' | 'in-flight' | 'retry' | 'done'
@@ -37,8 +59,12 @@ const NO_GAP = -1
  * - From the oldest pending batch to the newest there are never more than `maxInFlight`, those already stored between them included:
  *   the broker remembers the last five, and must still know the oldest when it comes again.
  * - A batch that is given up leaves a gap: unknown whether the broker has it. Pending batches then go one at a time under the old
- *   numbers. Success proves that there is no gap; OUT_OF_ORDER_SEQUENCE_NUMBER for the first pending batch proves that neither
- *   it nor any later one was stored, so all may get new numbers under a bumped epoch without being stored twice.
+ *   numbers. Success proves that there is no gap, and that all before it are stored, since numbers are contiguous.
+ * - OUT_OF_ORDER_SEQUENCE_NUMBER for the first pending batch has two readings: what stands before it is missing, or it is stored and the
+ *   broker forgot it, for one that restored its state from a snapshot knows a producer's last batch only. So all batches that may be
+ *   stored are tried in turn, at one leader. The last one that is stored would be known: if all are refused, none is stored, and they get
+ *   new numbers under a bumped epoch without being stored twice. Where that last one may have been given up, nothing can be proved:
+ *   those before it are {@link unsettled}.
  */
 export class PartitionQueue<Batch extends QueuedBatch> {
   readonly #identities: IdentitySource | null
@@ -93,6 +119,8 @@ export class PartitionQueue<Batch extends QueuedBatch> {
   peek(nodeId: number): Batch | null {
     if (this.#inFlightCount > 0 && this.#inFlightNodeId !== nodeId) return null
     if (this.#inFlightCount >= this.#maxInFlight) return null
+    // What another leader refused says nothing of this one's log.
+    if (this.#inFlightNodeId !== nodeId) this.#beginRound()
     if (!this.#renumberIfDue()) return null
     const retry = this.#nextRetry()
     if (retry === 'blocked') return null
@@ -121,28 +149,47 @@ export class PartitionQueue<Batch extends QueuedBatch> {
     this.#inFlightCount++
   }
 
-  /** The broker has it. */
-  onStored(batch: Batch): void {
+  /** The broker has it. Gives those before it that are stored as well and were refused as out of order: nobody will know where they are. */
+  onStored(batch: Batch): Batch[] {
     this.#landed(batch)
+    const settled = this.#markStoredBefore(batch)
     this.#removePending(batch)
+    for (const one of settled) this.#removePending(one)
+    this.#beginRound()
     if (this.#gapSequence !== NO_GAP && this.#isAfterGap(batch)) this.#gapSequence = NO_GAP
+    return settled
   }
 
-  /** It failed and may be sent again: its outcome is unknown or certainly nothing. An abandoned one is dropped instead. */
-  onRetriable(batch: Batch): void {
+  /** It failed and may be sent again. `mayBeStored`: nobody knows whether it was stored. An abandoned one is dropped instead. */
+  onRetriable(batch: Batch, mayBeStored: boolean): void {
     this.#landed(batch)
+    if (mayBeStored) {
+      batch.evidence.mayBeStored = true
+      this.#beginRound()
+    }
     if (batch.abandoned) this.giveUp(batch)
     else batch.state = 'retry'
   }
 
   /**
-   * The broker misses the numbers before this batch. If there are pending ones before it, they will be sent first and this may mend
-   * itself; else the numbers are of no use any more.
+   * The broker misses the numbers before this batch, or knows it no more. If there are pending ones before it that were not refused, they
+   * will be sent first and this may mend itself. Not for one whose evidence says that it is stored.
    */
   onOutOfOrder(batch: Batch): void {
-    const isFirst = this.#pending[0] === batch
-    this.onRetriable(batch)
-    if (isFirst) this.#mustRenumber = true
+    this.#landed(batch)
+    const slot = this.#pending.indexOf(batch)
+    let isConsequence = false
+    for (let before = 0; before < slot; before++) isConsequence ||= !this.#pending[before]!.evidence.isRefused
+    if (!isConsequence) batch.evidence.isRefused = true
+    if (batch.abandoned) this.giveUp(batch)
+  }
+
+  /** Batches of which nobody can find out whether they are stored: to be given up with words that say so. Oldest first. */
+  unsettled(): Batch[] {
+    if (!this.#isRoundOver()) return []
+    const last = this.#pending.findIndex(({ evidence }) => !evidence.mayBeStored)
+    const doubtful = last === -1 ? this.#pending : this.#pending.slice(0, last)
+    return doubtful.filter(({ evidence }) => evidence.isSpoiled)
   }
 
   /** Whether all before it are done, so that its own answer cannot be the consequence of theirs. */
@@ -155,12 +202,20 @@ export class PartitionQueue<Batch extends QueuedBatch> {
    * numbers then lack these.
    */
   giveUp(batch: Batch): void {
-    if (batch.state === 'in-flight') this.#landed(batch)
+    const { evidence } = batch
+    if (batch.state === 'in-flight') {
+      this.#landed(batch)
+      if (!evidence.isRefused) evidence.mayBeStored = true
+    }
     if (batch.state === 'waiting') {
       this.#waiting.splice(this.#waiting.indexOf(batch), 1)
     } else {
+      const slot = this.#pending.indexOf(batch)
+      if (evidence.mayBeStored && !evidence.isRefused) {
+        for (let before = 0; before < slot; before++) this.#pending[before]!.evidence.isSpoiled = true
+      }
       this.#removePending(batch)
-      if (batch.identity !== null && batch.identity === this.#identity) {
+      if (batch.identity !== null && batch.identity === this.#identity && !evidence.isStored) {
         this.#gapSequence = (batch.baseSequence + batch.recordCount) % SEQUENCE_MODULUS
       }
     }
@@ -178,6 +233,7 @@ export class PartitionQueue<Batch extends QueuedBatch> {
       part.place = batch.place
       part.baseSequence = batch.baseSequence
     }
+    this.#beginRound()
     if (this.#identity !== null) this.#mustRenumber = true
   }
 
@@ -193,9 +249,42 @@ export class PartitionQueue<Batch extends QueuedBatch> {
     batch.state = 'done'
   }
 
+  /** Those before a stored batch are stored too. Gives the ones that it is of no use to send again. */
+  #markStoredBefore(batch: Batch): Batch[] {
+    const settled: Batch[] = []
+    if (batch.identity === null || this.#pending[0] === batch) return settled
+    for (const before of this.#pending) {
+      if (before === batch) break
+      before.evidence.isStored = true
+      if (before.state === 'retry' && before.evidence.isRefused) settled.push(before)
+    }
+    return settled
+  }
+
+  /** What was refused as out of order has to be found out anew. */
+  #beginRound(): void {
+    for (const { evidence } of this.#pending) evidence.isRefused = false
+  }
+
+  /** Whether enough was refused as out of order to say of every pending batch that it is not stored, spoiled ones excepted. */
+  #isRoundOver(): boolean {
+    if (this.#inFlightCount > 0 || !this.#pending[0]?.evidence.isRefused) return false
+    for (const { evidence } of this.#pending) {
+      // Certainly not stored: so nothing behind it is.
+      if (!evidence.mayBeStored) return true
+      if (!evidence.isRefused) return false
+    }
+    return true
+  }
+
   /** The oldest batch to be sent again; 'blocked' if one exists but answers are outstanding that must come first. */
   #nextRetry(): Batch | null | 'blocked' {
     let slot = 0
+    if (this.#pending[0]?.evidence.isRefused) {
+      if (this.#inFlightCount > 0) return 'blocked'
+      while (this.#pending[slot]?.evidence.isRefused) slot++
+      return this.#pending[slot] ?? 'blocked'
+    }
     while (slot < this.#pending.length && this.#pending[slot]!.state === 'in-flight') slot++
     if (slot === this.#pending.length) return null
     // In flight behind it: sending it now would change the order. With a gap: one at a time.
@@ -207,6 +296,10 @@ export class PartitionQueue<Batch extends QueuedBatch> {
   /** Gives new numbers when the old ones cannot be used. False while that must wait. */
   #renumberIfDue(): boolean {
     if (this.#identity === null || this.#identities === null) return true
+    if (this.#isRoundOver()) {
+      if (this.unsettled().length > 0) return false
+      this.#mustRenumber = true
+    }
     const isDue = this.#mustRenumber || (this.#gapSequence !== NO_GAP && this.#pending.length === 0)
     if (!isDue) return true
     if (this.#inFlightCount > 0) return false
@@ -217,7 +310,11 @@ export class PartitionQueue<Batch extends QueuedBatch> {
     this.#nextPlace = 0
     this.#gapSequence = NO_GAP
     this.#mustRenumber = false
-    for (const batch of this.#pending) this.#number(batch, identity)
+    for (const batch of this.#pending) {
+      assert(!batch.evidence.isStored, 'what is stored never gets a new number')
+      this.#number(batch, identity)
+      batch.evidence.clear()
+    }
     return true
   }
 

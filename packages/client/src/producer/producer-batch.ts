@@ -3,7 +3,7 @@ import { type BatchBuilder, RecordReader, setProducer } from '@millrace/protocol
 import { ProtocolError } from '../errors/protocol-error.ts'
 import type { BuilderPool } from './builder-pool.ts'
 import type { Delivery } from './delivery.ts'
-import type { BatchState, QueuedBatch } from './partition-queue.ts'
+import { type BatchState, type QueuedBatch, SendEvidence } from './partition-queue.ts'
 import type { ProducerIdentity } from './producer-identity.ts'
 import type { RecordHeader } from './producer-record.ts'
 
@@ -26,6 +26,7 @@ export class ProducerBatch implements QueuedBatch {
   place = 0
   state: BatchState = 'open'
   abandoned = false
+  readonly evidence = new SendEvidence()
   /** Times it was sent. */
   attempts = 0
   lastError: unknown = undefined

@@ -32,7 +32,7 @@ function chaos(cluster: FakeCluster, percent: number): void {
     }
     const { topicData } = request.body as ProduceRequest
     for (const { partitions } of cluster.topics.values()) {
-      if (kind === 2) for (const partition of partitions) partition.moveTo(1 + (random.uint32() % 2))
+      if (kind === 2) for (const partition of partitions) partition.restoreAt(1 + (random.uint32() % 2))
     }
     return createProduceResponse({
       responses: topicData.map(({ name, topicId, partitionData }) =>

@@ -313,6 +313,29 @@ describe('what a producer does about failures', () => {
     await cluster.world.run(producer.close())
   })
 
+  test('nor when the new leader remembers only the last of several batches whose answers got lost', async () => {
+    const cluster = new FakeCluster({ brokers: 2 })
+    const partition = cluster.createTopic('t').partitions[0]!
+    const producer = producerOf(cluster, { retryBackoffMs: 10 })
+    let lost = 0
+    cluster.intercept(ApiKey.PRODUCE, async (request) => {
+      if (lost >= 3) return null
+      await cluster.answer(request)
+      if (++lost < 3) return 'drop'
+      partition.restoreAt(2)
+      return 'break'
+    })
+    const sends: Promise<{ offset: bigint }>[] = []
+    for (let number = 0; number < 3; number++) {
+      sends.push(producer.send({ topic: 't', partition: 0, value: String(number) }))
+      await cluster.world.pass(20)
+    }
+    const stored = await cluster.world.run(Promise.all(sends))
+    expect(stored.map(({ offset }) => offset)).toEqual([-1n, -1n, 2n])
+    expect(valuesOf(partition)).toEqual(['0', '1', '2'])
+    await cluster.world.run(producer.close())
+  })
+
   test('records that cannot be delivered fail when deliveryTimeoutMs is over, and the producer goes on', async () => {
     const cluster = new FakeCluster()
     const partition = cluster.createTopic('t').partitions[0]!

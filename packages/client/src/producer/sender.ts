@@ -23,6 +23,12 @@ import type { ResolvedProducerOptions } from './producer-options.ts'
 /** Without an answer there is no way to learn that a topic id is stale: topics go by name, which later versions cannot. */
 const NAMES_UP_TO_VERSION = 12
 
+/**
+ * Refusals before anything was appended. Any other may come after the append: a leader that waits for replicas answers so when it
+ * loses the partition or the time is over.
+ */
+const CERTAINLY_NOT_STORED: ReadonlySet<number> = new Set([ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.MESSAGE_TOO_LARGE])
+
 const NO_ANSWER: BatchAnswer = {
   errorCode: ErrorCode.NETWORK_EXCEPTION,
   baseOffset: -1,
@@ -112,6 +118,7 @@ export class Sender {
     let leaderMissing = false
     for (const buffer of this.#accumulator.active) {
       this.#expire(buffer, nowMs)
+      this.#giveUpUnsettled(buffer)
       if (buffer.isEmpty) continue
       wakeAtMs = Math.min(wakeAtMs, this.#expiryMs(buffer), this.#dueMs(buffer, nowMs))
       const leaderId = this.#core.metadata.partition(buffer.topic, buffer.partition)?.leaderId ?? -1
@@ -158,6 +165,15 @@ export class Sender {
       } else {
         this.#giveUp(buffer, batch, error)
       }
+    }
+  }
+
+  #giveUpUnsettled(buffer: PartitionBuffer): void {
+    for (const batch of buffer.queue.unsettled()) {
+      const { topic, partition, recordCount } = batch
+      const message = `${recordCount} records may be stored or not: the broker no longer knows of their batch`
+      const error = new ProtocolError(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, { topic, partition, message })
+      this.#giveUp(buffer, batch, error)
     }
   }
 
@@ -266,6 +282,7 @@ export class Sender {
     try {
       connection.send(produceApi, message, NAMES_UP_TO_VERSION)
       for (const { buffer, batch } of sent) {
+        // Without answers there is no idempotence, and nothing else that this one could settle.
         buffer.queue.onStored(batch)
         batch.complete(-1n, -1)
         this.#release(buffer, batch)
@@ -294,13 +311,13 @@ export class Sender {
     const { buffer, batch } = one
     const { errorCode } = answer
     if (errorCode === ErrorCode.NONE || errorCode === ErrorCode.DUPLICATE_SEQUENCE_NUMBER) {
-      buffer.queue.onStored(batch)
-      buffer.backoff.reset()
       // A duplicate so old that the broker forgot its place is stored, but nobody knows where.
       const baseOffset = errorCode === ErrorCode.NONE ? BigInt(answer.baseOffset) : -1n
-      batch.complete(baseOffset, answer.logAppendTimeMs)
-      this.#release(buffer, batch)
-      batch.recycle()
+      this.#onStored(buffer, batch, baseOffset, answer.logAppendTimeMs)
+      return
+    }
+    if (this.#isSequenceError(errorCode) && batch.evidence.isStored) {
+      this.#onStored(buffer, batch, -1n, -1)
       return
     }
     const error = new ProtocolError(errorCode, {
@@ -309,17 +326,32 @@ export class Sender {
       message: answer.errorMessage,
     })
     if (errorInfo(errorCode).refreshMetadata) this.#core.metadata.requestUpdate()
+    const mayBeStored = !CERTAINLY_NOT_STORED.has(errorCode)
     if (this.#isSequenceError(errorCode) && batch.identity !== null) {
       buffer.queue.onOutOfOrder(batch)
       this.#afterFailure(buffer, batch, error)
     } else if (errorCode === ErrorCode.MESSAGE_TOO_LARGE && batch.recordCount > 1 && !batch.abandoned) {
       this.#split(buffer, batch, error)
     } else if (error.retriable) {
-      this.#onError(one, error)
+      this.#onError(one, error, mayBeStored)
     } else {
       batch.recordErrors = answer.recordErrors
       this.#giveUp(buffer, batch, error)
     }
+  }
+
+  #onStored(buffer: PartitionBuffer, batch: ProducerBatch, baseOffset: bigint, logAppendTimeMs: number): void {
+    const settled = buffer.queue.onStored(batch)
+    buffer.backoff.reset()
+    // First, as they were sent first.
+    for (const one of settled) this.#complete(buffer, one, -1n, -1)
+    this.#complete(buffer, batch, baseOffset, logAppendTimeMs)
+  }
+
+  #complete(buffer: PartitionBuffer, batch: ProducerBatch, baseOffset: bigint, logAppendTimeMs: number): void {
+    batch.complete(baseOffset, logAppendTimeMs)
+    this.#release(buffer, batch)
+    batch.recycle()
   }
 
   #isSequenceError(errorCode: number): boolean {
@@ -327,14 +359,14 @@ export class Sender {
   }
 
   /** A failure without an answer, or with one that allows another try. */
-  #onError(one: SentBatch, error: unknown): void {
+  #onError(one: SentBatch, error: unknown, mayBeStored = true): void {
     const { buffer, batch } = one
     if (batch.state === 'done') return
     if (!isRetriable(error) || batch.attempts > this.#options.retries) {
       this.#giveUp(buffer, batch, error)
       return
     }
-    buffer.queue.onRetriable(batch)
+    buffer.queue.onRetriable(batch, mayBeStored)
     this.#afterFailure(buffer, batch, error)
   }
 
@@ -351,7 +383,7 @@ export class Sender {
    */
   #split(buffer: PartitionBuffer, batch: ProducerBatch, error: ProtocolError): void {
     if (batch.identity !== null && !buffer.queue.isFirst(batch)) {
-      buffer.queue.onRetriable(batch)
+      buffer.queue.onRetriable(batch, false)
       this.#afterFailure(buffer, batch, error)
       return
     }

@@ -52,6 +52,14 @@ export class FakePartition {
     this.leaderEpoch++
   }
 
+  /** Moves to a leader that restored its state from a snapshot: it knows each producer's last batch only. */
+  restoreAt(leaderId: number): void {
+    this.moveTo(leaderId)
+    for (const { recent } of this.#producers.values()) {
+      for (const key of [...recent.keys()].slice(0, -1)) recent.delete(key)
+    }
+  }
+
   /** Stores one batch as a leader does. */
   append(batch: Buffer): { errorCode: number; baseOffset: number } {
     if (batchSizeOf(batch, 0) > this.maxMessageBytes) return { errorCode: ErrorCode.MESSAGE_TOO_LARGE, baseOffset: -1 }
