@@ -1,0 +1,115 @@
+/** A log whose offsets and values are compared: `topic/partition`. */
+export type Key = string
+
+/** `ok`: it happened. `fail`: it certainly did not. `info`: nobody knows, now or ever. */
+export type Outcome = 'ok' | 'fail' | 'info'
+
+/** A place in a log: where reading goes on, what a group has committed, or a watermark. */
+export interface Place {
+  readonly key: Key
+  readonly offset: number
+}
+
+/** A record as a reader was given it. Values are unique within a key. */
+export interface Seen extends Place {
+  readonly value: string
+}
+
+/** A record handed to a producer. `offset` is null unless it was acknowledged with one. */
+export interface SendStep {
+  readonly step: 'send'
+  readonly key: Key
+  readonly value: string
+  readonly offset: number | null
+}
+
+/** What one poll gave, in the order it was given. */
+export interface PollStep {
+  readonly step: 'poll'
+  readonly records: readonly Seen[]
+  /** Partitions came or went before or within it, so positions may jump. */
+  readonly isRebalanced: boolean
+}
+
+export type Step = SendStep | PollStep
+
+interface Base {
+  /** Rises in the order of invocation; of one producer, in the order in which records were handed to it. */
+  readonly id: number
+  /** One life of one client: whoever takes over after a crash has another name. Different names share no consumer and no producer. */
+  readonly process: string
+  readonly outcome: Outcome
+  /** Milliseconds since the run began. */
+  readonly invokedMs: number
+  /** Infinity while the outcome is unknown: it may take effect at any later time. */
+  readonly completedMs: number
+}
+
+/** One `send`, one `poll`, or a transaction of several of them. */
+export interface DataOperation extends Base {
+  readonly kind: 'send' | 'poll' | 'txn'
+  readonly steps: readonly Step[]
+}
+
+/** Partitions taken by hand, and where reading begins; all others are given up. */
+export interface AssignOperation extends Base {
+  readonly kind: 'assign'
+  readonly places: readonly Place[]
+}
+
+/** Partitions are given by a group from now on. */
+export interface SubscribeOperation extends Base {
+  readonly kind: 'subscribe'
+  readonly group: string
+}
+
+/** `commit`: these were told to the group. `committed`: this is what the group said. */
+export interface OffsetsOperation extends Base {
+  readonly kind: 'commit' | 'committed'
+  readonly group: string
+  readonly places: readonly Place[]
+}
+
+/** Visible ends of logs: high watermarks, or with read_committed last stable offsets. */
+export interface EndsOperation extends Base {
+  readonly kind: 'ends'
+  readonly isolation: 'read_committed' | 'read_uncommitted'
+  readonly places: readonly Place[]
+}
+
+/** The newest value of a log, which is used as a register: every send to it is a write. Null: the log is empty. */
+export interface ReadOperation extends Base {
+  readonly kind: 'read'
+  readonly key: Key
+  readonly value: string | null
+}
+
+export type Operation =
+  | DataOperation
+  | AssignOperation
+  | SubscribeOperation
+  | OffsetsOperation
+  | EndsOperation
+  | ReadOperation
+
+/** A time in which something was broken on purpose. */
+export interface FaultSpan {
+  readonly kind: string
+  /** For people: what was done, to whom. */
+  readonly detail: string
+  readonly beginMs: number
+  /** When it was undone; Infinity: never. */
+  readonly endMs: number
+}
+
+export interface History {
+  readonly operations: readonly Operation[]
+  readonly faults: readonly FaultSpan[]
+  /** When everything was healed and the final phase began. */
+  readonly healedMs: number
+  readonly endMs: number
+}
+
+export function isData(operation: Operation): operation is DataOperation {
+  return operation.kind === 'send' || operation.kind === 'poll' || operation.kind === 'txn'
+}

@@ -1,0 +1,101 @@
+import type { FaultSpan, History, Key, Operation, Outcome, Place, Seen, Step } from '../history/operation.ts'
+
+/** Histories made by hand: each call adds an operation that takes a millisecond, a millisecond after the one before. */
+export class Build {
+  readonly #operations: Operation[] = []
+  #faults: FaultSpan[] = [{ kind: 'kill', detail: 'node 1', beginMs: 0, endMs: 1 }]
+  #nowMs = 0
+
+  /** Lets time pass. */
+  wait(ms: number): this {
+    this.#nowMs += ms
+    return this
+  }
+
+  fault(beginMs: number, endMs: number): this {
+    this.#faults.push({ kind: 'kill', detail: 'node 1', beginMs, endMs })
+    return this
+  }
+
+  noFaults(): this {
+    this.#faults = []
+    return this
+  }
+
+  send(process: string, key: Key, value: string, offset: number | null, outcome: Outcome = 'ok'): this {
+    const steps: Step[] = [{ step: 'send', key, value, offset: outcome === 'ok' ? offset : null }]
+    return this.#add(process, outcome, (base) => ({ ...base, kind: 'send', steps }))
+  }
+
+  poll(process: string, records: readonly Seen[], isRebalanced = false): this {
+    const steps: Step[] = [{ step: 'poll', records, isRebalanced }]
+    return this.#add(process, 'ok', (base) => ({ ...base, kind: 'poll', steps }))
+  }
+
+  transaction(process: string, steps: readonly Step[], outcome: Outcome = 'ok'): this {
+    return this.#add(process, outcome, (base) => ({ ...base, kind: 'txn', steps }))
+  }
+
+  assign(process: string, ...places: Place[]): this {
+    return this.#add(process, 'ok', (base) => ({ ...base, kind: 'assign', places }))
+  }
+
+  subscribe(process: string, group: string): this {
+    return this.#add(process, 'ok', (base) => ({ ...base, kind: 'subscribe', group }))
+  }
+
+  commit(process: string, group: string, place: Place, outcome: Outcome = 'ok'): this {
+    return this.#add(process, outcome, (base) => ({ ...base, kind: 'commit', group, places: [place] }))
+  }
+
+  committed(process: string, group: string, ...places: Place[]): this {
+    return this.#add(process, 'ok', (base) => ({ ...base, kind: 'committed', group, places }))
+  }
+
+  ends(process: string, ...places: Place[]): this {
+    return this.#add(process, 'ok', (base) => ({ ...base, kind: 'ends', isolation: 'read_committed', places }))
+  }
+
+  read(process: string, key: Key, value: string | null): this {
+    return this.#add(process, 'ok', (base) => ({ ...base, kind: 'read', key, value }))
+  }
+
+  get history(): History {
+    return {
+      operations: this.#operations,
+      faults: this.#faults,
+      healedMs: this.#nowMs,
+      endMs: this.#nowMs,
+    }
+  }
+
+  #add(process: string, outcome: Outcome, make: (base: Base) => Operation): this {
+    const invokedMs = this.#nowMs
+    this.#nowMs += 2
+    const completedMs = outcome === 'info' ? Number.POSITIVE_INFINITY : invokedMs + 1
+    this.#operations.push(make({ id: this.#operations.length, process, outcome, invokedMs, completedMs }))
+    return this
+  }
+}
+
+interface Base {
+  readonly id: number
+  readonly process: string
+  readonly outcome: Outcome
+  readonly invokedMs: number
+  readonly completedMs: number
+}
+
+/** Records of one log from `offset` on. */
+export function records(key: Key, offset: number, ...values: string[]): Seen[] {
+  return values.map((value, slot) => ({ key, offset: offset + slot, value }))
+}
+
+export const sendStep = (key: Key, value: string, offset: number | null = null): Step => ({
+  step: 'send',
+  key,
+  value,
+  offset,
+})
+
+export const pollStep = (...seen: Seen[]): Step => ({ step: 'poll', records: seen, isRebalanced: false })

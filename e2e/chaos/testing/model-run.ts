@@ -1,0 +1,202 @@
+import { SeededRandom } from '@millrace/base'
+import type { History, Key, Operation, Outcome, Place, Seen, Step } from '../history/operation.ts'
+
+/** Two logs that transactions and readers use, and one that is used as a register. */
+export const modelKeys: readonly Key[] = ['t/0', 't/1', 'register/0']
+
+const clients = ['a', 'b', 'c', 'd']
+
+interface Client {
+  readonly name: string
+  freeMs: number
+  positions: Map<Key, number>
+}
+
+/** Without what only the whole history knows. */
+type Draft = Operation extends infer O ? (O extends Operation ? Omit<O, 'id'> : never) : never
+
+/**
+ * Plays a correct cluster: operations take effect one at a time, at a moment within their own time, while those of other clients are under
+ * way. Some outcomes are unknown, some sends fail, offsets have gaps. At the end a reader takes everything from the beginning.
+ */
+export function modelHistory(seed: number, operationCount: number): History {
+  return new ModelRun(seed).play(operationCount)
+}
+
+class ModelRun {
+  readonly #random: SeededRandom
+  readonly #logs = new Map<Key, (string | null)[]>(modelKeys.map((key) => [key, []]))
+  readonly #committed = new Map<Key, number>()
+  readonly #clients: Client[] = clients.map((name) => ({ name, freeMs: 0, positions: new Map() }))
+  readonly #drafts: Draft[] = []
+  #nowMs = 0
+  #valueCount = 0
+
+  constructor(seed: number) {
+    this.#random = new SeededRandom(seed)
+  }
+
+  play(operationCount: number): History {
+    while (this.#drafts.length < operationCount) {
+      this.#nowMs += 1 + this.#below(5)
+      const free = this.#clients.filter(({ freeMs }) => freeMs < this.#nowMs)
+      const client = free[this.#below(Math.max(1, free.length))]
+      if (client !== undefined) this.#act(client)
+    }
+    const healedMs = this.#nowMs + 50
+    this.#nowMs = healedMs
+    this.#readAll()
+    const operations = this.#drafts
+      .sort((left, right) => left.invokedMs - right.invokedMs)
+      .map((draft, id): Operation => ({ ...draft, id }))
+    const faults = [{ kind: 'kill', detail: 'node 1', beginMs: 0, endMs: this.#nowMs / 2 }]
+    return { operations, faults, healedMs, endMs: this.#nowMs }
+  }
+
+  #act(client: Client): void {
+    const choice = this.#below(12)
+    if (choice < 4) this.#send(client)
+    else if (choice < 7) this.#poll(client)
+    else if (choice < 8) this.#assign(client)
+    else if (choice < 9) this.#transact(client)
+    else if (choice < 10) this.#useOffsets(client)
+    else if (choice < 11) this.#read(client)
+    else this.#askEnds(client)
+  }
+
+  #send(client: Client): void {
+    const key = this.#key()
+    const value = this.#value()
+    const outcome = this.#outcome()
+    // An unknown outcome means that it may be there.
+    const isStored = outcome === 'ok' || (outcome === 'info' && this.#below(2) === 0)
+    const stored = isStored ? this.#append(key, value) : null
+    // Some clients do not know where an acknowledged record lies.
+    const offset = outcome === 'ok' && this.#below(8) > 0 ? stored : null
+    this.#log(client, outcome, (base) => ({ ...base, kind: 'send', steps: [{ step: 'send', key, value, offset }] }))
+  }
+
+  #poll(client: Client): void {
+    const records = this.#take(client)
+    const steps: Step[] = [{ step: 'poll', records, isRebalanced: false }]
+    this.#log(client, 'ok', (base) => ({ ...base, kind: 'poll', steps }))
+  }
+
+  #assign(client: Client): void {
+    const places = modelKeys.slice(0, 2).map((key) => ({ key, offset: this.#below(this.#end(key) + 1) }))
+    client.positions = new Map(places.map(({ key, offset }) => [key, offset]))
+    this.#log(client, 'ok', (base) => ({ ...base, kind: 'assign', places }))
+  }
+
+  #transact(client: Client): void {
+    const outcome = this.#outcome()
+    const isCommitted = outcome === 'ok' || (outcome === 'info' && this.#below(2) === 0)
+    const sends = Array.from({ length: 1 + this.#below(3) }, () => ({
+      key: modelKeys[this.#below(2)]!,
+      value: this.#value(),
+    }))
+    // Polled before anything of its own is visible.
+    const poll: Step[] =
+      this.#below(2) === 0 ? [{ step: 'poll', records: this.#take(client), isRebalanced: false }] : []
+    const steps = sends.map(({ key, value }): Step => {
+      const offset = this.#append(key, isCommitted ? value : null)
+      return { step: 'send', key, value, offset: outcome === 'ok' ? offset : null }
+    })
+    // The marker of the end takes an offset too.
+    for (const key of new Set(sends.map((send) => send.key))) this.#append(key, null)
+    this.#log(client, outcome, (base) => ({ ...base, kind: 'txn', steps: [...poll, ...steps] }))
+  }
+
+  #useOffsets(client: Client): void {
+    const key = modelKeys[0]!
+    const group = 'group'
+    const committed = this.#committed.get(key)
+    if (committed !== undefined && this.#below(2) === 0) {
+      this.#log(client, 'ok', (base) => ({ ...base, kind: 'committed', group, places: [{ key, offset: committed }] }))
+      return
+    }
+    const outcome = this.#outcome()
+    const offset = (committed ?? 0) + this.#below(3)
+    if (outcome === 'ok' || (outcome === 'info' && this.#below(2) === 0)) this.#committed.set(key, offset)
+    this.#log(client, outcome, (base) => ({ ...base, kind: 'commit', group, places: [{ key, offset }] }))
+  }
+
+  #read(client: Client): void {
+    const key = modelKeys[2]!
+    const value = this.#logs.get(key)!.findLast((stored) => stored !== null) ?? null
+    this.#log(client, 'ok', (base) => ({ ...base, kind: 'read', key, value }))
+  }
+
+  #askEnds(client: Client): void {
+    const places = modelKeys.map((key): Place => ({ key, offset: this.#end(key) }))
+    this.#log(client, 'ok', (base) => ({ ...base, kind: 'ends', isolation: 'read_committed', places }))
+  }
+
+  #readAll(): void {
+    const reader: Client = { name: 'final', freeMs: 0, positions: new Map(modelKeys.map((key) => [key, 0])) }
+    const places = modelKeys.map((key) => ({ key, offset: 0 }))
+    this.#log(reader, 'ok', (base) => ({ ...base, kind: 'assign', places }))
+    for (;;) {
+      this.#nowMs += 20
+      const records = this.#take(reader)
+      if (records.length === 0) return
+      const steps: Step[] = [{ step: 'poll', records, isRebalanced: false }]
+      this.#log(reader, 'ok', (base) => ({ ...base, kind: 'poll', steps }))
+    }
+  }
+
+  /** The next visible records of what a client has assigned, a few of each log. */
+  #take({ positions }: Client): Seen[] {
+    const records: Seen[] = []
+    for (const [key, position] of positions) {
+      const log = this.#logs.get(key)!
+      let next = position
+      for (let left = 1 + this.#below(4); next < log.length && left > 0; next++) {
+        const value = log[next]!
+        if (value === null) continue
+        records.push({ key, offset: next, value })
+        left--
+      }
+      positions.set(key, next)
+    }
+    return records
+  }
+
+  #log(client: Client, outcome: Outcome, make: (base: Omit<Draft, 'kind'>) => unknown): void {
+    const invokedMs = Math.max(client.freeMs + 0.1, this.#nowMs - this.#below(10)) - 0.05
+    const completedMs = this.#nowMs + 0.05 + this.#below(10)
+    client.freeMs = completedMs
+    const base = {
+      process: client.name,
+      outcome,
+      invokedMs,
+      completedMs: outcome === 'info' ? Number.POSITIVE_INFINITY : completedMs,
+    }
+    this.#drafts.push(make(base as Omit<Draft, 'kind'>) as Draft)
+  }
+
+  #append(key: Key, value: string | null): number {
+    return this.#logs.get(key)!.push(value) - 1
+  }
+
+  #end(key: Key): number {
+    return this.#logs.get(key)!.length
+  }
+
+  #key(): Key {
+    return modelKeys[this.#below(modelKeys.length)]!
+  }
+
+  #value(): string {
+    return `v${this.#valueCount++}`
+  }
+
+  #outcome(): Outcome {
+    const choice = this.#below(10)
+    return choice === 0 ? 'fail' : choice === 1 ? 'info' : 'ok'
+  }
+
+  #below(bound: number): number {
+    return this.#random.uint32() % bound
+  }
+}
