@@ -1,6 +1,8 @@
 export * from './controller/controller-errors.ts'
 export type * from './controller/controller-port.ts'
 export type * from './controller/controller-requests.ts'
+export * from './log/damaged-log-error.ts'
+export * from './log/lmdb-store.ts'
 export type * from './log/raft-store.ts'
 export * from './metadata/bootstrap.ts'
 export * from './metadata/controller/alter-configs.ts'

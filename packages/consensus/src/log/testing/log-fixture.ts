@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Uuid } from '@millrace/base'
+import { chainOf, FIRST_CHAIN } from '../../raft/chain.ts'
+import type { Entry, EntryKind, HardState, SnapshotPoint } from '../../raft/types.ts'
+import { LmdbStore, type LmdbStoreOptions } from '../lmdb-store.ts'
+import type { StoreBatch } from '../raft-store.ts'
+
+export const DIRECTORY = 'AAAAAAAAAAAAAAAAAAAAAQ' as Uuid
+export const OTHER_DIRECTORY = 'AAAAAAAAAAAAAAAAAAAAAg' as Uuid
+
+/** A log file in a directory of its own, and what has been written to it. */
+export class LogFixture {
+  readonly directory: string
+  readonly path: string
+
+  constructor() {
+    this.directory = mkdtempSync(join(tmpdir(), 'quorum-log-'))
+    this.path = join(this.directory, 'quorum.mdb')
+  }
+
+  options(init: Partial<LmdbStoreOptions> = {}): LmdbStoreOptions {
+    return { path: this.path, clusterId: 'cluster', nodeId: 1, directoryId: DIRECTORY, create: true, ...init }
+  }
+
+  open(init: Partial<LmdbStoreOptions> = {}): Promise<LmdbStore> {
+    return LmdbStore.open(this.options(init))
+  }
+
+  remove(): void {
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+/** `count` entries of `term` after `previous`, with data that tells them apart. */
+export function entriesAfter(
+  previous: { readonly index: number; readonly chain: Buffer } | null,
+  count: number,
+  term: number,
+  dataOf: (index: number) => Buffer = (index) => Buffer.from(`entry ${index} of term ${term}`),
+  kind: EntryKind = 'command',
+): Entry[] {
+  const entries: Entry[] = []
+  let index = previous?.index ?? 0
+  let chain = previous?.chain ?? FIRST_CHAIN
+  for (let number = 0; number < count; number++) {
+    index++
+    const data = dataOf(index)
+    chain = chainOf(chain, { index, term, kind, data })
+    entries.push({ index, term, kind, data, chain })
+  }
+  return entries
+}
+
+export function batch(init: Partial<StoreBatch> = {}): StoreBatch {
+  return { hardState: null, truncateFrom: null, entries: [], snapshot: null, ...init }
+}
+
+export function hardState(term: number, voteId: number | null = null): HardState {
+  return { term, vote: voteId === null ? null : { id: voteId, directoryId: OTHER_DIRECTORY } }
+}
+
+export function pointOf(entry: Entry): SnapshotPoint {
+  return {
+    index: entry.index,
+    term: entry.term,
+    chain: entry.chain,
+    voters: [{ id: 1, directoryId: DIRECTORY, host: 'localhost', port: 9093 }],
+    votersIndex: 0,
+  }
+}
