@@ -1,12 +1,12 @@
 import { DiskError, type Timer, type Timers, type Uuid } from '@millrace/base'
-import type { MetadataImage, TopicImage } from '@millrace/consensus'
+import { DirectoryId, type MetadataImage, type PartitionImage, type TopicImage } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import type { Log, LogManager } from '@millrace/storage'
 import type { Logger } from '../logger.ts'
 import { isInternalTopic } from '../metadata/internal-topics.ts'
 import type { TopicMetrics } from '../metrics/topic-metrics.ts'
 import type { Turn } from '../network/turn.ts'
-import { Partition } from './partition.ts'
+import { Partition, type ReplicationPorts } from './partition.ts'
 import type { PartitionSettings } from './partition-settings.ts'
 
 /** How often waiting acknowledgements are checked for their request's time-out. */
@@ -28,8 +28,26 @@ export interface HostedTopic {
   readonly partitions: (Partition | null)[]
 }
 
+/** The rest of the cluster, for partitions whose replicas are on several nodes. */
+export interface PartitionCluster {
+  readonly ports: ReplicationPorts
+  /**
+   * Whether the metadata knows this life of the node. Before, what it says of the node's leaderships is of an earlier life: to go on with
+   * one of those would put other records where followers have some of the same epoch.
+   */
+  mayLead(): boolean
+  /** Path of a directory of this node, or null if it has none by that id that is online. */
+  directoryPath(id: Uuid): string | null
+  /** The partition is here, or what the metadata says of it has changed. */
+  onHosted(partition: Partition, image: PartitionImage): void
+  /** It is here no more. */
+  onDropped(partition: Partition): void
+}
+
 export interface PartitionManagerOptions {
   nodeId: number
+  /** Left out for a node that is its own cluster. */
+  cluster?: PartitionCluster
   logs: LogManager
   turn: Turn
   timers: Timers
@@ -115,7 +133,7 @@ export class PartitionManager {
         partition.fail(ErrorCode.KAFKA_STORAGE_ERROR)
         continue
       }
-      partition.advanceHighWatermark()
+      partition.onWritten()
       // A request that waited behind an answer has started since the flush: its records are the next turn's.
       if (log.hasStaged) this.touched(partition)
     }
@@ -224,8 +242,20 @@ export class PartitionManager {
     }
   }
 
+  /** Why a partition of this number is not here: as Kafka, which sends clients on to those who have it. */
+  absenceCode(topic: string, partition: number): number {
+    const image = this.#image?.topics.get(topic)?.partitions[partition]
+    const isElsewhere = image !== undefined && !image.replicas.includes(this.#options.nodeId)
+    return isElsewhere ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  }
+
+  /** What the metadata says of a partition, wherever it is. */
+  imageOf(topic: string, partition: number): PartitionImage | null {
+    return this.#image?.topics.get(topic)?.partitions[partition] ?? null
+  }
+
   #host(topic: TopicImage): void {
-    const { nodeId, metrics } = this.#options
+    const { nodeId, metrics, cluster } = this.#options
     let hosted = this.#topics.get(topic.name)
     if (hosted === undefined) {
       hosted = { name: topic.name, id: topic.id, internal: isInternalTopic(topic.name), partitions: [] }
@@ -233,14 +263,24 @@ export class PartitionManager {
       this.#topicsById.set(topic.id, hosted)
     }
     let config: PartitionSettings | null = null
-    for (const image of topic.partitions) {
+    for (const said of topic.partitions) {
+      const image = this.#isOfEarlierLife(said) ? { ...said, leader: -1 } : said
       while (hosted.partitions.length <= image.partition) hosted.partitions.push(null)
       const known = hosted.partitions[image.partition] ?? null
+      const isReplica = image.replicas.includes(nodeId)
       if (known !== null) {
-        known.update(image)
+        if (isReplica || image.leader === nodeId) {
+          known.update(image)
+          cluster?.onHosted(known, image)
+        } else {
+          // Moved away by a reassignment.
+          hosted.partitions[image.partition] = null
+          this.#dropPartition(known, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+          this.#scheduleHousekeeping()
+        }
         continue
       }
-      if (!image.replicas.includes(nodeId)) continue
+      if (!isReplica || this.#isOffline(image)) continue
       if (this.#logsLeft === 0) {
         this.#unhosted.add(topic.name)
         this.#scheduleHousekeeping()
@@ -248,27 +288,49 @@ export class PartitionManager {
       }
       this.#logsLeft--
       config ??= this.#options.settingsOf(topic.name)
-      const log = this.#openLog(topic, image.partition)
+      const log = this.#openLog(topic, image)
       if (log === null) continue
       log.updateConfig(config.log)
-      const partition = new Partition(topic.name, image, log, config, metrics.of(topic.name), nodeId)
+      const counters = metrics.of(topic.name)
+      const partition = new Partition(topic.name, image, log, config, counters, nodeId, cluster?.ports)
       hosted.partitions[image.partition] = partition
       this.#byLog.set(log, partition)
       if (partition.isLeader && log.latestEpoch < image.leaderEpoch)
         log.assignEpoch(image.leaderEpoch, log.logEndOffset)
       partition.advanceHighWatermark()
+      cluster?.onHosted(partition, image)
     }
+  }
+
+  #isOfEarlierLife(image: PartitionImage): boolean {
+    const { cluster, nodeId } = this.#options
+    return cluster !== undefined && image.leader === nodeId && !cluster.mayLead()
+  }
+
+  /** Its log is in a directory that is not online: an empty one elsewhere would pass for what was lost. */
+  #isOffline(image: PartitionImage): boolean {
+    const { cluster } = this.#options
+    const directory = this.#directoryOf(image)
+    return cluster !== undefined && directory !== null && cluster.directoryPath(directory) === null
+  }
+
+  /** Where the metadata has this node's replica, or null if it does not say. */
+  #directoryOf(image: PartitionImage): Uuid | null {
+    const directory = image.directories[image.replicas.indexOf(this.#options.nodeId)]
+    const isNone = directory === DirectoryId.UNASSIGNED || directory === DirectoryId.MIGRATING
+    return directory === undefined || isNone || directory === DirectoryId.LOST ? null : directory
   }
 
   /**
    * The log of a partition, or null where no directory can take it now; it is tried again then. A directory that failed is offline, so
    * the next try goes to another one. What the metadata says happened already: a disk must not keep the rest of it from being applied.
    */
-  #openLog(topic: TopicImage, partition: number): Log | null {
+  #openLog(topic: TopicImage, image: PartitionImage): Log | null {
     const { logs, logger } = this.#options
+    const { partition } = image
     for (let left = logs.directoryCount; left > 0; left--) {
       try {
-        return this.#findOrCreateLog(topic, partition)
+        return this.#findOrCreateLog(topic, image)
       } catch (error) {
         if (!(error instanceof DiskError)) throw error
         logger.error('the log of a partition could not be made', { topic: topic.name, partition, error: error.message })
@@ -291,11 +353,12 @@ export class PartitionManager {
   }
 
   /** The log on disk, if it is the same topic's; one of an older topic of the same name is set aside. Throws `DiskError`. */
-  #findOrCreateLog(topic: TopicImage, partition: number): Log {
-    const { logs, logger } = this.#options
+  #findOrCreateLog(topic: TopicImage, image: PartitionImage): Log {
+    const { logs, logger, cluster } = this.#options
+    const { partition } = image
     const existing = logs.log(topic.name, partition)
     if (existing !== undefined) {
-      if (existing.topicId === topic.id) return existing
+      if (existing.topicId === topic.id && !this.#doomed.has(existing)) return existing
       if (this.#doomed.delete(existing)) {
         logs.deleteLog(existing)
       } else {
@@ -308,19 +371,26 @@ export class PartitionManager {
         })
       }
     }
-    return logs.createLog(topic.name, partition, topic.id)
+    const directory = this.#directoryOf(image)
+    const path = directory === null ? null : (cluster?.directoryPath(directory) ?? null)
+    return logs.createLog(topic.name, partition, topic.id, ...(path === null ? [] : [path]))
   }
 
   #drop(hosted: HostedTopic): void {
     this.#topics.delete(hosted.name)
     this.#topicsById.delete(hosted.id)
     for (const partition of hosted.partitions) {
-      if (partition === null) continue
-      partition.deleted = true
-      this.#byLog.delete(partition.log)
-      partition.fail(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-      this.#doomed.add(partition.log)
+      if (partition !== null) this.#dropPartition(partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     }
+  }
+
+  /** Whoever waits for something of it gets the error; its log goes a little later. */
+  #dropPartition(partition: Partition, errorCode: number): void {
+    partition.deleted = true
+    this.#byLog.delete(partition.log)
+    partition.fail(errorCode)
+    this.#options.cluster?.onDropped(partition)
+    this.#doomed.add(partition.log)
   }
 
   /** What cannot be removed now is a stray at the next start. */

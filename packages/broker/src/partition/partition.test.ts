@@ -1,6 +1,6 @@
 import { ErrorCode } from '@millrace/protocol'
 import { describe, expect, it } from 'vitest'
-import type { HighWatermarkWaiter } from './partition.ts'
+import { FollowerFetch, type HighWatermarkWaiter } from './partition.ts'
 import { fakePartition, partitionImage } from './testing/fake-partition.ts'
 
 class RecordedWaiter implements HighWatermarkWaiter {
@@ -59,7 +59,8 @@ describe('partition', () => {
     partition.advanceHighWatermark()
     expect(log.highWatermark).toBe(0)
     partition.update(partitionImage({ replicas: [1, 2], isr: [1, 2] }))
-    partition.advanceHighWatermark()
+    expect(log.highWatermark).toBe(0)
+    expect(partition.onFollowerFetch(2, -1, 1, 0)).toBe(FollowerFetch.COUNTED)
     expect(log.highWatermark).toBe(1)
   })
 

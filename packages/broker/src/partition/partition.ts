@@ -1,8 +1,11 @@
-import type { LeaderEpoch, Offset } from '@millrace/base'
+import { assert, type LeaderEpoch, type Offset, type Uuid } from '@millrace/base'
 import type { PartitionImage } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import type { Log } from '@millrace/storage'
 import type { TopicCounters } from '../metrics/topic-metrics.ts'
+import type { FollowerState } from '../replication/follower-state.ts'
+import type { CommittedIsr, IsrOwner, IsrProposal } from '../replication/isr-proposal.ts'
+import { type LeaderContext, LeaderState } from '../replication/leader-state.ts'
 import type { PartitionSettings } from './partition-settings.ts'
 
 /** Waits in a partition until the high watermark reaches its offset. Intrusive: the waiter itself is the queue's node. */
@@ -18,12 +21,32 @@ export interface FetchWaiter {
   onPartitionChanged(partition: Partition): void
 }
 
+/** What a partition tells those who replicate it. */
+export interface ReplicationEvents {
+  /** A led partition's in-sync replicas should change. */
+  onIsrProposed(partition: Partition, proposal: IsrProposal): void
+  /** What is durable here, of a partition that another node leads, has grown. */
+  onFollowerDurable(partition: Partition): void
+}
+
+/** What partitions need of the cluster around them. */
+export interface ReplicationPorts {
+  readonly context: LeaderContext
+  readonly events: ReplicationEvents
+}
+
+/** How a follower's fetch was taken. */
+export const FollowerFetch = { COUNTED: 0, STRANGER: 1, OLD_BROKER_EPOCH: 2 } as const
+export type FollowerFetch = (typeof FollowerFetch)[keyof typeof FollowerFetch]
+
 /**
- * A partition on this node: its log, its leadership and who waits for it. With one replica the high watermark is what is
- * durable here, or what is written where `write.caching` says that the page cache is enough (`design.md`, 5).
+ * A partition on this node: its log, its leadership and who waits for it. Where this node leads, the high watermark is what all in-sync
+ * replicas have durably, or have written where `write.caching` says that the page cache is enough (`design.md`, 5); where another
+ * does, what that one says.
  */
-export class Partition {
+export class Partition implements IsrOwner {
   readonly topic: string
+  readonly topicId: Uuid
   readonly partition: number
   readonly log: Log
   config: PartitionSettings
@@ -34,10 +57,15 @@ export class Partition {
   partitionEpoch: number
   isrCount: number
   replicaCount: number
+  /** Of the leadership of this node, null while it has none. */
+  leading: LeaderState | null = null
   readonly #nodeId: number
+  readonly #replication: ReplicationPorts
   #ackWaiters: HighWatermarkWaiter[] = []
   #ackHead = 0
   readonly #fetchWaiters = new Set<FetchWaiter>()
+  /** Of followers, who read what is not committed yet. */
+  readonly #replicaWaiters = new Set<FetchWaiter>()
   #highWatermarkListener: ((highWatermark: Offset) => void) | null = null
   deleted = false
   /** Number of the Produce request that named the partition last, by which one that names it twice is noticed. */
@@ -50,49 +78,164 @@ export class Partition {
     config: PartitionSettings,
     counters: TopicCounters,
     nodeId: number,
+    replication: ReplicationPorts = ALONE,
   ) {
     this.topic = topic
+    this.topicId = log.topicId
     this.partition = image.partition
     this.log = log
     this.config = config
     this.counters = counters
     this.#nodeId = nodeId
+    this.#replication = replication
     this.leader = image.leader
     this.leaderEpoch = image.leaderEpoch
     this.partitionEpoch = image.partitionEpoch
     this.isrCount = image.isr.length
     this.replicaCount = image.replicas.length
+    if (this.isLeader) this.leading = new LeaderState(nodeId, image, log.logEndOffset, replication.context)
   }
 
   get isLeader(): boolean {
     return this.leader === this.#nodeId && !this.deleted
   }
 
-  /** What the metadata says now. A new leader epoch starts in the log's epoch cache even before anything is written. */
+  /** Another node leads it, and this one follows. */
+  get isFollower(): boolean {
+    return this.leader >= 0 && this.leader !== this.#nodeId && !this.deleted
+  }
+
+  /** What this replica holds for certain ends here: what it may tell its leader, or, as leader, count of itself. */
+  get certainOffset(): Offset {
+    return this.config.writeCaching ? this.log.writtenOffset : this.log.durableOffset
+  }
+
+  /**
+   * What the metadata says now. A new leader epoch starts in the log's epoch cache even before anything is written. Whoever waits on a
+   * leadership that is over hears of it: nobody here will see those records committed.
+   */
   update(image: PartitionImage): void {
     const newEpoch = image.leaderEpoch > this.leaderEpoch
+    // Older than what the controller answered to a proposal: the rest of the metadata has not come yet.
+    if (!newEpoch && image.partitionEpoch < this.partitionEpoch) return
+    const wasLeader = this.isLeader
     this.leader = image.leader
     this.leaderEpoch = image.leaderEpoch
     this.partitionEpoch = image.partitionEpoch
     this.isrCount = image.isr.length
     this.replicaCount = image.replicas.length
-    if (newEpoch && this.isLeader) this.log.assignEpoch(this.leaderEpoch, this.log.logEndOffset)
+    if (this.isLeader) this.#lead(image, newEpoch)
+    else if (wasLeader || newEpoch) this.#endLeadership()
+  }
+
+  #lead(image: PartitionImage, newEpoch: boolean): void {
+    if (this.leading !== null && !newEpoch) {
+      this.leading.onImage(image)
+      this.advanceHighWatermark()
+      return
+    }
+    this.log.assignEpoch(this.leaderEpoch, this.log.logEndOffset)
+    this.leading = new LeaderState(this.#nodeId, image, this.log.logEndOffset, this.#replication.context)
+    // Those who fetch with the old epoch must hear that it is over.
+    this.#notifyAllFetchWaiters()
+    this.advanceHighWatermark()
+  }
+
+  #endLeadership(): void {
+    this.leading = null
+    this.fail(ErrorCode.NOT_LEADER_OR_FOLLOWER)
   }
 
   /** Kafka's rule for acks=all: enough in-sync replicas, counted against what the partition can have at all. */
   hasEnoughReplicas(): boolean {
-    return this.isrCount >= Math.min(this.config.minInsyncReplicas, this.replicaCount)
+    return this.isrCount >= this.#minIsr
+  }
+
+  /** The same of what was appended before: a replica that may have left the in-sync ones was waited for as well. */
+  hadEnoughReplicas(): boolean {
+    return (this.leading?.maximalIsrCount ?? this.isrCount) >= this.#minIsr
+  }
+
+  get #minIsr(): number {
+    return Math.min(this.config.minInsyncReplicas, this.replicaCount)
   }
 
   /** 0, or why a request that names `requestEpoch` (-1: none) may not be served here (KIP-320). */
   checkLeader(requestEpoch: LeaderEpoch): number {
+    const error = this.checkReplica(requestEpoch)
+    if (error !== ErrorCode.NONE) return error
+    return this.isLeader ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER
+  }
+
+  /** The same of what any replica may answer (KIP-392). */
+  checkReplica(requestEpoch: LeaderEpoch): number {
     if (this.deleted) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if (this.log.failed) return ErrorCode.KAFKA_STORAGE_ERROR
     if (requestEpoch >= 0) {
       if (requestEpoch < this.leaderEpoch) return ErrorCode.FENCED_LEADER_EPOCH
       if (requestEpoch > this.leaderEpoch) return ErrorCode.UNKNOWN_LEADER_EPOCH
     }
-    return this.isLeader ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER
+    return this.leader < 0 ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.NONE
+  }
+
+  /** Whether the high watermark covers all that earlier leaders may have committed (R12). */
+  get isHighWatermarkCurrent(): boolean {
+    return this.leading === null || this.log.highWatermark >= this.leading.epochStartOffset
+  }
+
+  /**
+   * A follower reads from `fetchOffset` on, which tells what it holds: the high watermark may follow, and the follower may join the
+   * in-sync replicas. Only for a fetch that agrees with this log's epochs.
+   */
+  onFollowerFetch(brokerId: number, brokerEpoch: number, fetchOffset: Offset, logStartOffset: Offset): FollowerFetch {
+    const { leading } = this
+    const follower = leading?.follower(brokerId) ?? null
+    if (leading === null || follower === null) return FollowerFetch.STRANGER
+    const before = follower.endOffset
+    const isCounted = leading.onFetch(follower, fetchOffset, logStartOffset, brokerEpoch, this.certainOffset)
+    if (!isCounted) return FollowerFetch.OLD_BROKER_EPOCH
+    if (!follower.isInSync) this.#propose(leading.expansion(follower, this.log.highWatermark))
+    if (follower.endOffset !== before) this.advanceHighWatermark()
+    return FollowerFetch.COUNTED
+  }
+
+  follower(brokerId: number): FollowerState | null {
+    return this.leading?.follower(brokerId) ?? null
+  }
+
+  /** Looks for followers that have not kept up, and for the end of a recovery to tell of. Every half `replica.lag.time.max.ms`. */
+  checkReplicas(): void {
+    const { leading } = this
+    if (leading === null || this.log.failed) return
+    this.#propose(leading.shrinking(this.certainOffset))
+    // A follower that fell silent holds the watermark back no longer than it may lag.
+    this.advanceHighWatermark()
+  }
+
+  /** This node leads it now, and nothing that was lost by an unclean election will come back. */
+  tellRecovered(): void {
+    if (this.leading !== null) this.#propose(this.leading.recovery())
+  }
+
+  #propose(proposal: IsrProposal | null): void {
+    if (proposal !== null) this.#replication.events.onIsrProposed(this, proposal)
+  }
+
+  isPending(proposal: IsrProposal): boolean {
+    return this.leading?.proposal === proposal && !this.deleted
+  }
+
+  onIsrCommitted(proposal: IsrProposal, committed: CommittedIsr): void {
+    const { leading } = this
+    if (leading === null || !leading.onCommitted(proposal, committed)) return
+    this.partitionEpoch = committed.partitionEpoch
+    this.isrCount = committed.isr.length
+    this.advanceHighWatermark()
+  }
+
+  onIsrRefused(proposal: IsrProposal): void {
+    this.leading?.onRefused(proposal)
+    this.advanceHighWatermark()
   }
 
   /** Calls the waiter once the high watermark reaches its offset; immediately never, always in a later step of the turn. */
@@ -102,11 +245,14 @@ export class Partition {
 
   /**
    * Resolves once all that the log holds now is committed, with 0, or with the error that ended the wait. At once if it cannot come
-   * to that here, for want of replicas.
+   * to that here, for want of replicas, or if others have a say in it: their time is not this node's.
    */
   whenCommitted(): Promise<number> {
     const requiredOffset = this.log.logEndOffset
-    if (this.log.highWatermark >= requiredOffset || !this.hasEnoughReplicas()) return Promise.resolve(ErrorCode.NONE)
+    const isAlone = this.leading === null || this.leading.maximalIsrCount === 1
+    if (this.log.highWatermark >= requiredOffset || !isAlone || !this.hasEnoughReplicas()) {
+      return Promise.resolve(ErrorCode.NONE)
+    }
     return new Promise((resolve) => this.awaitHighWatermark({ requiredOffset, onCommitted: resolve }))
   }
 
@@ -115,30 +261,53 @@ export class Partition {
     return this.#ackWaiters.length - this.#ackHead
   }
 
-  addFetchWaiter(waiter: FetchWaiter): void {
-    this.#fetchWaiters.add(waiter)
+  /** `ofReplica`: it reads up to the log's end, so it hears of each write too. */
+  addFetchWaiter(waiter: FetchWaiter, ofReplica = false): void {
+    if (ofReplica) this.#replicaWaiters.add(waiter)
+    else this.#fetchWaiters.add(waiter)
   }
 
   removeFetchWaiter(waiter: FetchWaiter): void {
     this.#fetchWaiters.delete(waiter)
+    this.#replicaWaiters.delete(waiter)
   }
 
   setHighWatermarkListener(listener: ((highWatermark: Offset) => void) | null): void {
     this.#highWatermarkListener = listener
   }
 
-  /** The log wrote or synced: the high watermark may follow, and those who waited for it are told. */
+  /** What was appended can be read: followers that wait for it are told. Hot path. */
+  onWritten(): void {
+    if (this.#replicaWaiters.size > 0) notify(this.#replicaWaiters, this)
+    this.advanceHighWatermark()
+  }
+
+  /** The log wrote or synced: the high watermark may follow, and those who waited for it are told. Hot path. */
   advanceHighWatermark(): void {
-    const log = this.log
-    const target = this.config.writeCaching ? log.writtenOffset : log.durableOffset
-    if (target <= log.highWatermark && target >= 0) return
+    const { log, leading } = this
+    if (leading === null) {
+      if (this.isFollower) this.#replication.events.onFollowerDurable(this)
+      return
+    }
+    const end = this.config.writeCaching ? log.writtenOffset : log.durableOffset
+    const target = leading.followers.length === 0 ? end : leading.committedOffset(end)
+    if (target <= log.highWatermark) return
     if (!this.hasEnoughReplicas()) return
     if (log.setHighWatermark(target)) this.#announce()
   }
 
+  /**
+   * From the leader that is followed. The watermark goes no further than what is certain here, and not back: what was committed is,
+   * whatever a new leader knows of it yet. Only truncation takes from it.
+   */
+  followHighWatermark(leaderHighWatermark: Offset): void {
+    const target = Math.min(leaderHighWatermark, this.certainOffset)
+    if (target > this.log.highWatermark && this.log.setHighWatermark(target)) this.#announce()
+  }
+
   /** The log start moved (delete records, retention): readers below it must hear of it. */
   onLogStartRaised(): void {
-    this.#notifyFetchWaiters()
+    this.#notifyAllFetchWaiters()
   }
 
   #announce(): void {
@@ -159,22 +328,40 @@ export class Partition {
       this.#ackHead = 0
     }
     if (this.#highWatermarkListener !== null) this.#highWatermarkListener(highWatermark)
-    this.#notifyFetchWaiters()
+    if (this.#fetchWaiters.size > 0) notify(this.#fetchWaiters, this)
   }
 
-  /** The partition is gone from this node, or its disk is: everybody who waits gets the error. */
+  /** The partition is gone from this node, its disk is, or its leadership: everybody who waits gets the error. */
   fail(errorCode: number): void {
     const waiters = this.#ackWaiters
     const head = this.#ackHead
     this.#ackWaiters = []
     this.#ackHead = 0
     for (let i = head; i < waiters.length; i++) waiters[i]!.onCommitted(errorCode)
-    this.#notifyFetchWaiters()
+    this.#notifyAllFetchWaiters()
   }
 
-  #notifyFetchWaiters(): void {
-    if (this.#fetchWaiters.size === 0) return
-    // A waiter that is done removes itself, which a Set allows during iteration; one that parks again is not called twice.
-    for (const waiter of [...this.#fetchWaiters]) waiter.onPartitionChanged(this)
+  #notifyAllFetchWaiters(): void {
+    if (this.#fetchWaiters.size > 0) notify(this.#fetchWaiters, this)
+    if (this.#replicaWaiters.size > 0) notify(this.#replicaWaiters, this)
   }
+}
+
+function notify(waiters: ReadonlySet<FetchWaiter>, partition: Partition): void {
+  // A waiter that is done removes itself, which a Set allows during iteration; one that parks again is not called twice.
+  for (const waiter of [...waiters]) waiter.onPartitionChanged(partition)
+}
+
+/** For a partition whose replicas are all here: nothing is ever asked. */
+const ALONE: ReplicationPorts = {
+  context: {
+    clock: { monotonicMs: () => 0, wallMs: () => 0 },
+    maxLagMs: Number.POSITIVE_INFINITY,
+    brokerEpochOf: () => -1,
+    isActive: () => false,
+  },
+  events: {
+    onIsrProposed: () => assert(false, 'a partition without other replicas changes no ISR'),
+    onFollowerDurable: () => undefined,
+  },
 }

@@ -1,0 +1,192 @@
+import type { Clock, DiskError, Random, Timer, Uuid } from '@millrace/base'
+import {
+  type ControllerPort,
+  isActiveBroker,
+  type MetadataDelta,
+  type MetadataImage,
+  type PartitionImage,
+} from '@millrace/consensus'
+import type { Log } from '@millrace/storage'
+import type { Partition } from '../partition/partition.ts'
+import { PartitionManager, type PartitionManagerOptions } from '../partition/partition-manager.ts'
+import { DirectoryAssignments } from './directory-assignments.ts'
+import { IsrChanges } from './isr-changes.ts'
+import type { IsrProposal } from './isr-proposal.ts'
+import type { ReplicationSettings } from './replication-settings.ts'
+
+export interface ReplicaManagerOptions extends Omit<PartitionManagerOptions, 'cluster'> {
+  readonly clock: Clock
+  readonly random: Random
+  /** As they are now. */
+  settings(): ReplicationSettings
+}
+
+/**
+ * The replicas of a node in a cluster: its partitions, which lead or follow as the metadata says, and all that keeps them in step. The
+ * broker tells it of metadata and durability; it finds its own way to the controller and to the leaders.
+ *
+ * Order at a start: construct, `start` with the newest image, `brokerEpoch` once registered, `onControllerPort` at any time. Until the
+ * image holds the registration with this very epoch, nothing is led here.
+ */
+export class ReplicaManager {
+  /** For the handlers. */
+  readonly partitions: PartitionManager
+  readonly #options: ReplicaManagerOptions
+  readonly #isrChanges: IsrChanges
+  readonly #assignments: DirectoryAssignments
+  #image: MetadataImage | null = null
+  #brokerEpoch = -1
+  #mayLead = false
+  #shrinkTimer: Timer | null = null
+  /** Ids by path, as of the start. */
+  readonly #directories = new Map<string, Uuid>()
+  readonly #offlineDirectories = new Set<Uuid>()
+  /** ISR changes that were committed, by kind. */
+  isrExpandCount = 0
+  isrShrinkCount = 0
+
+  constructor(options: ReplicaManagerOptions) {
+    this.#options = options
+    const { nodeId: brokerId, timers, logger } = options
+    const brokerEpoch = () => this.#brokerEpoch
+    this.#isrChanges = new IsrChanges({ brokerId, timers, logger, brokerEpoch })
+    this.#assignments = new DirectoryAssignments({ brokerId, timers, logger, brokerEpoch })
+    for (const { path, id, online } of options.logs.directories()) {
+      this.#directories.set(path, id)
+      if (!online) this.#offlineDirectories.add(id)
+    }
+    this.partitions = new PartitionManager({ ...options, cluster: this.#partitionCluster() })
+  }
+
+  /** Ids of directories that are not online: the heartbeat tells the controller of them. */
+  get offlineDirectories(): readonly Uuid[] {
+    return [...this.#offlineDirectories]
+  }
+
+  get brokerEpoch(): number {
+    return this.#brokerEpoch
+  }
+
+  /** The epoch of this life, as the controller gave it out. */
+  set brokerEpoch(epoch: number) {
+    this.#brokerEpoch = epoch
+    this.#checkLife()
+    this.#isrChanges.wake()
+    this.#assignments.wake()
+  }
+
+  onControllerPort(port: Pick<ControllerPort, 'request'>): void {
+    this.#isrChanges.onControllerPort(port)
+    this.#assignments.onControllerPort(port)
+  }
+
+  /** See `PartitionManager.start`. */
+  start(image: MetadataImage, removedTopics: ReadonlyMap<Uuid, string>): void {
+    this.#image = image
+    this.#mayLead = this.#isKnown(image)
+    this.partitions.start(image, removedTopics)
+    this.#scheduleShrinking()
+  }
+
+  /** At once: what the handlers answer afterwards is by this image. */
+  apply(image: MetadataImage, delta: MetadataDelta): void {
+    this.#image = image
+    const changed = new Set(delta.changedTopics)
+    for (const { name } of delta.removedTopics) changed.add(name)
+    if (changed.size > 0) this.partitions.apply(image, changed)
+    this.#checkLife()
+  }
+
+  onDurable(log: Log): void {
+    this.partitions.onDurable(log)
+  }
+
+  onDirectoryFailed(directory: string, error: DiskError): void {
+    const id = this.#directories.get(directory)
+    if (id !== undefined) this.#offlineDirectories.add(id)
+    this.partitions.onDirectoryFailed(directory, error)
+  }
+
+  stop(): void {
+    this.#shrinkTimer?.cancel()
+    this.#isrChanges.close()
+    this.#assignments.close()
+    this.partitions.close()
+  }
+
+  /** The metadata has come to know this life, or has ended it: what this node leads changes. */
+  #checkLife(): void {
+    const image = this.#image
+    if (image === null) return
+    const mayLead = this.#isKnown(image)
+    if (mayLead === this.#mayLead) return
+    this.#mayLead = mayLead
+    this.partitions.apply(image, new Set(image.topics.keys()))
+  }
+
+  #isKnown(image: MetadataImage): boolean {
+    return this.#brokerEpoch >= 0 && image.brokers.get(this.#options.nodeId)?.epoch === this.#brokerEpoch
+  }
+
+  #scheduleShrinking(): void {
+    const { timers, settings } = this.#options
+    this.#shrinkTimer = timers.setTimer(settings().replicaLagTimeMaxMs / 2, () => {
+      this.#scheduleShrinking()
+      for (const partition of this.partitions.all()) partition.checkReplicas()
+    })
+  }
+
+  #partitionCluster(): NonNullable<PartitionManagerOptions['cluster']> {
+    const { clock, settings } = this.#options
+    return {
+      ports: {
+        context: {
+          clock,
+          get maxLagMs() {
+            return settings().replicaLagTimeMaxMs
+          },
+          brokerEpochOf: (brokerId) => this.#image?.brokers.get(brokerId)?.epoch ?? -1,
+          isActive: (brokerId) => this.#image !== null && isActiveBroker(this.#image, brokerId),
+        },
+        events: {
+          onIsrProposed: (partition, proposal) => this.#onIsrProposed(partition, proposal),
+          onFollowerDurable: () => undefined,
+        },
+      },
+      mayLead: () => this.#mayLead,
+      directoryPath: (id) => this.#directoryPath(id),
+      onHosted: (partition, image) => this.#onHosted(partition, image),
+      onDropped: (partition) => this.#assignments.settled(partition.topicId, partition.partition),
+    }
+  }
+
+  #onIsrProposed(partition: Partition, proposal: IsrProposal): void {
+    this.#options.logger.info('in-sync replicas are to change', {
+      topic: partition.topic,
+      partition: partition.partition,
+      from: partition.leading?.isr,
+      to: proposal.isr,
+    })
+    this.#isrChanges.propose(partition, proposal)
+  }
+
+  #onHosted(partition: Partition, image: PartitionImage): void {
+    partition.tellRecovered()
+    this.#checkDirectory(partition, image)
+  }
+
+  #checkDirectory(partition: Partition, image: PartitionImage): void {
+    const { topicId, log } = partition
+    const said = image.directories[image.replicas.indexOf(this.#options.nodeId)]
+    const actual = this.#directories.get(log.directory)
+    if (actual === undefined || log.failed) return
+    if (said === actual) this.#assignments.settled(topicId, partition.partition)
+    else this.#assignments.assign({ topicId, partition: partition.partition, directory: actual })
+  }
+
+  #directoryPath(wanted: Uuid): string | null {
+    if (this.#offlineDirectories.has(wanted)) return null
+    for (const [path, id] of this.#directories) if (id === wanted) return path
+    return null
+  }
+}
