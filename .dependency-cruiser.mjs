@@ -32,12 +32,12 @@ const layers = {
 
 /** Guarded module → the only places (path prefixes) that may import it outside tests. */
 const guarded = {
-  'node:fs': ['packages/base/src/disk/', 'apps/', 'tools/', 'e2e/'],
+  'node:fs': ['packages/simulator/src/command/', 'packages/base/src/disk/', 'apps/', 'tools/', 'e2e/'],
   'node:fs/promises': ['packages/base/src/disk/', 'apps/', 'tools/', 'e2e/'],
   'node:net': ['packages/broker/src/network/', 'packages/client/src/network/', 'apps/', 'tools/', 'e2e/'],
   'node:tls': ['packages/broker/src/network/', 'packages/client/src/network/', 'apps/', 'tools/', 'e2e/'],
   'node:http': ['packages/broker/src/network/', 'packages/broker/src/http/', 'apps/', 'tools/', 'e2e/'],
-  'node:child_process': ['apps/', 'tools/', 'e2e/'],
+  'node:child_process': ['packages/simulator/src/command/', 'apps/', 'tools/', 'e2e/'],
   'node:worker_threads': ['packages/base/src/', 'apps/', 'tools/', 'e2e/'],
   'node:zlib': ['packages/protocol/src/', 'tools/', 'e2e/'],
   'node:crypto': ['packages/base/src/', 'packages/protocol/src/', 'apps/', 'tools/', 'e2e/'],

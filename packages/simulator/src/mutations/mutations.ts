@@ -1,0 +1,4 @@
+import { consensusMutations } from './consensus-mutations.ts'
+import type { Mutation } from './mutation.ts'
+
+export const mutations: readonly Mutation[] = [...consensusMutations]

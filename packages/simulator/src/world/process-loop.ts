@@ -1,0 +1,102 @@
+import type { Clock, Timer, Timers } from '@millrace/base'
+import type { World } from './world.ts'
+
+/** Where wall clocks start. */
+const WALL_START_MS = 1_700_000_000_000
+
+/**
+ * One life of one simulated process: its events, its clock and its timers. While it is paused nothing of it happens; what fell due
+ * meanwhile happens in order when it goes on, as for a process that was stopped. After its end nothing of it happens ever again.
+ */
+export class ProcessLoop implements Clock, Timers {
+  readonly node: number
+  readonly #world: World
+  /** Milliseconds of this clock in one of the world's. */
+  #rate: number
+  #rateSinceMs: number
+  #localAtRateMs: number
+  #wallDifferenceMs: number
+  #isPaused = false
+  #isEnded = false
+  #held: { readonly label: string; readonly run: () => void }[] = []
+
+  constructor(world: World, node: number, rate = 1) {
+    this.node = node
+    this.#world = world
+    this.#rate = rate
+    this.#rateSinceMs = world.nowMs
+    this.#localAtRateMs = 0
+    this.#wallDifferenceMs = WALL_START_MS + world.nowMs
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded
+  }
+
+  monotonicMs(): number {
+    return this.#localAtRateMs + (this.#world.nowMs - this.#rateSinceMs) * this.#rate
+  }
+
+  wallMs(): number {
+    return Math.floor(this.monotonicMs() + this.#wallDifferenceMs)
+  }
+
+  /** The monotonic clock goes faster or slower from now on. Timers that are set keep the time they were given. */
+  drift(rate: number): void {
+    this.#localAtRateMs = this.monotonicMs()
+    this.#rateSinceMs = this.#world.nowMs
+    this.#rate = rate
+  }
+
+  jumpWall(differenceMs: number): void {
+    this.#wallDifferenceMs += differenceMs
+  }
+
+  setTimer(delayMs: number, callback: () => void): Timer {
+    return this.after(delayMs / this.#rate, 'timer', callback)
+  }
+
+  /** Something happens to this process after `delayMs` of the world's time, unless it has ended by then. */
+  after(delayMs: number, label: string, run: () => void): Timer {
+    let isCancelled = false
+    const guarded = (): void => {
+      if (!isCancelled) run()
+    }
+    const event = this.#world.schedule(delayMs, label, this.node, () => this.#happen(label, guarded))
+    return {
+      cancel: () => {
+        isCancelled = true
+        event.cancel()
+      },
+    }
+  }
+
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  /** What was held happens now, one event after the other. */
+  resume(): void {
+    this.#isPaused = false
+    const held = this.#held
+    this.#held = []
+    for (const { label, run } of held) {
+      this.#world.schedule(0, label, this.node, () => this.#happen(label, run))
+    }
+  }
+
+  end(): void {
+    this.#isEnded = true
+    this.#held = []
+  }
+
+  #happen(label: string, run: () => void): void {
+    if (this.#isEnded) return
+    if (this.#isPaused) this.#held.push({ label, run })
+    else run()
+  }
+}

@@ -1,0 +1,36 @@
+import type { Layer } from '../run-result.ts'
+
+/** Seeds of a batch from which on all marks must be hit. */
+export const MARK_SEEDS: Readonly<Record<Layer, number>> = { consensus: 1_000, cluster: 100 }
+
+const CONSENSUS_MARKS = [
+  'all nodes crash',
+  'change of voters proposed',
+  'change of voters: CHANGE_IN_PROGRESS',
+  'change of voters: NO_OWN_TERM_COMMIT',
+  'commit of an earlier term with an own entry',
+  'crash during a change of voters',
+  'crash during write',
+  'crash amid messages',
+  'election',
+  'leader outside of the voters',
+  'liveness',
+  'liveness without some',
+  'read answered',
+  'read refused',
+  'snapshot installed',
+  'snapshot saved',
+  'too much uncommitted',
+  'transfer asked',
+  'truncation',
+  'truncation of a change of voters',
+  'truncation of several terms',
+  'two candidates in one term',
+  'write of a dead process durable',
+  'write of a dead process lost',
+]
+
+/** What a batch of at least {@link MARK_SEEDS} seeds must have come to at least once: else it proves less than it seems to. */
+export function requiredMarks(layer: Layer): readonly string[] {
+  return layer === 'consensus' ? CONSENSUS_MARKS : []
+}
