@@ -39,15 +39,15 @@ function damageNewestRecord(disk: SimulatedDisk): void {
 describe('a clean stop', () => {
   test('says that it was ours, in a file that Kafka reads as its own', async () => {
     const disk = await stopped()
-    expect(readCleanStop(disk, '/data')).toBe('ours')
+    expect(readCleanStop(disk, '/data').stop).toBe('ours')
     expect(JSON.parse(disk.peek(CLEAN_PATH).toString('utf8'))).toMatchObject({ version: 0, brokerEpoch: -1 })
     overwriteFile(disk, CLEAN_PATH, Buffer.from('{"version":0,"brokerEpoch":17}'))
-    expect(readCleanStop(disk, '/data')).toBe('anyone')
+    expect(readCleanStop(disk, '/data').stop).toBe('anyone')
     disk.fault = (operation) => (operation === 'read' ? 'DISK_IO' : null)
-    expect(readCleanStop(disk, '/data')).toBe('anyone')
+    expect(readCleanStop(disk, '/data').stop).toBe('anyone')
     disk.fault = () => null
     disk.removeFile(CLEAN_PATH)
-    expect(readCleanStop(disk, '/data')).toBeNull()
+    expect(readCleanStop(disk, '/data').stop).toBeNull()
   })
 
   test('of ours has the files held against the entry of the mark, also where that is an older one', async () => {
@@ -78,5 +78,33 @@ describe('a clean stop', () => {
     expect([again.errors, again.warnings]).toEqual([[], []])
     expect(again.manager.recoveredUncleanly).toBe(false)
     expect(again.manager.log('topic', 0)!.logEndOffset).toBe(60)
+  })
+})
+
+describe('the life before, as a cluster knows it', () => {
+  async function restartedAfter(brokerEpoch: number, change: (disk: SimulatedDisk) => void = () => undefined) {
+    const disk = await stopped()
+    const opened = await open(disk)
+    opened.manager.brokerEpoch = brokerEpoch
+    await opened.manager.shutdown()
+    change(disk)
+    return (await open(disk)).manager
+  }
+
+  test('a clean stop names its broker epoch', async () => {
+    expect(await restartedAfter(17)).toMatchObject({ previousBrokerEpoch: 17, mayLackDurable: false })
+  })
+
+  test('a crash names none, and nothing that was synced is missing', async () => {
+    const manager = await restartedAfter(17, (disk) => disk.removeFile(CLEAN_PATH))
+    expect(manager).toMatchObject({ previousBrokerEpoch: -1, recoveredUncleanly: true, mayLackDurable: false })
+  })
+
+  test('after a crash without a mark, nobody knows what was synced', async () => {
+    const manager = await restartedAfter(17, (disk) => {
+      disk.removeFile(CLEAN_PATH)
+      disk.removeFile(MARK_PATH)
+    })
+    expect(manager).toMatchObject({ recoveredUncleanly: true, mayLackDurable: true })
   })
 })

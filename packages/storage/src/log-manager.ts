@@ -97,6 +97,10 @@ export interface DirectoryInfo {
 export class LogManager {
   /** A directory had no clean-shutdown mark although it had logs. */
   recoveredUncleanly: boolean
+  /** After an unclean stop of a directory: nobody can tell how far its logs were synced, so that some of it may be gone. */
+  mayLackDurable: boolean
+  /** Of the cluster's registration of this broker, for the note of a clean stop; -1: none. */
+  brokerEpoch: number
   readonly #options: StorageOptions
   readonly #context: StorageContext & { isClosing: boolean }
   readonly #directories: LogDirectory[]
@@ -108,10 +112,15 @@ export class LogManager {
   readonly #removals: RemovalQueue
   readonly #retention: RetentionSweep
   readonly #idleCloser: IdleCloser
+  /** Broker epochs that the directories name. */
+  readonly #stoppedEpochs: Set<number>
   #closed: boolean
 
   private constructor(options: StorageOptions) {
     this.recoveredUncleanly = false
+    this.mayLackDurable = false
+    this.brokerEpoch = -1
+    this.#stoppedEpochs = new Set()
     this.#options = options
     this.#directories = []
     this.#locks = []
@@ -191,6 +200,12 @@ export class LogManager {
   /** The cluster that the directories name, or null while none does. */
   get clusterId(): string | null {
     return this.#clusterId
+  }
+
+  /** Broker epoch in which all directories were stopped cleanly before this start; -1: some was not, or in another. */
+  get previousBrokerEpoch(): number {
+    const [epoch = -1] = this.#stoppedEpochs
+    return this.#stoppedEpochs.size === 1 ? epoch : -1
   }
 
   /** Writes the cluster's id into directories that name none. Throws `CorruptFileError` if one names another, `DiskError`. */
@@ -335,11 +350,15 @@ export class LogManager {
   #loadLogs(found: FoundLogs): void {
     const { disk, directories, logger, onDurable } = this.#options
     const { path } = found.home
-    const cleanStop = readCleanStop(disk, path)
+    const { stop: cleanStop, brokerEpoch } = readCleanStop(disk, path)
+    this.#stoppedEpochs.add(brokerEpoch)
     if (cleanStop !== null) endCleanStop(disk, path)
     const loader = { context: this.#context, directories, logs: this.#logs, onDurable }
     const count = loadDirectory(loader, found, cleanStop)
-    if (cleanStop === null && count > 0) this.recoveredUncleanly = true
+    if (cleanStop === null && count > 0) {
+      this.recoveredUncleanly = true
+      if (!found.home.mark.isComplete) this.mayLackDurable = true
+    }
     if (count > 0) logger.info('logs loaded', { directory: path, count, clean: cleanStop !== null })
   }
 
@@ -364,7 +383,7 @@ export class LogManager {
       directory.mark.syncNow()
       await directory.writeCheckpoints()
       if (clean && directory.online && directory.areCheckpointsWritten) {
-        writeCleanStop(this.#options.disk, directory.path)
+        writeCleanStop(this.#options.disk, directory.path, this.brokerEpoch)
       }
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
