@@ -19,6 +19,10 @@ export interface RaftOptions {
   readonly maxSnapshotChunkBytes: number
   readonly maxUncommittedBytes: number
   readonly maxCommittedBytes: number
+  /** Most bytes of a snapshot taken from a leader; it is collected in memory. Default 512 MiB. */
+  readonly maxSnapshotBytes?: number
+  /** Ids to ask for the leader where no voters are known, or none of them answers. */
+  readonly contacts?: readonly number[]
 }
 
 /** Why something was not proposed. */

@@ -90,6 +90,7 @@ export type Message = Envelope &
         readonly readRound: number
       }
     | { readonly type: 'heartbeat'; readonly commitIndex: LogIndex; readonly readRound: number }
+    /** Also sent unasked, and then of any term, by a node that is no voter and knows no leader: so the leader learns that it is there. */
     | { readonly type: 'heartbeatReply'; readonly readRound: number; readonly lastIndex: LogIndex }
     | {
         readonly type: 'snapshotChunk'
@@ -149,6 +150,10 @@ export interface RaftStatus {
   readonly votersCommitted: boolean
   /** At a leader: of each peer, observers included. */
   readonly peers: readonly PeerStatus[]
+  /** Messages refused since the start: out of their domain, or against the protocol. */
+  readonly rejectedMessages: number
+  /** Messages refused since the start whose chain does not fit the log (C5): divergence or rot, here or at the sender. */
+  readonly chainMismatches: number
 }
 
 export interface PeerStatus extends ReplicaKey {
