@@ -11,20 +11,26 @@ import {
   type Timers,
 } from '@millrace/base'
 import {
+  type BrokerRegistration,
   ConfigResourceType,
   type ControllerSettings,
   configKey,
+  type EndpointImage,
   type MetadataDelta,
   type MetadataImage,
   SUPPORTED_FEATURES,
 } from '@millrace/consensus'
 import { type Log, LogManager } from '@millrace/storage'
 import { brokerHandlers } from './broker-handlers.ts'
+import { type ClusterAccess, ClusterMembership } from './cluster/cluster-membership.ts'
+import type { Membership } from './cluster/membership.ts'
+import { SingleMembership } from './cluster/single-membership.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { createConfigRules } from './config/config-rules.ts'
 import type { Configuration } from './config/configuration.ts'
 import { CoordinatorFinder, CoordinatorKeyType } from './coordinator/coordinator-finder.ts'
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
+import { GroupLeadership } from './coordinator/group-leadership.ts'
 import { ProduceHandler } from './handlers/00-produce.ts'
 import type { LoggerLevels } from './handlers/logger-levels.ts'
 import { TurnQueue } from './handlers/turn-queue.ts'
@@ -32,6 +38,7 @@ import { IdleWork } from './idle-work.ts'
 import type { Logger } from './logger.ts'
 import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
 import { LocalMetadata } from './metadata/local-metadata.ts'
+import type { MetadataService } from './metadata/metadata-service.ts'
 import { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
 import { DiskActivity } from './metrics/disk-activity.ts'
 import { MeasuredDisk } from './metrics/measured-disk.ts'
@@ -52,11 +59,12 @@ import { Turn } from './network/turn.ts'
 import { type BatchChecks, LocalBatchChecks } from './partition/batch-checks.ts'
 import { FetchPurgatory } from './partition/fetch-limits.ts'
 import { FetchSessionCache } from './partition/fetch-session-cache.ts'
-import { PartitionCoordinatorLog } from './partition/partition-coordinator-log.ts'
-import { PartitionManager } from './partition/partition-manager.ts'
+import { PartitionManager, type PartitionManagerOptions } from './partition/partition-manager.ts'
 import { PartitionSettings } from './partition/partition-settings.ts'
 import { ProduceAppender } from './partition/produce-appender.ts'
 import { ProducerLimit } from './partition/producer-limit.ts'
+import { ReplicaManager } from './replication/replica-manager.ts'
+import { replicationSettingsOf } from './replication/replication-settings.ts'
 
 /** The world, as a broker is given it. */
 export interface BrokerPorts {
@@ -74,6 +82,8 @@ export interface BrokerPorts {
   scheduleTurn(callback: () => void): void
   /** Loads what is needed seldom, and takes long to load, in quiet moments after the first client came; at its first use if left out. */
   readonly preloads?: boolean
+  /** The way to the other nodes of a cluster; without it the broker is its own cluster, and keeps its metadata itself. */
+  readonly cluster?: ClusterAccess
   /** Checks large batches beside the event loop; on it, a batch a turn, if left out. Closed by the broker. */
   readonly batchChecks?: BatchChecks
 }
@@ -107,9 +117,12 @@ export class Broker {
   readonly #produce: ProduceHandler
   readonly #purgatory: FetchPurgatory
   readonly #logs: LogManager
-  readonly #metadata: LocalMetadata
+  readonly #membership: Membership
+  /** Null where all replicas are here. */
+  readonly #replicas: ReplicaManager | null
   readonly #partitions: PartitionManager
   readonly #groups: GroupCoordinator
+  readonly #groupLeadership: GroupLeadership
   readonly #sessions: FetchSessionCache
   readonly #http: HttpServer
   readonly #sockets: SocketServer
@@ -135,7 +148,7 @@ export class Broker {
       logger: options.logger,
       directories: [...config.dataDirectories],
       nodeId: configuration.nodeId,
-      clusterId: null,
+      clusterId: ports.cluster?.clusterId ?? null,
       // Changes at run time.
       get producerIdExpirationMs() {
         return configuration.broker.producerIdExpirationMs
@@ -175,31 +188,11 @@ export class Broker {
     this.#logs = logs
     const { configuration, ports, logger } = options
     const config = configuration.broker
-    this.#metadata = LocalMetadata.open({
-      disk: ports.disk,
-      random: ports.random,
-      logger,
-      directory: join(config.dataDirectories[0]!, METADATA_DIRECTORY),
-      clusterId: logs.clusterId,
-      configRules: createConfigRules(configuration),
-      settings: () => controllerSettings(configuration),
-      maxBytesBetweenSnapshots: config.metadataLogMaxRecordBytesBetweenSnapshots,
-      nextTurn: this.#nextTurn,
-      onFatal: (error) => options.onFatal(error),
-    })
+    this.#membership = this.#createMembership(config)
     logs.adoptClusterId(this.#metadata.image.clusterId)
     configuration.update(this.#metadata.image)
-    this.#partitions = new PartitionManager({
-      nodeId: configuration.nodeId,
-      logs,
-      turn,
-      timers: ports.timers,
-      logger,
-      metrics: this.#topicMetrics,
-      settingsOf: (topic) => new PartitionSettings(configuration.topic(this.#metadata.image, topic)),
-      onAckScan: () => this.#expireAcks(),
-      onPlaced: () => this.#electGroupCoordinators(),
-    })
+    this.#replicas = ports.cluster === undefined ? null : this.#createReplicas(ports.cluster)
+    this.#partitions = this.#replicas?.partitions ?? new PartitionManager(this.#partitionOptions())
     this.#groups = new GroupCoordinator({
       config: { ...config, groupCoordinatorMaxBytes: budgetBytes(config.groupCoordinatorMaxBytes, 0, 8) },
       clock: ports.clock,
@@ -211,6 +204,7 @@ export class Broker {
       nextTurn: this.#nextTurn,
       onFault: (error) => options.onFatal(error instanceof Error ? error : new Error(String(error))),
     })
+    this.#groupLeadership = new GroupLeadership(this.#groups, this.#partitions, logger)
     this.#answers = new AnswerBudget(budgetBytes(config.queuedMaxResponseBytes, config.fetchMaxBytes))
     this.#making = new AnswersInMaking(this.#answers.maxBytes, this.#nextTurn)
     this.#purgatory = new FetchPurgatory(config.fetchPurgatoryMaxPartitions)
@@ -229,6 +223,67 @@ export class Broker {
     this.#preloading = this.#createPreloading()
   }
 
+  get #metadata(): MetadataService {
+    return this.#membership.metadata
+  }
+
+  #createMembership(config: BrokerConfig): Membership {
+    const { configuration, ports, logger } = this.#options
+    const { cluster } = ports
+    if (cluster !== undefined) {
+      return new ClusterMembership({
+        ...cluster,
+        ...ports,
+        configuration,
+        logger,
+        logs: this.#logs,
+        endpoints: () => this.#advertised(),
+        onBrokerEpoch: (epoch) => this.#onBrokerEpoch(epoch),
+        onFatal: (error) => this.#options.onFatal(error),
+      })
+    }
+    const metadata = LocalMetadata.open({
+      disk: ports.disk,
+      random: ports.random,
+      logger,
+      directory: join(config.dataDirectories[0]!, METADATA_DIRECTORY),
+      clusterId: this.#logs.clusterId,
+      configRules: createConfigRules(configuration),
+      settings: () => controllerSettings(configuration),
+      maxBytesBetweenSnapshots: config.metadataLogMaxRecordBytesBetweenSnapshots,
+      nextTurn: this.#nextTurn,
+      onFatal: (error) => this.#options.onFatal(error),
+    })
+    return new SingleMembership(metadata, configuration.nodeId, () => this.#registration())
+  }
+
+  #createReplicas({ port }: ClusterAccess): ReplicaManager {
+    const { configuration, ports } = this.#options
+    const replicas = new ReplicaManager({
+      ...this.#partitionOptions(),
+      clock: ports.clock,
+      random: ports.random,
+      settings: () => replicationSettingsOf(configuration.broker),
+    })
+    replicas.onControllerPort(port)
+    return replicas
+  }
+
+  #partitionOptions(): PartitionManagerOptions {
+    const { configuration, ports, logger } = this.#options
+    return {
+      nodeId: configuration.nodeId,
+      logs: this.#logs,
+      turn: this.#turn,
+      timers: ports.timers,
+      logger,
+      metrics: this.#topicMetrics,
+      settingsOf: (topic) => new PartitionSettings(configuration.topic(this.#metadata.image, topic)),
+      onAckScan: () => this.#expireAcks(),
+      onPlaced: () => this.#groupLeadership.update(),
+    }
+  }
+
   /** What clients connect to, with the bound ports. */
   get endpoints(): readonly ListenerEndpoint[] {
     return this.#endpoints
@@ -240,17 +295,20 @@ export class Broker {
 
   /** From the storage: records of this log became durable. */
   onDurable(log: Log): void {
-    this.#partitions.onDurable(log)
+    if (this.#replicas === null) this.#partitions.onDurable(log)
+    else this.#replicas.onDurable(log)
   }
 
   /** From the storage. With its last directory gone a broker has nothing left to serve. */
   onDirectoryFailed(directory: string, error: DiskError): void {
-    this.#partitions.onDirectoryFailed(directory, error)
+    if (this.#replicas === null) this.#partitions.onDirectoryFailed(directory, error)
+    else this.#replicas.onDirectoryFailed(directory, error)
+    this.#membership.onDirectoryFailed()
     if (this.#logs.directories().every(({ online }) => !online)) this.#options.onFatal(error)
   }
 
   /**
-   * Stops in order: no new connections, live ones closed, coordinators, metadata, then the logs, which are synced and marked as
+   * Stops in order: leaderships go to others, no new connections, live ones closed, coordinators, metadata, then the logs, which are synced and marked as
    * cleanly closed. May be called again; the same promise comes back.
    */
   stop(): Promise<void> {
@@ -260,53 +318,78 @@ export class Broker {
 
   async #stop(): Promise<void> {
     this.#preloading.stop()
+    await this.#membership.leave()
     this.#sockets.stopAccepting()
     this.#sockets.closeAll()
-    this.#partitions.close()
+    if (this.#replicas === null) this.#partitions.close()
+    else this.#replicas.stop()
     this.#groups.shutdown()
     this.#checks.close()
     await this.#http.close()
-    await this.#metadata.close()
+    await this.#membership.close()
     await this.#logs.shutdown()
   }
 
   async #open(): Promise<void> {
     const { configuration, logger } = this.#options
-    this.#partitions.start(this.#metadata.image, this.#metadata.takeRemovedTopics())
-    this.#metadata.subscribe((image, delta) => this.#onMetadata(image, delta))
+    if (this.#replicas === null) this.#startPartitions()
     this.#endpoints = await this.#sockets.bind()
-    await this.#register()
+    await this.#membership.catchUp()
+    // Only by what was committed can be told which logs have no place here any more.
+    if (this.#replicas !== null) this.#startPartitions()
+    await this.#membership.register()
     this.#groups.startup()
-    this.#electGroupCoordinators()
+    this.#groupLeadership.update()
     this.#sockets.serve(this.#createDispatcher())
+    await this.#membership.unfence()
     for (const warning of configuration.warnings) logger.warn(warning)
     if (this.#options.ports.preloads === true) this.#preloading.start()
   }
 
-  /** Tells the metadata that this node serves, and where. */
-  async #register(): Promise<void> {
+  #startPartitions(): void {
+    const { image } = this.#metadata
+    if (this.#replicas === null) {
+      this.#partitions.start(image, (this.#metadata as LocalMetadata).takeRemovedTopics())
+    } else {
+      this.#options.configuration.update(image)
+      this.#replicas.start(image, new Map())
+    }
+    this.#metadata.subscribe((next, delta) => this.#onMetadata(next, delta))
+  }
+
+  #onBrokerEpoch(epoch: number): void {
+    if (this.#replicas === null) return
+    this.#replicas.brokerEpoch = epoch
+    this.#groupLeadership.update()
+  }
+
+  /** Where others reach this broker, with the bound ports. */
+  #advertised(): EndpointImage[] {
+    return this.#options.configuration.broker.advertisedEndpoints.map((advertised) => {
+      const bound = this.#endpoints.find((endpoint) => endpoint.name === advertised.listener)
+      return {
+        ...advertised,
+        host: advertised.host === '' ? hostname() : advertised.host,
+        port: advertised.port === 0 && bound !== undefined ? bound.port : advertised.port,
+      }
+    })
+  }
+
+  /** What a single node tells its metadata of itself. */
+  #registration(): BrokerRegistration {
     const { configuration, ports } = this.#options
-    const { broker: config } = configuration
-    const answer = await this.#metadata.registerBroker({
+    return {
       brokerId: configuration.nodeId,
       incarnationId: randomUuid(ports.random),
-      rack: config.brokerRack,
-      endpoints: config.advertisedEndpoints.map((advertised) => {
-        const bound = this.#endpoints.find((endpoint) => endpoint.name === advertised.listener)
-        return {
-          ...advertised,
-          host: advertised.host === '' ? hostname() : advertised.host,
-          port: advertised.port === 0 && bound !== undefined ? bound.port : advertised.port,
-        }
-      }),
+      rack: configuration.broker.brokerRack,
+      endpoints: this.#advertised(),
       features: SUPPORTED_FEATURES,
       directories: this.#logs
         .directories()
         .filter((directory) => directory.online)
         .map((directory) => directory.id),
       recoveredCleanly: !this.#logs.recoveredUncleanly,
-    })
-    if ('code' in answer) throw new Error(`this broker was not accepted: ${answer.message ?? `error ${answer.code}`}`)
+    }
   }
 
   #onMetadata(image: MetadataImage, delta: MetadataDelta): void {
@@ -314,12 +397,12 @@ export class Broker {
     for (const topic of delta.removedTopics) {
       changed.add(topic.name)
       this.#topicMetrics.forget(topic.name)
-      if (topic.name === GROUP_METADATA_TOPIC) this.#resignGroupCoordinators()
     }
     this.#options.configuration.update(image)
-    if (changed.size > 0) this.#partitions.apply(image, changed)
+    if (this.#replicas !== null) this.#replicas.apply(image, delta)
+    else if (changed.size > 0) this.#partitions.apply(image, changed)
     this.#applyConfigs(delta)
-    if (delta.changedTopics.has(GROUP_METADATA_TOPIC)) this.#electGroupCoordinators()
+    this.#groupLeadership.update()
     if (delta.removedTopics.length > 0) this.#groups.onTopicsDeleted(delta.removedTopics)
   }
 
@@ -334,39 +417,7 @@ export class Broker {
     }
     if (all) this.#partitions.updateConfigs(null)
     else if (topics.size > 0) this.#partitions.updateConfigs(topics)
-    if (all || topics.has(GROUP_METADATA_TOPIC)) this.#retryGroupCoordinators()
-  }
-
-  readonly #ledGroupPartitions = new Map<number, number>()
-
-  /** Gives the group coordinator every partition of its topic that this node leads by a new epoch. */
-  #electGroupCoordinators(): void {
-    const topic = this.#partitions.topic(GROUP_METADATA_TOPIC)
-    for (const partition of topic?.partitions ?? []) {
-      if (partition === null || !partition.isLeader) continue
-      if (this.#ledGroupPartitions.get(partition.partition) === partition.leaderEpoch) continue
-      this.#ledGroupPartitions.set(partition.partition, partition.leaderEpoch)
-      const log = new PartitionCoordinatorLog(partition, this.#partitions)
-      this.#groups.onElection(partition.partition, log).catch((error: unknown) => {
-        this.#options.logger.error('group coordinator could not load its partition', {
-          partition: partition.partition,
-          error: error instanceof Error ? error.message : String(error),
-        })
-      })
-    }
-  }
-
-  /** Coordinators that could not load may be allowed to do without what was lost now. */
-  #retryGroupCoordinators(): void {
-    const failed = this.#groups.failedPartitions
-    for (const partition of failed) this.#ledGroupPartitions.delete(partition)
-    if (failed.length > 0) this.#electGroupCoordinators()
-  }
-
-  /** The topic is gone. If it is made again, its partitions have other logs, and their leader epochs begin anew. */
-  #resignGroupCoordinators(): void {
-    for (const partition of this.#ledGroupPartitions.keys()) this.#groups.onResignation(partition)
-    this.#ledGroupPartitions.clear()
+    if (all || topics.has(GROUP_METADATA_TOPIC)) this.#groupLeadership.retryFailed()
   }
 
   #expireAcks(): void {

@@ -89,6 +89,11 @@ export class BrokerLifecycle {
     return this.#state
   }
 
+  /** It serves, or served until it was taken for dead. */
+  get isRunning(): boolean {
+    return this.#state === BrokerState.RUNNING
+  }
+
   /** As the controller said last. */
   get isFenced(): boolean {
     return this.#isFenced

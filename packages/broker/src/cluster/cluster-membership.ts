@@ -1,0 +1,182 @@
+import type { Clock } from '@millrace/base'
+import { type Random, randomUuid, type Timers, type Uuid } from '@millrace/base'
+import { type ControllerPort, type EndpointImage, SUPPORTED_FEATURES } from '@millrace/consensus'
+import type { LogManager } from '@millrace/storage'
+import type { Configuration } from '../config/configuration.ts'
+import type { Logger } from '../logger.ts'
+import { BrokerLifecycle, RegistrationError, type RegistrationRequest } from './broker-lifecycle.ts'
+import { ClusterMetadata } from './cluster-metadata.ts'
+import type { Membership } from './membership.ts'
+import { refusalOf } from './refusals.ts'
+
+/** A broker's way into a cluster of several nodes. */
+export interface ClusterAccess {
+  readonly port: ControllerPort
+  readonly clusterId: string
+}
+
+export interface ClusterMembershipOptions extends ClusterAccess {
+  readonly configuration: Configuration
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly random: Random
+  readonly logger: Logger
+  readonly logs: LogManager
+  /** Where other nodes and clients reach this broker, with the bound ports. */
+  endpoints(): readonly EndpointImage[]
+  /** The epoch of this life; told before the metadata is. */
+  onBrokerEpoch(epoch: number): void
+  onFatal(error: Error): void
+}
+
+/** One try to catch up; a controller must be found within it. */
+const CATCH_UP_TRY_MS = 5_000
+/** How long a stop waits for others to take the leaderships over: what has not moved by then has nobody to move to. */
+const CONTROLLED_SHUTDOWN_MS = 10_000
+
+/** One of several brokers: metadata from the quorum, a registration that must be kept alive. */
+export class ClusterMembership implements Membership {
+  readonly metadata: ClusterMetadata
+  readonly #options: ClusterMembershipOptions
+  readonly #lifecycle: BrokerLifecycle
+  readonly #incarnationId: Uuid
+  #isStarted = false
+
+  constructor(options: ClusterMembershipOptions) {
+    this.#options = options
+    const { configuration, clock, timers, logger, logs } = options
+    const { broker: config, nodeId } = configuration
+    this.#incarnationId = randomUuid(options.random)
+    this.metadata = new ClusterMetadata({
+      port: options.port,
+      clusterId: options.clusterId,
+      nodeId,
+      clock,
+      timers,
+      requestTimeoutMs: config.requestTimeoutMs,
+      onHeartbeatAnswer: (answer) => this.#lifecycle.onHeartbeatAnswer(answer),
+      onFatal: (error) => options.onFatal(error),
+    })
+    this.#lifecycle = new BrokerLifecycle({
+      metadata: this.metadata,
+      timers,
+      logger,
+      heartbeatIntervalMs: config.brokerHeartbeatIntervalMs,
+      registrationTimeoutMs: config.initialBrokerRegistrationTimeoutMs,
+      previousBrokerEpoch: logs.previousBrokerEpoch,
+      registration: () => this.#registration(),
+      offlineDirectories: () => this.#directories(false),
+      onBrokerEpoch: (epoch) => this.#onBrokerEpoch(epoch),
+      onFatal: (error) => options.onFatal(error),
+    })
+  }
+
+  get activeController(): number | null {
+    return this.metadata.activeController
+  }
+
+  get state(): number {
+    return this.#lifecycle.state
+  }
+
+  get isFenced(): boolean {
+    return this.#lifecycle.isFenced
+  }
+
+  /** Waits for a controller, which the other nodes may yet have to start to elect. */
+  async catchUp(): Promise<void> {
+    if (!this.#isStarted) this.metadata.start()
+    this.#isStarted = true
+    const { clock, configuration } = this.#options
+    const limitMs = configuration.broker.initialBrokerRegistrationTimeoutMs
+    const deadlineMs = clock.monotonicMs() + limitMs
+    for (;;) {
+      try {
+        if (await this.metadata.catchUp(CATCH_UP_TRY_MS)) return
+      } catch (error) {
+        if (refusalOf(error) === null) throw error
+        if (clock.monotonicMs() >= deadlineMs) {
+          throw new RegistrationError(
+            `no active controller was found within ${limitMs} ms (initial.broker.registration.timeout.ms): ${(error as Error).message}`,
+          )
+        }
+        await this.#pause()
+      }
+    }
+  }
+
+  register(): Promise<void> {
+    return this.#lifecycle.register()
+  }
+
+  unfence(): Promise<void> {
+    return this.#lifecycle.unfence()
+  }
+
+  onDirectoryFailed(): void {
+    this.#lifecycle.tellNow()
+  }
+
+  async leave(): Promise<void> {
+    const { configuration, logger } = this.#options
+    if (configuration.broker.controlledShutdownEnable) {
+      const wasRunning = this.#lifecycle.isRunning
+      const released = await this.#lifecycle.controlledShutdown(CONTROLLED_SHUTDOWN_MS)
+      if (wasRunning && !released) logger.warn('the cluster did not take over all leaderships of this broker in time')
+    }
+    this.#lifecycle.close()
+  }
+
+  close(): Promise<void> {
+    this.#lifecycle.close()
+    return this.metadata.close()
+  }
+
+  #registration(): RegistrationRequest {
+    const { configuration, endpoints, clusterId } = this.#options
+    return {
+      clusterId,
+      brokerId: configuration.nodeId,
+      incarnationId: this.#incarnationId,
+      rack: configuration.broker.brokerRack,
+      endpoints: endpoints(),
+      features: [...SUPPORTED_FEATURES],
+      directories: this.#directories(true),
+      recoveredCleanly: this.#hasAllThatWasAcknowledged(),
+    }
+  }
+
+  #directories(online: boolean): Uuid[] {
+    const { logs } = this.#options
+    return logs
+      .directories()
+      .filter((directory) => directory.online === online)
+      .map((directory) => directory.id)
+  }
+
+  /**
+   * What this replica acknowledged was on disk, so a crash takes none of it; unless nobody can tell how far it was synced, or the topic
+   * says that the system's memory is enough (`design.md`, 5).
+   */
+  #hasAllThatWasAcknowledged(): boolean {
+    const { logs, configuration } = this.#options
+    if (!logs.recoveredUncleanly) return true
+    if (logs.mayLackDurable) return false
+    for (const log of logs.logs()) {
+      if (configuration.topic(this.metadata.image, log.topic).writeCaching) return false
+    }
+    return true
+  }
+
+  #onBrokerEpoch(epoch: number): void {
+    this.metadata.brokerEpoch = epoch
+    this.#options.logs.brokerEpoch = epoch
+    this.#options.onBrokerEpoch(epoch)
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#options.timers.setTimer(100, resolve)
+    })
+  }
+}

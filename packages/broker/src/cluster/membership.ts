@@ -1,0 +1,22 @@
+import type { MetadataService } from '../metadata/metadata-service.ts'
+
+/** How a broker belongs to its cluster: as its only node, or as one of several. */
+export interface Membership {
+  readonly metadata: MetadataService
+  /** Node id of the active controller as far as known; null where there is none. */
+  readonly activeController: number | null
+  /** Kafka's number of what the broker is about (`BrokerState`). */
+  readonly state: number
+  /** Resolves once the image is all that was committed before the call. */
+  catchUp(): Promise<void>
+  /** Makes this broker known, once its listeners are bound and its partitions are those of the image. */
+  register(): Promise<void>
+  /** This broker can serve. Resolves once it may lead. */
+  unfence(): Promise<void>
+  /** A log directory failed. */
+  onDirectoryFailed(): void
+  /** Before anything stops: hands over what others can take, for a bounded time. */
+  leave(): Promise<void>
+  /** After everything else has stopped. */
+  close(): Promise<void>
+}
