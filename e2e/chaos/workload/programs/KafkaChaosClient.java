@@ -1,0 +1,229 @@
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.time.Duration;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.Set;
+import java.util.HashSet;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/** Apache Kafka's own client behind the protocol of client-protocol.ts: KafkaChaosClient BOOTSTRAP DELIVERY_MS REQUEST_MS. */
+public final class KafkaChaosClient {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final Duration API_TIMEOUT = Duration.ofSeconds(15);
+    private static final Map<String, Client> CLIENTS = new ConcurrentHashMap<>();
+
+    /** A consumer may be used by one thread only, so each client has one. */
+    private static final class Client {
+        final KafkaProducer<String, String> producer;
+        final KafkaConsumer<String, String> consumer;
+        /** Hands records over in order: a send may wait for metadata, and must not hold up other clients. */
+        final ExecutorService sender = thread();
+        final ExecutorService reader = thread();
+        boolean isRebalanced = false;
+
+        Client(String[] args, String group) {
+            producer = new KafkaProducer<>(producerSettings(args));
+            consumer = new KafkaConsumer<>(consumerSettings(args, group));
+        }
+    }
+
+    private static ExecutorService thread() {
+        return Executors.newSingleThreadExecutor(work -> {
+            Thread thread = new Thread(work);
+            thread.setDaemon(true);
+            return thread;
+        });
+    }
+
+    private static Properties shared(String[] args) {
+        Properties settings = new Properties();
+        settings.put("bootstrap.servers", args[0]);
+        settings.put("request.timeout.ms", args[2]);
+        settings.put("reconnect.backoff.ms", "50");
+        settings.put("reconnect.backoff.max.ms", "300");
+        settings.put("retry.backoff.ms", "50");
+        settings.put("retry.backoff.max.ms", "300");
+        settings.put("socket.connection.setup.timeout.ms", "1000");
+        settings.put("enable.metrics.push", "false");
+        return settings;
+    }
+
+    private static Properties producerSettings(String[] args) {
+        Properties settings = shared(args);
+        settings.put("key.serializer", StringSerializer.class.getName());
+        settings.put("value.serializer", StringSerializer.class.getName());
+        settings.put("acks", "all");
+        settings.put("enable.idempotence", "true");
+        settings.put("linger.ms", "0");
+        settings.put("delivery.timeout.ms", args[1]);
+        settings.put("max.block.ms", args[1]);
+        return settings;
+    }
+
+    private static Properties consumerSettings(String[] args, String group) {
+        Properties settings = shared(args);
+        settings.put("key.deserializer", StringDeserializer.class.getName());
+        settings.put("value.deserializer", StringDeserializer.class.getName());
+        settings.put("group.id", group);
+        settings.put("enable.auto.commit", "false");
+        settings.put("auto.offset.reset", "earliest");
+        settings.put("isolation.level", "read_committed");
+        settings.put("partition.assignment.strategy", "org.apache.kafka.clients.consumer.RangeAssignor");
+        settings.put("session.timeout.ms", "10000");
+        settings.put("fetch.max.wait.ms", "100");
+        return settings;
+    }
+
+    public static void main(String[] args) throws Exception {
+        BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
+        for (String line = input.readLine(); line != null; line = input.readLine()) {
+            handle(args, JSON.readTree(line));
+        }
+        System.exit(0);
+    }
+
+    private static void handle(String[] args, JsonNode request) {
+        long id = request.get("id").asLong();
+        String name = request.get("client").asText();
+        String operation = request.get("op").asText();
+        if (operation.equals("open")) {
+            CLIENTS.put(name, new Client(args, request.get("group").asText()));
+            write(answer(id, "ok"));
+            return;
+        }
+        Client client = operation.equals("close") ? CLIENTS.remove(name) : CLIENTS.get(name);
+        if (client == null) {
+            write(answer(id, "fail").put("error", "no such client"));
+        } else if (operation.equals("send")) {
+            client.sender.execute(() -> send(client, id, request));
+        } else {
+            client.reader.execute(() -> attempt(client, id, operation, request));
+        }
+    }
+
+    private static void send(Client client, long id, JsonNode request) {
+        ProducerRecord<String, String> record = new ProducerRecord<>(
+            request.get("topic").asText(), request.get("partition").asInt(), null, request.get("value").asText());
+        try {
+            client.producer.send(record, (metadata, error) -> {
+                if (error != null) {
+                    write(answer(id, "info").put("error", error.toString()));
+                } else {
+                    write(answer(id, "ok").put("offset", metadata.hasOffset() ? metadata.offset() : -1));
+                }
+            });
+        } catch (RuntimeException error) {
+            write(answer(id, "info").put("error", error.toString()));
+        }
+    }
+
+    private static void attempt(Client client, long id, String operation, JsonNode request) {
+        try {
+            write(consume(client, answer(id, "ok"), operation, request));
+        } catch (RuntimeException error) {
+            write(answer(id, "info").put("error", error.toString()));
+        }
+    }
+
+    private static ObjectNode consume(Client client, ObjectNode reply, String operation, JsonNode request) {
+        KafkaConsumer<String, String> consumer = client.consumer;
+        switch (operation) {
+            case "assign": {
+                Map<TopicPartition, OffsetAndMetadata> places = places(request);
+                consumer.assign(places.keySet());
+                places.forEach((partition, place) -> consumer.seek(partition, place.offset()));
+                return reply;
+            }
+            case "subscribe":
+                consumer.subscribe(List.of(request.get("topic").asText()), new ConsumerRebalanceListener() {
+                    @Override public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+                        client.isRebalanced = true;
+                    }
+
+                    @Override public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
+                        client.isRebalanced = true;
+                    }
+                });
+                return reply;
+            case "poll": {
+                ArrayNode records = reply.putArray("records");
+                for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(request.get("maxMs").asLong()))) {
+                    records.addArray().add(record.topic()).add(record.partition()).add(record.offset()).add(record.value());
+                }
+                reply.put("rebalanced", client.isRebalanced);
+                client.isRebalanced = false;
+                return reply;
+            }
+            case "commit":
+                consumer.commitSync(places(request), API_TIMEOUT);
+                return reply;
+            case "committed": {
+                ArrayNode places = reply.putArray("places");
+                consumer.committed(partitions(request), API_TIMEOUT).forEach((partition, place) -> {
+                    if (place != null) add(places, partition, place.offset());
+                });
+                return reply;
+            }
+            case "ends": {
+                ArrayNode places = reply.putArray("places");
+                consumer.endOffsets(partitions(request), API_TIMEOUT).forEach((partition, end) -> add(places, partition, end));
+                return reply;
+            }
+            case "close":
+                client.producer.close(Duration.ofSeconds(2));
+                consumer.close(Duration.ofSeconds(2));
+                client.sender.shutdown();
+                client.reader.shutdown();
+                return reply;
+            default:
+                throw new IllegalArgumentException("no client does " + operation);
+        }
+    }
+
+    private static Map<TopicPartition, OffsetAndMetadata> places(JsonNode request) {
+        Map<TopicPartition, OffsetAndMetadata> places = new HashMap<>();
+        for (JsonNode place : request.get("places")) {
+            places.put(new TopicPartition(place.get(0).asText(), place.get(1).asInt()), new OffsetAndMetadata(place.get(2).asLong()));
+        }
+        return places;
+    }
+
+    private static Set<TopicPartition> partitions(JsonNode request) {
+        Set<TopicPartition> partitions = new HashSet<>();
+        for (JsonNode place : request.get("partitions")) {
+            partitions.add(new TopicPartition(place.get(0).asText(), place.get(1).asInt()));
+        }
+        return partitions;
+    }
+
+    private static void add(ArrayNode places, TopicPartition partition, long offset) {
+        places.addArray().add(partition.topic()).add(partition.partition()).add(offset);
+    }
+
+    private static ObjectNode answer(long id, String type) {
+        return JSON.createObjectNode().put("id", id).put("type", type);
+    }
+
+    private static synchronized void write(ObjectNode reply) {
+        System.out.println(reply);
+    }
+}
