@@ -1,0 +1,168 @@
+import type { IncomingMessage } from 'node:http'
+import type { PeerCertificate } from 'node:tls'
+import type { Timer } from '@millrace/base'
+import { WebSocket } from 'ws'
+import { decodeChallenge, encodeHello, encodeProof, HANDSHAKE_NONCE_BYTES, verifyProof } from './handshake.ts'
+import { FRAME_HEADER_BYTES } from './peer-frame.ts'
+import type { CountingSocket } from './peer-link.ts'
+import { PEER_PATH } from './peer-listener.ts'
+import type { TransportLimits, WsTransportOptions } from './transport-options.ts'
+
+export interface PeerEndpoint {
+  readonly host: string
+  readonly port: number
+}
+
+export interface DialerEvents {
+  /** The peer has proved who it is. The dialer rests until `onLinkDown`. */
+  onPeer(peerId: number, webSocket: WebSocket, socket: CountingSocket): void
+  /** Nobody listens there. */
+  onConnectionRefused(peerId: number): void
+  onRefused(reason: string, address: string): void
+}
+
+/** Keeps connecting to one peer, with exponential backoff and jitter between attempts. */
+export class PeerDialer {
+  readonly peerId: number
+  readonly endpoint: PeerEndpoint
+  readonly #options: WsTransportOptions
+  readonly #limits: TransportLimits
+  readonly #events: DialerEvents
+  #webSocket: WebSocket | null
+  #retryTimer: Timer | null
+  #attemptTimer: Timer | null
+  #backoffMs: number
+  #isClosed: boolean
+
+  constructor(
+    peerId: number,
+    endpoint: PeerEndpoint,
+    options: WsTransportOptions,
+    limits: TransportLimits,
+    events: DialerEvents,
+  ) {
+    this.peerId = peerId
+    this.endpoint = endpoint
+    this.#options = options
+    this.#limits = limits
+    this.#events = events
+    this.#webSocket = null
+    this.#retryTimer = null
+    this.#attemptTimer = null
+    this.#backoffMs = limits.minReconnectMs
+    this.#isClosed = false
+    this.#retryTimer = options.timers.setTimer(0, () => this.#dial())
+  }
+
+  /** The connection that {@link DialerEvents.onPeer} gave is over. */
+  onLinkDown(): void {
+    this.#retry()
+  }
+
+  /** Ends the attempt under way, if there is one; an established connection is its link's to end. */
+  close(): void {
+    this.#isClosed = true
+    this.#retryTimer?.cancel()
+    this.#attemptTimer?.cancel()
+    this.#webSocket?.terminate()
+  }
+
+  #dial(): void {
+    const { tls } = this.#options
+    const { host, port } = this.endpoint
+    const authority = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+    const nameOf = tls?.nameOf
+    const security =
+      tls === null
+        ? {}
+        : {
+            key: tls.key,
+            cert: tls.cert,
+            ca: tls.ca,
+            minVersion: 'TLSv1.2' as const,
+            ...(nameOf === undefined
+              ? {}
+              : {
+                  checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+                    this.#checkName(certificate, nameOf),
+                }),
+          }
+    const webSocket = new WebSocket(`${tls === null ? 'ws' : 'wss'}://${authority}${PEER_PATH}`, {
+      ...security,
+      perMessageDeflate: false,
+      followRedirects: false,
+      skipUTF8Validation: true,
+      maxPayload: this.#limits.maxFrameBytes + FRAME_HEADER_BYTES,
+    })
+    this.#webSocket = webSocket
+    this.#attemptTimer = this.#options.timers.setTimer(this.#limits.handshakeTimeoutMs, () => webSocket.terminate())
+    let socket: CountingSocket | null = null
+    let isKnown = false
+    webSocket.on('upgrade', (response: IncomingMessage) => {
+      socket = response.socket
+      response.socket.setNoDelay(true)
+      const meter = () => {
+        if (isKnown) response.socket.off('data', meter)
+        else if (response.socket.bytesRead > this.#limits.maxHandshakeBytes) webSocket.terminate()
+      }
+      response.socket.on('data', meter)
+    })
+    webSocket.on('error', (error: Error & { code?: string }) => {
+      if (error.code === 'ECONNREFUSED') this.#events.onConnectionRefused(this.peerId)
+      else if (error.code?.startsWith('ERR_TLS') === true) this.#events.onRefused(`TLS: ${error.message}`, authority)
+    })
+    webSocket.on('close', () => {
+      // From here on the link, if there was one, tells when to go on.
+      if (!isKnown) this.#retry()
+    })
+    this.#greet(webSocket, authority, () => {
+      isKnown = true
+      this.#attemptTimer?.cancel()
+      this.#backoffMs = this.#limits.minReconnectMs
+      this.#webSocket = null
+      this.#events.onPeer(this.peerId, webSocket, socket!)
+    })
+  }
+
+  #greet(webSocket: WebSocket, authority: string, onKnown: () => void): void {
+    const { identity, secret, random } = this.#options
+    const hello = encodeHello(identity, this.peerId, random.bytes(HANDSHAKE_NONCE_BYTES))
+    const refuse = (reason: string) => {
+      this.#events.onRefused(reason, authority)
+      webSocket.terminate()
+    }
+    webSocket.on('open', () => webSocket.send(hello))
+    webSocket.once('message', (data) => {
+      const challenge = Buffer.from(data as Buffer)
+      const peerId = decodeChallenge(challenge)
+      if (peerId !== this.peerId) {
+        refuse(peerId === null ? 'not a handshake of this version' : 'another node answers')
+        return
+      }
+      webSocket.once('message', (accept) => {
+        const refusal = verifyProof(accept as Buffer, 'server', secret, hello, challenge)
+        if (refusal === null) onKnown()
+        else refuse(refusal)
+      })
+      webSocket.send(encodeProof('client', secret, hello, challenge))
+    })
+  }
+
+  /** In place of the check of the host name: what counts is which node it is. The chain was verified before. */
+  #checkName(certificate: PeerCertificate, nameOf: (nodeId: number) => string): Error | undefined {
+    const expected = nameOf(this.peerId)
+    const names = [certificate.subject?.CN ?? '', ...(certificate.subjectaltname ?? '').split(', ')]
+    const isNamed = names.some((name) => name.replace(/^DNS:/, '').toLowerCase() === expected.toLowerCase())
+    return isNamed ? undefined : new Error(`the certificate is not node ${this.peerId}'s`)
+  }
+
+  #retry(): void {
+    this.#attemptTimer?.cancel()
+    this.#webSocket = null
+    if (this.#isClosed) return
+    const half = this.#backoffMs / 2
+    const waitMs = half + (half * this.#options.random.uint32()) / 2 ** 32
+    this.#backoffMs = Math.min(this.#limits.maxReconnectMs, this.#backoffMs * 2)
+    this.#retryTimer = this.#options.timers.setTimer(waitMs, () => this.#dial())
+  }
+}
