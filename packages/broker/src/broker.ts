@@ -13,7 +13,6 @@ import {
 import {
   type BrokerRegistration,
   ConfigResourceType,
-  type ControllerSettings,
   configKey,
   type EndpointImage,
   type MetadataDelta,
@@ -28,6 +27,7 @@ import { SingleMembership } from './cluster/single-membership.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { createConfigRules } from './config/config-rules.ts'
 import type { Configuration } from './config/configuration.ts'
+import { controllerSettings } from './config/controller-settings.ts'
 import { CoordinatorFinder, CoordinatorKeyType } from './coordinator/coordinator-finder.ts'
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
 import { GroupLeadership } from './coordinator/group-leadership.ts'
@@ -600,18 +600,6 @@ export class Broker {
 /** Half of the descriptors are left to clients, however many partitions are busy. */
 function maxOpenSegments(descriptorLimit = Number.POSITIVE_INFINITY): number {
   return Math.max(MIN_OPEN_SEGMENTS, Math.floor((descriptorLimit - RESERVED_DESCRIPTORS) / 2))
-}
-
-function controllerSettings(configuration: Configuration): ControllerSettings {
-  const config = configuration.broker
-  return {
-    nodeId: configuration.nodeId,
-    numPartitions: config.numPartitions,
-    defaultReplicationFactor: config.defaultReplicationFactor,
-    maxPartitions: config.maxPartitions,
-    deleteTopicEnable: config.deleteTopicEnable,
-    supportedFeatures: SUPPORTED_FEATURES,
-  }
 }
 
 /**

@@ -1,0 +1,106 @@
+import { ConfigurationError, SeededRandom, SimulatedDisk } from '@millrace/base'
+import { Configuration } from '@millrace/broker'
+import { expect, test } from 'vitest'
+import { initialVoters, markIdentityUsed, QuorumDirectoryError, quorumIdentity } from './quorum-directory.ts'
+
+const CLUSTER_ID = 'q1Sh-9_ISia_zwGINzRvyQ'
+
+function configOf(settings: Readonly<Record<string, string>> = {}) {
+  const all = {
+    'node.id': '2',
+    'cluster.id': CLUSTER_ID,
+    'log.dirs': '/data',
+    'controller.quorum.voters': '1@127.0.0.1:9091,2@127.0.0.1:9092,3@127.0.0.1:9093',
+    'controller.listener.names': 'CONTROLLER',
+    listeners: 'PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:9092',
+    ...settings,
+  }
+  const texts = new Map(Object.entries(all).filter(([, text]) => text !== ''))
+  return new Configuration(texts, { warn: () => undefined }).broker
+}
+
+function identityOn(disk: SimulatedDisk, settings: Readonly<Record<string, string>> = {}) {
+  const config = configOf(settings)
+  disk.makeDirectory('/data/quorum')
+  return quorumIdentity(disk, config, config.cluster!, new SeededRandom(1))
+}
+
+function writeFile(disk: SimulatedDisk, path: string, text: string): void {
+  const file = disk.openFile(path, { create: true })
+  file.truncate(0)
+  file.write(Buffer.from(text), 0, text.length, 0)
+  file.syncDataNow()
+  file.close()
+}
+
+test('a first voter has the directory id that every other node expects of it', () => {
+  const identity = identityOn(new SimulatedDisk())
+  const config = configOf({ 'node.id': '7', 'process.roles': 'broker', listeners: '' })
+  const expected = initialVoters(config.cluster!, CLUSTER_ID)
+  expect(identity).toMatchObject({ clusterId: CLUSTER_ID, directoryId: expected[1]!.directoryId, isNew: true })
+  expect(new Set(expected.map(({ directoryId }) => directoryId)).size).toBe(3)
+})
+
+test('a named directory id is kept, and that of a node that joins later is its own', () => {
+  const named = 'JEXY6aqzQY-32P5TStzaFg'
+  expect(
+    identityOn(new SimulatedDisk(), { 'controller.quorum.voters': `2@127.0.0.1:9092:${named},3@h:1` }),
+  ).toMatchObject({
+    directoryId: named,
+  })
+  const joining = { 'controller.quorum.voters': '', 'controller.quorum.bootstrap.servers': '1@127.0.0.1:9091' }
+  const config = configOf()
+  const known = initialVoters(config.cluster!, CLUSTER_ID).map(({ directoryId }) => directoryId)
+  expect(known).not.toContain(identityOn(new SimulatedDisk(), joining).directoryId)
+})
+
+test('an identity outlives a loss of power, and the log may be made only until it was', () => {
+  const disk = new SimulatedDisk()
+  const first = identityOn(disk)
+  const again = disk.crashed({ choose: () => 0 })
+  const second = identityOn(again, { 'cluster.id': '' })
+  expect(second).toEqual(first)
+  markIdentityUsed(again, 2, second)
+  const later = identityOn(again.crashed({ choose: () => 0 }))
+  expect(later).toEqual({ ...first, isNew: false })
+})
+
+test('the cluster must be named at the first start, and not another one later', () => {
+  expect(() => identityOn(new SimulatedDisk(), { 'cluster.id': '' })).toThrow(
+    /cluster.id must be given at the first start/,
+  )
+  const disk = new SimulatedDisk()
+  identityOn(disk)
+  expect(() => identityOn(disk, { 'cluster.id': 'AAAAAAAAAAAAAAAAAAAAZA' })).toThrow(ConfigurationError)
+  expect(() => identityOn(disk, { 'node.id': '3' })).toThrow(/belongs to node 2, but node.id is 3/)
+})
+
+test('a controller that lost its identity is not made a new one; a broker, which never votes, is', () => {
+  const disk = new SimulatedDisk()
+  disk.makeDirectory('/data')
+  writeFile(disk, '/data/meta.properties', 'version=1\n')
+  expect(() => identityOn(disk)).toThrow(QuorumDirectoryError)
+  expect(() => identityOn(disk)).toThrow(/identity.properties is missing, though this node was started before/)
+  const broker = { 'process.roles': 'broker', 'node.id': '7', listeners: 'PLAINTEXT://127.0.0.1:0' }
+  expect(identityOn(disk, broker).isNew).toBe(true)
+})
+
+test('an identity that cannot be read is not replaced', () => {
+  for (const text of [
+    '',
+    'version=2\n',
+    'x'.repeat(5000),
+    `version=1\ncluster.id=${CLUSTER_ID}\nnode.id=2\nused=true\n`,
+  ]) {
+    const disk = new SimulatedDisk()
+    disk.makeDirectory('/data/quorum')
+    writeFile(disk, '/data/quorum/identity.properties', text)
+    expect(() => identityOn(disk)).toThrow(/cannot be read/)
+  }
+})
+
+test('a single node is not taken into a cluster with its data', () => {
+  const disk = new SimulatedDisk()
+  disk.makeDirectory('/data/metadata')
+  expect(() => identityOn(disk)).toThrow(/metadata of a single node/)
+})
