@@ -66,3 +66,13 @@ export interface Listener {
 
 /** Binds a port; rejects with the system's error. `TcpListener.listen`, or ports in memory for tests and the simulator. */
 export type Listen = (options: ListenOptions) => Promise<Listener>
+
+export interface ConnectOptions {
+  host: string
+  port: number
+  /** Hears of everything from the moment the connection stands. */
+  events: TransportEvents
+}
+
+/** Connects to a port of another node; rejects with the system's error. `connectTcp`, or in memory for tests and the simulator. */
+export type Connect = (options: ConnectOptions) => Promise<Transport>

@@ -1,6 +1,7 @@
 import { CodecId } from '@millrace/protocol'
 import type { LogConfig } from '@millrace/storage'
 import type { TopicConfig } from '../config/topic-config.ts'
+import { ThrottledReplicas } from '../replication/throttled-replicas.ts'
 
 /**
  * What the append and fetch paths need of a topic's configuration, worked out once per change: the full configuration is too
@@ -22,6 +23,9 @@ export class PartitionSettings {
   readonly writeCaching: boolean
   /** `unclean.leader.election.enable`: rather serve without what was lost than not at all. */
   readonly acceptsLoss: boolean
+  /** Replicas whose traffic is bounded while they are not in sync, on the leader's side and on the follower's. */
+  readonly leaderThrottled: ThrottledReplicas
+  readonly followerThrottled: ThrottledReplicas
 
   constructor(topic: TopicConfig) {
     this.log = logConfigOf(topic)
@@ -36,6 +40,8 @@ export class PartitionSettings {
     this.compressionLevel = levelOf(topic)
     this.writeCaching = topic.writeCaching
     this.acceptsLoss = topic.uncleanLeaderElectionEnable
+    this.leaderThrottled = new ThrottledReplicas(topic.leaderReplicationThrottledReplicas)
+    this.followerThrottled = new ThrottledReplicas(topic.followerReplicationThrottledReplicas)
   }
 }
 

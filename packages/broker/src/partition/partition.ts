@@ -57,6 +57,8 @@ export class Partition implements IsrOwner {
   partitionEpoch: number
   isrCount: number
   replicaCount: number
+  /** This replica is one of the in-sync ones, as the metadata has it. */
+  isInSync: boolean
   /** Of the leadership of this node, null while it has none. */
   leading: LeaderState | null = null
   readonly #nodeId: number
@@ -93,6 +95,7 @@ export class Partition implements IsrOwner {
     this.partitionEpoch = image.partitionEpoch
     this.isrCount = image.isr.length
     this.replicaCount = image.replicas.length
+    this.isInSync = image.isr.includes(nodeId)
     if (this.isLeader) this.leading = new LeaderState(nodeId, image, log.logEndOffset, replication.context)
   }
 
@@ -124,6 +127,7 @@ export class Partition implements IsrOwner {
     this.partitionEpoch = image.partitionEpoch
     this.isrCount = image.isr.length
     this.replicaCount = image.replicas.length
+    this.isInSync = image.isr.includes(this.#nodeId)
     if (this.isLeader) this.#lead(image, newEpoch)
     else if (wasLeader || newEpoch) this.#endLeadership()
   }

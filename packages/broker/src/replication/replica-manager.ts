@@ -8,17 +8,24 @@ import {
 } from '@millrace/consensus'
 import type { Log } from '@millrace/storage'
 import type { Partition } from '../partition/partition.ts'
+import type { Connect } from '../network/transport.ts'
 import { PartitionManager, type PartitionManagerOptions } from '../partition/partition-manager.ts'
+import { BrokerConnections } from './broker-connections.ts'
 import { DirectoryAssignments } from './directory-assignments.ts'
 import { IsrChanges } from './isr-changes.ts'
 import type { IsrProposal } from './isr-proposal.ts'
+import { ReplicaFetchers } from './replica-fetchers.ts'
 import type { ReplicationSettings } from './replication-settings.ts'
 
 export interface ReplicaManagerOptions extends Omit<PartitionManagerOptions, 'cluster'> {
   readonly clock: Clock
   readonly random: Random
+  /** Opens connections to other brokers. */
+  readonly connect: Connect
   /** As they are now. */
   settings(): ReplicationSettings
+  /** A bug: nothing may go on. */
+  onFatal(error: Error): void
 }
 
 /**
@@ -34,6 +41,9 @@ export class ReplicaManager {
   readonly #options: ReplicaManagerOptions
   readonly #isrChanges: IsrChanges
   readonly #assignments: DirectoryAssignments
+  readonly #fetchers: ReplicaFetchers
+  /** To other brokers, also for others than replication. */
+  readonly connections: BrokerConnections
   #image: MetadataImage | null = null
   #brokerEpoch = -1
   #mayLead = false
@@ -55,6 +65,25 @@ export class ReplicaManager {
       this.#directories.set(path, id)
       if (!online) this.#offlineDirectories.add(id)
     }
+    this.connections = new BrokerConnections({
+      connect: options.connect,
+      timers,
+      clientId: `broker-${brokerId}`,
+      image: () => this.#image,
+      interBrokerListener: () => options.settings().interBrokerListener,
+    })
+    this.#fetchers = new ReplicaFetchers({
+      nodeId: brokerId,
+      clock: options.clock,
+      timers,
+      random: options.random,
+      logger,
+      settings: options.settings,
+      brokerEpoch,
+      open: (leaderId, timeoutMs) => this.connections.open(leaderId, timeoutMs),
+      onAppended: (partition) => this.partitions.touched(partition),
+      onFault: (error) => options.onFatal(error instanceof Error ? error : new Error(String(error))),
+    })
     this.partitions = new PartitionManager({ ...options, cluster: this.#partitionCluster() })
   }
 
@@ -107,8 +136,14 @@ export class ReplicaManager {
     this.partitions.onDirectoryFailed(directory, error)
   }
 
+  /** Offsets that the leaders have committed and the replica here that is furthest behind has not. */
+  get maxLag(): number {
+    return this.#fetchers.maxLag
+  }
+
   stop(): void {
     this.#shrinkTimer?.cancel()
+    this.#fetchers.close()
     this.#isrChanges.close()
     this.#assignments.close()
     this.partitions.close()
@@ -150,13 +185,13 @@ export class ReplicaManager {
         },
         events: {
           onIsrProposed: (partition, proposal) => this.#onIsrProposed(partition, proposal),
-          onFollowerDurable: () => undefined,
+          onFollowerDurable: (partition) => this.#fetchers.onDurable(partition),
         },
       },
       mayLead: () => this.#mayLead,
       directoryPath: (id) => this.#directoryPath(id),
       onHosted: (partition, image) => this.#onHosted(partition, image),
-      onDropped: (partition) => this.#assignments.settled(partition.topicId, partition.partition),
+      onDropped: (partition) => this.#onDropped(partition),
     }
   }
 
@@ -171,8 +206,15 @@ export class ReplicaManager {
   }
 
   #onHosted(partition: Partition, image: PartitionImage): void {
+    if (partition.isFollower) this.#fetchers.follow(partition)
+    else this.#fetchers.unfollow(partition)
     partition.tellRecovered()
     this.#checkDirectory(partition, image)
+  }
+
+  #onDropped(partition: Partition): void {
+    this.#fetchers.unfollow(partition)
+    this.#assignments.settled(partition.topicId, partition.partition)
   }
 
   #checkDirectory(partition: Partition, image: PartitionImage): void {

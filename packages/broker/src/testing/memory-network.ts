@@ -1,4 +1,12 @@
-import type { AcceptedTransport, Listen, Listener, ListenOptions, TransportEvents } from '../network/transport.ts'
+import type {
+  AcceptedTransport,
+  Connect,
+  Listen,
+  Listener,
+  ListenOptions,
+  Transport,
+  TransportEvents,
+} from '../network/transport.ts'
 
 /** Bytes handed to the broker at once; the buffer is wiped after each delivery, as a shared read buffer would be overwritten. */
 const READ_BUFFER_BYTES = 64 * 1024
@@ -17,11 +25,81 @@ export class MemoryNetwork {
     return listener
   }
 
+  /** What one broker connects to another by. */
+  readonly connectPeer: Connect = async ({ port, events }) => new PeerTransport(this.connect(port), events)
+
   /** Connects to a listening port. A connection that is refused is closed from the start. */
   connect(port: number, remoteAddress = '127.0.0.1'): MemorySocket {
     const listener = this.#listeners.get(port)
     if (listener === undefined) throw new Error(`nothing listens on port ${port}`)
     return listener.accept(remoteAddress, this.#nextClientPort++)
+  }
+}
+
+/** The connecting broker's end of a connection. */
+class PeerTransport implements Transport {
+  readonly remoteAddress = '127.0.0.1'
+  readonly remotePort = 0
+  readonly bufferedBytes = 0
+  readonly untakenBytes = 0
+  readonly #socket: MemorySocket
+  readonly #events: TransportEvents
+  #paused: Buffer[] | null = null
+
+  constructor(socket: MemorySocket, events: TransportEvents) {
+    this.#socket = socket
+    this.#events = events
+    socket.onBytes = (bytes) => this.#onBytes(bytes)
+    socket.closed.then(() => events.onClose(null))
+  }
+
+  write(chunks: readonly Buffer[], _sizeBytes: number, onTaken?: (error?: Error | null) => void): void {
+    this.#socket.send(Buffer.concat(chunks))
+    if (onTaken !== undefined) queueMicrotask(() => onTaken())
+  }
+
+  pauseReading(): void {
+    this.#paused ??= []
+  }
+
+  resumeReading(): void {
+    const paused = this.#paused ?? []
+    this.#paused = null
+    for (const bytes of paused) this.#onBytes(bytes)
+  }
+
+  destroy(): void {
+    this.#socket.close()
+  }
+
+  end(): void {
+    this.#socket.close()
+  }
+
+  #onBytes(bytes: Buffer): void {
+    if (this.#paused !== null) {
+      this.#paused.push(bytes)
+      return
+    }
+    // Never from inside a call into it, as a real transport.
+    const shared = Buffer.from(bytes)
+    queueMicrotask(() => {
+      if (this.#socket.isClosed) return
+      this.#deliver(shared)
+    })
+  }
+
+  #deliver(bytes: Buffer): void {
+    for (let start = 0; start < bytes.length; ) {
+      const target = this.#events.nextReadBuffer()
+      if (target === null) {
+        this.#events.onBytes(bytes, start, bytes.length)
+        return
+      }
+      const sizeBytes = bytes.copy(target, 0, start)
+      this.#events.onBytes(target, 0, sizeBytes)
+      start += sizeBytes
+    }
   }
 }
 
