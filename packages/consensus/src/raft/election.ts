@@ -121,6 +121,16 @@ export function countsAsVote(state: ReplicaState, reply: MessageOf<'voteReply'>)
   return state.role === 'preCandidate' && (!reply.granted || reply.term === state.term + 1)
 }
 
+/**
+ * Whether this node may campaign: as a voter, or while its own removal is in its log and not known to be committed. It may then be the only
+ * one left with a log that gets a majority, and nobody would ever lead; it only does not count its own vote (Raft thesis 4.2.2).
+ */
+export function mayCampaign(state: ReplicaState): boolean {
+  if (state.isVoter) return true
+  const before = state.log.votersAt(state.log.newestVoters.index - 1)
+  return !state.votersCommitted && before !== null && isVoterOf(before.voters, state.self)
+}
+
 /** Whether a committed entry of voters is not applied yet: what this node believes about who votes is about to change. */
 export function hasUnappliedVoters(state: ReplicaState): boolean {
   const { index } = state.log.newestVoters

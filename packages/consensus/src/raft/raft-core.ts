@@ -1,5 +1,13 @@
 import { assert } from '@millrace/base'
-import { Ballot, countsAsVote, ElectionTimer, hasUnappliedVoters, mayGrant, requestVotes } from './election.ts'
+import {
+  Ballot,
+  countsAsVote,
+  ElectionTimer,
+  hasUnappliedVoters,
+  mayCampaign,
+  mayGrant,
+  requestVotes,
+} from './election.ts'
 import { answerStaleLeader, handleAppend, handleHeartbeat } from './following.ts'
 import { Leadership } from './leadership.ts'
 import { isValidMessage, MAX_NUMBER } from './message-check.ts'
@@ -100,11 +108,8 @@ export class RaftCore {
       return
     }
     this.#timer.tick()
-    if (state.isVoter) {
-      if (this.#timer.hasExpired) this.#campaign(true, false)
-    } else {
-      this.#lookForLeader()
-    }
+    if (!state.isVoter) this.#lookForLeader()
+    if (this.#timer.hasExpired && mayCampaign(state)) this.#campaign(true, false)
   }
 
   /** Index the entry will have if it is committed. */
@@ -329,7 +334,7 @@ export class RaftCore {
     if (hasUnappliedVoters(state) || state.term >= MAX_NUMBER) return
     state.leader = null
     this.#ballot = new Ballot()
-    this.#ballot.record(state.self.id, true)
+    if (state.isVoter) this.#ballot.record(state.self.id, true)
     if (preVote) {
       state.role = 'preCandidate'
     } else {
@@ -338,6 +343,9 @@ export class RaftCore {
       state.voteFor(state.self)
     }
     requestVotes(state, preVote, transfer)
+    // Those who refuse may be right: this node was removed, and none of the voters that it knows leads.
+    if (preVote)
+      this.#askForLeader((state.options.contacts ?? []).filter((id) => !state.voters.some((voter) => voter.id === id)))
     this.#countVotes()
   }
 
@@ -387,10 +395,14 @@ export class RaftCore {
     const { electionTicks, heartbeatTicks, contacts } = state.options
     if (this.#timer.elapsedTicks >= electionTicks) state.leader = null
     if (state.leader !== null || this.#ticksSinceAsked++ % heartbeatTicks !== 0) return
-    const ids = new Set([...state.voters.map(({ id }) => id), ...(contacts ?? [])])
-    ids.delete(state.self.id)
+    this.#askForLeader(new Set([...state.voters.map(({ id }) => id), ...(contacts ?? [])]))
+  }
+
+  #askForLeader(ids: Iterable<number>): void {
+    const state = this.#state
+    const { lastIndex } = state.log
     for (const id of ids) {
-      const lastIndex = state.log.lastIndex
+      if (id === state.self.id) continue
       state.send({ id, directoryId: null }, { type: 'heartbeatReply', readRound: 0, lastIndex })
     }
   }
