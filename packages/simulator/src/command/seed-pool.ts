@@ -59,7 +59,7 @@ export function runSeeds(options: PoolOptions): Promise<string> {
         else child.send(job)
       })
       child.on('error', reject)
-      child.on('close', (code) => {
+      child.on('exit', (code) => {
         if (isDone) resolve()
         else reject(new Error(`a process that ran seeds ended with ${code}: ${errors}`))
       })

@@ -1,4 +1,4 @@
-import type { LogIndex, RaftStatus, SnapshotPoint, Term } from '@millrace/consensus'
+import type { LogIndex, SnapshotPoint, Term, VoterSet } from '@millrace/consensus'
 import { must } from '../world/violation.ts'
 import type { World } from '../world/world.ts'
 import type { DurableLog } from './durable-log.ts'
@@ -56,8 +56,7 @@ export class CommitGhost {
   }
 
   /** C8: the commit index of a leader moved. */
-  onLeaderCommit(replica: ObservedReplica, status: RaftStatus): void {
-    const { commitIndex, term, voters } = status
+  onLeaderCommit(replica: ObservedReplica, commitIndex: LogIndex, term: Term, voters: VoterSet): void {
     if (this.#seen.get(replica) === commitIndex && commitIndex <= this.lastIndex) return
     this.#seen.set(replica, commitIndex)
     if (commitIndex <= this.lastIndex) {

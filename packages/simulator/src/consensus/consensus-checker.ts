@@ -40,10 +40,7 @@ export class ConsensusChecker {
   readonly #votes = new Map<string, string>()
   /** Hash of the log at each (term, index) that was ever durable anywhere. */
   readonly #hashes = new Map<number, number>()
-  readonly #last = new Map<
-    ObservedReplica,
-    { life: number; commitIndex: LogIndex; appliedIndex: LogIndex; term: Term }
-  >()
+  readonly #last = new Map<ObservedReplica, { life: number; commitIndex: LogIndex; term: Term; isLeader: boolean }>()
   readonly #reads = new Map<number, LogIndex>()
   readonly #uncommitted = new Map<
     ObservedReplica,
@@ -60,10 +57,15 @@ export class ConsensusChecker {
 
   /** After each event of a node that is up. */
   afterEvent(replica: ObservedReplica, status: RaftStatus): void {
+    const last = this.#last.get(replica)
+    // One that has removed itself leads no more once that is committed.
+    if (last?.life === replica.life && last.isLeader && status.role !== 'leader') {
+      this.commits.onLeaderCommit(replica, status.commitIndex, last.term, status.voters)
+    }
     this.#checkBounds(replica, status)
     this.leaders.observe(replica, status, (directoryId) => this.#votes.get(`${directoryId} ${status.term}`) ?? null)
     if (status.role === 'leader') {
-      this.commits.onLeaderCommit(replica, status)
+      this.commits.onLeaderCommit(replica, status.commitIndex, status.term, status.voters)
       this.membership.onLeader(replica, status)
       this.#checkMemory(replica, status)
     }
@@ -87,9 +89,13 @@ export class ConsensusChecker {
     }
     if (message.type === 'voteReply' && message.granted && !message.preVote) {
       const { vote, term } = log.hardState
-      must(term === message.term && vote?.id === message.to.id, 'C2', () => {
-        return `node ${key.id} grants its vote of term ${message.term} to ${message.to.id}; durable: ${vote?.id} in ${term}`
-      })
+      // In a later term it cannot vote in this one again, whatever of it is durable.
+      if (term > message.term) this.#noteVote(key.directoryId, message.term, message.to.directoryId ?? '')
+      else {
+        must(term === message.term && vote?.id === message.to.id, 'C2', () => {
+          return `node ${key.id} grants its vote of term ${message.term} to ${message.to.id}; durable: ${vote?.id} in ${term}`
+        })
+      }
       this.membership.onVoteGranted(replica)
     }
     if (message.type === 'appendReply' && message.success) {
@@ -202,9 +208,14 @@ export class ConsensusChecker {
     })
   }
 
-  onSnapshotSaved(replica: ObservedReplica, point: SnapshotPoint): void {
+  onSnapshotSaved({ id, log }: ObservedReplica): void {
     this.#world.judge('C16')
-    must(replica.log.firstIndex <= point.index + 1, 'C16', () => `a gap between snapshot and log of node ${replica.id}`)
+    const index = log.snapshot?.index ?? 0
+    must(
+      log.firstIndex <= index + 1,
+      'C16',
+      () => `a gap between snapshot and log of node ${id}: ${index}, ${log.firstIndex}`,
+    )
   }
 
   onReadAsked(token: number): void {
@@ -244,11 +255,15 @@ export class ConsensusChecker {
       must(!this.#votes.has(`${directoryId} ${term}`), 'C2', () => `the vote of term ${term} is forgotten`)
       return
     }
+    this.#noteVote(directoryId, term, vote.directoryId)
+  }
+
+  #noteVote(directoryId: string, term: Term, candidate: string): void {
     const slot = `${directoryId} ${term}`
     const known = this.#votes.get(slot)
     this.#world.judge('C2')
-    must(known === undefined || known === vote.directoryId, 'C2', () => `two votes in term ${term}`)
-    this.#votes.set(slot, vote.directoryId)
+    must(known === undefined || known === candidate, 'C2', () => `two votes in term ${term}`)
+    this.#votes.set(slot, candidate)
   }
 
   #checkBounds(replica: ObservedReplica, status: RaftStatus): void {
@@ -273,8 +288,9 @@ export class ConsensusChecker {
       must(term >= last.term, 'C3', () => `term of node ${replica.id} goes back: ${last.term} to ${term}`)
       last.commitIndex = commitIndex
       last.term = term
+      last.isLeader = status.role === 'leader'
     } else {
-      this.#last.set(replica, { life: replica.life, commitIndex, appliedIndex: replica.appliedIndex, term })
+      this.#last.set(replica, { life: replica.life, commitIndex, term, isLeader: status.role === 'leader' })
     }
     if (status.role !== 'leader') {
       must(commitIndex <= this.commits.lastIndex, 'C9', () => {

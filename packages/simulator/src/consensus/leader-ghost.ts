@@ -33,7 +33,8 @@ export class LeaderGhost {
   observe(replica: ObservedReplica, status: RaftStatus, voteOf: (directoryId: string) => string | null): void {
     const { term, role } = status
     if (role === 'candidate') this.#onCandidate(replica, term)
-    if (role !== 'leader') return
+    // A lone voter may take itself for the leader before its vote is durable; until then it has led nothing.
+    if (role !== 'leader' || replica.log.hardState.term < term) return
     const { directoryId } = replica.key
     const known = this.#byTerm.get(term)
     this.#world.judge('C1')

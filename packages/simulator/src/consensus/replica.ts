@@ -106,8 +106,8 @@ export class Replica {
     })
     world.trace?.(world.nowMs, this.id, `starts, life ${this.life}`)
     this.#tickLater()
-    this.#pump()
     this.#checked()
+    this.#pump()
   }
 
   /** The process is gone. A write that was under way is durable or not, as chance has it. */
@@ -176,8 +176,9 @@ export class Replica {
     const { core } = this
     if (core === null) return
     what(core)
-    this.#pump()
+    // At once: what is now committed may be applied in the same breath.
     this.#checked()
+    this.#pump()
   }
 
   #checked(): void {
@@ -223,7 +224,6 @@ export class Replica {
     if (this.#crashesAt('after write')) return
     this.#afterWrite(ready)
     this.#pump()
-    this.#checked()
   }
 
   #afterWrite(ready: Ready): void {
@@ -234,6 +234,7 @@ export class Replica {
     this.#apply(ready)
     if (this.#crashesAt('before advance')) return
     this.core!.advance()
+    this.#checked()
     this.#saveSnapshotIfDue()
   }
 
@@ -282,7 +283,7 @@ export class Replica {
       this.#isSaving = false
       world.mark('snapshot saved')
       this.log.saveSnapshot(point, data, point.index + 1 - options.keepEntries)
-      checker.onSnapshotSaved(this, point)
+      checker.onSnapshotSaved(this)
       this.#work((core) => core.onSnapshotSaved())
     })
   }
