@@ -33,11 +33,15 @@ import { incrementalAlterConfigsHandler } from './handlers/44-incremental-alter-
 import { alterPartitionReassignmentsHandler } from './handlers/45-alter-partition-reassignments.ts'
 import { listPartitionReassignmentsHandler } from './handlers/46-list-partition-reassignments.ts'
 import { offsetDeleteHandler } from './handlers/47-offset-delete.ts'
+import { describeQuorumHandler } from './handlers/55-describe-quorum.ts'
 import { updateFeaturesHandler } from './handlers/57-update-features.ts'
 import { describeClusterHandler } from './handlers/60-describe-cluster.ts'
 import { describeProducersHandler } from './handlers/61-describe-producers.ts'
+import { unregisterBrokerHandler } from './handlers/64-unregister-broker.ts'
 import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
+import { addRaftVoterHandler } from './handlers/80-add-raft-voter.ts'
+import { removeRaftVoterHandler } from './handlers/81-remove-raft-voter.ts'
 import { withElementLimit } from './handlers/element-limits.ts'
 import type { ApiHandler } from './handlers/handler.ts'
 import type { LoggerLevels } from './handlers/logger-levels.ts'
@@ -163,6 +167,7 @@ function groupHandlers({ groups, coordinators }: HandlerParts) {
 function adminHandlers(parts: HandlerParts) {
   const { configuration, metadata, topicCreation, loggers, random, nextTurn } = parts
   const image = (): MetadataImage => metadata.image
+  const listener = (): string | null => configuration.broker.controllerListenerNames[0]?.toUpperCase() ?? null
   return [
     metadataHandler({
       image,
@@ -182,6 +187,7 @@ function adminHandlers(parts: HandlerParts) {
     incrementalAlterConfigsHandler({ metadata, image, configuration, loggers }),
     alterPartitionReassignmentsHandler({ metadata }),
     listPartitionReassignmentsHandler({ image }),
+    describeQuorumHandler({ metadata, listener }),
     updateFeaturesHandler({ metadata }),
     describeClusterHandler({ image, random }),
     describeProducersHandler({
@@ -189,8 +195,11 @@ function adminHandlers(parts: HandlerParts) {
       producersOf: (topic, partition) => describeProducers(parts, topic, partition),
       nextTurn,
     }),
+    unregisterBrokerHandler({ metadata }),
     listConfigResourcesHandler({ image }),
     describeTopicPartitionsHandler({ image, maxPartitions: () => configuration.broker.maxRequestPartitionSizeLimit }),
+    addRaftVoterHandler({ metadata, image, listener }),
+    removeRaftVoterHandler({ metadata, image }),
   ]
 }
 

@@ -53,8 +53,9 @@ import type { ConnectionLimits } from './network/connection-limiter.ts'
 import { HttpServer } from './network/http-server.ts'
 import { Dispatcher } from './network/request-dispatcher.ts'
 import { type ListenerEndpoint, SocketServer } from './network/socket-server.ts'
+import { connectTcp } from './network/tcp-connect.ts'
 import { TcpListener } from './network/tcp-listener.ts'
-import type { Listen } from './network/transport.ts'
+import type { Connect, Listen } from './network/transport.ts'
 import { Turn } from './network/turn.ts'
 import { type BatchChecks, LocalBatchChecks } from './partition/batch-checks.ts'
 import { FetchPurgatory } from './partition/fetch-limits.ts'
@@ -74,6 +75,8 @@ export interface BrokerPorts {
   readonly random: Random
   /** Opens the ports that clients connect to; TCP if left out. */
   readonly listen?: Listen
+  /** Opens connections to other brokers; TCP if left out. */
+  readonly connect?: Connect
   /** What can be told about the process, for metrics; nothing if left out. */
   readonly health?: ProcessHealth
   /** How many files and sockets the process may open; no bound if left out. */
@@ -264,6 +267,8 @@ export class Broker {
       clock: ports.clock,
       random: ports.random,
       settings: () => replicationSettingsOf(configuration.broker),
+      connect: ports.connect ?? connectTcp,
+      onFatal: (error) => this.#options.onFatal(error),
     })
     replicas.onControllerPort(port)
     return replicas

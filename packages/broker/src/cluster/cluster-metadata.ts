@@ -28,6 +28,16 @@ import type { MetadataListener, MetadataService } from '../metadata/metadata-ser
 import { AppliedOffsets } from './applied-offsets.ts'
 import { deltaBetween } from './image-delta.ts'
 import {
+  plainAlterations,
+  plainCreatePartitions,
+  plainCreateTopics,
+  plainDeletions,
+  plainElections,
+  plainFeatureUpdates,
+  plainReassignments,
+  plainReplacements,
+} from './plain-requests.ts'
+import {
   refusalOf,
   refusedAlterations,
   refusedCreations,
@@ -134,39 +144,51 @@ export class ClusterMetadata implements MetadataService {
 
   createTopics(request: CreateTopicsRequest, timeoutMs?: number) {
     const wait = request.validateOnly ? 'nothing' : 'applied'
-    return this.#ask('createTopics', request, timeoutMs, wait, (refusal) => refusedCreations(request, refusal))
+    return this.#ask('createTopics', plainCreateTopics(request), timeoutMs, wait, (refusal) =>
+      refusedCreations(request, refusal),
+    )
   }
 
   deleteTopics(topics: readonly TopicToDelete[], timeoutMs?: number) {
-    return this.#ask('deleteTopics', { topics }, timeoutMs, 'applied', (refusal) => refusedDeletions(topics, refusal))
+    return this.#ask('deleteTopics', { topics: plainDeletions(topics) }, timeoutMs, 'applied', (refusal) =>
+      refusedDeletions(topics, refusal),
+    )
   }
 
   createPartitions(request: CreatePartitionsRequest, timeoutMs?: number) {
     const wait = request.validateOnly ? 'nothing' : 'applied'
-    return this.#ask('createPartitions', request, timeoutMs, wait, (refusal) => refusedPartitions(request, refusal))
+    return this.#ask('createPartitions', plainCreatePartitions(request), timeoutMs, wait, (refusal) =>
+      refusedPartitions(request, refusal),
+    )
   }
 
   incrementalAlterConfigs(resources: readonly ConfigAlterations[], validateOnly: boolean) {
-    return this.#alterConfigs('incrementalAlterConfigs', { resources, validateOnly })
+    return this.#alterConfigs('incrementalAlterConfigs', { resources: plainAlterations(resources), validateOnly })
   }
 
   legacyAlterConfigs(resources: readonly ConfigReplacement[], validateOnly: boolean) {
-    return this.#alterConfigs('legacyAlterConfigs', { resources, validateOnly })
+    return this.#alterConfigs('legacyAlterConfigs', { resources: plainReplacements(resources), validateOnly })
   }
 
   updateFeatures(updates: readonly FeatureUpdate[], validateOnly: boolean, timeoutMs?: number) {
     const wait = validateOnly ? 'nothing' : 'applied'
-    return this.#ask<'updateFeatures'>('updateFeatures', { updates, validateOnly }, timeoutMs, wait, same)
+    return this.#ask<'updateFeatures'>(
+      'updateFeatures',
+      { updates: plainFeatureUpdates(updates), validateOnly },
+      timeoutMs,
+      wait,
+      same,
+    )
   }
 
   alterPartitionReassignments(request: AlterReassignmentsRequest, timeoutMs?: number) {
-    return this.#ask('alterPartitionReassignments', request, timeoutMs, 'applied', (refusal) =>
+    return this.#ask('alterPartitionReassignments', plainReassignments(request), timeoutMs, 'applied', (refusal) =>
       refusedReassignments(request, refusal),
     )
   }
 
   electLeaders(request: ElectLeadersRequest, timeoutMs?: number) {
-    return this.#ask<'electLeaders'>('electLeaders', request, timeoutMs, 'applied', same)
+    return this.#ask<'electLeaders'>('electLeaders', plainElections(request), timeoutMs, 'applied', same)
   }
 
   allocateProducerIds(): Promise<ProducerIdBlock | ApiError> {

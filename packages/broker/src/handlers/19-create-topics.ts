@@ -14,15 +14,15 @@ import type { ApiHandler } from './handler.ts'
 const MAX_TOPICS_WITH_CONFIGS = 500
 
 /**
- * CreateTopics 2–7 (`controller.md`, 4). Answers once the topics are committed. The request's time limit is for a start that has to
- * wait in a queue; here requests start at once.
+ * CreateTopics 2–7 (`controller.md`, 4). Answers once the topics are committed. The request's time limit is for finding a controller
+ * that begins with it; a single node begins at once.
  */
 export function createTopicsHandler(deps: {
   metadata: Pick<MetadataService, 'createTopics'>
 }): ApiHandler<CreateTopicsRequest, CreateTopicsResponse> {
   return defineHandler(createTopicsApi, async (request) => {
     const tellsConfigs = request.topics.length <= MAX_TOPICS_WITH_CONFIGS
-    const results = await deps.metadata.createTopics(request)
+    const results = await deps.metadata.createTopics(request, request.timeoutMs)
     return createCreateTopicsResponse({
       topics: results.map((result) =>
         createCreatableTopicResult({

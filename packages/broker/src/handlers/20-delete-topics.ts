@@ -20,7 +20,7 @@ export function deleteTopicsHandler(deps: {
   return defineHandler(deleteTopicsApi, async (request, context) => {
     const topics =
       context.apiVersion >= 6 ? request.topics : request.topicNames.map((name) => ({ name, topicId: ZERO_UUID }))
-    const results = await deps.metadata.deleteTopics(topics)
+    const results = await deps.metadata.deleteTopics(topics, request.timeoutMs)
     return createDeleteTopicsResponse({
       responses: results.map((result) =>
         createDeletableTopicResult({

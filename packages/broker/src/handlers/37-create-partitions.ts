@@ -14,7 +14,7 @@ export function createPartitionsHandler(deps: {
   metadata: Pick<MetadataService, 'createPartitions'>
 }): ApiHandler<CreatePartitionsRequest, CreatePartitionsResponse> {
   return defineHandler(createPartitionsApi, async (request) => {
-    const results = await deps.metadata.createPartitions(request)
+    const results = await deps.metadata.createPartitions(request, request.timeoutMs)
     return createCreatePartitionsResponse({
       results: results.map((result) => createCreatePartitionsTopicResult(result)),
     })

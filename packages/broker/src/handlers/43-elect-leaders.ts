@@ -18,7 +18,7 @@ export function electLeadersHandler(deps: {
   metadata: Pick<MetadataService, 'electLeaders'>
 }): ApiHandler<ElectLeadersRequest, ElectLeadersResponse> {
   return defineHandler(electLeadersApi, async (request, context) => {
-    const results = await deps.metadata.electLeaders(request)
+    const results = await deps.metadata.electLeaders(request, request.timeoutMs)
     if ('code' in results) return refused(request, results, context.apiVersion)
     return createElectLeadersResponse({
       replicaElectionResults: results.map(({ topic, partitionResult }) =>

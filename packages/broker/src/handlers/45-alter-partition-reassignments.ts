@@ -15,7 +15,7 @@ export function alterPartitionReassignmentsHandler(deps: {
   metadata: Pick<MetadataService, 'alterPartitionReassignments'>
 }): ApiHandler<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse> {
   return defineHandler(alterPartitionReassignmentsApi, async (request) => {
-    const results = await deps.metadata.alterPartitionReassignments(request)
+    const results = await deps.metadata.alterPartitionReassignments(request, request.timeoutMs)
     return createAlterPartitionReassignmentsResponse({
       allowReplicationFactorChange: request.allowReplicationFactorChange,
       errorMessage: null,

@@ -22,7 +22,7 @@ export function updateFeaturesHandler(deps: {
       maxVersionLevel: update.maxVersionLevel,
       upgradeType: upgradeTypeOf(update, version),
     }))
-    const error = await deps.metadata.updateFeatures(updates, request.validateOnly)
+    const error = await deps.metadata.updateFeatures(updates, request.validateOnly, request.timeoutMs)
     if (error !== null) {
       const errorMessage = `No feature was updated, since one of them had an error: ${error.message}`
       return createUpdateFeaturesResponse({ errorCode: error.code, errorMessage })

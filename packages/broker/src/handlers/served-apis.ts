@@ -39,11 +39,15 @@ const SERVED_KEYS: readonly number[] = [
   ApiKey.ALTER_PARTITION_REASSIGNMENTS,
   ApiKey.LIST_PARTITION_REASSIGNMENTS,
   ApiKey.OFFSET_DELETE,
+  ApiKey.DESCRIBE_QUORUM,
   ApiKey.UPDATE_FEATURES,
   ApiKey.DESCRIBE_CLUSTER,
   ApiKey.DESCRIBE_PRODUCERS,
+  ApiKey.UNREGISTER_BROKER,
   ApiKey.LIST_CONFIG_RESOURCES,
   ApiKey.DESCRIBE_TOPIC_PARTITIONS,
+  ApiKey.ADD_RAFT_VOTER,
+  ApiKey.REMOVE_RAFT_VOTER,
 ]
 
 /** The table, by key. The broker asserts at start that its handlers are exactly these. */
