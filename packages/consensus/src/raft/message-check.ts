@@ -29,6 +29,8 @@ export function isValidMessage(message: Message): boolean {
       return isNumber(message.lastIndex) && isNumber(message.readRound)
     case 'snapshotChunk':
       return isValidChunk(message)
+    case 'leaderHint':
+      return isReplicaId(message.leader.id) && isUuid(message.leader.directoryId) && isValidVoterSet(message.voters)
     case 'snapshotReply':
       return isNumber(message.snapshotIndex) && (message.nextOffset === -1 || isNumber(message.nextOffset))
   }

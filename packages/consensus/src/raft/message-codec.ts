@@ -18,6 +18,7 @@ const TYPE_CODES: { readonly [T in Message['type']]: number } = {
   snapshotChunk: 6,
   snapshotReply: 7,
   timeoutNow: 8,
+  leaderHint: 9,
 }
 const TYPES: ReadonlyMap<number, Message['type']> = new Map(
   Object.entries(TYPE_CODES).map(([type, code]) => [code, type as Message['type']]),
@@ -74,6 +75,7 @@ function sizeOf(message: Message): number {
   if (message.type === 'snapshotChunk') {
     return fixed + encodeVoters(message.snapshot.voters).length + message.data.length
   }
+  if (message.type === 'leaderHint') return fixed + encodeVoters(message.voters).length
   return fixed
 }
 
@@ -120,6 +122,11 @@ function writeBody(writer: MessageWriter, message: Message): void {
       return
     case 'timeoutNow':
       return
+    case 'leaderHint':
+      writer.int32(message.leader.id)
+      writer.uuid(message.leader.directoryId)
+      writer.sized(encodeVoters(message.voters))
+      return
   }
 }
 
@@ -160,6 +167,11 @@ function readBody(reader: MessageReader, type: Message['type']): object | null {
     }
     case 'timeoutNow':
       return { type }
+    case 'leaderHint': {
+      const leader = { id: reader.int32(), directoryId: reader.uuid() }
+      const voters = decodeVoters(reader.sized())
+      return voters === null ? null : { type, leader, voters }
+    }
   }
 }
 

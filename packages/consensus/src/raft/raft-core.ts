@@ -46,6 +46,8 @@ export class RaftCore {
   /** What the last `Ready` held, until it is done. */
   #taken: Ready | null
   #ticksSinceAsked: number
+  /** Of the last hint; empty while a leader is known. */
+  #contacts: VoterSet
 
   constructor(options: RaftOptions) {
     const { log, appliedIndex } = options
@@ -58,6 +60,7 @@ export class RaftCore {
     this.#leadership = null
     this.#taken = null
     this.#ticksSinceAsked = 0
+    this.#contacts = []
   }
 
   get status(): RaftStatus {
@@ -75,6 +78,7 @@ export class RaftCore {
       voters,
       votersCommitted: this.#state.votersCommitted,
       peers: this.#leadership?.peers ?? [],
+      contacts: this.#contacts,
       rejectedMessages: counters.rejectedMessages,
       chainMismatches: counters.chainMismatches,
     }
@@ -87,6 +91,10 @@ export class RaftCore {
     if (to.id !== self.id || (to.directoryId !== null && to.directoryId !== self.directoryId)) return
     if (sameReplica(from, self) || !isValidMessage(message)) {
       this.#state.counters.rejectedMessages++
+      return
+    }
+    if (message.type === 'leaderHint') {
+      this.#onLeaderHint(message)
       return
     }
     if (message.term > this.#state.term) {
@@ -220,7 +228,7 @@ export class RaftCore {
         return true
       default:
         this.#becomeFollower(message.term, null)
-        return message.type === 'timeoutNow'
+        return message.type === 'timeoutNow' || message.type === 'heartbeatReply'
     }
   }
 
@@ -239,7 +247,7 @@ export class RaftCore {
         if (message.preVote) this.#onVoteReply(message)
         return
       case 'heartbeatReply':
-        if (!isVoterOf(this.#state.voters, message.from)) this.#leadership?.onStranger(message.from)
+        if (!isVoterOf(this.#state.voters, message.from)) this.#onStranger(message.from)
         return
       default:
         return
@@ -267,7 +275,8 @@ export class RaftCore {
         this.#leadership?.onAppendReply(message)
         return
       case 'heartbeatReply':
-        this.#leadership?.onHeartbeatReply(message)
+        if (this.#leadership === null) this.#onStranger(message.from)
+        else this.#leadership.onHeartbeatReply(message)
         return
       case 'snapshotReply':
         this.#leadership?.onSnapshotReply(message)
@@ -317,7 +326,22 @@ export class RaftCore {
   #refuseVote(message: MessageOf<'voteRequest'>): void {
     this.#state.send(message.from, { type: 'voteReply', preVote: message.preVote, granted: false })
     // It asks because it does not know that it was removed: served by the leader it learns so.
-    if (!isVoterOf(this.#state.voters, message.from)) this.#leadership?.onStranger(message.from)
+    if (!isVoterOf(this.#state.voters, message.from)) this.#onStranger(message.from)
+  }
+
+  /** A node that looks for the leader, or tries to be one, because it does not know better. */
+  #onStranger(replica: ReplicaKey): void {
+    const { leader, voters } = this.#state
+    if (this.#leadership !== null) this.#leadership.onStranger(replica)
+    else if (leader !== null && leader.id !== replica.id)
+      this.#state.send(replica, { type: 'leaderHint', leader, voters })
+  }
+
+  #onLeaderHint({ leader, voters }: MessageOf<'leaderHint'>): void {
+    const state = this.#state
+    if (state.leader !== null || this.#leadership !== null || leader.id === state.self.id) return
+    this.#contacts = voters
+    state.send(leader, { type: 'heartbeatReply', readRound: 0, lastIndex: state.log.lastIndex })
   }
 
   #onVoteReply(message: MessageOf<'voteReply'>): void {
@@ -364,8 +388,12 @@ export class RaftCore {
     if (term > state.term) this.#enterTerm(term)
     state.role = 'follower'
     state.leader = leader === null ? null : { id: leader.id, directoryId: leader.directoryId }
-    if (leader === null) this.#timer.restart()
-    else this.#timer.reset()
+    if (leader === null) {
+      this.#timer.restart()
+    } else {
+      this.#timer.reset()
+      this.#contacts = []
+    }
     this.#ticksSinceAsked = 0
   }
 
@@ -395,7 +423,8 @@ export class RaftCore {
     const { electionTicks, heartbeatTicks, contacts } = state.options
     if (this.#timer.elapsedTicks >= electionTicks) state.leader = null
     if (state.leader !== null || this.#ticksSinceAsked++ % heartbeatTicks !== 0) return
-    this.#askForLeader(new Set([...state.voters.map(({ id }) => id), ...(contacts ?? [])]))
+    const known = [...state.voters, ...this.#contacts].map(({ id }) => id)
+    this.#askForLeader(new Set([...known, ...(contacts ?? [])]))
   }
 
   #askForLeader(ids: Iterable<number>): void {

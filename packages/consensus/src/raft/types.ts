@@ -106,6 +106,11 @@ export type Message = Envelope &
         readonly nextOffset: number
       }
     | { readonly type: 'timeoutNow' }
+    /**
+     * To a node that asks for votes or for the leader in the wrong place: who leads, as far as the sender knows, and who votes. So a node
+     * finds the leader even if all voters it knows of were replaced while it was away. Changes nobody's term.
+     */
+    | { readonly type: 'leaderHint'; readonly leader: ReplicaKey; readonly voters: VoterSet }
   )
 
 export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>
@@ -150,6 +155,8 @@ export interface RaftStatus {
   readonly votersCommitted: boolean
   /** At a leader: of each peer, observers included. */
   readonly peers: readonly PeerStatus[]
+  /** While no leader is known: voters that another node told of. Hosts connect to them too. */
+  readonly contacts: VoterSet
   /** Messages refused since the start: out of their domain, or against the protocol. */
   readonly rejectedMessages: number
   /** Messages refused since the start whose chain does not fit the log (C5): divergence or rot, here or at the sender. */

@@ -126,6 +126,7 @@ const body = fc.oneof(
     term: number,
   }),
   fc.record({ type: fc.constant('timeoutNow' as const), term: number }),
+  fc.record({ type: fc.constant('leaderHint' as const), leader: replica, voters: arbitraryVoters, term: number }),
 )
 
 /** Any message that is valid on its own; chains are noise. */
