@@ -44,6 +44,7 @@ import { addRaftVoterHandler } from './handlers/80-add-raft-voter.ts'
 import { removeRaftVoterHandler } from './handlers/81-remove-raft-voter.ts'
 import { withElementLimit } from './handlers/element-limits.ts'
 import type { ApiHandler } from './handlers/handler.ts'
+import { LeaderHints } from './handlers/leader-hints.ts'
 import type { LoggerLevels } from './handlers/logger-levels.ts'
 import { type DeclaredApi, servedApis } from './handlers/served-apis.ts'
 import type { NextTurn } from './handlers/slices.ts'
@@ -54,6 +55,7 @@ import type { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
 import type { TopicMetrics } from './metrics/topic-metrics.ts'
 import type { RawHandler } from './network/request-dispatcher.ts'
 import type { FetchLimits } from './partition/fetch-limits.ts'
+import type { FetchReplication } from './partition/fetch-operation.ts'
 import type { FetchSessionCache } from './partition/fetch-session-cache.ts'
 import type { PartitionManager } from './partition/partition-manager.ts'
 
@@ -64,6 +66,8 @@ export interface HandlerParts {
   readonly partitions: PartitionManager
   readonly sessions: FetchSessionCache
   readonly fetchLimits: FetchLimits
+  /** Left out where there are no other brokers. */
+  readonly replication?: FetchReplication
   readonly groups: GroupCoordinator
   readonly coordinators: CoordinatorFinder
   readonly topicCreation: TopicAutoCreation
@@ -118,9 +122,11 @@ function checkDeclared(
 
 function dataHandlers({
   configuration,
+  metadata,
   partitions,
   sessions,
   fetchLimits,
+  replication,
   timers,
   topicMetrics,
   nextTurn,
@@ -133,6 +139,8 @@ function dataHandlers({
       timers,
       fetchMaxBytes: configuration.broker.fetchMaxBytes,
       limits: fetchLimits,
+      leaderHints: new LeaderHints(() => metadata.image),
+      ...(replication === undefined ? {} : { replication }),
       onFetched(topic, sizeBytes) {
         total.fetchRequests++
         total.bytesOut += sizeBytes

@@ -11,6 +11,7 @@ import type { HostedTopic, PartitionManager } from '../partition/partition-manag
 import type { ProduceAppender } from '../partition/produce-appender.ts'
 import { elementLimitOf } from './element-limits.ts'
 import { HeavyProduce, type HeavyRequest } from './heavy-produce.ts'
+import type { LeaderHints } from './leader-hints.ts'
 import { ProduceRequestView } from './produce-request.ts'
 import { type PartitionOutcome, ProduceSlot } from './produce-slot.ts'
 
@@ -30,6 +31,8 @@ export interface ProduceDeps {
   checks: BatchChecks
   /** Bytes of requests that may wait for such checks. */
   maxCheckBytes: number
+  /** Who leads instead, for producers that ask the wrong broker; left out where nobody else can. */
+  leaderHints?: LeaderHints
   /** The checks of a request broke off: nobody can say what became of it. */
   onFailed(connection: Connection, error: unknown): void
 }
@@ -79,6 +82,7 @@ export class ProduceHandler implements RawHandler {
       return this.#startHeavy(reader, start, header, connection)
     }
     const slot = new ProduceSlot(header, view.acks, this.#deps.clock.monotonicMs() + view.timeoutMs)
+    slot.hintBy(this.#deps.leaderHints ?? null, connection.context.listener)
     let failed = false
     for (let at = 0; at < view.partitionCount; at++) {
       if (this.#superseded[at]!) continue
@@ -125,6 +129,7 @@ export class ProduceHandler implements RawHandler {
     view.read(new Reader(bytes), header.apiVersion)
     const { acks } = view
     const slot = new ProduceSlot(header, acks, clock.monotonicMs() + view.timeoutMs, false)
+    slot.hintBy(this.#deps.leaderHints ?? null, connection.context.listener)
     const hasRoom = this.#heavy.hasRoom(bytes.length)
     const entries: { at: number; isHeavy: boolean }[] = []
     for (let at = 0; at < view.partitionCount; at++) {
@@ -196,7 +201,9 @@ export class ProduceHandler implements RawHandler {
     if (hosted === undefined) {
       return header.apiVersion >= 13 ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     }
-    if ((hosted.partitions[view.partition[at]!] ?? null) === null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if ((hosted.partitions[view.partition[at]!] ?? null) === null) {
+      return this.#deps.partitions.absenceCode(hosted.name, view.partition[at]!)
+    }
     return hosted.internal && header.clientId !== ADMIN_CLIENT_ID ? ErrorCode.INVALID_TOPIC_EXCEPTION : ErrorCode.NONE
   }
 

@@ -4,6 +4,8 @@ import {
   createFetchableTopicResponse,
   createFetchResponse,
   createFetchResponseEpochEndOffset,
+  createFetchResponseLeaderIdAndEpoch,
+  createFetchResponseNodeEndpoint,
   createFetchResponsePartitionData,
   decodeFetchRequest,
   ErrorCode,
@@ -17,7 +19,9 @@ import {
   FetchIsolation,
   FetchOperation,
   type FetchParameters,
+  type FetchReplication,
   type FetchSource,
+  NO_REPLICATION,
 } from '../partition/fetch-operation.ts'
 import {
   FetchPartition,
@@ -31,8 +35,13 @@ import type { FetchSessionCache } from '../partition/fetch-session-cache.ts'
 import type { Partition } from '../partition/partition.ts'
 import type { PartitionManager } from '../partition/partition-manager.ts'
 import type { ApiHandler, RequestContext } from './handler.ts'
+import type { LeaderHint, LeaderHintCollection, LeaderHints } from './leader-hints.ts'
 
+/** Consumers from here on understand that they may be sent to another replica (KIP-392). */
+const FIRST_VERSION_WITH_RACKS = 11
+const FIRST_VERSION_WITH_LEADERS = 12
 const FIRST_VERSION_WITH_IDS = 13
+const FIRST_VERSION_WITH_NODE_ENDPOINTS = 16
 /** Clients below know KAFKA_STORAGE_ERROR as no error that a retry can heal. */
 const FIRST_VERSION_WITH_STORAGE_ERROR = 6
 
@@ -43,6 +52,10 @@ export interface FetchDeps {
   /** `fetch.max.bytes`. */
   fetchMaxBytes: number
   limits: FetchLimits
+  /** Left out where there are no other brokers. */
+  replication?: FetchReplication
+  /** Who leads instead, for clients that ask the wrong broker; left out where nobody else can. */
+  leaderHints?: LeaderHints
   onFetched(topic: string, sizeBytes: number): void
   /** A partition was answered with this error. */
   onFailed(topic: string, errorCode: number): void
@@ -55,8 +68,8 @@ type FetchContext =
   | { kind: 'incremental'; session: FetchSession }
 
 /**
- * Fetch 4–18. Sessions from 7, leader epochs from 9, divergence from 12, topic ids from 13. Throttling is not part of a single
- * node's job yet, so `throttleTimeMs` is 0.
+ * Fetch 4–18. Sessions from 7, leader epochs from 9, racks from 11, divergence from 12, topic ids from 13. Clients are not throttled, so
+ * `throttleTimeMs` is 0.
  */
 export function fetchHandler(deps: FetchDeps): ApiHandler<FetchRequest, FetchResponse> {
   const byName: FetchSource = { resolve: (wanted) => resolveByName(deps.partitions, wanted) }
@@ -105,6 +118,7 @@ function run(
       else rejectLater(error)
     },
     deps.limits,
+    deps.replication ?? NO_REPLICATION,
   )
   operation.start(deps.timers)
   if (immediate !== null) return immediate
@@ -119,12 +133,16 @@ function run(
 function parametersOf(deps: FetchDeps, request: FetchRequest, version: number): FetchParameters {
   const replicaId = version >= 15 ? request.replicaState.replicaId : request.replicaId
   let isolation: FetchIsolation = FetchIsolation.HIGH_WATERMARK
+  const brokerEpoch = version >= 15 ? Number(request.replicaState.replicaEpoch) : -1
   // Every negative id is a consumer's, a debugging one's (-2) too: only replicas read what is not committed.
   if (replicaId >= 0) isolation = FetchIsolation.LOG_END
   else if (request.isolationLevel === 1) isolation = FetchIsolation.TRANSACTION_COMMITTED
   const maxBytes = Math.max(0, Math.min(request.maxBytes, deps.fetchMaxBytes))
   return {
     replicaId,
+    brokerEpoch,
+    mayReadFollower: replicaId < 0 && version >= FIRST_VERSION_WITH_RACKS,
+    rackId: version >= FIRST_VERSION_WITH_RACKS ? request.rackId : '',
     isolation,
     maxBytes,
     minBytes: Math.min(request.minBytes, maxBytes),
@@ -136,11 +154,12 @@ function resolveById(partitions: PartitionManager, wanted: FetchPartition): Part
   const topic = partitions.topicById(wanted.topicId)
   if (topic === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
   wanted.topic = topic.name
-  return topic.partitions[wanted.partition] ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  return topic.partitions[wanted.partition] ?? partitions.absenceCode(topic.name, wanted.partition)
 }
 
 function resolveByName(partitions: PartitionManager, wanted: FetchPartition): Partition | number {
-  return partitions.find(wanted.topic, wanted.partition) ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  const { topic, partition } = wanted
+  return partitions.find(topic, partition) ?? partitions.absenceCode(topic, partition)
 }
 
 /**
@@ -168,6 +187,7 @@ function wantedOf(request: FetchRequest): FetchPartition[] {
         p.currentLeaderEpoch,
         p.lastFetchedEpoch,
         p.partitionMaxBytes,
+        typeof p.logStartOffset === 'number' ? p.logStartOffset : -1,
       )
     }
   }
@@ -233,11 +253,19 @@ function respond(
       if (answer.sizeBytes > 0) session.moveToBack(answer.wanted)
     }
   }
+  const isReplica = fetchContext.kind === 'full' ? fetchContext.privileged : fetchContext.session.privileged
   for (const answer of answers) {
     if (answer.errorCode !== ErrorCode.NONE) deps.onFailed(answer.wanted.topic, answer.errorCode)
-    else deps.onFetched(answer.wanted.topic, answer.sizeBytes)
+    else if (!isReplica) deps.onFetched(answer.wanted.topic, answer.sizeBytes)
   }
-  return createFetchResponse({ sessionId, responses: topicsOf(included, context.apiVersion) })
+  const hints = deps.leaderHints?.collect(context.connection.listener) ?? null
+  const responses = topicsOf(included, context.apiVersion, hints)
+  const nodeEndpoints = context.apiVersion >= FIRST_VERSION_WITH_NODE_ENDPOINTS ? (hints?.nodes() ?? []) : []
+  return createFetchResponse({
+    sessionId,
+    responses,
+    nodeEndpoints: nodeEndpoints.map((node) => createFetchResponseNodeEndpoint(node)),
+  })
 }
 
 /** Whether an incremental answer has to name the partition; a changed last stable offset alone is no news. */
@@ -246,6 +274,7 @@ function hasNews(answer: FetchedPartition): boolean {
     answer.sizeBytes > 0 ||
     answer.errorCode !== ErrorCode.NONE ||
     answer.divergingEpoch !== null ||
+    answer.preferredReadReplica >= 0 ||
     answer.highWatermark !== answer.wanted.sentHighWatermark ||
     answer.logStartOffset !== answer.wanted.sentLogStartOffset
   )
@@ -258,7 +287,11 @@ function remember(answer: FetchedPartition): void {
 }
 
 /** Neighbours of the same topic share one entry, in the order of reading. */
-function topicsOf(answers: readonly FetchedPartition[], version: number): FetchResponse['responses'] {
+function topicsOf(
+  answers: readonly FetchedPartition[],
+  version: number,
+  hints: LeaderHintCollection | null,
+): FetchResponse['responses'] {
   const topics: FetchResponse['responses'] = []
   for (const answer of answers) {
     const { wanted } = answer
@@ -267,10 +300,13 @@ function topicsOf(answers: readonly FetchedPartition[], version: number): FetchR
       topic = createFetchableTopicResponse({ topic: wanted.topic, topicId: wanted.topicId, partitions: [] })
       topics.push(topic)
     }
+    const hint = version >= FIRST_VERSION_WITH_LEADERS ? hintFor(answer, hints) : null
     topic.partitions.push(
       createFetchResponsePartitionData({
         partitionIndex: wanted.partition,
         errorCode: errorCodeFor(answer.errorCode, version),
+        preferredReadReplica: answer.preferredReadReplica,
+        currentLeader: createFetchResponseLeaderIdAndEpoch(hint ?? {}),
         highWatermark: answer.highWatermark,
         lastStableOffset: answer.lastStableOffset,
         logStartOffset: answer.logStartOffset,
@@ -281,6 +317,12 @@ function topicsOf(answers: readonly FetchedPartition[], version: number): FetchR
     )
   }
   return topics
+}
+
+/** Who reads from the wrong broker, or in an old epoch, is told where to go (KIP-951). */
+function hintFor({ errorCode, wanted }: FetchedPartition, hints: LeaderHintCollection | null): LeaderHint | null {
+  const isMoved = errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER || errorCode === ErrorCode.FENCED_LEADER_EPOCH
+  return isMoved ? (hints?.leaderOf(wanted.topic, wanted.partition) ?? null) : null
 }
 
 function errorCodeFor(errorCode: number, version: number): number {

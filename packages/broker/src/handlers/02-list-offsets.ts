@@ -34,6 +34,10 @@ const MIN_VERSION_OF = new Map([
   [EARLIEST_PENDING_UPLOAD, 11],
 ])
 const CONSUMER_REPLICA_ID = -1
+/** Of tools that look into any replica. */
+const DEBUG_REPLICA_ID = -2
+/** Clients below know no better word for an offset that a new leader cannot tell yet. */
+const FIRST_VERSION_WITH_OFFSET_NOT_AVAILABLE = 5
 
 /** ListOffsets 1–11. Look-ups by timestamp may read cold segments, so the answer comes later. */
 export function listOffsetsHandler(deps: {
@@ -62,7 +66,7 @@ export function listOffsetsHandler(deps: {
           const key = `${topic.name}/${wanted.partitionIndex}`
           const answer = duplicates.has(key)
             ? failure(wanted, ErrorCode.INVALID_REQUEST)
-            : await lookUp(deps.partitions.find(topic.name, wanted.partitionIndex), wanted, request, context.apiVersion)
+            : await lookUp(deps.partitions, topic.name, wanted, request, context.apiVersion)
           partitions.push(answer)
         }
         topics.push(createListOffsetsTopicResponse({ name: topic.name, partitions }))
@@ -96,7 +100,8 @@ function failure(wanted: ListOffsetsPartition, errorCode: number): ListOffsetsPa
 }
 
 async function lookUp(
-  partition: Partition | null,
+  partitions: PartitionManager,
+  topic: string,
   wanted: ListOffsetsPartition,
   request: ListOffsetsRequest,
   version: number,
@@ -106,8 +111,10 @@ async function lookUp(
   if (timestamp < 0 && version < (MIN_VERSION_OF.get(timestamp) ?? Number.POSITIVE_INFINITY)) {
     return failure(wanted, ErrorCode.UNSUPPORTED_VERSION)
   }
-  if (partition === null) return failure(wanted, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-  const error = partition.checkLeader(version >= 4 ? wanted.currentLeaderEpoch : -1)
+  const partition = partitions.find(topic, wanted.partitionIndex)
+  if (partition === null) return failure(wanted, partitions.absenceCode(topic, wanted.partitionIndex))
+  const epoch = version >= 4 ? wanted.currentLeaderEpoch : -1
+  const error = request.replicaId === DEBUG_REPLICA_ID ? partition.checkReplica(epoch) : partition.checkLeader(epoch)
   if (error !== ErrorCode.NONE) return failure(wanted, error)
   const { log } = partition
   if (
@@ -120,10 +127,13 @@ async function lookUp(
     if (waitError !== ErrorCode.NONE) return failure(wanted, waitError)
   }
   const limit = limitOf(partition, request)
+  // What earlier leaders committed may lie above the watermark that this one knows (R12).
+  const isUnsure = request.replicaId === CONSUMER_REPLICA_ID && !partition.isHighWatermarkCurrent
   let offset = -1
   let foundTimestamp = -1
   let leaderEpoch = -1
   if (timestamp === LATEST) {
+    if (isUnsure) return failure(wanted, notAvailable(version))
     offset = limit
     leaderEpoch = partition.leaderEpoch
   } else if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) {
@@ -136,6 +146,8 @@ async function lookUp(
       offset = found.offset
       foundTimestamp = found.timestamp
       leaderEpoch = found.leaderEpoch
+    } else if (isUnsure) {
+      return failure(wanted, notAvailable(version))
     }
   }
   // The rest asks about tiered storage, which does not exist here: nothing is found.
@@ -146,6 +158,12 @@ async function lookUp(
     offset,
     leaderEpoch: version >= 4 ? leaderEpoch : -1,
   })
+}
+
+function notAvailable(version: number): number {
+  return version >= FIRST_VERSION_WITH_OFFSET_NOT_AVAILABLE
+    ? ErrorCode.OFFSET_NOT_AVAILABLE
+    : ErrorCode.LEADER_NOT_AVAILABLE
 }
 
 /**

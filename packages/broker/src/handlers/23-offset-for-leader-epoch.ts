@@ -29,7 +29,7 @@ export function offsetForLeaderEpochHandler(deps: {
             const partition = deps.partitions.find(topic.topic, wanted.partition)
             const errorCode =
               partition === null
-                ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                ? deps.partitions.absenceCode(topic.topic, wanted.partition)
                 : partition.checkLeader(wanted.currentLeaderEpoch)
             if (partition === null || errorCode !== ErrorCode.NONE) {
               return createOffsetForLeaderEpochResponseEpochEndOffset({

@@ -3,6 +3,8 @@ import {
   createBatchIndexAndErrorMessage,
   createPartitionProduceResponse,
   createProduceResponse,
+  createProduceResponseLeaderIdAndEpoch,
+  createProduceResponseNodeEndpoint,
   createTopicProduceResponse,
   ErrorCode,
   encodeProduceResponse,
@@ -14,8 +16,11 @@ import type { RequestHeader } from '../network/request-header.ts'
 import { ResponseSlot } from '../network/response-slot.ts'
 import type { HighWatermarkWaiter, Partition } from '../partition/partition.ts'
 import type { ProduceOutcome, RecordError } from '../partition/produce-appender.ts'
+import type { LeaderHintCollection, LeaderHints } from './leader-hints.ts'
 
 const ACKS_ALL = -1
+/** From here on an answer may say who leads (KIP-951). */
+const FIRST_VERSION_WITH_LEADERS = 10
 
 /** One partition's part of an answer, which also waits in the partition for its acknowledgement. */
 export class PartitionOutcome implements ProduceOutcome, HighWatermarkWaiter {
@@ -46,7 +51,7 @@ export class PartitionOutcome implements ProduceOutcome, HighWatermarkWaiter {
     if (!this.waiting) return
     this.waiting = false
     this.errorCode = errorCode
-    if (errorCode === ErrorCode.NONE && !this.partition!.hasEnoughReplicas()) {
+    if (errorCode === ErrorCode.NONE && !this.partition!.hadEnoughReplicas()) {
       this.errorCode = ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND
     }
     this.#slot.onSettled()
@@ -75,6 +80,8 @@ export class ProduceSlot extends ResponseSlot {
   #first: PartitionOutcome | null = null
   #others: PartitionOutcome[] | null = null
   #waiting = 0
+  #hints: LeaderHints | null = null
+  #listener = ''
   /** The connection that ends when it is this slot's turn to be answered. */
   #failed: Connection | null = null
   /** The client is gone. */
@@ -88,6 +95,12 @@ export class ProduceSlot extends ResponseSlot {
     this.#acks = acks
     this.#deadlineMs = deadlineMs
     this.silent = acks === 0
+  }
+
+  /** Who leads what is not led here is told as clients of this listener need it. */
+  hintBy(hints: LeaderHints | null, listener: string): void {
+    this.#hints = hints
+    this.#listener = listener
   }
 
   /** Partitions whose acknowledgement is not there yet. */
@@ -177,14 +190,19 @@ export class ProduceSlot extends ResponseSlot {
     writer.int32(this.#correlationId)
     if (this.#version >= 9) writer.unsignedVarint(0)
     if (lone !== null && isPlain(lone)) encodePlain(writer, lone, this.#version)
-    else encodeProduceResponse(writer, responseOf(this.#outcomes()), this.#version)
+    else encodeProduceResponse(writer, responseOf(this.#outcomes(), this.#collectHints()), this.#version)
     writer.endFrame()
+  }
+
+  #collectHints(): LeaderHintCollection | null {
+    return this.#version < FIRST_VERSION_WITH_LEADERS ? null : (this.#hints?.collect(this.#listener) ?? null)
   }
 }
 
-/** No error texts: nearly every answer. */
+/** Neither error texts nor other leaders: nearly every answer. */
 function isPlain(outcome: PartitionOutcome): boolean {
-  return outcome.recordErrors === null && outcome.errorMessage === null
+  const { recordErrors, errorMessage } = outcome
+  return recordErrors === null && errorMessage === null && outcome.finalErrorCode !== ErrorCode.NOT_LEADER_OR_FOLLOWER
 }
 
 /** What `encodeProduceResponse` writes for one partition, without building the response first. A test holds it to that. */
@@ -216,7 +234,7 @@ function encodePlain(writer: Writer, outcome: PartitionOutcome, version: number)
   if (flexible) writer.int8(0)
 }
 
-function responseOf(outcomes: readonly PartitionOutcome[]): ProduceResponse {
+function responseOf(outcomes: readonly PartitionOutcome[], hints: LeaderHintCollection | null): ProduceResponse {
   const response = createProduceResponse({})
   let last: ProduceResponse['responses'][number] | null = null
   for (const outcome of outcomes) {
@@ -226,10 +244,13 @@ function responseOf(outcomes: readonly PartitionOutcome[]): ProduceResponse {
     }
     const errorCode = outcome.finalErrorCode
     const ok = errorCode === ErrorCode.NONE
+    const hint =
+      errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER ? (hints?.leaderOf(outcome.topic, outcome.index) ?? null) : null
     last.partitionResponses.push(
       createPartitionProduceResponse({
         index: outcome.index,
         errorCode,
+        currentLeader: createProduceResponseLeaderIdAndEpoch(hint ?? {}),
         baseOffset: ok ? outcome.baseOffset : -1,
         logAppendTimeMs: ok ? outcome.logAppendTimeMs : -1,
         logStartOffset: outcome.logStartOffset,
@@ -240,5 +261,6 @@ function responseOf(outcomes: readonly PartitionOutcome[]): ProduceResponse {
       }),
     )
   }
+  response.nodeEndpoints = (hints?.nodes() ?? []).map((node) => createProduceResponseNodeEndpoint(node))
   return response
 }

@@ -61,6 +61,9 @@ async function fetchWithin(budget: AnswerBudget, logs: readonly { cold: boolean;
   const wanted = partitions.map((_, at) => new FetchPartition('t', ZERO_UUID, at, 0, -1, -1, 10 * FAKE_BATCH_BYTES))
   const parameters = {
     replicaId: -1,
+    brokerEpoch: -1,
+    mayReadFollower: false,
+    rackId: '',
     isolation: FetchIsolation.HIGH_WATERMARK,
     minBytes: 1,
     maxBytes: 100_000,

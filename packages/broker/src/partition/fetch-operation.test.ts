@@ -9,6 +9,9 @@ import { fakePartition } from './testing/fake-partition.ts'
 
 const consumer: FetchParameters = {
   replicaId: -1,
+  brokerEpoch: -1,
+  mayReadFollower: false,
+  rackId: '',
   isolation: FetchIsolation.HIGH_WATERMARK,
   minBytes: 1,
   maxBytes: 10_000,

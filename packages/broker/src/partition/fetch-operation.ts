@@ -3,7 +3,7 @@ import { ErrorCode } from '@millrace/protocol'
 import { ReadResult } from '@millrace/storage'
 import { type FetchLimits, UNLIMITED_FETCHES } from './fetch-limits.ts'
 import type { FetchPartition } from './fetch-session.ts'
-import type { FetchWaiter, Partition } from './partition.ts'
+import { type FetchWaiter, FollowerFetch, type Partition } from './partition.ts'
 
 /** Up to where a reader may read. */
 export const FetchIsolation = { LOG_END: 0, HIGH_WATERMARK: 1, TRANSACTION_COMMITTED: 2 } as const
@@ -19,6 +19,8 @@ export interface FetchedPartition {
   /** The reader's log left ours after this (epoch, end offset), KIP-320; null if not. */
   divergingEpoch: { epoch: number; endOffset: Offset } | null
   abortedTransactions: { producerId: number; firstOffset: Offset }[] | null
+  /** Where a consumer does better to read, -1 if here (KIP-392); then there are no records. */
+  preferredReadReplica: number
   /** Views into the log or buffers of their own; valid as long as they are referenced. */
   records: readonly Buffer[]
   sizeBytes: number
@@ -27,6 +29,12 @@ export interface FetchedPartition {
 export interface FetchParameters {
   /** Of a follower (≥ 0), -1 for consumers, -2 for debugging. */
   replicaId: number
+  /** Of the follower's broker, -1 if it does not say. */
+  brokerEpoch: number
+  /** A consumer that understands that any replica may answer (KIP-392). */
+  mayReadFollower: boolean
+  /** Where the consumer is; empty if it does not say. */
+  rackId: string
   isolation: FetchIsolation
   minBytes: number
   maxBytes: number
@@ -37,6 +45,22 @@ export interface FetchParameters {
 export interface FetchSource {
   /** The partition, or the error code to answer. */
   resolve(wanted: FetchPartition): Partition | number
+}
+
+/** What replication has to say about fetches. */
+export interface FetchReplication {
+  /** Broker that the consumer in this rack does better to read from; -1: this one. */
+  preferredReplica(partition: Partition, fetchOffset: Offset, rackId: string): number
+  /** The follower must wait: replicas that are not in sync get only so many bytes a second. */
+  isThrottled(partition: Partition, replicaId: number): boolean
+  onReplicated(partition: Partition, replicaId: number, sizeBytes: number): void
+}
+
+/** Where there are no other brokers. */
+export const NO_REPLICATION: FetchReplication = {
+  preferredReplica: () => -1,
+  isThrottled: () => false,
+  onReplicated: () => undefined,
 }
 
 const NO_RECORDS: readonly Buffer[] = []
@@ -58,6 +82,7 @@ export class FetchOperation implements FetchWaiter {
   #timer: Timer | null = null
   #finished = false
   readonly #limits: FetchLimits
+  readonly #replication: FetchReplication
   /** Read from the disk so far: of the answers' budget until the answer is sent. */
   copiedBytes = 0
 
@@ -68,7 +93,9 @@ export class FetchOperation implements FetchWaiter {
     done: (answers: FetchedPartition[]) => void,
     failed: (error: unknown) => void,
     limits: FetchLimits = UNLIMITED_FETCHES,
+    replication: FetchReplication = NO_REPLICATION,
   ) {
+    this.#replication = replication
     this.#limits = limits
     this.#source = source
     this.#parameters = parameters
@@ -82,16 +109,21 @@ export class FetchOperation implements FetchWaiter {
    * hurry an answer that also waits for others, as in Kafka: a consumer of a deleted topic would ask again at once, without end.
    */
   start(timers: Timers): void {
-    const { maxWaitMs, replicaId } = this.#parameters
+    const { maxWaitMs } = this.#parameters
+    const isReplica = this.#isReplica
     this.#present = this.#wanted.filter((wanted) => typeof this.#source.resolve(wanted) !== 'number')
-    if (maxWaitMs <= 0 || replicaId >= 0 || this.#present.length === 0 || this.#isSatisfied()) {
+    // Once, and not again when it is answered: later it would tell of a time that is over.
+    if (isReplica) this.#countFollower()
+    // A follower does not name what it knows to be gone, so that is to be told at once.
+    const isIncomplete = isReplica && this.#present.length < this.#wanted.length
+    if (maxWaitMs <= 0 || isIncomplete || this.#present.length === 0 || this.#isSatisfied()) {
       this.#finish()
       return
     }
     for (const wanted of this.#present) {
       const partition = this.#source.resolve(wanted)
       if (typeof partition === 'number') continue
-      partition.addFetchWaiter(this)
+      partition.addFetchWaiter(this, isReplica)
       this.#parkedIn.push(partition)
     }
     this.#timer = timers.setTimer(this.#parameters.maxWaitMs, () => this.#finish())
@@ -126,18 +158,69 @@ export class FetchOperation implements FetchWaiter {
     this.#timer = null
   }
 
-  /** Enough bytes, or anything that must be told at once: an error, a divergence. */
+  get #isReplica(): boolean {
+    return this.#parameters.replicaId >= 0
+  }
+
+  /** What a follower asks for tells the partitions what it has. */
+  #countFollower(): void {
+    const { replicaId, brokerEpoch } = this.#parameters
+    for (const wanted of this.#present) {
+      wanted.refusal = ErrorCode.NONE
+      const partition = this.#source.resolve(wanted)
+      if (typeof partition === 'number' || this.#errorOf(partition, wanted) !== ErrorCode.NONE) continue
+      if (wanted.lastFetchedEpoch >= 0 && divergence(partition, wanted) !== null) continue
+      const { fetchOffset, logStartOffset } = wanted
+      const taken = partition.onFollowerFetch(replicaId, brokerEpoch, fetchOffset, logStartOffset)
+      if (taken === FollowerFetch.OLD_BROKER_EPOCH) wanted.refusal = ErrorCode.NOT_LEADER_OR_FOLLOWER
+      if (taken === FollowerFetch.STRANGER) wanted.refusal = strangerCode(wanted)
+    }
+  }
+
+  /** Why the partition cannot be read from where the reader wants to, or 0. Divergence aside. */
+  #errorOf(partition: Partition, wanted: FetchPartition): number {
+    const { currentLeaderEpoch, fetchOffset, lastFetchedEpoch } = wanted
+    const { mayReadFollower } = this.#parameters
+    const error = mayReadFollower
+      ? partition.checkReplica(currentLeaderEpoch)
+      : partition.checkLeader(currentLeaderEpoch)
+    if (error !== ErrorCode.NONE) return error
+    if (this.#isReplica) {
+      if (partition.follower(this.#parameters.replicaId) === null) return strangerCode(wanted)
+      if (wanted.refusal !== ErrorCode.NONE) return wanted.refusal
+    }
+    const { log } = partition
+    if (fetchOffset < log.logStartOffset) return ErrorCode.OFFSET_OUT_OF_RANGE
+    if (lastFetchedEpoch >= 0) {
+      const diverging = divergence(partition, wanted)
+      // Where the logs parted tells more than that the offset is not here.
+      if (diverging !== null) return diverging.epoch < 0 ? ErrorCode.OFFSET_OUT_OF_RANGE : ErrorCode.NONE
+    }
+    return fetchOffset > log.logEndOffset ? ErrorCode.OFFSET_OUT_OF_RANGE : ErrorCode.NONE
+  }
+
+  #preferredReplica(partition: Partition, wanted: FetchPartition): number {
+    const { rackId, mayReadFollower } = this.#parameters
+    if (rackId === '' || !mayReadFollower || !partition.isLeader) return -1
+    return this.#replication.preferredReplica(partition, wanted.fetchOffset, rackId)
+  }
+
+  #isThrottled(partition: Partition): boolean {
+    return this.#isReplica && this.#replication.isThrottled(partition, this.#parameters.replicaId)
+  }
+
+  /** Enough bytes, or anything that must be told at once: an error, a divergence, a better replica. */
   #isSatisfied(): boolean {
     let availableBytes = 0
     for (const wanted of this.#present) {
       const partition = this.#source.resolve(wanted)
       if (typeof partition === 'number') return true
-      if (partition.checkLeader(wanted.currentLeaderEpoch) !== ErrorCode.NONE) return true
-      const { log } = partition
-      if (wanted.fetchOffset < log.logStartOffset || wanted.fetchOffset > log.logEndOffset) return true
+      if (this.#errorOf(partition, wanted) !== ErrorCode.NONE) return true
       if (wanted.lastFetchedEpoch >= 0 && divergence(partition, wanted) !== null) return true
+      if (this.#preferredReplica(partition, wanted) >= 0) return true
+      const { log } = partition
       const upperOffset = upperOffsetOf(partition, this.#parameters.isolation)
-      if (wanted.fetchOffset >= upperOffset) continue
+      if (wanted.fetchOffset >= upperOffset || this.#isThrottled(partition)) continue
       // The read will end with the segment, which gets no more: there is nothing to wait for (case F of Kafka's `DelayedFetch`).
       if (log.endsInLaterSegment(wanted.fetchOffset, upperOffset)) return true
       availableBytes += log.bytesAvailable(wanted.fetchOffset, upperOffset, wanted.maxBytes)
@@ -175,7 +258,8 @@ export class FetchOperation implements FetchWaiter {
       if (answer.errorCode !== ErrorCode.NONE || answer.divergingEpoch !== null) continue
       const partition = this.#source.resolve(answer.wanted) as Partition
       const upperOffset = upperOffsetOf(partition, this.#parameters.isolation)
-      if (answer.wanted.fetchOffset >= upperOffset) continue
+      if (answer.wanted.fetchOffset >= upperOffset || answer.preferredReadReplica >= 0) continue
+      if (this.#isThrottled(partition)) continue
       // The first batch of the first partition with data is returned whole, whatever the limits say (KIP-74).
       const minOneBatch = budget === this.#parameters.maxBytes
       const wantedBytes = Math.min(answer.wanted.maxBytes, budget)
@@ -215,6 +299,7 @@ export class FetchOperation implements FetchWaiter {
     answer.records = scratch.buffers
     answer.sizeBytes = scratch.sizeBytes
     scratch.buffers = []
+    if (this.#isReplica) this.#replication.onReplicated(partition, this.#parameters.replicaId, answer.sizeBytes)
     if (this.#parameters.isolation === FetchIsolation.TRANSACTION_COMMITTED && answer.sizeBytes > 0) {
       const end = Math.min(upperOffset, scratch.lastOffset + 1)
       answer.abortedTransactions = partition.log.abortedTransactions(answer.wanted.fetchOffset, end)
@@ -225,34 +310,27 @@ export class FetchOperation implements FetchWaiter {
   #answerFor(wanted: FetchPartition): FetchedPartition {
     const partition = this.#source.resolve(wanted)
     if (typeof partition === 'number') return failure(wanted, partition)
-    // A reader that claims to be a replica is none: a single node has no followers, so it gets what Kafka answers to a stranger.
-    if (this.#parameters.replicaId >= 0) {
-      const unknown = wanted.currentLeaderEpoch >= 0 ? ErrorCode.UNKNOWN_LEADER_EPOCH : ErrorCode.NOT_LEADER_OR_FOLLOWER
-      return failure(wanted, unknown)
-    }
-    const error = partition.checkLeader(wanted.currentLeaderEpoch)
+    const error = this.#errorOf(partition, wanted)
     if (error !== ErrorCode.NONE) return failure(wanted, error)
     const { log } = partition
-    if (wanted.fetchOffset < log.logStartOffset || wanted.fetchOffset > log.logEndOffset) {
-      return failure(wanted, ErrorCode.OFFSET_OUT_OF_RANGE)
-    }
-    let divergingEpoch: FetchedPartition['divergingEpoch'] = null
-    if (wanted.lastFetchedEpoch >= 0) {
-      divergingEpoch = divergence(partition, wanted)
-      if (divergingEpoch !== null && divergingEpoch.epoch < 0) return failure(wanted, ErrorCode.OFFSET_OUT_OF_RANGE)
-    }
     return {
       wanted,
       errorCode: ErrorCode.NONE,
       highWatermark: log.highWatermark,
       lastStableOffset: log.lastStableOffset,
       logStartOffset: log.logStartOffset,
-      divergingEpoch,
+      divergingEpoch: wanted.lastFetchedEpoch >= 0 ? divergence(partition, wanted) : null,
       abortedTransactions: this.#parameters.isolation === FetchIsolation.TRANSACTION_COMMITTED ? [] : null,
+      preferredReadReplica: this.#preferredReplica(partition, wanted),
       records: NO_RECORDS,
       sizeBytes: 0,
     }
   }
+}
+
+/** To one who is not among the replicas, as far as this broker knows: its metadata may be newer. */
+function strangerCode(wanted: FetchPartition): number {
+  return wanted.currentLeaderEpoch >= 0 ? ErrorCode.UNKNOWN_LEADER_EPOCH : ErrorCode.NOT_LEADER_OR_FOLLOWER
 }
 
 /** An error tells no offsets. */
@@ -273,6 +351,7 @@ function failure(wanted: FetchPartition, errorCode: number): FetchedPartition {
     logStartOffset: -1,
     divergingEpoch: null,
     abortedTransactions: null,
+    preferredReadReplica: -1,
     records: NO_RECORDS,
     sizeBytes: 0,
   }

@@ -21,6 +21,10 @@ export class FetchPartition {
   currentLeaderEpoch: LeaderEpoch
   lastFetchedEpoch: LeaderEpoch
   maxBytes: number
+  /** Where a follower's own log starts; -1 of a consumer. */
+  logStartOffset: Offset
+  /** Why a follower's fetch of it is refused although it could be read, or 0. */
+  refusal = 0
   /** -1 until an answer was sent, and after an error, so that the next answer names it again. */
   sentHighWatermark: Offset = -1
   sentLogStartOffset: Offset = -1
@@ -33,6 +37,7 @@ export class FetchPartition {
     currentLeaderEpoch: LeaderEpoch,
     lastFetchedEpoch: LeaderEpoch,
     maxBytes: number,
+    logStartOffset: Offset = -1,
   ) {
     this.topic = topic
     this.topicId = topicId
@@ -41,6 +46,7 @@ export class FetchPartition {
     this.currentLeaderEpoch = currentLeaderEpoch
     this.lastFetchedEpoch = lastFetchedEpoch
     this.maxBytes = maxBytes
+    this.logStartOffset = logStartOffset
   }
 
   /** Takes over what a later request of the session says. */
@@ -49,6 +55,7 @@ export class FetchPartition {
     this.currentLeaderEpoch = from.currentLeaderEpoch
     this.lastFetchedEpoch = from.lastFetchedEpoch
     this.maxBytes = from.maxBytes
+    this.logStartOffset = from.logStartOffset
   }
 }
 

@@ -246,6 +246,6 @@ export class BrokerConnection implements TransportEvents {
 /** ApiVersions answers in its oldest form where it does not know the version that was asked for (KIP-511). */
 function answerVersion(apiKey: number, version: number, reader: Reader): number {
   const isRefusal =
-    api.key === apiVersionsApi.key && reader.remaining >= 2 && reader.buffer.readInt16BE(reader.position) !== 0
+    apiKey === apiVersionsApi.key && reader.remaining >= 2 && reader.buffer.readInt16BE(reader.position) !== 0
   return isRefusal ? API_VERSIONS.oldest : version
 }

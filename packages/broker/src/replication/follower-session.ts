@@ -1,10 +1,10 @@
 import type { LeaderEpoch, Offset, Uuid } from '@millrace/base'
 import {
-  createFetchPartition,
   createFetchRequest,
-  createFetchTopic,
-  createForgottenTopic,
-  createReplicaState,
+  createFetchRequestFetchPartition,
+  createFetchRequestFetchTopic,
+  createFetchRequestForgottenTopic,
+  createFetchRequestReplicaState,
   ErrorCode,
   type FetchRequest,
   type FetchResponse,
@@ -61,11 +61,11 @@ export class FollowerSession {
       const { topicId, partition } = replica.partition
       let topic = topics.get(topicId)
       if (topic === undefined) {
-        topic = createFetchTopic({ topicId, partitions: [] })
+        topic = createFetchRequestFetchTopic({ topicId, partitions: [] })
         topics.set(topicId, topic)
       }
       topic.partitions.push(
-        createFetchPartition({
+        createFetchRequestFetchPartition({
           partition,
           currentLeaderEpoch: sent.leaderEpoch,
           fetchOffset: sent.fetchOffset,
@@ -76,7 +76,7 @@ export class FollowerSession {
       )
     }
     return createFetchRequest({
-      replicaState: createReplicaState({ replicaId, replicaEpoch: brokerEpoch }),
+      replicaState: createFetchRequestReplicaState({ replicaId, replicaEpoch: brokerEpoch }),
       maxWaitMs,
       minBytes,
       maxBytes,
@@ -117,7 +117,7 @@ export class FollowerSession {
       if (keptPartitions.has(replica.partition)) continue
       let topic = forgotten.get(topicId)
       if (topic === undefined) {
-        topic = createForgottenTopic({ topicId, partitions: [] })
+        topic = createFetchRequestForgottenTopic({ topicId, partitions: [] })
         forgotten.set(topicId, topic)
       }
       topic.partitions.push(partition)

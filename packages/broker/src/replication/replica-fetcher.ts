@@ -192,7 +192,9 @@ export class ReplicaFetcher {
     if (this.#isClosed) connection.close()
     if (connection.versionOf(fetchApi) < MIN_FETCH_VERSION) {
       connection.close()
-      throw new BrokerConnectionError(`broker ${this.#options.leaderId} speaks no version of Fetch that replicas can use`)
+      throw new BrokerConnectionError(
+        `broker ${this.#options.leaderId} speaks no version of Fetch that replicas can use`,
+      )
     }
     return connection
   }

@@ -1,4 +1,4 @@
-import type { Clock, DiskError, Random, Timer, Uuid } from '@millrace/base'
+import type { Clock, DiskError, Offset, Random, Timer, Uuid } from '@millrace/base'
 import {
   type ControllerPort,
   isActiveBroker,
@@ -7,14 +7,17 @@ import {
   type PartitionImage,
 } from '@millrace/consensus'
 import type { Log } from '@millrace/storage'
-import type { Partition } from '../partition/partition.ts'
 import type { Connect } from '../network/transport.ts'
+import type { FetchReplication } from '../partition/fetch-operation.ts'
+import type { Partition } from '../partition/partition.ts'
 import { PartitionManager, type PartitionManagerOptions } from '../partition/partition-manager.ts'
 import { BrokerConnections } from './broker-connections.ts'
 import { DirectoryAssignments } from './directory-assignments.ts'
 import { IsrChanges } from './isr-changes.ts'
 import type { IsrProposal } from './isr-proposal.ts'
+import { RateMeter } from './rate-meter.ts'
 import { ReplicaFetchers } from './replica-fetchers.ts'
+import { replicaInRack } from './replica-selector.ts'
 import type { ReplicationSettings } from './replication-settings.ts'
 
 export interface ReplicaManagerOptions extends Omit<PartitionManagerOptions, 'cluster'> {
@@ -35,7 +38,7 @@ export interface ReplicaManagerOptions extends Omit<PartitionManagerOptions, 'cl
  * Order at a start: construct, `start` with the newest image, `brokerEpoch` once registered, `onControllerPort` at any time. Until the
  * image holds the registration with this very epoch, nothing is led here.
  */
-export class ReplicaManager {
+export class ReplicaManager implements FetchReplication {
   /** For the handlers. */
   readonly partitions: PartitionManager
   readonly #options: ReplicaManagerOptions
@@ -51,7 +54,10 @@ export class ReplicaManager {
   /** Ids by path, as of the start. */
   readonly #directories = new Map<string, Uuid>()
   readonly #offlineDirectories = new Set<Uuid>()
-  /** ISR changes that were committed, by kind. */
+  readonly #throttledOut: RateMeter
+  /** Bytes of records that followers took. */
+  bytesOut = 0
+  /** Changes of ISRs that were asked for, by kind. */
   isrExpandCount = 0
   isrShrinkCount = 0
 
@@ -59,6 +65,7 @@ export class ReplicaManager {
     this.#options = options
     const { nodeId: brokerId, timers, logger } = options
     const brokerEpoch = () => this.#brokerEpoch
+    this.#throttledOut = new RateMeter(options.clock)
     this.#isrChanges = new IsrChanges({ brokerId, timers, logger, brokerEpoch })
     this.#assignments = new DirectoryAssignments({ brokerId, timers, logger, brokerEpoch })
     for (const { path, id, online } of options.logs.directories()) {
@@ -136,6 +143,16 @@ export class ReplicaManager {
     this.partitions.onDirectoryFailed(directory, error)
   }
 
+  /** Requests and proposals for changes of ISRs that failed. */
+  get failedIsrUpdateCount(): number {
+    return this.#isrChanges.failedCount
+  }
+
+  /** Bytes of records that were fetched from leaders. */
+  get bytesIn(): number {
+    return this.#fetchers.bytesIn
+  }
+
   /** Offsets that the leaders have committed and the replica here that is furthest behind has not. */
   get maxLag(): number {
     return this.#fetchers.maxLag
@@ -195,7 +212,26 @@ export class ReplicaManager {
     }
   }
 
+  preferredReplica(partition: Partition, fetchOffset: Offset, rackId: string): number {
+    const { nodeId, settings } = this.#options
+    if (this.#image === null || !settings().isRackAware) return -1
+    return replicaInRack(partition, fetchOffset, rackId, nodeId, this.#image)
+  }
+
+  isThrottled(partition: Partition, replicaId: number): boolean {
+    const { leaderReplicationThrottledRate } = this.#options.settings()
+    return mayThrottle(partition, replicaId) && this.#throttledOut.isExceeded(leaderReplicationThrottledRate)
+  }
+
+  onReplicated(partition: Partition, replicaId: number, sizeBytes: number): void {
+    this.bytesOut += sizeBytes
+    if (mayThrottle(partition, replicaId)) this.#throttledOut.record(sizeBytes)
+  }
+
   #onIsrProposed(partition: Partition, proposal: IsrProposal): void {
+    const sizeBefore = partition.leading?.isr.length ?? 0
+    if (proposal.isr.length > sizeBefore) this.isrExpandCount++
+    else if (proposal.isr.length < sizeBefore) this.isrShrinkCount++
     this.#options.logger.info('in-sync replicas are to change', {
       topic: partition.topic,
       partition: partition.partition,
@@ -231,4 +267,10 @@ export class ReplicaManager {
     for (const [path, id] of this.#directories) if (id === wanted) return path
     return null
   }
+}
+
+/** A replica that is in sync must stay so. */
+function mayThrottle(partition: Partition, replicaId: number): boolean {
+  if (partition.follower(replicaId)?.isInSync !== false) return false
+  return partition.config.leaderThrottled.has(partition.partition, replicaId)
 }
