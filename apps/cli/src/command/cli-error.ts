@@ -90,6 +90,12 @@ const HINTS: Readonly<Record<string, string>> = {
   GROUP_ID_NOT_FOUND: '"millrace group list" shows the groups that there are.',
   NON_EMPTY_GROUP: 'Stop the members of the group first; "millrace group describe" shows them.',
   UNKNOWN_MEMBER_ID: 'The group has members. Stop them first; "millrace group describe" shows them.',
+  REASSIGNMENT_IN_PROGRESS: '"millrace cluster reassign --list" shows what is being moved; --cancel ends it.',
+  PREFERRED_LEADER_NOT_AVAILABLE:
+    'The first replica is not in sync or does not run: "millrace topic describe" shows it.',
+  ELIGIBLE_LEADERS_NOT_AVAILABLE:
+    'Start the brokers that were in sync last ("millrace topic describe" shows them). If they are lost for good: --unclean, which loses records.',
+  BROKER_ID_NOT_REGISTERED: '"millrace cluster status" shows the brokers.',
   TOPIC_AUTHORIZATION_FAILED: 'This user may not use the topic.',
   GROUP_AUTHORIZATION_FAILED: 'This user may not use the group.',
   CLUSTER_AUTHORIZATION_FAILED: 'This user may not do this on the cluster.',

@@ -20,6 +20,7 @@ describe('every command', () => {
     ...commandTable.map(({ name }) => [name]),
     ...['create', 'list', 'describe', 'alter', 'delete'].map((name) => ['topic', name]),
     ...['list', 'describe', 'reset', 'delete', 'delete-offsets'].map((name) => ['group', name]),
+    ...['status', 'quorum', 'add-voter', 'remove-voter', 'reassign', 'elect', 'drain'].map((name) => ['cluster', name]),
     ...['describe', 'set', 'delete'].map((name) => ['config', name]),
     ...['produce', 'consume', 'latency'].map((name) => ['perf', name]),
   ]
@@ -66,6 +67,14 @@ describe('wrong usage', () => {
     [['group', 'describe']],
     [['group', 'list', '--state', 'Bogus']],
     [['group', 'list', '--type', 'bogus']],
+    [['cluster', 'add-voter', 'x']],
+    [['cluster', 'add-voter', '4', '--directory', 'short']],
+    [['cluster', 'add-voter', '4', '--address', 'nowhere']],
+    [['cluster', 'reassign']],
+    [['cluster', 'reassign', '--to', '1', '--list']],
+    [['cluster', 'elect']],
+    [['cluster', 'elect', 'orders', '--all']],
+    [['cluster', 'drain']],
     [['-o', 'json', 'start', '--port', '0']],
   ])('%j ends with exit code 2', async (args) => {
     const run = await runFake(args, { admin: { listTopics: () => Promise.resolve(LISTING) } })
@@ -199,7 +208,17 @@ describe('millrace topic', () => {
 
   test('describe shows partitions with offsets, and --unhealthy what needs care', async () => {
     const partition = (number: number, isr: number[]) => {
-      return { partition: number, leader: 1, leaderEpoch: 0, replicas: [1, 2], isr, offlineReplicas: [] }
+      const elr = isr.length === 1 ? [2] : []
+      return {
+        partition: number,
+        leader: 1,
+        leaderEpoch: 0,
+        replicas: [1, 2],
+        isr,
+        elr,
+        lastKnownElr: [],
+        offlineReplicas: [],
+      }
     }
     const admin = {
       listTopics: () => Promise.resolve(LISTING),
@@ -230,15 +249,49 @@ describe('millrace topic', () => {
             offset: spec === 'latest' ? 9n : 4n,
           })) as never,
         ),
+      describeLogDirs: ({ nodeIds }: { nodeIds?: readonly number[] } = {}) =>
+        Promise.resolve([
+          {
+            nodeId: nodeIds![0],
+            error: null,
+            partitions: [{ topic: 'orders', partition: 1, offsetLag: 3n, isFuture: false }],
+          },
+        ] as never),
     }
     const run = await runFake(['topic', 'describe', 'orders'], { admin })
     expect(run.exitCode).toBe(ExitCode.OK)
     expect(run.stdout).toContain('orders: 2 partitions, 2 replicas, 10 offsets in use')
     expect(run.stdout).toContain('retention.ms=5')
-    expect(run.stdout).toMatch(/1 +1 +0 +1,2 +1 +4 +9 +5\n/)
+    expect(run.stdout).toMatch(/PARTITION +LEADER +EPOCH +REPLICAS +IN SYNC +ELIGIBLE +LAG +START +END +RECORDS\n/)
+    expect(run.stdout).toMatch(/1 +1 +0 +1,2 +1 +2 +3 +4 +9 +5\n/)
     const unhealthy = await runFake(['topic', 'describe', '--unhealthy', '-o', 'json'], { admin })
     expect(unhealthy.exitCode).toBe(ExitCode.PARTIAL)
-    expect(JSON.parse(unhealthy.stdout)[0].partitions).toHaveLength(1)
+    expect(JSON.parse(unhealthy.stdout)[0].partitions).toMatchObject([{ elr: [2], lag: 3, lags: { 2: 3 } }])
+  })
+
+  test('describe leaves out what it was not told: followers that do not answer, columns without a value', async () => {
+    const partition = {
+      partition: 0,
+      leader: 1,
+      leaderEpoch: 0,
+      replicas: [1, 2],
+      isr: [1, 2],
+      elr: null,
+      lastKnownElr: null,
+    }
+    const admin = {
+      describeTopics: () =>
+        Promise.resolve([
+          { name: 'orders', topicId: 'id', error: null, partitions: [{ ...partition, offlineReplicas: [] }] },
+        ] as never),
+      describeConfigs: () => Promise.resolve([]),
+      listOffsets: () => Promise.resolve([{ offset: 0n }, { offset: 1n }] as never),
+      describeLogDirs: () => Promise.reject(new TimeoutError('no answer', 1)),
+    }
+    const run = await runFake(['topic', 'describe', 'orders'], { admin })
+    expect(run.exitCode).toBe(ExitCode.OK)
+    expect(run.stdout).not.toMatch(/ELIGIBLE|LAG/)
+    expect(run.stdout).toMatch(/0 +1 +0 +1,2 +1,2 +0 +1 +1\n/)
   })
 
   test('replica assignments are read by partition', () => {

@@ -64,15 +64,16 @@ async function runAction(
   clients: ClientFactory,
   action: (context: CliContext) => Promise<number>,
 ): Promise<number> {
-  const { bootstrapServer, output, timeout } = program.opts<{
+  const { bootstrapServer, output, timeout, json } = program.opts<{
     bootstrapServer: string
     output: string
     timeout: string
+    json?: boolean
   }>()
   try {
     const options = {
       bootstrapServers: bootstrapServer,
-      output: outputFormat(output),
+      output: json ? 'json' : outputFormat(output),
       timeoutMs: Math.max(1, requireDuration('--timeout', timeout)),
     }
     return await action(new CliContext(io, options, clients))
@@ -95,6 +96,7 @@ function globalCommand(io: CliIo): Command {
       ),
     )
     .addOption(new Option('-o, --output <format>', 'table, json or yaml').default('table'))
+    .addOption(new Option('--json', 'short for --output json'))
     .addOption(new Option('--timeout <duration>', 'limit of each call to the cluster').default(DEFAULT_TIMEOUT))
     .addHelpText(
       'after',
@@ -108,6 +110,7 @@ Examples:
   echo hello | millrace produce orders              # a record
   millrace consume orders --from beginning          # all records, then those that come
   millrace group describe billing                   # who reads what, and how far behind
+  millrace cluster status                           # brokers, controllers, and what is not well
 
 The environment variable MILLRACE_BOOTSTRAP_SERVERS takes the place of --bootstrap-server.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part or unhealthy, 130 broken off by Ctrl-C.`,

@@ -31,6 +31,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async (dispatch) => (await import('../group/group-commands.ts')).groupCommands(dispatch),
   },
   {
+    name: 'cluster',
+    summary: 'Look after brokers and controllers: status, quorum, moves, elections',
+    load: async (dispatch) => (await import('../cluster/cluster-commands.ts')).clusterCommands(dispatch),
+  },
+  {
     name: 'config',
     summary: 'Show and change configuration of topics, brokers and groups',
     load: async (dispatch) => (await import('../config/config-commands.ts')).configCommands(dispatch),

@@ -245,7 +245,11 @@ export class Admin implements AsyncDisposable {
 
   /** Log directories of brokers and what lies in them. */
   describeLogDirs(
-    options: AdminCallOptions & { nodeIds?: readonly number[]; topics?: readonly string[] } = {},
+    options: AdminCallOptions & {
+      nodeIds?: readonly number[]
+      topics?: readonly string[]
+      partitions?: readonly TopicPartition[]
+    } = {},
   ): Promise<Outcome<LogDirDescription>[]> {
     return describeLogDirs(this.#core, options)
   }

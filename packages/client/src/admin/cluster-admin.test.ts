@@ -7,6 +7,10 @@ import {
   createAlterPartitionReassignmentsResponse,
   createDescribeClusterBroker,
   createDescribeClusterResponse,
+  createDescribeLogDirsPartition,
+  createDescribeLogDirsResponse,
+  createDescribeLogDirsResult,
+  createDescribeLogDirsTopic,
   createDescribeQuorumResponse,
   createDescribeQuorumResponseListener,
   createDescribeQuorumResponseNode,
@@ -28,6 +32,7 @@ import {
   createReplicaElectionResult,
   createUnregisterBrokerResponse,
   type DescribeClusterRequest,
+  type DescribeLogDirsRequest,
   type DescribeTopicPartitionsRequest,
   type ElectLeadersRequest,
   ErrorCode,
@@ -202,6 +207,33 @@ describe('brokers', () => {
     })
     expect(cluster.requests(ApiKey.UNREGISTER_BROKER)[0]!.body).toMatchObject({ brokerId: 3 })
   })
+})
+
+test('log directories are asked about some partitions, at each broker', async () => {
+  const cluster = new FakeCluster({ brokers: 2 })
+  cluster.intercept(ApiKey.DESCRIBE_LOG_DIRS, ({ nodeId }) =>
+    createDescribeLogDirsResponse({
+      results: [
+        createDescribeLogDirsResult({
+          logDir: '/d',
+          topics: [
+            createDescribeLogDirsTopic({
+              name: 't',
+              partitions: [createDescribeLogDirsPartition({ partitionIndex: 1, partitionSize: 9, offsetLag: nodeId })],
+            }),
+          ],
+        }),
+      ],
+    }),
+  )
+  const partitions = [{ topic: 't', partition: 1 }]
+  const found = await withAdmin(cluster, (admin) => admin.describeLogDirs({ partitions }))
+  expect(found.map(({ nodeId, partitions: [one] }) => [nodeId, one?.offsetLag])).toEqual([
+    [1, 1n],
+    [2, 2n],
+  ])
+  const [asked] = cluster.requests<DescribeLogDirsRequest>(ApiKey.DESCRIBE_LOG_DIRS)
+  expect(asked!.body.topics).toMatchObject([{ topic: 't', partitions: [1] }])
 })
 
 describe('moves of partitions', () => {

@@ -1,6 +1,7 @@
 import {
   apis,
   createApiVersionsRequest,
+  createDescribableLogDirTopic,
   createDescribeClusterRequest,
   createDescribeLogDirsRequest,
   createUnregisterBrokerRequest,
@@ -10,6 +11,7 @@ import {
 } from '@millrace/protocol'
 import type { ClientCore } from '../client/client-core.ts'
 import type { BrokerNode } from '../cluster/cluster-view.ts'
+import { groupByTopic, type TopicPartition } from '../cluster/topic-partition.ts'
 import { UnsupportedVersionError } from '../errors/client-errors.ts'
 import { throwIfError } from '../errors/protocol-error.ts'
 import { negotiationApi } from '../network/handshake.ts'
@@ -120,16 +122,23 @@ export async function apiVersions(
     .sort((a, b) => a.key - b.key)
 }
 
-/** Log directories of brokers (all if none is named) and what lies in them, of some topics or all. */
+/** Log directories of brokers (all if none is named) and what lies in them, of some partitions, some topics or all. */
 export async function describeLogDirs(
   core: ClientCore,
-  options: AdminCallOptions & { nodeIds?: readonly number[]; topics?: readonly string[] },
+  options: AdminCallOptions & {
+    nodeIds?: readonly number[]
+    topics?: readonly string[]
+    partitions?: readonly TopicPartition[]
+  },
 ): Promise<Outcome<LogDirDescription>[]> {
   const timeoutMs = limitOf(core, options)
   await core.ensureMetadata(timeoutMs)
   const nodeIds = options.nodeIds ?? [...core.metadata.view.brokers.keys()].sort((a, b) => a - b)
   const wanted = options.topics === undefined ? null : new Set(options.topics)
-  const message = createDescribeLogDirsRequest({ topics: null })
+  const asked = options.partitions === undefined ? null : [...groupByTopic(options.partitions)]
+  const message = createDescribeLogDirsRequest({
+    topics: asked?.map(([topic, partitions]) => createDescribableLogDirTopic({ topic, partitions })) ?? null,
+  })
   const answers = await Promise.all(
     nodeIds.map((nodeId) =>
       core.retrying(`describing log directories of broker ${nodeId}`, timeoutMs, async (leftMs) => {
