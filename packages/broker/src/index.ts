@@ -11,4 +11,5 @@ export { LOG_LEVELS, type LoggerLevels, ROOT_LOGGER } from './handlers/logger-le
 export type { Logger } from './logger.ts'
 export type { CollectionSample, LoopDelay, MemorySample, ProcessHealth } from './metrics/process-health.ts'
 export type { ListenerEndpoint } from './network/socket-server.ts'
+export type { AcceptedTransport, Connect, Listen, Transport, TransportEvents } from './network/transport.ts'
 export type { BatchChecks } from './partition/batch-checks.ts'
