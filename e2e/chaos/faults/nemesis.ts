@@ -1,0 +1,73 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Key } from '../history/operation.ts'
+import type { Recorder } from '../history/recorder.ts'
+import { between, pickOne } from '../random-choices.ts'
+import type { Broken, Fault, Target } from './fault.ts'
+
+/** Longest wait for every log to get on after a fault. Longer is a finding of its own: the checker sees it as stuck. */
+const PROGRESS_LIMIT_MS = 40_000
+
+export interface NemesisOptions {
+  readonly target: Target
+  readonly faults: readonly Fault[]
+  readonly recorder: Recorder
+  /** Mean of the quiet time between two faults; each fourth is four times as long. */
+  readonly gapMs: number
+}
+
+/** Breaks and mends, one fault at a time, by its dice. How often each was done, by name. */
+export class Nemesis {
+  readonly #options: NemesisOptions
+  readonly counts = new Map<string, number>()
+
+  constructor(options: NemesisOptions) {
+    this.#options = options
+  }
+
+  /** Goes on until the signal; what is broken then is mended before it returns. */
+  async run(): Promise<void> {
+    const { target, faults, gapMs } = this.#options
+    for (let round = 1; !target.signal.aborted; round++) {
+      const quiet = round % 4 === 0 ? 4 * gapMs : gapMs
+      await this.#wait(between(target.random, 0.5 * quiet, 1.5 * quiet))
+      if (target.signal.aborted) return
+      await this.#strike(pickOne(target.random, faults))
+    }
+  }
+
+  async #strike(fault: Fault): Promise<void> {
+    const { target, recorder } = this.#options
+    const before = target.workload.knowledge.ends()
+    // Its time begins before it does anything.
+    const id = recorder.fault(fault.name)
+    let broken: Broken | null = null
+    try {
+      broken = await fault.inflict(target)
+      if (broken === null) return
+      recorder.detail(id, broken.detail)
+      this.counts.set(fault.name, (this.counts.get(fault.name) ?? 0) + 1)
+      await this.#wait(broken.holdMs)
+    } finally {
+      await broken?.mend()
+      recorder.endFault(id)
+    }
+    await this.#untilProgress(before)
+  }
+
+  /** Every log has a record that was acknowledged since: what comes next hits a cluster that works. */
+  async #untilProgress(before: ReadonlyMap<Key, number>): Promise<void> {
+    const { target } = this.#options
+    const { knowledge } = target.workload
+    const deadlineMs = performance.now() + PROGRESS_LIMIT_MS
+    const isBehind = () => [...before].some(([key, end]) => knowledge.acknowledgedEnd(key) <= end)
+    while (!target.signal.aborted && isBehind() && performance.now() < deadlineMs) await this.#wait(50)
+  }
+
+  /** Ends early at the signal. */
+  async #wait(ms: number): Promise<void> {
+    const { signal } = this.#options.target
+    await delay(ms, undefined, { signal }).catch((error: unknown) => {
+      if (!signal.aborted) throw error
+    })
+  }
+}

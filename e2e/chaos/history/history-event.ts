@@ -1,0 +1,77 @@
+import type { Key, Operation, Outcome, Place, Seen } from './operation.ts'
+
+interface InvocationBase {
+  readonly id: number
+  readonly process: string
+  readonly ms: number
+}
+
+/** What a client was asked. */
+export type Asked =
+  | { readonly kind: 'send'; readonly key: Key; readonly value: string }
+  | { readonly kind: 'poll' }
+  | { readonly kind: 'assign'; readonly places: readonly Place[] }
+  | { readonly kind: 'subscribe'; readonly group: string }
+  | { readonly kind: 'commit'; readonly group: string; readonly places: readonly Place[] }
+  | { readonly kind: 'committed'; readonly group: string }
+  | { readonly kind: 'ends'; readonly isolation: 'read_committed' | 'read_uncommitted' }
+  | { readonly kind: 'read'; readonly key: Key }
+
+export type Invocation = InvocationBase & Asked
+
+/** What it answered. */
+export interface Answered {
+  readonly outcome: Outcome
+  readonly error?: string
+  /** Of `send`; null where the client does not know it. */
+  readonly offset?: number | null
+  readonly records?: readonly Seen[]
+  readonly isRebalanced?: boolean
+  /** Of `committed` and `ends`. */
+  readonly places?: readonly Place[]
+  /** Of `read`. */
+  readonly value?: string | null
+}
+
+/** One line of a history file, after its head. */
+export type HistoryEvent =
+  | ({ readonly type: 'invoke' } & Invocation)
+  | ({ readonly type: 'complete'; readonly id: number; readonly ms: number } & Answered)
+  | { readonly type: 'fault'; readonly id: number; readonly ms: number; readonly kind: string }
+  /** What the fault turned out to be. */
+  | { readonly type: 'fault-detail'; readonly id: number; readonly ms: number; readonly detail: string }
+  | { readonly type: 'fault-end'; readonly id: number; readonly ms: number }
+  | { readonly type: 'healed' | 'end'; readonly ms: number }
+
+/** The operation that an invocation and its answer make; without one, nobody knows whether it happened. */
+export function toOperation(
+  invocation: Invocation,
+  completion: (Answered & { readonly ms: number }) | null,
+): Operation {
+  const { id, process, ms: invokedMs } = invocation
+  const outcome = completion?.outcome ?? 'info'
+  const completedMs = completion === null || outcome === 'info' ? Number.POSITIVE_INFINITY : completion.ms
+  const base = { id, process, outcome, invokedMs, completedMs }
+  switch (invocation.kind) {
+    case 'send': {
+      const { key, value } = invocation
+      return { ...base, kind: 'send', steps: [{ step: 'send', key, value, offset: completion?.offset ?? null }] }
+    }
+    case 'poll': {
+      const { records = [], isRebalanced = false } = completion ?? {}
+      return { ...base, kind: 'poll', steps: [{ step: 'poll', records, isRebalanced }] }
+    }
+    case 'assign':
+      return { ...base, kind: 'assign', places: invocation.places }
+    case 'subscribe':
+      return { ...base, kind: 'subscribe', group: invocation.group }
+    case 'commit':
+      return { ...base, kind: 'commit', group: invocation.group, places: invocation.places }
+    case 'committed':
+      return { ...base, kind: 'committed', group: invocation.group, places: completion?.places ?? [] }
+    case 'ends':
+      return { ...base, kind: 'ends', isolation: invocation.isolation, places: completion?.places ?? [] }
+    case 'read':
+      return { ...base, kind: 'read', key: invocation.key, value: completion?.value ?? null }
+  }
+}

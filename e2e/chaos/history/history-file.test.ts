@@ -1,0 +1,62 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { readHistory } from './history-file.ts'
+import { Recorder } from './recorder.ts'
+
+describe('a recorded history', () => {
+  let directory: string
+  let path: string
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'millrace-chaos-'))
+    path = join(directory, 'history.jsonl')
+  })
+
+  afterEach(() => rmSync(directory, { recursive: true }))
+
+  async function record() {
+    const recorder = new Recorder(path, 7)
+    const send = recorder.invoke('p', { kind: 'send', key: 't/0', value: 'a' })
+    const poll = recorder.invoke('r', { kind: 'poll' })
+    const fault = recorder.fault('kill')
+    recorder.detail(fault, 'node 1')
+    recorder.endFault(recorder.fault('found nothing to break'))
+    recorder.complete(send, { outcome: 'ok', offset: 3 })
+    recorder.complete(poll, { outcome: 'ok', records: [{ key: 't/0', offset: 3, value: 'a' }], isRebalanced: true })
+    recorder.endFault(fault)
+    recorder.invoke('p', { kind: 'commit', group: 'g', places: [{ key: 't/0', offset: 4 }] })
+    recorder.healed()
+    return recorder.finish()
+  }
+
+  it('is read back as it was recorded', async () => {
+    const recorded = await record()
+    expect(recorded.operations).toMatchObject([
+      { kind: 'send', process: 'p', outcome: 'ok', steps: [{ offset: 3, value: 'a' }] },
+      { kind: 'poll', process: 'r', steps: [{ isRebalanced: true }] },
+      { kind: 'commit', outcome: 'info', completedMs: Number.POSITIVE_INFINITY },
+    ])
+    expect(recorded.faults).toMatchObject([{ kind: 'kill', detail: 'node 1' }])
+    expect(readHistory(readFileSync(path, 'utf8'))).toEqual({
+      head: { format: 'millrace-chaos-history', version: 1, seed: 7 },
+      history: recorded,
+    })
+  })
+
+  it('is read up to where it breaks off', async () => {
+    await record()
+    const { history } = readHistory(readFileSync(path, 'utf8').slice(0, -5))
+    expect(history.operations).toHaveLength(3)
+  })
+
+  it('is refused if it is damaged, or of another kind or version', async () => {
+    await record()
+    const text = readFileSync(path, 'utf8')
+    expect(() => readHistory(text.replace('"process"', '"process'))).toThrow('line 2 is damaged')
+    expect(() => readHistory('{"format":"other"}\n')).toThrow('no history')
+    expect(() => readHistory(text.replace('"version":1', '"version":2'))).toThrow('version 2')
+    expect(() => readHistory(text.replace('"invoke","id":0', '"invoke","id":9'))).toThrow('without having begun')
+  })
+})

@@ -1,0 +1,164 @@
+import type { Asked } from '../history/history-event.ts'
+import type { Key, Place, Seen } from '../history/operation.ts'
+import type { Recorder } from '../history/recorder.ts'
+import { type ClientProgram, NO_ANSWER } from './client-program.ts'
+import type { ClientAnswer, ClientRequest } from './client-protocol.ts'
+import { type Knowledge, keyOf, partitionOf } from './knowledge.ts'
+
+/** A client of which all that it is asked and answers is recorded. Each life of it is a process of its own in the history. */
+export class RecordedClient {
+  readonly program: ClientProgram
+  readonly group: string
+  readonly #name: string
+  readonly #recorder: Recorder
+  readonly #knowledge: Knowledge
+  #life = 0
+  #programLife = 0
+  #isStuck = false
+  sendsUnderWay = 0
+  /** Requests in a row that did not go well. */
+  badStreak = 0
+
+  constructor(name: string, group: string, program: ClientProgram, recorder: Recorder, knowledge: Knowledge) {
+    this.program = program
+    this.group = group
+    this.#name = name
+    this.#recorder = recorder
+    this.#knowledge = knowledge
+  }
+
+  get process(): string {
+    return `${this.#name}.${this.#life}`
+  }
+
+  /** The program that held it has ended since, or nobody knows where its consumer stands: only a new life goes on. */
+  get isLost(): boolean {
+    return this.#isStuck || this.#programLife !== this.program.life
+  }
+
+  /** Begins a new life. False: the program could not make a client. */
+  async open(): Promise<boolean> {
+    this.#life++
+    this.#programLife = this.program.life
+    this.badStreak = 0
+    this.sendsUnderWay = 0
+    this.#isStuck = false
+    const { type } = await this.program.ask(this.process, { op: 'open', group: this.group })
+    return type === 'ok'
+  }
+
+  async close(): Promise<void> {
+    await this.program.ask(this.process, { op: 'close' })
+  }
+
+  async send(key: Key, value: string): Promise<void> {
+    const [topic, partition] = partitionOf(key)
+    const life = this.#life
+    this.sendsUnderWay++
+    const { type, offset = -1 } = await this.#ask(
+      { kind: 'send', key, value },
+      { op: 'send', topic, partition, value },
+      (answer) => ({ offset: known(answer.offset) }),
+    )
+    if (life === this.#life) this.sendsUnderWay--
+    if (type === 'ok') this.#knowledge.onAcknowledged(key, known(offset))
+  }
+
+  async assign(places: readonly Place[]): Promise<boolean> {
+    const { type } = await this.#ask({ kind: 'assign', places }, { op: 'assign', places: places.map(toWire) })
+    return type === 'ok'
+  }
+
+  async subscribe(topic: string): Promise<boolean> {
+    const { type } = await this.#ask({ kind: 'subscribe', group: this.group }, { op: 'subscribe', topic })
+    return type === 'ok'
+  }
+
+  /** Null: it failed, and where the reader stands is for it to know. */
+  async poll(maxMs: number): Promise<{ records: Seen[]; isRebalanced: boolean } | null> {
+    const answer = await this.#ask({ kind: 'poll' }, { op: 'poll', maxMs }, ({ records = [], rebalanced = false }) => ({
+      records: records.map(([topic, partition, offset, value]) => ({ key: keyOf(topic, partition), offset, value })),
+      isRebalanced: rebalanced,
+    }))
+    if (answer.type !== 'ok') return null
+    const records = (answer.records ?? []).map(
+      ([topic, partition, offset, value]): Seen => ({ key: keyOf(topic, partition), offset, value }),
+    )
+    this.#knowledge.onPolled(records)
+    return { records, isRebalanced: answer.rebalanced ?? false }
+  }
+
+  async commit(places: readonly Place[]): Promise<boolean> {
+    const asked: Asked = { kind: 'commit', group: this.group, places }
+    const { type } = await this.#ask(asked, { op: 'commit', places: places.map(toWire) })
+    return type === 'ok'
+  }
+
+  async committed(keys: readonly Key[]): Promise<void> {
+    await this.#ask(
+      { kind: 'committed', group: this.group },
+      { op: 'committed', partitions: keys.map(partitionOf) },
+      toPlaces,
+    )
+  }
+
+  /** Null: it failed. */
+  async ends(keys: readonly Key[]): Promise<Place[] | null> {
+    const asked: Asked = { kind: 'ends', isolation: 'read_committed' }
+    const answer = await this.#ask(asked, { op: 'ends', partitions: keys.map(partitionOf) }, toPlaces)
+    return answer.type === 'ok' ? toPlaces(answer).places : null
+  }
+
+  /** Reads the newest value of a log, by its end and the record before it. False: it could not. */
+  async read(key: Key): Promise<boolean> {
+    const id = this.#recorder.invoke(this.process, { kind: 'read', key })
+    const value = await this.#newest(key)
+    this.#recorder.complete(id, value === undefined ? { outcome: 'fail' } : { outcome: 'ok', value })
+    return value !== undefined
+  }
+
+  async #newest(key: Key): Promise<string | null | undefined> {
+    const [end] = (await this.ends([key])) ?? []
+    if (end === undefined) return undefined
+    if (end.offset === 0) return null
+    if (!(await this.assign([{ key, offset: end.offset - 1 }]))) return undefined
+    for (let tries = 0; tries < 10; tries++) {
+      const polled = await this.poll(500)
+      if (polled === null) return undefined
+      const found = polled.records.find(({ offset }) => offset === end.offset - 1)
+      if (found !== undefined) return found.value
+    }
+    return undefined
+  }
+
+  async #ask(
+    asked: Asked,
+    request: ClientRequest,
+    body: (answer: ClientAnswer) => object = () => ({}),
+  ): Promise<ClientAnswer> {
+    const id = this.#recorder.invoke(this.process, asked)
+    const answer = await this.program.ask(this.process, request)
+    const { type, error } = answer
+    this.#recorder.complete(id, {
+      outcome: type,
+      ...(error === undefined ? {} : { error }),
+      ...(type === 'ok' ? body(answer) : {}),
+    })
+    if (error === NO_ANSWER && asked.kind !== 'send') this.#isStuck = true
+    this.badStreak = type === 'ok' ? 0 : this.badStreak + 1
+    return answer
+  }
+}
+
+/** Libraries tell an offset that they do not know as one below zero. */
+function known(offset: number | undefined): number | null {
+  return offset === undefined || offset < 0 ? null : offset
+}
+
+function toWire({ key, offset }: Place): readonly [string, number, number] {
+  return [...partitionOf(key), offset]
+}
+
+function toPlaces({ places = [] }: ClientAnswer): { places: Place[] } {
+  return { places: places.map(([topic, partition, offset]) => ({ key: keyOf(topic, partition), offset })) }
+}
