@@ -1,0 +1,156 @@
+import { describe, expect, test } from 'vitest'
+import {
+  cluster,
+  contextOf,
+  directoryOf,
+  idOf,
+  imageOf,
+  partition,
+  registration,
+  topic,
+} from '../../testing/cluster.ts'
+import { DirectoryId, type MetadataImage } from '../image.ts'
+import type { MetadataRecord } from '../records.ts'
+import { applyRecords } from '../reducer.ts'
+import { MetadataErrorCode } from './api-error.ts'
+import { type ClusterRegistration, registerInCluster } from './cluster-registration.ts'
+import { SUPPORTED_FEATURES } from './features.ts'
+
+const t = idOf(1)
+const elrOn: MetadataRecord = { type: 'FeatureLevelRecord', name: 'eligible.leader.replicas.version', featureLevel: 1 }
+const minIsr2: MetadataRecord = {
+  type: 'ConfigRecord',
+  resourceType: 2,
+  resourceName: 't',
+  name: 'min.insync.replicas',
+  value: '2',
+}
+
+function request(init: Partial<ClusterRegistration> = {}): ClusterRegistration {
+  return {
+    clusterId: 'cluster',
+    brokerId: 2,
+    incarnationId: idOf(99),
+    rack: null,
+    endpoints: [],
+    features: SUPPORTED_FEATURES,
+    directories: [directoryOf(2)],
+    recoveredCleanly: true,
+    previousBrokerEpoch: -1,
+    ...init,
+  }
+}
+
+function register(image: MetadataImage, init: Partial<ClusterRegistration> = {}, isLive = false) {
+  const { records, response } = registerInCluster(contextOf(image), request(init), isLive)
+  return { records, response, after: applyRecords(image, records).image }
+}
+
+describe('checks, in order', () => {
+  const image = imageOf(...cluster(1, 2))
+  const codeOf = (init: Partial<ClusterRegistration>, isLive = false) => {
+    const { response, records } = register(image, init, isLive)
+    expect(records).toEqual([])
+    return 'code' in response ? response.code : response
+  }
+
+  test('another cluster comes before everything', () => {
+    expect(codeOf({ clusterId: 'other', directories: [] }, true)).toBe(MetadataErrorCode.INCONSISTENT_CLUSTER_ID)
+  })
+
+  test('a living incarnation refuses another one, before directories are looked at', () => {
+    expect(codeOf({ directories: [] }, true)).toBe(MetadataErrorCode.DUPLICATE_BROKER_REGISTRATION)
+  })
+
+  test('directories: some, each once, not reserved, not another broker’s', () => {
+    for (const directories of [
+      [],
+      [directoryOf(2), directoryOf(2)],
+      [DirectoryId.LOST],
+      [directoryOf(2), directoryOf(1)],
+    ]) {
+      expect(codeOf({ directories, features: new Map() })).toBe(MetadataErrorCode.INVALID_REGISTRATION)
+    }
+  })
+
+  test('features: ranges that hold the levels, the metadata version, and nothing finalized left out', () => {
+    const features = (change: (map: Map<string, { min: number; max: number }>) => void) => {
+      const map = new Map(SUPPORTED_FEATURES)
+      change(map)
+      return { features: map }
+    }
+    expect(codeOf(features((map) => map.set('metadata.version', { min: 7, max: 29 })))).toBe(
+      MetadataErrorCode.UNSUPPORTED_VERSION,
+    )
+    expect(codeOf(features((map) => map.set('new.version', { min: 1, max: 2 })))).toBe(
+      MetadataErrorCode.UNSUPPORTED_VERSION,
+    )
+    expect(codeOf(features((map) => map.delete('metadata.version')))).toBe(MetadataErrorCode.INVALID_REGISTRATION)
+    const on = imageOf(...cluster(1, 2), elrOn)
+    const without = features((map) => map.delete('eligible.leader.replicas.version'))
+    expect(register(on, without).response).toMatchObject({ code: MetadataErrorCode.UNSUPPORTED_VERSION })
+  })
+})
+
+describe('a new incarnation', () => {
+  test('is fenced and has an epoch that grows with each start', () => {
+    const first = register(imageOf(...cluster(1)))
+    expect(first.after.brokers.get(2)).toMatchObject({ fenced: true, epoch: first.after.offset - 1 })
+    expect(first.response).toEqual({ brokerEpoch: first.after.offset - 1 })
+    const second = register(first.after, { incarnationId: idOf(98) })
+    expect(second.after.brokers.get(2)!.epoch).toBeGreaterThan(first.after.brokers.get(2)!.epoch)
+  })
+
+  test('leaves the in-sync sets; clean-up stands before the registration, whose offset is the epoch', () => {
+    const image = imageOf(...cluster(1, 2), topic('t', t), partition(t, 0, [2, 1]), partition(t, 1, [1]))
+    const { records, after } = register(image)
+    expect(records.map((record) => record.type)).toEqual(['PartitionChangeRecord', 'RegisterBrokerRecord'])
+    expect(after.topics.get('t')!.partitions[0]).toMatchObject({ isr: [1], leader: 1 })
+    expect(after.brokers.get(2)!.epoch).toBe(after.offset - 1)
+  })
+
+  test('that lost nothing stays eligible; one that may have lost records does not', () => {
+    const image = imageOf(...cluster(1, 2), elrOn, minIsr2, topic('t', t), partition(t, 0, [2, 1]))
+    const elrOf = (init: Partial<ClusterRegistration>) =>
+      register(image, init).after.topics.get('t')!.partitions[0]!.elr
+    expect(elrOf({})).toEqual([2])
+    expect(elrOf({ previousBrokerEpoch: 20 })).toEqual([2])
+    expect(elrOf({ recoveredCleanly: false })).toEqual([])
+    // A disk that was set back to an earlier clean stop.
+    expect(elrOf({ previousBrokerEpoch: 7 })).toEqual([])
+    // A directory that was wiped has another id.
+    expect(elrOf({ directories: [idOf(77)] })).toEqual([])
+  })
+
+  test('an unassigned replica is taken for lost only if a directory is missing', () => {
+    const unassigned = partition(t, 0, [2, 1], { directories: [DirectoryId.UNASSIGNED, directoryOf(1)] })
+    const two = registration(2, { logDirs: [directoryOf(2), idOf(50)] })
+    const image = imageOf(...cluster(1), two, elrOn, minIsr2, topic('t', t), unassigned)
+    const elrOf = (directories: ClusterRegistration['directories']) =>
+      register(image, { directories }).after.topics.get('t')!.partitions[0]!.elr
+    expect(elrOf([idOf(50), directoryOf(2)])).toEqual([2])
+    expect(elrOf([directoryOf(2)])).toEqual([])
+  })
+
+  test('that may have lost records also leaves the eligible replicas it was in before', () => {
+    const before = partition(t, 0, [2, 1], { isr: [1], eligibleLeaderReplicas: [2] })
+    const image = imageOf(...cluster(1, 2), elrOn, minIsr2, topic('t', t), before)
+    const { after } = register(image, { recoveredCleanly: false })
+    expect(after.topics.get('t')!.partitions[0]).toMatchObject({ isr: [1], elr: [], partitionEpoch: 1 })
+  })
+
+  test('without eligible replicas the last in-sync member stays, leaderless', () => {
+    const image = imageOf(...cluster(1, 2), topic('t', t), partition(t, 0, [2, 1], { isr: [2] }))
+    const { after } = register(image, { recoveredCleanly: false })
+    expect(after.topics.get('t')!.partitions[0]).toMatchObject({ isr: [2], leader: -1 })
+  })
+})
+
+test('the same incarnation amends its registration and keeps epoch and state', () => {
+  const image = imageOf(...cluster(1, 2), topic('t', t), partition(t, 0, [2, 1]))
+  const { incarnationId } = image.brokers.get(2)!
+  const { response, after } = register(image, { incarnationId, rack: 'new' }, true)
+  expect(response).toEqual({ brokerEpoch: 20 })
+  expect(after.brokers.get(2)).toMatchObject({ rack: 'new', epoch: 20, fenced: false })
+  expect(after.topics.get('t')!.partitions[0]!.isr).toEqual([2, 1])
+})
