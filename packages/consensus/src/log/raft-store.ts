@@ -22,7 +22,7 @@ export interface RaftStore extends RaftLog {
   readonly mayVote?: boolean
   /** One at a time. Resolves when all of it is durable; what the port reads changes in the same step. */
   write(batch: StoreBatch): Promise<void>
-  /** A snapshot of the own state machine at an applied index. Once it is durable, entries up to `keepFrom - 1` may go. */
+  /** May overlap a `write`. A snapshot of the own state machine at an applied index. Once it is durable, entries up to `keepFrom - 1` may go. */
   saveSnapshot(point: SnapshotPoint, data: Buffer, keepFrom: LogIndex): Promise<void>
   close(): Promise<void>
 }

@@ -151,8 +151,8 @@ export class PeerDialer {
   /** In place of the check of the host name: what counts is which node it is. The chain was verified before. */
   #checkName(certificate: PeerCertificate, nameOf: (nodeId: number) => string): Error | undefined {
     const expected = nameOf(this.peerId)
-    const names = [certificate.subject?.CN ?? '', ...(certificate.subjectaltname ?? '').split(', ')]
-    const isNamed = names.some((name) => name.replace(/^DNS:/, '').toLowerCase() === expected.toLowerCase())
+    const names = [certificate.subject?.CN ?? [], ...(certificate.subjectaltname ?? '').split(', ')]
+    const isNamed = names.flat().some((name) => name.replace(/^DNS:/, '').toLowerCase() === expected.toLowerCase())
     return isNamed ? undefined : new Error(`the certificate is not node ${this.peerId}'s`)
   }
 
