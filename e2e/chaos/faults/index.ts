@@ -1,0 +1,9 @@
+import { clientCrashes } from './client-crashes.ts'
+import { cuts } from './cuts.ts'
+import type { Fault } from './fault.ts'
+import { kills } from './kills.ts'
+import { pauses } from './pauses.ts'
+import { rolling } from './rolling.ts'
+
+/** All that can be asked for, by family and by name. */
+export const allFaults: readonly Fault[] = [...kills, ...pauses, ...cuts, ...rolling, ...clientCrashes]

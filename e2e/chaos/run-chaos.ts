@@ -1,0 +1,199 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { SeededRandom } from '@millrace/base'
+import { until } from '../harness/until.ts'
+import { type Profile, safeProfile } from './checker/anomaly.ts'
+import { checkHistory, type Verdict } from './checker/check-history.ts'
+import { ChaosCluster } from './cluster/chaos-cluster.ts'
+import type { System } from './cluster/system.ts'
+import type { Fault } from './faults/fault.ts'
+import { Nemesis } from './faults/nemesis.ts'
+import type { History, Key } from './history/operation.ts'
+import { Recorder } from './history/recorder.ts'
+import { type LeaderSample, watchLeaders } from './leader-watch.ts'
+import { finalRead } from './workload/final-read.ts'
+import { keyOf } from './workload/knowledge.ts'
+import { loadTopic, registerTopic, Workload } from './workload/workload.ts'
+
+export interface ChaosOptions {
+  readonly system: System
+  readonly nodeCount: number
+  readonly seconds: number
+  readonly faults: readonly Fault[]
+  readonly seed: number
+  readonly ratePerSecond: number
+  readonly gapMs: number
+  /** Logs of nodes, their records and the history go here. */
+  readonly directory: string
+  readonly signal: AbortSignal
+  onProgress(doneSeconds: number, totalSeconds: number): void
+}
+
+export interface ChaosResult {
+  readonly verdict: Verdict
+  readonly history: History
+  readonly leaders: readonly LeaderSample[]
+  /** What went wrong that no history shows: nodes that died, bad lines in logs, a cluster that did not heal. */
+  readonly problems: readonly string[]
+  readonly faultCounts: ReadonlyMap<string, number>
+  readonly isStopped: boolean
+}
+
+const PARTITIONS = 6
+const topics = [loadTopic, registerTopic]
+/** After the last fault: what is on its way still comes late, and meets a whole cluster. */
+const SETTLE_MS = 10_000
+const WHOLE_LIMIT_MS = 60_000
+const FINAL_READ_LIMIT_MS = 200_000
+
+/** One run from the start of the cluster to the verdict. Throws only if the cluster does not start. */
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const { system, nodeCount, directory, seed, ratePerSecond } = options
+  mkdirSync(directory, { recursive: true })
+  const cluster = await ChaosCluster.start({ system, nodeCount, directory, settings: {} })
+  const recorder = new Recorder(join(directory, 'history.jsonl'), seed)
+  const { bootstrap } = cluster
+  const workload = new Workload({ bootstrap, recorder, seed, partitions: PARTITIONS, ratePerSecond })
+  try {
+    return await new Run(options, cluster, recorder, workload).play()
+  } finally {
+    await workload.end()
+    await cluster.close()
+  }
+}
+
+class Run {
+  readonly #options: ChaosOptions
+  readonly #cluster: ChaosCluster
+  readonly #recorder: Recorder
+  readonly #workload: Workload
+  readonly #problems: string[] = []
+
+  constructor(options: ChaosOptions, cluster: ChaosCluster, recorder: Recorder, workload: Workload) {
+    this.#options = options
+    this.#cluster = cluster
+    this.#recorder = recorder
+    this.#workload = workload
+  }
+
+  async play(): Promise<ChaosResult> {
+    const { signal } = this.#options
+    await this.#cluster.createTopic(loadTopic, PARTITIONS)
+    await this.#cluster.createTopic(registerTopic, 1)
+    this.#workload.start()
+    const watching = new AbortController()
+    const watched = watchLeaders(this.#cluster, this.#recorder, topics, watching.signal)
+    await this.#untilWarm()
+    const faultCounts = await this.#harass()
+    await this.#heal()
+    await this.#workload.stop()
+    await this.#readBack()
+    watching.abort()
+    const leaders = await watched
+    const history = await this.#recorder.finish()
+    this.#lookAtProcesses()
+    const verdict = checkHistory(history, this.#profile())
+    return { verdict, history, leaders, problems: this.#problems, faultCounts, isStopped: signal.aborted }
+  }
+
+  /** Kafka's protocol owes no reader the newest value while a deposed leader does not know yet that it is one. */
+  #profile(): Profile {
+    const isCutOff = this.#options.faults.some(({ family }) => family === 'network' || family === 'pause')
+    return { ...safeProfile, mustReadNewest: !isCutOff }
+  }
+
+  /** Every log has been written to before anything breaks. */
+  async #untilWarm(): Promise<void> {
+    const { knowledge } = this.#workload
+    await until('every log is written', () => knowledge.keys.every((key) => knowledge.acknowledgedEnd(key) > 0), 60_000)
+  }
+
+  async #harass(): Promise<ReadonlyMap<string, number>> {
+    const { seconds, seed, faults, gapMs, signal, onProgress } = this.#options
+    const ending = new AbortController()
+    const beginMs = performance.now()
+    const timer = setInterval(() => {
+      const doneSeconds = (performance.now() - beginMs) / 1000
+      onProgress(Math.min(doneSeconds, seconds), seconds)
+      if (doneSeconds >= seconds) ending.abort()
+    }, 250)
+    const stop = () => ending.abort()
+    signal.addEventListener('abort', stop)
+    if (signal.aborted) stop()
+    const target = {
+      cluster: this.#cluster,
+      workload: this.#workload,
+      random: new SeededRandom(seed).fork('faults'),
+      topics,
+      signal: ending.signal,
+    }
+    const nemesis = new Nemesis({ target, faults, recorder: this.#recorder, gapMs })
+    try {
+      await nemesis.run()
+    } catch (error) {
+      this.#problems.push(`a fault could not be done: ${String(error)}`)
+    } finally {
+      clearInterval(timer)
+      signal.removeEventListener('abort', stop)
+    }
+    return nemesis.counts
+  }
+
+  async #heal(): Promise<void> {
+    this.#cluster.heal()
+    this.#recorder.healed()
+    await delay(SETTLE_MS)
+    try {
+      await until('every replica is in sync', () => this.#cluster.isWhole(topics), WHOLE_LIMIT_MS)
+    } catch (error) {
+      this.#problems.push(`the cluster did not become whole after the last fault: ${String(error)}`)
+    }
+  }
+
+  async #readBack(): Promise<void> {
+    const { programs, knowledge } = this.#workload
+    const ends = await this.#ends()
+    const read = await finalRead({
+      programs,
+      recorder: this.#recorder,
+      knowledge,
+      ends,
+      limitMs: FINAL_READ_LIMIT_MS,
+      signal: new AbortController().signal,
+    })
+    for (const { library, isWhole } of read)
+      if (!isWhole) this.#problems.push(`${library} could not read all logs to their ends in the final phase`)
+  }
+
+  /** Where logs end, as an onlooker is told; or at least behind what was acknowledged. */
+  async #ends(): Promise<Map<Key, number>> {
+    const { knowledge } = this.#workload
+    const keys = [...knowledge.keys, keyOf(registerTopic, 0)]
+    const ends = new Map(keys.map((key) => [key, knowledge.acknowledgedEnd(key)]))
+    const asked = keys.map((key) => {
+      const slash = key.lastIndexOf('/')
+      return { topic: key.slice(0, slash), partition: Number(key.slice(slash + 1)), spec: 'latest' as const }
+    })
+    try {
+      const found = await this.#cluster.admin.listOffsets(asked, { timeoutMs: 30_000 })
+      for (const { topic, partition, offset } of found) {
+        const key = keyOf(topic, partition)
+        ends.set(key, Math.max(Number(offset), ends.get(key) ?? 0))
+      }
+    } catch (error) {
+      this.#problems.push(`nobody told where the logs end: ${String(error)}`)
+    }
+    return ends
+  }
+
+  #lookAtProcesses(): void {
+    for (const node of this.#cluster.nodes) {
+      if (node.deaths.length > 0)
+        this.#problems.push(`node ${node.id} ended by itself: ${node.deaths.join(', ')}\n${node.logTail}`)
+      for (const line of node.badLines()) this.#problems.push(`node ${node.id} logged: ${line.slice(0, 500)}`)
+    }
+    for (const { deaths } of this.#workload.programs)
+      for (const death of deaths) this.#problems.push(`a program with clients ${death}`)
+  }
+}
