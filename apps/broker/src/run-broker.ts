@@ -1,6 +1,7 @@
 import { ConfigurationError, RealClock, RealDisk, RealRandom, RealTimers } from '@millrace/base'
-import { Broker } from '@millrace/broker'
+import { Broker, type ClusterSettings, type Configuration } from '@millrace/broker'
 import { loadConfiguration } from './configuration.ts'
+import type { BrokerQuorum } from './controller/cluster-node.ts'
 import { descriptorLimit, NodeHealth } from './node-health.ts'
 import { type LogLevel, ProcessLogger } from './process-logger.ts'
 import { startFailureText } from './start-failure.ts'
@@ -21,7 +22,7 @@ const EXIT_FAILED = 1
 const EXIT_USAGE = 2
 
 /**
- * Runs a broker in this process until it is told to stop (SIGINT, SIGTERM) or cannot go on. Real ports are made here and nowhere
+ * Runs a node in this process, a broker unless its settings make it a controller alone, until it is told to stop (SIGINT, SIGTERM) or cannot go on. Real ports are made here and nowhere
  * else. Resolves to the exit code.
  */
 export async function runBroker(options: RunOptions): Promise<number> {
@@ -39,27 +40,11 @@ export async function runBroker(options: RunOptions): Promise<number> {
   process.stdout.on('error', (error) => logger.debug('nobody reads standard output', { error: error.message }))
   process.on('uncaughtException', onFatal)
   process.on('unhandledRejection', (reason) => onFatal(reason instanceof Error ? reason : new Error(String(reason))))
-  let broker: Broker
+  let node: RunningNode
   try {
     const { configFile, settings } = options
     const configuration = loadConfiguration({ configFile, settings, environment: process.env }, logger)
-    broker = await Broker.start({
-      configuration,
-      logger,
-      loggers: logger,
-      onFatal,
-      ports: {
-        disk: new RealDisk(),
-        clock: new RealClock(),
-        timers: new RealTimers(),
-        random: new RealRandom(),
-        health,
-        descriptorLimit: descriptorLimit(),
-        scheduleTurn: (callback) => setImmediate(callback),
-        preloads: true,
-        batchChecks: new ThreadBatchChecks(),
-      },
-    })
+    node = await startNode(configuration, logger, health, onFatal)
   } catch (error) {
     logger.flushNow()
     process.stderr.write(`millrace: ${startFailureText(error)}\n`)
@@ -68,7 +53,7 @@ export async function runBroker(options: RunOptions): Promise<number> {
   }
   const stop = (signal: string): void => {
     logger.info('stopping', { signal })
-    broker.stop().then(
+    node.stop().then(
       () => stopped.resolve(0),
       (error: unknown) => onFatal(error instanceof Error ? error : new Error(String(error))),
     )
@@ -76,21 +61,80 @@ export async function runBroker(options: RunOptions): Promise<number> {
   process.once('SIGINT', () => stop('SIGINT'))
   process.once('SIGTERM', () => stop('SIGTERM'))
   // Only now: who reads the line may stop the broker at once.
-  announce(broker, options)
+  announce(node, options)
   await logger.load()
   return stopped.promise
 }
 
+/** What this process became: a broker, with or without others, or a controller. */
+interface RunningNode {
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+  readonly isBroker: boolean
+  stop(): Promise<void>
+}
+
+async function startNode(
+  configuration: Configuration,
+  logger: ProcessLogger,
+  health: NodeHealth,
+  onFatal: (error: Error) => void,
+): Promise<RunningNode> {
+  const { nodeId, broker: config } = configuration
+  const { cluster } = config
+  // A single node needs none of it, and its start is measured in milliseconds.
+  const clusterNode = cluster === null ? null : await import('./controller/cluster-node.ts')
+  if (clusterNode !== null && cluster?.isBroker === false) {
+    const controller = await clusterNode.startController(configuration, cluster, logger, onFatal)
+    return { nodeId, host: controller.host, port: controller.port, isBroker: false, stop: () => controller.stop() }
+  }
+  const quorum = await (clusterNode?.startBrokerQuorum(configuration, cluster as ClusterSettings, logger) ?? null)
+  try {
+    const broker = await startBroker(configuration, quorum, logger, health, onFatal)
+    const [first] = broker.endpoints
+    return { nodeId, host: first?.host ?? '', port: first?.port ?? 0, isBroker: true, stop: () => broker.stop() }
+  } catch (error) {
+    await quorum?.port.close()
+    throw error
+  }
+}
+
+function startBroker(
+  configuration: Configuration,
+  quorum: BrokerQuorum | null,
+  logger: ProcessLogger,
+  health: NodeHealth,
+  onFatal: (error: Error) => void,
+): Promise<Broker> {
+  return Broker.start({
+    configuration,
+    logger,
+    loggers: logger,
+    onFatal,
+    ports: {
+      disk: new RealDisk(),
+      clock: new RealClock(),
+      timers: new RealTimers(),
+      random: new RealRandom(),
+      health,
+      descriptorLimit: descriptorLimit(),
+      scheduleTurn: (callback) => setImmediate(callback),
+      preloads: true,
+      batchChecks: new ThreadBatchChecks(),
+      ...(quorum === null ? {} : { cluster: quorum }),
+    },
+  })
+}
+
 /** The line that scripts wait for, then how to try it. The time is from the start of the process. */
-function announce(broker: Broker, options: RunOptions): void {
-  const first = broker.endpoints[0]
-  if (first === undefined) return
-  const host = first.host === '' ? '127.0.0.1' : first.host
-  const address = `${host.includes(':') ? `[${host}]` : host}:${first.port}`
+function announce(node: RunningNode, options: RunOptions): void {
+  const host = node.host === '' ? '127.0.0.1' : node.host
+  const address = `${host.includes(':') ? `[${host}]` : host}:${node.port}`
   const milliseconds = Math.round(performance.now())
-  process.stdout.write(`ready ${address} node ${broker.nodeId} pid ${process.pid} in ${milliseconds} ms\n`)
-  if (options.quiet) return
-  const flag = first.port === 9092 ? '' : ` --bootstrap-server ${address}`
+  process.stdout.write(`ready ${address} node ${node.nodeId} pid ${process.pid} in ${milliseconds} ms\n`)
+  if (options.quiet || !node.isBroker) return
+  const flag = node.port === 9092 ? '' : ` --bootstrap-server ${address}`
   process.stdout.write(
     [
       '',

@@ -133,7 +133,9 @@ export class ThreadControllerPort implements ControllerPort {
         this.#closing?.resolve()
         break
       case 'ready':
-        // Was waited for by whoever started the thread.
+      case 'failed':
+      case 'log':
+        // Are for whoever started the thread.
         break
     }
   }

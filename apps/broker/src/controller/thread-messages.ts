@@ -56,16 +56,33 @@ export type ToBroker =
   | { readonly type: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly type: 'refusal'; readonly id: number; readonly error: SentError }
   | { readonly type: 'status'; readonly status: ControllerStatus }
+  | {
+      readonly type: 'log'
+      readonly level: 'debug' | 'info' | 'warn' | 'error'
+      readonly message: string
+      readonly fields: Readonly<Record<string, unknown>>
+    }
+  /** It could not start. */
+  | { readonly type: 'failed'; readonly error: SentError }
   | { readonly type: 'fatal'; readonly error: SentError }
   | { readonly type: 'closed' }
 
 /** Errors lose their class between threads. */
 export interface SentError {
-  readonly kind: 'unavailable' | 'request' | 'assertion' | 'other'
+  readonly kind: 'unavailable' | 'request' | 'configuration' | 'assertion' | 'other'
   readonly message: string
   readonly stack: string | null
   readonly mayBeDone: boolean
   readonly errorCode: number
+  /** Of a setting that is wrong. */
+  readonly key: string
+  /** Of a failed system call, as Node tells it. */
+  readonly system: {
+    readonly syscall?: string
+    readonly code?: string
+    readonly address?: string
+    readonly port?: number
+  }
 }
 
 /** The quorum node's state, for metrics. */
