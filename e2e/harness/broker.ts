@@ -20,6 +20,8 @@ export interface StartOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** Ctrl-C at the terminal is for the caller alone, who ends the broker in order. */
   readonly ownGroup?: boolean
+  /** Where it serves clients. Default: a port that is free. */
+  readonly port?: number
 }
 
 /**
@@ -43,15 +45,17 @@ export async function startBroker(settings: Settings = {}, options: StartOptions
 /** Built Millrace as a child process. `ready …` on its standard output tells that it serves. */
 class MillraceProcess implements Broker {
   readonly directory: string
-  port = 0
+  port: number
   readonly #settings: Settings
   readonly #environment: Readonly<Record<string, string>>
   readonly #ownGroup: boolean
   #child: ChildProcess | null = null
   #exit: Promise<number> = Promise.resolve(0)
 
-  constructor(directory: string, settings: Settings, { environment = {}, ownGroup = false }: StartOptions) {
+  constructor(directory: string, settings: Settings, options: StartOptions) {
+    const { environment = {}, ownGroup = false, port = 0 } = options
     this.directory = directory
+    this.port = port
     this.#settings = settings
     this.#environment = environment
     this.#ownGroup = ownGroup

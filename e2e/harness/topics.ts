@@ -11,11 +11,11 @@ export interface TopicOptions {
   readonly configs?: Readonly<Record<string, string>>
 }
 
-/** Creates a topic of its own for a test and returns its name. */
+/** Creates a topic of its own for a test, with as many replicas as the cluster gives by default, and returns its name. */
 export async function createTopic(bootstrap: string, options: TopicOptions = {}): Promise<string> {
   const topic = uniqueName('topic')
   const configEntries = Object.entries(options.configs ?? {}).map(([name, value]) => ({ name, value }))
-  const topics = [{ topic, numPartitions: options.partitions ?? 1, replicationFactor: 1, configEntries }]
+  const topics = [{ topic, numPartitions: options.partitions ?? 1, replicationFactor: -1, configEntries }]
   await withAdmin(bootstrap, (admin) => admin.createTopics({ waitForLeaders: true, topics }))
   return topic
 }

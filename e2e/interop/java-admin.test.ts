@@ -55,7 +55,7 @@ describe("Kafka's topics tool", () => {
     }
     expect(await fails('--create', '--topic', topic)).toContain(`Topic '${topic}' already exists`)
     expect(await fails('--create', '--topic', 'not/a/name')).toContain('InvalidTopicException')
-    expect(await fails('--create', '--topic', uniqueName('t'), '--replication-factor', '3')).toContain(
+    expect(await fails('--create', '--topic', uniqueName('t'), '--replication-factor', '9')).toContain(
       'InvalidReplicationFactor',
     )
     expect(await fails('--alter', '--topic', topic, '--partitions', '2')).toContain('InvalidPartitions')
