@@ -48,19 +48,34 @@ export function describeQuorum(
   clock: Clock,
   tickMs: number,
 ): QuorumDescription {
-  const { self, term, commitIndex, voters, peers } = quorum.status
+  const { self, term, commitIndex, lastIndex, voters, peers } = quorum.status
   const nowMs = clock.wallMs()
+  // Kafka's leader stands among them, as one that fetches from itself all the time.
+  const leader = {
+    ...self,
+    isVoter: voters.some(({ id }) => id === self.id),
+    matchIndex: lastIndex,
+    state: 'replicate',
+    inFlightBytes: 0,
+    silentTicks: 0,
+    lastFetchMs: nowMs,
+    lastCaughtUpMs: nowMs,
+    logEndOffset: lastIndex + 1,
+  } as const
   return {
     leaderId: self.id,
     leaderEpoch: term,
     highWatermark: commitIndex + 1,
     voters,
-    peers: peers.map((peer) => ({
-      ...peer,
-      lastFetchMs: Math.round(nowMs - peer.silentTicks * tickMs),
-      lastCaughtUpMs: caughtUp.of(peer),
-      logEndOffset: peer.matchIndex + 1,
-    })),
+    peers: [
+      leader,
+      ...peers.map((peer) => ({
+        ...peer,
+        lastFetchMs: Math.round(nowMs - peer.silentTicks * tickMs),
+        lastCaughtUpMs: caughtUp.of(peer),
+        logEndOffset: peer.matchIndex + 1,
+      })),
+    ],
   }
 }
 
