@@ -1,3 +1,5 @@
+import { runCluster } from './cluster/cluster-run.ts'
+import { clusterScenario } from './cluster/cluster-scenario.ts'
 import { runConsensus } from './consensus/consensus-run.ts'
 import { consensusScenario } from './consensus/consensus-scenario.ts'
 import type { Layer, RunResult } from './run-result.ts'
@@ -9,6 +11,6 @@ export async function runSeed(layer: Layer, seed: number, trace: Trace | null = 
     case 'consensus':
       return runConsensus(consensusScenario(seed), trace)
     case 'cluster':
-      throw new Error('not yet')
+      return runCluster(clusterScenario(seed), trace)
   }
 }

@@ -1,0 +1,198 @@
+import { randomUuid } from '@millrace/base'
+import type { VoterSet } from '@millrace/consensus'
+import { StreamNetwork } from '../network/stream-network.ts'
+import { failureOf, type RunFailure, type RunResult, resultWith } from '../run-result.ts'
+import { microtasksDone, withTraps } from '../world/determinism-traps.ts'
+import { must } from '../world/violation.ts'
+import { type Trace, World } from '../world/world.ts'
+import type { ClusterScenario } from './cluster-scenario.ts'
+import { MetadataGhost } from './metadata-ghost.ts'
+import { describe, SimulatedNode } from './simulated-node.ts'
+import { strikeCluster } from './strike-cluster.ts'
+import { TOPIC, Workload } from './workload.ts'
+
+/** Virtual time within which all nodes serve after a start, or after the faults are over. */
+const START_MS = 60_000
+const CALM_MS = 120_000
+/** A process that ended by itself is started again after this, as a supervisor does. */
+const RESTART_MS = 500
+
+/** Nodes of controllers and brokers, and their clients, in one world, after one scenario. */
+export class ClusterRun {
+  readonly world: World
+  readonly scenario: ClusterScenario
+  readonly network: StreamNetwork
+  readonly nodes: readonly SimulatedNode[]
+  readonly workload: Workload
+  readonly #metadata: MetadataGhost
+  #isPeaceful = false
+  #broken: unknown = null
+
+  constructor(scenario: ClusterScenario, trace: Trace | null = null) {
+    const { seed, options } = scenario
+    this.scenario = scenario
+    this.world = new World(seed, trace)
+    this.network = new StreamNetwork(this.world, { meanDelayMs: options.meanDelayMs, cutLoss: 0.5, silenceMs: 3_000 })
+    this.#metadata = new MetadataGhost(this.world)
+    const ids = this.world.stream('ids')
+    const voters: VoterSet = Array.from({ length: options.nodeCount }, (_, id) => ({
+      id,
+      directoryId: randomUuid(ids),
+      host: `node-${id}`,
+      port: 9093,
+    }))
+    const clusterId = randomUuid(ids)
+    this.nodes = voters.map(({ id, directoryId }) => {
+      const node = new SimulatedNode(id, directoryId, {
+        world: this.world,
+        network: this.network,
+        voters,
+        clusterId,
+        settings: SETTINGS,
+        watch: (watched, events) => this.#metadata.watch(watched.id, events, () => watched.controller?.image ?? null),
+        onExit: (exited, error) => this.#onExit(exited, error),
+      })
+      node.diskMs = options.diskMs
+      node.directory.writeMs = options.writeMs
+      return node
+    })
+    this.workload = new Workload(this.world, this.network, options)
+  }
+
+  get isPeaceful(): boolean {
+    return this.#isPeaceful
+  }
+
+  /** The node that leads the first partition, as far as some node knows; null: none. */
+  get dataLeader(): SimulatedNode | null {
+    for (const { controller } of this.nodes) {
+      const leader = controller?.image.topics.get(TOPIC)?.partitions[0]?.leader ?? -1
+      if (leader >= 0) return this.nodes[leader]!
+    }
+    return null
+  }
+
+  get activeController(): SimulatedNode | null {
+    return this.nodes.find(({ controller }) => controller?.isActive === true) ?? null
+  }
+
+  async run(): Promise<void> {
+    const { world, scenario, workload } = this
+    for (const node of this.nodes) world.schedule(node.id * 7, 'start', node.id, () => node.start())
+    await this.#until('L1', START_MS, () => this.nodes.every(({ broker }) => broker !== null), 'all brokers serve')
+    await this.#finish('L3', START_MS, workload.prepare(), 'the topic is created')
+    workload.start()
+    for (const fault of scenario.faults) {
+      world.schedule(fault.atMs - world.nowMs, fault.kind, -1, () => {
+        if (!this.#isPeaceful) strikeCluster(this, fault)
+      })
+    }
+    await this.#pass(scenario.untilMs - world.nowMs)
+    workload.end()
+    this.#calmDown()
+    await this.#until('L3', CALM_MS, () => workload.openCalls === 0, 'all calls have ended')
+    await this.#until('L6', CALM_MS, () => this.#isWhole(), 'all replicas are in sync')
+    await this.#finish('L4', CALM_MS, workload.readAll(), 'everything is read')
+  }
+
+  restartLater(node: SimulatedNode, afterMs: number): void {
+    const { lifeCount } = node
+    this.world.schedule(afterMs, 'restart', node.id, () => {
+      if (!node.isUp && node.lifeCount === lifeCount) node.start()
+    })
+  }
+
+  /** Faults are over. */
+  #calmDown(): void {
+    this.#isPeaceful = true
+    const { options } = this.scenario
+    this.network.rates = { ...this.network.rates, meanDelayMs: options.meanDelayMs }
+    this.network.healAll()
+    for (const node of this.nodes) {
+      node.diskMs = options.diskMs
+      if (node.loop?.isPaused === true) node.loop.resume()
+      if (!node.isUp) node.start()
+    }
+  }
+
+  #isWhole(): boolean {
+    const image = this.activeController?.controller?.image
+    const topic = image?.topics.get(TOPIC)
+    if (topic === undefined) return false
+    return topic.partitions.every(({ isr, replicas, leader }) => leader >= 0 && isr.length === replicas.length)
+  }
+
+  #onExit(node: SimulatedNode, error: unknown): void {
+    this.world.trace?.(this.world.nowMs, node.id, `process ends by itself: ${describe(error)}`)
+    this.world.mark('process ended by itself')
+    if (isBug(error)) this.#broken ??= error
+    this.world.schedule(0, 'exit', node.id, () => {
+      node.crash(false)
+      this.restartLater(node, RESTART_MS)
+    })
+  }
+
+  async #pass(durationMs: number): Promise<void> {
+    const endMs = this.world.nowMs + durationMs
+    while (this.world.nextMs <= endMs) await this.#step()
+  }
+
+  async #until(invariant: string, limitMs: number, isDone: () => boolean, what: string): Promise<void> {
+    const endMs = this.world.nowMs + limitMs
+    this.world.judge(invariant)
+    while (!isDone()) {
+      must(this.world.nextMs <= endMs, invariant, () => `not within ${limitMs} ms: ${what}`)
+      await this.#step()
+    }
+  }
+
+  async #finish(invariant: string, limitMs: number, course: Promise<void>, what: string): Promise<void> {
+    const state: { isDone: boolean; error: unknown } = { isDone: false, error: null }
+    course.then(
+      () => {
+        state.isDone = true
+      },
+      (error: unknown) => {
+        state.isDone = true
+        state.error = error
+      },
+    )
+    await this.#until(invariant, limitMs, () => state.isDone, what)
+    if (state.error !== null) throw state.error
+  }
+
+  /** One event, and all that promises make of it. */
+  async #step(): Promise<void> {
+    this.world.step()
+    await microtasksDone()
+    if (this.#broken !== null) throw this.#broken
+    if (this.workload.failure !== null) throw this.workload.failure
+  }
+}
+
+/** A process may end because of its disk; not because something of ours found itself wrong. */
+function isBug(error: unknown): boolean {
+  return !(error instanceof Error) || !('code' in error) || error.name === 'AssertionError'
+}
+
+const SETTINGS: Readonly<Record<string, string>> = {
+  'offsets.topic.num.partitions': '1',
+  'offsets.topic.replication.factor': '3',
+  'default.replication.factor': '3',
+  'min.insync.replicas': '2',
+  'group.initial.rebalance.delay.ms': '0',
+  'auto.create.topics.enable': 'false',
+  'replica.lag.time.max.ms': '4000',
+}
+
+/** Runs a scenario; what broke, if something did, is part of the result. */
+export async function runCluster(scenario: ClusterScenario, trace: Trace | null = null): Promise<RunResult> {
+  const run = new ClusterRun(scenario, trace)
+  let failure: RunFailure | null = null
+  try {
+    await withTraps(() => run.run())
+  } catch (error) {
+    failure = failureOf(error, run.world.nowMs)
+  }
+  return resultWith('cluster', scenario.seed, run.world, run.workload.callCount, failure)
+}

@@ -1,0 +1,100 @@
+import { RandomStream } from '../world/random-stream.ts'
+
+/** What goes wrong in a cluster, and when. `node` -1: the leader of the workload's first partition; -2: the active controller. */
+export type ClusterFault = { readonly atMs: number } & (
+  | { readonly kind: 'kill'; readonly node: number; readonly downMs: number; readonly losesPower: boolean }
+  | {
+      readonly kind: 'kill many'
+      readonly nodes: readonly number[]
+      readonly downMs: number
+      readonly losesPower: boolean
+    }
+  | { readonly kind: 'pause'; readonly node: number; readonly forMs: number }
+  | { readonly kind: 'cut'; readonly shape: ClusterCut; readonly node: number; readonly forMs: number }
+  | { readonly kind: 'slow disk'; readonly node: number; readonly diskMs: number; readonly forMs: number }
+  | { readonly kind: 'slow network'; readonly delayMs: number; readonly forMs: number }
+)
+
+/** `all`: from everybody; `brokers`: only from the other nodes; `inbound`, `outbound`: one way only. */
+export const CLUSTER_CUTS = ['all', 'brokers', 'inbound', 'outbound'] as const
+export type ClusterCut = (typeof CLUSTER_CUTS)[number]
+
+export interface ClusterOptions {
+  readonly nodeCount: number
+  readonly partitionCount: number
+  readonly producerCount: number
+  readonly consumerCount: number
+  /** Milliseconds between records of one producer, on average. */
+  readonly sendEveryMs: number
+  readonly meanDelayMs: number
+  readonly diskMs: number
+  readonly writeMs: number
+  /** Share of syncs after which the system writes pages back by itself. */
+  readonly writeBackShare: number
+}
+
+export interface ClusterScenario {
+  readonly seed: number
+  readonly options: ClusterOptions
+  readonly faults: readonly ClusterFault[]
+  /** When the load ends; faults end a little earlier. */
+  readonly untilMs: number
+}
+
+const LOAD_MS = 55_000
+
+export function clusterScenario(seed: number): ClusterScenario {
+  const random = new RandomStream(seed, 'options')
+  const options: ClusterOptions = {
+    nodeCount: 3,
+    partitionCount: random.pick([1, 2, 3]),
+    producerCount: 2,
+    consumerCount: 2,
+    sendEveryMs: 50,
+    meanDelayMs: random.pick([0.3, 1, 5]),
+    diskMs: random.pick([0.2, 1, 8]),
+    writeMs: random.pick([0.5, 4]),
+    writeBackShare: random.pick([0, 0.05]),
+  }
+  const faults = drawFaults(new RandomStream(seed, 'faults'), options)
+  return { seed, options, faults, untilMs: LOAD_MS }
+}
+
+const KINDS = ['kill', 'kill', 'kill many', 'pause', 'cut', 'cut', 'slow disk', 'slow network'] as const
+
+function drawFaults(random: RandomStream, { nodeCount }: ClusterOptions): ClusterFault[] {
+  const kinds = KINDS.filter(() => random.chance(0.6))
+  if (kinds.length === 0) return []
+  const count = random.integer(10, 18)
+  const faults: ClusterFault[] = []
+  for (let slot = 0; slot < count; slot++) {
+    const atMs = random.real(6_000, LOAD_MS - 3_000)
+    const node = random.pick([-1, -1, -2, random.integer(0, nodeCount)])
+    const forMs = random.pick([50, 400, 2_500, 6_000])
+    const downMs = random.pick([1, 200, 3_000])
+    const losesPower = random.chance(0.6)
+    const kind = random.pick(kinds)
+    switch (kind) {
+      case 'kill':
+        faults.push({ atMs, kind, node, downMs, losesPower })
+        break
+      case 'kill many': {
+        const nodes = Array.from({ length: nodeCount }, (_, id) => id).filter(() => random.chance(0.7))
+        faults.push({ atMs, kind, nodes, downMs, losesPower })
+        break
+      }
+      case 'pause':
+        faults.push({ atMs, kind, node, forMs })
+        break
+      case 'cut':
+        faults.push({ atMs, kind, shape: random.pick(CLUSTER_CUTS), node, forMs })
+        break
+      case 'slow disk':
+        faults.push({ atMs, kind, node, diskMs: random.pick([20, 200]), forMs })
+        break
+      case 'slow network':
+        faults.push({ atMs, kind, delayMs: random.pick([20, 100]), forMs })
+    }
+  }
+  return faults.sort((one, other) => one.atMs - other.atMs)
+}

@@ -1,0 +1,79 @@
+import type { ControllerEvents, MetadataImage, MetadataRecord } from '@millrace/consensus'
+import { must } from '../world/violation.ts'
+import type { World } from '../world/world.ts'
+
+/** What every broker is told must be one and the same sequence of records, and each of them a change that is allowed (R6, R9, R10, R16). */
+export class MetadataGhost {
+  readonly #world: World
+  /** Each committed record as text, by its offset. */
+  readonly #records: string[] = []
+  readonly #partitions = new Map<string, { leader: number; leaderEpoch: number; partitionEpoch: number }>()
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  /** Events of one life of a node, watched on their way. */
+  watch(node: number, events: ControllerEvents, image: () => MetadataImage | null): ControllerEvents {
+    let nextOffset = 0
+    return {
+      onRecords: (startOffset, records) => {
+        must(startOffset === nextOffset, 'R16', () => {
+          return `node ${node} is told records from ${startOffset} on after ${nextOffset} of them`
+        })
+        nextOffset = startOffset + records.length
+        this.#note(node, startOffset, records)
+        const now = image()
+        if (now !== null) this.#checkImage(node, now)
+        events.onRecords(startOffset, records)
+      },
+      onImage: (image) => {
+        nextOffset = image.offset
+        this.#checkImage(node, image)
+        events.onImage(image)
+      },
+      onActiveController: (id) => events.onActiveController(id),
+      onHeartbeatAnswer: (answer) => events.onHeartbeatAnswer(answer),
+      onFatal: (error) => events.onFatal(error),
+    }
+  }
+
+  #note(node: number, startOffset: number, records: readonly MetadataRecord[]): void {
+    for (const [slot, record] of records.entries()) {
+      const offset = startOffset + slot
+      const text = JSON.stringify(record)
+      this.#world.judge('R16')
+      const known = this.#records[offset]
+      must(known === undefined || known === text, 'R16', () => {
+        return `node ${node} is told ${text} at ${offset}, another node ${known}`
+      })
+      if (known === undefined) this.#records[offset] = text
+    }
+  }
+
+  /** R6, R9, R10 for one partition as an image has it. */
+  #checkImage(node: number, image: MetadataImage): void {
+    for (const topic of image.topics.values()) {
+      for (const [id, partition] of topic.partitions.entries()) {
+        this.#world.judge('R10')
+        const both = partition.isr.filter((replica) => partition.elr.includes(replica))
+        must(both.length === 0, 'R10', () => `node ${node}: ISR and ELR of ${topic.name}-${id} share ${both}`)
+        const { leader, leaderEpoch, partitionEpoch } = partition
+        const slot = `${topic.id} ${id}`
+        const known = this.#partitions.get(slot)
+        if (known !== undefined && known.partitionEpoch <= partitionEpoch) {
+          must(leaderEpoch >= known.leaderEpoch, 'R6', () => `the leader epoch of ${topic.name}-${id} goes back`)
+          const isNewLeader = leader !== known.leader
+          must(
+            !isNewLeader || leaderEpoch > known.leaderEpoch,
+            'R6',
+            () => `${topic.name}-${id} has two leaders in one epoch`,
+          )
+        }
+        if (known === undefined || partitionEpoch > known.partitionEpoch) {
+          this.#partitions.set(slot, { leader, leaderEpoch, partitionEpoch })
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import { must } from '../world/violation.ts'
+import type { World } from '../world/world.ts'
+
+/** What is known of one partition's records from what clients were told. */
+interface PartitionGhost {
+  /** Value by offset, as any consumer or acknowledgement has it: never changes (R3). */
+  readonly values: Map<number, string>
+  /** Offset by value: a record is stored once (R14). */
+  readonly offsets: Map<string, number>
+  readonly acked: Map<number, string>
+}
+
+/**
+ * Records as clients saw them: acknowledged ones, with their offsets, and those that consumers got. What was acknowledged must be there for
+ * ever (R4, R5), what was read must never change (R3), and nothing may be there twice (R14) or be made up (S2).
+ */
+export class RecordGhost {
+  readonly #world: World
+  readonly #partitions = new Map<number, PartitionGhost>()
+  /** Values that were ever sent, and whether they certainly were not stored. */
+  readonly #sent = new Set<string>()
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  get ackedCount(): number {
+    let count = 0
+    for (const { acked } of this.#partitions.values()) count += acked.size
+    return count
+  }
+
+  onSend(value: string): void {
+    this.#sent.add(value)
+  }
+
+  onAcked(partition: number, offset: number, value: string): void {
+    this.#world.judge('R5')
+    const ghost = this.#ghostOf(partition)
+    this.#note(partition, ghost, offset, value, 'acknowledged')
+    const known = ghost.acked.get(offset)
+    must(
+      known === undefined || known === value,
+      'R13',
+      () => `offset ${offset} of partition ${partition} was given twice`,
+    )
+    ghost.acked.set(offset, value)
+  }
+
+  onConsumed(partition: number, offset: number, value: string): void {
+    this.#world.judge('R3')
+    must(this.#sent.has(value), 'S2', () => `partition ${partition} has "${value}" at ${offset}, which nobody sent`)
+    this.#note(partition, this.#ghostOf(partition), offset, value, 'read')
+  }
+
+  /** After a whole partition was read: everything acknowledged must have been there (R4, L4). */
+  checkComplete(partition: number, read: ReadonlyMap<number, string>): void {
+    for (const [offset, value] of this.#ghostOf(partition).acked) {
+      this.#world.judge('R4')
+      must(read.get(offset) === value, 'R4', () => {
+        return `"${value}" was acknowledged at ${offset} of partition ${partition}; there is ${read.get(offset) ?? 'nothing'}`
+      })
+    }
+  }
+
+  #note(partition: number, ghost: PartitionGhost, offset: number, value: string, how: string): void {
+    const at = ghost.values.get(offset)
+    must(at === undefined || at === value, 'R3', () => {
+      return `offset ${offset} of partition ${partition} was "${at}", and "${value}" is ${how} there`
+    })
+    const other = ghost.offsets.get(value)
+    this.#world.judge('R14')
+    must(other === undefined || other === offset, 'R14', () => {
+      return `"${value}" is at ${other} and at ${offset} of partition ${partition}`
+    })
+    ghost.values.set(offset, value)
+    ghost.offsets.set(value, offset)
+  }
+
+  #ghostOf(partition: number): PartitionGhost {
+    let ghost = this.#partitions.get(partition)
+    if (ghost === undefined) {
+      ghost = { values: new Map(), offsets: new Map(), acked: new Map() }
+      this.#partitions.set(partition, ghost)
+    }
+    return ghost
+  }
+}

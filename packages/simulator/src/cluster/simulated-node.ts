@@ -1,0 +1,215 @@
+import { SimulatedDisk, type Uuid } from '@millrace/base'
+import { Broker, Configuration, controllerSettings, createConfigRules, type Logger } from '@millrace/broker'
+import {
+  type ControllerEvents,
+  ControllerNode,
+  type ControllerPort,
+  type PeerEvents,
+  QuorumNode,
+  type VoterSet,
+} from '@millrace/consensus'
+import { connectOver, listenOver } from '../network/byte-ports.ts'
+import { SimulatedPeerTransport } from '../network/peer-network.ts'
+import type { StreamNetwork } from '../network/stream-network.ts'
+import { ProcessLoop } from '../world/process-loop.ts'
+import type { RandomStream } from '../world/random-stream.ts'
+import type { World } from '../world/world.ts'
+import { RaftDirectory, SimulatedRaftStore } from './simulated-raft-store.ts'
+
+export interface NodeSurroundings {
+  readonly world: World
+  readonly network: StreamNetwork
+  readonly voters: VoterSet
+  readonly clusterId: string
+  readonly settings: Readonly<Record<string, string>>
+  /** Looks on at what the controllers tell a broker. */
+  watch(node: SimulatedNode, events: ControllerEvents): ControllerEvents
+  /** The process ended by itself: it could not start, or something was fatal. */
+  onExit(node: SimulatedNode, error: unknown): void
+}
+
+/** What one life of the process is made of. */
+interface Life {
+  readonly loop: ProcessLoop
+  readonly store: SimulatedRaftStore
+  readonly controller: ControllerNode
+}
+
+/** One node of the cluster: controller and broker in one process, over a disk and a directory of the quorum's log that outlive it. */
+export class SimulatedNode {
+  readonly id: number
+  readonly directoryId: Uuid
+  readonly directory = new RaftDirectory()
+  disk: SimulatedDisk
+  /** Milliseconds that an operation on the disk takes. */
+  diskMs = 0.3
+  broker: Broker | null = null
+  lifeCount = 0
+  #life: Life | null = null
+  readonly #around: NodeSurroundings
+  readonly #random: RandomStream
+
+  constructor(id: number, directoryId: Uuid, around: NodeSurroundings) {
+    this.id = id
+    this.directoryId = directoryId
+    this.#around = around
+    this.#random = around.world.stream(`node ${id}`)
+    this.disk = new SimulatedDisk({ random: around.world.stream(`disk ${id}`) })
+  }
+
+  get isUp(): boolean {
+    return this.#life !== null
+  }
+
+  get loop(): ProcessLoop | null {
+    return this.#life?.loop ?? null
+  }
+
+  get controller(): ControllerNode | null {
+    return this.#life?.controller ?? null
+  }
+
+  start(): void {
+    const { world, network } = this.#around
+    this.lifeCount++
+    const loop = new ProcessLoop(world, this.id)
+    const store = new SimulatedRaftStore(this.directory, loop, this.#random)
+    const disk = this.disk
+    // Operations of the thread pool take their time; those of a process that ends are never heard of again.
+    disk.settle = (operation) =>
+      new Promise((resolve) => {
+        loop.after(this.diskMs * this.#random.real(0.3, 2), `disk ${operation}`, resolve)
+      })
+    const peers: { quorum: QuorumNode | null; controller: ControllerNode | null } = { quorum: null, controller: null }
+    const transport = new SimulatedPeerTransport(network, loop, toBoth(peers))
+    const configuration = this.#configuration()
+    const controller = new ControllerNode({
+      nodeId: this.id,
+      clusterId: this.#around.clusterId,
+      transport,
+      clock: loop,
+      timers: loop,
+      random: world.stream(`controller ${this.id} ${this.lifeCount}`),
+      configRules: createConfigRules(configuration),
+      settings: () => controllerSettings(configuration),
+      openQuorum: (listener, onFatal) => {
+        peers.quorum = new QuorumNode({
+          self: { id: this.id, directoryId: this.directoryId },
+          store,
+          transport,
+          listener,
+          bootstrapVoters: this.#around.voters,
+          bootstrapEndpoints: new Map(this.#around.voters.map(({ id, host, port }) => [id, { host, port }])),
+          clock: loop,
+          timers: loop,
+          random: world.stream(`quorum ${this.id} ${this.lifeCount}`),
+          onFatal,
+        })
+        return peers.quorum
+      },
+      onProblem: (error) => world.trace?.(world.nowMs, this.id, `controller: ${describe(error)}`),
+    })
+    peers.controller = controller
+    this.#life = { loop, store, controller }
+    world.trace?.(world.nowMs, this.id, `starts, life ${this.lifeCount}`)
+    this.#startBroker(configuration, loop, controller, disk)
+  }
+
+  /** The process is gone; with `losesPower`, what its disk had not synced may be gone too. */
+  crash(losesPower: boolean): void {
+    const life = this.#life
+    if (life === null) return
+    const { world, network } = this.#around
+    world.trace?.(world.nowMs, this.id, losesPower ? 'loses power' : 'is killed')
+    this.#life = null
+    this.broker = null
+    life.loop.end()
+    life.store.onProcessEnded()
+    network.onProcessEnded(life.loop)
+    this.disk = losesPower
+      ? this.disk.crashed({ choose: (count) => this.#random.integer(0, count) })
+      : this.disk.killed()
+  }
+
+  #startBroker(configuration: Configuration, loop: ProcessLoop, controller: ControllerNode, disk: SimulatedDisk): void {
+    const { world, network, clusterId, watch } = this.#around
+    const port: ControllerPort = {
+      start: (events) => controller.start(watch(this, events)),
+      request: (name, request, timeoutMs) => controller.request(name, request, timeoutMs),
+      heartbeat: (heartbeat) => controller.heartbeat(heartbeat),
+      close: () => controller.close(),
+    }
+    const exit = (error: unknown): void => {
+      if (!loop.isEnded) this.#around.onExit(this, error)
+    }
+    Broker.start({
+      configuration,
+      logger: this.#logger(),
+      loggers: { levels: () => new Map([['root', 'INFO']]), setLevel: () => undefined, unsetLevel: () => undefined },
+      onFatal: exit,
+      ports: {
+        disk,
+        clock: loop,
+        timers: loop,
+        random: world.stream(`broker ${this.id} ${this.lifeCount}`),
+        listen: listenOver(network, loop),
+        connect: connectOver(network, loop),
+        scheduleTurn: (callback) => {
+          loop.after(0, 'turn', callback)
+        },
+        cluster: { port, clusterId },
+      },
+    }).then((broker) => {
+      if (loop.isEnded) return
+      world.trace?.(world.nowMs, this.id, 'broker serves')
+      this.broker = broker
+    }, exit)
+  }
+
+  #configuration(): Configuration {
+    const { voters, clusterId, settings } = this.#around
+    const own = {
+      'node.id': String(this.id),
+      'process.roles': 'broker,controller',
+      'cluster.id': clusterId,
+      listeners: `PLAINTEXT://node-${this.id}:9092,CONTROLLER://node-${this.id}:9093`,
+      'controller.listener.names': 'CONTROLLER',
+      'controller.quorum.voters': voters.map(({ id, host, port }) => `${id}@${host}:${port}`).join(','),
+      'log.dirs': '/data',
+    }
+    return new Configuration(new Map(Object.entries({ ...own, ...settings })), this.#logger())
+  }
+
+  #logger(): Logger {
+    const { world } = this.#around
+    const log = (level: string) => (message: string, fields?: Record<string, unknown>) =>
+      world.trace?.(world.nowMs, this.id, `${level}: ${message} ${fields === undefined ? '' : JSON.stringify(fields)}`)
+    return { debug: () => undefined, info: log('info'), warn: log('warn'), error: log('error') }
+  }
+}
+
+/** Events of the peers go to both: each takes those of its channel. */
+function toBoth(peers: { readonly quorum: PeerEvents | null; readonly controller: PeerEvents | null }): PeerEvents {
+  return {
+    onMessage: (from, channel, payload) => {
+      peers.quorum?.onMessage(from, channel, payload)
+      peers.controller?.onMessage(from, channel, payload)
+    },
+    onConnected: (peer) => {
+      peers.quorum?.onConnected(peer)
+      peers.controller?.onConnected(peer)
+    },
+    onLost: (peer, why) => {
+      peers.quorum?.onLost(peer, why)
+      peers.controller?.onLost(peer, why)
+    },
+    onWritable: (peer) => {
+      peers.quorum?.onWritable(peer)
+      peers.controller?.onWritable(peer)
+    },
+  }
+}
+
+export function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

@@ -1,0 +1,235 @@
+import { Admin, type ClientOptions, type ClientPorts, Consumer, isRetriable, Producer } from '@millrace/client'
+import { clientTransport } from '../network/byte-ports.ts'
+import type { StreamNetwork } from '../network/stream-network.ts'
+import { ProcessLoop } from '../world/process-loop.ts'
+import type { RandomStream } from '../world/random-stream.ts'
+import { must } from '../world/violation.ts'
+import type { World } from '../world/world.ts'
+import type { ClusterOptions } from './cluster-scenario.ts'
+import { GroupGhost } from './group-ghost.ts'
+import { RecordGhost } from './record-ghost.ts'
+
+export const TOPIC = 'orders'
+const GROUP = 'billing'
+/** Ids of clients on the network; nodes have smaller ones. */
+const FIRST_CLIENT = 100
+/** Within it every call must have ended, one way or the other (L3). */
+const CALL_LIMIT_MS = 60_000
+
+/** Clients of one run: producers with acknowledgement by all, a group of consumers that commit, an administrator. */
+export class Workload {
+  readonly records: RecordGhost
+  readonly groups: GroupGhost
+  /** Calls that ended, well or not. */
+  callCount = 0
+  /** First thing that went wrong in a client's own course. */
+  failure: unknown = null
+  readonly #world: World
+  readonly #network: StreamNetwork
+  readonly #options: ClusterOptions
+  readonly #random: RandomStream
+  readonly #loops: ProcessLoop[] = []
+  readonly #closers: (() => Promise<void>)[] = []
+  #openCalls = 0
+  #isOver = false
+
+  constructor(world: World, network: StreamNetwork, options: ClusterOptions) {
+    this.#world = world
+    this.#network = network
+    this.#options = options
+    this.#random = world.stream('workload')
+    this.records = new RecordGhost(world)
+    this.groups = new GroupGhost(world)
+  }
+
+  get openCalls(): number {
+    return this.#openCalls
+  }
+
+  /** Makes the topic; again and again until it is there. */
+  async prepare(): Promise<void> {
+    const admin = new Admin(this.#clientOptions('admin'))
+    this.#closers.push(() => admin.close())
+    const { partitionCount, nodeCount } = this.#options
+    const replicationFactor = Math.min(3, nodeCount)
+    for (;;) {
+      const [outcome] = await admin.createTopics([
+        { name: TOPIC, partitions: partitionCount, replicationFactor, configs: { 'min.insync.replicas': '2' } },
+      ])
+      this.callCount++
+      if (outcome?.error == null || (outcome.error as { code?: string }).code === 'TOPIC_ALREADY_EXISTS') return
+      this.#world.trace?.(this.#world.nowMs, -1, `the topic is not created: ${String(outcome.error)}`)
+    }
+  }
+
+  start(): void {
+    for (let number = 0; number < this.#options.producerCount; number++) this.#startProducer(number)
+    for (let number = 0; number < this.#options.consumerCount; number++) this.#own(this.#consume(number))
+  }
+
+  /** No new calls. */
+  end(): void {
+    this.#isOver = true
+  }
+
+  /** Reads a partition to its end with a client of its own, and compares it with all that was acknowledged. */
+  async readAll(): Promise<void> {
+    const consumer = new Consumer({
+      ...this.#clientOptions('reader'),
+      autoOffsetReset: 'earliest',
+      enableAutoCommit: false,
+    })
+    this.#closers.push(() => consumer.close())
+    for (let partition = 0; partition < this.#options.partitionCount; partition++) {
+      const place = { topic: TOPIC, partition }
+      const [end] = await consumer.findOffsets([place], 'latest')
+      const endOffset = Number(end?.offset ?? 0)
+      const read = new Map<number, string>()
+      consumer.assign([{ ...place, start: 0 }])
+      for (let last = -1; last < endOffset - 1; ) {
+        for (const batch of await consumer.poll({ timeoutMs: 1_000 })) {
+          for (const record of batch.records) {
+            last = Number(record.offset)
+            const value = record.value?.toString() ?? ''
+            read.set(last, value)
+            this.records.onConsumed(partition, last, value)
+          }
+        }
+      }
+      this.records.checkComplete(partition, read)
+    }
+    this.groups.check(await this.#committed(consumer))
+  }
+
+  async #committed(_consumer: Consumer): Promise<Map<number, number>> {
+    const member = new Consumer({ ...this.#clientOptions('looker'), groupId: GROUP, enableAutoCommit: false })
+    this.#closers.push(() => member.close())
+    const places = Array.from({ length: this.#options.partitionCount }, (_, partition) => ({ topic: TOPIC, partition }))
+    const committed = await member.committed(places)
+    return new Map(committed.map(({ partition, offset }) => [partition, Number(offset)]))
+  }
+
+  #startProducer(number: number): void {
+    const producer = new Producer({
+      ...this.#clientOptions(`producer-${number}`),
+      acks: 'all',
+      deliveryTimeoutMs: 20_000,
+    })
+    this.#closers.push(() => producer.close())
+    const loop = this.#loops.at(-1)!
+    let sent = 0
+    const next = (): void => {
+      if (this.#isOver) return
+      const value = `${number}-${sent++}`
+      const partition = this.#random.integer(0, this.#options.partitionCount)
+      this.records.onSend(value)
+      this.#own(this.#send(producer, partition, value))
+      loop.after(this.#random.exponential(this.#options.sendEveryMs), 'send', next)
+    }
+    loop.after(this.#random.real(0, this.#options.sendEveryMs), 'send', next)
+  }
+
+  async #send(producer: Producer, partition: number, value: string): Promise<void> {
+    await this.#call('send', async () => {
+      const stored = await producer.send({ topic: TOPIC, partition, value })
+      this.records.onAcked(partition, Number(stored.offset), value)
+    })
+  }
+
+  async #consume(number: number): Promise<void> {
+    const consumer = new Consumer({
+      ...this.#clientOptions(`consumer-${number}`),
+      groupId: GROUP,
+      autoOffsetReset: 'earliest',
+      enableAutoCommit: false,
+      sessionTimeoutMs: 6_000,
+      heartbeatIntervalMs: 1_000,
+    })
+    this.#closers.push(() => consumer.close())
+    consumer.subscribe(TOPIC)
+    while (!this.#isOver) {
+      await this.#call('poll', async () => {
+        const batches = await consumer.poll({ timeoutMs: 500 })
+        const ends = new Map<number, number>()
+        for (const { partition, records } of batches) {
+          for (const record of records) {
+            const offset = Number(record.offset)
+            this.records.onConsumed(partition, offset, record.value?.toString() ?? '')
+            ends.set(partition, offset + 1)
+          }
+        }
+        if (ends.size === 0) return
+        await this.#call('commit', async () => {
+          await consumer.commit()
+          for (const [partition, offset] of ends) this.groups.onCommitted(partition, offset)
+        })
+      })
+    }
+  }
+
+  /** A call may fail in a way that says so; anything else ends the run. */
+  async #call(name: string, call: () => Promise<void>): Promise<void> {
+    const startMs = this.#world.nowMs
+    this.#openCalls++
+    try {
+      await call()
+      this.#world.mark(`${name} ok`)
+    } catch (error) {
+      if (!isExpected(error)) throw error
+      this.#world.mark(`${name} failed`)
+      this.#world.trace?.(this.#world.nowMs, -1, `${name}: ${String(error)}`)
+    } finally {
+      this.#openCalls--
+      this.callCount++
+      const tookMs = this.#world.nowMs - startMs
+      this.#world.judge('L3')
+      must(tookMs <= CALL_LIMIT_MS, 'L3', () => `${name} took ${tookMs} ms`)
+    }
+  }
+
+  #own(course: Promise<void>): void {
+    course.catch((error: unknown) => {
+      this.failure ??= error
+    })
+  }
+
+  #clientOptions(clientId: string): ClientOptions {
+    const { nodeCount } = this.#options
+    const loop = new ProcessLoop(this.#world, FIRST_CLIENT + this.#loops.length)
+    this.#loops.push(loop)
+    const ports: ClientPorts = {
+      clock: loop,
+      timers: loop,
+      random: this.#world.stream(clientId),
+      transport: clientTransport(this.#network, loop),
+      defer: (callback) => {
+        loop.after(0, 'defer', callback)
+      },
+    }
+    return {
+      bootstrapServers: Array.from({ length: nodeCount }, (_, id) => `node-${id}:9092`),
+      clientId,
+      requestTimeoutMs: 5_000,
+      defaultApiTimeoutMs: 20_000,
+      metadataMaxAgeMs: 10_000,
+      socketConnectionSetupTimeoutMs: 2_000,
+      ports,
+    }
+  }
+}
+
+/** What a client may be told while nodes fail. */
+function isExpected(error: unknown): boolean {
+  if (isRetriable(error)) return true
+  const { code } = error as { code?: unknown }
+  return typeof code === 'string' && EXPECTED_CODES.has(code)
+}
+
+/** Ends of calls that are not to be tried again as they are, and yet no mistake of anybody. */
+const EXPECTED_CODES = new Set([
+  'TIMEOUT',
+  'REBALANCE_IN_PROGRESS',
+  'ILLEGAL_GENERATION',
+  'UNKNOWN_MEMBER_ID',
+  'COMMIT_FAILED',
+])
