@@ -101,11 +101,14 @@ export class PeerDialer {
     webSocket.on('upgrade', (response: IncomingMessage) => {
       socket = response.socket
       response.socket.setNoDelay(true)
+    })
+    webSocket.on('open', () => {
+      // After the WebSocket's own listener: the piece that makes the server known may hold its first frames, too.
       const meter = () => {
-        if (isKnown) response.socket.off('data', meter)
-        else if (response.socket.bytesRead > this.#limits.maxHandshakeBytes) webSocket.terminate()
+        if (isKnown) socket!.off('data', meter)
+        else if (socket!.bytesRead > this.#limits.maxHandshakeBytes) webSocket.terminate()
       }
-      response.socket.on('data', meter)
+      socket!.on('data', meter)
     })
     webSocket.on('error', (error: Error & { code?: string }) => {
       if (error.code === 'ECONNREFUSED') this.#events.onConnectionRefused(this.peerId)
