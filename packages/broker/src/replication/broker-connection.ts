@@ -14,8 +14,8 @@ import type { Connect, Transport, TransportEvents } from '../network/transport.t
 
 /** A broker could not be reached, did not answer in time, or answered what nobody can read. The connection is closed. */
 export class BrokerConnectionError extends BaseError {
-  constructor(message: string, options?: { cause?: unknown }) {
-    super('BROKER_CONNECTION_FAILED', message, options)
+  constructor(message: string) {
+    super('BROKER_CONNECTION_FAILED', message)
   }
 }
 
@@ -66,25 +66,26 @@ export class BrokerConnection implements TransportEvents {
   /** Connects and asks which versions the other one speaks. Rejects with {@link BrokerConnectionError}. */
   static async open(options: BrokerConnectionOptions, timeoutMs: number): Promise<BrokerConnection> {
     const connection = new BrokerConnection(options)
-    const timer = options.timers.setTimer(timeoutMs, () => connection.#fail('no connection in time'))
+    const overdue = Promise.withResolvers<never>()
+    const timer = options.timers.setTimer(timeoutMs, () => overdue.reject(connection.#fail('no connection in time')))
     try {
-      const { host, port } = options
-      const transport = await options.connect({ host, port, events: connection })
-      connection.#transport = transport
-      if (connection.#closed !== null) {
-        transport.destroy()
-        throw connection.#closed
-      }
+      await Promise.race([connection.#connect(), overdue.promise])
       await connection.#negotiate(timeoutMs)
       return connection
     } catch (error) {
       if (error instanceof BrokerConnectionError) throw error
-      connection.close()
-      const message = error instanceof Error ? error.message : String(error)
-      throw new BrokerConnectionError(`${options.host}:${options.port}: ${message}`, { cause: error })
+      throw connection.#fail(error instanceof Error ? error.message : String(error))
     } finally {
       timer.cancel()
     }
+  }
+
+  async #connect(): Promise<void> {
+    const { connect, host, port } = this.#options
+    const transport = await connect({ host, port, events: this })
+    // Nobody waits for it any more.
+    if (this.#closed !== null) transport.destroy()
+    else this.#transport = transport
   }
 
   get isClosed(): boolean {

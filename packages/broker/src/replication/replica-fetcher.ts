@@ -143,7 +143,7 @@ export class ReplicaFetcher {
       else if (isThrottled(replica)) pauseMs = Math.min(pauseMs, THROTTLE_PAUSE_MS)
       else wanted.push(replica)
     }
-    return { wanted, pauseMs: Math.max(1, pauseMs) }
+    return { wanted, pauseMs: Math.max(1, Math.ceil(pauseMs)) }
   }
 
   async #fetch(): Promise<void> {

@@ -1,0 +1,91 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { ReplicaCluster, type ReplicaClusterOptions, TOPIC } from './testing/replica-cluster.ts'
+
+let cluster: ReplicaCluster | null = null
+
+async function start(options: ReplicaClusterOptions = {}): Promise<ReplicaCluster> {
+  cluster = await ReplicaCluster.start(options)
+  return cluster
+}
+
+afterEach(async () => {
+  await cluster?.stop()
+  cluster = null
+})
+
+function ends(nodes: ReplicaCluster, partition = 0): number[] {
+  return nodes.liveNodes.map((node) => node.partition(TOPIC, partition)!.log.logEndOffset)
+}
+
+describe('replicas', () => {
+  it('acknowledge what is durable on all that are in sync', async () => {
+    const nodes = await start()
+    const { result } = nodes.produce(0)!
+    await nodes.advance(20)
+    expect(await result).toBe(0)
+    expect(ends(nodes)).toEqual([1, 1, 1])
+    expect(nodes.liveNodes.map((node) => node.partition(TOPIC, 0)!.log.durableOffset)).toEqual([1, 1, 1])
+  })
+
+  it('go on under a new leader, which has all that was acknowledged', async () => {
+    const nodes = await start()
+    for (let n = 0; n < 5; n++) nodes.produce(0)
+    await nodes.advance(20)
+    const before = nodes.leaderOf(0)!
+    nodes.crash(before.nodeId)
+    await nodes.advance(100)
+    const after = nodes.leaderOf(0)!
+    expect(after.nodeId).not.toBe(before.nodeId)
+    const { result } = nodes.produce(0)!
+    await nodes.advance(50)
+    expect(await result).toBe(5)
+    await nodes.restart(before.nodeId)
+    await nodes.advance(300)
+    expect(ends(nodes)).toEqual([6, 6, 6])
+    expect(nodes.controller.image.topics.get(TOPIC)!.partitions[0]!.isr.toSorted()).toEqual([1, 2, 3])
+  })
+
+  it('cut away what a leader alone had, by its epoch', async () => {
+    const nodes = await start()
+    nodes.produce(0)
+    await nodes.advance(20)
+    const old = nodes.leaderOf(0)!
+    for (const other of [1, 2, 3]) if (other !== old.nodeId) nodes.network.cut(old.nodeId, other)
+    const lost = old.produce(TOPIC, 0, await nodes.read(old, 0, 0, 1))
+    await nodes.advance(10)
+    nodes.controller.moveLeader(TOPIC, 0, 0)
+    expect(await Promise.race([lost, nodes.advance(50).then(() => 'waits')])).toBe(-6)
+    nodes.network.heal()
+    const { result } = nodes.produce(0)!
+    await nodes.advance(700)
+    expect(await result).toBe(1)
+    expect(ends(nodes)).toEqual([2, 2, 2])
+    const contents = await Promise.all(nodes.liveNodes.map((node) => nodes.read(node, 0, 0, 2)))
+    expect(contents[1]!.equals(contents[0]!)).toBe(true)
+    expect(contents[2]!.equals(contents[0]!)).toBe(true)
+  })
+
+  it('leave the in-sync set when they lag and come back when they have caught up', async () => {
+    const nodes = await start()
+    const leader = nodes.leaderOf(0)!.nodeId
+    const slow = [1, 2, 3].find((id) => id !== leader)!
+    for (const other of [1, 2, 3]) if (other !== slow) nodes.network.cut(slow, other)
+    const { result } = nodes.produce(0)!
+    await nodes.advance(50)
+    expect(nodes.leaderOf(0)!.partition(TOPIC, 0)!.log.highWatermark).toBe(0)
+    await nodes.advance(700)
+    expect(await result).toBe(0)
+    expect(nodes.controller.image.topics.get(TOPIC)!.partitions[0]!.isr).not.toContain(slow)
+    nodes.network.heal()
+    await nodes.advance(500)
+    expect(nodes.controller.image.topics.get(TOPIC)!.partitions[0]!.isr).toContain(slow)
+  })
+
+  it('refuse acks=all while too few are in sync', async () => {
+    const nodes = await start()
+    const leader = nodes.leaderOf(0)!.nodeId
+    for (const other of [1, 2, 3]) if (other !== leader) nodes.crash(other)
+    await nodes.advance(100)
+    expect(await nodes.produce(0)!.result).toBe(-19)
+  })
+})

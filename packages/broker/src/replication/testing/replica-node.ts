@@ -1,0 +1,257 @@
+import { type Clock, type Random, SeededRandom, type SimulatedDisk, type Timer, type Timers } from '@millrace/base'
+import { applyRecords, type ControllerPort, type MetadataImage, type MetadataRecord } from '@millrace/consensus'
+import { LogManager } from '@millrace/storage'
+import { Configuration } from '../../config/configuration.ts'
+import { RecordingLogger } from '../../coordinator/testing/recording-logger.ts'
+import { fetchHandler } from '../../handlers/01-fetch.ts'
+import { listOffsetsHandler } from '../../handlers/02-list-offsets.ts'
+import { apiVersionsHandler } from '../../handlers/18-api-versions.ts'
+import type { ApiHandler } from '../../handlers/handler.ts'
+import { TopicMetrics } from '../../metrics/topic-metrics.ts'
+import { Turn } from '../../network/turn.ts'
+import { UNLIMITED_FETCHES } from '../../partition/fetch-limits.ts'
+import { FetchSessionCache } from '../../partition/fetch-session-cache.ts'
+import type { Partition } from '../../partition/partition.ts'
+import { PartitionSettings } from '../../partition/partition-settings.ts'
+import { ProduceAppender, type ProduceOutcome } from '../../partition/produce-appender.ts'
+import { ProducerLimit } from '../../partition/producer-limit.ts'
+import { ReplicaManager } from '../replica-manager.ts'
+import type { ReplicationSettings } from '../replication-settings.ts'
+import type { ReplicaNetwork } from './replica-network.ts'
+
+/** What all nodes of a test share. */
+export interface ReplicaWorld {
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly network: ReplicaNetwork
+  readonly settings: ReplicationSettings
+  /** Settings of topics that differ from the defaults. */
+  readonly topicSettings: ReadonlyMap<string, string>
+  portOf(nodeId: number): Pick<ControllerPort, 'request'>
+  onFault(error: unknown): void
+}
+
+/** One life of a broker, as far as replicas go: real logs on a simulated disk, real partitions, fetchers and handlers. */
+export class ReplicaNode {
+  readonly nodeId: number
+  readonly disk: SimulatedDisk
+  readonly logger = new RecordingLogger()
+  readonly replicas: ReplicaManager
+  readonly #world: ReplicaWorld
+  readonly #logs: LogManager
+  readonly #turn: Turn
+  readonly #appender: ProduceAppender
+  #image: MetadataImage
+  #isAlive = true
+
+  /** `brokerEpoch`: of the registration that `image` has. */
+  static async start(
+    world: ReplicaWorld,
+    nodeId: number,
+    disk: SimulatedDisk,
+    image: MetadataImage,
+    brokerEpoch: number,
+    seed: number,
+  ): Promise<ReplicaNode> {
+    let node: ReplicaNode | null = null
+    const timers = new LifeTimers(world.timers)
+    const logger = new RecordingLogger()
+    const config = new PartitionSettings(topicDefaults(world.topicSettings))
+    const logs = await LogManager.open({
+      disk,
+      clock: world.clock,
+      timers,
+      random: new SeededRandom(seed),
+      logger,
+      directories: ['/data'],
+      nodeId,
+      clusterId: 'cluster',
+      producerIdExpirationMs: 86_400_000,
+      retentionCheckIntervalMs: 300_000,
+      checkpointIntervalMs: 100,
+      defaultConfig: config.log,
+      configOf: () => config.log,
+      onDurable: (log) => node?.replicas.onDurable(log),
+      onDirectoryFailed: (directory, error) => world.onFault(new Error(`${directory} failed: ${error.message}`)),
+    })
+    node = new ReplicaNode(world, nodeId, disk, logs, timers, config, image, seed)
+    node.replicas.brokerEpoch = brokerEpoch
+    node.replicas.start(image, new Map())
+    node.replicas.onControllerPort(world.portOf(nodeId))
+    world.network.serve(nodeId, node.#handlers(timers, new SeededRandom(seed + 1)))
+    return node
+  }
+
+  private constructor(
+    world: ReplicaWorld,
+    nodeId: number,
+    disk: SimulatedDisk,
+    logs: LogManager,
+    timers: LifeTimers,
+    config: PartitionSettings,
+    image: MetadataImage,
+    seed: number,
+  ) {
+    this.#world = world
+    this.nodeId = nodeId
+    this.disk = disk
+    this.#logs = logs
+    this.#image = image
+    const { clock } = world
+    const schedule = (callback: () => void): void => {
+      setImmediate(() => {
+        if (this.#isAlive) callback()
+      })
+    }
+    this.#turn = new Turn(schedule, () => logs.flushStaged(), clock)
+    const metrics = new TopicMetrics()
+    this.replicas = new ReplicaManager({
+      nodeId,
+      logs,
+      turn: this.#turn,
+      timers,
+      clock,
+      random: new SeededRandom(seed + 2),
+      logger: this.logger,
+      metrics,
+      connect: world.network.connectFrom(nodeId),
+      settings: () => world.settings,
+      settingsOf: () => config,
+      onAckScan: () => undefined,
+      onPlaced: () => undefined,
+      onFatal: (error) => {
+        if (this.#isAlive) world.onFault(error)
+      },
+    })
+    const producers = new ProducerLimit(
+      1_000,
+      () => [],
+      () => 86_400_000,
+      clock,
+      this.logger,
+    )
+    this.#appender = new ProduceAppender(this.replicas.partitions, clock, metrics, producers)
+    this.#life = timers
+  }
+
+  readonly #life: LifeTimers
+
+  get isAlive(): boolean {
+    return this.#isAlive
+  }
+
+  get image(): MetadataImage {
+    return this.#image
+  }
+
+  partition(topic: string, partition: number): Partition | null {
+    return this.replicas.partitions.find(topic, partition)
+  }
+
+  apply(records: readonly MetadataRecord[]): void {
+    const { image, delta } = applyRecords(this.#image, records)
+    this.#image = image
+    this.replicas.apply(image, delta)
+  }
+
+  /** As a producer with acks=all: the base offset, once all in-sync replicas have it; an error code, negative, if not. */
+  async produce(topic: string, partition: number, batch: Buffer): Promise<number> {
+    const found = this.partition(topic, partition)
+    if (found === null) return -3
+    const outcome = emptyOutcome()
+    const code = this.#appender.append(found, Buffer.from(batch), 0, batch.length, 12, true, '127.0.0.1', outcome)
+    if (code !== 0) return -code
+    const settled = await new Promise<number>((resolve) =>
+      found.awaitHighWatermark({ requiredOffset: outcome.requiredOffset, onCommitted: resolve }),
+    )
+    if (settled !== 0) return -settled
+    return found.hadEnoughReplicas() ? outcome.baseOffset : -20
+  }
+
+  /** Power is gone. The disk that the next life finds, with any part of what was not synced. */
+  crash(choose: (count: number) => number): SimulatedDisk {
+    this.#end()
+    return this.disk.crashed({ choose })
+  }
+
+  async stop(): Promise<void> {
+    this.replicas.stop()
+    this.#world.network.stop(this.nodeId)
+    await this.#logs.shutdown()
+    this.#end()
+  }
+
+  #end(): void {
+    this.#isAlive = false
+    this.#life.end()
+    this.#world.network.stop(this.nodeId)
+  }
+
+  #handlers(timers: Timers, random: Random): Map<number, ApiHandler> {
+    const { partitions } = this.replicas
+    const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+    const handlers = [
+      fetchHandler({
+        partitions,
+        sessions: new FetchSessionCache(this.#world.clock, random, 100),
+        timers,
+        fetchMaxBytes: 1_000_000,
+        limits: UNLIMITED_FETCHES,
+        replication: this.replicas,
+        onFetched: () => undefined,
+        onFailed: () => undefined,
+      }),
+      listOffsetsHandler({ partitions, nextTurn }),
+      apiVersionsHandler({
+        servedApis: () => [
+          { apiKey: 1, minVersion: 4, maxVersion: 18 },
+          { apiKey: 2, minVersion: 1, maxVersion: 11 },
+          { apiKey: 18, minVersion: 0, maxVersion: 4 },
+        ],
+        image: () => this.#image,
+        nodeId: this.nodeId,
+        supportedFeatures: new Map(),
+      }),
+    ] as ApiHandler[]
+    return new Map(handlers.map((handler) => [handler.apiKey, handler]))
+  }
+}
+
+/** Timers that end with the life they belong to. */
+class LifeTimers implements Timers {
+  readonly #timers: Timers
+  #isOver = false
+
+  constructor(timers: Timers) {
+    this.#timers = timers
+  }
+
+  setTimer(delayMs: number, callback: () => void): Timer {
+    return this.#timers.setTimer(delayMs, () => {
+      if (!this.#isOver) callback()
+    })
+  }
+
+  end(): void {
+    this.#isOver = true
+  }
+}
+
+function topicDefaults(settings: ReadonlyMap<string, string>): Configuration['topicDefaults'] {
+  const required = [
+    ['listeners', 'PLAINTEXT://127.0.0.1:0'],
+    ['log.dirs', '/data'],
+  ] as const
+  return new Configuration(new Map([...required, ...settings]), new RecordingLogger()).topicDefaults
+}
+
+function emptyOutcome(): ProduceOutcome {
+  return {
+    baseOffset: -1,
+    logAppendTimeMs: -1,
+    logStartOffset: -1,
+    requiredOffset: 0,
+    recordErrors: null,
+    errorMessage: null,
+  }
+}
