@@ -46,6 +46,8 @@ export class RaftCore {
   /** What the last `Ready` held, until it is done. */
   #taken: Ready | null
   #ticksSinceAsked: number
+  /** The term in which the leader asked this node to take over and it could not yet. */
+  #takeOverTerm: Term | null
   /** Of the last hint; empty while a leader is known. */
   #contacts: VoterSet
 
@@ -60,6 +62,7 @@ export class RaftCore {
     this.#leadership = null
     this.#taken = null
     this.#ticksSinceAsked = 0
+    this.#takeOverTerm = null
     this.#contacts = []
   }
 
@@ -203,6 +206,7 @@ export class RaftCore {
     const applied = taken.committed.at(-1)?.index ?? taken.snapshot?.point.index ?? 0
     state.appliedIndex = Math.max(state.appliedIndex, applied)
     this.#leadership?.onWritten()
+    if (this.#takeOverTerm === state.term) this.#takeOver()
     this.#stepDownIfRemoved()
   }
 
@@ -282,7 +286,7 @@ export class RaftCore {
         this.#leadership?.onSnapshotReply(message)
         return
       case 'timeoutNow':
-        if (this.#leadership === null && this.#state.isVoter) this.#campaign(false, true)
+        this.#takeOver()
         return
     }
   }
@@ -348,6 +352,15 @@ export class RaftCore {
     if (!countsAsVote(this.#state, message)) return
     this.#ballot.record(message.from.id, message.granted)
     this.#countVotes()
+  }
+
+  /** The leader asks this node to lead (Raft thesis 3.10). If it learned of a change of voters just now, that is applied first. */
+  #takeOver(): void {
+    const state = this.#state
+    this.#takeOverTerm = null
+    if (this.#leadership !== null || !state.isVoter) return
+    if (hasUnappliedVoters(state)) this.#takeOverTerm = state.term
+    else this.#campaign(false, true)
   }
 
   /** Pre-vote first, which changes neither term nor vote (C18), unless the leader itself asked this node to take over. */

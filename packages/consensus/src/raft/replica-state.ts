@@ -1,7 +1,7 @@
 import { LogView } from './log-view.ts'
 import type { RaftOptions } from './raft-options.ts'
 import type { Entry, HardState, LogIndex, Message, MessageOf, ReplicaKey, Role, Term, VoterSet } from './types.ts'
-import { isVoterOf } from './voter-set.ts'
+import { isVoterOf, sameReplica } from './voter-set.ts'
 
 /** What distinguishes a message of each type, without the envelope. */
 export type MessageBody = { [T in Message['type']]: Omit<MessageOf<T>, 'from' | 'to' | 'term'> }[Message['type']]
@@ -82,6 +82,7 @@ export class ReplicaState {
   }
 
   voteFor(candidate: ReplicaKey): void {
+    if (this.#vote !== null && sameReplica(this.#vote, candidate)) return
     this.#vote = { id: candidate.id, directoryId: candidate.directoryId }
     this.#hardStateChanged = true
   }
