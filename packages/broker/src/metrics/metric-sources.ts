@@ -12,6 +12,7 @@ import type { DiskActivity } from './disk-activity.ts'
 import type { NetworkMetrics } from './network-metrics.ts'
 import type { ProcessHealth } from './process-health.ts'
 import type { MetricSources, PartitionSample } from './prometheus.ts'
+import { NO_REPLICATION_FIGURES, type ReplicationFigures } from './replication-metrics.ts'
 import type { TopicMetrics } from './topic-metrics.ts'
 
 /** The parts of a broker that have something to tell. */
@@ -30,6 +31,8 @@ export interface MeasuredBroker {
   /** Null: nobody can tell. */
   health: ProcessHealth | null
   partitions: PartitionManager
+  /** Null where all replicas are here. */
+  replication: ReplicationFigures | null
   groups: GroupCoordinator
   logs: LogManager
 }
@@ -49,6 +52,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     groups: () => broker.groups.countByState(),
     groupCounters: broker.groups.counters,
     partitions: () => samples(broker.partitions),
+    replication: () => broker.replication ?? NO_REPLICATION_FIGURES,
     directories: () => broker.logs.directories(),
     parkedFetches: () => ({ count: broker.purgatory.size, evictions: broker.purgatory.evictions }),
     answersShed: () => broker.answers.shedCount,
@@ -102,7 +106,9 @@ function* samples(partitions: PartitionManager): Iterable<PartitionSample> {
       topic: partition.topic,
       partition: partition.partition,
       leader: partition.isLeader,
-      underMinIsr: !partition.hasEnoughReplicas(),
+      underReplicated: partition.isrCount < partition.replicaCount,
+      underMinIsr: partition.isrCount < partition.minIsr,
+      atMinIsr: partition.isrCount === partition.minIsr,
       failed: partition.log.failed,
       sizeBytes: partition.log.sizeBytes,
       logStartOffset: partition.log.logStartOffset,

@@ -4,10 +4,11 @@ import type { GroupCounters } from '../coordinator/group/group-counters.ts'
 import type { DefineMetric, SetValue } from './define-metric.ts'
 import { defineHealthMetrics, type HealthSources, healthHistograms } from './health-metrics.ts'
 import type { NetworkMetrics } from './network-metrics.ts'
+import { defineReplicationMetrics, type ReplicaSample, type ReplicationSources } from './replication-metrics.ts'
 import type { TopicCounters, TopicMetrics } from './topic-metrics.ts'
 
 /** What the rest of the broker tells when somebody scrapes. Every call is cheap and gives the state of now. */
-export interface MetricSources extends HealthSources {
+export interface MetricSources extends HealthSources, ReplicationSources {
   network: NetworkMetrics
   topics: TopicMetrics
   connectionCount(): number
@@ -26,11 +27,9 @@ export interface MetricSources extends HealthSources {
   directories(): { path: string; online: boolean; totalBytes: number; usableBytes: number; strayBytes: number }[]
 }
 
-export interface PartitionSample {
+export interface PartitionSample extends ReplicaSample {
   topic: string
   partition: number
-  leader: boolean
-  underMinIsr: boolean
   failed: boolean
   sizeBytes: number
   logStartOffset: number
@@ -83,6 +82,7 @@ export async function createPrometheus(
   defineNetworkMetrics(sources, counter, gauge)
   defineGroupMetrics(sources, counter, gauge)
   defineLogMetrics(sources, gauge)
+  defineReplicationMetrics(sources, counter, gauge)
   defineHealthMetrics(sources, counter, gauge)
   return async () => ({
     contentType: registry.contentType,
@@ -197,11 +197,6 @@ function defineLogMetrics(sources: MetricSources, gauge: DefineMetric): void {
   gauge('kafka_server_replicamanager_leadercount', 'Partitions that this broker leads.', [], (set) => {
     let count = 0
     for (const sample of sources.partitions()) if (sample.leader) count++
-    set({}, count)
-  })
-  gauge('kafka_server_replicamanager_underminisrpartitioncount', 'Partitions below min.insync.replicas.', [], (set) => {
-    let count = 0
-    for (const sample of sources.partitions()) if (sample.leader && sample.underMinIsr) count++
     set({}, count)
   })
   gauge('kafka_server_replicamanager_offlinereplicacount', 'Replicas whose log directory failed.', [], (set) => {

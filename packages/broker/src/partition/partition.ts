@@ -152,15 +152,16 @@ export class Partition implements IsrOwner {
 
   /** Kafka's rule for acks=all: enough in-sync replicas, counted against what the partition can have at all. */
   hasEnoughReplicas(): boolean {
-    return this.isrCount >= this.#minIsr
+    return this.isrCount >= this.minIsr
   }
 
   /** The same of what was appended before: a replica that may have left the in-sync ones was waited for as well. */
   hadEnoughReplicas(): boolean {
-    return (this.leading?.maximalIsrCount ?? this.isrCount) >= this.#minIsr
+    return (this.leading?.maximalIsrCount ?? this.isrCount) >= this.minIsr
   }
 
-  get #minIsr(): number {
+  /** In-sync replicas without which nothing is acknowledged to all. */
+  get minIsr(): number {
     return Math.min(this.config.minInsyncReplicas, this.replicaCount)
   }
 

@@ -36,7 +36,7 @@ export interface ReplicaManagerOptions extends Omit<PartitionManagerOptions, 'cl
  * broker tells it of metadata and durability; it finds its own way to the controller and to the leaders.
  *
  * Order at a start: construct, `start` with the newest image, `brokerEpoch` once registered, `onControllerPort` at any time. Until the
- * image holds the registration with this very epoch, nothing is led here.
+ * image holds the registration with this very epoch, nothing is led or followed here.
  */
 export class ReplicaManager implements FetchReplication {
   /** For the handlers. */
@@ -49,7 +49,7 @@ export class ReplicaManager implements FetchReplication {
   readonly connections: BrokerConnections
   #image: MetadataImage | null = null
   #brokerEpoch = -1
-  #mayLead = false
+  #isRegistered = false
   #shrinkTimer: Timer | null = null
   /** Ids by path, as of the start. */
   readonly #directories = new Map<string, Uuid>()
@@ -119,7 +119,7 @@ export class ReplicaManager implements FetchReplication {
   /** See `PartitionManager.start`. */
   start(image: MetadataImage, removedTopics: ReadonlyMap<Uuid, string>): void {
     this.#image = image
-    this.#mayLead = this.#isKnown(image)
+    this.#isRegistered = this.#isKnown(image)
     this.partitions.start(image, removedTopics)
     this.#scheduleShrinking()
   }
@@ -170,9 +170,9 @@ export class ReplicaManager implements FetchReplication {
   #checkLife(): void {
     const image = this.#image
     if (image === null) return
-    const mayLead = this.#isKnown(image)
-    if (mayLead === this.#mayLead) return
-    this.#mayLead = mayLead
+    const isRegistered = this.#isKnown(image)
+    if (isRegistered === this.#isRegistered) return
+    this.#isRegistered = isRegistered
     this.partitions.apply(image, new Set(image.topics.keys()))
   }
 
@@ -205,7 +205,7 @@ export class ReplicaManager implements FetchReplication {
           onFollowerDurable: (partition) => this.#fetchers.onDurable(partition),
         },
       },
-      mayLead: () => this.#mayLead,
+      mayLead: () => this.#isRegistered,
       directoryPath: (id) => this.#directoryPath(id),
       onHosted: (partition, image) => this.#onHosted(partition, image),
       onDropped: (partition) => this.#onDropped(partition),
@@ -242,7 +242,8 @@ export class ReplicaManager implements FetchReplication {
   }
 
   #onHosted(partition: Partition, image: PartitionImage): void {
-    if (partition.isFollower) this.#fetchers.follow(partition)
+    // A leader that is told no epoch could take what this life holds for what an earlier one held.
+    if (partition.isFollower && this.#isRegistered) this.#fetchers.follow(partition)
     else this.#fetchers.unfollow(partition)
     partition.tellRecovered()
     this.#checkDirectory(partition, image)

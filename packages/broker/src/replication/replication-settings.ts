@@ -23,7 +23,19 @@ export interface ReplicationSettings {
 /** Ends of class names that select the one rule there is, Kafka's own among them. */
 const RACK_AWARE = /(^|[.$])RackAwareReplicaSelector$/
 
+/** They are asked for at each fetch, and a configuration never changes. */
+const known = new WeakMap<BrokerConfig, ReplicationSettings>()
+
 export function replicationSettingsOf(config: BrokerConfig): ReplicationSettings {
+  let settings = known.get(config)
+  if (settings === undefined) {
+    settings = settingsOf(config)
+    known.set(config, settings)
+  }
+  return settings
+}
+
+function settingsOf(config: BrokerConfig): ReplicationSettings {
   return {
     replicaLagTimeMaxMs: config.replicaLagTimeMaxMs,
     numReplicaFetchers: config.numReplicaFetchers,

@@ -1,0 +1,70 @@
+import type { DefineMetric } from './define-metric.ts'
+
+/** What a node can tell of the replicas that it leads and follows. All totals since the start. */
+export interface ReplicationFigures {
+  readonly isrExpandCount: number
+  readonly isrShrinkCount: number
+  readonly failedIsrUpdateCount: number
+  /** Offsets that the furthest behind of the followers here lacks of what its leader has committed. */
+  readonly maxLag: number
+  /** Bytes of records from leaders, and to followers. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
+/** A partition as its replicas see it. */
+export interface ReplicaSample {
+  readonly leader: boolean
+  /** Replicas are missing from the in-sync ones. */
+  readonly underReplicated: boolean
+  readonly underMinIsr: boolean
+  /** One more failure, and writes with acks=all are refused. */
+  readonly atMinIsr: boolean
+}
+
+/** Where all replicas are here. */
+export const NO_REPLICATION_FIGURES: ReplicationFigures = {
+  isrExpandCount: 0,
+  isrShrinkCount: 0,
+  failedIsrUpdateCount: 0,
+  maxLag: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+}
+
+export interface ReplicationSources {
+  replication(): ReplicationFigures
+  partitions(): Iterable<ReplicaSample>
+}
+
+export function defineReplicationMetrics(
+  { replication, partitions }: ReplicationSources,
+  counter: DefineMetric,
+  gauge: DefineMetric,
+): void {
+  const led = (name: string, help: string, isCounted: (sample: ReplicaSample) => boolean): void => {
+    gauge(`kafka_server_replicamanager_${name}`, help, [], (set) => {
+      let count = 0
+      for (const sample of partitions()) if (sample.leader && isCounted(sample)) count++
+      set({}, count)
+    })
+  }
+  led('underreplicatedpartitions', 'Partitions led here that lack in-sync replicas.', (s) => s.underReplicated)
+  led('underminisrpartitioncount', 'Partitions below min.insync.replicas.', (s) => s.underMinIsr)
+  led('atminisrpartitioncount', 'Partitions with just min.insync.replicas.', (s) => s.atMinIsr)
+  const total = (name: string, help: string, value: (figures: ReplicationFigures) => number): void => {
+    counter(`kafka_server_${name}_total`, help, [], (set) => set({}, value(replication())))
+  }
+  total(
+    'replicamanager_isrexpands',
+    'Replicas that came in sync, as asked for by leaders here.',
+    (f) => f.isrExpandCount,
+  )
+  total('replicamanager_isrshrinks', 'Replicas that lagged, as told by leaders here.', (f) => f.isrShrinkCount)
+  total('replicamanager_failedisrupdates', 'Changes of in-sync replicas that failed.', (f) => f.failedIsrUpdateCount)
+  total('brokertopicmetrics_replicationbytesin', 'Bytes of records from leaders.', (f) => f.bytesIn)
+  total('brokertopicmetrics_replicationbytesout', 'Bytes of records to followers.', (f) => f.bytesOut)
+  gauge('kafka_server_replicafetchermanager_maxlag', 'Offsets that the follower furthest behind lacks.', [], (set) => {
+    set({}, replication().maxLag)
+  })
+}
