@@ -151,7 +151,9 @@ export class ReplicaFetcher {
     const { replicaSocketTimeoutMs: timeoutMs, ...bounds } = settings()
     const connection = await this.#connected(timeoutMs)
     // After the wait: a partition that this node has come to lead must not tell anybody of records that are not durable.
-    const { wanted, pauseMs: maxWaitMs } = this.#choose()
+    const { wanted, pauseMs } = this.#choose()
+    // Durations have fractions of milliseconds; the protocol has none.
+    const maxWaitMs = Math.ceil(pauseMs)
     if (wanted.length === 0) return
     const request = this.#session.request(wanted, {
       replicaId: nodeId,
