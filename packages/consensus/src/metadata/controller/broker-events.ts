@@ -77,19 +77,11 @@ export function failDirectories(
 }
 
 /** Takes a broker out of the in-sync sets of all partitions; the context must already know why it may not lead. */
-export function removeFromIsrs(
-  context: ControllerContext,
-  brokerId: number,
-  hasLost: (partition: PartitionImage) => boolean = () => false,
-): PartitionChangeRecord[] {
+export function removeFromIsrs(context: ControllerContext, brokerId: number): PartitionChangeRecord[] {
   const records: PartitionChangeRecord[] = []
   forEachPartition(context, (topic, partition) => {
-    const lost = hasLost(partition)
-    if (!partition.isr.includes(brokerId) && !(lost && partition.elr.includes(brokerId))) return
-    const change = changeOf(context, topic, partition, {
-      targetIsr: without(partition.isr, brokerId),
-      ...(lost ? { excludedFromElr: brokerId } : {}),
-    })
+    if (!partition.isr.includes(brokerId)) return
+    const change = changeOf(context, topic, partition, { targetIsr: without(partition.isr, brokerId) })
     if (change !== null) records.push(change)
   })
   return records
@@ -108,7 +100,8 @@ export function electLeaderless(context: ControllerContext): PartitionChangeReco
 
 /**
  * What a controller that ended in the middle of a split operation may have left: members of in-sync sets that are fenced or gone
- * although others are there, and partitions without a leader that have a candidate.
+ * although others are there, and partitions without a leader that have a candidate. Elects nobody uncleanly: brokers may be about to
+ * come back, and that task has a time of its own.
  */
 export function repairPartitions(context: ControllerContext): PartitionChangeRecord[] {
   const { brokers } = context.image
@@ -117,13 +110,14 @@ export function repairPartitions(context: ControllerContext): PartitionChangeRec
   forEachPartition(context, (topic, partition) => {
     if (partition.leader !== -1 && !partition.isr.some(isOut)) return
     const targetIsr = partition.isr.filter((replica) => !isOut(replica))
-    const change = changeOf(context, topic, partition, { targetIsr })
+    const change = changeOf(context, topic, partition, { targetIsr, election: 'ONLINE' })
     if (change !== null) records.push(change)
   })
   return records
 }
 
-function forEachPartition(
+/** Visits all partitions of all topics. */
+export function forEachPartition(
   { image }: ControllerContext,
   visit: (topic: TopicImage, partition: PartitionImage) => void,
 ): void {
@@ -138,6 +132,7 @@ function registrationChange(
   return { type: 'BrokerRegistrationChangeRecord', brokerId, brokerEpoch, ...change }
 }
 
-function without(isr: readonly number[], brokerId: number): number[] {
+/** The set without the broker. */
+export function without(isr: readonly number[], brokerId: number): number[] {
   return isr.filter((replica) => replica !== brokerId)
 }

@@ -122,6 +122,21 @@ describe('a new incarnation', () => {
     expect(elrOf({ directories: [idOf(77)] })).toEqual([])
   })
 
+  test('with a wiped disk it is no best guess either, unless it has the only replica; its new directory is known', () => {
+    const only = partition(t, 1, [2])
+    const image = imageOf(...cluster(1, 2), elrOn, topic('t', t), partition(t, 0, [2, 1], { isr: [2] }), only)
+    const { after } = register(image, { directories: [idOf(77)] })
+    const [first, second] = after.topics.get('t')!.partitions
+    expect(first).toMatchObject({
+      leader: -1,
+      isr: [],
+      elr: [],
+      lastKnownElr: [],
+      directories: [idOf(77), directoryOf(1)],
+    })
+    expect(second).toMatchObject({ leader: -1, isr: [], elr: [], lastKnownElr: [2], directories: [idOf(77)] })
+  })
+
   test('an unassigned replica is taken for lost only if a directory is missing', () => {
     const unassigned = partition(t, 0, [2, 1], { directories: [DirectoryId.UNASSIGNED, directoryOf(1)] })
     const two = registration(2, { logDirs: [directoryOf(2), idOf(50)] })

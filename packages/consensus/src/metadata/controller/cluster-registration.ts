@@ -2,10 +2,11 @@ import type { Uuid } from '@millrace/base'
 import { type BrokerImage, DirectoryId, type FeatureRange, isReservedDirectory, type MetadataImage } from '../image.ts'
 import type { MetadataRecord, RegisterBrokerRecord } from '../records.ts'
 import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
-import { removeFromIsrs } from './broker-events.ts'
+import { forEachPartition, without } from './broker-events.ts'
 import type { BrokerRegistration } from './broker-registration.ts'
 import { afterRecords, type ControllerContext, type Outcome } from './context.ts'
 import { METADATA_VERSION } from './features.ts'
+import { changeOf } from './partition-events.ts'
 
 export interface ClusterRegistration extends BrokerRegistration {
   readonly clusterId: string
@@ -91,7 +92,7 @@ function featureError(image: MetadataImage, { brokerId, features }: ClusterRegis
 /**
  * What the former incarnation was in sync with. All that a replica acknowledged was on disk, so after a crash it stays eligible (ELR),
  * unless its records may be gone: the broker says so, it comes with a clean stop of another time (a disk that was set back), or the
- * directory that held the replica is not there any more.
+ * directory that held the replica is not there any more. Where there is but one directory, a new replica can only come to lie there.
  */
 function cleanUpRecords(
   context: ControllerContext,
@@ -100,7 +101,7 @@ function cleanUpRecords(
 ): MetadataRecord[] {
   const { brokerId, directories, previousBrokerEpoch, recoveredCleanly } = registration
   const wasSetBack = previous !== undefined && previousBrokerEpoch !== -1 && previousBrokerEpoch !== previous.epoch
-  const hasLostAll = !recoveredCleanly || wasSetBack
+  const mayHaveLost = !recoveredCleanly || wasSetBack
   // A replica that was not yet assigned may lie in any directory, also in one that is missing.
   const isComplete = previous?.directories.every((directory) => directories.includes(directory)) === true
   const isThere = (directory: Uuid) =>
@@ -108,10 +109,24 @@ function cleanUpRecords(
       ? isComplete
       : directories.includes(directory)
   const after = afterRecords(context, [registrationRecord(registration, context.image.offset, true, false)])
-  return removeFromIsrs(after, brokerId, (partition) => {
-    const slot = partition.replicas.indexOf(brokerId)
-    return hasLostAll || slot === -1 || !isThere(partition.directories[slot]!)
+  const records: MetadataRecord[] = []
+  forEachPartition(after, (topic, partition) => {
+    const { isr, elr, replicas } = partition
+    const slot = replicas.indexOf(brokerId)
+    if (slot === -1 && !isr.includes(brokerId) && !elr.includes(brokerId)) return
+    const isWiped = slot === -1 || !isThere(partition.directories[slot]!)
+    const isOut = isWiped || mayHaveLost
+    const change = changeOf(after, topic, partition, {
+      targetIsr: without(isr, brokerId),
+      ...(isOut ? { excludedFromElr: brokerId } : {}),
+      ...(isWiped && replicas.length > 1 ? { isExcludedWiped: true } : {}),
+      ...(isWiped && slot !== -1 && directories.length === 1
+        ? { targetDirectories: partition.directories.with(slot, directories[0]!) }
+        : {}),
+    })
+    if (change !== null) records.push(change)
   })
+  return records
 }
 
 function registrationRecord(

@@ -32,6 +32,8 @@ export interface PartitionChange {
   readonly targetDirectories?: readonly Uuid[]
   /** A replica that may have lost records: it has no claim to lead any more (KIP-966). */
   readonly excludedFromElr?: number
+  /** It certainly lost all records, and others have a replica: it is not even the best guess. */
+  readonly isExcludedWiped?: boolean
 }
 
 /** The eligible leader replicas (KIP-966) count only once the feature is finalized. */
@@ -158,7 +160,8 @@ class PartitionChangeDraft {
     const { lastKnownElr } = this.#partition
     if (!this.#elrEnabled || this.#isr.length > 0 || this.#elr.length > 0 || lastKnownElr.length !== 1) return null
     const lastKnown = lastKnownElr[0]!
-    return this.#isAcceptable(lastKnown) ? lastKnown : null
+    // A move that was called off may have taken its replica away.
+    return this.#replicas.includes(lastKnown) && this.#isAcceptable(lastKnown) ? lastKnown : null
   }
 
   #isValid(replica: number): boolean {
@@ -181,8 +184,15 @@ class PartitionChangeDraft {
     if (!this.#elrEnabled) return
     const record = this.#record
     const { lastKnownElr, leader } = this.#partition
-    if (record.leader === -1 && lastKnownElr.length === 0) record.lastKnownElr = [leader]
-    else if (record.leader !== undefined && record.leader >= 0 && lastKnownElr.length > 0) record.lastKnownElr = []
+    const { excludedFromElr, isExcludedWiped } = this.#change
+    const isKnown = (replica: number) => isExcludedWiped !== true || replica !== excludedFromElr
+    const next =
+      record.leader !== undefined && record.leader >= 0
+        ? []
+        : record.leader === -1 && lastKnownElr.length === 0
+          ? [leader].filter(isKnown)
+          : lastKnownElr.filter(isKnown)
+    if (!equal(next, lastKnownElr)) record.lastKnownElr = next
   }
 
   /** An election that was unclean just now outdoes what the former leader reports. */

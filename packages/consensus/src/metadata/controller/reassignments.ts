@@ -4,6 +4,7 @@ import type { MetadataRecord, PartitionChangeRecord } from '../records.ts'
 import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
 import { assignmentError } from './assignments.ts'
 import { type ControllerContext, type Outcome, tooManyRecords } from './context.ts'
+import { isElrEnabled } from './partition-change.ts'
 import { changeOf, findPartition } from './partition-events.ts'
 
 export interface AlterReassignmentsRequest {
@@ -149,7 +150,8 @@ function cancel(
         `Unable to revert ${topic.name}:${partition.partition}: only new replicas are in sync, and an unclean election is not allowed.`,
       )
     }
-    isr = [first]
+    // With eligible replicas the set may be empty, and the unclean election finds a member that is alive.
+    isr = isElrEnabled(context.image) ? [] : [first]
   }
   return changeOf(context, topic, partition, {
     targetIsr: isr,
