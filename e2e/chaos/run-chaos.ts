@@ -27,7 +27,7 @@ export interface ChaosOptions {
   /** Logs of nodes, their records and the history go here. */
   readonly directory: string
   readonly signal: AbortSignal
-  onProgress(doneSeconds: number, totalSeconds: number): void
+  onProgress(doneSeconds: number, totalSeconds: number, note: string): void
 }
 
 export interface ChaosResult {
@@ -112,15 +112,6 @@ class Run {
   async #harass(): Promise<ReadonlyMap<string, number>> {
     const { seconds, seed, faults, gapMs, signal, onProgress } = this.#options
     const ending = new AbortController()
-    const beginMs = performance.now()
-    const timer = setInterval(() => {
-      const doneSeconds = (performance.now() - beginMs) / 1000
-      onProgress(Math.min(doneSeconds, seconds), seconds)
-      if (doneSeconds >= seconds) ending.abort()
-    }, 250)
-    const stop = () => ending.abort()
-    signal.addEventListener('abort', stop)
-    if (signal.aborted) stop()
     const target = {
       cluster: this.#cluster,
       workload: this.#workload,
@@ -129,6 +120,15 @@ class Run {
       signal: ending.signal,
     }
     const nemesis = new Nemesis({ target, faults, recorder: this.#recorder, gapMs })
+    const beginMs = performance.now()
+    const timer = setInterval(() => {
+      const doneSeconds = (performance.now() - beginMs) / 1000
+      onProgress(Math.min(doneSeconds, seconds), seconds, this.#note(nemesis))
+      if (doneSeconds >= seconds) ending.abort()
+    }, 250)
+    const stop = () => ending.abort()
+    signal.addEventListener('abort', stop)
+    if (signal.aborted) stop()
     try {
       await nemesis.run()
     } catch (error) {
@@ -138,6 +138,11 @@ class Run {
       signal.removeEventListener('abort', stop)
     }
     return nemesis.counts
+  }
+
+  #note({ counts }: Nemesis): string {
+    const faultCount = [...counts.values()].reduce((sum, count) => sum + count, 0)
+    return `${faultCount} faults, ${this.#workload.knowledge.acknowledgedCount} records acknowledged`
   }
 
   async #heal(): Promise<void> {

@@ -15,6 +15,8 @@ export interface Target {
 export interface Broken {
   /** For people: what was done, to whom. */
   readonly detail: string
+  /** Ids of the nodes that were hit themselves; left out: none. */
+  readonly nodes?: readonly number[]
   /** How long it stays so. */
   readonly holdMs: number
   /** Undoes it; what comes back by itself does nothing. */
@@ -29,6 +31,8 @@ export interface Fault {
   readonly family: Family
   /** Fewest nodes with which it makes sense. */
   readonly leastNodes: number
+  /** Why it cannot be done on this machine; null or left out: it can. */
+  whyNot?(): string | null
   /** Null: there is nothing to break just now. */
   inflict(target: Target): Promise<Broken | null>
 }

@@ -22,6 +22,7 @@ async function kill(nodes: readonly ChaosNode[], what: string, holdMs: number): 
   await Promise.all(nodes.map((node) => node.kill()))
   return {
     detail: `${what}: node ${nodes.map(({ id }) => id).join(', ')}`,
+    nodes: nodes.map(({ id }) => id),
     holdMs,
     mend: () => {
       for (const node of nodes) node.start()

@@ -44,7 +44,7 @@ export class Nemesis {
     try {
       broken = await fault.inflict(target)
       if (broken === null) return
-      recorder.detail(id, broken.detail)
+      recorder.detail(id, broken.detail, broken.nodes ?? [])
       this.counts.set(fault.name, (this.counts.get(fault.name) ?? 0) + 1)
       await this.#wait(broken.holdMs)
     } finally {

@@ -7,6 +7,7 @@ function pause(nodes: readonly ChaosNode[], what: string, holdMs: number): Broke
   for (const node of nodes) node.pause()
   return {
     detail: `${what}: node ${nodes.map(({ id }) => id).join(', ')}`,
+    nodes: nodes.map(({ id }) => id),
     holdMs,
     mend: () => {
       for (const node of nodes) node.resume()

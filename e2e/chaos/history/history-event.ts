@@ -39,7 +39,13 @@ export type HistoryEvent =
   | ({ readonly type: 'complete'; readonly id: number; readonly ms: number } & Answered)
   | { readonly type: 'fault'; readonly id: number; readonly ms: number; readonly kind: string }
   /** What the fault turned out to be. */
-  | { readonly type: 'fault-detail'; readonly id: number; readonly ms: number; readonly detail: string }
+  | {
+      readonly type: 'fault-detail'
+      readonly id: number
+      readonly ms: number
+      readonly detail: string
+      readonly nodes: readonly number[]
+    }
   | { readonly type: 'fault-end'; readonly id: number; readonly ms: number }
   | { readonly type: 'healed' | 'end'; readonly ms: number }
 

@@ -21,7 +21,7 @@ describe('a recorded history', () => {
     const send = recorder.invoke('p', { kind: 'send', key: 't/0', value: 'a' })
     const poll = recorder.invoke('r', { kind: 'poll' })
     const fault = recorder.fault('kill')
-    recorder.detail(fault, 'node 1')
+    recorder.detail(fault, 'node 1', [1])
     recorder.endFault(recorder.fault('found nothing to break'))
     recorder.complete(send, { outcome: 'ok', offset: 3 })
     recorder.complete(poll, { outcome: 'ok', records: [{ key: 't/0', offset: 3, value: 'a' }], isRebalanced: true })
@@ -38,7 +38,7 @@ describe('a recorded history', () => {
       { kind: 'poll', process: 'r', steps: [{ isRebalanced: true }] },
       { kind: 'commit', outcome: 'info', completedMs: Number.POSITIVE_INFINITY },
     ])
-    expect(recorded.faults).toMatchObject([{ kind: 'kill', detail: 'node 1' }])
+    expect(recorded.faults).toMatchObject([{ kind: 'kill', detail: 'node 1', nodes: [1] }])
     expect(readHistory(readFileSync(path, 'utf8'))).toEqual({
       head: { format: 'millrace-chaos-history', version: 1, seed: 7 },
       history: recorded,

@@ -63,12 +63,19 @@ export class HistoryBuilder {
         this.#openFaults.set(event.id, {
           kind: event.kind,
           detail: '',
+          nodes: [],
           beginMs: event.ms,
+          brokenMs: event.ms,
           endMs: Number.POSITIVE_INFINITY,
         })
         return
       case 'fault-detail':
-        this.#openFaults.set(event.id, { ...this.#faultOf(event.id), detail: event.detail })
+        this.#openFaults.set(event.id, {
+          ...this.#faultOf(event.id),
+          detail: event.detail,
+          nodes: event.nodes,
+          brokenMs: event.ms,
+        })
         return
       case 'fault-end': {
         const fault = this.#faultOf(event.id)

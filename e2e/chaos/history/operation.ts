@@ -97,7 +97,11 @@ export interface FaultSpan {
   readonly kind: string
   /** For people: what was done, to whom. */
   readonly detail: string
+  /** Ids of the nodes that were hit themselves. */
+  readonly nodes: readonly number[]
   readonly beginMs: number
+  /** When all of it was done: between this and the beginning it may have been half done. */
+  readonly brokenMs: number
   /** When it was undone; Infinity: never. */
   readonly endMs: number
 }

@@ -38,8 +38,8 @@ export class Recorder {
     return id
   }
 
-  detail(id: number, detail: string): void {
-    this.#add({ type: 'fault-detail', id, ms: this.nowMs, detail })
+  detail(id: number, detail: string, nodes: readonly number[]): void {
+    this.#add({ type: 'fault-detail', id, ms: this.nowMs, detail, nodes })
   }
 
   endFault(id: number): void {

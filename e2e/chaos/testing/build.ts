@@ -3,7 +3,7 @@ import type { FaultSpan, History, Key, Operation, Outcome, Place, Seen, Step } f
 /** Histories made by hand: each call adds an operation that takes a millisecond, a millisecond after the one before. */
 export class Build {
   readonly #operations: Operation[] = []
-  #faults: FaultSpan[] = [{ kind: 'kill', detail: 'node 1', beginMs: 0, endMs: 1 }]
+  #faults: FaultSpan[] = [{ kind: 'kill', detail: 'node 1', nodes: [1], beginMs: 0, brokenMs: 0, endMs: 1 }]
   #nowMs = 0
 
   /** Lets time pass. */
@@ -13,7 +13,7 @@ export class Build {
   }
 
   fault(beginMs: number, endMs: number): this {
-    this.#faults.push({ kind: 'kill', detail: 'node 1', beginMs, endMs })
+    this.#faults.push({ kind: 'kill', detail: 'node 1', nodes: [1], beginMs, brokenMs: beginMs, endMs })
     return this
   }
 

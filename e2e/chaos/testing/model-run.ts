@@ -49,7 +49,7 @@ class ModelRun {
     const operations = this.#drafts
       .sort((left, right) => left.invokedMs - right.invokedMs)
       .map((draft, id): Operation => ({ ...draft, id }))
-    const faults = [{ kind: 'kill', detail: 'node 1', beginMs: 0, endMs: this.#nowMs / 2 }]
+    const faults = [{ kind: 'kill', detail: 'node 1', nodes: [1], beginMs: 0, brokenMs: 0, endMs: this.#nowMs / 2 }]
     return { operations, faults, healedMs, endMs: this.#nowMs }
   }
 

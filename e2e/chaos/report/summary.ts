@@ -1,0 +1,83 @@
+import type { ChaosResult } from '../run-chaos.ts'
+import { bucketsOf, quantile, recoveriesOf } from './series.ts'
+
+/** What a run was, for pages and for `docs/chaos.jsonl`. */
+export interface RunHead {
+  readonly system: string
+  readonly date: string
+  readonly commit: string
+  readonly seed: number
+  readonly nodes: number
+  readonly seconds: number
+  /** As on the command line. */
+  readonly faults: string
+}
+
+/** One line of `docs/chaos.jsonl`. */
+export interface RunSummary extends RunHead {
+  readonly isGood: boolean
+  readonly isStopped: boolean
+  readonly faultCounts: Readonly<Record<string, number>>
+  /** Kills of nodes that led at least one log. */
+  readonly leaderKills: number
+  readonly operations: number
+  readonly acknowledged: number
+  readonly unknown: number
+  readonly anomalies: Readonly<Record<string, number>>
+  /** Seen, and excluded by no promise. */
+  readonly allowed: Readonly<Record<string, number>>
+  readonly problems: number
+  readonly sendP50Ms: number | null
+  readonly sendP99Ms: number | null
+  readonly recoveryP50Ms: number | null
+  readonly recoveryP99Ms: number | null
+  readonly recoveryMaxMs: number | null
+}
+
+export function summaryOf(head: RunHead, result: ChaosResult): RunSummary {
+  const { verdict, history, leaders, faultCounts, problems, isStopped } = result
+  const sends = history.operations.filter(({ kind }) => kind === 'send')
+  const [all] = bucketsOf(history, Math.max(1, history.endMs + 1))
+  const keys = [...new Set(leaders.flatMap((sample) => [...sample.leaders.keys()]))]
+  const recoveries = recoveriesOf(history, leaders, keys)
+    .map(({ recoveryMs }) => recoveryMs)
+    .sort((left, right) => left - right)
+  const found = (isAllowed: boolean) =>
+    Object.fromEntries(
+      verdict.found.filter((entry) => entry.isAllowed === isAllowed).map(({ kind, count }) => [kind, count]),
+    )
+  return {
+    ...head,
+    isGood: verdict.isGood && problems.length === 0,
+    isStopped,
+    faultCounts: Object.fromEntries([...faultCounts].sort()),
+    leaderKills: leaderKillsOf(result),
+    operations: history.operations.length,
+    acknowledged: sends.filter(({ outcome }) => outcome === 'ok').length,
+    unknown: sends.filter(({ outcome }) => outcome === 'info').length,
+    anomalies: found(false),
+    allowed: found(true),
+    problems: problems.length + verdict.invalid.length,
+    sendP50Ms: rounded(quantile(all!.latencies, 0.5)),
+    sendP99Ms: rounded(quantile(all!.latencies, 0.99)),
+    recoveryP50Ms: rounded(quantile(recoveries, 0.5)),
+    recoveryP99Ms: rounded(quantile(recoveries, 0.99)),
+    recoveryMaxMs: rounded(recoveries.at(-1) ?? null),
+  }
+}
+
+/** By who led when it was last told before each kill. */
+function leaderKillsOf({ history, leaders }: ChaosResult): number {
+  let count = 0
+  for (const { kind, nodes, beginMs } of history.faults) {
+    if (!kind.startsWith('kill-')) continue
+    const known = leaders.findLast((sample) => sample.ms < beginMs && sample.leaders.size > 0)
+    const leading = new Set([...(known?.leaders.values() ?? [])].map(({ leader }) => leader))
+    count += nodes.filter((id) => leading.has(id)).length
+  }
+  return count
+}
+
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms * 10) / 10
+}
