@@ -110,9 +110,12 @@ export class PeerDialer {
       }
       socket!.on('data', meter)
     })
-    webSocket.on('error', (error: Error & { code?: string }) => {
+    webSocket.on('error', (error: Error & { code?: string; syscall?: string }) => {
       if (error.code === 'ECONNREFUSED') this.#events.onConnectionRefused(this.peerId)
-      else if (error.code?.startsWith('ERR_TLS') === true) this.#events.onRefused(`TLS: ${error.message}`, authority)
+      // What is no trouble of the network is one of certificates or of who listens there: somebody should look at it.
+      else if (error.syscall === undefined && error.code !== 'ECONNRESET' && !this.#isClosed) {
+        this.#events.onRefused(error.message, authority)
+      }
     })
     webSocket.on('close', () => {
       // From here on the link, if there was one, tells when to go on.
