@@ -96,14 +96,19 @@ describe('topics', () => {
   })
 
   it('places replicas where it is told', async () => {
-    const topic = await createTopic([3, 1], [2])
-    expect((await placements(topic)).map(({ replicas }) => replicas)).toEqual([[3, 1], [2]])
+    const topic = await createTopic([3, 1], [2, 3])
+    const placed = await placements(topic)
+    expect(placed.map(({ replicas }) => replicas)).toEqual([
+      [3, 1],
+      [2, 3],
+    ])
+    expect(placed.map(({ leader }) => leader)).toEqual([3, 2])
   })
 })
 
 describe('reassign-partitions', () => {
   it('moves a partition with its records, and says when it is done', async () => {
-    const topic = await createTopic([1], [2, 1])
+    const topic = await createTopic([1, 2], [2, 1])
     const count = 500
     await tool('verifiable-producer', '--topic', topic, '--max-messages', String(count))
     const partitions = [
@@ -149,7 +154,7 @@ describe('reassign-partitions', () => {
       '--generate',
     ).catch((error: Error) => error.message)
     // Three replicas do not fit on two brokers; the tool asks the cluster and says so.
-    expect(text).toMatch(/replication factor: 3 larger than (usable|available) brokers: 2/i)
+    expect(text).toContain('target replication factor of 3 cannot be reached because only 2 broker(s)')
   })
 })
 
@@ -208,8 +213,10 @@ describe('features', () => {
 
 describe('cluster', () => {
   it('tells the id and lists all nodes', async () => {
-    expect(await tool('cluster', 'cluster-id')).toMatch(/Cluster ID: [\w-]{22}/)
-    const endpoints = await tool('cluster', 'list-endpoints')
+    const ask = async (command: string) =>
+      (await javaTool('cluster', [command, '--bootstrap-server', cluster.bootstrap])).stdout
+    expect(await ask('cluster-id')).toMatch(/Cluster ID: [\w-]{22}/)
+    const endpoints = await ask('list-endpoints')
     for (const { port } of cluster.nodes) expect(endpoints).toContain(String(port))
   })
 })

@@ -148,6 +148,14 @@ class MillraceProcess implements Broker {
       throw new Error(`broker ended by itself with ${child.signalCode ?? code}\n${this.#output()}`)
   }
 
+  async awaitKilled(): Promise<void> {
+    const child = this.#child
+    if (child === null) return
+    this.#child = null
+    const code = await this.#exit
+    if (child.signalCode !== 'SIGKILL') throw new Error(`broker ended by itself with ${code}\n${this.#output()}`)
+  }
+
   async killWhileStarting(afterMs: number): Promise<void> {
     const failed = this.restart().then(
       () => null,

@@ -15,6 +15,8 @@ export interface ClusterNode {
   readonly directory: string
   /** SIGKILL, and waits until it is gone. */
   kill(): Promise<void>
+  /** Waits until it is gone after somebody else sent it SIGKILL. */
+  awaitKilled(): Promise<void>
   /** SIGTERM, and waits; fails if it does not stop in order. */
   stop(): Promise<void>
   /** Starts it again on the same files and ports, and waits until it serves. */
@@ -108,6 +110,7 @@ async function startNode(id: number, settings: Settings, options: StartOptions, 
     bootstrap: broker.bootstrap,
     directory: broker.directory,
     kill: () => broker.kill(),
+    awaitKilled: () => broker.awaitKilled(),
     stop: () => broker.stop(),
     restart: () => broker.restart(),
     dispose: () => broker.dispose(),
@@ -140,10 +143,10 @@ async function startKafkaCluster(scripts: string, directory: string, settings: S
   const nodes = Array.from({ length: size }, (_, slot): ClusterNode => {
     const id = slot + 1
     const pid = () => Number(readFileSync(join(directory, `n${id}/pid`), 'utf8'))
+    const gone = () => run('bash', ['-c', `while kill -0 ${pid()} 2> /dev/null; do sleep 0.02; done`])
     const end = async (signal: NodeJS.Signals) => {
-      const running = pid()
-      process.kill(running, signal)
-      await run('bash', ['-c', `while kill -0 ${running} 2> /dev/null; do sleep 0.02; done`])
+      process.kill(pid(), signal)
+      await gone()
     }
     return {
       id,
@@ -154,6 +157,7 @@ async function startKafkaCluster(scripts: string, directory: string, settings: S
       bootstrap: `127.0.0.1:${port + slot}`,
       directory: join(directory, `n${id}`),
       kill: () => end('SIGKILL'),
+      awaitKilled: async () => void (await gone()),
       stop: () => end('SIGTERM'),
       restart: () => start(String(id)),
     }

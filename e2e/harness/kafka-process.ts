@@ -45,6 +45,10 @@ export class KafkaProcess implements Broker {
     await run(join(this.#scripts, 'stop'), [this.directory, 'KILL'])
   }
 
+  async awaitKilled(): Promise<void> {
+    await run('bash', ['-c', `while kill -0 ${this.pid} 2> /dev/null; do sleep 0.02; done`])
+  }
+
   /** The scripts cannot be interrupted: it is killed as soon as it serves. */
   async killWhileStarting(): Promise<void> {
     await this.restart()

@@ -9,6 +9,8 @@ export interface Broker {
   stop(): Promise<void>
   /** Ends it with SIGKILL, as a crash would, and waits until it is gone. Fails if it had ended by itself. */
   kill(): Promise<void>
+  /** Waits until it is gone after the caller sent it SIGKILL, by its pid. */
+  awaitKilled(): Promise<void>
   /** Starts it again on the same files and port. Pre: it was stopped or killed. */
   restart(): Promise<void>
   /** Starts it again and kills it so many milliseconds later, ready or not. Pre: it was stopped or killed. Fails if it ends by itself. */
