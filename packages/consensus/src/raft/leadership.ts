@@ -281,7 +281,9 @@ export class Leadership {
 
   #onRefusal(peer: Progress, message: MessageOf<'appendReply'>): void {
     // Late: what it refused was confirmed since, or is not what is being tried.
-    if (message.index <= peer.matchIndex) return
+    const isTried = peer.state === 'probe' && peer.nextIndex - 1 === message.index
+    if (isTried && message.index === peer.matchIndex) peer.onLost()
+    else if (message.index <= peer.matchIndex) return
     if (peer.state === 'replicate') {
       peer.becomeProbe(peer.matchIndex + 1, false)
     } else if (peer.state === 'probe' && peer.nextIndex - 1 !== message.index) {

@@ -97,6 +97,11 @@ export class Progress {
     return true
   }
 
+  /** It refuses what it had confirmed: its log was damaged. It gets again what it lost; nothing is known to match. */
+  onLost(): void {
+    this.matchIndex = 0
+  }
+
   /** Finds out anew where the logs agree. `paused`: not before the peer is heard. */
   becomeProbe(nextIndex: LogIndex, paused: boolean): void {
     this.state = 'probe'
