@@ -128,13 +128,13 @@ export class BrokerSessions {
    */
   signs(nowMs: number, matters: (brokerId: number) => boolean): LossSign[] {
     this.#forgiveOwnStall(nowMs)
-    const sessions = [...this.#sessions.values()].filter(({ brokerId }) => matters(brokerId))
     const signs: LossSign[] = []
-    for (const session of sessions) {
+    for (const session of this.#sessions.values()) {
       const { brokerId } = session
+      if (!matters(brokerId)) continue
       if (nowMs - session.contactMs >= this.#timing.lateMs) signs.push({ brokerId, sign: 'late' })
       else if (!session.earlyTold && session.earlyMs !== null && nowMs >= session.earlyMs) {
-        if (this.#suspectsItself(session, sessions)) continue
+        if (this.#suspectsItself(session, matters)) continue
         session.earlyTold = true
         signs.push({ brokerId, sign: 'early' })
       }
@@ -181,12 +181,19 @@ export class BrokerSessions {
     session.isProven = false
   }
 
-  /** If half of all sessions vanish together it is rather this node that was cut off: only the late sign is believed then. */
-  #suspectsItself({ lostMs }: Session, sessions: readonly Session[]): boolean {
-    const vanished = sessions.filter(
-      (other) => other.lostMs !== null && Math.abs(other.lostMs - lostMs!) <= this.#timing.earlyGraceMs,
-    )
-    return vanished.length * 2 >= sessions.length
+  /**
+   * If half of all sessions vanish together it is rather this node that was cut off: only the late sign is believed then. Those that
+   * vanished with this one count also when they are fenced by now.
+   */
+  #suspectsItself({ lostMs }: Session, matters: (brokerId: number) => boolean): boolean {
+    let vanishedCount = 0
+    let count = 0
+    for (const other of this.#sessions.values()) {
+      const vanished = other.lostMs !== null && Math.abs(other.lostMs - lostMs!) <= this.#timing.earlyGraceMs
+      if (vanished) vanishedCount++
+      if (vanished || matters(other.brokerId)) count++
+    }
+    return vanishedCount * 2 >= count
   }
 
   /** A stall of this node looks like silence of all others. What they said meanwhile may still wait to be read. */

@@ -3,6 +3,7 @@ import { MetadataErrorCode } from '../metadata/controller/api-error.ts'
 import type { ConfigRules, ControllerContext, ControllerSettings } from '../metadata/controller/context.ts'
 import type { MetadataImage } from '../metadata/image.ts'
 import type { CommittedEntry, Quorum, QuorumListener } from '../quorum/quorum.ts'
+import { DEFAULT_QUORUM_TIMING } from '../quorum/quorum-options.ts'
 import type { Term } from '../raft/types.ts'
 import { PeerChannel, type PeerEvents, type PeerLoss, type PeerTransport } from '../transport/peer-transport.ts'
 import { ActiveController, type ControllerTiming, DEFAULT_CONTROLLER_TIMING } from './active-controller.ts'
@@ -51,7 +52,7 @@ type Input =
   | { readonly type: 'deposed' }
   | { readonly type: 'snapshotDue' }
 
-const DEFAULT_QUORUM_TICK_MS = 50
+const DEFAULT_QUORUM_TICK_MS = DEFAULT_QUORUM_TIMING.tickMs
 
 /**
  * A node of the metadata quorum, voter or observer, as the broker beside it sees it: keeps the image, passes requests and heartbeats to
