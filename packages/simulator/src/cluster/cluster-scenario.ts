@@ -50,7 +50,7 @@ export function clusterScenario(seed: number): ClusterScenario {
     partitionCount: random.pick([1, 2, 3]),
     producerCount: 2,
     consumerCount: 2,
-    sendEveryMs: 50,
+    sendEveryMs: 90,
     meanDelayMs: random.pick([0.3, 1, 5]),
     diskMs: random.pick([0.2, 1, 8]),
     writeMs: random.pick([0.5, 4]),

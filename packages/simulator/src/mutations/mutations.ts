@@ -1,4 +1,5 @@
+import { clusterMutations } from './cluster-mutations.ts'
 import { consensusMutations } from './consensus-mutations.ts'
 import type { Mutation } from './mutation.ts'
 
-export const mutations: readonly Mutation[] = [...consensusMutations]
+export const mutations: readonly Mutation[] = [...consensusMutations, ...clusterMutations]

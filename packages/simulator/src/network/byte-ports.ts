@@ -49,6 +49,9 @@ export function connectOver(network: StreamNetwork, loop: ProcessLoop): Connect 
     })
 }
 
+/** Only who had so much under way is told that it is gone, as a socket tells. */
+const DRAINED_FROM_BYTES = 16 * 1024
+
 /** The byte stream as a broker sees it. */
 class BrokerTransport implements AcceptedTransport, StreamUser {
   readonly remoteAddress: string
@@ -75,6 +78,7 @@ class BrokerTransport implements AcceptedTransport, StreamUser {
   write(chunks: readonly Buffer[], _sizeBytes: number, onTaken?: (error?: Error | null) => void): void {
     this.#stream.write(Buffer.concat(chunks))
     if (onTaken !== undefined) this.#onTaken.push(onTaken)
+    this.#stream.wantsDrain ||= onTaken !== undefined || this.#stream.underWayBytes > DRAINED_FROM_BYTES
   }
 
   pauseReading(): void {
@@ -132,7 +136,9 @@ export function clientTransport(network: StreamNetwork, loop: ProcessLoop): Clie
       const channel: TransportChannel = {
         write: (buffers) => {
           stream.write(Buffer.concat(buffers))
-          return stream.underWayBytes < CLIENT_BUFFER_BYTES
+          const isFull = stream.underWayBytes >= CLIENT_BUFFER_BYTES
+          stream.wantsDrain ||= isFull
+          return !isFull
         },
         close: () => stream.close(),
       }

@@ -57,7 +57,10 @@ export class SimulatedPeerTransport implements PeerTransport {
   send(peer: number, channel: PeerChannel, payload: Buffer): boolean {
     const stream = this.#open.has(peer) ? this.#outgoing.get(peer) : this.#incoming.get(peer)
     if (stream === undefined || stream.underWayBytes + payload.length > QUEUE_BYTES_MAX) {
-      if (stream !== undefined) this.#refusing.add(peer)
+      if (stream !== undefined) {
+        this.#refusing.add(peer)
+        stream.wantsDrain = true
+      }
       return false
     }
     stream.write(Buffer.concat([Buffer.from([channel]), payload]))

@@ -8,7 +8,7 @@ export type StreamEnd = 'closed' | 'refused' | 'silent' | null
 export interface StreamUser {
   onOpen(): void
   onData(chunk: Buffer): void
-  /** All that was written has arrived. */
+  /** All that was written has arrived; only if it was wanted. */
   onDrain(): void
   onClose(why: StreamEnd): void
 }
@@ -19,6 +19,8 @@ export class SimulatedStream {
   /** Of the listener, for the end that connected. */
   readonly address: string
   user: StreamUser | null = null
+  /** The user waits for all that it wrote to arrive: `onDrain` is called, once. */
+  wantsDrain = false
   readonly #network: StreamNetwork
   #peer: SimulatedStream | null = null
   #isClosed = false
@@ -147,7 +149,9 @@ export class SimulatedStream {
     this.#underWayBytes -= chunk.length
     peer.#unread.push(chunk)
     peer.#deliver()
-    if (this.#underWay.length === 0 && !this.#isClosed) this.loop.after(0, 'drain', () => this.user?.onDrain())
+    if (this.#underWay.length > 0 || this.#isClosed || !this.wantsDrain) return
+    this.wantsDrain = false
+    this.loop.after(0, 'drain', () => this.user?.onDrain())
   }
 
   #deliver(): void {

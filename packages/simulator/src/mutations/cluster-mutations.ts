@@ -1,0 +1,94 @@
+import type { Mutation } from './mutation.ts'
+
+const inBroker = (name: string, file: string, from: string, to: string): Mutation => ({
+  name,
+  file: `packages/broker/src/${file}`,
+  from,
+  to,
+  layer: 'cluster',
+})
+
+const inMetadata = (name: string, file: string, from: string, to: string): Mutation => ({
+  name,
+  file: `packages/consensus/src/metadata/${file}`,
+  from,
+  to,
+  layer: 'cluster',
+})
+
+/** Mistakes in replication and in the controller's rules. */
+export const clusterMutations: readonly Mutation[] = [
+  inBroker(
+    'records acknowledged before anybody else has them',
+    'partition/partition.ts',
+    'leading.followers.length === 0 ? end : leading.committedOffset(end)',
+    'end',
+  ),
+  inBroker(
+    'leader counts what it has not synced',
+    'partition/partition.ts',
+    'const end = this.config.writeCaching ? this.log.writtenOffset : this.log.durableOffset',
+    'const end = this.log.writtenOffset',
+  ),
+  inBroker(
+    'follower acknowledges what it has not synced',
+    'replication/follower-replica.ts',
+    'return !partition.log.failed && partition.certainOffset === partition.log.logEndOffset',
+    'return !partition.log.failed',
+  ),
+  inBroker(
+    'follower truncates to its high watermark',
+    'replication/follower-replica.ts',
+    'this.#logger = logger\n',
+    'this.#logger = logger\n    partition.log.truncateTo(partition.log.highWatermark)\n',
+  ),
+  inBroker(
+    'diverging epoch forgotten',
+    'replication/follower-replica.ts',
+    'return this.truncateTo(Math.max(0, Math.min(agreed, log.logEndOffset)))',
+    'return true',
+  ),
+  inBroker(
+    'high watermark over those whom the leader wants in the ISR',
+    'replication/leader-state.ts',
+    'follower.isCounted = follower.isInSync || this.proposal?.isr.includes(follower.brokerId) === true',
+    'follower.isCounted = (this.proposal?.isr ?? this.isr).includes(follower.brokerId)',
+  ),
+  inBroker(
+    'follower joins the ISR wherever it stands',
+    'replication/leader-state.ts',
+    'if (follower.endOffset < highWatermark || follower.endOffset < this.epochStartOffset) return null\n',
+    '',
+  ),
+  inBroker(
+    'acknowledged without waiting',
+    'partition/partition.ts',
+    'this.#ackWaiters.push(waiter)\n',
+    'queueMicrotask(() => waiter.onCommitted(0))\n',
+  ),
+  inBroker(
+    'consumers read to the end of the log',
+    'partition/fetch-operation.ts',
+    'return isolation === FetchIsolation.HIGH_WATERMARK ? log.highWatermark : log.lastStableOffset',
+    'return log.logEndOffset',
+  ),
+  inMetadata(
+    'leader elected from outside of the ISR',
+    'controller/partition-change.ts',
+    'return eligible && this.#isAcceptable(replica)',
+    'return this.#isAcceptable(replica)',
+  ),
+  inMetadata(
+    'new leader in the same epoch',
+    'partition.ts',
+    'partition.leaderEpoch : partition.leaderEpoch + 1',
+    'partition.leaderEpoch : partition.leaderEpoch',
+  ),
+  {
+    name: 'a batch that was sent again is stored again',
+    file: 'packages/storage/src/log-appender.ts',
+    from: 'if (code === DUPLICATE_BATCH) {',
+    to: 'if (code > 1_000) {',
+    layer: 'cluster',
+  },
+]
