@@ -417,17 +417,30 @@ describe('loading', () => {
     expect(runtime.read(PARTITION, () => 1)).toEqual({ errorCode: 0, response: 1 })
   })
 
-  test('applies what lies above the high watermark, which reads see only when it is committed', async () => {
+  test('serves nobody before all of its log is committed: a former leader may have acknowledged what it holds', async () => {
     const log = await filled()
     log.highWatermark = 4
-    const { committed, table, outcomes, put } = await active(log)
+    const { committed, table, outcomes, put, runtime } = await active(log)
     expect(table().map.get('a')).toBe('third')
-    expect(committed('a')).toBe('second')
-    put('reads')
-    expect(outcomes).toEqual([])
+    expect(table().events).toEqual([])
+    put('early')
+    expect(outcomes).toEqual(['early 14 null'])
+    log.commit(log.logEndOffset - 1)
+    expect(runtime.read(PARTITION, () => 1)).toEqual({ errorCode: 14, response: null })
     log.commit()
-    expect(outcomes).toEqual(['reads 0 reads'])
     expect(committed('a')).toBe('third')
+    expect(table().events).toEqual(['loaded'])
+    put('reads')
+    expect(outcomes).toEqual(['early 14 null', 'reads 0 reads'])
+  })
+
+  test('whose leadership ends before its log is committed serves nobody', async () => {
+    const log = await filled()
+    log.highWatermark = 4
+    const { runtime } = await active(log)
+    runtime.onResignation(PARTITION)
+    log.commit()
+    expect(runtime.read(PARTITION, () => 1)).toEqual({ errorCode: 16, response: null })
   })
 
   test('notices a high watermark that rises while it reads', async () => {
@@ -607,6 +620,8 @@ describe('a log that somebody else wrote to', () => {
     expect(outcomes).toEqual(['first 16 null'])
     expect(logger.messages('error')).toEqual(['coordinator is out of step with its log and loads again'])
     for (let turns = 0; turns < 20; turns++) await Promise.resolve()
+    expect(runtime.stateOf(PARTITION)).toBe('loading')
+    log.commit()
     expect(runtime.stateOf(PARTITION)).toBe('active')
     expect([...table().map.keys()]).toEqual(['foreign', 'a'])
   })

@@ -65,6 +65,8 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
   #retryCount = 0
   #retryTimer: Timer | null = null
   #highWatermark: Offset
+  /** The log is replayed, and the shard serves once the high watermark is here; null: not replayed, or it serves. */
+  #servesFrom: Offset | null = null
   #openBatch: WriteBatch<Event> | null = null
   #lingerTimer: Timer | null = null
   /** Appended batches above the high watermark, oldest first. */
@@ -89,7 +91,9 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
   }
 
   /**
-   * Replays the log and becomes active, or failed. What may pass, as a want of descriptors or a moment's fault of the disk, lets it try
+   * Replays the log and becomes active, or failed. Of what a new leader finds in its log it does not know at once what is committed: the
+   * former one may have acknowledged all of it. It serves once that is so, or an answer would be older than one that was given before
+   * (R12). What may pass, as a want of descriptors or a moment's fault of the disk, lets it try
    * again: until then it is loading. Resolves after the first try, whatever came of it, also if the shard was closed meanwhile.
    */
   async load(): Promise<void> {
@@ -109,7 +113,6 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
       for (const { endOffset, version } of summary.uncommitted) {
         this.#appended.push(new WriteBatch<Event>(endOffset, version, 0))
       }
-      this.#state = 'active'
       this.#retryCount = 0
       const loaded = { ...fields, records: summary.recordCount, ms: Math.round(clock.monotonicMs() - startMs) }
       // At a first start there are fifty of these, all empty.
@@ -120,8 +123,15 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
       this.#loadFailed(error)
       return
     }
-    this.write((machine, step) => machine.onLoaded(step), this.#logFailure('first step of a coordinator failed'))
+    this.#servesFrom = this.#appended.at(-1)?.endOffset ?? 0
     this.#onHighWatermark(this.#highWatermark)
+  }
+
+  /** All that was there when it was loaded is committed. */
+  #serve(): void {
+    this.#servesFrom = null
+    this.#state = 'active'
+    this.write((machine, step) => machine.onLoaded(step), this.#logFailure('first step of a coordinator failed'))
   }
 
   #loadFailed(error: unknown): void {
@@ -351,6 +361,7 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
   #unload(state: ShardState): void {
     const wasActive = this.#state === 'active'
     this.#state = state
+    this.#servesFrom = null
     this.#loadCount++
     this.#keyedTimers.cancelAll()
     this.#retryTimer?.cancel()
@@ -374,6 +385,7 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
 
   #onHighWatermark(highWatermark: Offset): void {
     if (highWatermark > this.#highWatermark) this.#highWatermark = highWatermark
+    if (this.#servesFrom !== null && this.#highWatermark >= this.#servesFrom) this.#serve()
     if (this.#state !== 'active') return
     while (this.#appended.length > 0 && this.#appended[0]!.endOffset <= this.#highWatermark) {
       const batch = this.#appended.shift()!

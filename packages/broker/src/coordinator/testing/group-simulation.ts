@@ -105,16 +105,23 @@ export class GroupSimulation implements SimulatedWorld {
     this.members = this.members.filter((other) => other !== member)
   }
 
-  /** Dies with what is not committed lost, or hands over the log as it is. */
+  /**
+   * Dies with what is not committed lost, or hands the log over to a node that has all of it, of which it does not know at first that all
+   * of it was committed and acknowledged.
+   */
   async #failOver(isCrash: boolean): Promise<void> {
-    const before = await this.#committedOffsets()
     const old = this.#log
+    const knownHighWatermark = old.highWatermark
+    if (!isCrash) old.commit()
+    const before = await this.#committedOffsets()
     this.groups.shutdown()
     for (const member of this.members) member.disconnect()
     this.#turn = new ManualTurn()
     this.#log = isCrash ? old.crash() : old
     this.groups = this.#createCoordinator()
+    if (!isCrash) old.highWatermark = knownHighWatermark
     await this.#elect()
+    this.#log.commit()
     const after = await this.#committedOffsets()
     if (JSON.stringify(before) !== JSON.stringify(after)) {
       throw new Error(`committed offsets were ${JSON.stringify(before)} and are ${JSON.stringify(after)} after a load`)
