@@ -1,4 +1,5 @@
 import type { Offset } from '@millrace/base'
+import { ErrorCode } from '@millrace/protocol'
 import { AppendResult, ReadResult } from '@millrace/storage'
 import { type CoordinatorLog, LogDamageError } from '../coordinator/coordinator-log.ts'
 import type { Partition } from './partition.ts'
@@ -45,6 +46,8 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
   append(batch: Buffer): number {
     const error = this.#partition.checkLeader(-1)
     if (error !== 0) return error
+    // As for a producer with acks=all: it could not be committed soon.
+    if (!this.#partition.hasEnoughReplicas()) return ErrorCode.NOT_ENOUGH_REPLICAS
     const { log, leaderEpoch } = this.#partition
     const code = log.append(batch, 0, batch.length, 'coordinator', leaderEpoch, this.#appended)
     if (code === 0) this.#partitions.touched(this.#partition)

@@ -245,13 +245,9 @@ export class PartitionManager {
   /** Why a partition of this number is not here: as Kafka, which sends clients on to those who have it. */
   absenceCode(topic: string, partition: number): number {
     const image = this.#image?.topics.get(topic)?.partitions[partition]
-    const isElsewhere = image !== undefined && !image.replicas.includes(this.#options.nodeId)
-    return isElsewhere ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-  }
-
-  /** What the metadata says of a partition, wherever it is. */
-  imageOf(topic: string, partition: number): PartitionImage | null {
-    return this.#image?.topics.get(topic)?.partitions[partition] ?? null
+    if (image === undefined) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if (!image.replicas.includes(this.#options.nodeId)) return ErrorCode.NOT_LEADER_OR_FOLLOWER
+    return this.#isOffline(topic, image) ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
   }
 
   #host(topic: TopicImage): void {
@@ -280,7 +276,7 @@ export class PartitionManager {
         }
         continue
       }
-      if (!isReplica || this.#isOffline(image)) continue
+      if (!isReplica || this.#isOffline(topic.name, image)) continue
       if (this.#logsLeft === 0) {
         this.#unhosted.add(topic.name)
         this.#scheduleHousekeeping()
@@ -308,10 +304,12 @@ export class PartitionManager {
   }
 
   /** Its log is in a directory that is not online: an empty one elsewhere would pass for what was lost. */
-  #isOffline(image: PartitionImage): boolean {
-    const { cluster } = this.#options
+  #isOffline(topic: string, image: PartitionImage): boolean {
+    const { cluster, logs } = this.#options
     const directory = this.#directoryOf(image)
-    return cluster !== undefined && directory !== null && cluster.directoryPath(directory) === null
+    if (cluster === undefined || directory === null || cluster.directoryPath(directory) !== null) return false
+    // Put there before, and not told of yet.
+    return logs.log(topic, image.partition) === undefined
   }
 
   /** Where the metadata has this node's replica, or null if it does not say. */

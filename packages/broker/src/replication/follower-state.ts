@@ -45,6 +45,6 @@ export class FollowerState {
   }
 
   isCaughtUp(leaderEnd: Offset, nowMs: number, maxLagMs: number): boolean {
-    return this.endOffset === leaderEnd || nowMs - this.lastCaughtUpMs <= maxLagMs
+    return this.endOffset >= leaderEnd || nowMs - this.lastCaughtUpMs <= maxLagMs
   }
 }

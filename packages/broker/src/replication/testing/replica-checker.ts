@@ -11,8 +11,6 @@ interface Ghost {
   /** The largest high watermark that was ever seen. */
   highWatermark: number
   readonly acked: Map<number, string>
-  /** Start of the records that may still be wanted. */
-  logStartOffset: number
 }
 
 /** The invariants of `reliability.md`, 1.2, as far as replicas can break them: R1, R3 to R6, R8, R13 and R15. Throws at the first that is. */
@@ -22,7 +20,6 @@ export class ReplicaChecker {
   /** Where each life's logs ended at its start: that much survived the crash, so it is durable whatever the marks say. */
   readonly #survived = new Map<Log, number>()
   readonly #logStarts = new Map<Log, number>()
-  ackedCount = 0
 
   constructor(cluster: ReplicaCluster, partitionCount: number) {
     this.#cluster = cluster
@@ -30,7 +27,6 @@ export class ReplicaChecker {
       committed: new Map(),
       highWatermark: 0,
       acked: new Map(),
-      logStartOffset: 0,
     }))
   }
 
@@ -44,16 +40,10 @@ export class ReplicaChecker {
 
   onAcked(partition: number, offset: number, value: string): void {
     const ghost = this.#partitions[partition]!
-    this.ackedCount++
     if (ghost.acked.has(offset)) throw new Error(`offset ${offset} was given twice (R13)`)
     ghost.acked.set(offset, value)
     const holders = [...this.#cluster.lives.values()].filter((node) => this.#durable(node, partition) > offset)
     if (holders.length < 2) throw new Error(`acknowledged ${offset} with ${holders.length} durable copies (R5)`)
-  }
-
-  onLogStart(partition: number, offset: number): void {
-    const ghost = this.#partitions[partition]!
-    ghost.logStartOffset = Math.max(ghost.logStartOffset, offset)
   }
 
   async check(): Promise<void> {
