@@ -11,8 +11,9 @@ import { type ClientAnswer, type ClientRequest, deliveryTimeoutMs, requestTimeou
 export const libraries = ['millrace', 'librdkafka', 'java'] as const
 export type Library = (typeof libraries)[number]
 
-/** A program that does not answer in this time will not. */
+/** A program that does not answer in this time, and has said nothing of a send in that one, will not. */
 const ANSWER_LIMIT_MS = 45_000
+const SEND_LIMIT_MS = deliveryTimeoutMs + 15_000
 
 export const NO_ANSWER = 'no answer'
 
@@ -64,13 +65,14 @@ export class ClientProgram {
   /** Asks a client. Never rejects: what is not answered, or not in time, is `info`. */
   ask(client: string, request: ClientRequest): Promise<ClientAnswer> {
     const id = this.#nextId++
+    const limitMs = request.op === 'send' ? SEND_LIMIT_MS : ANSWER_LIMIT_MS
     return new Promise((resolve) => {
       const finish = (answer: ClientAnswer) => {
         clearTimeout(timer)
         this.#pending.delete(id)
         resolve(answer)
       }
-      const timer = setTimeout(() => finish({ id, type: 'info', error: NO_ANSWER }), ANSWER_LIMIT_MS)
+      const timer = setTimeout(() => finish({ id, type: 'info', error: NO_ANSWER }), limitMs)
       this.#pending.set(id, finish)
       if (this.#child === null) finish({ id, type: 'fail', error: 'the program has ended' })
       else this.#child.stdin?.write(`${JSON.stringify({ id, client, ...request })}\n`)

@@ -41,6 +41,10 @@ export interface ClientAnswer {
   readonly places?: readonly WirePlace[]
 }
 
-/** How long a library tries to deliver a record, in milliseconds, and how long it waits for one answer. */
-export const deliveryTimeoutMs = 20_000
-export const requestTimeoutMs = 3_000
+/**
+ * How long a library tries to deliver a record, in milliseconds. Longer than any outage of a run: a librdkafka that gives up a record
+ * begins a new epoch and sends others again under it which may be stored already, and no broker can tell.
+ */
+export const deliveryTimeoutMs = 120_000
+/** How long it waits for one answer, in milliseconds, before it asks again. */
+export const requestTimeoutMs = 5_000
