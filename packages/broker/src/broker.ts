@@ -578,6 +578,12 @@ export class Broker {
               health: this.#options.ports.health ?? null,
               partitions: this.#partitions,
               replication: this.#replicas,
+              cluster: {
+                image: () => this.#metadata.image,
+                brokerState: () => this.#membership.state,
+                quorum: () => this.#options.ports.cluster?.quorumFigures?.() ?? null,
+                isClustered: this.#options.ports.cluster !== undefined,
+              },
               groups: this.#groups,
               logs: this.#logs,
             }),
@@ -598,6 +604,8 @@ export class Broker {
         status: healthy ? 'ok' : this.#stopping === null ? 'log directory offline' : 'stopping',
         nodeId: this.nodeId,
         clusterId: this.#metadata.image.clusterId,
+        activeController: this.#membership.activeController,
+        fenced: this.#membership.isFenced,
         offlineDirectories: offline.map((directory) => directory.path),
       },
     }

@@ -1,5 +1,5 @@
 import { RealClock, RealDisk, RealRandom, RealTimers } from '@millrace/base'
-import type { ClusterSettings, Configuration, Logger } from '@millrace/broker'
+import type { ClusterAccess, ClusterSettings, Configuration, Logger } from '@millrace/broker'
 import type { ControllerEvents } from '@millrace/consensus'
 import { ControllerRuntime } from './controller-runtime.ts'
 import { lockQuorumDirectory, type QuorumIdentity, quorumIdentity } from './quorum-directory.ts'
@@ -7,9 +7,8 @@ import { startControllerThread } from './start-controller-thread.ts'
 import type { ThreadControllerPort } from './thread-controller-port.ts'
 
 /** The quorum node of a broker's process. */
-export interface BrokerQuorum {
+export interface BrokerQuorum extends ClusterAccess {
   readonly port: ThreadControllerPort
-  readonly clusterId: string
 }
 
 /** A process that is a controller and no broker. */
@@ -28,7 +27,7 @@ export async function startBrokerQuorum(
   const { identity, release } = claimDirectory(configuration, cluster)
   try {
     const port = await startControllerThread(configuration, identity, logger)
-    return { port, clusterId: identity.clusterId }
+    return { port, clusterId: identity.clusterId, quorumFigures: () => port.status }
   } catch (error) {
     release()
     throw error

@@ -17,6 +17,7 @@ let lifecycle: BrokerLifecycle
 let fatal: Error[]
 let epochs: number[]
 let offline: Uuid[]
+let logger: RecordingLogger
 
 beforeEach(() => {
   const clock = new SimulatedClock()
@@ -26,6 +27,7 @@ beforeEach(() => {
   fatal = []
   epochs = []
   offline = []
+  logger = new RecordingLogger()
   metadata = new ClusterMetadata({
     port,
     clusterId: 'cluster',
@@ -39,7 +41,7 @@ beforeEach(() => {
   lifecycle = new BrokerLifecycle({
     metadata,
     timers,
-    logger: new RecordingLogger(),
+    logger,
     heartbeatIntervalMs: 500,
     registrationTimeoutMs: 60_000,
     previousBrokerEpoch: 3,
@@ -176,6 +178,20 @@ describe('heartbeats', () => {
   })
 })
 
+test('a broker that is taken for dead says so, and when it serves again', async () => {
+  await running()
+  lifecycle.onRegistration({ epoch: 12, fenced: true })
+  expect(lifecycle.isFenced).toBe(true)
+  lifecycle.onRegistration({ epoch: 12, fenced: true })
+  lifecycle.onRegistration({ epoch: 11, fenced: false })
+  expect(lifecycle.isFenced).toBe(true)
+  lifecycle.onRegistration({ epoch: 12, fenced: false })
+  expect(logger.lines.map(({ message }) => message)).toEqual([
+    'the controller took this broker for dead: its leaderships go to others',
+    'this broker serves again',
+  ])
+})
+
 describe('controlled shutdown', () => {
   test('waits until the cluster lets the broker go', async () => {
     await running()
@@ -190,7 +206,17 @@ describe('controlled shutdown', () => {
   test('does not wait for ever', async () => {
     await running()
     const done = lifecycle.controlledShutdown(10_000)
-    timers.advance(10_000)
+    for (let elapsedMs = 0; elapsedMs < 10_000; elapsedMs += 500) {
+      port.answerHeartbeat()
+      timers.advance(500)
+    }
+    expect(await done).toBe(false)
+  })
+
+  test('waits for a moment only where no controller answers', async () => {
+    await running()
+    const done = lifecycle.controlledShutdown(10_000)
+    timers.advance(3000)
     expect(await done).toBe(false)
   })
 

@@ -1,5 +1,5 @@
 import { BaseError, type Timer, type Timers, type Uuid } from '@millrace/base'
-import type { ApiError, ControllerRequest, HeartbeatAnswer } from '@millrace/consensus'
+import type { ApiError, BrokerImage, ControllerRequest, HeartbeatAnswer } from '@millrace/consensus'
 import { ErrorCode, errorInfo } from '@millrace/protocol'
 import type { Logger } from '../logger.ts'
 import type { ClusterMetadata } from './cluster-metadata.ts'
@@ -52,6 +52,9 @@ const REGISTRATION_RETRY_MS = 100
 /** While a broker waits to be let in or out, it asks so often. */
 const EAGER_HEARTBEAT_MS = 20
 
+/** A stopping broker that hears nothing from a controller for so long has nobody to hand its leaderships to. */
+const NO_CONTROLLER_MS = 3_000
+
 /** Refusals of a registration that pass: the session of the life before ends, another controller takes over. */
 const PASSING_REFUSALS: ReadonlySet<number> = new Set([
   ErrorCode.DUPLICATE_BROKER_REGISTRATION,
@@ -79,6 +82,8 @@ export class BrokerLifecycle {
   #onReleased: (() => void) | null = null
   #isRegistering = false
   #isFenced = true
+  /** Since it was last set to false. */
+  #isAnswered = false
 
   constructor(options: BrokerLifecycleOptions) {
     this.#options = options
@@ -94,7 +99,7 @@ export class BrokerLifecycle {
     return this.#state === BrokerState.RUNNING
   }
 
-  /** As the controller said last. */
+  /** As the controller or the metadata said last. */
   get isFenced(): boolean {
     return this.#isFenced
   }
@@ -153,22 +158,30 @@ export class BrokerLifecycle {
 
   /**
    * Hands the leaderships to others. Resolves to whether the cluster let this broker go within the time; where it did not, its leaderships
-   * move once it is gone.
+   * move once it is gone. Where no controller answers at all, since the others are stopping too, it waits for a moment only.
    */
   controlledShutdown(timeoutMs: number): Promise<boolean> {
     if (this.#state !== BrokerState.RUNNING) return Promise.resolve(false)
     this.#state = BrokerState.PENDING_CONTROLLED_SHUTDOWN
     this.#wantShutDown = true
+    const { timers } = this.#options
     return new Promise((resolve) => {
-      const limit = this.#options.timers.setTimer(timeoutMs, () => {
-        this.#onReleased = null
-        resolve(false)
-      })
-      this.#onReleased = () => {
+      const end = (isReleased: boolean): void => {
         this.#onReleased = null
         limit.cancel()
-        resolve(true)
+        silence.cancel()
+        resolve(isReleased)
       }
+      const watch = (): Timer => {
+        this.#isAnswered = false
+        return timers.setTimer(Math.min(timeoutMs, NO_CONTROLLER_MS), () => {
+          if (!this.#isAnswered) end(false)
+          else silence = watch()
+        })
+      }
+      const limit = timers.setTimer(timeoutMs, () => end(false))
+      let silence = watch()
+      this.#onReleased = () => end(true)
       this.#beat()
     })
   }
@@ -178,6 +191,17 @@ export class BrokerLifecycle {
     this.#state = BrokerState.SHUTTING_DOWN
     this.#timer?.cancel()
     this.#timer = null
+  }
+
+  /** The metadata says something new of this broker; undefined: it was unregistered. */
+  onRegistration(broker: Pick<BrokerImage, 'epoch' | 'fenced'> | undefined): void {
+    const { logger, metadata } = this.#options
+    if (broker === undefined || broker.epoch !== metadata.brokerEpoch || broker.fenced === this.#isFenced) return
+    this.#isFenced = broker.fenced
+    if (this.#state !== BrokerState.RUNNING) return
+    const fields = { brokerEpoch: broker.epoch }
+    if (broker.fenced) logger.warn('the controller took this broker for dead: its leaderships go to others', fields)
+    else logger.info('this broker serves again', fields)
   }
 
   /** From the controller. */
@@ -191,13 +215,8 @@ export class BrokerLifecycle {
       this.#options.logger.warn('the controller refused a heartbeat', { error: errorInfo(answer.errorCode).name })
       return
     }
-    if (answer.isFenced !== this.#isFenced) {
-      this.#isFenced = answer.isFenced
-      if (this.#state === BrokerState.RUNNING) {
-        const text = answer.isFenced ? 'this broker was taken for dead and is fenced' : 'this broker serves again'
-        this.#options.logger.warn(text, { brokerEpoch: this.#options.metadata.brokerEpoch })
-      }
-    }
+    this.#isFenced = answer.isFenced
+    this.#isAnswered = true
     if (!answer.isFenced) this.#onUnfenced?.()
     if (answer.shouldShutDown) this.#onReleased?.()
   }

@@ -4,6 +4,7 @@ import { type ControllerPort, type EndpointImage, SUPPORTED_FEATURES } from '@mi
 import type { LogManager } from '@millrace/storage'
 import type { Configuration } from '../config/configuration.ts'
 import type { Logger } from '../logger.ts'
+import type { QuorumFigures } from '../metrics/cluster-metrics.ts'
 import { BrokerLifecycle, RegistrationError, type RegistrationRequest } from './broker-lifecycle.ts'
 import { ClusterMetadata } from './cluster-metadata.ts'
 import type { Membership } from './membership.ts'
@@ -13,6 +14,8 @@ import { refusalOf } from './refusals.ts'
 export interface ClusterAccess {
   readonly port: ControllerPort
   readonly clusterId: string
+  /** For metrics: how the quorum node fares, as it was told last; null before the first time. */
+  quorumFigures?(): QuorumFigures | null
 }
 
 export interface ClusterMembershipOptions extends ClusterAccess {
@@ -68,6 +71,9 @@ export class ClusterMembership implements Membership {
       offlineDirectories: () => this.#directories(false),
       onBrokerEpoch: (epoch) => this.#onBrokerEpoch(epoch),
       onFatal: (error) => options.onFatal(error),
+    })
+    this.metadata.subscribe((image, { changedBrokers }) => {
+      if (changedBrokers.has(nodeId)) this.#lifecycle.onRegistration(image.brokers.get(nodeId))
     })
   }
 

@@ -7,6 +7,8 @@ export interface Membership {
   readonly activeController: number | null
   /** Kafka's number of what the broker is about (`BrokerState`). */
   readonly state: number
+  /** The cluster takes this broker for dead, or has not let it in yet: it leads nothing. */
+  readonly isFenced: boolean
   /** Resolves once the image is all that was committed before the call. */
   catchUp(): Promise<void>
   /** Makes this broker known, once its listeners are bound and its partitions are those of the image. */

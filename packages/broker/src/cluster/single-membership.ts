@@ -21,6 +21,11 @@ export class SingleMembership implements Membership {
     return this.#nodeId
   }
 
+  /** Nobody could take it for dead. */
+  get isFenced(): boolean {
+    return false
+  }
+
   get state(): BrokerState {
     return this.#state
   }

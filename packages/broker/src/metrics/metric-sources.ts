@@ -8,6 +8,7 @@ import type { FetchSessionCache } from '../partition/fetch-session-cache.ts'
 import type { PartitionManager } from '../partition/partition-manager.ts'
 import type { ProducerLimit } from '../partition/producer-limit.ts'
 import type { BudgetSample } from './budget.ts'
+import type { ClusterSources } from './cluster-metrics.ts'
 import type { DiskActivity } from './disk-activity.ts'
 import type { NetworkMetrics } from './network-metrics.ts'
 import type { ProcessHealth } from './process-health.ts'
@@ -33,6 +34,7 @@ export interface MeasuredBroker {
   partitions: PartitionManager
   /** Null where all replicas are here. */
   replication: ReplicationFigures | null
+  cluster: ClusterSources
   groups: GroupCoordinator
   logs: LogManager
 }
@@ -52,6 +54,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     groups: () => broker.groups.countByState(),
     groupCounters: broker.groups.counters,
     partitions: () => samples(broker.partitions),
+    cluster: broker.cluster,
     replication: () => broker.replication ?? NO_REPLICATION_FIGURES,
     directories: () => broker.logs.directories(),
     parkedFetches: () => ({ count: broker.purgatory.size, evictions: broker.purgatory.evictions }),

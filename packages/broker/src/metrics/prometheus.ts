@@ -1,6 +1,7 @@
 import { apis } from '@millrace/protocol'
 import type { Registry } from 'prom-client'
 import type { GroupCounters } from '../coordinator/group/group-counters.ts'
+import { type ClusterSources, defineClusterMetrics } from './cluster-metrics.ts'
 import type { DefineMetric, SetValue } from './define-metric.ts'
 import { defineHealthMetrics, type HealthSources, healthHistograms } from './health-metrics.ts'
 import type { NetworkMetrics } from './network-metrics.ts'
@@ -23,6 +24,7 @@ export interface MetricSources extends HealthSources, ReplicationSources {
   groups(): Record<string, number>
   groupCounters: GroupCounters
   partitions(): Iterable<PartitionSample>
+  cluster: ClusterSources
   /** Bytes of each log directory, whether it works, and what lies set aside in it. */
   directories(): { path: string; online: boolean; totalBytes: number; usableBytes: number; strayBytes: number }[]
 }
@@ -83,6 +85,7 @@ export async function createPrometheus(
   defineGroupMetrics(sources, counter, gauge)
   defineLogMetrics(sources, gauge)
   defineReplicationMetrics(sources, counter, gauge)
+  defineClusterMetrics(sources.cluster, gauge)
   defineHealthMetrics(sources, counter, gauge)
   return async () => ({
     contentType: registry.contentType,
