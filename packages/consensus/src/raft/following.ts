@@ -32,8 +32,8 @@ export function handleAppend(state: ReplicaState, message: MessageOf<'append'>):
     return
   }
   if (previousIndex < state.commitIndex) {
-    // Late or repeated: what is committed is known to match.
-    if (local !== null && local.term !== previousTerm) state.counters.chainMismatches++
+    // Late or repeated: what is committed is known to match, or somebody's log is damaged.
+    if (contradictsCommitted(state, message)) state.counters.chainMismatches++
     else acknowledge(state, message, state.commitIndex)
     return
   }
@@ -50,6 +50,16 @@ export function handleAppend(state: ReplicaState, message: MessageOf<'append'>):
   const lastNew = previousIndex + message.entries.length
   state.commitIndex = Math.max(state.commitIndex, Math.min(message.commitIndex, lastNew))
   acknowledge(state, message, lastNew)
+}
+
+/** Whether the message, which begins below the commit index, has other entries there. The last chain there covers all before it. */
+function contradictsCommitted(state: ReplicaState, message: MessageOf<'append'>): boolean {
+  const { previousIndex, previousTerm, entries } = message
+  const before = state.log.pointAt(previousIndex)
+  if (before !== null && before.term !== previousTerm) return true
+  const last = entries[Math.min(entries.length, state.commitIndex - previousIndex) - 1]
+  const local = last === undefined ? null : state.log.pointAt(last.index)
+  return local !== null && !local.chain.equals(last!.chain)
 }
 
 /** Cuts off from the first conflict and adds what is new; what matches stays untouched. False, and nothing changed, if a chain does not fit. */

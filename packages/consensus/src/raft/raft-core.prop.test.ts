@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { RandomRun, type RunResult } from './testing/random-run.ts'
 
-const RUNS = 150
-const EVENTS = 2500
+const RUNS = 50
+const EVENTS = 2000
 
 describe('RaftCore in random runs', () => {
   it('keeps the invariants under loss, disorder, crashes, changes of voters and snapshots, and converges after them', () => {
