@@ -121,7 +121,8 @@ export class FakeQuorum implements Quorum {
     this.id = id
     this.#listener = listener
     cluster.quorums.set(id, this)
-    cluster.timers.setTimer(0, () => this.follow())
+    // After a snapshot, if it begins with one.
+    cluster.timers.setTimer(1, () => this.follow())
   }
 
   /** Starts from a snapshot instead of from the whole log. */
