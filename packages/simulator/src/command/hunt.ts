@@ -4,7 +4,7 @@ import type { Layer, RunResult } from '../run-result.ts'
 import { runSeeds } from './seed-pool.ts'
 
 /** Seeds within which a defect must show. */
-const SEEDS_MAX: Readonly<Record<Layer, number>> = { consensus: 1_000, cluster: 1_000 }
+const SEEDS_MAX = 1_000
 
 /** Runs seeds with each defect in place until a checker finds it; one that none finds is a failure of the simulator. */
 export async function huntMutations(
@@ -16,37 +16,48 @@ export async function huntMutations(
   let passed = 0
   for (const mutation of chosen) {
     const startMs = performance.now()
-    const { caught, seedCount, applied } = await hunt(mutation, jobs)
-    const seconds = ((performance.now() - startMs) / 1000).toFixed(0)
-    const isCaught = caught !== null && applied === mutation.name
-    if (isCaught) passed++
+    const { caught, seedCount, problem } = await hunt(mutation, jobs)
+    const cost = `${seedCount} seeds, ${((performance.now() - startMs) / 1000).toFixed(0)} s`
+    if (caught === null || problem !== null) {
+      console.log(`FAILED "${mutation.name}" ${problem ?? 'was not caught'} (${cost})`)
+      continue
+    }
+    passed++
+    const { invariant, message } = caught.failure!
     console.log(
-      isCaught
-        ? `caught "${mutation.name}" by ${caught.failure!.invariant} in seed ${caught.seed}, after ${seedCount} seeds, ${seconds} s: ${caught.failure!.message.split('\n')[0]}`
-        : `FAILED "${mutation.name}" ${applied === mutation.name ? `not caught in ${seedCount} seeds` : 'was not put in place'}`,
+      `caught "${mutation.name}" by ${invariant} in seed ${caught.seed}, after ${cost}: ${message.split('\n')[0]}`,
     )
   }
   return { passed, failed: chosen.length - passed + (chosen.length === 0 ? 1 : 0) }
 }
 
-async function hunt(
-  { name, layer }: Mutation,
-  jobs: number,
-): Promise<{ caught: RunResult | null; seedCount: number; applied: string }> {
+interface Hunted {
+  readonly caught: RunResult | null
+  readonly seedCount: number
+  /** Why it proves nothing; null: nothing is wrong. */
+  readonly problem: string | null
+}
+
+async function hunt({ name, layer }: Mutation, jobs: number): Promise<Hunted> {
   let caught: RunResult | null = null
   let seedCount = 0
-  const applied = await runSeeds({
-    layer,
-    first: 1,
-    count: SEEDS_MAX[layer],
-    isChecked: false,
-    jobs,
-    mutation: name,
-    onResult: (result) => {
-      seedCount++
-      if (result.failure !== null) caught ??= result
-      return caught !== null
-    },
-  })
-  return { caught, seedCount, applied }
+  try {
+    const applied = await runSeeds({
+      layer,
+      first: 1,
+      count: SEEDS_MAX,
+      isChecked: false,
+      jobs,
+      mutation: name,
+      onResult: (result) => {
+        seedCount++
+        if (result.failure !== null) caught ??= result
+        return caught !== null
+      },
+    })
+    return { caught, seedCount, problem: applied === name ? null : 'was not put in place' }
+  } catch (error) {
+    // It does not stand in the source any more, or takes the whole process down.
+    return { caught, seedCount, problem: (error as Error).message }
+  }
 }

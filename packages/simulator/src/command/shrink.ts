@@ -1,3 +1,5 @@
+import { runCluster } from '../cluster/cluster-run.ts'
+import { type ClusterScenario, clusterScenario } from '../cluster/cluster-scenario.ts'
 import { runConsensus } from '../consensus/consensus-run.ts'
 import { type ConsensusScenario, consensusScenario } from '../consensus/consensus-scenario.ts'
 import type { Layer } from '../run-result.ts'
@@ -7,8 +9,18 @@ const TRIES_MAX = 400
 
 /** The smallest scenario found that breaks the same invariant as the seed's, as text. */
 export async function shrinkSeed(layer: Layer, seed: number, invariant: string): Promise<string> {
-  if (layer === 'cluster') return 'whole clusters cannot be shrunk yet'
-  return `shrunk: ${JSON.stringify(await shrinkConsensus(consensusScenario(seed), invariant))}`
+  const shrunk =
+    layer === 'cluster'
+      ? await shrinkCluster(clusterScenario(seed), invariant)
+      : await shrinkConsensus(consensusScenario(seed), invariant)
+  return `shrunk: ${JSON.stringify(shrunk)}`
+}
+
+/** Fewer faults. What clients do is drawn as they go. */
+async function shrinkCluster(scenario: ClusterScenario, invariant: string): Promise<ClusterScenario> {
+  const fails = async (faults: ClusterScenario['faults']): Promise<boolean> =>
+    (await runCluster({ ...scenario, faults })).failure?.invariant === invariant
+  return { ...scenario, faults: await shrinkList(scenario.faults, fails, TRIES_MAX) }
 }
 
 /** Fewer faults, then fewer operations, then no losses on the way. */

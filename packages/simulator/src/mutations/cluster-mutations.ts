@@ -27,8 +27,8 @@ export const clusterMutations: readonly Mutation[] = [
   inBroker(
     'leader counts what it has not synced',
     'partition/partition.ts',
-    'const end = this.config.writeCaching ? this.log.writtenOffset : this.log.durableOffset',
-    'const end = this.log.writtenOffset',
+    'const end = this.config.writeCaching ? log.writtenOffset : log.durableOffset',
+    'const end = log.writtenOffset',
   ),
   inBroker(
     'follower acknowledges what it has not synced',
@@ -87,8 +87,8 @@ export const clusterMutations: readonly Mutation[] = [
   {
     name: 'a batch that was sent again is stored again',
     file: 'packages/storage/src/log-appender.ts',
-    from: 'if (code === DUPLICATE_BATCH) {',
-    to: 'if (code > 1_000) {',
+    from: '        result.set(duplicateFirstOffset, duplicateLastOffset, timestamp, true)\n        return ErrorCode.NONE\n      }\n      if (code !== ErrorCode.NONE) return code',
+    to: '        result.set(duplicateFirstOffset, duplicateLastOffset, timestamp, true)\n      }\n      if (code > 0) return code',
     layer: 'cluster',
   },
 ]

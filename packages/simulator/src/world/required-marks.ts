@@ -30,7 +30,19 @@ const CONSENSUS_MARKS = [
   'write of a dead process lost',
 ]
 
+const CLUSTER_MARKS = [
+  'all nodes die',
+  'commit ok',
+  'cut of a leader',
+  'kill of a leader',
+  'kill of the active controller',
+  'pause of a leader',
+  'poll ok',
+  'send failed',
+  'send ok',
+]
+
 /** What a batch of at least {@link MARK_SEEDS} seeds must have come to at least once: else it proves less than it seems to. */
 export function requiredMarks(layer: Layer): readonly string[] {
-  return layer === 'consensus' ? CONSENSUS_MARKS : []
+  return layer === 'consensus' ? CONSENSUS_MARKS : CLUSTER_MARKS
 }

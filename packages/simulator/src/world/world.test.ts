@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest'
+import { ProcessLoop } from './process-loop.ts'
+import { RandomStream } from './random-stream.ts'
+import { World } from './world.ts'
+
+function runAll(world: World): void {
+  while (world.step());
+}
+
+describe('World', () => {
+  it('lets events happen by time, then in the order in which they were scheduled, cancelled ones not at all', () => {
+    const world = new World(1)
+    const happened: string[] = []
+    const add = (delayMs: number, name: string) => world.schedule(delayMs, name, -1, () => happened.push(name))
+    for (const [delayMs, name] of [
+      [5, 'e'],
+      [1, 'a'],
+      [3, 'c'],
+      [3, 'd'],
+      [1, 'b'],
+    ] as const) {
+      add(delayMs, name)
+    }
+    add(2, 'cancelled').cancel()
+    runAll(world)
+    expect(happened.join('')).toBe('abcde')
+    expect(world.nowMs).toBe(5)
+    expect(world.eventCount).toBe(5)
+  })
+
+  it('keeps the order of the heap for any times', () => {
+    const world = new World(1)
+    const random = world.stream('times')
+    const times: number[] = []
+    for (let slot = 0; slot < 2_000; slot++) {
+      const event = world.schedule(random.real(0, 100), 'x', -1, () => times.push(world.nowMs))
+      if (random.chance(0.2)) event.cancel()
+    }
+    runAll(world)
+    expect(times.length).toBeGreaterThan(1_000)
+    expect(times).toEqual([...times].sort((one, other) => one - other))
+  })
+
+  it('has another digest if anything else happens', () => {
+    const digestOf = (delayMs: number, label: string) => {
+      const world = new World(1)
+      world.schedule(delayMs, label, 0, () => undefined)
+      runAll(world)
+      return world.digest.toString()
+    }
+    expect(digestOf(1, 'a')).toBe(digestOf(1, 'a'))
+    expect(new Set([digestOf(1, 'a'), digestOf(1.5, 'a'), digestOf(1, 'b')]).size).toBe(3)
+  })
+})
+
+describe('RandomStream', () => {
+  it('does not depend on what other streams draw, and draws nothing for a share of 0', () => {
+    const one = new RandomStream(7, 'a')
+    const other = new RandomStream(7, 'a')
+    new RandomStream(7, 'b').uint32()
+    expect(one.chance(0)).toBe(false)
+    expect(one.uint32()).toBe(other.uint32())
+    expect(new RandomStream(7, 'b').uint32()).not.toBe(new RandomStream(7, 'a').uint32())
+    expect(new RandomStream(8, 'a').uint32()).not.toBe(new RandomStream(7, 'a').uint32())
+  })
+})
+
+describe('ProcessLoop', () => {
+  it('holds back everything while it is paused, and lets it happen in order afterwards', () => {
+    const world = new World(1)
+    const loop = new ProcessLoop(world, 0)
+    const happened: string[] = []
+    loop.after(1, 'a', () => happened.push(`a at ${world.nowMs}`))
+    loop.after(2, 'b', () => happened.push(`b at ${world.nowMs}`))
+    loop.pause()
+    world.schedule(10, 'resume', -1, () => loop.resume())
+    runAll(world)
+    expect(happened).toEqual(['a at 10', 'b at 10'])
+  })
+
+  it('does nothing any more after its end', () => {
+    const world = new World(1)
+    const loop = new ProcessLoop(world, 0)
+    const happened: string[] = []
+    loop.setTimer(5, () => happened.push('timer'))
+    loop.pause()
+    world.schedule(6, 'end', -1, () => loop.end())
+    world.schedule(7, 'resume', -1, () => loop.resume())
+    runAll(world)
+    expect(happened).toEqual([])
+  })
+
+  it('has a clock that drifts without going back, and timers by that clock', () => {
+    const world = new World(1)
+    const loop = new ProcessLoop(world, 0)
+    world.schedule(10, 'faster', -1, () => loop.drift(2))
+    const at: number[] = []
+    world.schedule(10, 'set', -1, () => loop.setTimer(20, () => at.push(world.nowMs, loop.monotonicMs())))
+    runAll(world)
+    expect(at).toEqual([20, 30])
+  })
+})
