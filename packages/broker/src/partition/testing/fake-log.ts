@@ -1,3 +1,4 @@
+import { ZERO_UUID } from '@millrace/base'
 import type { AppendResult, Log, ReadResult } from '@millrace/storage'
 
 /** Bytes of each batch of a fake log; one record per batch. */
@@ -7,6 +8,7 @@ export const FAKE_BATCH_BYTES = 100
 export class FakeLog {
   topic = 't'
   partition = 0
+  topicId = ZERO_UUID
   directory = '/fake'
   failed = false
   logStartOffset = 0
@@ -45,6 +47,10 @@ export class FakeLog {
   endOffsetForEpoch(epoch: number): { epoch: number; endOffset: number } {
     if (epoch > this.latestEpoch) return { epoch: -1, endOffset: -1 }
     return { epoch, endOffset: this.logEndOffset }
+  }
+
+  epochOf(): number {
+    return this.latestEpoch
   }
 
   setHighWatermark(offset: number): boolean {
