@@ -24,10 +24,6 @@ export function nullOr(shape: Shape): Shape {
   return (value) => value === null || shape(value)
 }
 
-export function eitherOf(...shapes: readonly Shape[]): Shape {
-  return (value) => shapes.some((shape) => shape(value))
-}
-
 export function oneOf(...values: readonly (string | number)[]): Shape {
   return (value) => values.includes(value as string | number)
 }
