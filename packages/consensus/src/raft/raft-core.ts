@@ -9,6 +9,7 @@ import {
   requestVotes,
 } from './election.ts'
 import { answerStaleLeader, handleAppend, handleHeartbeat } from './following.ts'
+import { LeaderSearch } from './leader-search.ts'
 import { Leadership } from './leadership.ts'
 import { isValidMessage, MAX_NUMBER } from './message-check.ts'
 import type { RaftOptions, Refusal } from './raft-options.ts'
@@ -41,15 +42,13 @@ export class RaftCore {
   readonly #state: ReplicaState
   readonly #timer: ElectionTimer
   readonly #receiver: SnapshotReceiver
+  readonly #search: LeaderSearch
   #ballot: Ballot
   #leadership: Leadership | null
   /** What the last `Ready` held, until it is done. */
   #taken: Ready | null
-  #ticksSinceAsked: number
   /** The term in which the leader asked this node to take over and it could not yet. */
   #takeOverTerm: Term | null
-  /** Of the last hint; empty while a leader is known. */
-  #contacts: VoterSet
 
   constructor(options: RaftOptions) {
     const { log, appliedIndex } = options
@@ -58,12 +57,11 @@ export class RaftCore {
     this.#state = new ReplicaState(options)
     this.#timer = new ElectionTimer(this.#state)
     this.#receiver = new SnapshotReceiver(this.#state)
+    this.#search = new LeaderSearch(this.#state)
     this.#ballot = new Ballot()
     this.#leadership = null
     this.#taken = null
-    this.#ticksSinceAsked = 0
     this.#takeOverTerm = null
-    this.#contacts = []
   }
 
   get status(): RaftStatus {
@@ -81,7 +79,7 @@ export class RaftCore {
       voters,
       votersCommitted: this.#state.votersCommitted,
       peers: this.#leadership?.peers ?? [],
-      contacts: this.#contacts,
+      contacts: this.#search.contacts,
       rejectedMessages: counters.rejectedMessages,
       chainMismatches: counters.chainMismatches,
     }
@@ -97,7 +95,7 @@ export class RaftCore {
       return
     }
     if (message.type === 'leaderHint') {
-      this.#onLeaderHint(message)
+      this.#search.onHint(message)
       return
     }
     if (message.term > this.#state.term) {
@@ -119,6 +117,7 @@ export class RaftCore {
       return
     }
     this.#timer.tick()
+    this.#search.tick()
     if (!state.isVoter) this.#lookForLeader()
     if (this.#timer.hasExpired && mayCampaign(state)) this.#campaign(true, false)
   }
@@ -267,7 +266,9 @@ export class RaftCore {
         this.#onVoteReply(message)
         return
       case 'append':
-        if (this.#acceptLeader(message.from)) handleAppend(this.#state, message)
+        if (!this.#acceptLeader(message.from)) return
+        handleAppend(this.#state, message)
+        this.#receiver.onCommitted(this.#state.commitIndex)
         return
       case 'heartbeat':
         if (this.#acceptLeader(message.from)) handleHeartbeat(this.#state, message)
@@ -341,13 +342,6 @@ export class RaftCore {
       this.#state.send(replica, { type: 'leaderHint', leader, voters })
   }
 
-  #onLeaderHint({ leader, voters }: MessageOf<'leaderHint'>): void {
-    const state = this.#state
-    if (state.leader !== null || this.#leadership !== null || leader.id === state.self.id) return
-    this.#contacts = voters
-    state.send(leader, { type: 'heartbeatReply', readRound: 0, lastIndex: state.log.lastIndex })
-  }
-
   #onVoteReply(message: MessageOf<'voteReply'>): void {
     if (!countsAsVote(this.#state, message)) return
     this.#ballot.record(message.from.id, message.granted)
@@ -380,9 +374,7 @@ export class RaftCore {
       state.voteFor(state.self)
     }
     requestVotes(state, preVote, transfer)
-    // Those who refuse may be right: this node was removed, and none of the voters that it knows leads.
-    if (preVote)
-      this.#askForLeader((state.options.contacts ?? []).filter((id) => !state.voters.some((voter) => voter.id === id)))
+    if (preVote) this.#search.askOthers()
     this.#countVotes()
   }
 
@@ -405,9 +397,8 @@ export class RaftCore {
       this.#timer.restart()
     } else {
       this.#timer.reset()
-      this.#contacts = []
+      this.#search.onFound()
     }
-    this.#ticksSinceAsked = 0
   }
 
   #becomeLeader(): void {
@@ -430,22 +421,9 @@ export class RaftCore {
     this.#becomeFollower(this.#state.term, null)
   }
 
-  /** Who does not vote cannot find a leader by an election: it asks around until one answers. */
   #lookForLeader(): void {
     const state = this.#state
-    const { electionTicks, heartbeatTicks, contacts } = state.options
-    if (this.#timer.elapsedTicks >= electionTicks) state.leader = null
-    if (state.leader !== null || this.#ticksSinceAsked++ % heartbeatTicks !== 0) return
-    const known = [...state.voters, ...this.#contacts].map(({ id }) => id)
-    this.#askForLeader(new Set([...known, ...(contacts ?? [])]))
-  }
-
-  #askForLeader(ids: Iterable<number>): void {
-    const state = this.#state
-    const { lastIndex } = state.log
-    for (const id of ids) {
-      if (id === state.self.id) continue
-      state.send({ id, directoryId: null }, { type: 'heartbeatReply', readRound: 0, lastIndex })
-    }
+    if (this.#timer.elapsedTicks >= state.options.electionTicks) state.leader = null
+    if (state.leader === null) this.#search.askRegularly()
   }
 }

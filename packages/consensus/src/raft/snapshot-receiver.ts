@@ -1,5 +1,5 @@
 import type { ReplicaState } from './replica-state.ts'
-import type { MessageOf, SnapshotPoint } from './types.ts'
+import type { LogIndex, MessageOf, SnapshotPoint } from './types.ts'
 
 /** Most bytes of a snapshot that a node collects in memory, unless its options say otherwise. */
 export const DEFAULT_MAX_SNAPSHOT_BYTES = 512 * 1024 * 1024
@@ -24,6 +24,11 @@ export class SnapshotReceiver {
   /** Another leader sends its own. */
   reset(): void {
     this.#incoming = null
+  }
+
+  /** What is collected has nothing new any more: its memory goes. */
+  onCommitted(commitIndex: LogIndex): void {
+    if (this.#incoming !== null && this.#incoming.point.index <= commitIndex) this.#incoming = null
   }
 
   onChunk(message: MessageOf<'snapshotChunk'>): void {
