@@ -51,7 +51,8 @@ const FINAL_READ_LIMIT_MS = 200_000
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { system, nodeCount, directory, seed, ratePerSecond } = options
   mkdirSync(directory, { recursive: true })
-  const cluster = await ChaosCluster.start({ system, nodeCount, directory, settings: {} })
+  const hasDisks = options.faults.some(({ family }) => family === 'disk')
+  const cluster = await ChaosCluster.start({ system, nodeCount, directory, settings: {}, hasDisks })
   const recorder = new Recorder(join(directory, 'history.jsonl'), seed)
   const { bootstrap } = cluster
   const workload = new Workload({ bootstrap, recorder, seed, partitions: PARTITIONS, ratePerSecond })

@@ -5,6 +5,7 @@ import type { Settings } from '../../harness/running-broker.ts'
 import { until } from '../../harness/until.ts'
 import { CLIENTS, Network } from '../network/network.ts'
 import { ownerOf } from '../network/socket-owner.ts'
+import { compileSlowSync, NodeDisk } from './disks.ts'
 import { ChaosNode } from './node.ts'
 import type { System } from './system.ts'
 
@@ -16,8 +17,8 @@ export interface ClusterOptions {
   readonly nodeCount: number
   readonly directory: string
   readonly settings: Settings
-  /** Where the records of a node go; default: a folder in its own. */
-  readonly dataDirectoryOf?: (id: number) => string
+  /** Each node gets a disk of its own that can be filled and slowed down. */
+  readonly hasDisks: boolean
 }
 
 /** One partition of the topics under load, as the cluster tells it. */
@@ -30,6 +31,8 @@ export class ChaosCluster {
   readonly system: System
   readonly nodes: readonly ChaosNode[]
   readonly network: Network
+  /** By id of their nodes; empty if they have none of their own. */
+  readonly disks: ReadonlyMap<number, NodeDisk>
   readonly #proxyPorts: ReadonlyMap<number, number>
   #admin: Admin | null = null
 
@@ -37,8 +40,10 @@ export class ChaosCluster {
     system: System,
     nodes: readonly ChaosNode[],
     network: Network,
+    disks: ReadonlyMap<number, NodeDisk>,
     proxyPorts: ReadonlyMap<number, number>,
   ) {
+    this.disks = disks
     this.system = system
     this.nodes = nodes
     this.network = network
@@ -46,16 +51,11 @@ export class ChaosCluster {
   }
 
   /** Prepares and starts all nodes, and waits until the cluster answers. */
-  static async start({
-    system,
-    nodeCount,
-    directory,
-    settings,
-    dataDirectoryOf,
-  }: ClusterOptions): Promise<ChaosCluster> {
+  static async start({ system, nodeCount, directory, settings, hasDisks }: ClusterOptions): Promise<ChaosCluster> {
     const nodes: ChaosNode[] = []
     const network = new Network((accepted) => sourceOf(accepted, nodes))
     const ids = Array.from({ length: nodeCount }, (_, slot) => slot + 1)
+    const disks = hasDisks ? disksOf(ids, directory) : new Map<number, NodeDisk>()
     const ports = await freePorts(2 * nodeCount)
     const proxyPorts = new Map<number, number>()
     const controllerProxyPorts = new Map<number, number>()
@@ -68,16 +68,17 @@ export class ChaosCluster {
       const plan = {
         id,
         directory: own,
-        dataDirectory: dataDirectoryOf?.(id) ?? join(own, 'data'),
+        dataDirectory: join(disks.get(id)?.directory ?? own, 'data'),
         port: ports[id - 1]!,
         controllerPort: ports[nodeCount + id - 1]!,
         proxyPort: proxyPorts.get(id)!,
         controllerProxyPorts,
         settings,
+        environment: disks.get(id)?.environment ?? {},
       }
       nodes.push(new ChaosNode(plan, system))
     }
-    const cluster = new ChaosCluster(system, nodes, network, proxyPorts)
+    const cluster = new ChaosCluster(system, nodes, network, disks, proxyPorts)
     try {
       await Promise.all(nodes.map((node) => system.prepare(node.plan)))
       for (const node of nodes) node.start()
@@ -160,7 +161,12 @@ export class ChaosCluster {
   /** Undoes everything: links, pauses, deaths. */
   heal(): void {
     this.network.healAll()
+    for (const disk of this.disks.values()) {
+      disk.drain()
+      disk.setDelay(0)
+    }
     for (const node of this.nodes) {
+      node.mayEnd = false
       node.resume()
       node.start()
     }
@@ -170,6 +176,7 @@ export class ChaosCluster {
     await this.#admin?.close()
     await Promise.all(this.nodes.map((node) => node.kill()))
     await this.network.close()
+    for (const disk of this.disks.values()) disk.unmount()
   }
 
   async #untilServing(): Promise<void> {
@@ -186,6 +193,13 @@ export class ChaosCluster {
       90_000,
     )
   }
+}
+
+function disksOf(ids: readonly number[], directory: string): Map<number, NodeDisk> {
+  const library = compileSlowSync(directory)
+  const disks = new Map(ids.map((id) => [id, new NodeDisk(directory, id, library)]))
+  for (const disk of disks.values()) disk.mount()
+  return disks
 }
 
 function sourceOf({ remotePort = 0, localPort = 0 }: Socket, nodes: readonly ChaosNode[]): string {

@@ -16,6 +16,8 @@ export class ChaosNode {
   #exit: Promise<number> = Promise.resolve(0)
   #isPaused = false
   #isExpectedToEnd = false
+  /** While its disk is broken it may end: a node that cannot keep its promises must not go on. */
+  mayEnd = false
   /** Ends that nobody had asked for, with their code or signal. */
   readonly deaths: string[] = []
 
@@ -56,7 +58,11 @@ export class ChaosNode {
     if (this.#child !== null) return
     const [command, args] = this.#system.command(this.plan)
     const log = openSync(this.logFile, 'a')
-    const child = spawn(command, [...args], { stdio: ['ignore', log, log], detached: true })
+    const child = spawn(command, [...args], {
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...this.plan.environment },
+      detached: true,
+    })
     closeSync(log)
     endWithParent(child)
     this.#child = child
@@ -123,6 +129,6 @@ export class ChaosNode {
     if (this.#child !== child) return
     this.#child = null
     this.#isPaused = false
-    if (!this.#isExpectedToEnd) this.deaths.push(how)
+    if (!this.#isExpectedToEnd && !this.mayEnd) this.deaths.push(how)
   }
 }

@@ -12,6 +12,8 @@ export interface NodePlan {
   /** By id of every node. */
   readonly controllerProxyPorts: ReadonlyMap<number, number>
   readonly settings: Settings
+  /** Added to the environment of its process. */
+  readonly environment: Readonly<Record<string, string>>
 }
 
 /** A kind of cluster that can be attacked: ours, and Kafka, which shows whether what is asked of ours is right. */
