@@ -5,11 +5,16 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { run } from './run.ts'
 
-/** A broker under measurement. */
+/** A broker, or a cluster of some, under measurement. */
 export interface Broker {
   readonly kind: 'kafka' | 'millrace'
+  /** Of the first node. */
   readonly port: number
   readonly pid: number
+  /** Of all nodes. */
+  readonly pids: readonly number[]
+  /** Copies that topics are made with. */
+  readonly replicas: number
   readonly bootstrap: string
   stop(): Promise<void>
 }
@@ -27,7 +32,7 @@ export async function startKafka(peers: string, directory: string): Promise<Brok
     await run(kafkaScript(peers, 'stop'), [directory])
     rmSync(directory, { recursive: true, force: true })
   }
-  return { kind: 'kafka', port, pid, bootstrap: `127.0.0.1:${port}`, stop }
+  return { kind: 'kafka', port, pid, pids: [pid], replicas: 1, bootstrap: `127.0.0.1:${port}`, stop }
 }
 
 /** What `npx millrace start` runs, on the Node that runs this. */
@@ -45,7 +50,8 @@ export async function startMillrace(root: string, directory: string): Promise<Br
     await endProcess(child)
     rmSync(directory, { recursive: true, force: true })
   }
-  return { kind: 'millrace', port, pid: child.pid ?? 0, bootstrap: `127.0.0.1:${port}`, stop }
+  const pid = child.pid ?? 0
+  return { kind: 'millrace', port, pid, pids: [pid], replicas: 1, bootstrap: `127.0.0.1:${port}`, stop }
 }
 
 function readyPort(child: ChildProcess): Promise<number> {
@@ -77,7 +83,8 @@ export async function freePortPair(): Promise<number> {
   throw new Error('no two free ports in a row')
 }
 
-function probe(port: number): Promise<number> {
+/** The port that could be bound, or 0. */
+export function probe(port: number): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer()
     server.once('error', () => resolve(0))

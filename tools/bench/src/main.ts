@@ -12,6 +12,7 @@ import { producerPerfCases } from './cases/producer-perf.ts'
 import { rdkafkaCases } from './cases/rdkafka.ts'
 import { smallRequestCases } from './cases/small-requests.ts'
 import { startupCase } from './cases/startup.ts'
+import { startKafkaCluster, startMillraceCluster } from './cluster-broker.ts'
 import { lastWholeSet, readRows } from './earlier-runs.ts'
 import { machineFacts } from './machine.ts'
 import { machineLine, resultTables, withFigures } from './report.ts'
@@ -19,6 +20,10 @@ import { stopRunning } from './run.ts'
 import { topicConfigsOf, type Variant, type VariantName } from './variant.ts'
 
 const root = join(import.meta.dirname, '../../..')
+
+/** Cases about one process say nothing of three. */
+const clusterPrefix = 'three nodes: '
+const clusterGroups = ['producer-perf', 'consumer-perf', 'end-to-end latency, Kafka’s tool']
 
 const help = `npm run bench -- [options]
 
@@ -29,6 +34,8 @@ run. Prints tables of ratios. Wants Java 17, gcc, flock, and the scripts of the 
   --only TEXT       the cases whose title contains TEXT; may be repeated
   --rounds N        runs of each case and variant (5)
   --scale F         size of the loads as a factor (1)
+  --cluster         three nodes of each, and topics with three replicas: throughput and latency alone. Figures are of groups
+                    whose names begin with "${clusterPrefix}"
   --variants A,B    of ${Object.keys(topicConfigsOf).join(', ')} (all)
   --peers DIR       scripts of the Kafka peer (../shared/peers)
   --work DIR        data and built load programs (~/.cache/millrace-bench)
@@ -44,6 +51,7 @@ const { values } = parseArgs({
   options: {
     help: { type: 'boolean', short: 'h', default: false },
     quick: { type: 'boolean', default: false },
+    cluster: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
     rounds: { type: 'string' },
     scale: { type: 'string' },
@@ -70,7 +78,7 @@ const context: BenchContext = {
 }
 const failures: string[] = []
 
-const allCases: readonly BenchCase[] = [
+const singleCases: readonly BenchCase[] = [
   ...smallRequestCases(),
   ...rdkafkaCases(),
   ...probeCases(),
@@ -80,6 +88,12 @@ const allCases: readonly BenchCase[] = [
   ...toolCases(),
   ...producerPerfCases(),
 ]
+
+const allCases = values.cluster
+  ? singleCases
+      .filter(({ group }) => clusterGroups.includes(group))
+      .map((bench): BenchCase => ({ ...bench, group: `${clusterPrefix}${bench.group}` }))
+  : singleCases
 
 const rows: ResultRow[] = values.resume ? earlierRows(values.out) : []
 
@@ -148,7 +162,7 @@ function record({ group, name }: BenchCase, variant: Variant, round: number, fig
  * a cold Kafka would flatter the ratio.
  */
 async function warmUp(variant: Variant): Promise<void> {
-  for (const bench of allCases.filter((one) => warmUpTitles.includes(titleOf(one)))) {
+  for (const bench of allCases.filter((one) => warmUpTitles.includes(titleOf(one).replace(clusterPrefix, '')))) {
     const prepared = await bench.prepare({ ...context, scale: 1 }, variant)
     for (let times = 0; times < 3; times++) await prepared.run()
     await prepared.dispose()
@@ -179,9 +193,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 try {
   const directory = (kind: string) => join(context.work, `${kind}-${process.pid}`)
   if (wanted.some((name) => name.startsWith('kafka')))
-    brokers.kafka = await startKafka(context.peers, directory('kafka'))
+    brokers.kafka = await (values.cluster ? startKafkaCluster : startKafka)(context.peers, directory('kafka'))
   if (wanted.some((name) => name.startsWith('millrace')))
-    brokers.millrace = await startMillrace(root, directory('millrace'))
+    brokers.millrace = await (values.cluster ? startMillraceCluster : startMillrace)(root, directory('millrace'))
   const variants = wanted.map((name): Variant => {
     const broker = brokers[name.startsWith('kafka') ? 'kafka' : 'millrace']
     if (!broker) throw new Error(`there is no variant ${name}`)

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { cpuBetween, cpuSeconds } from './process-stats.ts'
+import { cpuBetween, cpuSecondsOf } from './process-stats.ts'
 import { run } from './run.ts'
 
 /** Runs `measured` while holding the machine's lock for timing runs, after the disk has settled. */
@@ -22,15 +22,15 @@ export async function undisturbed<T>(measured: () => Promise<T>): Promise<T> {
   }
 }
 
-/** CPU seconds that a broker spends per 10^9 bytes of record values, while `work` runs. */
+/** CPU seconds that a broker (all its nodes together) spends per 10^9 bytes of record values, while `work` runs. */
 export async function cpuPerGb<T>(
-  pid: number,
+  pids: readonly number[],
   bytes: number,
   work: () => Promise<T>,
 ): Promise<{ result: T; cpu: { userPerGb: number; systemPerGb: number; cpuPerGb: number } }> {
-  const before = cpuSeconds(pid)
+  const before = cpuSecondsOf(pids)
   const result = await work()
-  const { user, system } = cpuBetween(before, cpuSeconds(pid))
+  const { user, system } = cpuBetween(before, cpuSecondsOf(pids))
   const gigabytes = bytes / 1e9
   return {
     result,

@@ -9,11 +9,20 @@ export interface CpuSeconds {
 /** Clock ticks a second that /proc counts in; every Linux that Node runs on has 100. */
 const ticksPerSecond = 100
 
-export function cpuSeconds(pid: number): CpuSeconds {
+function cpuSeconds(pid: number): CpuSeconds {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   // The name in parentheses may hold spaces; user and system time are the 12th and 13th field behind it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return { user: Number(fields[11]) / ticksPerSecond, system: Number(fields[12]) / ticksPerSecond }
+}
+
+/** Of several processes together. */
+export function cpuSecondsOf(pids: readonly number[]): CpuSeconds {
+  const all = pids.map(cpuSeconds)
+  return {
+    user: all.reduce((sum, { user }) => sum + user, 0),
+    system: all.reduce((sum, { system }) => sum + system, 0),
+  }
 }
 
 export function cpuBetween(before: CpuSeconds, after: CpuSeconds): CpuSeconds {

@@ -128,7 +128,8 @@ function pairTable(rows: readonly ResultRow[], group: string, ours: VariantName,
   const names = [...new Set(rows.filter((row) => row.group === group).map(({ name }) => name))]
   const both = names.filter((name) => of(name, ours).length > 0 && of(name, theirs).length > 0)
   if (both.length === 0) return []
-  const shown = columns[group] ?? []
+  // The same figures, taken of a cluster.
+  const shown = columns[group.slice(group.indexOf(': ') + 2)] ?? columns[group] ?? []
   const head = shown.flatMap(({ title }) => [`${title}: ours`, 'theirs', 'ratio'])
   return [
     `| case | ${head.join(' | ')} |`,

@@ -31,7 +31,8 @@ export const pairings = [
 let counter = 0
 
 async function withAdmin<T>({ broker }: Variant, use: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
-  const kafka = new kafkajs.Kafka({ clientId: 'bench', brokers: [broker.bootstrap], logLevel: kafkajs.logLevel.ERROR })
+  const brokers = broker.bootstrap.split(',')
+  const kafka = new kafkajs.Kafka({ clientId: 'bench', brokers, logLevel: kafkajs.logLevel.ERROR })
   const admin = kafka.admin()
   await admin.connect()
   try {
@@ -41,14 +42,16 @@ async function withAdmin<T>({ broker }: Variant, use: (admin: kafkajs.Admin) => 
   }
 }
 
-/** Creates a topic of one partition with a new name. Not by Kafka's tool, which refuses configurations that it does not know. */
+/** Creates a topic with a new name: a partition for each node, so that each leads one. Not by Kafka's tool, which refuses configurations that it does not know. */
 export async function createTopic(variant: Variant): Promise<string> {
   const topic = `bench-${process.pid}-${++counter}`
   const configEntries = Object.entries(variant.topicConfigs).map(([name, value]) => ({ name, value }))
   await withAdmin(variant, (admin) =>
     admin.createTopics({
       waitForLeaders: true,
-      topics: [{ topic, numPartitions: 1, replicationFactor: 1, configEntries }],
+      topics: [
+        { topic, numPartitions: variant.broker.pids.length, replicationFactor: variant.broker.replicas, configEntries },
+      ],
     }),
   )
   return topic

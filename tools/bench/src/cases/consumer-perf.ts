@@ -20,7 +20,7 @@ async function consumerPerf(
 ): Promise<Figures> {
   const bounds = ['--num-records', count, '--hide-header', '--timeout', 30_000]
   const args = ['--bootstrap-server', broker.bootstrap, '--topic', topic, ...bounds]
-  const { result, cpu } = await cpuPerGb(broker.pid, count * sizeBytes * times, async () => {
+  const { result, cpu } = await cpuPerGb(broker.pids, count * sizeBytes * times, async () => {
     const speeds: { whole: number; fetch: number }[] = []
     for (let time = 0; time < times; time++) {
       speeds.push(speedsOf((await run(kafkaScript(peers, 'consumer-perf'), args)).stdout, count))

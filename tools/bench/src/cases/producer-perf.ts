@@ -30,7 +30,7 @@ export async function producerPerf(
     'buffer.memory=67108864',
   ]
   const args = ['--bootstrap-server', broker.bootstrap, '--topic', topic, ...load, '--command-property', ...settings]
-  const { result, cpu } = await cpuPerGb(broker.pid, count * sizeBytes, () =>
+  const { result, cpu } = await cpuPerGb(broker.pids, count * sizeBytes, () =>
     run(kafkaScript(peers, 'producer-perf'), args),
   )
   const last = [...result.stdout.matchAll(summary)].at(-1)

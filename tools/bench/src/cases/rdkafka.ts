@@ -103,7 +103,7 @@ async function perform(
     })
   const count = load.count * load.times
   const bytes = count * load.sizeBytes
-  const { result: elapsedMs, cpu } = await cpuPerGb(broker.pid, bytes, async () => {
+  const { result: elapsedMs, cpu } = await cpuPerGb(broker.pids, bytes, async () => {
     let totalMs = 0
     for (let time = 0; time < load.times; time++) totalMs += elapsedMsOf(await once())
     return totalMs

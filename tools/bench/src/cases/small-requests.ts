@@ -4,7 +4,7 @@ import { withCoresAwake } from '../awake-cores.ts'
 import type { BenchCase, BenchContext, Figures } from '../bench-case.ts'
 import { produceFrame } from '../frames.ts'
 import { undisturbed } from '../measure.ts'
-import { cpuBetween, cpuSeconds } from '../process-stats.ts'
+import { cpuBetween, cpuSecondsOf } from '../process-stats.ts'
 import { run } from '../run.ts'
 import { createTopic, deleteTopic, type Variant } from '../variant.ts'
 
@@ -51,9 +51,9 @@ async function buildGenerator({ peers, work }: BenchContext): Promise<string> {
 }
 
 async function generate(program: string, { broker }: Variant, args: (string | number)[]): Promise<Figures> {
-  const before = cpuSeconds(broker.pid)
+  const before = cpuSecondsOf(broker.pids)
   const { stdout } = await run(program, args)
-  const { user, system } = cpuBetween(before, cpuSeconds(broker.pid))
+  const { user, system } = cpuBetween(before, cpuSecondsOf(broker.pids))
   const { rps, n, err, p50us, p99us } = JSON.parse(stdout)
   if (err > 0) throw new Error(`${err} of ${n} small requests failed`)
   const microseconds = (seconds: number) => (seconds * 1e6) / n
