@@ -21,6 +21,7 @@ import {
 } from '@millrace/consensus'
 import { initialVoters, markIdentityUsed, type QuorumIdentity } from './quorum-directory.ts'
 import type { ControllerStatus } from './thread-messages.ts'
+import { VoterAddress } from './voter-address.ts'
 
 export interface ControllerRuntimeOptions {
   readonly configuration: Configuration
@@ -39,10 +40,18 @@ const HEARTBEATS_PER_ELECTION = 4
 /** A quorum node with its log and its connections, and the controller on top; the same in a thread of its own and in a controller process. */
 export class ControllerRuntime {
   readonly node: ControllerNode
+  readonly #options: ControllerRuntimeOptions
   readonly #store: LmdbStore
   readonly #transport: WsTransport
+  #address: VoterAddress | null = null
 
-  private constructor(node: ControllerNode, store: LmdbStore, transport: WsTransport) {
+  private constructor(
+    options: ControllerRuntimeOptions,
+    node: ControllerNode,
+    store: LmdbStore,
+    transport: WsTransport,
+  ) {
+    this.#options = options
     this.node = node
     this.#store = store
     this.#transport = transport
@@ -76,7 +85,7 @@ export class ControllerRuntime {
         events,
       )
       const node = createNode(options, store, transport, events)
-      return new ControllerRuntime(node, store, transport)
+      return new ControllerRuntime(options, node, store, transport)
     } catch (error) {
       await store.close()
       throw error
@@ -94,6 +103,23 @@ export class ControllerRuntime {
 
   start(events: ControllerEvents): void {
     this.node.start(events)
+    this.#watchAddress()
+  }
+
+  /** Where the settings name this node among the voters: one that joined later is known by what added it. */
+  #watchAddress(): void {
+    const { cluster, configuration, identity, timers, logger } = this.#options
+    const { quorum } = this.node
+    const named = cluster.initialVoters.find(({ id }) => id === configuration.nodeId)
+    if (quorum === null || named === undefined) return
+    const { id, host, port } = named
+    this.#address = new VoterAddress({
+      self: { id, host, port, directoryId: identity.directoryId },
+      timers,
+      logger,
+      voters: () => quorum.status.voters,
+      update: (voter) => this.node.request('updateVoter', voter, UPDATE_TIMEOUT_MS),
+    })
   }
 
   /** Null before the start. */
@@ -116,6 +142,7 @@ export class ControllerRuntime {
 
   /** Hands the leadership over if this node has it, and gives back port and log. */
   async close(): Promise<void> {
+    this.#address?.close()
     await this.node.close()
     await this.#transport.close()
     await this.#store.close()
@@ -123,6 +150,7 @@ export class ControllerRuntime {
 }
 
 const ANY_ADDRESS = '0.0.0.0'
+const UPDATE_TIMEOUT_MS = 5_000
 
 function createNode(
   options: ControllerRuntimeOptions,
