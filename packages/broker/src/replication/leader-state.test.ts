@@ -104,6 +104,14 @@ describe('a leader', () => {
     expect(fetch(2, 5, 5, -1)).toBe(true)
   })
 
+  it('does not count it either where only the new life has told of itself', () => {
+    const { leader, fetch } = setUp()
+    expect(fetch(2, 0, 5, 21)).toBe(true)
+    expect(fetch(2, 5, 5, 20)).toBe(false)
+    expect(leader.committedOffset(5)).toBe(-1)
+    expect(leader.follower(2)!.endOffset).toBe(0)
+  })
+
   it('waits with what it commits for one that is about to join', () => {
     const { clock, leader, fetch } = setUp({ isr: [1, 2] })
     fetch(2, 10, 10)

@@ -80,7 +80,9 @@ export class LeaderState {
     brokerEpoch: number,
     leaderEnd: Offset,
   ): boolean {
-    if (brokerEpoch >= 0 && brokerEpoch < this.#context.brokerEpochOf(follower.brokerId)) return false
+    // The follower may have told of its new life before the metadata does.
+    const knownEpoch = Math.max(follower.brokerEpoch, this.#context.brokerEpochOf(follower.brokerId))
+    if (brokerEpoch >= 0 && brokerEpoch < knownEpoch) return false
     follower.onFetch(fetchOffset, logStartOffset, brokerEpoch, leaderEnd, this.#context.clock.monotonicMs())
     return true
   }

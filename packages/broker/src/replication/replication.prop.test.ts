@@ -6,9 +6,14 @@ import { ReplicaCluster, TOPIC } from './testing/replica-cluster.ts'
 /**
  * Goal: whatever happens to nodes, links and leadership, no invariant of replication breaks (`reliability.md`, 1.2), and once nothing
  * more happens all logs become equal and hold all that was acknowledged. Method: three nodes with real logs on disks that lose what was
- * not synced, in simulated time; syncs, frames and metadata take a while by chance. `REPLICATION_RUNS` makes longer runs.
+ * not synced, in simulated time; syncs, frames and metadata take a while by chance. `REPLICATION_RUNS` makes longer runs;
+ * `REPLICATION_SEED` and `REPLICATION_PATH` repeat one that failed.
  */
-const RUNS = Number(process.env.REPLICATION_RUNS ?? 12)
+const { REPLICATION_RUNS = '12', REPLICATION_SEED, REPLICATION_PATH } = process.env
+const REPEATED =
+  REPLICATION_SEED === undefined || REPLICATION_PATH === undefined
+    ? {}
+    : { seed: Number(REPLICATION_SEED), path: REPLICATION_PATH, endOnFailure: true }
 const NODES = [1, 2, 3]
 const PARTITIONS = 2
 /** Of simulated time, after which a cluster that is left alone must have recovered. */
@@ -163,7 +168,7 @@ describe('replicas under faults', () => {
         await run.end()
         await cluster.stop()
       }),
-      { numRuns: RUNS },
+      { numRuns: Number(REPLICATION_RUNS), ...REPEATED },
     )
   }, 600_000)
 })

@@ -42,8 +42,13 @@ export class ReplicaChecker {
     const ghost = this.#partitions[partition]!
     if (ghost.acked.has(offset)) throw new Error(`offset ${offset} was given twice (R13)`)
     ghost.acked.set(offset, value)
-    const holders = [...this.#cluster.lives.values()].filter((node) => this.#durable(node, partition) > offset)
-    if (holders.length < 2) throw new Error(`acknowledged ${offset} with ${holders.length} durable copies (R5)`)
+    const lives = [...this.#cluster.lives.values()]
+    const holders = lives.filter((node) => this.#durable(node, partition) > offset)
+    if (holders.length >= 2) return
+    const ends = lives.map(
+      (node) => `${node.nodeId}${node.isAlive ? '' : ' (dead)'}: ${this.#durable(node, partition)}`,
+    )
+    throw new Error(`${partition}: acknowledged ${offset} with durable ends ${ends.join(', ')} (R5)`)
   }
 
   async check(): Promise<void> {

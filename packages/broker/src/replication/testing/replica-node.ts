@@ -8,6 +8,7 @@ import { listOffsetsHandler } from '../../handlers/02-list-offsets.ts'
 import { apiVersionsHandler } from '../../handlers/18-api-versions.ts'
 import type { ApiHandler } from '../../handlers/handler.ts'
 import { TopicMetrics } from '../../metrics/topic-metrics.ts'
+import type { ConnectOptions, Transport } from '../../network/transport.ts'
 import { Turn } from '../../network/turn.ts'
 import { UNLIMITED_FETCHES } from '../../partition/fetch-limits.ts'
 import { FetchSessionCache } from '../../partition/fetch-session-cache.ts'
@@ -114,7 +115,7 @@ export class ReplicaNode {
       random: new SeededRandom(seed + 2),
       logger: this.logger,
       metrics,
-      connect: world.network.connectFrom(nodeId),
+      connect: (options) => this.#connect(options),
       settings: () => world.settings,
       settingsOf: () => config,
       onAckScan: () => undefined,
@@ -179,6 +180,14 @@ export class ReplicaNode {
     this.#world.network.stop(this.nodeId)
     await this.#logs.shutdown()
     this.#end()
+  }
+
+  /** Whoever is dead must not go on as a ghost. */
+  async #connect(options: ConnectOptions): Promise<Transport> {
+    const transport = await this.#world.network.connectFrom(this.nodeId)(options)
+    if (this.#isAlive) return transport
+    transport.destroy()
+    return new Promise(() => undefined)
   }
 
   #end(): void {
