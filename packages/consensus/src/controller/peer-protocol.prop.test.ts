@@ -67,7 +67,8 @@ describe('frames', () => {
     const bodies: [number, unknown][] = [
       [0, { id: 1, name: 'dropEverything', timeoutMs: 1, request: {} }],
       [0, { id: 1, name: 'toString', timeoutMs: 1, request: {} }],
-      [0, { id: 1, name: 'readBarrier', timeoutMs: 1, request: { extra: 1 } }],
+      [0, { id: 1, name: 'readBarrier', timeoutMs: 1, request: [] }],
+      [0, { id: 1, name: 'readBarrier', timeoutMs: 1, request: {}, extra: 1 }],
       [0, { id: 1, name: 'unregisterBroker', timeoutMs: 1, request: { brokerId: '1' } }],
       [0, { id: 1.5, name: 'readBarrier', timeoutMs: 1, request: {} }],
       [0, { id: 1, name: 'electLeaders', timeoutMs: 1, request: { electionType: 0, topicPartitions: [{}] } }],

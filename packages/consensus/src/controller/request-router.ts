@@ -38,6 +38,9 @@ const MAX_OPEN = 10_000
 /** Until a request that found no controller is tried again. */
 const RETRY_MS = 50
 
+/** Largest time that a frame can tell. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1
+
 /** Brings the requests of this node's broker to the active controller, wherever it is, as `ControllerPort.request` promises. */
 export class RequestRouter {
   readonly #targets: RequestTargets
@@ -129,7 +132,7 @@ export class RequestRouter {
 
   #dispatch(open: OpenRequest): void {
     const leaderId = this.#leaderId
-    const timeoutMs = Math.ceil(open.deadlineMs - this.#clock.monotonicMs())
+    const timeoutMs = Math.min(MAX_TIMEOUT_MS, Math.ceil(open.deadlineMs - this.#clock.monotonicMs()))
     if (leaderId === null || timeoutMs <= 0 || !this.#hand(open, leaderId, timeoutMs)) this.#retryLater()
   }
 

@@ -7,7 +7,7 @@ import {
   isUuid,
   listOf,
   nullOr,
-  objectOf,
+  objectWith,
   oneOf,
   type Shape,
   tupleOf,
@@ -15,64 +15,67 @@ import {
 import type { BrokerHeartbeat, ControllerRequest, ControllerRequestName } from './controller-requests.ts'
 
 const ids = listOf(isInt32)
-const nothing = objectOf({})
-const voter = objectOf({ id: isInt32, directoryId: isUuid, host: isString, port: isInt32 })
-const namedValue = objectOf({ name: isString, value: nullOr(isString) })
+const nothing = objectWith({})
+const voter = objectWith({ id: isInt32, directoryId: isUuid, host: isString, port: isInt32 })
+const namedValue = objectWith({ name: isString, value: nullOr(isString) })
 
-/** What each request must look like: what comes from another node is not believed before it is checked. */
+/**
+ * What each request must look like: what comes from another node is not believed before it is checked. More fields than these do no
+ * harm, since rules take only what they know; only what goes into records as it is (endpoints, ranges) must have no others.
+ */
 const REQUESTS: Record<ControllerRequestName, Shape> = {
-  createTopics: objectOf({
+  createTopics: objectWith({
     validateOnly: isBoolean,
     topics: listOf(
-      objectOf({
+      objectWith({
         name: isString,
         numPartitions: isInt32,
         replicationFactor: isInt32,
-        assignments: listOf(objectOf({ partitionIndex: isInt32, brokerIds: ids })),
+        assignments: listOf(objectWith({ partitionIndex: isInt32, brokerIds: ids })),
         configs: listOf(namedValue),
       }),
     ),
   }),
-  deleteTopics: objectOf({ topics: listOf(objectOf({ name: nullOr(isString), topicId: isUuid })) }),
-  createPartitions: objectOf({
+  deleteTopics: objectWith({ topics: listOf(objectWith({ name: nullOr(isString), topicId: isUuid })) }),
+  createPartitions: objectWith({
     validateOnly: isBoolean,
     topics: listOf(
-      objectOf({ name: isString, count: isInt32, assignments: nullOr(listOf(objectOf({ brokerIds: ids }))) }),
+      objectWith({ name: isString, count: isInt32, assignments: nullOr(listOf(objectWith({ brokerIds: ids }))) }),
     ),
   }),
-  incrementalAlterConfigs: objectOf({
+  incrementalAlterConfigs: objectWith({
     validateOnly: isBoolean,
     resources: listOf(
-      objectOf({
+      objectWith({
         resourceType: isInt32,
         resourceName: isString,
-        configs: listOf(objectOf({ name: isString, configOperation: isInt32, value: nullOr(isString) })),
+        configs: listOf(objectWith({ name: isString, configOperation: isInt32, value: nullOr(isString) })),
       }),
     ),
   }),
-  legacyAlterConfigs: objectOf({
+  legacyAlterConfigs: objectWith({
     validateOnly: isBoolean,
-    resources: listOf(objectOf({ resourceType: isInt32, resourceName: isString, configs: listOf(namedValue) })),
+    resources: listOf(objectWith({ resourceType: isInt32, resourceName: isString, configs: listOf(namedValue) })),
   }),
-  updateFeatures: objectOf({
+  updateFeatures: objectWith({
     validateOnly: isBoolean,
-    updates: listOf(objectOf({ feature: isString, maxVersionLevel: isInt32, upgradeType: isInt32 })),
+    updates: listOf(objectWith({ feature: isString, maxVersionLevel: isInt32, upgradeType: isInt32 })),
   }),
-  alterPartitionReassignments: objectOf({
+  alterPartitionReassignments: objectWith({
     allowReplicationFactorChange: isBoolean,
     topics: listOf(
-      objectOf({
+      objectWith({
         name: isString,
-        partitions: listOf(objectOf({ partitionIndex: isInt32, replicas: nullOr(ids) })),
+        partitions: listOf(objectWith({ partitionIndex: isInt32, replicas: nullOr(ids) })),
       }),
     ),
   }),
-  electLeaders: objectOf({
+  electLeaders: objectWith({
     electionType: isInt32,
-    topicPartitions: nullOr(listOf(objectOf({ topic: isString, partitions: ids }))),
+    topicPartitions: nullOr(listOf(objectWith({ topic: isString, partitions: ids }))),
   }),
-  allocateProducerIds: objectOf({ brokerId: isInt32, brokerEpoch: isInteger }),
-  registerBroker: objectOf({
+  allocateProducerIds: objectWith({ brokerId: isInt32, brokerEpoch: isInteger }),
+  registerBroker: objectWith({
     clusterId: isString,
     brokerId: isInt32,
     incarnationId: isUuid,
@@ -83,34 +86,34 @@ const REQUESTS: Record<ControllerRequestName, Shape> = {
     recoveredCleanly: isBoolean,
     previousBrokerEpoch: isInteger,
   }),
-  unregisterBroker: objectOf({ brokerId: isInt32 }),
-  alterPartition: objectOf({
+  unregisterBroker: objectWith({ brokerId: isInt32 }),
+  alterPartition: objectWith({
     brokerId: isInt32,
     brokerEpoch: isInteger,
     partitions: listOf(
-      objectOf({
+      objectWith({
         topicId: isUuid,
         partition: isInt32,
         leaderEpoch: isInt32,
         partitionEpoch: isInt32,
         leaderRecoveryState: oneOf(0, 1),
-        newIsr: listOf(objectOf({ brokerId: isInt32, brokerEpoch: isInteger })),
+        newIsr: listOf(objectWith({ brokerId: isInt32, brokerEpoch: isInteger })),
       }),
     ),
   }),
-  assignReplicasToDirs: objectOf({
+  assignReplicasToDirs: objectWith({
     brokerId: isInt32,
     brokerEpoch: isInteger,
-    partitions: listOf(objectOf({ topicId: isUuid, partition: isInt32, directory: isUuid })),
+    partitions: listOf(objectWith({ topicId: isUuid, partition: isInt32, directory: isUuid })),
   }),
   describeQuorum: nothing,
   addVoter: voter,
-  removeVoter: objectOf({ id: isInt32, directoryId: isUuid }),
+  removeVoter: objectWith({ id: isInt32, directoryId: isUuid }),
   updateVoter: voter,
   readBarrier: nothing,
 }
 
-const HEARTBEAT = objectOf({
+const HEARTBEAT = objectWith({
   brokerId: isInt32,
   brokerEpoch: isInteger,
   incarnationId: isUuid,

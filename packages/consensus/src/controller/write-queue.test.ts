@@ -159,7 +159,10 @@ describe('the end of leadership', () => {
     expect(await stateOf(thrown)).toMatchObject({ errorCode: -1 })
     const contradiction = scene.write([{ type: 'RemoveTopicRecord', topicId: 'x' as never }])
     expect(await stateOf(contradiction)).toMatchObject({ errorCode: -1 })
-    expect(scene.faults.length).toBe(2)
+    // JSON would not even keep it, and no node could read it.
+    const unknown = scene.write([{ type: 'FeatureLevelRecord', name: 'x', featureLevel: Number.NaN }])
+    expect(await stateOf(unknown)).toMatchObject({ errorCode: -1 })
+    expect(scene.faults.length).toBe(3)
     expect([scene.queue.pending.offset, scene.proposed.length]).toEqual([0, 0])
   })
 })

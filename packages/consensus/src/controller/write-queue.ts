@@ -1,8 +1,9 @@
-import { BaseError } from '@millrace/base'
+import { assert, BaseError } from '@millrace/base'
 import { MetadataErrorCode } from '../metadata/controller/api-error.ts'
 import type { ControllerContext, Outcome } from '../metadata/controller/context.ts'
 import type { MetadataImage } from '../metadata/image.ts'
 import { encodeBatch, MAX_BATCH_RECORDS } from '../metadata/record-codec.ts'
+import { isMetadataRecord } from '../metadata/record-shapes.ts'
 import type { MetadataRecord } from '../metadata/records.ts'
 import { applyRecords } from '../metadata/reducer.ts'
 import type { Quorum } from '../quorum/quorum.ts'
@@ -182,6 +183,8 @@ export class WriteQueue {
   /** Null: appended. Throws for records that contradict the image. */
   #append(records: readonly MetadataRecord[], atomic: boolean): ControllerRequestError | null {
     if (records.length === 0) return null
+    // What is proposed ends every node that cannot read it: better that this one steps down.
+    assert(records.every(isMetadataRecord), 'a rule made a record of an unknown form')
     const { maxEntryBytes } = this.#options.limits
     const entries: Buffer[] = []
     if (atomic) {
@@ -199,6 +202,7 @@ export class WriteQueue {
         baseOffset += part.length
       }
     }
+    // Throws for records that contradict the image, before any is proposed.
     this.#pending = applyRecords(this.#pending, records).image
     for (const entry of entries) {
       this.#outbox.push(entry)

@@ -59,6 +59,13 @@ export function objectOf(required: Record<string, Shape>, optional: Record<strin
   }
 }
 
+/** At least these fields; others are not looked at. */
+export function objectWith(required: Record<string, Shape>): Shape {
+  const fields = Object.entries(required)
+  return (value) =>
+    isPlainObject(value) && fields.every(([name, shape]) => Object.hasOwn(value, name) && shape(value[name]))
+}
+
 function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
