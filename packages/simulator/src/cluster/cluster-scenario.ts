@@ -9,6 +9,14 @@ export type ClusterFault = { readonly atMs: number } & (
       readonly downMs: number
       readonly losesPower: boolean
     }
+  /** When its disk syncs next: before that takes effect, or right after it did. */
+  | {
+      readonly kind: 'kill at sync'
+      readonly node: number
+      readonly downMs: number
+      readonly losesPower: boolean
+      readonly isAfter: boolean
+    }
   | { readonly kind: 'pause'; readonly node: number; readonly forMs: number }
   | { readonly kind: 'cut'; readonly shape: ClusterCut; readonly node: number; readonly forMs: number }
   | { readonly kind: 'slow disk'; readonly node: number; readonly diskMs: number; readonly forMs: number }
@@ -60,7 +68,7 @@ export function clusterScenario(seed: number): ClusterScenario {
   return { seed, options, faults, untilMs: LOAD_MS }
 }
 
-const KINDS = ['kill', 'kill', 'kill many', 'pause', 'cut', 'cut', 'slow disk', 'slow network'] as const
+const KINDS = ['kill', 'kill at sync', 'kill many', 'pause', 'cut', 'cut', 'slow disk', 'slow network'] as const
 
 function drawFaults(random: RandomStream, { nodeCount }: ClusterOptions): ClusterFault[] {
   const kinds = KINDS.filter(() => random.chance(0.6))
@@ -77,6 +85,9 @@ function drawFaults(random: RandomStream, { nodeCount }: ClusterOptions): Cluste
     switch (kind) {
       case 'kill':
         faults.push({ atMs, kind, node, downMs, losesPower })
+        break
+      case 'kill at sync':
+        faults.push({ atMs, kind, node, downMs, losesPower, isAfter: random.chance(0.5) })
         break
       case 'kill many': {
         const nodes = Array.from({ length: nodeCount }, (_, id) => id).filter(() => random.chance(0.7))

@@ -44,6 +44,8 @@ export class SimulatedNode {
   /** Milliseconds that an operation on the disk takes. */
   diskMs = 0.3
   broker: Broker | null = null
+  /** Called when a sync of the disk begins, and when it has been done. */
+  onSync: ((isAfter: boolean) => void) | null = null
   lifeCount = 0
   #life: Life | null = null
   readonly #around: NodeSurroundings
@@ -78,7 +80,11 @@ export class SimulatedNode {
     // Operations of the thread pool take their time; those of a process that ends are never heard of again.
     disk.settle = (operation) =>
       new Promise((resolve) => {
-        loop.after(this.diskMs * this.#random.real(0.3, 2), `disk ${operation}`, resolve)
+        if (operation === 'sync') this.onSync?.(false)
+        loop.after(this.diskMs * this.#random.real(0.3, 2), `disk ${operation}`, () => {
+          if (operation === 'sync') this.onSync?.(true)
+          resolve()
+        })
       })
     const peers: { quorum: QuorumNode | null; controller: ControllerNode | null } = { quorum: null, controller: null }
     const transport = new SimulatedPeerTransport(network, loop, toBoth(peers))
@@ -123,6 +129,7 @@ export class SimulatedNode {
     world.trace?.(world.nowMs, this.id, losesPower ? 'loses power' : 'is killed')
     this.#life = null
     this.broker = null
+    this.onSync = null
     life.loop.end()
     life.store.onProcessEnded()
     network.onProcessEnded(life.loop)

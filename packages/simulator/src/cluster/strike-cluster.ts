@@ -39,6 +39,17 @@ export function strikeCluster(run: StruckCluster, fault: ClusterFault): void {
     case 'kill':
       kill(run, node, fault.downMs, fault.losesPower)
       return
+    case 'kill at sync': {
+      const { lifeCount } = node
+      node.onSync = (isAfter) => {
+        if (isAfter !== fault.isAfter || run.isPeaceful) return
+        node.onSync = null
+        world.schedule(0, 'kill at sync', node.id, () => {
+          if (node.lifeCount === lifeCount) kill(run, node, fault.downMs, fault.losesPower)
+        })
+      }
+      return
+    }
     case 'pause': {
       const { loop } = node
       if (loop === null || loop.isPaused) return

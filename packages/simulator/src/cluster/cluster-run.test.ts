@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest'
+import { keptSeeds } from '../testing/kept-seeds.ts'
+import { runCluster } from './cluster-run.ts'
+import { type ClusterScenario, clusterScenario } from './cluster-scenario.ts'
+
+/** A seed's scenario with everything in the first quarter of its time. */
+function shortened(seed: number): ClusterScenario {
+  const scenario = clusterScenario(seed)
+  const untilMs = scenario.untilMs / 4
+  return { ...scenario, untilMs, faults: scenario.faults.map((fault) => ({ ...fault, atMs: fault.atMs / 4 })) }
+}
+
+describe('whole clusters in the simulator', () => {
+  it.each([1, 2])('keep all promises through the faults of seed %i', { timeout: 240_000 }, async (seed) => {
+    const result = await runCluster(shortened(seed))
+    expect(result.failure).toBeNull()
+    expect(result.marks['send ok']).toBeGreaterThan(100)
+    expect(result.judged.R4).toBeGreaterThanOrEqual(result.marks['send ok']!)
+    expect(Object.keys(result.faults).length).toBeGreaterThan(0)
+  })
+
+  it('do the same again from the same seed, to the last event', { timeout: 240_000 }, async () => {
+    const calm = { ...shortened(3), faults: [], untilMs: 4_000 }
+    const one = await runCluster(calm)
+    expect(one.failure).toBeNull()
+    expect(await runCluster(calm)).toEqual(one)
+  })
+
+  const kept = keptSeeds.filter(({ layer }) => layer === 'cluster')
+  it.each(kept)('seed $seed, which found that $reason', { timeout: 240_000 }, async ({ seed }) => {
+    expect((await runCluster(clusterScenario(seed))).failure).toBeNull()
+  })
+})
