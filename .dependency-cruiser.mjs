@@ -32,7 +32,14 @@ const layers = {
 
 /** Guarded module → the only places (path prefixes) that may import it outside tests. */
 const guarded = {
-  'node:fs': ['packages/simulator/src/command/', 'packages/base/src/disk/', 'apps/', 'tools/', 'e2e/'],
+  'node:fs': [
+    'packages/simulator/src/command/',
+    'packages/base/src/disk/',
+    'packages/consensus/src/log/',
+    'apps/',
+    'tools/',
+    'e2e/',
+  ],
   'node:fs/promises': ['packages/base/src/disk/', 'apps/', 'tools/', 'e2e/'],
   'node:net': [
     'packages/broker/src/network/',

@@ -1,9 +1,8 @@
-import { open } from 'lmdb'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Entry } from '../raft/types.ts'
 import { DamagedLogError } from './damaged-log-error.ts'
 import { entryKey, IDENTITY_KEY, STATE_KEYS, snapshotKey } from './record-format.ts'
-import { batch, entriesAfter, hardState, LogFixture, pointOf } from './testing/log-fixture.ts'
+import { batch, changeRecord, entriesAfter, hardState, LogFixture, pointOf } from './testing/log-fixture.ts'
 
 /**
  * Goal: damage of any record is noticed, and never ends in less than what was acknowledged being taken for all (`reliability.md`, 5.2 and
@@ -29,14 +28,7 @@ describe('A damaged quorum log', () => {
     return entries
   }
 
-  async function change(key: Buffer, edit: (value: Buffer) => Buffer | null): Promise<void> {
-    const database = open<Buffer, Buffer>({ path: log.path, noSubdir: true, encoding: 'binary', keyEncoding: 'binary' })
-    const value = edit(Buffer.from(database.getBinary(key)!))
-    if (value === null) await database.remove(key)
-    else await database.put(key, value)
-    await database.flushed
-    await database.close()
-  }
+  const change = (key: Buffer, edit: (value: Buffer) => Buffer | null) => changeRecord(log.path, key, edit)
 
   const flip = (position: number) => (value: Buffer) => {
     value[position] = value[position]! ^ 0x10
@@ -48,9 +40,11 @@ describe('A damaged quorum log', () => {
 
   it('is noticed at each byte of the state, and the other copy stands in', async () => {
     await filled()
-    const database = open<Buffer, Buffer>({ path: log.path, noSubdir: true, encoding: 'binary', keyEncoding: 'binary' })
-    const sizeBytes = database.getBinary(STATE_KEYS[0])!.length
-    await database.close()
+    let sizeBytes = 0
+    await change(STATE_KEYS[0], (value) => {
+      sizeBytes = value.length
+      return value
+    })
     for (let position = 0; position < sizeBytes; position += 7) {
       await change(STATE_KEYS[position % 2]!, flip(position))
       const store = await log.open({ create: false })

@@ -1,5 +1,6 @@
 import { type Key, open, type RootDatabase } from 'lmdb'
 import { DamagedLogError, LogWriteError, REJOIN_REMEDY } from './damaged-log-error.ts'
+import { checkMetaPages } from './meta-pages.ts'
 
 /** Enough for most logs, so that the map rarely grows; LMDB doubles it when needed. Address space, not memory. */
 const INITIAL_MAP_BYTES = 64 * 1024 * 1024
@@ -27,8 +28,9 @@ export class LmdbDatabase {
     this.#database = database
   }
 
-  /** Opens or creates the file; its directory must exist. */
+  /** Opens or creates the file, and its directory. Throws {@link DamagedLogError} for what is no database any more. */
   static open(path: string): LmdbDatabase {
+    checkMetaPages(path)
     try {
       const database = open<Buffer, Key>({
         path,

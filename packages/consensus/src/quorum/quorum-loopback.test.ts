@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { RealClock, RealRandom, RealTimers } from '@millrace/base'
-import { open } from 'lmdb'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LmdbStore } from '../log/lmdb-store.ts'
 import { entryKey } from '../log/record-format.ts'
+import { changeRecord } from '../log/testing/log-fixture.ts'
 import type { VoterSet } from '../raft/types.ts'
 import { PeerRouter } from '../transport/peer-router.ts'
 import { PeerChannel } from '../transport/peer-transport.ts'
@@ -214,18 +214,10 @@ describe('A quorum over loopback with LMDB', () => {
     const { id: leaderId } = await leader()
     const damaged = leaderId === 1 ? 2 : 1
     await stop(damaged)
-    const database = open<Buffer, Buffer>({
-      path: pathOf(damaged),
-      noSubdir: true,
-      encoding: 'binary',
-      keyEncoding: 'binary',
+    await changeRecord(pathOf(damaged), entryKey(4), (value) => {
+      value[value.length - 1]! ^= 1
+      return value
     })
-    const key = entryKey(4)
-    const value = Buffer.from(database.getBinary(key)!)
-    value[value.length - 1]! ^= 1
-    await database.put(key, value)
-    await database.flushed
-    await database.close()
     await restart(damaged)
     const { store, node } = members.get(damaged)!
     expect(store!.findings).toHaveLength(1)

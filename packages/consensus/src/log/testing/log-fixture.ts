@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Uuid } from '@millrace/base'
+import { open } from 'lmdb'
 import { chainOf, FIRST_CHAIN } from '../../raft/chain.ts'
 import type { Entry, EntryKind, HardState, SnapshotPoint } from '../../raft/types.ts'
 import { LmdbStore, type LmdbStoreOptions } from '../lmdb-store.ts'
@@ -69,4 +70,20 @@ export function pointOf(entry: Entry): SnapshotPoint {
     voters: [{ id: 1, directoryId: DIRECTORY, host: 'localhost', port: 9093 }],
     votersIndex: 0,
   }
+}
+
+/** Changes a record behind the store's back, through LMDB itself; null removes it. The store must be closed. */
+export async function changeRecord(path: string, key: Buffer, edit: (value: Buffer) => Buffer | null): Promise<void> {
+  const database = open<Buffer, Buffer>({
+    path,
+    noSubdir: true,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    overlappingSync: false,
+  })
+  const value = edit(Buffer.from(database.getBinary(key)!))
+  if (value === null) await database.remove(key)
+  else await database.put(key, value)
+  await database.flushed
+  await database.close()
 }
