@@ -16,6 +16,9 @@ import { places } from '../../harness/places.ts'
 /** Small enough to be filled at once, large enough for the records of an hour at the rates of chaos runs. */
 const DISK_BYTES = 768 * 2 ** 20
 
+/** What a file system needs itself to reserve the rest for one file. */
+const RESERVE_BYTES = 16 * 2 ** 20
+
 /** Why nodes cannot have disks of their own on this machine; null: they can. */
 export function whyNoDisks(): string | null {
   if (process.platform !== 'linux') return 'disks in files are mounted on Linux only'
@@ -59,7 +62,7 @@ export class NodeDisk {
 
   /** Takes all room that is left: blocks are reserved in one call, and what that leaves is written full. */
   fill(): void {
-    const blocks = ['-l', String(this.freeBytes), this.#ballast]
+    const blocks = ['-l', String(Math.max(4096, this.freeBytes - RESERVE_BYTES)), this.#ballast]
     execFileSync('fallocate', blocks, { stdio: ['ignore', 'ignore', 'pipe'] })
     const file = openSync(this.#ballast, 'a')
     try {
