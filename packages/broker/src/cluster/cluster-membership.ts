@@ -36,6 +36,8 @@ export interface ClusterMembershipOptions extends ClusterAccess {
 const CATCH_UP_TRY_MS = 5_000
 /** How long a stop waits for others to take the leaderships over: what has not moved by then has nobody to move to. */
 const CONTROLLED_SHUTDOWN_MS = 10_000
+/** The last broker of a cluster that is stopped: nobody is left to take over, and most often no controller to say so. */
+const LAST_SHUTDOWN_MS = 1000
 
 /** One of several brokers: metadata from the quorum, a registration that must be kept alive. */
 export class ClusterMembership implements Membership {
@@ -127,7 +129,8 @@ export class ClusterMembership implements Membership {
     const { configuration, logger } = this.#options
     if (configuration.broker.controlledShutdownEnable) {
       const wasRunning = this.#lifecycle.isRunning
-      const released = await this.#lifecycle.controlledShutdown(CONTROLLED_SHUTDOWN_MS)
+      const limitMs = this.#hasSuccessor() ? CONTROLLED_SHUTDOWN_MS : LAST_SHUTDOWN_MS
+      const released = await this.#lifecycle.controlledShutdown(limitMs)
       if (wasRunning && !released) logger.warn('the cluster did not take over all leaderships of this broker in time')
     }
     this.#lifecycle.close()
@@ -136,6 +139,15 @@ export class ClusterMembership implements Membership {
   close(): Promise<void> {
     this.#lifecycle.close()
     return this.metadata.close()
+  }
+
+  /** Whether another broker could lead what this one leads. */
+  #hasSuccessor(): boolean {
+    const { image } = this.metadata
+    for (const { fenced, inControlledShutdown, id } of image.brokers.values()) {
+      if (id !== this.#options.configuration.nodeId && !fenced && !inControlledShutdown) return true
+    }
+    return false
   }
 
   #registration(): RegistrationRequest {
