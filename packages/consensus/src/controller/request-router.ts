@@ -169,10 +169,11 @@ export class RequestRouter {
         this.#reject(open, new ControllerRequestError(outcome.errorCode, outcome.message))
         return
       case 'notController':
-        // Whoever answers may know of a later election.
-        if (outcome.term > this.#term) this.onLeader(outcome.leaderId, outcome.term)
+        // Before it may be sent anew, or it would go out twice.
         if (outcome.mayBeDone) this.#onUncertain(open)
         else this.#wait(open)
+        // Whoever answers may know of a later election.
+        if (outcome.term > this.#term) this.onLeader(outcome.leaderId, outcome.term)
     }
   }
 

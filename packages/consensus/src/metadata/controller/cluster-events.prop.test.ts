@@ -5,6 +5,7 @@ import { contextOf, directoryOf, idOf, imageOf, testConfigRules } from '../../te
 import { bootstrapRecords } from '../bootstrap.ts'
 import { isActiveBroker, isDirectoryOnline, type MetadataImage, type PartitionImage } from '../image.ts'
 import { decodeBatch, encodeBatch } from '../record-codec.ts'
+import { isMetadataRecord } from '../record-shapes.ts'
 import type { MetadataRecord } from '../records.ts'
 import { applyRecord, applyRecords, emptyImage } from '../reducer.ts'
 import { encodeSnapshot, readSnapshot } from '../snapshot-codec.ts'
@@ -218,6 +219,7 @@ test.each([true, false])(
         const step = (work: Event) => {
           const records = work({ ...contextOf(image, settings), random })
           if (records.length === 0) return
+          expect(records.every(isMetadataRecord)).toBe(true)
           const before = image
           const batch = decodeBatch(encodeBatch({ baseOffset: image.offset, records }))
           image = applyRecords(image, records).image
