@@ -136,6 +136,8 @@ export class SimulatedNode {
     this.disk = losesPower
       ? this.disk.crashed({ choose: (count) => this.#random.integer(0, count) })
       : this.disk.killed()
+    // They were in the memory of the process.
+    this.disk.forgetViews()
   }
 
   #startBroker(configuration: Configuration, loop: ProcessLoop, controller: ControllerNode, disk: SimulatedDisk): void {

@@ -8,11 +8,13 @@ const SEEDS_MAX = 1_000
 
 /** Runs seeds with each defect in place until a checker finds it; one that none finds is a failure of the simulator. */
 export async function huntMutations(
-  wanted: string,
+  wanted: readonly string[],
   layers: readonly Layer[],
   jobs: number,
 ): Promise<{ passed: number; failed: number }> {
-  const chosen = mutations.filter(({ name, layer }) => name.includes(wanted) && layers.includes(layer))
+  const chosen = mutations.filter(
+    ({ name, layer }) => wanted.some((part) => name.includes(part)) && layers.includes(layer),
+  )
   let passed = 0
   for (const mutation of chosen) {
     const startMs = performance.now()

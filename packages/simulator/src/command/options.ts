@@ -11,7 +11,7 @@ Runs whole clusters in virtual time, each from one seed, with faults, and checks
   --seed N        one seed, with what happened in it
   --seeds N       N seeds on all processors (100 without --seed); of the whole cluster a tenth, unless --cluster says only that
   --mutations     instead: each deliberate defect must be caught
-  --mutation NAME only the defects whose name contains NAME
+  --mutation NAME only the defects whose name contains NAME; may be given several times
 
   --first S       the first of the seeds (1)
   --consensus     only the consensus core
@@ -39,8 +39,8 @@ export interface Options {
   readonly isShrunk: boolean
   readonly isTraced: boolean
   readonly jobs: number | null
-  /** Part of the names of the defects to hunt; null: none is hunted. */
-  readonly mutations: string | null
+  /** Parts of the names of the defects to hunt; null: none is hunted. */
+  readonly mutations: readonly string[] | null
 }
 
 /** What the command line asks for. Throws {@link UsageError}. */
@@ -62,7 +62,7 @@ export function parseOptions(args: readonly string[]): Options {
     isShrunk: shrink,
     isTraced: trace,
     jobs: values.jobs === undefined ? null : Math.max(1, countOf('jobs', values.jobs)),
-    mutations: values.mutation ?? (values.mutations ? '' : null),
+    mutations: values.mutation ?? (values.mutations ? [''] : null),
   }
 }
 
@@ -82,7 +82,7 @@ function parsed(args: readonly string[]) {
         trace: { type: 'boolean' },
         jobs: { type: 'string' },
         mutations: { type: 'boolean' },
-        mutation: { type: 'string' },
+        mutation: { type: 'string', multiple: true },
       },
     }).values
   } catch (error) {

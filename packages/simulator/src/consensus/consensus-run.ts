@@ -13,6 +13,8 @@ import { strike } from './strike.ts'
 
 /** Events that a run comes to at least: if faults and operations are over, time goes on in peace. */
 const LEAST_EVENTS = 5_000
+/** Some twenty times what a scenario comes to. */
+const MOST_EVENTS = 200_000
 
 /** A quorum of {@link Replica}s in one world, after one scenario. */
 export class ConsensusRun {
@@ -93,7 +95,9 @@ export class ConsensusRun {
     for (const operation of operations) {
       this.world.schedule(operation.atMs, operation.kind, operation.node, () => this.operate(operation))
     }
-    while (this.world.nowMs < untilMs && this.world.step());
+    while (this.world.nowMs < untilMs && this.world.step()) {
+      must(this.world.eventCount < MOST_EVENTS, 'C19', () => 'messages breed messages')
+    }
     this.#isPeaceful = true
     new Liveness(this).check()
     while (this.world.eventCount < LEAST_EVENTS && this.world.step());

@@ -65,10 +65,10 @@ export const consensusMutations: readonly Mutation[] = [
     "const isEarly = ({ type }) => BEFORE_WRITE.has(type) || type === 'appendReply'\n    if (hardState === null) early.push(...this.#messages.filter(({ type }) => type === 'appendReply'))\n    const late = hardState === null ? this.#messages.filter((message) => !isEarly(message)) : this.#messages",
   ),
   inRaft(
-    'messages of a term that is not durable',
+    'votes asked for in a term that is not durable',
     'replica-state.ts',
     'const early = hardState === null ? this.#messages.filter(({ type }) => BEFORE_WRITE.has(type)) : []',
-    'const early = this.#messages.filter(({ type }) => BEFORE_WRITE.has(type))',
+    "const early = this.#messages.filter(({ type }) => BEFORE_WRITE.has(type) || type === 'voteRequest')",
   ),
   inRaft(
     'wiped voter votes',
