@@ -1,5 +1,6 @@
 import { SeededRandom, SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid } from '@millrace/base'
 import { Broker } from '../broker.ts'
+import type { ClusterAccess } from '../cluster/cluster-membership.ts'
 import { Configuration } from '../config/configuration.ts'
 import { RecordingLogger } from '../coordinator/testing/recording-logger.ts'
 import type { BatchChecks } from '../partition/batch-checks.ts'
@@ -17,6 +18,8 @@ export interface TestBrokerOptions {
   network?: MemoryNetwork
   /** Where large batches are checked; in a turn of their own if left out. */
   batchChecks?: BatchChecks
+  /** The other nodes; the broker is its own cluster if left out. */
+  cluster?: ClusterAccess
   /** Files and sockets that the process may open; no bound if left out. The disk does not refuse more. */
   descriptorLimit?: number
 }
@@ -71,6 +74,8 @@ export class TestBroker {
         timers,
         random: new SeededRandom((options.seed ?? 1) + 1),
         listen: network.listen,
+        connect: network.connectPeer,
+        ...(options.cluster === undefined ? {} : { cluster: options.cluster }),
         scheduleTurn: (callback) => setImmediate(() => started.#runTurn(callback)),
         ...(options.batchChecks === undefined ? {} : { batchChecks: options.batchChecks }),
         ...(options.descriptorLimit === undefined ? {} : { descriptorLimit: options.descriptorLimit }),
