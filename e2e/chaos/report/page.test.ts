@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest'
+import { safeProfile } from '../checker/anomaly.ts'
+import { checkHistory } from '../checker/check-history.ts'
+import type { ChaosResult } from '../run-chaos.ts'
+import { Build, records } from '../testing/build.ts'
+import { chaosPage } from './page.ts'
+import { summaryOf } from './summary.ts'
+
+const key = 't/0'
+
+function resultOf(build: Build, problems: readonly string[] = []): ChaosResult {
+  const { history: plain } = build
+  const fault = { kind: 'kill-leader', detail: 'SIGKILL of <node> 1', nodes: [1], beginMs: 0.5, brokenMs: 2, endMs: 3 }
+  const history = { ...plain, faults: [fault] }
+  return {
+    history,
+    verdict: checkHistory(history, safeProfile),
+    leaders: [
+      { ms: 0, controller: 2, leaders: new Map([[key, { leader: 1, inSync: 3 }]]) },
+      { ms: 5, controller: null, leaders: new Map() },
+      { ms: 6, controller: 3, leaders: new Map([[key, { leader: -1, inSync: 0 }]]) },
+    ],
+    problems,
+    faultCounts: new Map([['kill-leader', 1]]),
+    isStopped: false,
+  }
+}
+
+const head = {
+  system: 'millrace',
+  date: '2026-01-01',
+  commit: 'abc',
+  seed: 7,
+  nodes: 3,
+  seconds: 60,
+  faults: 'kill',
+}
+const good = () =>
+  new Build()
+    .send('p', key, 'a', 0)
+    .wait(5)
+    .send('p', key, 'b', 1)
+    .poll('r', records(key, 0, 'a', 'b'))
+
+describe('the page of a run', () => {
+  it('shows a good one with its faults and leaders', () => {
+    const result = resultOf(good())
+    const summary = summaryOf(head, result)
+    expect(summary).toMatchObject({ isGood: true, leaderKills: 1, acknowledged: 2, anomalies: {}, problems: 0 })
+    expect(summary.recoveryP50Ms).toBeGreaterThan(0)
+    const page = chaosPage(summary, result)
+    expect(page).toContain('seed 7: passed')
+    expect(page).toContain('SIGKILL of &lt;node&gt; 1')
+    expect(page).toContain('no leader')
+    expect(page).not.toMatch(/NaN|undefined|Infinity/)
+    // Nothing is fetched from anywhere.
+    expect(page).not.toMatch(/src=|https?:/)
+  })
+
+  it('shows a bad one with what was found', () => {
+    const result = resultOf(good().send('p', key, 'c', 2), ['node 2 ended by itself: 1'])
+    const summary = summaryOf(head, result)
+    expect(summary).toMatchObject({ isGood: false, anomalies: { unseen: 1 }, problems: 1 })
+    const page = chaosPage(summary, result)
+    expect(page).toContain('seed 7: failed')
+    expect(page).toContain('never allowed')
+    expect(page).toContain('node 2 ended by itself: 1')
+  })
+
+  it('can be drawn of a run in which nothing happened', () => {
+    const result = { ...resultOf(new Build()), leaders: [] }
+    expect(chaosPage(summaryOf(head, result), result)).not.toMatch(/NaN|undefined|Infinity/)
+  })
+})
