@@ -1,4 +1,4 @@
-import { SeededRandom, type Uuid } from '@millrace/base'
+import { SeededRandom, type Timers, type Uuid } from '@millrace/base'
 import { SUPPORTED_FEATURES } from '../../metadata/controller/features.ts'
 import type { MetadataImage } from '../../metadata/image.ts'
 import type { MetadataRecord } from '../../metadata/records.ts'
@@ -9,11 +9,18 @@ import type { ControllerEvents } from '../controller-port.ts'
 import type { BrokerHeartbeat, ControllerRequest, HeartbeatAnswer } from '../controller-requests.ts'
 import { FakeCluster, FakeQuorum, FakeTransport } from './fake-quorum.ts'
 
+/** Where a test's broker runs. */
+export interface BrokerHost {
+  readonly timers: Timers
+  /** Null: the process is gone; false: it stands still. */
+  runs(brokerId: number): boolean | null
+}
+
 /** A broker that does no more than follow the metadata, register and send heartbeats. */
 export class TestBroker implements ControllerEvents {
   readonly id: number
   readonly node: ControllerNode
-  readonly #cluster: FakeCluster
+  readonly #host: BrokerHost
   readonly incarnationId: Uuid
   image: MetadataImage | null = null
   readonly records: MetadataRecord[] = []
@@ -24,8 +31,8 @@ export class TestBroker implements ControllerEvents {
   beats = true
   heartbeatInit: Partial<BrokerHeartbeat> = {}
 
-  constructor(cluster: FakeCluster, id: number, node: ControllerNode, incarnation: number) {
-    this.#cluster = cluster
+  constructor(host: BrokerHost, id: number, node: ControllerNode, incarnation: number) {
+    this.#host = host
     this.id = id
     this.node = node
     this.incarnationId = idOf(3_000_000 + id * 1000 + incarnation)
@@ -77,8 +84,8 @@ export class TestBroker implements ControllerEvents {
   }
 
   beat(): void {
-    const isAlive = this.#cluster.quorums.has(this.id) && !this.#cluster.frozen.has(this.id)
-    if (isAlive && this.beats) {
+    const runs = this.#host.runs(this.id)
+    if (runs === true && this.beats) {
       this.node.heartbeat({
         brokerId: this.id,
         brokerEpoch: this.epoch,
@@ -90,7 +97,7 @@ export class TestBroker implements ControllerEvents {
         ...this.heartbeatInit,
       })
     }
-    if (this.#cluster.quorums.has(this.id)) this.#cluster.timers.setTimer(200, () => this.beat())
+    if (runs !== null) this.#host.timers.setTimer(200, () => this.beat())
   }
 }
 
@@ -130,7 +137,11 @@ export class ControllerCluster {
       ...this.#init,
     })
     transport.events = node
-    const broker = new TestBroker(fake, id, node, this.#incarnation++)
+    const host = {
+      timers: fake.timers,
+      runs: (brokerId: number) => (fake.quorums.has(brokerId) ? !fake.frozen.has(brokerId) : null),
+    }
+    const broker = new TestBroker(host, id, node, this.#incarnation++)
     this.brokers.set(id, broker)
     node.start(broker)
     return broker
