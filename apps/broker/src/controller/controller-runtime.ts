@@ -19,9 +19,9 @@ import {
   type QuorumTiming,
   WsTransport,
 } from '@millrace/consensus'
+import { OwnVote } from './own-vote.ts'
 import { initialVoters, markIdentityUsed, type QuorumIdentity } from './quorum-directory.ts'
 import type { ControllerStatus } from './thread-messages.ts'
-import { VoterAddress } from './voter-address.ts'
 
 export interface ControllerRuntimeOptions {
   readonly configuration: Configuration
@@ -43,7 +43,7 @@ export class ControllerRuntime {
   readonly #options: ControllerRuntimeOptions
   readonly #store: LmdbStore
   readonly #transport: WsTransport
-  #address: VoterAddress | null = null
+  #vote: OwnVote | null = null
 
   private constructor(
     options: ControllerRuntimeOptions,
@@ -103,22 +103,24 @@ export class ControllerRuntime {
 
   start(events: ControllerEvents): void {
     this.node.start(events)
-    this.#watchAddress()
+    this.#watchVote()
   }
 
-  /** Where the settings name this node among the voters: one that joined later is known by what added it. */
-  #watchAddress(): void {
+  /** Tells the quorum of an address that has changed, or that this node wants to vote. */
+  #watchVote(): void {
     const { cluster, configuration, identity, timers, logger } = this.#options
     const { quorum } = this.node
-    const named = cluster.initialVoters.find(({ id }) => id === configuration.nodeId)
-    if (quorum === null || named === undefined) return
-    const { id, host, port } = named
-    this.#address = new VoterAddress({
-      self: { id, host, port, directoryId: identity.directoryId },
+    const address = ownAddress(cluster, configuration.nodeId)
+    if (quorum === null || !cluster.isController || address === null) return
+    this.#vote = new OwnVote({
+      self: { id: configuration.nodeId, directoryId: identity.directoryId, ...address },
+      isNamed: cluster.initialVoters.some(({ id }) => id === configuration.nodeId),
+      joins: configuration.broker.controllerQuorumAutoJoinEnable,
       timers,
       logger,
       voters: () => quorum.status.voters,
       update: (voter) => this.node.request('updateVoter', voter, UPDATE_TIMEOUT_MS),
+      add: (voter) => this.node.request('addVoter', voter, JOIN_TIMEOUT_MS),
     })
   }
 
@@ -142,7 +144,7 @@ export class ControllerRuntime {
 
   /** Hands the leadership over if this node has it, and gives back port and log. */
   async close(): Promise<void> {
-    this.#address?.close()
+    this.#vote?.close()
     await this.node.close()
     await this.#transport.close()
     await this.#store.close()
@@ -151,6 +153,10 @@ export class ControllerRuntime {
 
 const ANY_ADDRESS = '0.0.0.0'
 const UPDATE_TIMEOUT_MS = 5_000
+/** A newcomer has to catch up first. */
+const JOIN_TIMEOUT_MS = 30_000
+/** A frame between nodes holds no more than 16 MiB. */
+const MAX_CHUNK_BYTES = 8 * 1024 * 1024
 
 function createNode(
   options: ControllerRuntimeOptions,
@@ -184,7 +190,11 @@ function createNode(
         random,
         onFatal,
         timing,
-        limits: { snapshotBytes: config.metadataLogMaxRecordBytesBetweenSnapshots },
+        limits: {
+          snapshotBytes: config.metadataLogMaxRecordBytesBetweenSnapshots,
+          maxAppendBytes: Math.min(config.controllerQuorumFetchMaxBytes, MAX_CHUNK_BYTES),
+          maxSnapshotChunkBytes: Math.min(config.controllerQuorumFetchSnapshotMaxBytes, MAX_CHUNK_BYTES),
+        },
       })
       events.attach(PeerChannel.RAFT, quorum)
       return quorum
@@ -211,6 +221,13 @@ function createNode(
   })
   events.attach(PeerChannel.CONTROLLER, node)
   return node
+}
+
+/** Where other nodes reach this one: as the voters' list says, else as it listens; null: nobody can tell from outside. */
+function ownAddress(cluster: ClusterSettings, nodeId: number): { host: string; port: number } | null {
+  const { host, port } = cluster.initialVoters.find(({ id }) => id === nodeId) ??
+    cluster.peerListener ?? { host: '', port: 0 }
+  return host === '' || host === ANY_ADDRESS || host === '::' || port === 0 ? null : { host, port }
 }
 
 function quorumTiming({ broker: config }: Configuration): QuorumTiming {

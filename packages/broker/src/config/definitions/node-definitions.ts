@@ -70,7 +70,7 @@ export const nodeDefinitions = {
   'controller.quorum.auto.join.enable': bool(
     false,
     'none',
-    'Whether a controller that is not yet a voter asks to become one.',
+    'Whether a controller whose id is not among the voters asks to become one.',
   ),
   'controller.quorum.election.timeout.ms': int(
     1000,
@@ -93,41 +93,45 @@ export const nodeDefinitions = {
   'controller.quorum.request.timeout.ms': int(
     2000,
     'none',
-    'How long a request between members of the metadata quorum may take.',
+    'Accepted for compatibility, without effect: nodes of the quorum send messages and wait for no answers.',
     atLeast(0),
   ),
   'controller.quorum.retry.backoff.ms': int(
     20,
     'none',
-    'Pause before a failed request between members of the metadata quorum is sent again.',
+    'Accepted for compatibility, without effect: what is lost is sent again with the next heartbeat.',
     atLeast(0),
   ),
   'controller.quorum.append.linger.ms': int(
     25,
     'none',
-    'How long metadata writes wait for others to share one disk write.',
+    'Accepted for compatibility, without effect: metadata writes share a disk write while one is under way, and wait for nothing else.',
     atLeast(0),
   ),
   'controller.quorum.fetch.max.bytes': int(
     1_048_576,
     'none',
-    'Most bytes of metadata log that one fetch returns.',
+    'Most bytes of metadata log in one message to another node.',
     atLeast(1),
   ),
   'controller.quorum.fetch.snapshot.max.bytes': int(
     1_048_576,
     'none',
-    'Most bytes of a metadata snapshot that one fetch returns.',
+    'Most bytes of a metadata snapshot in one message to another node.',
     atLeast(1),
   ),
   'metadata.log.dir': string(null, 'none', 'Directory of the metadata log; unset, the first data directory.'),
   'metadata.log.segment.bytes': int(
     1_073_741_824,
     'none',
-    'Size at which the metadata log starts a new segment.',
+    'Accepted for compatibility, without effect: the metadata log is one file, whose space is used again.',
     atLeast(8_388_608),
   ),
-  'metadata.log.segment.ms': long(604_800_000, 'none', 'Age at which the metadata log starts a new segment.'),
+  'metadata.log.segment.ms': long(
+    604_800_000,
+    'none',
+    'Accepted for compatibility, without effect: the metadata log is one file, whose space is used again.',
+  ),
   'metadata.log.max.record.bytes.between.snapshots': long(
     20_971_520,
     'none',
@@ -140,8 +144,16 @@ export const nodeDefinitions = {
     'Longest time between two metadata snapshots if records were written in between; 0 for no limit.',
     atLeast(0),
   ),
-  'metadata.max.retention.bytes': long(104_857_600, 'none', 'Size of old metadata log and snapshots that is kept.'),
-  'metadata.max.retention.ms': long(604_800_000, 'none', 'Age of old metadata log and snapshots that is kept.'),
+  'metadata.max.retention.bytes': long(
+    104_857_600,
+    'none',
+    'Accepted for compatibility, without effect: what a snapshot replaces goes with it.',
+  ),
+  'metadata.max.retention.ms': long(
+    604_800_000,
+    'none',
+    'Accepted for compatibility, without effect: what a snapshot replaces goes with it.',
+  ),
   'metadata.max.idle.interval.ms': int(
     500,
     'none',
@@ -171,7 +183,11 @@ export const nodeDefinitions = {
     'none',
     'How long a starting broker tries to register before it gives up.',
   ),
-  'controller.socket.timeout.ms': int(30_000, 'none', 'How long the controller waits on a connection to a broker.'),
+  'controller.socket.timeout.ms': int(
+    30_000,
+    'none',
+    'Accepted for compatibility, without effect: brokers connect to controllers, not the other way.',
+  ),
   'num.recovery.threads.per.data.dir': int(
     2,
     'cluster',

@@ -1,7 +1,7 @@
 import { SimulatedClock, SimulatedTimers, type Uuid } from '@millrace/base'
 import { type ApiError, ControllerUnavailableError, type Voter, type VoterSet } from '@millrace/consensus'
 import { beforeEach, expect, test } from 'vitest'
-import { VoterAddress } from './voter-address.ts'
+import { OwnVote, type OwnVoteOptions } from './own-vote.ts'
 
 const DIRECTORY = 'AAAAAAAAAAAAAAAAAAAAZA' as Uuid
 const self: Voter = { id: 1, directoryId: DIRECTORY, host: 'new', port: 2 }
@@ -9,6 +9,7 @@ const self: Voter = { id: 1, directoryId: DIRECTORY, host: 'new', port: 2 }
 let timers: SimulatedTimers
 let voters: VoterSet
 let asked: Voter[]
+let added: Voter[]
 let answer: () => Promise<ApiError | null>
 let lines: string[]
 
@@ -16,14 +17,17 @@ beforeEach(() => {
   timers = new SimulatedTimers(new SimulatedClock())
   voters = [{ ...self, host: 'old', port: 1 }]
   asked = []
+  added = []
   answer = async () => null
   lines = []
 })
 
-function watch(): VoterAddress {
+function watch(init: Partial<OwnVoteOptions> = {}): OwnVote {
   const log = (message: string): void => void lines.push(message)
-  return new VoterAddress({
+  return new OwnVote({
     self,
+    isNamed: true,
+    joins: false,
     timers,
     logger: { debug: log, info: log, warn: log, error: log },
     voters: () => voters,
@@ -31,6 +35,11 @@ function watch(): VoterAddress {
       asked.push(voter)
       return answer()
     },
+    add(voter) {
+      added.push(voter)
+      return answer()
+    },
+    ...init,
   })
 }
 
@@ -74,5 +83,27 @@ test('who does not vote, or has another directory than the voter of its id, asks
   watch()
   voters = [{ ...self, host: 'old', directoryId: 'AAAAAAAAAAAAAAAAAAAAZQ' as Uuid }]
   timers.advance(10_000)
+  expect(asked).toEqual([])
+})
+
+test('who joins later asks for a vote if the settings say so, and no more once it has one', async () => {
+  voters = [{ ...self, id: 9 }]
+  watch({ isNamed: false, joins: true })
+  expect(added).toEqual([self])
+  voters = [self, ...voters]
+  await settle()
+  timers.advance(10_000)
+  expect(added).toHaveLength(1)
+  expect(lines).toEqual(['this controller has a vote now'])
+})
+
+test('nobody asks for a vote unasked, in place of another directory, or after it was taken out', () => {
+  voters = [{ ...self, id: 9 }]
+  watch({ isNamed: false })
+  watch({ isNamed: true, joins: true })
+  voters = [{ ...self, directoryId: 'AAAAAAAAAAAAAAAAAAAAZQ' as Uuid }]
+  watch({ isNamed: false, joins: true })
+  timers.advance(1)
+  expect(added).toEqual([])
   expect(asked).toEqual([])
 })
