@@ -3,11 +3,11 @@ import { keptSeeds } from '../testing/kept-seeds.ts'
 import { runCluster } from './cluster-run.ts'
 import { type ClusterScenario, clusterScenario } from './cluster-scenario.ts'
 
-/** A seed's scenario with everything in the first quarter of its time. */
+/** A seed's scenario with everything in a sixth of its time. */
 function shortened(seed: number): ClusterScenario {
   const scenario = clusterScenario(seed)
-  const untilMs = scenario.untilMs / 4
-  return { ...scenario, untilMs, faults: scenario.faults.map((fault) => ({ ...fault, atMs: fault.atMs / 4 })) }
+  const untilMs = scenario.untilMs / 6
+  return { ...scenario, untilMs, faults: scenario.faults.map((fault) => ({ ...fault, atMs: fault.atMs / 6 })) }
 }
 
 describe('whole clusters in the simulator', () => {

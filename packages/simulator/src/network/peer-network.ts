@@ -7,8 +7,6 @@ import type { StreamNetwork } from './stream-network.ts'
 /** Bytes that may wait for one peer. */
 const QUEUE_BYTES_MAX = 8 * 1024 * 1024
 const RECONNECT_MS = 40
-/** A peer that does not answer is lost after so long without a word (pings of the real transport). */
-const SILENCE_MS = 1_000
 
 /**
  * `PeerTransport` over a {@link StreamNetwork}: one connection from each node to each peer that it lists, frames over it in order. A node
@@ -148,8 +146,6 @@ export class SimulatedPeerTransport implements PeerTransport {
 }
 
 const HELLO = 0xff
-
-export const PEER_SILENCE_MS = SILENCE_MS
 
 function addressOf(node: number): string {
   return `peer-${node}:1`
