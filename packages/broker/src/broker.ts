@@ -157,7 +157,7 @@ export class Broker {
         return configuration.broker.producerIdExpirationMs
       },
       retentionCheckIntervalMs: config.logRetentionCheckIntervalMs,
-      checkpointIntervalMs: config.logFlushOffsetCheckpointIntervalMs,
+      checkpointIntervalMs: checkpointIntervalMs(config, ports.cluster !== undefined),
       defaultConfig: new PartitionSettings(configuration.topicDefaults).log,
       configOf: () => new PartitionSettings(configuration.topicDefaults).log,
       onDurable: (log) => broker?.onDurable(log),
@@ -610,6 +610,13 @@ export class Broker {
       },
     }
   }
+}
+
+/** One writer writes all checkpoints. Of high watermarks, a broker whose replicas are all here needs none. */
+function checkpointIntervalMs(config: BrokerConfig, isClustered: boolean): number {
+  const { logFlushOffsetCheckpointIntervalMs, replicaHighWatermarkCheckpointIntervalMs } = config
+  if (!isClustered) return logFlushOffsetCheckpointIntervalMs
+  return Math.min(logFlushOffsetCheckpointIntervalMs, replicaHighWatermarkCheckpointIntervalMs)
 }
 
 /** Half of the descriptors are left to clients, however many partitions are busy. */

@@ -1,5 +1,6 @@
 import { type Clock, type Random, SeededRandom, type SimulatedDisk, type Timer, type Timers } from '@millrace/base'
 import { applyRecords, type ControllerPort, type MetadataImage, type MetadataRecord } from '@millrace/consensus'
+import type { ApiDefinition } from '@millrace/protocol'
 import { LogManager } from '@millrace/storage'
 import { Configuration } from '../../config/configuration.ts'
 import { RecordingLogger } from '../../coordinator/testing/recording-logger.ts'
@@ -7,6 +8,7 @@ import { fetchHandler } from '../../handlers/01-fetch.ts'
 import { listOffsetsHandler } from '../../handlers/02-list-offsets.ts'
 import { apiVersionsHandler } from '../../handlers/18-api-versions.ts'
 import type { ApiHandler } from '../../handlers/handler.ts'
+import { LeaderHints } from '../../handlers/leader-hints.ts'
 import { TopicMetrics } from '../../metrics/topic-metrics.ts'
 import type { ConnectOptions, Transport } from '../../network/transport.ts'
 import { Turn } from '../../network/turn.ts'
@@ -79,7 +81,8 @@ export class ReplicaNode {
     node.replicas.brokerEpoch = brokerEpoch
     node.replicas.start(image, new Map())
     node.replicas.onControllerPort(world.portOf(nodeId))
-    world.network.serve(nodeId, node.#handlers(timers, new SeededRandom(seed + 1)))
+    node.#served = node.#handlers(timers, new SeededRandom(seed + 1))
+    world.network.serve(nodeId, node.#served)
     return node
   }
 
@@ -136,6 +139,11 @@ export class ReplicaNode {
   }
 
   readonly #life: LifeTimers
+  #served: ReadonlyMap<number, ApiHandler> = new Map()
+
+  handler<Request, Response>(api: ApiDefinition<Request, Response>): ApiHandler<Request, Response> {
+    return this.#served.get(api.key) as ApiHandler<Request, Response>
+  }
 
   get isAlive(): boolean {
     return this.#isAlive
@@ -207,6 +215,7 @@ export class ReplicaNode {
         fetchMaxBytes: 1_000_000,
         limits: UNLIMITED_FETCHES,
         replication: this.replicas,
+        leaderHints: new LeaderHints(() => this.#image),
         onFetched: () => undefined,
         onFailed: () => undefined,
       }),
