@@ -53,7 +53,7 @@ async function openPlain(fault: 'kill' | 'pause', settings: Settings): Promise<A
 /** Every connection goes through this process, the client's too. */
 async function openProxied(settings: Settings): Promise<Arena> {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-failover-'))
-  const cluster = await ChaosCluster.start({ system: millrace, nodeCount: 3, directory, settings })
+  const cluster = await ChaosCluster.start({ system: millrace, nodeCount: 3, directory, settings, hasDisks: false })
   return {
     system: 'millrace',
     bootstrap: cluster.bootstrap,
