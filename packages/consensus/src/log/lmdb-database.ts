@@ -1,5 +1,6 @@
 import { type Key, open, type RootDatabase } from 'lmdb'
 import { DamagedLogError, LogWriteError, REJOIN_REMEDY } from './damaged-log-error.ts'
+import { FileReserve } from './file-reserve.ts'
 import { checkMetaPages } from './meta-pages.ts'
 
 /** Enough for most logs, so that the map rarely grows; LMDB doubles it when needed. Address space, not memory. */
@@ -7,6 +8,13 @@ const INITIAL_MAP_BYTES = 64 * 1024 * 1024
 const ENOSPC = 28
 const EDQUOT = 122
 const MDB_MAP_FULL = -30792
+
+/** Of what LMDB tells. */
+interface Statistics {
+  /** Where the pages in use end; free ones lie before. */
+  readonly lastPageNumber: number
+  readonly pageSize: number
+}
 
 export interface DatabaseChange {
   readonly puts: readonly (readonly [key: Buffer, value: Buffer])[]
@@ -23,9 +31,12 @@ export class LmdbDatabase {
   readonly #path: string
   readonly #database: RootDatabase<Buffer, Key>
 
-  private constructor(path: string, database: RootDatabase<Buffer, Key>) {
+  readonly #reserve: FileReserve
+
+  private constructor(path: string, database: RootDatabase<Buffer, Key>, reserve: FileReserve) {
     this.#path = path
     this.#database = database
+    this.#reserve = reserve
   }
 
   /** Opens or creates the file, and its directory. Throws {@link DamagedLogError} for what is no database any more. */
@@ -41,7 +52,7 @@ export class LmdbDatabase {
         mapSize: INITIAL_MAP_BYTES,
         permissionsMode: 0o600,
       } as Parameters<typeof open>[0] & { permissionsMode: number }) as RootDatabase<Buffer, Key>
-      return new LmdbDatabase(path, database)
+      return new LmdbDatabase(path, database, new FileReserve(path))
     } catch (cause) {
       throw openError(path, cause)
     }
@@ -64,6 +75,8 @@ export class LmdbDatabase {
   async commit(change: DatabaseChange): Promise<void> {
     const database = this.#database
     try {
+      const { lastPageNumber, pageSize } = this.#database.getStats() as Statistics
+      this.#reserve.ensure((lastPageNumber + 1 + mostPagesOf(change, pageSize)) * pageSize)
       await database.batch(() => {
         for (const key of change.removes) void database.remove(key)
         for (const [key, value] of change.puts) void database.put(key, value)
@@ -77,6 +90,7 @@ export class LmdbDatabase {
 
   async close(): Promise<void> {
     await this.#database.close()
+    this.#reserve.close()
   }
 
   #read<T>(read: () => T): T {
@@ -86,6 +100,13 @@ export class LmdbDatabase {
       throw new DamagedLogError('The database of the quorum log cannot be read', this.#path, REJOIN_REMEDY, { cause })
     }
   }
+}
+
+/** More than a transaction can take anew: a page per record that it touches, those of long values, and of the trees above. */
+function mostPagesOf(change: DatabaseChange, pageBytes: number): number {
+  let pages = 64 + change.removes.length
+  for (const [, value] of change.puts) pages += 2 + Math.ceil(value.length / pageBytes)
+  return pages
 }
 
 /** The library rejects with an error whose `commitError` is a promise of the real one. */
@@ -100,7 +121,7 @@ async function causeOf(error: unknown): Promise<unknown> {
 
 function writeError(path: string, cause: unknown): LogWriteError {
   const code = (cause as { code?: unknown }).code
-  if (code === ENOSPC || code === EDQUOT) {
+  if (code === ENOSPC || code === EDQUOT || code === 'ENOSPC' || code === 'EDQUOT') {
     return new LogWriteError(
       'LOG_DISK_FULL',
       `No space left for the quorum log ${path}. Free some and restart the node`,
