@@ -19,7 +19,7 @@ export interface OwnVoteOptions {
   readonly joins: boolean
   readonly timers: Timers
   readonly logger: Logger
-  /** As this node's log has them; empty before it knows any. */
+  /** As this node's log has them; empty while it says nothing of them, as that of a quorum whose voters never changed. */
   voters(): VoterSet
   /** Asks the leader to change the entry (UpdateRaftVoter, KIP-853). */
   update(voter: Voter): Promise<ApiError | null>
@@ -51,9 +51,8 @@ export class OwnVote {
     if (this.#isClosed) return
     const { self, isNamed, joins, timers, update, add } = this.#options
     this.#timer = timers.setTimer(CHECK_INTERVAL_MS, () => this.#check())
-    const voters = this.#options.voters()
-    if (this.#isAsking || voters.length === 0) return
-    const known = voters.find(({ id }) => id === self.id)
+    if (this.#isAsking) return
+    const known = this.#options.voters().find(({ id }) => id === self.id)
     if (known === undefined) {
       // Named and not there: it was taken out, and whoever did that would not want it back.
       if (joins && !isNamed) this.#ask('this controller has a vote now', () => add(self))
