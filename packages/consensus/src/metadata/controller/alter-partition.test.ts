@@ -16,6 +16,7 @@ import { alterPartitions, type PartitionAlteration } from './alter-partition.ts'
 import { MetadataErrorCode } from './api-error.ts'
 import { assignReplicasToDirs } from './assign-directories.ts'
 import { balanceLeaders, electUncleanly, MAX_CHANGES_PER_RUN } from './leader-balance.ts'
+import { alterPartitionReassignments } from './reassignments.ts'
 
 const t = idOf(1)
 const base = imageOf(
@@ -143,6 +144,35 @@ describe('AlterPartition', () => {
       addingReplicas: [],
       removingReplicas: [],
     })
+  })
+})
+
+describe('a move that is called off while only new replicas are in sync', () => {
+  const elrOn = { type: 'FeatureLevelRecord', name: 'eligible.leader.replicas.version', featureLevel: 1 } as const
+  const permission = topicConfig('t', 'unclean.leader.election.enable', 'true')
+  const moving = partition(t, 0, [3, 1, 2], { isr: [3], leader: 3, addingReplicas: [3], removingReplicas: [1, 2] })
+  const fenced1 = registration(1, { fenced: true })
+  const cancel = {
+    allowReplicationFactorChange: true,
+    topics: [{ name: 't', partitions: [{ partitionIndex: 0, replicas: null }] }],
+  }
+  const after = (image: MetadataImage) => {
+    const { records } = alterPartitionReassignments(contextOf(image), cancel)
+    return applyRecords(image, records).image.topics.get('t')!.partitions[0]!
+  }
+
+  test('goes to a replica that is alive, not to the first', () => {
+    const image = imageOf(...cluster(1, 2, 3), elrOn, fenced1, permission, topic('t', t), moving)
+    expect(after(image)).toMatchObject({ replicas: [1, 2], isr: [2], leader: 2, leaderRecoveryState: 1 })
+  })
+
+  test('with nobody alive it has no member, and who led is no replica to go back to', () => {
+    const fenced2 = registration(2, { fenced: true })
+    const image = imageOf(...cluster(1, 2, 3), elrOn, fenced1, fenced2, permission, topic('t', t), moving)
+    const orphan = after(image)
+    expect(orphan).toMatchObject({ replicas: [1, 2], isr: [], elr: [], leader: -1, lastKnownElr: [3] })
+    const { records } = alterPartitionReassignments(contextOf(image), cancel)
+    expect(electUncleanly(contextOf(applyRecords(image, records).image))).toEqual([])
   })
 })
 
