@@ -12,7 +12,7 @@ const NO_VOTERS: VoterSet = []
  */
 export class LeaderSearch {
   readonly #state: ReplicaState
-  /** Voters of the last hint; none while a leader is known. */
+  /** Voters of the last hint, until the leader is among those that this node's own log names. */
   #contacts: VoterSet
   #ticks: number
   #hintsThisTick: number
@@ -30,7 +30,10 @@ export class LeaderSearch {
 
   /** At each tick of a node that does not lead. */
   tick(): void {
+    const { leader, voters } = this.#state
     this.#hintsThisTick = 0
+    // Not before: the host holds the connection to the leader because of them.
+    if (leader !== null && voters.some(({ id }) => id === leader.id)) this.#contacts = NO_VOTERS
   }
 
   /** At each tick without a leader, of a node that does not vote: asks at once, then at the interval of heartbeats. */
@@ -54,7 +57,6 @@ export class LeaderSearch {
 
   /** A leader is known. */
   onFound(): void {
-    this.#contacts = NO_VOTERS
     this.#ticks = 0
   }
 

@@ -33,6 +33,33 @@ describe('a voter that is removed', () => {
     cluster.tickAll(100)
     expect(cluster.core(3).status).toMatchObject({ role: 'observer', leaderId: 4, voters: voters(4) })
   })
+
+  it('is told where the voters are that it has never heard of', () => {
+    const cluster = new MemoryCluster([1, 2, 3])
+    cluster.add(4, { bootstrapVoters: [], contacts: [1, 2, 3] })
+    cluster.elect(1)
+    cluster.tickAll(5)
+    cluster.isolated.add(3)
+    for (const next of [voters(1, 2, 3, 4), voters(1, 2, 4)]) {
+      cluster.core(1).proposeVoters(next)
+      cluster.settle()
+    }
+    cluster.core(1).transferLeadership(4)
+    cluster.settle()
+    expect(cluster.core(4).status.role).toBe('leader')
+    cluster.isolated.clear()
+    // The host has no connection to node 4 before it knows its address.
+    const { core } = cluster.node(3)
+    for (let tick = 0; tick < 100 && core.status.contacts.length === 0; tick++) {
+      core.tick()
+      cluster.process()
+      cluster.messages = cluster.messages.filter(({ from, to }) => from.id + to.id !== 7)
+      cluster.deliverAll()
+    }
+    expect(core.status).toMatchObject({ leaderId: null, contacts: voters(1, 2, 4) })
+    cluster.tickAll(20)
+    expect(core.status).toMatchObject({ role: 'observer', leaderId: 4, voters: voters(1, 2, 4), contacts: [] })
+  })
 })
 
 /** Whoever leads takes the change; node 3 does not hear of it. */

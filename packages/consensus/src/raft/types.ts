@@ -155,7 +155,7 @@ export interface RaftStatus {
   readonly votersCommitted: boolean
   /** At a leader: of each peer, observers included. */
   readonly peers: readonly PeerStatus[]
-  /** While no leader is known: voters that another node told of. Hosts connect to them too. */
+  /** Voters that another node told of, until the leader is among `voters`. Hosts connect to them too. */
   readonly contacts: VoterSet
   /** Messages refused since the start: out of their domain, or against the protocol. */
   readonly rejectedMessages: number
