@@ -265,6 +265,20 @@ describe('QuorumNode', () => {
     expect(next.node!.status.term).toBeGreaterThan(term)
   })
 
+  it('takes a write that does not end for failed', async () => {
+    cluster = new QuorumCluster(3, { timing: { writeTimeoutMs: 3000 } })
+    const leader = await cluster.leader()
+    leader.store.writeMs = 60_000
+    leader.node!.propose(Buffer.from('stuck'))
+    await cluster.advance(2500)
+    expect(leader.fatal).toBeNull()
+    await cluster.until('fatal', () => leader.fatal !== null, 1500)
+    expect(leader.fatal).toMatchObject({ code: 'LOG_DISK_IO' })
+    // The others have long had another leader.
+    expect([...cluster.members.values()].filter(({ listener }) => listener.electedTerm !== null)).toHaveLength(2)
+    await leader.node!.close()
+  })
+
   it('drops frames that are no messages or speak for another node', async () => {
     cluster = new QuorumCluster(3)
     const leader = await cluster.leader()

@@ -1,5 +1,5 @@
 import { assert, type Timer } from '@millrace/base'
-import { DamagedLogError, REJOIN_REMEDY } from '../log/damaged-log-error.ts'
+import { DamagedLogError, LogWriteError, REJOIN_REMEDY } from '../log/damaged-log-error.ts'
 import { decodeMessage, encodeMessage } from '../raft/message-codec.ts'
 import { RaftCore } from '../raft/raft-core.ts'
 import type { Refusal } from '../raft/raft-options.ts'
@@ -50,11 +50,13 @@ export class QuorumNode implements Quorum, PeerEvents {
   #toldTerm: Term
   #electedTerm: Term
   #toldVoters: VoterSet | null
+  #toldContacts: VoterSet | null
   /** Numbers the stalls after which the leader still has to hear from a quorum. */
   #unconfirmedStall: number
   #stallCount: number
   #badMessageCount: number
   #droppedMessageCount: number
+  #writeStartMs: number
   #writeCount: number
   #lastWriteMs: number
 
@@ -97,10 +99,12 @@ export class QuorumNode implements Quorum, PeerEvents {
     this.#toldTerm = 0
     this.#electedTerm = 0
     this.#toldVoters = null
+    this.#toldContacts = null
     this.#unconfirmedStall = 0
     this.#stallCount = 0
     this.#badMessageCount = 0
     this.#droppedMessageCount = 0
+    this.#writeStartMs = 0
     this.#writeCount = 0
     this.#lastWriteMs = 0
     this.#scheduleTick()
@@ -197,13 +201,14 @@ export class QuorumNode implements Quorum, PeerEvents {
     return result
   }
 
-  /** Hands leadership over if it has it, and ends once nothing is being written. Store and transport stay open. */
+  /** Hands leadership over if it has it, and ends once nothing is being written (at once after a failure). Store and transport stay open. */
   async close(): Promise<void> {
     if (!this.#isStopped) {
       this.resign()
       this.#pump()
       this.#stop(null)
     }
+    if (this.#failure !== null) return
     await this.#writing
     await this.#saving
   }
@@ -269,6 +274,11 @@ export class QuorumNode implements Quorum, PeerEvents {
     this.#scheduleTick()
     if (lateMs > (this.#timing.electionTicks * this.#timing.tickMs) / 2) {
       this.#onStall()
+      return
+    }
+    if (this.#writing !== null && this.#writeStartMs + this.#timing.writeTimeoutMs < this.#tickDueMs) {
+      const { writeTimeoutMs } = this.#timing
+      this.#stop(new LogWriteError('LOG_DISK_IO', `A write of the quorum log has not ended in ${writeTimeoutMs} ms`))
       return
     }
     this.#call(() => {
@@ -346,12 +356,12 @@ export class QuorumNode implements Quorum, PeerEvents {
       this.#finish(ready)
       return
     }
-    const startMs = this.#options.clock.monotonicMs()
+    this.#writeStartMs = this.#options.clock.monotonicMs()
     this.#writing = this.#options.store.write({ hardState, truncateFrom, entries, snapshot }).then(
       () => {
         this.#writing = null
         this.#writeCount++
-        this.#lastWriteMs = this.#options.clock.monotonicMs() - startMs
+        this.#lastWriteMs = this.#options.clock.monotonicMs() - this.#writeStartMs
         if (this.#isStopped) return
         this.#call(() => this.#finish(ready), undefined)
         this.#pump()
@@ -412,13 +422,15 @@ export class QuorumNode implements Quorum, PeerEvents {
   }
 
   #followVoters(): void {
-    const { voters } = this.#core.status
-    if (voters === this.#toldVoters) return
+    const { voters, contacts } = this.#core.status
+    if (voters === this.#toldVoters && contacts === this.#toldContacts) return
     this.#toldVoters = voters
+    this.#toldContacts = contacts
     const { self, bootstrapEndpoints, transport } = this.#options
     const isVoter = voters.some(({ id, directoryId }) => id === self.id && directoryId === self.directoryId)
     const peers = new Map(isVoter ? [] : bootstrapEndpoints)
-    for (const { id, host, port } of voters) peers.set(id, { host, port })
+    // What others told of comes first: what the own log says of a node replaces it.
+    for (const { id, host, port } of [...contacts, ...voters]) peers.set(id, { host, port })
     peers.delete(self.id)
     transport.setPeers(peers)
   }

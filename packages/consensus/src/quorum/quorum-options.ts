@@ -32,6 +32,8 @@ export interface QuorumTiming {
   readonly heartbeatTicks: number
   /** How long `addVoter` waits for the newcomer to catch up. */
   readonly catchUpTimeoutMs: number
+  /** A write that is not done by then has failed: a disk that hangs must not leave a node that looks alive and does nothing. */
+  readonly writeTimeoutMs: number
   /** A snapshot is due this long after the last one if anything was applied since. */
   readonly snapshotIntervalMs: number
 }
@@ -42,6 +44,7 @@ export const DEFAULT_QUORUM_TIMING: QuorumTiming = {
   electionTicks: 12,
   heartbeatTicks: 3,
   catchUpTimeoutMs: 30_000,
+  writeTimeoutMs: 120_000,
   snapshotIntervalMs: 3_600_000,
 }
 
