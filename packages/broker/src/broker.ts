@@ -337,11 +337,11 @@ export class Broker {
 
   async #open(): Promise<void> {
     const { configuration, logger } = this.#options
-    if (this.#replicas === null) this.#startPartitions()
+    // First, since a port that is taken should not be told of only after others were waited for.
     this.#endpoints = await this.#sockets.bind()
+    // Only by all that was committed can be told which logs have no place here any more.
     await this.#membership.catchUp()
-    // Only by what was committed can be told which logs have no place here any more.
-    if (this.#replicas !== null) this.#startPartitions()
+    this.#startPartitions()
     await this.#membership.register()
     this.#groups.startup()
     this.#groupLeadership.update()
@@ -353,12 +353,9 @@ export class Broker {
 
   #startPartitions(): void {
     const { image } = this.#metadata
-    if (this.#replicas === null) {
-      this.#partitions.start(image, (this.#metadata as LocalMetadata).takeRemovedTopics())
-    } else {
-      this.#options.configuration.update(image)
-      this.#replicas.start(image, new Map())
-    }
+    this.#options.configuration.update(image)
+    const partitions = this.#replicas ?? this.#partitions
+    partitions.start(image, this.#membership.takeRemovedTopics())
     this.#metadata.subscribe((next, delta) => this.#onMetadata(next, delta))
   }
 

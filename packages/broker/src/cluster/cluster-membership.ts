@@ -113,6 +113,11 @@ export class ClusterMembership implements Membership {
     }
   }
 
+  /** The image does not tell what was before it: a log without a place in it is set aside, for whoever may miss it. */
+  takeRemovedTopics(): ReadonlyMap<Uuid, string> {
+    return new Map()
+  }
+
   register(): Promise<void> {
     return this.#lifecycle.register()
   }

@@ -1,3 +1,4 @@
+import type { Uuid } from '@millrace/base'
 import type { MetadataService } from '../metadata/metadata-service.ts'
 
 /** How a broker belongs to its cluster: as its only node, or as one of several. */
@@ -11,6 +12,8 @@ export interface Membership {
   readonly isFenced: boolean
   /** Resolves once the image is all that was committed before the call. */
   catchUp(): Promise<void>
+  /** Names, by id, of topics that are known to have been deleted before this start. To be asked for once. */
+  takeRemovedTopics(): ReadonlyMap<Uuid, string>
   /** Makes this broker known, once its listeners are bound and its partitions are those of the image. */
   register(): Promise<void>
   /** This broker can serve. Resolves once it may lead. */

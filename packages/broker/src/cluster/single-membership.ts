@@ -1,3 +1,4 @@
+import type { Uuid } from '@millrace/base'
 import type { BrokerRegistration } from '@millrace/consensus'
 import type { LocalMetadata } from '../metadata/local-metadata.ts'
 import { BrokerState } from './broker-lifecycle.ts'
@@ -33,6 +34,10 @@ export class SingleMembership implements Membership {
   /** There is nobody to lag behind. */
   catchUp(): Promise<void> {
     return Promise.resolve()
+  }
+
+  takeRemovedTopics(): ReadonlyMap<Uuid, string> {
+    return this.metadata.takeRemovedTopics()
   }
 
   async register(): Promise<void> {
