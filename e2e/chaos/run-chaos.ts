@@ -46,6 +46,8 @@ const topics = [loadTopic, registerTopic]
 const SETTLE_MS = 10_000
 const WHOLE_LIMIT_MS = 60_000
 const FINAL_READ_LIMIT_MS = 200_000
+/** Of both, for who was told to stop and wants to go. */
+const STOPPED_LIMIT_MS = 20_000
 
 /** One run from the start of the cluster to the verdict. Throws only if the cluster does not start. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
@@ -151,10 +153,14 @@ class Run {
     this.#recorder.healed()
     await delay(SETTLE_MS)
     try {
-      await until('every replica is in sync', () => this.#cluster.isWhole(topics), WHOLE_LIMIT_MS)
+      await until('every replica is in sync', () => this.#cluster.isWhole(topics), this.#limit(WHOLE_LIMIT_MS))
     } catch (error) {
       this.#problems.push(`the cluster did not become whole after the last fault: ${String(error)}`)
     }
+  }
+
+  #limit(ms: number): number {
+    return this.#options.signal.aborted ? Math.min(ms, STOPPED_LIMIT_MS) : ms
   }
 
   async #readBack(): Promise<void> {
@@ -165,8 +171,7 @@ class Run {
       recorder: this.#recorder,
       knowledge,
       ends,
-      limitMs: FINAL_READ_LIMIT_MS,
-      signal: new AbortController().signal,
+      limitMs: this.#limit(FINAL_READ_LIMIT_MS),
     })
     for (const { library, isWhole } of read)
       if (!isWhole) this.#problems.push(`${library} could not read all logs to their ends in the final phase`)

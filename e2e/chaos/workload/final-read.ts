@@ -11,7 +11,6 @@ export interface FinalReadOptions {
   /** Where every log must be read up to, by the ends that the cluster tells once it is healed. */
   readonly ends: ReadonlyMap<Key, number>
   readonly limitMs: number
-  readonly signal: AbortSignal
 }
 
 /**
@@ -26,7 +25,7 @@ export async function finalRead(options: FinalReadOptions): Promise<readonly { l
 
 async function readAll(
   program: ClientProgram,
-  { recorder, knowledge, ends, limitMs, signal }: FinalReadOptions,
+  { recorder, knowledge, ends, limitMs }: FinalReadOptions,
 ): Promise<boolean> {
   const deadlineMs = recorder.nowMs + limitMs
   const client = new RecordedClient(
@@ -39,7 +38,7 @@ async function readAll(
   const places = [...ends.keys()].map((key) => ({ key, offset: 0 }))
   const positions = new Map<Key, number>()
   const isWhole = () => [...ends].every(([key, end]) => (positions.get(key) ?? 0) >= end)
-  while (!isWhole() && recorder.nowMs < deadlineMs && !signal.aborted) {
+  while (!isWhole() && recorder.nowMs < deadlineMs) {
     if (positions.size === 0 || client.isLost || client.badStreak > 5) {
       positions.clear()
       if (!(await client.open()) || !(await client.assign(places))) continue
