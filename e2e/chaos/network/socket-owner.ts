@@ -11,14 +11,28 @@ export function ownerOf(localPort: number, remotePort: number, pids: readonly nu
   return pids.find((pid) => holds(pid, target)) ?? null
 }
 
+/** Loopback as the kernel's tables write it, also where Java connects with IPv6 sockets to the same address. */
+const tables = [
+  { file: '/proc/net/tcp', address: '0100007F' },
+  { file: '/proc/net/tcp6', address: '0000000000000000FFFF00000100007F' },
+]
+
+/** Position of the inode among the columns behind the two addresses. */
+const INODE_COLUMN = 6
+
+/** The tables have thousands of lines, and this is asked for every connection: nothing but the line that counts is taken apart. */
 function inodeOf(localPort: number, remotePort: number): string | null {
-  const [local, remote] = [localPort, remotePort].map((port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`)
-  // Java connects with IPv6 sockets, to the same addresses.
-  for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    for (const line of readFileSync(file, 'utf8').split('\n')) {
-      const [, from, to, , , , , , , inode] = line.trim().split(/\s+/)
-      if (inode !== undefined && from?.endsWith(local!) && to?.endsWith(remote!)) return inode
-    }
+  const [local, remote] = [localPort, remotePort].map((port) => port.toString(16).toUpperCase().padStart(4, '0'))
+  for (const { file, address } of tables) {
+    const text = readFileSync(file, 'latin1')
+    const wanted = ` ${address}:${local} ${address}:${remote} `
+    const position = text.indexOf(wanted)
+    if (position < 0) continue
+    const columns = text
+      .slice(position + wanted.length, text.indexOf('\n', position))
+      .trim()
+      .split(/\s+/)
+    return columns[INODE_COLUMN] ?? null
   }
   return null
 }
