@@ -26,6 +26,8 @@ const INTERRUPT_MIN_MS = 50
 const THROTTLE_PAUSE_MS = 100
 /** Topic ids, broker epochs and divergence by epoch: versions below lack one of them. */
 const MIN_FETCH_VERSION = 15
+/** So many failures of a partition in a row are no election any more. */
+const LOUD_FAILURE_COUNT = 8
 const LATEST = -1
 const EARLIEST = -2
 
@@ -264,7 +266,7 @@ export class ReplicaFetcher {
     this.#pause(replica)
     const { leaderId, logger } = this.#options
     const { topic, partition } = replica.partition
-    if (replica.failureCount === LOUD_FAILURES) {
+    if (replica.failureCount === LOUD_FAILURE_COUNT) {
       logger.warn('a replica cannot follow its leader', { topic, partition, leaderId, errorCode })
     }
   }
@@ -373,9 +375,6 @@ export class ReplicaFetcher {
     else this.#isAwake = true
   }
 }
-
-/** So many failures in a row are no election any more. */
-const LOUD_FAILURES = 8
 
 function keyOf(topicId: string, partition: number): string {
   return `${topicId}${partition}`

@@ -1,5 +1,6 @@
+import { DirectoryId } from '@millrace/consensus'
 import { afterEach, describe, expect, it } from 'vitest'
-import { ReplicaCluster, type ReplicaClusterOptions, TOPIC } from './testing/replica-cluster.ts'
+import { ReplicaCluster, type ReplicaClusterOptions, TOPIC, TOPIC_ID } from './testing/replica-cluster.ts'
 
 let cluster: ReplicaCluster | null = null
 
@@ -87,5 +88,69 @@ describe('replicas', () => {
     for (const other of [1, 2, 3]) if (other !== leader) nodes.crash(other)
     await nodes.advance(100)
     expect(await nodes.produce(0)!.result).toBe(-19)
+  })
+
+  it.each([
+    ['leader', { leaderReplicationThrottledRate: 100 }],
+    ['follower', { followerReplicationThrottledRate: 100 }],
+  ])('catch up no faster than the %s may, while they are not in sync', async (side, settings) => {
+    const topicSettings = { 'min.insync.replicas': '1', [`${side}.replication.throttled.replicas`]: '*' }
+    const nodes = await start({ settings, topicSettings })
+    const leader = nodes.leaderOf(0)!.nodeId
+    const slow = [1, 2, 3].find((id) => id !== leader)!
+    for (const other of [1, 2, 3]) if (other !== slow) nodes.network.cut(slow, other)
+    for (let n = 0; n < 10; n++) {
+      nodes.produce(0, 2_000)
+      await nodes.advance(5)
+    }
+    await nodes.advance(700)
+    expect(nodes.controller.image.topics.get(TOPIC)!.partitions[0]!.isr).not.toContain(slow)
+    nodes.network.heal()
+    await nodes.advance(1_000)
+    const ends = new Map(nodes.liveNodes.map((node) => [node.nodeId, node.partition(TOPIC, 0)!.log.logEndOffset]))
+    expect(ends.get(leader)).toBe(10)
+    expect(ends.get(slow)).toBeGreaterThan(0)
+    expect(ends.get(slow)).toBeLessThan(5)
+    // The third one is in sync and must stay so.
+    expect([...ends.values()].filter((end) => end === 10)).toHaveLength(2)
+  })
+
+  it('take in a replica that a reassignment adds, and let go of one that it removes', async () => {
+    const nodes = await start({ nodeIds: [1, 2, 3, 4], topicSettings: { 'min.insync.replicas': '1' } })
+    nodes.produce(0)
+    await nodes.advance(20)
+    const change = (init: { replicas: number[]; isr?: number[] }): void =>
+      nodes.controller.commit({
+        type: 'PartitionChangeRecord',
+        topicId: TOPIC_ID,
+        partitionId: 0,
+        directories: init.replicas.map(() => DirectoryId.UNASSIGNED),
+        ...init,
+      })
+    change({ replicas: [1, 2, 3], isr: [1, 2, 3] })
+    await nodes.advance(20)
+    expect(nodes.nodes.get(4)!.partition(TOPIC, 0)).toBeNull()
+    change({ replicas: [1, 2, 3, 4] })
+    await nodes.advance(200)
+    expect(nodes.nodes.get(4)!.partition(TOPIC, 0)!.log.logEndOffset).toBe(1)
+    expect(nodes.controller.image.topics.get(TOPIC)!.partitions[0]!.isr).toContain(4)
+  })
+
+  it('begin anew where their leader’s log begins, if that is beyond their end', async () => {
+    const nodes = await start({ topicSettings: { 'min.insync.replicas': '1' } })
+    const leader = nodes.leaderOf(0)!
+    const slow = [1, 2, 3].find((id) => id !== leader.nodeId)!
+    for (const other of [1, 2, 3]) if (other !== slow) nodes.network.cut(slow, other)
+    await nodes.advance(700)
+    for (let n = 0; n < 5; n++) nodes.produce(0)
+    await nodes.advance(50)
+    const { log } = leader.partition(TOPIC, 0)!
+    expect(log.highWatermark).toBe(5)
+    log.raiseLogStart(3)
+    nodes.network.heal()
+    await nodes.advance(600)
+    const behind = nodes.nodes.get(slow)!.partition(TOPIC, 0)!.log
+    expect([behind.logStartOffset, behind.logEndOffset]).toEqual([3, 5])
+    expect(nodes.controller.image.topics.get(TOPIC)!.partitions[0]!.isr).toContain(slow)
   })
 })

@@ -260,7 +260,14 @@ function topicDefaults(settings: ReadonlyMap<string, string>): Configuration['to
     ['listeners', 'PLAINTEXT://127.0.0.1:0'],
     ['log.dirs', '/data'],
   ] as const
-  return new Configuration(new Map([...required, ...settings]), new RecordingLogger()).topicDefaults
+  const { topicDefaults: defaults } = new Configuration(new Map([...required, ...settings]), new RecordingLogger())
+  // Brokers have no defaults for these.
+  const listOf = (key: string): string[] => settings.get(key)?.split(',') ?? []
+  return {
+    ...defaults,
+    leaderReplicationThrottledReplicas: listOf('leader.replication.throttled.replicas'),
+    followerReplicationThrottledReplicas: listOf('follower.replication.throttled.replicas'),
+  }
 }
 
 function emptyOutcome(): ProduceOutcome {
