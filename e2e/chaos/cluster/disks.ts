@@ -58,6 +58,8 @@ export class NodeDisk {
     execFileSync('mkfs.ext4', ['-q', '-F', '-m', '0', this.#image], { stdio: ['ignore', 'ignore', 'pipe'] })
     execFileSync('mount', ['-o', 'loop', this.#image, this.directory], { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#isMounted = true
+    // Whoever is ended at once leaves no mount behind.
+    process.on('exit', this.#abandon)
   }
 
   /** Takes all room that is left: blocks are reserved in one call, and what that leaves is written full. */
@@ -92,9 +94,16 @@ export class NodeDisk {
 
   /** Pre: nothing uses it any more. */
   unmount(): void {
-    if (this.#isMounted) execFileSync('umount', [this.directory], { stdio: ['ignore', 'ignore', 'pipe'] })
+    if (!this.#isMounted) return
+    execFileSync('umount', [this.directory], { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#isMounted = false
+    process.off('exit', this.#abandon)
     rmSync(this.#image, { force: true })
+  }
+
+  /** The nodes were killed a moment ago, and may still be there. */
+  readonly #abandon = (): void => {
+    execFileSync('umount', ['--lazy', this.directory], { stdio: 'ignore' })
   }
 }
 
