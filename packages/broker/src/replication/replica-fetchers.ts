@@ -32,6 +32,7 @@ export class ReplicaFetchers {
   readonly #followed = new Map<Partition, Followed>()
   readonly #fetchers = new Map<string, ReplicaFetcher>()
   readonly #throttled: RateMeter
+  #isClosed = false
   /** Bytes of records that were fetched. */
   bytesIn = 0
 
@@ -48,6 +49,8 @@ export class ReplicaFetchers {
 
   /** The partition has a leader elsewhere, perhaps another one than before, or the same in a new epoch. */
   follow(partition: Partition): void {
+    // Metadata goes on coming while a broker stops: a fetcher that began now would be ended by nobody, and keep the process.
+    if (this.#isClosed) return
     const key = this.#fetcherKey(partition)
     const before = this.#followed.get(partition)
     if (before !== undefined) {
@@ -87,6 +90,7 @@ export class ReplicaFetchers {
   }
 
   close(): void {
+    this.#isClosed = true
     for (const fetcher of this.#fetchers.values()) fetcher.close()
     this.#fetchers.clear()
     this.#followed.clear()
