@@ -32,7 +32,7 @@ interface Running {
   ports: number[]
   pids: number[]
   logLines: string[]
-  stop(): Promise<number>
+  stop(): Promise<void>
 }
 
 async function start(): Promise<Running> {
@@ -74,9 +74,14 @@ async function start(): Promise<Running> {
     logLines,
     stop: () => {
       started.kill('SIGTERM')
-      return exitInTime(started, exit, 60_000).catch((cause) => {
-        throw new Error(`it did not stop\n${logLines.slice(-30).join('\n')}`, { cause })
-      })
+      return exitInTime(started, exit, 60_000).then(
+        (code) => {
+          if (code !== 0) throw new Error(`it stopped with ${code}\n${logLines.slice(-30).join('\n')}`)
+        },
+        (cause: unknown) => {
+          throw new Error(`it did not stop\n${logLines.slice(-30).join('\n')}`, { cause })
+        },
+      )
     },
   }
 }
@@ -111,7 +116,7 @@ it('starts three nodes, goes on without one, stops in order, and comes back with
     await producer.close()
     await admin.close()
   }
-  expect(await first.stop()).toBe(0)
+  await first.stop()
   expect(first.pids.filter(isRunning)).toEqual([])
 
   const second = await start()
@@ -119,7 +124,7 @@ it('starts three nodes, goes on without one, stops in order, and comes back with
   const { stored } = await readTopic(`127.0.0.1:${second.ports[1]}`, 'local')
   const values = stored.map(({ value }) => Number(value)).sort((a, b) => a - b)
   expect(values).toEqual(Array.from({ length: 60 }, (_, i) => i))
-  expect(await second.stop()).toBe(0)
+  await second.stop()
 })
 
 it('leaves no node behind when it is killed itself', async () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { parseStartArguments } from './start.ts'
+import { parseStartArguments } from './start-arguments.ts'
 import { UsageError } from './usage-error.ts'
 
 test('later settings win over the short options, and a value may hold an equals sign', () => {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { RealRandom, RealTimers } from '@millrace/base'
-import type { StartArguments } from '../start.ts'
+import type { StartArguments } from '../start-arguments.ts'
 import { UsageError } from '../usage-error.ts'
 import { type ClusterFile, type LocalNode, readClusterFile, writeClusterFile } from './cluster-file.ts'
 import { checkOwnSettings, nodeEnvironment, nodeSettings, planCluster } from './cluster-plan.ts'
