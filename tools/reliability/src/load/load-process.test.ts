@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -40,7 +40,10 @@ test.runIf(process.platform === 'linux')('a load runs with the priority it is to
   const tellPid = program('pid', ready, "process.send({ kind: 'report', report: process.pid })")
   const priorityOf = async (priority: LoadPriority) => {
     const load = await LoadProcess.start<object, number>(tellPid, {}, priority)
-    const fields = statFields(await load.report())
+    const pid = await load.report()
+    const fields = statFields(pid)
+    const group = `/proc/${pid}/autogroup`
+    if (priority === 'idle' && existsSync(group)) expect(readFileSync(group, 'latin1')).toContain('nice 19')
     await load.kill()
     return { niceness: fields[16], policy: fields[38] }
   }

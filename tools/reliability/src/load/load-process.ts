@@ -1,5 +1,6 @@
 import { type ChildProcess, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, writeFileSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 
 type Told<Report> =
@@ -18,6 +19,7 @@ const REPORT_MAX_MS = 60_000
 export type LoadPriority = 'normal' | 'yielding' | 'idle'
 
 const YIELDING_NICENESS = 10
+const LOWEST_NICENESS = 19
 
 function setLoadPriority(pid: number, priority: LoadPriority): void {
   // A campaign that was niced more itself may not take any of that back.
@@ -26,9 +28,13 @@ function setLoadPriority(pid: number, priority: LoadPriority): void {
   const { status, stderr, error } = spawnSync('chrt', ['--all-tasks', '--idle', '--pid', '0', String(pid)], {
     encoding: 'utf8',
   })
-  if (status === 0) return
-  const reason = error?.message ?? stderr.trim()
-  throw new Error(`a load of the lowest priority needs \`chrt\` of util-linux (Linux): ${reason}`)
+  if (status !== 0) {
+    const reason = error?.message ?? stderr.trim()
+    throw new Error(`a load of the lowest priority needs \`chrt\` of util-linux (Linux): ${reason}`)
+  }
+  // Where the kernel groups processes by session, priorities count within a group only, and groups get equal shares.
+  const group = `/proc/${pid}/autogroup`
+  if (existsSync(group)) writeFileSync(group, String(LOWEST_NICENESS))
 }
 
 /** A load as the campaign sees it: a process that can be asked how it goes, and that ends with all its connections at once. */
@@ -48,7 +54,9 @@ export class LoadProcess<Report> {
     plan: Plan,
     priority: LoadPriority = 'normal',
   ): Promise<LoadProcess<Report>> {
-    const child = fork(program, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    // In a session of its own, whose priority is not the campaign's. It ends when the campaign does, however that ends.
+    const detached = priority === 'idle'
+    const child = fork(program, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached })
     const load = new LoadProcess<Report>(child)
     try {
       if (child.pid !== undefined) setLoadPriority(child.pid, priority)
