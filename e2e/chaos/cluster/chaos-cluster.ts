@@ -4,6 +4,7 @@ import { Admin, type PartitionDescription } from '@millrace/client'
 import type { Settings } from '../../harness/running-broker.ts'
 import { until } from '../../harness/until.ts'
 import { CLIENTS, Network } from '../network/network.ts'
+import { addressOfNode, connectFrom, OBSERVER_ADDRESS } from '../network/own-address.ts'
 import { ownerOf } from '../network/socket-owner.ts'
 import { compileSlowSync, NodeDisk } from './disks.ts'
 import { ChaosNode } from './node.ts'
@@ -52,8 +53,9 @@ export class ChaosCluster {
 
   /** Prepares and starts all nodes, and waits until the cluster answers. */
   static async start({ system, nodeCount, directory, settings, hasDisks }: ClusterOptions): Promise<ChaosCluster> {
+    connectFrom(OBSERVER_ADDRESS)
     const nodes: ChaosNode[] = []
-    const network = new Network((accepted) => sourceOf(accepted, nodes))
+    const network = new Network((accepted) => sourceOf(accepted, nodes, system.isNode))
     const ids = Array.from({ length: nodeCount }, (_, slot) => slot + 1)
     const disks = hasDisks ? disksOf(ids, directory) : new Map<number, NodeDisk>()
     const ports = await freePorts(2 * nodeCount)
@@ -202,10 +204,16 @@ function disksOf(ids: readonly number[], directory: string): Map<number, NodeDis
   return disks
 }
 
-function sourceOf({ remotePort = 0, localPort = 0 }: Socket, nodes: readonly ChaosNode[]): string {
-  const pids = nodes.flatMap(({ pid }) => pid ?? [])
-  const owner = ownerOf(remotePort, localPort, [process.pid, ...pids])
-  if (owner === process.pid) return OBSERVER
+/** By the address that it connects from; a node that is no Node.js process has none of its own, and is looked up. */
+function sourceOf(accepted: Socket, nodes: readonly ChaosNode[], hasOwnAddresses: boolean): string {
+  const { remoteAddress, remotePort = 0, localPort = 0 } = accepted
+  if (remoteAddress === OBSERVER_ADDRESS) return OBSERVER
+  if (hasOwnAddresses) return nodes.find(({ id }) => addressOfNode(id) === remoteAddress)?.name ?? CLIENTS
+  const owner = ownerOf(
+    remotePort,
+    localPort,
+    nodes.flatMap(({ pid }) => pid ?? []),
+  )
   return nodes.find(({ pid }) => pid !== null && pid === owner)?.name ?? CLIENTS
 }
 

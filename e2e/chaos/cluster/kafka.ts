@@ -33,6 +33,7 @@ function propertiesFile(plan: NodePlan): string {
 /** Apache Kafka in its place: what is demanded of Millrace must hold for it too, or the demand is wrong. */
 export const kafka: System = {
   name: 'kafka',
+  isNode: false,
   prepare: async (plan) => {
     const [command, args] = java([
       'kafka.tools.StorageTool',

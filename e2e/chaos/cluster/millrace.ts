@@ -4,6 +4,7 @@ import { type NodePlan, type System, settingsOf } from './system.ts'
 /** The built Millrace. */
 export const millrace: System = {
   name: 'millrace',
+  isNode: true,
   prepare: () => Promise.resolve(),
   command: (plan) => {
     const settings = { ...settingsOf(plan), ...clusterSettings(plan) }

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { endWithParent } from '../../harness/own-group.ts'
 import { exitCode, exitInTime, tail } from '../../harness/run.ts'
+import { addressOfNode, OWN_ADDRESS } from '../network/own-address.ts'
 import type { NodePlan, System } from './system.ts'
 
 export type NodeState = 'running' | 'paused' | 'down'
@@ -60,7 +61,7 @@ export class ChaosNode {
     const log = openSync(this.logFile, 'a')
     const child = spawn(command, [...args], {
       stdio: ['ignore', log, log],
-      env: { ...process.env, ...this.plan.environment },
+      env: { ...process.env, ...(this.#system.isNode ? ownAddress(this.plan.id) : {}), ...this.plan.environment },
       detached: true,
     })
     closeSync(log)
@@ -131,4 +132,10 @@ export class ChaosNode {
     this.#isPaused = false
     if (!this.#isExpectedToEnd && !this.mayEnd) this.deaths.push(how)
   }
+}
+
+/** Lets a node connect from an address of its own. */
+function ownAddress(id: number): Readonly<Record<string, string>> {
+  const preload = join(import.meta.dirname, '../network/own-address-preload.ts')
+  return { NODE_OPTIONS: `--require=${preload}`, [OWN_ADDRESS]: addressOfNode(id) }
 }

@@ -19,6 +19,8 @@ export interface NodePlan {
 /** A kind of cluster that can be attacked: ours, and Kafka, which shows whether what is asked of ours is right. */
 export interface System {
   readonly name: string
+  /** Its nodes are processes of Node.js, and load what `NODE_OPTIONS` names. */
+  readonly isNode: boolean
   /** Does once what a node needs before its first start. */
   prepare(plan: NodePlan): Promise<void>
   /** The command line of a node. It must stay in the foreground. */
