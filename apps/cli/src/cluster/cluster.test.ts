@@ -90,7 +90,7 @@ describe('millrace cluster status', () => {
 
   test('says what is not well, with exit code 3, also as JSON', async () => {
     const { admin } = fakeCluster([[1, 2], [3]], [3])
-    const run = await runFake(['cluster', 'status', '--json'], { admin })
+    const run = await runFake(['cluster', 'status', '-o', 'json'], { admin })
     expect(run.exitCode).toBe(ExitCode.PARTIAL)
     expect(JSON.parse(run.stdout)).toMatchObject({
       isHealthy: false,

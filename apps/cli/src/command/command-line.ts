@@ -64,16 +64,15 @@ async function runAction(
   clients: ClientFactory,
   action: (context: CliContext) => Promise<number>,
 ): Promise<number> {
-  const { bootstrapServer, output, timeout, json } = program.opts<{
+  const { bootstrapServer, output, timeout } = program.opts<{
     bootstrapServer: string
     output: string
     timeout: string
-    json?: boolean
   }>()
   try {
     const options = {
       bootstrapServers: bootstrapServer,
-      output: json ? 'json' : outputFormat(output),
+      output: outputFormat(output),
       timeoutMs: Math.max(1, requireDuration('--timeout', timeout)),
     }
     return await action(new CliContext(io, options, clients))
@@ -96,7 +95,6 @@ function globalCommand(io: CliIo): Command {
       ),
     )
     .addOption(new Option('-o, --output <format>', 'table, json or yaml').default('table'))
-    .addOption(new Option('--json', 'short for --output json'))
     .addOption(new Option('--timeout <duration>', 'limit of each call to the cluster').default(DEFAULT_TIMEOUT))
     .addHelpText(
       'after',
