@@ -96,6 +96,14 @@ describe('AlterPartition', () => {
     expect(alter({ newIsr: [member(1), member(3, -1)] }).result.errorCode).toBe(0)
   })
 
+  test('a follower whose directory is offline is not eligible', () => {
+    const offline = registration(3, { logDirs: [idOf(70)] })
+    const image = applyRecords(base, [offline]).image
+    expect(alter({}, image).result.errorCode).toBe(MetadataErrorCode.INELIGIBLE_REPLICA)
+    // One that was in sync before leaves by the broker's own word, not because its leader says again that it is.
+    expect(alter({ newIsr: [member(1), member(2)] }, image).result.errorCode).toBe(0)
+  })
+
   test('the second of two wishes for one partition did not know of the first', () => {
     const wish: PartitionAlteration = {
       topicId: t,

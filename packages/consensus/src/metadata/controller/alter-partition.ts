@@ -1,5 +1,5 @@
 import type { LeaderEpoch, Uuid } from '@millrace/base'
-import type { LeaderRecoveryState, MetadataImage, PartitionImage } from '../image.ts'
+import { isDirectoryOnline, type LeaderRecoveryState, type MetadataImage, type PartitionImage } from '../image.ts'
 import { mergePartition } from '../partition.ts'
 import type { PartitionChangeRecord } from '../records.ts'
 import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
@@ -72,7 +72,7 @@ export function alterPartitions(
   return { records, response: { partitions } }
 }
 
-/** The first of the checks that fails, in Kafka's order. */
+/** The first of the checks that fails, in Kafka's order; that a new member's directory is online is asked for beyond Kafka. */
 function alterationError(
   image: MetadataImage,
   brokerId: number,
@@ -94,8 +94,17 @@ function alterationError(
   if (wish.leaderRecoveryState === 1 && (members.length > 1 || current.leaderRecoveryState === 0)) {
     return INVALID_REQUEST
   }
-  const isEligible = wish.newIsr.every((member) => isEligibleMember(image, member.brokerId, member.brokerEpoch))
+  const isEligible = wish.newIsr.every(
+    (member) =>
+      isEligibleMember(image, member.brokerId, member.brokerEpoch) &&
+      (current.isr.includes(member.brokerId) || isReplicaOnline(image, current, member.brokerId)),
+  )
   return isEligible ? NONE : INELIGIBLE_REPLICA
+}
+
+/** The last fetch of a replica may reach the leader after the broker has told that its directory failed. */
+function isReplicaOnline(image: MetadataImage, { replicas, directories }: PartitionImage, brokerId: number): boolean {
+  return isDirectoryOnline(image.brokers.get(brokerId)!, directories[replicas.indexOf(brokerId)]!)
 }
 
 /** A replica that restarted since the leader saw it may not hold what the leader thinks (KIP-903). */
