@@ -41,11 +41,17 @@ export function electLeaders(
       partitions: topic.partitions.map((partition) => partition.partition),
     }))
   const records: MetadataRecord[] = []
+  const elected = new Set<string>()
   const response = asked.map(({ topic, partitions }) => ({
     topic,
     partitionResult: partitions
       .map((partitionId) => {
-        const error = electOne(context, topic, partitionId, electionType, records)
+        const key = `${partitionId}:${topic}`
+        // Named again: the election that it asks for is the one above.
+        const error = elected.has(key)
+          ? apiError(MetadataErrorCode.ELECTION_NOT_NEEDED)
+          : electOne(context, topic, partitionId, electionType, records)
+        if (error === null) elected.add(key)
         return { partitionId, errorCode: error?.code ?? MetadataErrorCode.NONE, errorMessage: error?.message ?? null }
       })
       .filter(({ errorCode }) => topicPartitions !== null || errorCode !== MetadataErrorCode.ELECTION_NOT_NEEDED),

@@ -43,6 +43,21 @@ describe('elections on request', () => {
     return Array.isArray(response) ? response[0].partitionResult[0].errorCode : response
   }
 
+  test('a partition that is named twice is elected once', () => {
+    const twice = [
+      { topic: 't', partitions: [0, 0] },
+      { topic: 't', partitions: [0] },
+    ]
+    const image = withPartition({ replicas: [1, 2], isr: [2], leader: -1, leaderEpoch: 4 })
+    const { response, after } = elect(image, ElectionType.UNCLEAN, twice)
+    const { ELECTION_NOT_NEEDED } = MetadataErrorCode
+    expect(response).toMatchObject([
+      { partitionResult: [{ errorCode: 0 }, { errorCode: ELECTION_NOT_NEEDED }] },
+      { partitionResult: [{ errorCode: ELECTION_NOT_NEEDED }] },
+    ])
+    expect(after).toMatchObject({ leader: 2, leaderEpoch: 5, partitionEpoch: 1 })
+  })
+
   test('the preferred leader comes back', () => {
     const image = withPartition({ replicas: [1, 2], leader: 2 })
     const { response, after } = elect(image, ElectionType.PREFERRED, asked)
@@ -115,6 +130,34 @@ describe('reassignment', () => {
       addingReplicas: [],
       removingReplicas: [],
     })
+  })
+
+  test('a partition that is named twice gets the first move, and the second is refused', () => {
+    const image = withPartition({ replicas: [1, 2] })
+    const wishes = [[1, 3], [1]].map((replicas) => ({ partitionIndex: 0, replicas }))
+    for (const topics of [
+      [{ name: 't', partitions: wishes }],
+      wishes.map((wish) => ({ name: 't', partitions: [wish] })),
+    ]) {
+      const request = { allowReplicationFactorChange: true, topics }
+      const { records, response } = alterPartitionReassignments(contextOf(image), request)
+      const codes = response.flatMap(({ partitions }) => partitions.map(({ errorCode }) => errorCode))
+      expect(codes).toEqual([0, MetadataErrorCode.INVALID_REQUEST])
+      const after = partitionOf(applyRecords(image, records).image)
+      expect(after).toMatchObject({ replicas: [1, 3, 2], addingReplicas: [3], removingReplicas: [2] })
+    }
+  })
+
+  test('a move back to where it came from ends, and so does one that keeps what was to be removed', () => {
+    const started = move(withPartition({ replicas: [1] }), [3]).after
+    expect(partitionOf(move(started, [1]).after)).toMatchObject({
+      replicas: [1],
+      addingReplicas: [],
+      removingReplicas: [],
+      leader: 1,
+    })
+    const both = move(started, [1, 3]).after
+    expect(partitionOf(both)).toMatchObject({ replicas: [1, 3], addingReplicas: [3], removingReplicas: [] })
   })
 
   test('another order, and fewer replicas that are in sync, are done at once', () => {

@@ -43,12 +43,20 @@ export function alterPartitionReassignments(
   request: AlterReassignmentsRequest,
 ): Outcome<readonly ReassignmentTopicResult[]> {
   const records: MetadataRecord[] = []
+  const changed = new Set<string>()
   const response = request.topics.map(({ name, partitions }) => ({
     name,
     partitions: partitions.map(({ partitionIndex, replicas }) => {
-      const outcome = alterOne(context, name, partitionIndex, replicas, request.allowReplicationFactorChange)
+      const key = `${partitionIndex}:${name}`
+      // Worked out against the same state, two records would leave lists that do not belong together.
+      const outcome = changed.has(key)
+        ? apiError(MetadataErrorCode.INVALID_REQUEST, `The request names ${name}:${partitionIndex} more than once.`)
+        : alterOne(context, name, partitionIndex, replicas, request.allowReplicationFactorChange)
       const error = outcome !== null && 'code' in outcome ? outcome : null
-      if (outcome !== null && 'type' in outcome) records.push(outcome)
+      if (outcome !== null && 'type' in outcome) {
+        records.push(outcome)
+        changed.add(key)
+      }
       return { partitionIndex, errorCode: error?.code ?? MetadataErrorCode.NONE, errorMessage: error?.message ?? null }
     }),
   }))
@@ -125,12 +133,14 @@ function start(
   target: readonly number[],
 ): PartitionChangeRecord | null {
   const removing = difference(partition.replicas, target)
-  const adding = difference(target, partition.replicas)
+  const underWay = partition.addingReplicas.filter((replica) => target.includes(replica))
+  const adding = [...difference(target, partition.replicas), ...underWay].sort((left, right) => left - right)
   return changeOf(context, topic, partition, {
     election: 'ONLINE',
     targetReplicas: [...target, ...removing],
-    ...(removing.length > 0 ? { targetRemoving: removing } : {}),
-    ...(adding.length > 0 ? { targetAdding: adding } : {}),
+    // Also where empty: what is left over from a move under way would keep this one from ending, or take away what it keeps.
+    targetRemoving: removing,
+    targetAdding: adding,
   })
 }
 
