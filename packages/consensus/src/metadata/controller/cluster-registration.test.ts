@@ -8,11 +8,13 @@ import {
   partition,
   registration,
   topic,
+  topicConfig,
 } from '../../testing/cluster.ts'
 import { DirectoryId, type MetadataImage } from '../image.ts'
 import type { MetadataRecord } from '../records.ts'
 import { applyRecords } from '../reducer.ts'
 import { MetadataErrorCode } from './api-error.ts'
+import { unfenceBroker } from './broker-events.ts'
 import { type ClusterRegistration, registerInCluster } from './cluster-registration.ts'
 import { SUPPORTED_FEATURES } from './features.ts'
 
@@ -135,6 +137,27 @@ describe('a new incarnation', () => {
       directories: [idOf(77), directoryOf(1)],
     })
     expect(second).toMatchObject({ leader: -1, isr: [], elr: [], lastKnownElr: [2], directories: [idOf(77)] })
+  })
+
+  test('that lacks one of its directories keeps no only replica in another one', () => {
+    const two = registration(2, { logDirs: [directoryOf(2), idOf(50)] })
+    const only = partition(t, 0, [2], { directories: [idOf(50)] })
+    const shared = partition(t, 1, [2, 1], { directories: [idOf(50), directoryOf(1)] })
+    const image = imageOf(...cluster(1), two, elrOn, topic('t', t), only, shared)
+    const [first, second] = register(image).after.topics.get('t')!.partitions
+    // The disk may come back; an empty log in its place would be all that is left.
+    expect(first).toMatchObject({ leader: -1, directories: [idOf(50)] })
+    expect(second).toMatchObject({ leader: 1, isr: [1], directories: [directoryOf(2), directoryOf(1)] })
+  })
+
+  test('with a wiped disk does not lead again as the last in-sync member, also without eligible replicas', () => {
+    const image = imageOf(...cluster(1, 2), topic('t', t), partition(t, 0, [2, 1], { isr: [2] }))
+    const { after } = register(image, { directories: [idOf(77)] })
+    const unfenced = applyRecords(after, unfenceBroker(contextOf(after), 2)).image
+    expect(unfenced.topics.get('t')!.partitions[0]).toMatchObject({ leader: -1 })
+    const permitted = applyRecords(after, [topicConfig('t', 'unclean.leader.election.enable', 'true')]).image
+    const elected = applyRecords(permitted, unfenceBroker(contextOf(permitted), 2)).image
+    expect(elected.topics.get('t')!.partitions[0]).toMatchObject({ leader: 1, isr: [1], leaderRecoveryState: 1 })
   })
 
   test('an unassigned replica is taken for lost only if a directory is missing', () => {

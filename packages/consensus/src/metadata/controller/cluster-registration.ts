@@ -1,11 +1,19 @@
 import type { Uuid } from '@millrace/base'
-import { type BrokerImage, DirectoryId, type FeatureRange, isReservedDirectory, type MetadataImage } from '../image.ts'
+import {
+  type BrokerImage,
+  DirectoryId,
+  type FeatureRange,
+  isReservedDirectory,
+  type MetadataImage,
+  type PartitionImage,
+} from '../image.ts'
 import type { MetadataRecord, RegisterBrokerRecord } from '../records.ts'
 import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
 import { forEachPartition, without } from './broker-events.ts'
 import type { BrokerRegistration } from './broker-registration.ts'
 import { afterRecords, type ControllerContext, type Outcome } from './context.ts'
 import { METADATA_VERSION } from './features.ts'
+import { isElrEnabled } from './partition-change.ts'
 import { changeOf } from './partition-events.ts'
 
 export interface ClusterRegistration extends BrokerRegistration {
@@ -92,7 +100,8 @@ function featureError(image: MetadataImage, { brokerId, features }: ClusterRegis
 /**
  * What the former incarnation was in sync with. All that a replica acknowledged was on disk, so after a crash it stays eligible (ELR),
  * unless its records may be gone: the broker says so, it comes with a clean stop of another time (a disk that was set back), or the
- * directory that held the replica is not there any more. Where there is but one directory, a new replica can only come to lie there.
+ * directory that held the replica is not there any more. Where there is but one directory, a new replica can only come to lie there; but
+ * where an empty log would be all that counts, the replica stays in the directory that is missing: it may come back.
  */
 function cleanUpRecords(
   context: ControllerContext,
@@ -108,6 +117,13 @@ function cleanUpRecords(
     directory === DirectoryId.UNASSIGNED || directory === DirectoryId.MIGRATING
       ? isComplete
       : directories.includes(directory)
+  const isNewDisk = previous?.directories.includes(directories[0]!) !== true
+  const hasElr = isElrEnabled(context.image)
+  const mayBeginAnew = ({ replicas, isr }: PartitionImage) => {
+    if (replicas.length === 1) return isNewDisk
+    // Without eligible replicas the last member stays in sync, and would be elected as one that has everything.
+    return hasElr || isr.some((replica) => replica !== brokerId)
+  }
   const after = afterRecords(context, [registrationRecord(registration, context.image.offset, true, false)])
   const records: MetadataRecord[] = []
   forEachPartition(after, (topic, partition) => {
@@ -116,13 +132,12 @@ function cleanUpRecords(
     if (slot === -1 && !isr.includes(brokerId) && !elr.includes(brokerId)) return
     const isWiped = slot === -1 || !isThere(partition.directories[slot]!)
     const isOut = isWiped || mayHaveLost
+    const isReplaced = isWiped && slot !== -1 && directories.length === 1 && mayBeginAnew(partition)
     const change = changeOf(after, topic, partition, {
       targetIsr: without(isr, brokerId),
       ...(isOut ? { excludedFromElr: brokerId } : {}),
       ...(isWiped && replicas.length > 1 ? { isExcludedWiped: true } : {}),
-      ...(isWiped && slot !== -1 && directories.length === 1
-        ? { targetDirectories: partition.directories.with(slot, directories[0]!) }
-        : {}),
+      ...(isReplaced ? { targetDirectories: partition.directories.with(slot, directories[0]!) } : {}),
     })
     if (change !== null) records.push(change)
   })
