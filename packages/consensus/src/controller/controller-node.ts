@@ -80,7 +80,7 @@ export class ControllerNode implements ControllerPort, PeerEvents {
   constructor(options: ControllerNodeOptions) {
     this.#options = options
     this.#timing = { ...DEFAULT_CONTROLLER_TIMING, ...options.timing }
-    const { clock, timers, nodeId, transport } = options
+    const { clock, timers, nodeId, transport, random } = options
     this.#state = new MetadataStateMachine(options.clusterId, timers, {
       onRecords: (startOffset, records) => this.#events?.onRecords(startOffset, records),
       onImage: (image) => this.#events?.onImage(image),
@@ -93,6 +93,7 @@ export class ControllerNode implements ControllerPort, PeerEvents {
       },
       clock,
       timers,
+      random,
     )
     this.#answers = new AnswerQueue(transport)
   }
@@ -347,7 +348,8 @@ export class ControllerNode implements ControllerPort, PeerEvents {
   }
 
   #notController(mayBeDone: boolean): RequestOutcome {
-    const { leaderId, term } = this.#quorum!.status
+    // Before the start, too: other nodes may know this one from its life before.
+    const { leaderId, term } = this.#quorum?.status ?? { leaderId: null, term: 0 }
     // A leader that is not active yet, or that has stepped down: the asker should come again, not look elsewhere.
     return { status: 'notController', mayBeDone, leaderId, term }
   }

@@ -1,4 +1,4 @@
-import { SimulatedClock, SimulatedTimers } from '@millrace/base'
+import { SeededRandom, SimulatedClock, SimulatedTimers } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import type { ControllerRequestName } from './controller-requests.ts'
 import type { RequestFrame, RequestOutcome } from './peer-protocol.ts'
@@ -13,22 +13,27 @@ class Scene {
   readonly connected = new Set([2, 3])
   local: Promise<RequestOutcome> | null = null
   readonly performed: ControllerRequestName[] = []
-  readonly router = new RequestRouter(
-    {
-      selfId: 1,
-      performHere: (name) => {
-        if (this.local !== null) this.performed.push(name)
-        return this.local
+  readonly router: RequestRouter
+
+  constructor(seed = 1) {
+    this.router = new RequestRouter(
+      {
+        selfId: 1,
+        performHere: (name) => {
+          if (this.local !== null) this.performed.push(name)
+          return this.local
+        },
+        send: (to, frame) => {
+          if (!this.connected.has(to)) return false
+          this.sent.push({ to, frame })
+          return true
+        },
       },
-      send: (to, frame) => {
-        if (!this.connected.has(to)) return false
-        this.sent.push({ to, frame })
-        return true
-      },
-    },
-    this.clock,
-    this.timers,
-  )
+      this.clock,
+      this.timers,
+      new SeededRandom(seed),
+    )
+  }
 
   /** What the promise of a request has come to. */
   watch<T>(promise: Promise<T>): { state: unknown } {
@@ -78,22 +83,22 @@ describe('finding the controller', () => {
     const scene = new Scene()
     scene.router.onLeader(2, 1)
     const barrier = scene.watch(scene.router.request('readBarrier', {}, 1000))
-    const id = scene.sent[0]!.frame.id
-    scene.router.onAnswer(2, id, notController(false))
+    const lastId = () => scene.sent.at(-1)!.frame.id
+    scene.router.onAnswer(2, lastId(), notController(false))
     expect(scene.sent.length).toBe(1)
     await scene.advance(50)
     expect(scene.sent.length).toBe(2)
-    scene.router.onAnswer(2, id, notController(false, 3, 2))
+    scene.router.onAnswer(2, lastId(), notController(false, 3, 2))
     await scene.advance(50)
     expect(scene.sent.map(({ to }) => to)).toEqual([2, 2, 3])
     // Older news of leaders is not believed any more.
     scene.router.onLeader(2, 1)
     expect(scene.router.leaderId).toBe(3)
     // Nor an answer of a node that does not have it.
-    scene.router.onAnswer(2, id, DONE)
+    scene.router.onAnswer(2, lastId(), DONE)
     await scene.advance(0)
     expect(barrier.state).toBe('open')
-    scene.router.onAnswer(3, id, DONE)
+    scene.router.onAnswer(3, lastId(), DONE)
     await scene.advance(0)
     expect(barrier.state).toEqual({ offset: 7 })
   })
@@ -133,6 +138,33 @@ describe('the end of a request', () => {
     expect(unregister.state).toMatchObject({ mayBeDone: true })
     expect(scene.sent.at(-1)).toMatchObject({ to: 3, frame: { name: 'readBarrier' } })
     expect(barrier.state).toBe('open')
+  })
+
+  test('an answer to an earlier sending is not taken for the one to the newest', async () => {
+    const scene = new Scene()
+    scene.router.onLeader(2, 1)
+    const barrier = scene.watch(scene.router.request('readBarrier', {}, 1000))
+    scene.router.onLost(2)
+    await scene.advance(50)
+    const [first, second] = scene.sent.map(({ frame }) => frame.id)
+    expect(scene.sent.length).toBe(2)
+    scene.router.onAnswer(2, first!, { status: 'done', answer: { offset: 3 } })
+    await scene.advance(0)
+    expect(barrier.state).toBe('open')
+    scene.router.onAnswer(2, second!, DONE)
+    await scene.advance(0)
+    expect(barrier.state).toEqual({ offset: 7 })
+  })
+
+  test('nor one to what the process before this one asked', async () => {
+    const [former, present] = [new Scene(1), new Scene(2)]
+    for (const { router } of [former, present]) {
+      router.onLeader(2, 1)
+      router.request('readBarrier', {}, 1000).catch(() => undefined)
+    }
+    expect(present.sent[0]!.frame.id).not.toBe(former.sent[0]!.frame.id)
+    present.router.onAnswer(2, former.sent[0]!.frame.id, DONE)
+    expect(present.router.openCount).toBe(1)
   })
 
   test('a refusal as a whole carries its code', async () => {

@@ -1,4 +1,4 @@
-import type { Clock, Timer, Timers } from '@millrace/base'
+import type { Clock, Random, Timer, Timers } from '@millrace/base'
 import { ControllerRequestError, ControllerUnavailableError } from './controller-errors.ts'
 import type { ControllerAnswer, ControllerRequest, ControllerRequestName } from './controller-requests.ts'
 import type { RequestFrame, RequestOutcome } from './peer-protocol.ts'
@@ -20,7 +20,8 @@ export interface RequestTargets {
 }
 
 interface OpenRequest {
-  readonly id: number
+  /** Of the newest sending: what answers an earlier one is not waited for any more. */
+  id: number
   readonly name: ControllerRequestName
   readonly request: ControllerRequest<ControllerRequestName>
   readonly deadlineMs: number
@@ -38,6 +39,9 @@ const MAX_OPEN = 10_000
 /** Until a request that found no controller is tried again. */
 const RETRY_MS = 50
 
+/** 2^32 starts that lie so far apart leave ids exact for as long as a process lives. */
+const ID_START_STEP = 2 ** 20
+
 /** Largest time that a frame can tell. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1
 
@@ -49,14 +53,16 @@ export class RequestRouter {
   readonly #open = new Map<number, OpenRequest>()
   #leaderId: number | null = null
   #term = 0
-  #nextId = 1
+  /** From a random start: a node may still answer what the process before this one asked. */
+  #nextId: number
   #retryTimer: Timer | null = null
   #closed = false
 
-  constructor(targets: RequestTargets, clock: Clock, timers: Timers) {
+  constructor(targets: RequestTargets, clock: Clock, timers: Timers, random: Random) {
     this.#targets = targets
     this.#clock = clock
     this.#timers = timers
+    this.#nextId = random.uint32() * ID_START_STEP
   }
 
   get openCount(): number {
@@ -79,7 +85,7 @@ export class RequestRouter {
     }
     return new Promise<AnyAnswer>((resolve, reject) => {
       const id = this.#nextId++
-      const timer = this.#timers.setTimer(timeoutMs, () => this.#expire(id))
+      const timer = this.#timers.setTimer(timeoutMs, () => this.#expire(open))
       const deadlineMs = this.#clock.monotonicMs() + timeoutMs
       const open: OpenRequest = { id, name, request, deadlineMs, timer, at: null, mayBeDone: false, resolve, reject }
       this.#open.set(id, open)
@@ -137,7 +143,8 @@ export class RequestRouter {
   }
 
   #hand(open: OpenRequest, leaderId: number, timeoutMs: number): boolean {
-    const { id, name, request } = open
+    const { name, request } = open
+    const id = this.#renumber(open)
     if (leaderId === this.#targets.selfId) {
       const outcome = this.#targets.performHere(name, request, timeoutMs)
       if (outcome === null) return false
@@ -157,6 +164,13 @@ export class RequestRouter {
     }
     open.at = leaderId
     return true
+  }
+
+  #renumber(open: OpenRequest): number {
+    this.#open.delete(open.id)
+    open.id = this.#nextId++
+    this.#open.set(open.id, open)
+    return open.id
   }
 
   #settle(open: OpenRequest, outcome: RequestOutcome): void {
@@ -197,9 +211,7 @@ export class RequestRouter {
     })
   }
 
-  #expire(id: number): void {
-    const open = this.#open.get(id)
-    if (open === undefined) return
+  #expire(open: OpenRequest): void {
     open.mayBeDone ||= open.at !== null
     this.#fail(open, 'no controller answered in time')
   }
