@@ -11,16 +11,18 @@ import {
   type ControllerEvents,
   ControllerNode,
   DEFAULT_QUORUM_TIMING,
+  FirstVoters,
   LmdbStore,
   PeerChannel,
   PeerRouter,
   type PeerTls,
   QuorumNode,
   type QuorumTiming,
+  type VoterSet,
   WsTransport,
 } from '@millrace/consensus'
 import { OwnVote } from './own-vote.ts'
-import { initialVoters, markIdentityUsed, type QuorumIdentity } from './quorum-directory.ts'
+import { keepFirstVoters, markIdentityUsed, type QuorumIdentity } from './quorum-directory.ts'
 import type { ControllerStatus } from './thread-messages.ts'
 
 export interface ControllerRuntimeOptions {
@@ -43,18 +45,18 @@ export class ControllerRuntime {
   readonly #options: ControllerRuntimeOptions
   readonly #store: LmdbStore
   readonly #transport: WsTransport
+  readonly #router: PeerRouter
+  #firstVoters: FirstVoters | null = null
+  #bootstrapVoters: VoterSet = []
   #vote: OwnVote | null = null
+  #isClosed = false
 
-  private constructor(
-    options: ControllerRuntimeOptions,
-    node: ControllerNode,
-    store: LmdbStore,
-    transport: WsTransport,
-  ) {
+  private constructor(options: ControllerRuntimeOptions, store: LmdbStore, transport: WsTransport, router: PeerRouter) {
     this.#options = options
-    this.node = node
     this.#store = store
     this.#transport = transport
+    this.#router = router
+    this.node = createNode(options, store, transport, router, () => this.#bootstrapVoters)
   }
 
   /**
@@ -67,11 +69,12 @@ export class ControllerRuntime {
     const { clusterId, directoryId, path } = identity
     const store = await LmdbStore.open({ path, clusterId, nodeId, directoryId, create: identity.isNew })
     for (const finding of store.findings) logger.warn('the metadata log was damaged', { finding })
-    const events = new PeerRouter()
+    const router = new PeerRouter()
+    let transport: WsTransport | null = null
     try {
       markIdentityUsed(disk, nodeId, identity)
       const { peerListener } = cluster
-      const transport = await WsTransport.open(
+      transport = await WsTransport.open(
         {
           identity: { clusterId, nodeId, directoryId },
           listen: peerListener === null ? null : { host: peerListener.host || ANY_ADDRESS, port: peerListener.port },
@@ -82,11 +85,11 @@ export class ControllerRuntime {
           random,
           onRefused: (reason, address) => logger.warn('another node was turned away', { reason, address }),
         },
-        events,
+        router,
       )
-      const node = createNode(options, store, transport, events)
-      return new ControllerRuntime(options, node, store, transport)
+      return new ControllerRuntime(options, store, transport, router)
     } catch (error) {
+      await transport?.close()
       await store.close()
       throw error
     }
@@ -101,7 +104,55 @@ export class ControllerRuntime {
     return this.node.image
   }
 
+  /** Begins, as soon as it is known who the first voters are if this node is to be one of them: see `FirstVoters`. */
   start(events: ControllerEvents): void {
+    const { cluster, configuration, disk, identity, timers, logger } = this.#options
+    const { nodeId } = configuration
+    if (!isNamed(cluster, nodeId)) {
+      this.#begin(events, [])
+      return
+    }
+    this.#firstVoters = new FirstVoters({
+      self: { id: nodeId, directoryId: identity.directoryId },
+      named: cluster.initialVoters,
+      known: identity.firstVoters,
+      transport: this.#transport,
+      timers,
+      onKnown: (voters) => {
+        keepFirstVoters(disk, nodeId, identity, voters)
+        // Not from inside the call that brought the news.
+        queueMicrotask(() => {
+          try {
+            this.#begin(events, voters)
+          } catch (error) {
+            events.onFatal(error as Error)
+          }
+        })
+      },
+      onWaiting: (missing, disagreeing) =>
+        logger.warn('the quorum has not begun: all of its first voters must be up once, with the same settings', {
+          missing,
+          disagreeing,
+        }),
+    })
+    this.#router.attach(PeerChannel.FIRST_VOTERS, this.#firstVoters)
+    if (identity.firstVoters !== null) this.#begin(events, identity.firstVoters)
+  }
+
+  #begin(events: ControllerEvents, firstVoters: VoterSet): void {
+    if (this.#isClosed) return
+    const { cluster, configuration, identity, logger } = this.#options
+    this.#bootstrapVoters = addressed(firstVoters, cluster)
+    const own = firstVoters.find(({ id }) => id === configuration.nodeId)
+    if (own !== undefined && own.directoryId !== identity.directoryId) {
+      logger.error(
+        'the quorum began with another log of this node: with the present one it has no vote until it is added',
+        {
+          directory: own.directoryId,
+          ownDirectory: identity.directoryId,
+        },
+      )
+    }
     this.node.start(events)
     this.#watchVote()
   }
@@ -114,7 +165,7 @@ export class ControllerRuntime {
     if (quorum === null || !cluster.isController || address === null) return
     this.#vote = new OwnVote({
       self: { id: configuration.nodeId, directoryId: identity.directoryId, ...address },
-      isNamed: cluster.initialVoters.some(({ id }) => id === configuration.nodeId),
+      isNamed: isNamed(cluster, configuration.nodeId),
       joins: configuration.broker.controllerQuorumAutoJoinEnable,
       timers,
       logger,
@@ -144,6 +195,8 @@ export class ControllerRuntime {
 
   /** Hands the leadership over if this node has it, and gives back port and log. */
   async close(): Promise<void> {
+    this.#isClosed = true
+    this.#firstVoters?.close()
     this.#vote?.close()
     await this.node.close()
     await this.#transport.close()
@@ -163,13 +216,15 @@ function createNode(
   store: LmdbStore,
   transport: WsTransport,
   events: PeerRouter,
+  bootstrapVoters: () => VoterSet,
 ): ControllerNode {
   const { configuration, cluster, identity, clock, timers, random, logger } = options
   const { nodeId, broker: config } = configuration
   const { clusterId, directoryId } = identity
   const timing = quorumTiming(configuration)
-  const voters = initialVoters(cluster, clusterId)
-  const known = [...cluster.bootstrapServers, ...voters].map(({ id, host, port }) => [id, { host, port }] as const)
+  const known = [...cluster.bootstrapServers, ...cluster.initialVoters].map(
+    ({ id, host, port }) => [id, { host, port }] as const,
+  )
   const node = new ControllerNode({
     nodeId,
     clusterId,
@@ -183,7 +238,7 @@ function createNode(
         store,
         transport,
         listener,
-        bootstrapVoters: cluster.isController && voters.some(({ id }) => id === nodeId) ? voters : [],
+        bootstrapVoters: bootstrapVoters(),
         bootstrapEndpoints: new Map(known),
         clock,
         timers,
@@ -221,6 +276,19 @@ function createNode(
   })
   events.attach(PeerChannel.CONTROLLER, node)
   return node
+}
+
+/** Among the first voters. */
+function isNamed(cluster: ClusterSettings, nodeId: number): boolean {
+  return cluster.isController && cluster.initialVoters.some(({ id }) => id === nodeId)
+}
+
+/** Where they are today, as far as the settings name them; the rest where they were. */
+function addressed(voters: VoterSet, { initialVoters }: ClusterSettings): VoterSet {
+  return voters.map((voter) => {
+    const named = initialVoters.find(({ id }) => id === voter.id)
+    return named === undefined ? voter : { ...voter, host: named.host, port: named.port }
+  })
 }
 
 /** Where other nodes reach this one: as the voters' list says, else as it listens; null: nobody can tell from outside. */

@@ -1,7 +1,7 @@
 import { ConfigurationError, SeededRandom, SimulatedDisk } from '@millrace/base'
 import { Configuration } from '@millrace/broker'
 import { expect, test } from 'vitest'
-import { initialVoters, markIdentityUsed, QuorumDirectoryError, quorumIdentity } from './quorum-directory.ts'
+import { keepFirstVoters, markIdentityUsed, QuorumDirectoryError, quorumIdentity } from './quorum-directory.ts'
 
 const CLUSTER_ID = 'q1Sh-9_ISia_zwGINzRvyQ'
 
@@ -19,10 +19,10 @@ function configOf(settings: Readonly<Record<string, string>> = {}) {
   return new Configuration(texts, { warn: () => undefined }).broker
 }
 
-function identityOn(disk: SimulatedDisk, settings: Readonly<Record<string, string>> = {}) {
+function identityOn(disk: SimulatedDisk, settings: Readonly<Record<string, string>> = {}, seed = 1) {
   const config = configOf(settings)
   disk.makeDirectory('/data/quorum')
-  return quorumIdentity(disk, config, config.cluster!, new SeededRandom(1))
+  return quorumIdentity(disk, config, config.cluster!, new SeededRandom(seed))
 }
 
 function writeFile(disk: SimulatedDisk, path: string, text: string): void {
@@ -33,25 +33,26 @@ function writeFile(disk: SimulatedDisk, path: string, text: string): void {
   file.close()
 }
 
-test('a first voter has the directory id that every other node expects of it', () => {
-  const identity = identityOn(new SimulatedDisk())
-  const config = configOf({ 'node.id': '7', 'process.roles': 'broker', listeners: '' })
-  const expected = initialVoters(config.cluster!, CLUSTER_ID)
-  expect(identity).toMatchObject({ clusterId: CLUSTER_ID, directoryId: expected[1]!.directoryId, isNew: true })
-  expect(new Set(expected.map(({ directoryId }) => directoryId)).size).toBe(3)
+test('a first voter that lost all its disks is another replica to the rest', () => {
+  const before = identityOn(new SimulatedDisk())
+  const after = identityOn(new SimulatedDisk(), {}, 2)
+  expect(before).toMatchObject({ clusterId: CLUSTER_ID, isNew: true, firstVoters: null })
+  expect(after.directoryId).not.toBe(before.directoryId)
 })
 
-test('a named directory id is kept, and that of a node that joins later is its own', () => {
-  const named = 'JEXY6aqzQY-32P5TStzaFg'
-  expect(
-    identityOn(new SimulatedDisk(), { 'controller.quorum.voters': `2@127.0.0.1:9092:${named},3@h:1` }),
-  ).toMatchObject({
-    directoryId: named,
-  })
-  const joining = { 'controller.quorum.voters': '', 'controller.quorum.bootstrap.servers': '1@127.0.0.1:9091' }
-  const config = configOf()
-  const known = initialVoters(config.cluster!, CLUSTER_ID).map(({ directoryId }) => directoryId)
-  expect(known).not.toContain(identityOn(new SimulatedDisk(), joining).directoryId)
+test('the first voters outlive a loss of power', () => {
+  const disk = new SimulatedDisk()
+  const identity = identityOn(disk)
+  markIdentityUsed(disk, 2, identity)
+  const voters = [1, 2, 3].map((id) => ({
+    id,
+    host: 'ä.example',
+    port: 9090 + id,
+    directoryId: identityOn(new SimulatedDisk(), {}, id).directoryId,
+  }))
+  keepFirstVoters(disk, 2, identity, voters)
+  const again = disk.crashed({ choose: () => 0 })
+  expect(identityOn(again)).toEqual({ ...identity, isNew: false, firstVoters: voters })
 })
 
 test('an identity outlives a loss of power, and the log may be made only until it was', () => {
@@ -85,12 +86,20 @@ test('a controller that lost its identity is not made a new one; a broker, which
   expect(identityOn(disk, broker).isNew).toBe(true)
 })
 
+function identityText(voters: string): string {
+  return `version=1\ncluster.id=${CLUSTER_ID}\nnode.id=2\ndirectory.id=${CLUSTER_ID}\nused=true\n${voters}\n`
+}
+
 test('an identity that cannot be read is not replaced', () => {
   for (const text of [
     '',
     'version=2\n',
-    'x'.repeat(5000),
+    'x'.repeat(70_000),
     `version=1\ncluster.id=${CLUSTER_ID}\nnode.id=2\nused=true\n`,
+    identityText('first.voters='),
+    identityText('first.voters=[]'),
+    identityText('first.voters=[null]'),
+    identityText('first.voters=[{"id":1,"host":"a","port":1}]'),
   ]) {
     const disk = new SimulatedDisk()
     disk.makeDirectory('/data/quorum')

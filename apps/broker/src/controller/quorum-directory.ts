@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { BaseError, ConfigurationError, type Disk, type Random, randomUuid, type Uuid } from '@millrace/base'
 import type { BrokerConfig, ClusterSettings } from '@millrace/broker'
-import type { Voter } from '@millrace/consensus'
+import { isValidVoterSet, type VoterSet } from '@millrace/consensus'
 
 /** The directory of the quorum's log is not as it must be. The message says what is wrong, where, and what to do. */
 export class QuorumDirectoryError extends BaseError {
@@ -20,6 +19,8 @@ export interface QuorumIdentity {
   readonly directoryId: Uuid
   /** Nothing was ever written under this identity: a log that is missing may be made. */
   readonly isNew: boolean
+  /** Who voted when the quorum began, with their directories, as this node learned it once (see `FirstVoters`); null: not yet. */
+  readonly firstVoters: VoterSet | null
 }
 
 const DIRECTORY = 'quorum'
@@ -27,7 +28,8 @@ const IDENTITY_FILE = 'identity.properties'
 const DATABASE_FILE = 'log.mdb'
 const LOCK_FILE = '.lock'
 const IDENTITY_VERSION = 1
-const MAX_IDENTITY_BYTES = 4096
+/** 63 voters with the longest names fit. */
+const MAX_IDENTITY_BYTES = 64 * 1024
 
 /** Holds the directory so that no other process opens the log. Throws `DiskError` if one does. */
 export function lockQuorumDirectory(disk: Disk, config: BrokerConfig): { release(): void } {
@@ -37,7 +39,8 @@ export function lockQuorumDirectory(disk: Disk, config: BrokerConfig): { release
 }
 
 /**
- * Who this node is in the quorum, made up at its first start and durable from then on. Throws `ConfigurationError` where the settings do
+ * Who this node is in the quorum, made up at its first start and durable from then on. The directory id is random, also a first voter's:
+ * whoever lost all its disks is another replica to the rest of the quorum (KIP-853), though it cannot know that itself. Throws `ConfigurationError` where the settings do
  * not fit what is on disk, {@link QuorumDirectoryError} where something was lost, `DiskError`.
  */
 export function quorumIdentity(
@@ -51,7 +54,8 @@ export function quorumIdentity(
   const known = readIdentity(disk, directory)
   if (known !== null) {
     checkKnown(known, config, directory)
-    return { directory, path, clusterId: known.clusterId, directoryId: known.directoryId, isNew: !known.isUsed }
+    const { clusterId, directoryId, isUsed, firstVoters } = known
+    return { directory, path, clusterId, directoryId, isNew: !isUsed, firstVoters }
   }
   refuseSingleNode(disk, config)
   if (cluster.isController) refuseLoss(disk, config, directory)
@@ -62,46 +66,25 @@ export function quorumIdentity(
       `cluster.id must be given at the first start of a node of a cluster, the same to all of its nodes; for example ${randomUuid(random)}`,
     )
   }
-  const directoryId = ownDirectoryId(config.nodeId, clusterId, cluster) ?? randomUuid(random)
-  writeIdentity(disk, directory, { clusterId, nodeId: config.nodeId, directoryId, isUsed: false })
-  return { directory, path, clusterId, directoryId, isNew: true }
+  const directoryId = randomUuid(random)
+  writeIdentity(disk, directory, { clusterId, nodeId: config.nodeId, directoryId, isUsed: false, firstVoters: null })
+  return { directory, path, clusterId, directoryId, isNew: true, firstVoters: null }
 }
 
 /** The log is there: from now on it must not be made anew under this identity. Durable. Throws `DiskError`. */
-export function markIdentityUsed(
-  disk: Disk,
-  nodeId: number,
-  { directory, clusterId, directoryId, isNew }: QuorumIdentity,
-): void {
-  if (isNew) writeIdentity(disk, directory, { clusterId, nodeId, directoryId, isUsed: true })
+export function markIdentityUsed(disk: Disk, nodeId: number, identity: QuorumIdentity): void {
+  const { directory, clusterId, directoryId, isNew, firstVoters } = identity
+  if (isNew) writeIdentity(disk, directory, { clusterId, nodeId, directoryId, isUsed: true, firstVoters })
 }
 
-/** The first voters, each with the id of its log's directory: the same at every node. */
-export function initialVoters({ initialVoters: voters }: ClusterSettings, clusterId: string): Voter[] {
-  return voters.map(({ id, host, port, directoryId }) => ({
-    id,
-    host,
-    port,
-    directoryId: directoryId ?? derivedDirectoryId(clusterId, id),
-  }))
+/** Keeps who the first voters are, of a node whose log is there. Durable. Throws `DiskError`. */
+export function keepFirstVoters(disk: Disk, nodeId: number, identity: QuorumIdentity, firstVoters: VoterSet): void {
+  const { directory, clusterId, directoryId } = identity
+  writeIdentity(disk, directory, { clusterId, nodeId, directoryId, isUsed: true, firstVoters })
 }
 
 function quorumDirectory(config: BrokerConfig): string {
   return join(config.metadataLogDir ?? config.dataDirectories[0]!, DIRECTORY)
-}
-
-/** A first voter's directory has the id that the others expect; any other's is random. */
-function ownDirectoryId(nodeId: number, clusterId: string, cluster: ClusterSettings): Uuid | null {
-  return initialVoters(cluster, clusterId).find(({ id }) => id === nodeId)?.directoryId ?? null
-}
-
-/** Every node works it out alike, so that first voters need not be told each other's. */
-function derivedDirectoryId(clusterId: string, nodeId: number): Uuid {
-  const hash = createHash('sha256').update(`millrace voter directory 1\n${clusterId}\n${nodeId}\n`).digest()
-  const bytes = hash.subarray(0, 16)
-  bytes[6] = (bytes[6]! & 0x0f) | 0x80
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  return bytes.toString('base64url') as Uuid
 }
 
 interface KnownIdentity {
@@ -109,6 +92,7 @@ interface KnownIdentity {
   readonly nodeId: number
   readonly directoryId: Uuid
   readonly isUsed: boolean
+  readonly firstVoters: VoterSet | null
 }
 
 function checkKnown(known: KnownIdentity, config: BrokerConfig, directory: string): void {
@@ -161,31 +145,63 @@ function readIdentity(disk: Disk, directory: string): KnownIdentity | null {
   const values = new Map(
     disk
       .readFile(path)
-      .toString('latin1')
+      .toString('utf8')
       .split('\n')
       .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
   )
-  const [version, clusterId, nodeId, directoryId, used] = [
+  const [version, clusterId, nodeId, directoryId, used, voters] = [
     'version',
     'cluster.id',
     'node.id',
     'directory.id',
     'used',
+    'first.voters',
   ].map((key) => values.get(key) ?? '')
+  const firstVoters = readVoters(voters!)
   const isSound =
     version === String(IDENTITY_VERSION) &&
     /^[\w-]{1,64}$/.test(clusterId!) &&
     /^\d{1,10}$/.test(nodeId!) &&
     /^[\w-]{22}$/.test(directoryId!) &&
-    /^(true|false)$/.test(used!)
+    /^(true|false)$/.test(used!) &&
+    firstVoters !== undefined
   if (!isSound) throw damaged
-  return { clusterId: clusterId!, nodeId: Number(nodeId), directoryId: directoryId as Uuid, isUsed: used === 'true' }
+  return {
+    clusterId: clusterId!,
+    nodeId: Number(nodeId),
+    directoryId: directoryId as Uuid,
+    isUsed: used === 'true',
+    firstVoters,
+  }
 }
 
-function writeIdentity(disk: Disk, directory: string, { clusterId, nodeId, directoryId, isUsed }: KnownIdentity): void {
-  const contents = Buffer.from(
-    `version=${IDENTITY_VERSION}\ncluster.id=${clusterId}\nnode.id=${nodeId}\ndirectory.id=${directoryId}\nused=${isUsed}\n`,
-  )
+/** Undefined: not what {@link writeIdentity} makes. */
+function readVoters(text: string): VoterSet | null | undefined {
+  if (text === 'unknown') return null
+  try {
+    const voters = JSON.parse(text) as VoterSet
+    const isWhole =
+      Array.isArray(voters) &&
+      voters.length > 0 &&
+      voters.every((voter) => typeof voter?.host === 'string' && typeof voter.directoryId === 'string')
+    return isWhole && isValidVoterSet(voters) ? voters : undefined
+  } catch {
+    // No JSON at all: damaged like any other text.
+    return undefined
+  }
+}
+
+function writeIdentity(disk: Disk, directory: string, identity: KnownIdentity): void {
+  const { clusterId, nodeId, directoryId, isUsed, firstVoters } = identity
+  const lines = [
+    `version=${IDENTITY_VERSION}`,
+    `cluster.id=${clusterId}`,
+    `node.id=${nodeId}`,
+    `directory.id=${directoryId}`,
+    `used=${isUsed}`,
+    `first.voters=${firstVoters === null ? 'unknown' : JSON.stringify(firstVoters)}`,
+  ]
+  const contents = Buffer.from(`${lines.join('\n')}\n`)
   const path = join(directory, IDENTITY_FILE)
   const file = disk.openFile(`${path}.new`, { create: true })
   try {

@@ -67,13 +67,12 @@ test('one voter is a quorum where a cluster is named', () => {
   expect(parse(settings).config.cluster?.initialVoters).toHaveLength(1)
 })
 
-test('directory ids and addresses in brackets are taken', () => {
-  const voters = '1@[::1]:9093:JEXY6aqzQY-32P5TStzaFg,2@b:2,3@c:3'
+test('addresses in brackets are taken', () => {
+  const voters = '1@[::1]:9093,2@b:2,3@c:3'
   expect(parse({ ...COMBINED, 'controller.quorum.voters': voters }).config.cluster?.initialVoters[0]).toEqual({
     id: 1,
     host: '::1',
     port: 9093,
-    directoryId: 'JEXY6aqzQY-32P5TStzaFg',
   })
 })
 

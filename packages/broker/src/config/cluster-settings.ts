@@ -1,4 +1,4 @@
-import { ConfigurationError, type Uuid } from '@millrace/base'
+import { ConfigurationError } from '@millrace/base'
 import type { ListenerEndpoint } from './listeners.ts'
 
 /** A controller as the start settings name it. */
@@ -6,8 +6,6 @@ export interface NamedController {
   readonly id: number
   readonly host: string
   readonly port: number
-  /** Of its metadata log; null: not named. */
-  readonly directoryId: Uuid | null
 }
 
 /** What a node of a cluster is told at its start; a node that keeps its own metadata has none. */
@@ -34,8 +32,8 @@ interface Source {
 const VOTERS = 'controller.quorum.voters'
 const BOOTSTRAP = 'controller.quorum.bootstrap.servers'
 
-/** id@host:port or id@[v6]:port, then the id of a directory if one is named. */
-const CONTROLLER = /^(\d{1,10})@(\[[0-9a-fA-F:.%]+\]|[0-9A-Za-z._%-]+):(\d{1,5})(?::([A-Za-z0-9_-]{22}))?$/
+/** id@host:port or id@[v6]:port. */
+const CONTROLLER = /^(\d{1,10})@(\[[0-9a-fA-F:.%]+\]|[0-9A-Za-z._%-]+):(\d{1,5})$/
 
 /**
  * Whether the node belongs to a cluster: it has only one of the roles, or is told of other nodes, or of the cluster that it is to make or
@@ -109,17 +107,12 @@ function namedControllers(key: string, items: readonly string[]): NamedControlle
 }
 
 function namedController(key: string, item: string): NamedController {
-  const [, id, host, port, directoryId] = CONTROLLER.exec(item.trim()) ?? []
+  const [, id, host, port] = CONTROLLER.exec(item.trim()) ?? []
   if (id === undefined || host === undefined || Number(port) < 1 || Number(port) > 65_535) {
     throw new ConfigurationError(
       key,
       `Invalid controller ${item} in ${key}: must be id@host:port, as in 1@127.0.0.1:9093`,
     )
   }
-  return {
-    id: Number(id),
-    host: host.replace(/^\[|\]$/g, ''),
-    port: Number(port),
-    directoryId: (directoryId ?? null) as Uuid | null,
-  }
+  return { id: Number(id), host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
 }

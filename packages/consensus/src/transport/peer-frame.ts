@@ -22,8 +22,12 @@ export interface Frame {
 export function decodeFrame(bytes: Buffer): Frame | null {
   if (bytes.length < FRAME_HEADER_BYTES || bytes[0] !== VERSION) return null
   const channel = bytes[1]
-  if (channel !== PeerChannel.RAFT && channel !== PeerChannel.CONTROLLER) return null
+  if (!isChannel(channel)) return null
   const payload = Buffer.allocUnsafeSlow(bytes.length - FRAME_HEADER_BYTES)
   bytes.copy(payload, 0, FRAME_HEADER_BYTES)
   return { channel, payload }
+}
+
+function isChannel(code: number | undefined): code is PeerChannel {
+  return code !== undefined && Object.values<number>(PeerChannel).includes(code)
 }

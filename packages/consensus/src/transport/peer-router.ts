@@ -28,4 +28,4 @@ export class PeerRouter implements PeerEvents {
   }
 }
 
-const CHANNELS = [PeerChannel.RAFT, PeerChannel.CONTROLLER] as const
+const CHANNELS = Object.values(PeerChannel)

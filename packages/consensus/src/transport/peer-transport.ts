@@ -1,5 +1,5 @@
-/** Channels of one connection between two nodes: consensus, and requests to the active controller. */
-export const PeerChannel = { RAFT: 0, CONTROLLER: 1 } as const
+/** Channels of one connection between two nodes: consensus, requests to the active controller, and who votes first. */
+export const PeerChannel = { RAFT: 0, CONTROLLER: 1, FIRST_VOTERS: 2 } as const
 export type PeerChannel = (typeof PeerChannel)[keyof typeof PeerChannel]
 
 /** Why a peer cannot be reached: its process is gone, nobody listens, or it is silent (`design.md` 4: early and late signs). */
