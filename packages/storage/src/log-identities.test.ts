@@ -66,6 +66,25 @@ describe('the same partition in two log directories', () => {
     },
   )
 
+  test.each(['deleteLog', 'setAsideStray'] as const)(
+    'is there once after a loss of power, where one was taken out of use by %s and made anew in the other',
+    async (takeAway) => {
+      const disk = new SimulatedDisk()
+      const opened = await openBoth(disk)
+      const old = opened.manager.createLog('topic', 0, TOPIC_ID, '/one')
+      await fill(opened, old, 40)
+      opened.manager[takeAway](old)
+      await fill(opened, opened.manager.createLog('topic', 0, TOPIC_ID, '/two'), 10)
+      opened.timers.advance(2000)
+      await turns()
+      for (const choose of [() => 0, (count: number) => count - 1]) {
+        const again = await openBoth(disk.crashed({ choose }))
+        await expectValues(again.manager.log('topic', 0), 10)
+        await again.manager.shutdown()
+      }
+    },
+  )
+
   test.each([
     ['/one', '/two'],
     ['/two', '/one'],

@@ -105,6 +105,8 @@ export class LogManager {
   readonly #context: StorageContext & { isClosing: boolean }
   readonly #directories: LogDirectory[]
   readonly #locks: { release(): void }[]
+  /** Directories in which logs lost their names, which a loss of power could give back. */
+  readonly #renamedIn: Set<LogDirectory>
   #clusterId: string | null
   readonly #logs: Map<string, Log>
   readonly #timers: Set<Timer>
@@ -124,6 +126,7 @@ export class LogManager {
     this.#options = options
     this.#directories = []
     this.#locks = []
+    this.#renamedIn = new Set()
     this.#clusterId = options.clusterId
     this.#logs = new Map()
     this.#timers = new Set()
@@ -258,6 +261,7 @@ export class LogManager {
     const name = partitionDirectoryName(topic, partition)
     assert(!this.#logs.has(name), 'log exists')
     const home = this.#homeFor(directory)
+    this.#settleRenames(home)
     const path = `${home.path}/${name}`
     this.#makePartitionDirectory(home, topic, partition, path, topicId)
     const config = this.#options.configOf(topic)
@@ -419,12 +423,32 @@ export class LogManager {
       this.#context.failpoint('delete')
       this.#options.disk.rename(log.path, path)
       log.path = path
+      this.#renamedIn.add(home)
       home.mark.remove(markIdOf(log.topic, log.topicId), log.partition)
     } catch (error) {
       if (error instanceof DiskError) home.onDiskError(error)
       throw error
     }
     return path
+  }
+
+  /**
+   * Before a log is made: a former one of its name, in another directory, must not come back beside it. In the same one, the first sync of
+   * the new log's names takes care of that. Throws `DiskError`.
+   */
+  #settleRenames(home: LogDirectory): void {
+    for (const other of this.#renamedIn) {
+      if (other === home) continue
+      this.#renamedIn.delete(other)
+      if (!other.online) continue
+      try {
+        this.#options.disk.syncDirectory(other.path)
+      } catch (error) {
+        this.#renamedIn.add(other)
+        if (error instanceof DiskError) other.onDiskError(error)
+        throw error
+      }
+    }
   }
 
   #makePartitionDirectory(home: LogDirectory, topic: string, partition: number, path: string, topicId: Uuid): void {
