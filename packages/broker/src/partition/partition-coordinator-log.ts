@@ -63,9 +63,15 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
     const result = new ReadResult()
     let offset = fromOffset
     while (offset < toOffset) {
+      // What came in this turn is only in memory until its end.
+      if (log.writtenOffset < toOffset) await this.#partitions.whenFlushed()
       const ok = await log.read(offset, REPLAY_CHUNK_BYTES, toOffset, true, result)
       if (!ok) throw this.#unreadable(offset, result.errorCode)
-      if (result.sizeBytes === 0) return
+      if (result.sizeBytes === 0) {
+        // A full disk, for example: it may be tried again.
+        if (log.writtenOffset < toOffset) throw this.#unreadable(offset, ErrorCode.KAFKA_STORAGE_ERROR)
+        return
+      }
       const lastOffset = result.lastOffset
       // Copies: the chunk outlives the mapping's lease, and replaying may take a while.
       yield Buffer.concat(result.buffers)

@@ -1,6 +1,6 @@
 import { type DiskError, SeededRandom, SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid } from '@millrace/base'
 import { DirectoryId, type MetadataImage, type PartitionImage } from '@millrace/consensus'
-import { ErrorCode } from '@millrace/protocol'
+import { BatchBuilder, ErrorCode } from '@millrace/protocol'
 import { LogManager } from '@millrace/storage'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Configuration } from '../config/configuration.ts'
@@ -9,6 +9,7 @@ import { TopicMetrics } from '../metrics/topic-metrics.ts'
 import { Turn } from '../network/turn.ts'
 import { TestController } from '../replication/testing/test-controller.ts'
 import type { Partition, ReplicationPorts } from './partition.ts'
+import { PartitionCoordinatorLog } from './partition-coordinator-log.ts'
 import { PartitionManager } from './partition-manager.ts'
 import { PartitionSettings } from './partition-settings.ts'
 
@@ -106,6 +107,19 @@ describe('partitions of a node in a cluster', () => {
       ErrorCode.NOT_LEADER_OR_FOLLOWER,
     ])
     expect(hosted).toEqual([0, 0, 0])
+  })
+
+  it('give a coordinator that is elected in the turn in which they took records these as well', async () => {
+    const { find, manager } = await setUp()
+    const log = new PartitionCoordinatorLog(find()!, manager)
+    const builder = new BatchBuilder()
+    builder.append(0, Buffer.from('key'), Buffer.from('value'))
+    const batch = Buffer.from(builder.build())
+    expect(log.append(Buffer.from(batch))).toBe(0)
+    expect(find()!.log.writtenOffset).toBe(0)
+    const chunks: Buffer[] = []
+    for await (const chunk of log.read(0, log.logEndOffset)) chunks.push(chunk)
+    expect(Buffer.concat(chunks)).toHaveLength(batch.length)
   })
 
   it('tell those who wait that the leadership is over', async () => {

@@ -139,6 +139,11 @@ export class PartitionManager {
     }
   }
 
+  /** Resolves once what is staged now was written, if the disks take it. */
+  whenFlushed(): Promise<void> {
+    return new Promise((resolve) => this.#options.turn.afterFlush(resolve))
+  }
+
   /** Someone waits for an acknowledgement with a time limit. */
   requestAckScan(): void {
     this.#ackScan ??= this.#options.timers.setTimer(ACK_TIMEOUT_SCAN_MS, this.#runAckScan)
