@@ -32,6 +32,7 @@ import { CoordinatorFinder, CoordinatorKeyType } from './coordinator/coordinator
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
 import { GroupLeadership } from './coordinator/group-leadership.ts'
 import { ProduceHandler } from './handlers/00-produce.ts'
+import { LeaderHints } from './handlers/leader-hints.ts'
 import type { LoggerLevels } from './handlers/logger-levels.ts'
 import { TurnQueue } from './handlers/turn-queue.ts'
 import { IdleWork } from './idle-work.ts'
@@ -492,6 +493,7 @@ export class Broker {
       metrics: this.#topicMetrics,
       checks: this.#checks,
       maxCheckBytes: config.queuedMaxCheckBytes,
+      leaderHints: new LeaderHints(() => this.#metadata.image),
       onFailed: (connection, error) => this.#onProduceFailed(connection, error),
     })
   }

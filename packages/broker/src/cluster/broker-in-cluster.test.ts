@@ -5,11 +5,15 @@ import {
   createFindCoordinatorRequest,
   createHeartbeatRequest,
   createMetadataRequest,
+  createPartitionProduceData,
+  createProduceRequest,
+  createTopicProduceData,
   createTopicsApi,
   ErrorCode,
   findCoordinatorApi,
   heartbeatApi,
   metadataApi,
+  produceApi,
 } from '@millrace/protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { brokerRecord, idOf, partitionRecord, topicRecords } from '../handlers/testing/images.ts'
@@ -80,6 +84,22 @@ describe('leadership', () => {
       expect((await client.produce('t', batchOf(['a']))).errorCode).toBe(ErrorCode.NONE)
       controller.commit(partitionRecord(TOPIC, 0, [1, 2], { leader: 2, isr: [2], leaderEpoch: 4, partitionEpoch: 6 }))
       expect((await client.produce('t', batchOf(['b']))).errorCode).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    }))
+
+  test('that has gone elsewhere is where producers are sent', () =>
+    run(async (client) => {
+      controller.commit(brokerRecord(2), ...topicRecords('t', TOPIC, [1]))
+      controller.commit(partitionRecord(TOPIC, 0, [1, 2], { leader: 2, isr: [2], leaderEpoch: 4, partitionEpoch: 6 }))
+      const topic = createTopicProduceData({
+        name: 't',
+        partitionData: [createPartitionProduceData({ index: 0, records: batchOf(['a']) })],
+      })
+      const request = createProduceRequest({ acks: 1, timeoutMs: 1000, topicData: [topic] })
+      const { responses, nodeEndpoints } = await client.call(produceApi, 12, request)
+      expect(responses[0]!.partitionResponses).toMatchObject([
+        { errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER, currentLeader: { leaderId: 2, leaderEpoch: 4 } },
+      ])
+      expect(nodeEndpoints).toMatchObject([{ nodeId: 2 }])
     }))
 
   test('of an offsets partition makes its coordinator, and the loss of it ends that at once', () =>

@@ -172,7 +172,7 @@ export class FetchOperation implements FetchWaiter {
       if (wanted.lastFetchedEpoch >= 0 && divergence(partition, wanted) !== null) continue
       const { fetchOffset, logStartOffset } = wanted
       const taken = partition.onFollowerFetch(replicaId, brokerEpoch, fetchOffset, logStartOffset)
-      if (taken === FollowerFetch.OLD_BROKER_EPOCH) wanted.refusal = ErrorCode.NOT_LEADER_OR_FOLLOWER
+      if (taken === FollowerFetch.UNKNOWN_BROKER_EPOCH) wanted.refusal = ErrorCode.NOT_LEADER_OR_FOLLOWER
       if (taken === FollowerFetch.STRANGER) wanted.refusal = strangerCode(wanted)
     }
   }

@@ -1,7 +1,7 @@
 import { ErrorCode } from '@millrace/protocol'
 import { describe, expect, it } from 'vitest'
 import { FollowerFetch, type HighWatermarkWaiter } from './partition.ts'
-import { fakePartition, partitionImage } from './testing/fake-partition.ts'
+import { fakePartition, partitionImage, TEST_BROKER_EPOCH } from './testing/fake-partition.ts'
 
 class RecordedWaiter implements HighWatermarkWaiter {
   readonly requiredOffset: number
@@ -60,7 +60,7 @@ describe('partition', () => {
     expect(log.highWatermark).toBe(0)
     partition.update(partitionImage({ replicas: [1, 2], isr: [1, 2] }))
     expect(log.highWatermark).toBe(0)
-    expect(partition.onFollowerFetch(2, -1, 1, 0)).toBe(FollowerFetch.COUNTED)
+    expect(partition.onFollowerFetch(2, TEST_BROKER_EPOCH, 1, 0)).toBe(FollowerFetch.COUNTED)
     expect(log.highWatermark).toBe(1)
   })
 
@@ -84,6 +84,21 @@ describe('partition', () => {
     partition.update(partitionImage({ leaderEpoch: 4 }))
     partition.update(partitionImage({ leaderEpoch: 4, partitionEpoch: 9 }))
     expect(log.epochs).toEqual([{ epoch: 4, startOffset: 5 }])
+  })
+
+  it('keeps nobody whose time is over, however long nothing is committed', () => {
+    const { partition } = fakePartition()
+    const wait = (waiting: boolean): RecordedWaiter => {
+      const waiter = Object.assign(new RecordedWaiter(1), { waiting })
+      partition.awaitHighWatermark(waiter)
+      return waiter
+    }
+    const first = wait(true)
+    for (let count = 0; count < 20_000; count++) wait(false)
+    const last = wait(true)
+    expect(partition.waitingAcks).toBeLessThan(5_000)
+    partition.fail(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    expect([first.result, last.result]).toEqual([ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.NOT_LEADER_OR_FOLLOWER])
   })
 
   it('answers everybody who waits when it goes away', () => {

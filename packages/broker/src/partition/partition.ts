@@ -12,6 +12,8 @@ import type { PartitionSettings } from './partition-settings.ts'
 export interface HighWatermarkWaiter {
   /** The high watermark that satisfies it. */
   requiredOffset: Offset
+  /** False: its time is over, and it may be forgotten. */
+  readonly waiting?: boolean
   /** Called once, with 0 when the watermark was reached, else with the error that ends the wait. */
   onCommitted(errorCode: number): void
 }
@@ -35,8 +37,10 @@ export interface ReplicationPorts {
   readonly events: ReplicationEvents
 }
 
+const ACK_SWEEP_MIN_COUNT = 2048
+
 /** How a follower's fetch was taken. */
-export const FollowerFetch = { COUNTED: 0, STRANGER: 1, OLD_BROKER_EPOCH: 2 } as const
+export const FollowerFetch = { COUNTED: 0, STRANGER: 1, UNKNOWN_BROKER_EPOCH: 2 } as const
 export type FollowerFetch = (typeof FollowerFetch)[keyof typeof FollowerFetch]
 
 /**
@@ -65,6 +69,8 @@ export class Partition implements IsrOwner {
   readonly #replication: ReplicationPorts
   #ackWaiters: HighWatermarkWaiter[] = []
   #ackHead = 0
+  /** So many waiters are looked through for those whose time is over. */
+  #ackSweepCount = ACK_SWEEP_MIN_COUNT
   readonly #fetchWaiters = new Set<FetchWaiter>()
   /** Of followers, who read what is not committed yet. */
   readonly #replicaWaiters = new Set<FetchWaiter>()
@@ -198,7 +204,7 @@ export class Partition implements IsrOwner {
     if (leading === null || follower === null) return FollowerFetch.STRANGER
     const before = follower.endOffset
     const isCounted = leading.onFetch(follower, fetchOffset, logStartOffset, brokerEpoch, this.certainOffset)
-    if (!isCounted) return FollowerFetch.OLD_BROKER_EPOCH
+    if (!isCounted) return FollowerFetch.UNKNOWN_BROKER_EPOCH
     if (!follower.isInSync) this.#propose(leading.expansion(follower, this.log.highWatermark))
     if (follower.endOffset !== before) this.advanceHighWatermark()
     return FollowerFetch.COUNTED
@@ -245,7 +251,14 @@ export class Partition implements IsrOwner {
 
   /** Calls the waiter once the high watermark reaches its offset; immediately never, always in a later step of the turn. */
   awaitHighWatermark(waiter: HighWatermarkWaiter): void {
-    this.#ackWaiters.push(waiter)
+    if (this.#ackWaiters.push(waiter) >= this.#ackSweepCount) this.#sweepAckWaiters()
+  }
+
+  /** A leader that is cut off commits nothing, while its producers send again and again. */
+  #sweepAckWaiters(): void {
+    this.#ackWaiters = this.#ackWaiters.filter(({ waiting }, slot) => slot >= this.#ackHead && waiting !== false)
+    this.#ackHead = 0
+    this.#ackSweepCount = Math.max(ACK_SWEEP_MIN_COUNT, this.#ackWaiters.length * 2)
   }
 
   /**

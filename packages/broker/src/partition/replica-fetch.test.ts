@@ -14,11 +14,11 @@ import {
 import { FetchPartition } from './fetch-session.ts'
 import type { Partition } from './partition.ts'
 import { FAKE_BATCH_BYTES } from './testing/fake-log.ts'
-import { fakePartition } from './testing/fake-partition.ts'
+import { fakePartition, TEST_BROKER_EPOCH } from './testing/fake-partition.ts'
 
 const FOLLOWER: FetchParameters = {
   replicaId: 2,
-  brokerEpoch: -1,
+  brokerEpoch: TEST_BROKER_EPOCH,
   mayReadFollower: false,
   rackId: '',
   isolation: FetchIsolation.LOG_END,
@@ -137,6 +137,17 @@ describe('a follower’s fetch', () => {
     expect(fetch(partition, wanted(0), stranger).answer()!.errorCode).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
     expect(fetch(partition, wanted(0, 3), stranger).answer()!.errorCode).toBe(ErrorCode.UNKNOWN_LEADER_EPOCH)
   })
+
+  it.each([-1, TEST_BROKER_EPOCH - 1, TEST_BROKER_EPOCH + 1])(
+    'of a broker that is not registered with epoch %i is refused, and moves nothing',
+    (brokerEpoch) => {
+      const { partition, log } = led()
+      log.fill(2)
+      const { answer } = fetch(partition, wanted(2), { ...FOLLOWER, brokerEpoch })
+      expect(answer()).toMatchObject({ errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER, sizeBytes: 0 })
+      expect([log.highWatermark, partition.follower(2)!.endOffset]).toEqual([0, -1])
+    },
+  )
 
   it('is answered when the leadership ends', () => {
     const { partition } = led()

@@ -1,10 +1,11 @@
-import { SimulatedClock } from '@millrace/base'
-import type { PartitionImage } from '@millrace/consensus'
+import { SimulatedClock, type Uuid } from '@millrace/base'
+import { DirectoryId, type PartitionImage } from '@millrace/consensus'
 import { describe, expect, it } from 'vitest'
 import { partitionImage } from '../partition/testing/fake-partition.ts'
 import { type LeaderContext, LeaderState } from './leader-state.ts'
 
 const MAX_LAG_MS = 1_000
+const FAILED = 'MAAAAAAAAAAAAAAAAAAAAA' as Uuid
 
 /** Leader 1 with followers 2 and 3, whose brokers have the epochs 20 and 30. */
 function setUp(image: Partial<PartitionImage> = {}, epochStartOffset = 0) {
@@ -14,7 +15,7 @@ function setUp(image: Partial<PartitionImage> = {}, epochStartOffset = 0) {
     clock,
     maxLagMs: MAX_LAG_MS,
     brokerEpochOf: (id) => id * 10,
-    isActive: (id) => !inactive.has(id),
+    isActive: (id, directory) => !inactive.has(id) && directory !== FAILED,
   }
   const whole = partitionImage({ replicas: [1, 2, 3], isr: [1, 2, 3], partitionEpoch: 5, ...image })
   const leader = new LeaderState(1, whole, epochStartOffset, context)
@@ -66,7 +67,7 @@ describe('a leader', () => {
   it('proposes one change at a time, with the epochs that the followers fetched with', () => {
     const { leader, fetch } = setUp({ isr: [1] })
     fetch(2, 5, 5)
-    fetch(3, 5, 5, -1)
+    fetch(3, 5, 5)
     const proposal = leader.expansion(leader.follower(2)!, 5)!
     expect(proposal).toMatchObject({ leaderEpoch: 3, partitionEpoch: 5, leaderRecoveryState: 0 })
     expect(proposal.members).toEqual([
@@ -97,19 +98,23 @@ describe('a leader', () => {
     expect(leader.expansion(leader.follower(2)!, 5)).not.toBeNull()
   })
 
-  it('does not count the fetch of an earlier life', () => {
-    const { leader, fetch } = setUp()
-    expect(fetch(2, 5, 5, 19)).toBe(false)
-    expect(leader.follower(2)!.endOffset).toBe(-1)
-    expect(fetch(2, 5, 5, -1)).toBe(true)
+  it('takes in nobody whose directory has failed, and does not wait for it either', () => {
+    const { leader, fetch, image } = setUp({ isr: [1] })
+    fetch(2, 5, 5)
+    const { UNASSIGNED } = DirectoryId
+    leader.onImage({ ...image, directories: [UNASSIGNED, FAILED, UNASSIGNED] })
+    expect(leader.expansion(leader.follower(2)!, 5)).toBeNull()
+    expect(leader.committedOffset(6)).toBe(6)
+    leader.onImage({ ...image, directories: [UNASSIGNED, UNASSIGNED, UNASSIGNED] })
+    expect(leader.expansion(leader.follower(2)!, 5)).not.toBeNull()
   })
 
-  it('does not count it either where only the new life has told of itself', () => {
+  it('counts the fetches of nobody but the life of a broker that is registered', () => {
     const { leader, fetch } = setUp()
-    expect(fetch(2, 0, 5, 21)).toBe(true)
-    expect(fetch(2, 5, 5, 20)).toBe(false)
-    expect(leader.committedOffset(5)).toBe(-1)
-    expect(leader.follower(2)!.endOffset).toBe(0)
+    for (const epoch of [19, 21, -1]) expect(fetch(2, 5, 5, epoch)).toBe(false)
+    expect(leader.follower(2)!.endOffset).toBe(-1)
+    expect(fetch(2, 5, 5)).toBe(true)
+    expect(leader.follower(2)!.endOffset).toBe(5)
   })
 
   it('waits with what it commits for one that is about to join', () => {

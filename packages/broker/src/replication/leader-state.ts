@@ -1,5 +1,5 @@
-import type { Clock, LeaderEpoch, Offset } from '@millrace/base'
-import type { LeaderRecoveryState, PartitionImage } from '@millrace/consensus'
+import type { Clock, LeaderEpoch, Offset, Uuid } from '@millrace/base'
+import { DirectoryId, type LeaderRecoveryState, type PartitionImage } from '@millrace/consensus'
 import { FollowerState } from './follower-state.ts'
 import type { CommittedIsr, IsrProposal } from './isr-proposal.ts'
 
@@ -10,8 +10,8 @@ export interface LeaderContext {
   readonly maxLagMs: number
   /** Epoch of a registered broker in the metadata, -1 if there is none. */
   brokerEpochOf(brokerId: number): number
-  /** Whether the broker may join an ISR: registered, unfenced, not shutting down. */
-  isActive(brokerId: number): boolean
+  /** Whether a broker's replica in that directory may join an ISR: registered, unfenced, not shutting down, the directory online. */
+  isActive(brokerId: number, directory: Uuid): boolean
 }
 
 /**
@@ -33,10 +33,12 @@ export class LeaderState {
   proposal: IsrProposal | null = null
   readonly #nodeId: number
   readonly #context: LeaderContext
+  #image: PartitionImage
 
   constructor(nodeId: number, image: PartitionImage, epochStartOffset: Offset, context: LeaderContext) {
     this.#nodeId = nodeId
     this.#context = context
+    this.#image = image
     this.leaderEpoch = image.leaderEpoch
     this.epochStartOffset = epochStartOffset
     this.partitionEpoch = image.partitionEpoch
@@ -48,6 +50,7 @@ export class LeaderState {
 
   /** The metadata says something newer of the same leadership. What was proposed before is settled by it, or will be refused. */
   onImage(image: PartitionImage): void {
+    this.#image = image
     this.replicaCount = image.replicas.length
     this.isr = image.isr
     this.recoveryState = image.leaderRecoveryState
@@ -70,8 +73,9 @@ export class LeaderState {
   }
 
   /**
-   * A follower fetched from `fetchOffset`. False: the fetch is of a broker's earlier life, which a restart has ended, and says nothing
-   * of the disk that it has now (R9).
+   * A follower fetched from `fetchOffset`. False: nobody is registered with that epoch, as far as this node knows, so that it counts for
+   * nothing. An earlier life of the broker says nothing of the disk that it has now (R9), a later one will be known soon, and who says no
+   * epoch is none of the brokers.
    */
   onFetch(
     follower: FollowerState,
@@ -80,9 +84,7 @@ export class LeaderState {
     brokerEpoch: number,
     leaderEnd: Offset,
   ): boolean {
-    // The follower may have told of its new life before the metadata does.
-    const knownEpoch = Math.max(follower.brokerEpoch, this.#context.brokerEpochOf(follower.brokerId))
-    if (brokerEpoch >= 0 && brokerEpoch < knownEpoch) return false
+    if (brokerEpoch < 0 || brokerEpoch !== this.#context.brokerEpochOf(follower.brokerId)) return false
     follower.onFetch(fetchOffset, logStartOffset, brokerEpoch, leaderEnd, this.#context.clock.monotonicMs())
     return true
   }
@@ -110,7 +112,9 @@ export class LeaderState {
 
   #isEligible({ brokerId, brokerEpoch }: FollowerState): boolean {
     const { isActive, brokerEpochOf } = this.#context
-    return isActive(brokerId) && (brokerEpoch < 0 || brokerEpoch === brokerEpochOf(brokerId))
+    const { replicas, directories } = this.#image
+    const directory = directories[replicas.indexOf(brokerId)] ?? DirectoryId.UNASSIGNED
+    return isActive(brokerId, directory) && brokerEpoch === brokerEpochOf(brokerId)
   }
 
   /** The ISR with the follower in it, if it may join now; null if not. */

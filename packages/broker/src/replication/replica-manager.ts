@@ -2,6 +2,7 @@ import type { Clock, DiskError, Offset, Random, Timer, Uuid } from '@millrace/ba
 import {
   type ControllerPort,
   isActiveBroker,
+  isDirectoryOnline,
   type MetadataDelta,
   type MetadataImage,
   type PartitionImage,
@@ -198,7 +199,7 @@ export class ReplicaManager implements FetchReplication {
             return settings().replicaLagTimeMaxMs
           },
           brokerEpochOf: (brokerId) => this.#image?.brokers.get(brokerId)?.epoch ?? -1,
-          isActive: (brokerId) => this.#image !== null && isActiveBroker(this.#image, brokerId),
+          isActive: (brokerId, directory) => this.#isActive(brokerId, directory),
         },
         events: {
           onIsrProposed: (partition, proposal) => this.#onIsrProposed(partition, proposal),
@@ -210,6 +211,12 @@ export class ReplicaManager implements FetchReplication {
       onHosted: (partition, image) => this.#onHosted(partition, image),
       onDropped: (partition) => this.#onDropped(partition),
     }
+  }
+
+  #isActive(brokerId: number, directory: Uuid): boolean {
+    const image = this.#image
+    if (image === null || !isActiveBroker(image, brokerId)) return false
+    return isDirectoryOnline(image.brokers.get(brokerId)!, directory)
   }
 
   preferredReplica(partition: Partition, fetchOffset: Offset, rackId: string): number {

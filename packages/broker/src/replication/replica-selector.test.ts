@@ -1,6 +1,6 @@
 import { applyRecords, emptyImage, type MetadataRecord } from '@millrace/consensus'
 import { describe, expect, it } from 'vitest'
-import { fakePartition } from '../partition/testing/fake-partition.ts'
+import { fakePartition, TEST_BROKER_EPOCH } from '../partition/testing/fake-partition.ts'
 import { replicaInRack } from './replica-selector.ts'
 import { TestController } from './testing/test-controller.ts'
 
@@ -20,7 +20,7 @@ function setUp() {
   const { partition, log } = fakePartition({ image: { replicas: [1, 2, 3, 4], isr: [1, 2, 3] } })
   log.fill(20)
   const fetched = (id: number, offset: number): void => {
-    partition.onFollowerFetch(id, -1, offset, 0)
+    partition.onFollowerFetch(id, TEST_BROKER_EPOCH, offset, 0)
   }
   return {
     partition,

@@ -1,10 +1,26 @@
+import { assert } from '@millrace/base'
 import type { PartitionImage } from '@millrace/consensus'
 import { TopicCounters } from '../../metrics/topic-metrics.ts'
-import { Partition } from '../partition.ts'
+import { Partition, type ReplicationPorts } from '../partition.ts'
 import type { PartitionSettings } from '../partition-settings.ts'
 import { FakeLog } from './fake-log.ts'
 
 export const TEST_NODE_ID = 1
+/** Of every other broker. */
+export const TEST_BROKER_EPOCH = 7
+
+const PORTS: ReplicationPorts = {
+  context: {
+    clock: { monotonicMs: () => 0, wallMs: () => 0 },
+    maxLagMs: Number.POSITIVE_INFINITY,
+    brokerEpochOf: () => TEST_BROKER_EPOCH,
+    isActive: () => false,
+  },
+  events: {
+    onIsrProposed: () => assert(false, 'nobody may join'),
+    onFollowerDurable: () => undefined,
+  },
+}
 
 export function partitionImage(overrides: Partial<PartitionImage> = {}): PartitionImage {
   return {
@@ -39,6 +55,7 @@ export function fakePartition(options: { writeCaching?: boolean; image?: Partial
     settings,
     new TopicCounters(),
     TEST_NODE_ID,
+    PORTS,
   )
   return { partition, log }
 }
