@@ -1,10 +1,23 @@
+import { SeededRandom } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import { encodeBatch } from '../metadata/record-codec.ts'
 import { emptyImage } from '../metadata/reducer.ts'
 import { encodeSnapshot, readSnapshot } from '../metadata/snapshot-codec.ts'
+import type { QuorumListener } from '../quorum/quorum.ts'
+import {
+  cluster as brokersOf,
+  idOf,
+  imageOf,
+  partition,
+  testConfigRules,
+  testSettings,
+  topic,
+} from '../testing/cluster.ts'
 import { PeerChannel } from '../transport/peer-transport.ts'
+import { ControllerNode } from './controller-node.ts'
+import { decodeFrame, encodeFrame } from './peer-protocol.ts'
 import { ControllerCluster } from './testing/controller-cluster.ts'
-import { directoryIdOf } from './testing/fake-quorum.ts'
+import { directoryIdOf, FakeQuorum } from './testing/fake-quorum.ts'
 
 const topics = (count: number, prefix = 't') => ({
   validateOnly: false,
@@ -41,6 +54,27 @@ describe('snapshots', () => {
     expect(restarted.image!.brokers.get(3)!.fenced).toBe(false)
   })
 
+  test('a leadership that ended while one was read is not taken up afterwards', async () => {
+    const t = idOf(1)
+    const image = imageOf(...brokersOf(1, 2), topic('t', t), partition(t, 0, [1, 9]))
+    const cluster = new ControllerCluster([1])
+    const proposals: Buffer[] = []
+    cluster.start(2, (quorum) => {
+      quorum.install(4, Buffer.concat([...encodeSnapshot(image)]))
+      // It leads again by now, with entries that this node has not applied: a proposal would not follow them.
+      quorum.propose = (data) => proposals.push(data)
+      quorum.deliver((listener) => {
+        listener.onElected(3)
+        listener.onDeposed(3)
+      })
+      cluster.fake.term = 5
+      cluster.fake.leaderId = 2
+    })
+    await cluster.advance(20)
+    expect(cluster.broker(2).node.image.topics.size).toBe(1)
+    expect(proposals).toEqual([])
+  })
+
   test('of another cluster, or damaged, they end the node', async () => {
     const other = Buffer.concat([...encodeSnapshot({ ...emptyImage('other'), offset: 5 })])
     for (const data of [other, Buffer.from('MRSN and something'), Buffer.alloc(0)]) {
@@ -71,6 +105,33 @@ describe('a log that no controller wrote', () => {
 })
 
 describe('between nodes', () => {
+  test('a node that has not started leads nothing: others may know it from its life before', async () => {
+    const { fake } = new ControllerCluster([1])
+    const sent: Buffer[] = []
+    const node = new ControllerNode({
+      nodeId: 2,
+      clusterId: 'cluster',
+      openQuorum: () => new FakeQuorum(fake, 2, {} as QuorumListener),
+      transport: {
+        connected: new Set([1]),
+        setPeers: () => undefined,
+        send: (_, __, payload) => sent.push(payload) > 0,
+        close: async () => undefined,
+      },
+      clock: fake.clock,
+      timers: fake.timers,
+      random: new SeededRandom(2),
+      configRules: testConfigRules,
+      settings: () => testSettings,
+    })
+    const request = encodeFrame({ kind: 'request', id: 7, name: 'readBarrier', request: {}, timeoutMs: 1000 })
+    node.onMessage(1, PeerChannel.CONTROLLER, request!)
+    expect(sent.map((payload) => decodeFrame(payload))).toEqual([
+      { kind: 'answer', id: 7, outcome: { status: 'notController', mayBeDone: false, leaderId: null, term: 0 } },
+    ])
+    await node.close()
+  })
+
   test('frames that cannot be read are reported and do no harm', async () => {
     const cluster = new ControllerCluster([1, 2, 3])
     await cluster.form(1)

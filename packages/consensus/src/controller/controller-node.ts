@@ -218,7 +218,7 @@ export class ControllerNode implements ControllerPort, PeerEvents {
         this.#state.load(input.index, input.data, (error) => this.#onLoaded(error))
         break
       case 'elected':
-        this.#onElected()
+        this.#onElected(input.term)
         break
       case 'deposed':
         this.#endReign()
@@ -242,10 +242,13 @@ export class ControllerNode implements ControllerPort, PeerEvents {
     for (const input of held) this.#take(input)
   }
 
-  #onElected(): void {
+  #onElected(term: Term): void {
     this.#endReign()
     const { clock, nodeId, timers } = this.#options
     const quorum = this.#quorum!
+    // While a snapshot was read it may have been deposed, and even elected again: what it would propose by this image might not follow
+    // what the log holds by now, and end every node that takes it.
+    if (quorum.status.role !== 'leader' || quorum.status.term !== term) return
     this.#leaderRequests = new LeaderRequests(
       quorum,
       clock,
