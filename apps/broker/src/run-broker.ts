@@ -5,6 +5,7 @@ import type { BrokerQuorum } from './controller/cluster-node.ts'
 import { descriptorLimit, NodeHealth } from './node-health.ts'
 import { type LogLevel, ProcessLogger } from './process-logger.ts'
 import { startFailureText } from './start-failure.ts'
+import { withinStopLimit } from './stop-limit.ts'
 import { ThreadBatchChecks } from './thread-batch-checks.ts'
 
 /** What the command line says. */
@@ -53,7 +54,7 @@ export async function runBroker(options: RunOptions): Promise<number> {
   }
   const stop = (signal: string): void => {
     logger.info('stopping', { signal })
-    node.stop().then(
+    withinStopLimit(node.stop(), new RealTimers()).then(
       () => stopped.resolve(0),
       (error: unknown) => onFatal(error instanceof Error ? error : new Error(String(error))),
     )

@@ -1,4 +1,5 @@
 import type { Worker } from 'node:worker_threads'
+import { RealTimers } from '@millrace/base'
 import type { Configuration, Logger } from '@millrace/broker'
 import type { QuorumIdentity } from './quorum-directory.ts'
 import { errorFrom } from './sent-error.ts'
@@ -24,9 +25,13 @@ export async function startControllerThread(
   })
   const thread = {
     postMessage: (message: ToController) => worker.postMessage(message),
-    terminate: () => worker.terminate(),
+    terminate: () => {
+      // A call of the system that hangs holds the thread, not the process.
+      worker.unref()
+      return worker.terminate()
+    },
   }
-  const port = new ThreadControllerPort(thread, identity.clusterId)
+  const port = new ThreadControllerPort(thread, identity.clusterId, new RealTimers())
   await whenReady(worker, port, logger)
   return port
 }

@@ -1,4 +1,4 @@
-import type { Uuid } from '@millrace/base'
+import { SimulatedClock, SimulatedTimers, type Uuid } from '@millrace/base'
 import {
   applyRecords,
   type ControllerEvents,
@@ -11,7 +11,7 @@ import {
 } from '@millrace/consensus'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { ControllerPortServer } from './controller-port-server.ts'
-import { ThreadControllerPort } from './thread-controller-port.ts'
+import { CLOSE_LIMIT_MS, ThreadControllerPort } from './thread-controller-port.ts'
 import {
   MAX_RECORDS_PER_MESSAGE,
   MAX_UNCONFIRMED_MESSAGES,
@@ -65,6 +65,9 @@ let unread: ToBroker[]
 let isHanging: boolean
 let isTaking: boolean
 let isTerminated: boolean
+/** When the thread is gone. */
+let terminated: Promise<void>
+let timers: SimulatedTimers
 
 beforeEach(() => {
   node = new FakeNode()
@@ -75,19 +78,23 @@ beforeEach(() => {
   isHanging = false
   isTaking = false
   isTerminated = false
+  terminated = Promise.resolve()
   // As between threads: what goes over is a copy, and is taken after whatever is being taken now.
   server = new ControllerPortServer(node, (message) => {
     unread.push(structuredClone(message))
     takeUnread()
   })
+  timers = new SimulatedTimers(new SimulatedClock())
   port = new ThreadControllerPort(
     {
       postMessage: (message: ToController) => void server.onMessage(structuredClone(message)),
-      async terminate() {
+      terminate: () => {
         isTerminated = true
+        return terminated
       },
     },
     'cluster',
+    timers,
   )
   port.start({
     onRecords(startOffset, records) {
@@ -208,6 +215,20 @@ describe('the end of the thread', () => {
     port.onEnd(new Error('exit 0'))
     await closed
     expect(fatal).toEqual([])
+  })
+
+  test('is not waited for where the node or the thread hangs, with its disk', async () => {
+    node.close = () => new Promise(() => undefined)
+    terminated = new Promise(() => undefined)
+    const closed = port.close()
+    timers.advance(CLOSE_LIMIT_MS)
+    await closed
+    expect([isTerminated, timers.pendingCount]).toEqual([true, 0])
+  })
+
+  test('leaves no timer behind', async () => {
+    await port.close()
+    expect(timers.pendingCount).toBe(0)
   })
 
   test('a quorum node that cannot go on is fatal', () => {

@@ -1,3 +1,4 @@
+import type { Timers } from '@millrace/base'
 import {
   applyRecords,
   type BrokerHeartbeat,
@@ -27,6 +28,9 @@ export interface ControllerThread {
   terminate(): Promise<unknown>
 }
 
+/** How long a quorum node may take to stop. What it has not written by then nobody was promised. */
+export const CLOSE_LIMIT_MS = 10_000
+
 interface Waiting {
   resolve(answer: unknown): void
   reject(error: Error): void
@@ -39,6 +43,7 @@ interface Waiting {
 export class ThreadControllerPort implements ControllerPort {
   readonly #thread: ControllerThread
   readonly #clusterId: string
+  readonly #timers: Timers
   readonly #waiting = new Map<number, Waiting>()
   #events: ControllerEvents | null = null
   #nextId = 0
@@ -50,9 +55,10 @@ export class ThreadControllerPort implements ControllerPort {
   #closing: PromiseWithResolvers<void> | null = null
   #failure: Error | null = null
 
-  constructor(thread: ControllerThread, clusterId: string) {
+  constructor(thread: ControllerThread, clusterId: string, timers: Timers) {
     this.#thread = thread
     this.#clusterId = clusterId
+    this.#timers = timers
   }
 
   /** As the thread told it last, about once a second; null before. */
@@ -89,7 +95,7 @@ export class ThreadControllerPort implements ControllerPort {
     if (this.#closing === null && this.#failure === null) this.#thread.postMessage({ type: 'heartbeat', heartbeat })
   }
 
-  /** Resolves once the quorum node is closed and its thread gone. */
+  /** Resolves once the quorum node is closed and its thread gone, or after {@link CLOSE_LIMIT_MS}: its disk may hang for good. */
   async close(): Promise<void> {
     if (this.#closing === null) {
       this.#closing = Promise.withResolvers<void>()
@@ -97,8 +103,15 @@ export class ThreadControllerPort implements ControllerPort {
       if (this.#failure === null) this.#thread.postMessage({ type: 'close' })
       else this.#closing.resolve()
     }
-    await this.#closing.promise
-    await this.#thread.terminate()
+    const closing = this.#closing
+    const late = Promise.withResolvers<void>()
+    const limit = this.#timers.setTimer(CLOSE_LIMIT_MS, () => {
+      closing.resolve()
+      late.resolve()
+    })
+    await closing.promise
+    await Promise.race([this.#thread.terminate(), late.promise])
+    limit.cancel()
   }
 
   onMessage(message: ToBroker): void {
