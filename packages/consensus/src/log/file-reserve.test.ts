@@ -1,4 +1,4 @@
-import { statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FileReserve } from './file-reserve.ts'
 import { batch, entriesAfter, LogFixture } from './testing/log-fixture.ts'
@@ -22,6 +22,17 @@ describe('FileReserve', () => {
     expect(size).toBeGreaterThanOrEqual(300_000)
     reserve.ensure(size)
     expect(statSync(log.path).size).toBe(size)
+    reserve.close()
+  })
+
+  it('leaves what LMDB itself has written behind the reserve', () => {
+    writeFileSync(log.path, 'a')
+    const reserve = new FileReserve(log.path)
+    const pages = Buffer.alloc(100_000, 'page')
+    appendFileSync(log.path, pages)
+    reserve.ensure(200_000)
+    expect(readFileSync(log.path).subarray(1, 100_001).equals(pages)).toBe(true)
+    expect(statSync(log.path).size).toBeGreaterThanOrEqual(200_000)
     reserve.close()
   })
 

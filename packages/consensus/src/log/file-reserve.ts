@@ -18,6 +18,8 @@ export class FileReserve {
   /** The file holds blocks up to `sizeBytes`, rounded up. Throws the system's error if there is no room. */
   ensure(sizeBytes: number): void {
     if (sizeBytes <= this.#sizeBytes) return
+    // Should LMDB have needed more than was foreseen, its pages stand there by now.
+    this.#sizeBytes = Math.max(this.#sizeBytes, fstatSync(this.#file).size)
     while (this.#sizeBytes < sizeBytes) {
       this.#sizeBytes += writeSync(this.#file, ZEROS, 0, ZEROS.length, this.#sizeBytes)
     }
