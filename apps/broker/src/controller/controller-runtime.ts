@@ -200,7 +200,28 @@ export class ControllerRuntime {
     this.#vote?.close()
     await this.node.close()
     await this.#transport.close()
-    await this.#store.close()
+    await this.#closeStore()
+  }
+
+  /** A write that hangs would keep the log open for ever, and the process alive. */
+  #closeStore(): Promise<void> {
+    const { timers, logger } = this.#options
+    return new Promise((resolve, reject) => {
+      const limit = timers.setTimer(STORE_CLOSE_MS, () => {
+        logger.error('the metadata log could not be closed: its disk does not answer', { afterMs: STORE_CLOSE_MS })
+        resolve()
+      })
+      this.#store.close().then(
+        () => {
+          limit.cancel()
+          resolve()
+        },
+        (error: unknown) => {
+          limit.cancel()
+          reject(error as Error)
+        },
+      )
+    })
   }
 }
 
@@ -208,6 +229,7 @@ const ANY_ADDRESS = '0.0.0.0'
 const UPDATE_TIMEOUT_MS = 5_000
 /** A newcomer has to catch up first. */
 const JOIN_TIMEOUT_MS = 30_000
+const STORE_CLOSE_MS = 2_000
 /** A frame between nodes holds no more than 16 MiB. */
 const MAX_CHUNK_BYTES = 8 * 1024 * 1024
 
@@ -225,6 +247,11 @@ function createNode(
   const known = [...cluster.bootstrapServers, ...cluster.initialVoters].map(
     ({ id, host, port }) => [id, { host, port }] as const,
   )
+  const onProblem = (error: unknown): void => {
+    logger.error('the controller met a fault', {
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    })
+  }
   const node = new ControllerNode({
     nodeId,
     clusterId,
@@ -244,6 +271,7 @@ function createNode(
         timers,
         random,
         onFatal,
+        onProblem,
         timing,
         limits: {
           snapshotBytes: config.metadataLogMaxRecordBytesBetweenSnapshots,
@@ -268,11 +296,7 @@ function createNode(
         : null,
     },
     quorumTickMs: timing.tickMs,
-    onProblem(error) {
-      logger.error('the controller met a fault', {
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      })
-    },
+    onProblem,
   })
   events.attach(PeerChannel.CONTROLLER, node)
   return node

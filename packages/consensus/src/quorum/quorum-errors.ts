@@ -16,3 +16,14 @@ export class QuorumStoppedError extends BaseError {
     super('QUORUM_STOPPED', 'this node takes no part in the quorum any more', { cause })
   }
 }
+
+/** The log of this node and that of the leader hold different entries at the same place: one of them is damaged, or of another quorum. */
+export class DivergedLogError extends BaseError {
+  constructor(nodeId: number, leaderId: number | null, refusedCount: number) {
+    super(
+      'LOG_DIVERGED',
+      `The quorum log of node ${nodeId} does not fit the leader's (node ${leaderId}): ${refusedCount} messages were refused, nothing was changed. ` +
+        'Restart both, which checks their logs; the node whose log is wrong must be removed from the voters and join as a new replica',
+    )
+  }
+}

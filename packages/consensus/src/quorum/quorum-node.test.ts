@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { DamagedLogError } from '../log/damaged-log-error.ts'
+import { encodeMessage } from '../raft/message-codec.ts'
+import type { Message } from '../raft/types.ts'
 import { PeerChannel } from '../transport/peer-transport.ts'
 import { NotLeaderError, QuorumStoppedError } from './quorum-errors.ts'
 import { directoryOf, QuorumCluster, settle, voterOf } from './testing/quorum-cluster.ts'
@@ -301,6 +303,67 @@ describe('QuorumNode', () => {
     await cluster.advance(1000)
     expect((await cluster.leader()).key).toEqual(leader.key)
     expect(leader.listener.told.filter((text) => text === 'deposed')).toEqual([])
+  })
+
+  it('elects a leader although every tick comes late', async () => {
+    cluster = new QuorumCluster(3)
+    const leader = await cluster.leader()
+    cluster.crash(leader.key.id)
+    const others = [...cluster.members.values()].filter(({ node }) => node !== null)
+    for (const { listener } of others) listener.electedTerm = null
+    for (let round = 0; round < 100; round++) {
+      cluster.clock.advance(200)
+      await cluster.advance(3)
+    }
+    expect(others.filter(({ listener }) => listener.electedTerm !== null)).toHaveLength(1)
+  })
+
+  it('is closed in bounded time although its disk hangs', async () => {
+    cluster = new QuorumCluster(1)
+    const { node, store } = await cluster.leader()
+    store.writeMs = Number.MAX_SAFE_INTEGER
+    node!.propose(Buffer.from('stuck'))
+    await cluster.advance(10)
+    const saved = node!.saveSnapshot(1, Buffer.from('[]'))
+    saved.catch(() => undefined)
+    let isClosed = false
+    void node!.close().then(() => {
+      isClosed = true
+    })
+    await cluster.advance(4000)
+    expect(isClosed).toBe(false)
+    await cluster.advance(2000)
+    expect(isClosed).toBe(true)
+  })
+
+  it("tells of a log that does not fit the leader's, though not with every message", async () => {
+    cluster = new QuorumCluster(3)
+    const leader = await cluster.leader()
+    await cluster.propose('a')
+    await cluster.converge(['a'])
+    const member = [...cluster.members.values()].find((other) => other !== leader)!
+    const { term } = leader.node!.status
+    const append: Message = {
+      type: 'append',
+      from: leader.key,
+      to: member.key,
+      term,
+      previousIndex: 2,
+      previousTerm: term,
+      previousChain: Buffer.alloc(16, 7),
+      entries: [],
+      commitIndex: 0,
+      readRound: 0,
+    }
+    for (let count = 0; count < 5; count++) {
+      member.node!.onMessage(leader.key.id, PeerChannel.RAFT, encodeMessage(append))
+      await cluster.advance(100)
+    }
+    expect(member.problems.map(({ message }) => message)).toEqual([expect.stringContaining('does not fit')])
+    await cluster.advance(60_000)
+    expect(member.problems).toHaveLength(2)
+    await cluster.advance(120_000)
+    expect(member.problems).toHaveLength(2)
   })
 
   it('is not confirmed between a stall and the answer of a quorum', async () => {

@@ -7,7 +7,7 @@ import type { Entry, LogIndex, Message, RaftStatus, Ready, Term, Voter, VoterSet
 import { PeerChannel, type PeerEvents, type PeerLoss } from '../transport/peer-transport.ts'
 import { PendingReads } from './pending-reads.ts'
 import type { Quorum } from './quorum.ts'
-import { NotLeaderError, QuorumStoppedError } from './quorum-errors.ts'
+import { DivergedLogError, NotLeaderError, QuorumStoppedError } from './quorum-errors.ts'
 import {
   DEFAULT_QUORUM_LIMITS,
   DEFAULT_QUORUM_TIMING,
@@ -19,6 +19,7 @@ import { SnapshotSchedule } from './snapshot-schedule.ts'
 import { VoterChanges } from './voter-changes.ts'
 
 const SNAPSHOT_READ_BYTES = 1024 * 1024
+const PROBLEM_INTERVAL_MS = 60_000
 
 /**
  * Runs a {@link RaftCore}: messages and ticks go in, and of each `Ready` first what may leave early is sent, then all is made durable, then
@@ -54,6 +55,11 @@ export class QuorumNode implements Quorum, PeerEvents {
   /** Numbers the stalls after which the leader still has to hear from a quorum. */
   #unconfirmedStall: number
   #stallCount: number
+  /** The last tick came late and was not counted. */
+  #skippedTick: boolean
+  /** Messages refused for their chain that were told of, and when. */
+  #toldMismatches: number
+  #toldMismatchesMs: number
   #badMessageCount: number
   #droppedMessageCount: number
   #writeStartMs: number
@@ -102,6 +108,9 @@ export class QuorumNode implements Quorum, PeerEvents {
     this.#toldContacts = null
     this.#unconfirmedStall = 0
     this.#stallCount = 0
+    this.#skippedTick = false
+    this.#toldMismatches = 0
+    this.#toldMismatchesMs = Number.NEGATIVE_INFINITY
     this.#badMessageCount = 0
     this.#droppedMessageCount = 0
     this.#writeStartMs = 0
@@ -201,7 +210,10 @@ export class QuorumNode implements Quorum, PeerEvents {
     return result
   }
 
-  /** Hands leadership over if it has it, and ends once nothing is being written (at once after a failure). Store and transport stay open. */
+  /**
+   * Hands leadership over if it has it, and ends once nothing is being written, or after `closeTimeoutMs` (a disk that hangs), or at once
+   * after a failure. Store and transport stay open.
+   */
   async close(): Promise<void> {
     if (!this.#isStopped) {
       this.resign()
@@ -209,8 +221,14 @@ export class QuorumNode implements Quorum, PeerEvents {
       this.#stop(null)
     }
     if (this.#failure !== null) return
-    await this.#writing
-    await this.#saving
+    const { timers } = this.#options
+    await new Promise<void>((resolve) => {
+      const limit = timers.setTimer(this.#timing.closeTimeoutMs, () => resolve())
+      void Promise.all([this.#writing, this.#saving]).then(() => {
+        limit.cancel()
+        resolve()
+      })
+    })
   }
 
   onMessage(from: number, channel: PeerChannel, payload: Buffer): void {
@@ -274,8 +292,13 @@ export class QuorumNode implements Quorum, PeerEvents {
     this.#scheduleTick()
     if (lateMs > (this.#timing.electionTicks * this.#timing.tickMs) / 2) {
       this.#onStall()
-      return
+      // Only once: where every tick is late there must be elections, too.
+      this.#skippedTick = !this.#skippedTick
+      if (this.#skippedTick) return
+    } else {
+      this.#skippedTick = false
     }
+    this.#tellOfMismatches()
     if (this.#writing !== null && this.#writeStartMs + this.#timing.writeTimeoutMs < this.#tickDueMs) {
       const { writeTimeoutMs } = this.#timing
       this.#stop(new LogWriteError('LOG_DISK_IO', `A write of the quorum log has not ended in ${writeTimeoutMs} ms`))
@@ -306,6 +329,16 @@ export class QuorumNode implements Quorum, PeerEvents {
         if (this.#unconfirmedStall === stall) this.#unconfirmedStall = 0
       },
     )
+  }
+
+  #tellOfMismatches(): void {
+    const { chainMismatches, leaderId, self } = this.#core.status
+    if (chainMismatches === this.#toldMismatches) return
+    const nowMs = this.#options.clock.monotonicMs()
+    if (nowMs - this.#toldMismatchesMs < PROBLEM_INTERVAL_MS) return
+    this.#toldMismatches = chainMismatches
+    this.#toldMismatchesMs = nowMs
+    this.#options.onProblem?.(new DivergedLogError(self.id, leaderId, chainMismatches))
   }
 
   #schedulePump(): void {

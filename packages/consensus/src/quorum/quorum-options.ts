@@ -21,6 +21,8 @@ export interface QuorumNodeOptions {
   readonly random: Random
   /** The node cannot go on: a write failed, the log is damaged, an invariant broke. Told once; nothing is sent or applied after it. */
   readonly onFatal: (error: Error) => void
+  /** Something that an operator should look at, and that the node lives with. At most once a minute. */
+  readonly onProblem?: (error: Error) => void
   readonly timing?: Partial<QuorumTiming>
   readonly limits?: Partial<QuorumLimits>
 }
@@ -34,6 +36,8 @@ export interface QuorumTiming {
   readonly catchUpTimeoutMs: number
   /** A write that is not done by then has failed: a disk that hangs must not leave a node that looks alive and does nothing. */
   readonly writeTimeoutMs: number
+  /** How long `close` waits for a write that is under way. */
+  readonly closeTimeoutMs: number
   /** A snapshot is due this long after the last one if anything was applied since. */
   readonly snapshotIntervalMs: number
 }
@@ -45,6 +49,7 @@ export const DEFAULT_QUORUM_TIMING: QuorumTiming = {
   heartbeatTicks: 3,
   catchUpTimeoutMs: 30_000,
   writeTimeoutMs: 120_000,
+  closeTimeoutMs: 5_000,
   snapshotIntervalMs: 3_600_000,
 }
 

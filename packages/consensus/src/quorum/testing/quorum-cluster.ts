@@ -63,6 +63,7 @@ export interface Member {
   node: QuorumNode | null
   transport: PeerTransport | null
   fatal: Error | null
+  readonly problems: Error[]
 }
 
 /** Nodes of a quorum over a network in memory, in virtual time. */
@@ -95,6 +96,7 @@ export class QuorumCluster {
       node: null,
       transport: null,
       fatal: null,
+      problems: [],
     }
     this.members.set(id, member)
     this.start(id)
@@ -121,6 +123,7 @@ export class QuorumCluster {
       onFatal: (error) => {
         member.fatal = error
       },
+      onProblem: (error) => member.problems.push(error),
       timing: this.#timing,
       limits: this.#limits,
     })
