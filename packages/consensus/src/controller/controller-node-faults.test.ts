@@ -161,6 +161,23 @@ describe('between nodes', () => {
     expect(await cluster.result(later)).toEqual({ offset: cluster.broker(1).image!.offset })
   })
 
+  test('a fault while a request is prepared is answered, here and there, and takes no room for good', async () => {
+    let isBroken = false
+    const cluster = new ControllerCluster([1, 2, 3], {
+      settings: () => {
+        if (isBroken) throw new Error('a fault')
+        return testSettings
+      },
+    })
+    await cluster.form(1)
+    isBroken = true
+    for (const id of [2, 1]) {
+      const asked = cluster.broker(id).node.request('createTopics', topics(200), 5000)
+      await expect(cluster.result(asked, 5)).rejects.toMatchObject({ errorCode: -1 })
+    }
+    expect(cluster.problems).toContainEqual(new Error('a fault'))
+  })
+
   test('a request too large to be sent is refused', async () => {
     const cluster = new ControllerCluster([1, 2, 3])
     await cluster.form(1)

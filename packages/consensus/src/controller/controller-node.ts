@@ -326,10 +326,7 @@ export class ControllerNode implements ControllerPort, PeerEvents {
       return
     }
     this.#answers.begin(from)
-    outcome.then(
-      (settled) => this.#answers.end(from, id, settled),
-      (error: unknown) => this.#options.onProblem?.(error),
-    )
+    outcome.then((settled) => this.#answers.end(from, id, settled))
   }
 
   #performIfActive(
@@ -347,7 +344,13 @@ export class ControllerNode implements ControllerPort, PeerEvents {
       nowMs: () => this.#nowMs(),
       deadlineMs: this.#nowMs() + timeoutMs,
     }
-    return leaderRequests.perform(name, scene, request, (mayBeDone) => this.#notController(mayBeDone))
+    return leaderRequests
+      .perform(name, scene, request, (mayBeDone) => this.#notController(mayBeDone))
+      .catch((error: unknown) => {
+        this.#options.onProblem?.(error)
+        const { UNKNOWN_SERVER_ERROR } = MetadataErrorCode
+        return { status: 'failed', errorCode: UNKNOWN_SERVER_ERROR, message: 'the controller failed' } as const
+      })
   }
 
   #notController(mayBeDone: boolean): RequestOutcome {
