@@ -164,7 +164,23 @@ describe('partitions of a node in a cluster', () => {
     expect([find()!.isLeader, find()!.leading]).toEqual([false, null])
     life.isKnown = true
     apply({ replicas: [1, 2], leader: 1, leaderEpoch: 4, partitionEpoch: 3 })
-    expect(find()!.leading!.leaderEpoch).toBe(4)
+    expect([find()!.isLeader, find()!.leading]).toEqual([false, null])
+    apply({ replicas: [1, 2], leader: 1, leaderEpoch: 5, partitionEpoch: 4 })
+    expect(find()!.leading!.leaderEpoch).toBe(5)
+  })
+
+  it('give up what they lead when the metadata forgets this life, and wait for another epoch', async () => {
+    const { apply, find, life } = await setUp()
+    const partition = find()!
+    const ended = new Promise((resolve) => partition.awaitHighWatermark({ requiredOffset: 5, onCommitted: resolve }))
+    for (const isKnown of [false, true]) {
+      life.isKnown = isKnown
+      apply({})
+      expect([partition.isLeader, partition.leading]).toEqual([false, null])
+    }
+    expect(await ended).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    apply({ leaderEpoch: 1, partitionEpoch: 1 })
+    expect(partition.leading!.leaderEpoch).toBe(1)
   })
 
   it('leave what the metadata says later than the controller’s own answer', async () => {

@@ -33,7 +33,7 @@ export interface PartitionCluster {
   readonly ports: ReplicationPorts
   /**
    * Whether the metadata knows this life of the node. Before, what it says of the node's leaderships is of an earlier life: to go on with
-   * one of those would put other records where followers have some of the same epoch.
+   * one of those, even later, would put other records where followers have some of the same epoch. Who registers gets new epochs.
    */
   mayLead(): boolean
   /** Path of a directory of this node, or null if it has none by that id that is online. */
@@ -265,9 +265,11 @@ export class PartitionManager {
     }
     let config: PartitionSettings | null = null
     for (const said of topic.partitions) {
-      const image = this.#isOfEarlierLife(said) ? { ...said, leader: -1 } : said
-      while (hosted.partitions.length <= image.partition) hosted.partitions.push(null)
-      const known = hosted.partitions[image.partition] ?? null
+      while (hosted.partitions.length <= said.partition) hosted.partitions.push(null)
+      const known = hosted.partitions[said.partition] ?? null
+      const isOfEarlierLife = this.#isOfEarlierLife(said, known)
+      const image = isOfEarlierLife ? { ...said, leader: -1 } : said
+      if (isOfEarlierLife && known !== null) known.abandonedEpoch = said.leaderEpoch
       const isReplica = image.replicas.includes(nodeId)
       if (known !== null) {
         if (isReplica || image.leader === nodeId) {
@@ -294,6 +296,7 @@ export class PartitionManager {
       log.updateConfig(config.log)
       const counters = metrics.of(topic.name)
       const partition = new Partition(topic.name, image, log, config, counters, nodeId, cluster?.ports)
+      if (isOfEarlierLife) partition.abandonedEpoch = said.leaderEpoch
       hosted.partitions[image.partition] = partition
       this.#byLog.set(log, partition)
       if (partition.isLeader && log.latestEpoch < image.leaderEpoch)
@@ -303,9 +306,10 @@ export class PartitionManager {
     }
   }
 
-  #isOfEarlierLife(image: PartitionImage): boolean {
+  #isOfEarlierLife(image: PartitionImage, known: Partition | null): boolean {
     const { cluster, nodeId } = this.#options
-    return cluster !== undefined && image.leader === nodeId && !cluster.mayLead()
+    if (cluster === undefined || image.leader !== nodeId) return false
+    return !cluster.mayLead() || known?.abandonedEpoch === image.leaderEpoch
   }
 
   /** Its log is in a directory that is not online: an empty one elsewhere would pass for what was lost. */

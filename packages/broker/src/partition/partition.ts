@@ -76,6 +76,8 @@ export class Partition implements IsrOwner {
   readonly #replicaWaiters = new Set<FetchWaiter>()
   #highWatermarkListener: ((highWatermark: Offset) => void) | null = null
   deleted = false
+  /** Leader epoch of this node in an earlier life, which must not go on; -1: none. */
+  abandonedEpoch: LeaderEpoch = -1
   /** Number of the Produce request that named the partition last, by which one that names it twice is noticed. */
   producedBy = 0
 
