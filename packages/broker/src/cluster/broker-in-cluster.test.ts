@@ -71,7 +71,11 @@ describe('start', () => {
       again.commit(...topicRecords('t', TOPIC, [1]))
     }
     const second = await TestBroker.start({ cluster: { port: again, clusterId: 'cluster-1' }, disk: first.disk })
-    expect((await second.connect().listOffset('t', -1)).offset).toBe(1)
+    const client = second.connect()
+    // What the life before led is not gone on with.
+    expect((await client.produce('t', batchOf(['b']))).errorCode).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    again.commit(partitionRecord(TOPIC, 0, [1], { leaderEpoch: 4, partitionEpoch: 6 }))
+    expect((await client.listOffset('t', -1)).offset).toBe(1)
     await second.stop()
     second.assertSound()
   })
@@ -84,6 +88,12 @@ describe('leadership', () => {
       expect((await client.produce('t', batchOf(['a']))).errorCode).toBe(ErrorCode.NONE)
       controller.commit(partitionRecord(TOPIC, 0, [1, 2], { leader: 2, isr: [2], leaderEpoch: 4, partitionEpoch: 6 }))
       expect((await client.produce('t', batchOf(['b']))).errorCode).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    }))
+
+  test('elsewhere has DeleteRecords refused as what others lead', () =>
+    run(async (client) => {
+      controller.commit(brokerRecord(2), ...topicRecords('t', TOPIC, [2]))
+      expect((await client.deleteRecords('t', 0)).errorCode).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
     }))
 
   test('that has gone elsewhere is where producers are sent', () =>

@@ -19,7 +19,10 @@ import { type NextTurn, SLICE_ELEMENTS } from './slices.ts'
 /** "Up to the high watermark" in a request. */
 const HIGH_WATERMARK = -1
 
-/** DeleteRecords 0–2: raises the log start offset. With one replica the low watermark is this log's start: no other is waited for. */
+/**
+ * DeleteRecords 0–2: raises the log start offset. The low watermark is this log's start: followers, which raise theirs with their next fetch,
+ * are not waited for.
+ */
 export function deleteRecordsHandler(deps: {
   partitions: PartitionManager
   nextTurn: NextTurn
@@ -41,7 +44,9 @@ export function deleteRecordsHandler(deps: {
             context.growAnswer(SLICE_ELEMENTS)
           }
           const partition = deps.partitions.find(name, partitionIndex)
-          const errorCode = isInternalTopic(name) ? ErrorCode.INVALID_TOPIC_EXCEPTION : await raise(partition, offset)
+          const errorCode = isInternalTopic(name)
+            ? ErrorCode.INVALID_TOPIC_EXCEPTION
+            : await raise(partition, offset, () => deps.partitions.absenceCode(name, partitionIndex))
           const lowWatermark = errorCode === ErrorCode.NONE && partition !== null ? partition.log.logStartOffset : -1
           results.push(createDeleteRecordsPartitionResult({ partitionIndex, errorCode, lowWatermark }))
         }
@@ -52,8 +57,12 @@ export function deleteRecordsHandler(deps: {
   }
 }
 
-async function raise(partition: Partition | null, wantedOffset: number | bigint): Promise<number> {
-  if (partition === null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+async function raise(
+  partition: Partition | null,
+  wantedOffset: number | bigint,
+  absenceCode: () => number,
+): Promise<number> {
+  if (partition === null) return absenceCode()
   const error = partition.checkLeader(-1)
   if (error !== ErrorCode.NONE) return error
   // Only "compact" keeps the newest value of each key: cutting the front would break that promise.
