@@ -5,9 +5,13 @@ import { encodeFrame, type RequestOutcome } from './peer-protocol.ts'
 /** Requests of one node that are worked on, or whose answers wait for room in its queue. More are turned away. */
 const MAX_PER_PEER = 1000
 
+/** Bytes that wait for room in one node's queue. An answer beyond them is dropped, as with a connection that is lost. */
+export const MAX_UNSENT_BYTES = 64 * 1024 * 1024
+
 interface Asker {
   openCount: number
   unsent: Buffer[]
+  unsentBytes: number
 }
 
 /** Answers to other nodes. They wait here while a node's queue is full, and go with its connection: it asks again then. */
@@ -22,7 +26,8 @@ export class AnswerQueue {
   /** Whether the node may ask for one more thing. */
   admit(peer: number): boolean {
     const asker = this.#askers.get(peer)
-    return asker === undefined || asker.openCount + asker.unsent.length < MAX_PER_PEER
+    if (asker === undefined) return true
+    return asker.openCount + asker.unsent.length < MAX_PER_PEER && asker.unsentBytes < MAX_UNSENT_BYTES
   }
 
   begin(peer: number): void {
@@ -51,15 +56,20 @@ export class AnswerQueue {
     const waits = asker !== undefined && asker.unsent.length > 0
     if (!waits && this.#transport.send(peer, PeerChannel.CONTROLLER, bytes)) return
     if (!this.#transport.connected.has(peer)) return
-    const { unsent } = this.#asker(peer)
-    if (unsent.length < MAX_PER_PEER) unsent.push(bytes)
+    const queue = this.#asker(peer)
+    if (queue.unsent.length >= MAX_PER_PEER || queue.unsentBytes + bytes.length > MAX_UNSENT_BYTES) return
+    queue.unsent.push(bytes)
+    queue.unsentBytes += bytes.length
   }
 
   onWritable(peer: number): void {
     const asker = this.#askers.get(peer)
     if (asker === undefined) return
     let sent = 0
-    while (sent < asker.unsent.length && this.#transport.send(peer, PeerChannel.CONTROLLER, asker.unsent[sent]!)) sent++
+    while (sent < asker.unsent.length && this.#transport.send(peer, PeerChannel.CONTROLLER, asker.unsent[sent]!)) {
+      asker.unsentBytes -= asker.unsent[sent]!.length
+      sent++
+    }
     asker.unsent.splice(0, sent)
   }
 
@@ -70,7 +80,7 @@ export class AnswerQueue {
   #asker(peer: number): Asker {
     let asker = this.#askers.get(peer)
     if (asker === undefined) {
-      asker = { openCount: 0, unsent: [] }
+      asker = { openCount: 0, unsent: [], unsentBytes: 0 }
       this.#askers.set(peer, asker)
     }
     return asker

@@ -104,6 +104,14 @@ describe('a log that no controller wrote', () => {
   })
 })
 
+test('no event comes from inside the call that starts it', async () => {
+  const cluster = new ControllerCluster([])
+  const broker = cluster.start(1)
+  expect(broker.image).toBeNull()
+  await cluster.advance(1)
+  expect(broker.image).toMatchObject({ clusterId: 'cluster', offset: 0 })
+})
+
 describe('between nodes', () => {
   test('a node that has not started leads nothing: others may know it from its life before', async () => {
     const { fake } = new ControllerCluster([1])

@@ -115,7 +115,10 @@ export class ControllerNode implements ControllerPort, PeerEvents {
 
   start(events: ControllerEvents): void {
     this.#events = events
-    events.onImage(this.#state.image)
+    // Not from inside this call, and before anything that the quorum tells.
+    queueMicrotask(() => {
+      if (!this.#ended) events.onImage(this.#state.image)
+    })
     const listener: QuorumListener = {
       onCommitted: (entries) => this.#take({ type: 'committed', entries }),
       onSnapshot: (index, data) => this.#take({ type: 'snapshot', index, data }),
