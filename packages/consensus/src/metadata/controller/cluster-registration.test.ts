@@ -184,6 +184,34 @@ describe('a new incarnation', () => {
   })
 })
 
+describe('a leader that restarts leads under a new epoch only', () => {
+  // What it had written and not synced, followers may have fetched: other records take those offsets now.
+  const elr = [elrOn, minIsr2]
+  test.each([
+    ['clean', {}, []],
+    ['clean, with eligible replicas', {}, elr],
+    ['after a crash', { recoveredCleanly: false }, []],
+    ['after a crash, with eligible replicas', { recoveredCleanly: false }, elr],
+  ])('%s', (_, init, more) => {
+    for (const [replicas, isr] of [
+      [[2], [2]],
+      [[2, 1], [2]],
+      [
+        [2, 1],
+        [2, 1],
+      ],
+    ] as const) {
+      const before = partition(t, 0, replicas, { isr, leaderEpoch: 7 })
+      const image = imageOf(...cluster(1, 2), ...more, topic('t', t), before)
+      const { after } = register(image, init)
+      expect(after.topics.get('t')!.partitions[0]!.leader).not.toBe(2)
+      const unfenced = applyRecords(after, unfenceBroker(contextOf(after), 2)).image
+      expect(unfenced.topics.get('t')!.partitions[0]!.leader).toBe(isr.length === 1 ? 2 : 1)
+      expect(unfenced.topics.get('t')!.partitions[0]!.leaderEpoch).toBeGreaterThan(7)
+    }
+  })
+})
+
 test('the same incarnation amends its registration and keeps epoch and state', () => {
   const image = imageOf(...cluster(1, 2), topic('t', t), partition(t, 0, [2, 1]))
   const { incarnationId } = image.brokers.get(2)!
