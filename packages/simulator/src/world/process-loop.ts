@@ -1,6 +1,8 @@
 import type { Clock, Timer, Timers } from '@millrace/base'
 import type { World } from './world.ts'
 
+/** A timer is never early, not by a rounding error either: whoever looks at the clock then would set it again, and no time would pass. */
+const TIMER_LATE_MS = 0.001
 /** Where wall clocks start. */
 const WALL_START_MS = 1_700_000_000_000
 
@@ -57,7 +59,7 @@ export class ProcessLoop implements Clock, Timers {
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
-    return this.after(delayMs / this.#rate, 'timer', callback)
+    return this.after(Math.max(0, delayMs) / this.#rate + TIMER_LATE_MS, 'timer', callback)
   }
 
   /** Something happens to this process after `delayMs` of the world's time, unless it has ended by then. */
