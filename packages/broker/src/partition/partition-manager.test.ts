@@ -1,7 +1,7 @@
 import { type DiskError, SeededRandom, SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid } from '@millrace/base'
 import { DirectoryId, type MetadataImage, type PartitionImage } from '@millrace/consensus'
 import { BatchBuilder, ErrorCode } from '@millrace/protocol'
-import { LogManager } from '@millrace/storage'
+import { AppendResult, LogManager } from '@millrace/storage'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Configuration } from '../config/configuration.ts'
 import { RecordingLogger } from '../coordinator/testing/recording-logger.ts'
@@ -56,6 +56,7 @@ async function setUp(init: Partial<PartitionImage> = {}) {
   const hosted: number[] = []
   const dropped: number[] = []
   const life = { isKnown: true }
+  const overrides: Partial<PartitionSettings> = {}
   const ports: ReplicationPorts = {
     context: { clock, maxLagMs: 1_000, brokerEpochOf: () => 1, isActive: () => true },
     events: { onIsrProposed: () => undefined, onFollowerDurable: () => undefined },
@@ -71,7 +72,7 @@ async function setUp(init: Partial<PartitionImage> = {}) {
     timers,
     logger,
     metrics: new TopicMetrics(),
-    settingsOf: () => config,
+    settingsOf: () => Object.assign(Object.create(config), overrides),
     onAckScan: () => undefined,
     onPlaced: () => undefined,
     cluster: {
@@ -91,7 +92,16 @@ async function setUp(init: Partial<PartitionImage> = {}) {
   }
   manager.start(imageWith({}), new Map())
   const apply = (change: Partial<PartitionImage>): void => manager.apply(imageWith(change), new Set(['t']))
-  return { manager, apply, hosted, dropped, life, logs: opened, find: (): Partition | null => manager.find('t', 0) }
+  return {
+    manager,
+    apply,
+    hosted,
+    dropped,
+    life,
+    overrides,
+    logs: opened,
+    find: (): Partition | null => manager.find('t', 0),
+  }
 }
 
 describe('partitions of a node in a cluster', () => {
@@ -128,6 +138,24 @@ describe('partitions of a node in a cluster', () => {
     const ended = new Promise((resolve) => partition.awaitHighWatermark({ requiredOffset: 5, onCommitted: resolve }))
     apply({ leader: 2, leaderEpoch: 1, partitionEpoch: 1 })
     expect(await ended).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+  })
+
+  it('commit what waited for more replicas once fewer are enough', async () => {
+    const { apply, find, manager, overrides, logs: all } = await setUp({ isr: [1] })
+    Object.assign(overrides, { minInsyncReplicas: 2 })
+    manager.updateConfigs(null)
+    const builder = new BatchBuilder()
+    builder.append(0, Buffer.from('key'), Buffer.from('value'))
+    const batch = Buffer.from(builder.build())
+    const partition = find()!
+    expect(partition.log.append(batch, 0, batch.length, 'coordinator', 0, new AppendResult())).toBe(0)
+    all.flushStaged()
+    while (partition.log.durableOffset < 1) await new Promise((resolve) => setImmediate(resolve))
+    apply({ isr: [1], partitionEpoch: 1 })
+    expect(partition.log.highWatermark).toBe(0)
+    Object.assign(overrides, { minInsyncReplicas: 1 })
+    manager.updateConfigs(null)
+    expect(partition.log.highWatermark).toBe(1)
   })
 
   it('go with their logs when a reassignment takes them away, and begin empty when they come back', async () => {

@@ -243,6 +243,8 @@ export class PartitionManager {
         if (partition === null) continue
         partition.config = config
         partition.log.updateConfig(config.log)
+        // Fewer in-sync replicas may be enough now.
+        partition.advanceHighWatermark()
       }
     }
   }

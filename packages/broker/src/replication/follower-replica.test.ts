@@ -57,6 +57,14 @@ describe('a follower', () => {
     expect(replica.isSettled).toBe(false)
   })
 
+  it('takes records of which nothing could be stored for damaged ones', () => {
+    const { replica, log } = setUp([[3, 0]], 5)
+    log.append = () => ErrorCode.NONE
+    const fetched = { records: Buffer.alloc(10), highWatermark: 9, logStartOffset: 0 }
+    expect(replica.onRecords(5, fetched)).toEqual({ errorCode: ErrorCode.CORRUPT_MESSAGE, appended: false })
+    expect(log.highWatermark).toBe(0)
+  })
+
   it('cuts to where the leader ended an epoch that both have', () => {
     const { replica, log } = setUp(
       [

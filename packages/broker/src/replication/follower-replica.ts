@@ -86,6 +86,8 @@ export class FollowerReplica {
       const errorCode = log.append(records, 0, records.length, 'replication', this.leaderEpoch, this.#appended)
       appended = log.logEndOffset !== fetchOffset
       if (errorCode !== ErrorCode.NONE) return { errorCode, appended }
+      // No batch could be made out: asked again at once, the leader would send the same without end.
+      if (!appended) return { errorCode: ErrorCode.CORRUPT_MESSAGE, appended }
     }
     this.leaderHighWatermark = fetched.highWatermark
     partition.followHighWatermark(fetched.highWatermark)
