@@ -220,3 +220,14 @@ test('the same incarnation amends its registration and keeps epoch and state', (
   expect(after.brokers.get(2)).toMatchObject({ rack: 'new', epoch: 20, fenced: false })
   expect(after.topics.get('t')!.partitions[0]!.isr).toEqual([2, 1])
 })
+
+test('a directory that the same incarnation names no more has failed: its replicas are in sync with nothing', () => {
+  const two = registration(2, { logDirs: [directoryOf(2), idOf(50)] })
+  const lost = partition(t, 0, [2, 1], { directories: [idOf(50), directoryOf(1)] })
+  const image = imageOf(...cluster(1), two, topic('t', t), lost, partition(t, 1, [2, 1]))
+  const { after } = register(image, { incarnationId: two.incarnationId }, true)
+  const [first, second] = after.topics.get('t')!.partitions
+  expect(first).toMatchObject({ leader: 1, isr: [1] })
+  expect(second).toMatchObject({ leader: 2, isr: [2, 1] })
+  expect(after.brokers.get(2)).toMatchObject({ directories: [directoryOf(2)], epoch: 20 })
+})

@@ -9,7 +9,7 @@ import {
 } from '../image.ts'
 import type { MetadataRecord, RegisterBrokerRecord } from '../records.ts'
 import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
-import { forEachPartition, without } from './broker-events.ts'
+import { failDirectories, forEachPartition, without } from './broker-events.ts'
 import type { BrokerRegistration } from './broker-registration.ts'
 import { afterRecords, type ControllerContext, type Outcome } from './context.ts'
 import { METADATA_VERSION } from './features.ts'
@@ -43,7 +43,11 @@ export function registerInCluster(
   if (previous !== undefined && isSameIncarnation) {
     const { epoch, fenced, inControlledShutdown } = previous
     const record = registrationRecord(registration, epoch, fenced, inControlledShutdown)
-    return { records: [record], response: { brokerEpoch: epoch } }
+    const missing = previous.directories.filter((directory) => !registration.directories.includes(directory))
+    return {
+      records: [...failDirectories(context, registration.brokerId, missing), record],
+      response: { brokerEpoch: epoch },
+    }
   }
   const cleanUp = cleanUpRecords(context, registration, previous)
   const brokerEpoch = image.offset + cleanUp.length
