@@ -42,18 +42,25 @@ async function freePorts(count: number): Promise<number[]> {
   return found
 }
 
-async function start(id: number): Promise<Controller> {
-  const settings = {
+function addresses(): string {
+  return IDS.map((id) => `${id}@127.0.0.1:${ports[id - 1]}`).join(',')
+}
+
+async function start(id: number, other: Readonly<Record<string, string>> = {}): Promise<Controller> {
+  const settings: Record<string, string> = {
     'process.roles': 'controller',
     'node.id': String(id),
     'cluster.id': 'q1Sh-9_ISia_zwGINzRvyQ',
     'log.dirs': join(root, String(id)),
-    'controller.quorum.voters': IDS.map((other) => `${other}@127.0.0.1:${ports[other - 1]}`).join(','),
+    'controller.quorum.voters': addresses(),
     'controller.listener.names': 'CONTROLLER',
     'controller.peer.secret': 'at least sixteen characters',
     listeners: `CONTROLLER://127.0.0.1:${ports[id - 1]}`,
+    ...other,
   }
-  const configuration = new Configuration(new Map(Object.entries(settings)), { warn: () => undefined })
+  const configuration = new Configuration(new Map(Object.entries(settings).filter(([, text]) => text !== '')), {
+    warn: () => undefined,
+  })
   const { broker: config } = configuration
   const disk = new RealDisk()
   const lock = lockQuorumDirectory(disk, config)
@@ -123,4 +130,14 @@ test('a quorum begins when all first voters were up; one that lost its disks has
 test('two controllers cannot have one log', async () => {
   await start(1)
   await expect(start(1)).rejects.toThrow(/lock/)
+})
+
+test('settings that name the voters no more leave them what they are', async () => {
+  const first = [await start(1), await start(2), await start(3)]
+  await Promise.all(first.map(({ led }) => led))
+  for (const id of IDS) await stop(id)
+  const settings = { 'controller.quorum.voters': '', 'controller.quorum.bootstrap.servers': addresses() }
+  const again = [await start(1, settings), await start(2, settings)]
+  await Promise.all(again.map(({ led }) => led))
+  expect(again.map(({ runtime }) => runtime.status?.role).sort()).toEqual(['follower', 'leader'])
 })

@@ -104,11 +104,15 @@ export class ControllerRuntime {
     return this.node.image
   }
 
-  /** Begins, as soon as it is known who the first voters are if this node is to be one of them: see `FirstVoters`. */
+  /**
+   * Begins, as soon as it is known who the first voters are if this node is to be one of them: see `FirstVoters`. Once it knows them its
+   * settings need not name them any more: its log says nothing of them until the first change.
+   */
   start(events: ControllerEvents): void {
     const { cluster, configuration, disk, identity, timers, logger } = this.#options
     const { nodeId } = configuration
-    if (!isNamed(cluster, nodeId)) {
+    const isKnown = identity.firstVoters !== null
+    if (!cluster.isController || (!isKnown && !isNamed(cluster, nodeId))) {
       this.#begin(events, [])
       return
     }

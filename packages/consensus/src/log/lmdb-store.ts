@@ -5,6 +5,7 @@ import { type DatabaseChange, LmdbDatabase } from './lmdb-database.ts'
 import { EMPTY_POINT, isAsNewAs, readEntry, recoverLog } from './log-recovery.ts'
 import type { RaftStore, StoreBatch } from './raft-store.ts'
 import {
+  checksumOf,
   decodeEntry,
   decodeIdentity,
   decodeState,
@@ -21,7 +22,14 @@ import {
   snapshotIndexOf,
   snapshotKey,
 } from './record-format.ts'
-import { chunksOf, encodeHeader, headerOf, readChunk, readHeader, type SnapshotHeader } from './snapshot-format.ts'
+import {
+  chunksOf,
+  encodeHeader,
+  readChunk,
+  readHeader,
+  SNAPSHOT_CHUNK_BYTES,
+  type SnapshotHeader,
+} from './snapshot-format.ts'
 
 /** Old entries removed with one write: compaction must not stall the loop. Each is one instruction to LMDB, about 1 µs. */
 const GARBAGE_PER_WRITE = 512
@@ -180,10 +188,11 @@ export class LmdbStore implements RaftStore {
 
   async write(batch: StoreBatch): Promise<void> {
     const snapshot = batch.snapshot
-    if (snapshot === null) return this.#exclusively(() => this.#commitBatch(batch))
+    if (snapshot === null) return this.#exclusively(() => this.#commitBatch(batch, null))
     await this.#oneSnapshot(async () => {
-      if (snapshot.point.index > this.#state.snapshotIndex) await this.#stageSnapshot(snapshot.point, snapshot.data)
-      await this.#exclusively(() => this.#commitBatch(batch))
+      const isNewer = snapshot.point.index > this.#state.snapshotIndex
+      const staged = isNewer ? await this.#stageSnapshot(snapshot.point, snapshot.data) : null
+      await this.#exclusively(() => this.#commitBatch(batch, staged))
     })
   }
 
@@ -204,14 +213,15 @@ export class LmdbStore implements RaftStore {
     await this.#database.close()
   }
 
-  async #commitBatch(batch: StoreBatch): Promise<void> {
+  /** `staged`: of the batch's snapshot, if that is to be the newest. */
+  async #commitBatch(batch: StoreBatch, staged: SnapshotHeader | null): Promise<void> {
     const before = this.#state
     const change = new ChangeDraft()
     let { base, last } = before
     let header = this.#snapshot
-    if (batch.snapshot !== null && batch.snapshot.point.index > before.snapshotIndex) {
-      const point = batch.snapshot.point
-      header = headerOf(point, batch.snapshot.data)
+    if (staged !== null && staged.point.index > before.snapshotIndex) {
+      const { point } = staged
+      header = staged
       this.#putSnapshot(header, [before.snapshotIndex, before.previousSnapshotIndex], change)
       const goesOn = this.pointAt(point.index)?.chain.equals(point.chain) === true
       base = { index: point.index, term: point.term, chain: point.chain }
@@ -265,16 +275,20 @@ export class LmdbStore implements RaftStore {
     this.#snapshot = header
   }
 
-  /** Writes the chunks, which nothing refers to before the transaction that publishes the header. */
+  /**
+   * Writes the chunks, which nothing refers to before the transaction that publishes the header. Each is hashed just before: hashing all at
+   * once would hold up the loop for so long that a leader loses its term.
+   */
   async #stageSnapshot(point: SnapshotPoint, data: Buffer): Promise<SnapshotHeader> {
-    const header = headerOf(point, data)
+    const checksums: Buffer[] = []
     if (this.#liveBytes + data.length > this.#maxBytes) throw this.#fail(this.#sizeError())
     let number = 1
     for (const chunk of chunksOf(data)) {
       const key = snapshotKey(point.index, number++)
+      checksums.push(checksumOf('chunk', chunk))
       await this.#exclusively(() => this.#commitRaw({ puts: [[key, chunk]], removes: [] }))
     }
-    return header
+    return { point, sizeBytes: data.length, chunkBytes: SNAPSHOT_CHUNK_BYTES, checksums }
   }
 
   async #commit(change: ChangeDraft, state: LogState): Promise<void> {

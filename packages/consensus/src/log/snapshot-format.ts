@@ -24,11 +24,6 @@ export function chunksOf(data: Buffer): Buffer[] {
   return chunks
 }
 
-export function headerOf(point: SnapshotPoint, data: Buffer): SnapshotHeader {
-  const checksums = chunksOf(data).map((chunk) => checksumOf('chunk', chunk))
-  return { point, sizeBytes: data.length, chunkBytes: SNAPSHOT_CHUNK_BYTES, checksums }
-}
-
 export function encodeHeader(header: SnapshotHeader): Buffer {
   const fixed = Buffer.alloc(FIXED_BYTES)
   fixed[0] = VERSION
