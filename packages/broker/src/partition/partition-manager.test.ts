@@ -95,6 +95,7 @@ async function setUp(init: Partial<PartitionImage> = {}) {
   return {
     manager,
     apply,
+    imageWith,
     hosted,
     dropped,
     life,
@@ -130,6 +131,25 @@ describe('partitions of a node in a cluster', () => {
     const chunks: Buffer[] = []
     for await (const chunk of log.read(0, log.logEndOffset)) chunks.push(chunk)
     expect(Buffer.concat(chunks)).toHaveLength(batch.length)
+  })
+
+  it('hear of another leader at once, also where many logs must be made first', async () => {
+    const { manager, imageWith } = await setUp()
+    const apply = (partitionOf: (partition: number) => Partial<PartitionImage>): void => {
+      const image = imageWith({})
+      const topic = image.topics.get('t')!
+      const partitions = Array.from({ length: 151 }, (_, partition) => ({
+        ...topic.partitions[0]!,
+        partition,
+        ...partitionOf(partition),
+      }))
+      manager.apply({ ...image, topics: new Map([['t', { ...topic, partitions }]]) }, new Set(['t']))
+    }
+    apply((partition) => (partition === 150 ? {} : { replicas: [2, 3], isr: [2, 3], leader: 2 }))
+    expect(manager.find('t', 150)!.isLeader).toBe(true)
+    apply(() => ({ leader: 2, leaderEpoch: 1, partitionEpoch: 1 }))
+    expect(manager.find('t', 149)).toBeNull()
+    expect(manager.find('t', 150)!.isLeader).toBe(false)
   })
 
   it('tell those who wait that the leadership is over', async () => {

@@ -289,7 +289,8 @@ export class PartitionManager {
       if (this.#logsLeft === 0) {
         this.#unhosted.add(topic.name)
         this.#scheduleHousekeeping()
-        return
+        // Those that are here must hear what is new all the same.
+        continue
       }
       this.#logsLeft--
       config ??= this.#options.settingsOf(topic.name)
