@@ -1,5 +1,6 @@
 import type { ProcessLoop } from '../world/process-loop.ts'
-import type { StreamNetwork } from './stream-network.ts'
+import type { RandomStream } from '../world/random-stream.ts'
+import type { World } from '../world/world.ts'
 
 /** Why a stream is over: the other side ended it, nobody listens, or nothing is heard of it. Null: this side closed it. */
 export type StreamEnd = 'closed' | 'refused' | 'silent' | null
@@ -13,6 +14,25 @@ export interface StreamUser {
   onClose(why: StreamEnd): void
 }
 
+/** How long bytes take, and how connections fare. */
+export interface StreamRates {
+  readonly meanDelayMs: number
+  /** Share of the connections over a cut link that are lost by it, with all that was under way. */
+  readonly cutLoss: number
+  /** After so long without a sign of life on a lost connection each side gives it up. */
+  readonly silenceMs: number
+}
+
+/** What a stream asks of the network that it runs over. */
+export interface StreamLinks {
+  readonly world: World
+  readonly random: RandomStream
+  readonly rates: StreamRates
+  delayMs(): number
+  isCut(from: number, to: number): boolean
+  forget(stream: SimulatedStream): void
+}
+
 /** One end of a connection. */
 export class SimulatedStream {
   readonly loop: ProcessLoop
@@ -21,7 +41,7 @@ export class SimulatedStream {
   user: StreamUser | null = null
   /** The user waits for all that it wrote to arrive: `onDrain` is called, once. */
   wantsDrain = false
-  readonly #network: StreamNetwork
+  readonly #network: StreamLinks
   #peer: SimulatedStream | null = null
   #isClosed = false
   #isPeerLost = false
@@ -33,7 +53,7 @@ export class SimulatedStream {
   /** Arrived while the user does not read. */
   #unread: Buffer[] = []
 
-  constructor(network: StreamNetwork, loop: ProcessLoop, address: string) {
+  constructor(network: StreamLinks, loop: ProcessLoop, address: string) {
     this.#network = network
     this.loop = loop
     this.address = address

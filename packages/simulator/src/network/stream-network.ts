@@ -1,16 +1,7 @@
 import type { ProcessLoop } from '../world/process-loop.ts'
 import type { RandomStream } from '../world/random-stream.ts'
 import type { World } from '../world/world.ts'
-import { SimulatedStream, type StreamUser } from './simulated-stream.ts'
-
-/** How long bytes take, and how connections fare. */
-export interface StreamRates {
-  readonly meanDelayMs: number
-  /** Share of the connections over a cut link that are lost by it, with all that was under way. */
-  readonly cutLoss: number
-  /** After so long without a sign of life on a lost connection each side gives it up. */
-  readonly silenceMs: number
-}
+import { SimulatedStream, type StreamRates, type StreamUser } from './simulated-stream.ts'
 
 /** Takes a connection, or refuses it with null. */
 export type Accept = (stream: SimulatedStream) => StreamUser | null
