@@ -63,7 +63,7 @@ export const clusterMutations: readonly Mutation[] = [
   inBroker(
     'acknowledged without waiting',
     'partition/partition.ts',
-    'this.#ackWaiters.push(waiter)\n',
+    'if (this.#ackWaiters.push(waiter) >= this.#ackSweepCount) this.#sweepAckWaiters()\n',
     'queueMicrotask(() => waiter.onCommitted(0))\n',
   ),
   inBroker(
