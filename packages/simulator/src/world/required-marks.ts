@@ -38,7 +38,6 @@ const CLUSTER_MARKS = [
   'kill of the active controller',
   'pause of a leader',
   'poll ok',
-  'send failed',
   'send ok',
 ]
 
