@@ -1,15 +1,6 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { getHeapStatistics } from 'node:v8'
-import {
-  AssertionError,
-  type Clock,
-  type Disk,
-  type DiskError,
-  type Random,
-  randomUuid,
-  type Timers,
-} from '@millrace/base'
+import { AssertionError, type DiskError, randomUuid } from '@millrace/base'
 import {
   type BrokerRegistration,
   ConfigResourceType,
@@ -21,22 +12,28 @@ import {
 } from '@millrace/consensus'
 import { type Log, LogManager } from '@millrace/storage'
 import { brokerHandlers } from './broker-handlers.ts'
+import { brokerHealth } from './broker-health.ts'
+import {
+  budgetBytes,
+  checkpointIntervalMs,
+  connectionLimits,
+  maxOpenSegments,
+  RESERVED_DESCRIPTORS,
+} from './broker-limits.ts'
+import type { BrokerOptions, BrokerPorts } from './broker-ports.ts'
 import { type ClusterAccess, ClusterMembership } from './cluster/cluster-membership.ts'
 import type { Membership } from './cluster/membership.ts'
 import { SingleMembership } from './cluster/single-membership.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { createConfigRules } from './config/config-rules.ts'
-import type { Configuration } from './config/configuration.ts'
 import { controllerSettings } from './config/controller-settings.ts'
 import { CoordinatorFinder, CoordinatorKeyType } from './coordinator/coordinator-finder.ts'
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
 import { GroupLeadership } from './coordinator/group-leadership.ts'
 import { ProduceHandler } from './handlers/00-produce.ts'
 import { LeaderHints } from './handlers/leader-hints.ts'
-import type { LoggerLevels } from './handlers/logger-levels.ts'
 import { TurnQueue } from './handlers/turn-queue.ts'
 import { IdleWork } from './idle-work.ts'
-import type { Logger } from './logger.ts'
 import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
 import { LocalMetadata } from './metadata/local-metadata.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
@@ -45,18 +42,15 @@ import { DiskActivity } from './metrics/disk-activity.ts'
 import { MeasuredDisk } from './metrics/measured-disk.ts'
 import { brokerMetricSources } from './metrics/metric-sources.ts'
 import { NetworkMetrics } from './metrics/network-metrics.ts'
-import type { ProcessHealth } from './metrics/process-health.ts'
 import { TopicMetrics } from './metrics/topic-metrics.ts'
 import { AnswerBudget } from './network/answer-budget.ts'
 import { AnswersInMaking } from './network/answers-in-making.ts'
 import type { Connection } from './network/connection.ts'
-import type { ConnectionLimits } from './network/connection-limiter.ts'
 import { HttpServer } from './network/http-server.ts'
 import { Dispatcher } from './network/request-dispatcher.ts'
 import { type ListenerEndpoint, SocketServer } from './network/socket-server.ts'
 import { connectTcp } from './network/tcp-connect.ts'
 import { TcpListener } from './network/tcp-listener.ts'
-import type { Connect, Listen } from './network/transport.ts'
 import { Turn } from './network/turn.ts'
 import { type BatchChecks, LocalBatchChecks } from './partition/batch-checks.ts'
 import { FetchPurgatory } from './partition/fetch-limits.ts'
@@ -68,45 +62,8 @@ import { ProducerLimit } from './partition/producer-limit.ts'
 import { ReplicaManager } from './replication/replica-manager.ts'
 import { replicationSettingsOf } from './replication/replication-settings.ts'
 
-/** The world, as a broker is given it. */
-export interface BrokerPorts {
-  readonly disk: Disk
-  readonly clock: Clock
-  readonly timers: Timers
-  readonly random: Random
-  /** Opens the ports that clients connect to; TCP if left out. */
-  readonly listen?: Listen
-  /** Opens connections to other brokers; TCP if left out. */
-  readonly connect?: Connect
-  /** What can be told about the process, for metrics; nothing if left out. */
-  readonly health?: ProcessHealth
-  /** How many files and sockets the process may open; no bound if left out. */
-  readonly descriptorLimit?: number
-  /** Runs a callback once, after the sockets that are readable now: `setImmediate`. */
-  scheduleTurn(callback: () => void): void
-  /** Loads what is needed seldom, and takes long to load, in quiet moments after the first client came; at its first use if left out. */
-  readonly preloads?: boolean
-  /** The way to the other nodes of a cluster; without it the broker is its own cluster, and keeps its metadata itself. */
-  readonly cluster?: ClusterAccess
-  /** Checks large batches beside the event loop; on it, a batch a turn, if left out. Closed by the broker. */
-  readonly batchChecks?: BatchChecks
-}
-
-export interface BrokerOptions {
-  readonly configuration: Configuration
-  readonly ports: BrokerPorts
-  readonly logger: Logger
-  readonly loggers: LoggerLevels
-  /** Something happened after which nothing may go on: the process must end at once. */
-  onFatal(error: Error): void
-}
-
 /** Directory of the metadata journal in the first data directory. */
 const METADATA_DIRECTORY = 'metadata'
-/** Descriptors that clients may not take: for segments and indexes that are opened, metadata, standard streams. */
-const RESERVED_DESCRIPTORS = 256
-/** Segments that may be open where there are hardly more descriptors than that. */
-const MIN_OPEN_SEGMENTS = 64
 
 /** A broker: one node's logs, metadata, coordinators and listeners, wired together. Made by {@link Broker.start}. */
 export class Broker {
@@ -590,59 +547,18 @@ export class Broker {
         )
         return (await metrics)()
       },
-      health: () => this.#health(),
+      health: () =>
+        brokerHealth({
+          nodeId: this.nodeId,
+          clusterId: this.#metadata.image.clusterId,
+          isStopping: this.#stopping !== null,
+          membership: this.#membership,
+          directories: this.#logs.directories(),
+        }),
     })
   }
-
-  #health(): { healthy: boolean; body: Record<string, unknown> } {
-    const offline = this.#logs.directories().filter((directory) => !directory.online)
-    const healthy = this.#stopping === null && offline.length === 0
-    return {
-      healthy,
-      body: {
-        status: healthy ? 'ok' : this.#stopping === null ? 'log directory offline' : 'stopping',
-        nodeId: this.nodeId,
-        clusterId: this.#metadata.image.clusterId,
-        activeController: this.#membership.activeController,
-        fenced: this.#membership.isFenced,
-        offlineDirectories: offline.map((directory) => directory.path),
-      },
-    }
-  }
-}
-
-/** One writer writes all checkpoints. Of high watermarks, a broker whose replicas are all here needs none. */
-function checkpointIntervalMs(config: BrokerConfig, isClustered: boolean): number {
-  const { logFlushOffsetCheckpointIntervalMs, replicaHighWatermarkCheckpointIntervalMs } = config
-  if (!isClustered) return logFlushOffsetCheckpointIntervalMs
-  return Math.min(logFlushOffsetCheckpointIntervalMs, replicaHighWatermarkCheckpointIntervalMs)
-}
-
-/** Half of the descriptors are left to clients, however many partitions are busy. */
-function maxOpenSegments(descriptorLimit = Number.POSITIVE_INFINITY): number {
-  return Math.max(MIN_OPEN_SEGMENTS, Math.floor((descriptorLimit - RESERVED_DESCRIPTORS) / 2))
-}
-
-/**
- * A bound on memory as it is set; without that a share of what the JavaScript heap may take, a quarter (`reliability.md`, 6.2) unless told
- * otherwise, but so much that the largest single one has room.
- */
-function budgetBytes(setBytes: number, largestBytes: number, divisor = 4): number {
-  if (setBytes > 0) return setBytes
-  return Math.max(largestBytes, Math.floor(getHeapStatistics().heap_size_limit / divisor))
 }
 
 function* logsOf(partitions: PartitionManager): Iterable<Log> {
   for (const { log } of partitions.all()) yield log
-}
-
-/** Read for each new connection, since they change at run time. */
-function connectionLimits(config: BrokerConfig, maxByDescriptors: number): ConnectionLimits {
-  return {
-    maxConnections: config.maxConnections,
-    maxConnectionsPerIp: config.maxConnectionsPerIp,
-    maxConnectionsByAddress: config.connectionLimitsByAddress,
-    maxConnectionsPerSecond: config.maxConnectionCreationRate,
-    maxByDescriptors,
-  }
 }

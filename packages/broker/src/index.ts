@@ -1,4 +1,5 @@
-export { Broker, type BrokerOptions, type BrokerPorts } from './broker.ts'
+export { Broker } from './broker.ts'
+export type { BrokerOptions, BrokerPorts } from './broker-ports.ts'
 export type { ClusterAccess } from './cluster/cluster-membership.ts'
 export type { BrokerConfig } from './config/broker-config.ts'
 export type { ClusterSettings, NamedController } from './config/cluster-settings.ts'
