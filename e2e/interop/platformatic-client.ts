@@ -1,6 +1,7 @@
 import {
   CompressionAlgorithms,
   Consumer,
+  consumerFetchesChannel,
   type Message,
   type MessagesStream,
   MessagesStreamModes,
@@ -38,6 +39,30 @@ function fromMessage({ key, value, headers, timestamp, partition, offset }: Mess
     timestampMs: Number(timestamp),
     partition,
     offset: Number(offset),
+  }
+}
+
+/**
+ * Whether all fetches of a consumer that are on their way were sent since it got the partitions it has. One sent before hands on records
+ * of partitions that another member has by now, who gets them too: this client does not look at whose they are when they come.
+ */
+function fetchesOfAssignment(consumer: Consumer<Buffer, Buffer, Buffer, Buffer>) {
+  const assignmentOf = new Map<object, object | null>()
+  const started = (message: unknown) => {
+    const fetch = message as { client: unknown }
+    if (fetch.client === consumer) assignmentOf.set(fetch, consumer.assignments)
+  }
+  const ended = (message: unknown) => {
+    assignmentOf.delete(message as object)
+  }
+  consumerFetchesChannel.start.subscribe(started)
+  consumerFetchesChannel.asyncStart.subscribe(ended)
+  return {
+    areNew: () => [...assignmentOf.values()].every((assignment) => assignment === consumer.assignments),
+    close: () => {
+      consumerFetchesChannel.start.unsubscribe(started)
+      consumerFetchesChannel.asyncStart.unsubscribe(ended)
+    },
   }
 }
 
@@ -108,6 +133,7 @@ export class PlatformaticClient implements InteropClient {
 
   async join({ group, topic }: { group: string; topic: string }): Promise<GroupMember> {
     const consumer = this.#consumer(group)
+    const fetches = fetchesOfAssignment(consumer)
     const received: ReceivedRecord[] = []
     let failure: Error | null = null
     const stream: Stream = await consumer.consume({
@@ -126,11 +152,16 @@ export class PlatformaticClient implements InteropClient {
     }
     return {
       partitions: async () =>
-        check((consumer.assignments ?? []).flatMap(({ partitions }) => partitions).sort((a, b) => a - b)),
+        check(
+          fetches.areNew()
+            ? (consumer.assignments ?? []).flatMap(({ partitions }) => partitions).sort((a, b) => a - b)
+            : [],
+        ),
       received: async () => check(received),
       leave: async () => {
         await stream.close()
         await consumer.close(true)
+        fetches.close()
       },
     }
   }
