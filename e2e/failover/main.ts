@@ -1,11 +1,12 @@
 /** Measures how long writes stop when the leader of a partition is lost: see `help`. */
 import { execFileSync } from 'node:child_process'
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { Admin } from '@millrace/client'
 import { places } from '../harness/places.ts'
 import { until } from '../harness/until.ts'
 import { type Arena, type FaultName, isFaultName, openArena } from './arena.ts'
+import { failoverFigure } from './figure.ts'
 import { measureGap } from './probe.ts'
 import { type FailoverRow, summaryTable } from './summary.ts'
 
@@ -17,8 +18,9 @@ active controller too. The node comes back and is in sync before the next round.
 
   --fault F      kill (SIGKILL); pause (SIGSTOP, client request timeout 1 s); cut (no packet to or from nodes and clients any more,
                  by proxies in front of each node, client request timeout 1 s)  (kill)
-  --rounds N     (50)
-  --out FILE     one JSON object a round is appended to it
+  --rounds N     (50); 0: nothing is measured
+  --out FILE     one JSON object a round is appended to it; the table at the end tells of all rounds in it
+  --figure FILE  an SVG of all these rounds
   --set K=V      a setting of all nodes; may be repeated
 
 With E2E_KAFKA (the folder of the Kafka peer's scripts) it is three nodes of Apache Kafka; kill and pause only.`
@@ -34,11 +36,12 @@ const { values } = parseArgs({
     fault: { type: 'string', default: 'kill' },
     rounds: { type: 'string', default: '50' },
     out: { type: 'string' },
+    figure: { type: 'string' },
     set: { type: 'string', multiple: true, default: [] },
   },
 })
 const rounds = Number(values.rounds)
-if (values.help || !isFaultName(values.fault) || !Number.isInteger(rounds) || rounds < 1) {
+if (values.help || !isFaultName(values.fault) || !Number.isInteger(rounds) || rounds < 0) {
   console.log(help)
   process.exit(values.help ? 0 : 2)
 }
@@ -50,8 +53,16 @@ process.once('SIGINT', () => {
 
 const rows: FailoverRow[] = []
 const commit = execFileSync('git', ['-C', places.root, 'rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
-await measure(values.fault, Object.fromEntries(values.set.map((pair) => pair.split(/=(.*)/s).slice(0, 2))))
-console.log(summaryTable(rows))
+if (rounds > 0)
+  await measure(values.fault, Object.fromEntries(values.set.map((pair) => pair.split(/=(.*)/s).slice(0, 2))))
+const told = values.out ? rowsOf(values.out) : rows
+console.log(summaryTable(told))
+if (values.figure) writeFileSync(values.figure, failoverFigure(told))
+
+function rowsOf(file: string): FailoverRow[] {
+  const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean)
+  return lines.map((line) => JSON.parse(line) as FailoverRow)
+}
 
 async function measure(fault: FaultName, settings: Readonly<Record<string, string>>): Promise<void> {
   const arena = await openArena(fault, settings)
