@@ -179,8 +179,12 @@ export function isReservedDirectory(directory: Uuid): boolean {
   return bytes.subarray(0, -1).every((byte) => byte === 0) && (bytes.at(-1) ?? 0) < 100
 }
 
+/** Whether the id says where a replica lies, or that it is lost; otherwise nobody has told yet. */
+export function isPlacementKnown(directory: Uuid): boolean {
+  return directory !== DirectoryId.UNASSIGNED && directory !== DirectoryId.MIGRATING
+}
+
 /** Whether a replica in that directory is online. A placement that is not known yet counts; one in a directory not listed does not. */
 export function isDirectoryOnline(broker: BrokerImage, directory: Uuid): boolean {
-  if (directory === DirectoryId.UNASSIGNED || directory === DirectoryId.MIGRATING) return true
-  return broker.directories.includes(directory)
+  return !isPlacementKnown(directory) || broker.directories.includes(directory)
 }

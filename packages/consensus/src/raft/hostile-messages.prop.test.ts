@@ -92,6 +92,40 @@ describe('hostile messages', () => {
     expect(after - rejectedMessages).toBe(hostile.length)
   })
 
+  it('cannot use up the terms: a leap is refused, and elections go on', () => {
+    const cluster = new MemoryCluster([1, 2, 3])
+    cluster.elect(1)
+    const { self } = cluster.node(3)
+    for (const id of [1, 2]) {
+      const to = cluster.node(id).self
+      const envelope = { from: self, to, term: MAX_NUMBER }
+      const before = cluster.core(id).status
+      cluster.core(id).step({ type: 'voteReply', ...envelope, preVote: false, granted: false })
+      cluster.core(id).step({ type: 'heartbeat', ...envelope, commitIndex: 0, readRound: 0 })
+      cluster
+        .core(id)
+        .step({ type: 'voteRequest', ...envelope, preVote: false, transfer: true, lastIndex: 9, lastTerm: 9 })
+      expect(cluster.core(id).status).toEqual({ ...before, rejectedMessages: before.rejectedMessages + 3 })
+    }
+    cluster.core(1).transferLeadership(2)
+    cluster.settle()
+    expect(cluster.core(2).status).toMatchObject({ role: 'leader', term: 2 })
+  })
+
+  it('take no more than half of the terms from a node that has none yet, and its cluster goes on from there', () => {
+    const cluster = new MemoryCluster([1, 2, 3])
+    const to = cluster.node(1).self
+    const envelope = { from: cluster.node(3).self, to }
+    cluster.core(1).step({ type: 'voteReply', ...envelope, term: MAX_NUMBER, preVote: false, granted: false })
+    expect(cluster.core(1).status.term).toBe(0)
+    const term = MAX_NUMBER / 2 - 1
+    cluster.core(1).step({ type: 'voteReply', ...envelope, term, preVote: false, granted: false })
+    expect(cluster.core(1).status.term).toBe(term)
+    cluster.elect(1)
+    cluster.tickAll(1)
+    expect(cluster.core(2).status).toMatchObject({ leaderId: 1, term: term + 1 })
+  })
+
   it('for another node or directory are ignored', () => {
     const cluster = new MemoryCluster([1, 2, 3])
     const { core } = cluster.node(2)

@@ -5,6 +5,19 @@ import { decodeVoters, isUuid, isValidVoterSet } from './voter-set.ts'
 /** Terms and indexes above are refused (C21): far beyond what is ever reached, and with room for sums below 2^53. */
 export const MAX_NUMBER = 2 ** 52
 
+/**
+ * How far one message may move the term on: 13 years of elections in a row, ten a second. Without that, one message with the last term there
+ * is (a fault of a peer that is trusted) would be taken up by all, and nobody could ever be elected again.
+ */
+const MAX_TERM_LEAP = 2 ** 32
+/** A node that has no term yet joins a cluster of any, but half of all terms stay ahead of it. */
+const MAX_FIRST_TERM = MAX_NUMBER / 2
+
+/** Whether a node in term `own` takes word of `next`. */
+export function isReachableTerm(own: Term, next: Term): boolean {
+  return next <= (own === 0 ? MAX_FIRST_TERM : own + MAX_TERM_LEAP)
+}
+
 /** Whether the message is one that a correct peer could send: domains, order, and what must fit together inside it. Chains are not computed. */
 export function isValidMessage(message: Message): boolean {
   if (!isNumber(message.term) || !isReplicaId(message.from.id) || !isUuid(message.from.directoryId)) return false

@@ -11,7 +11,7 @@ import {
 import { answerStaleLeader, handleAppend, handleHeartbeat } from './following.ts'
 import { LeaderSearch } from './leader-search.ts'
 import { Leadership } from './leadership.ts'
-import { isValidMessage, MAX_NUMBER } from './message-check.ts'
+import { isReachableTerm, isValidMessage, MAX_NUMBER } from './message-check.ts'
 import type { RaftOptions, Refusal } from './raft-options.ts'
 import { ReplicaState } from './replica-state.ts'
 import { SnapshotReceiver } from './snapshot-receiver.ts'
@@ -90,7 +90,7 @@ export class RaftCore {
     const { self } = this.#state
     const { to, from } = message
     if (to.id !== self.id || (to.directoryId !== null && to.directoryId !== self.directoryId)) return
-    if (sameReplica(from, self) || !isValidMessage(message)) {
+    if (sameReplica(from, self) || !isValidMessage(message) || !isReachableTerm(this.#state.term, message.term)) {
       this.#state.counters.rejectedMessages++
       return
     }

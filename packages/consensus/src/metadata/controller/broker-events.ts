@@ -1,5 +1,5 @@
 import type { Uuid } from '@millrace/base'
-import type { PartitionImage, TopicImage } from '../image.ts'
+import { DirectoryId, isPlacementKnown, type PartitionImage, type TopicImage } from '../image.ts'
 import type { BrokerRegistrationChangeRecord, MetadataRecord, PartitionChangeRecord } from '../records.ts'
 import { afterRecords, type ControllerContext } from './context.ts'
 import { changeOf } from './partition-events.ts'
@@ -54,7 +54,11 @@ export function onEarlySignOfLoss(context: ControllerContext, brokerId: number):
   return isNeeded ? changes : [...changes, record]
 }
 
-/** Directories of a broker that failed: their replicas are in sync with nothing. Those that are known to have failed are passed over. */
+/**
+ * Directories of a broker that failed: their replicas are in sync with nothing. Those that are known to have failed are passed over. A
+ * replica whose directory was not told yet may have lain in one of them, and nobody could tell any more once the broker has restarted: it
+ * counts as lost until the broker says where it lies (KIP-858).
+ */
 export function failDirectories(
   context: ControllerContext,
   brokerId: number,
@@ -69,8 +73,14 @@ export function failDirectories(
   const changes: PartitionChangeRecord[] = []
   forEachPartition(after, (topic, partition) => {
     const slot = partition.replicas.indexOf(brokerId)
-    if (slot === -1 || !failed.includes(partition.directories[slot]!)) return
-    const change = changeOf(after, topic, partition, { targetIsr: without(partition.isr, brokerId) })
+    if (slot === -1) return
+    const directory = partition.directories[slot]!
+    const isKnown = isPlacementKnown(directory)
+    if (isKnown && !failed.includes(directory)) return
+    const change = changeOf(after, topic, partition, {
+      targetIsr: without(partition.isr, brokerId),
+      ...(isKnown ? {} : { targetDirectories: partition.directories.with(slot, DirectoryId.LOST) }),
+    })
     if (change !== null) changes.push(change)
   })
   return [...changes, record]

@@ -1,3 +1,4 @@
+import type { Uuid } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import {
   cluster,
@@ -10,12 +11,15 @@ import {
   topic,
   topicConfig,
 } from '../../testing/cluster.ts'
-import type { MetadataImage } from '../image.ts'
+import { DirectoryId, type MetadataImage } from '../image.ts'
 import type { MetadataRecord } from '../records.ts'
 import { applyRecords } from '../reducer.ts'
 import { MetadataErrorCode } from './api-error.ts'
+import { assignReplicasToDirs } from './assign-directories.ts'
 import { fenceBroker, onEarlySignOfLoss, repairPartitions, unfenceBroker } from './broker-events.ts'
 import { brokerHeartbeat, type HeartbeatRequest, type ShutdownProgress } from './broker-heartbeat.ts'
+import { registerInCluster } from './cluster-registration.ts'
+import { SUPPORTED_FEATURES } from './features.ts'
 import { unregisterBroker } from './unregister-broker.ts'
 
 const t = idOf(1)
@@ -118,6 +122,57 @@ describe('heartbeats', () => {
       [1, [1]],
     ])
     expect(beat(after, { offlineDirectories: [idOf(50)] }).records).toEqual([])
+  })
+})
+
+describe('a directory that fails before the broker has told which replicas lie in it', () => {
+  const minIsr2 = topicConfig('t', 'min.insync.replicas', '2')
+  const two = registration(2, { logDirs: [directoryOf(2), idOf(50)] })
+  const untold = (partitionId: number, replicas: readonly number[]) =>
+    partition(t, partitionId, replicas, {
+      directories: replicas.map((id) => (id === 2 ? DirectoryId.UNASSIGNED : directoryOf(id))),
+    })
+  const image = imageOf(...cluster(1), two, elrOn, minIsr2, topic('t', t), untold(0, [2, 1]), untold(1, [2]))
+  const { after } = beat(image, { offlineDirectories: [idOf(50)] })
+  const assigned = (directory: Uuid, before = after) => {
+    const { epoch } = before.brokers.get(2)!
+    const partitions = [0, 1].map((id) => ({ topicId: t, partition: id, directory }))
+    const { records } = assignReplicasToDirs(contextOf(before), { brokerId: 2, brokerEpoch: epoch, partitions })
+    return applyRecords(before, records).image
+  }
+
+  test('its replicas count as lost, and stay eligible', () => {
+    expect(partitionsOf(after)).toMatchObject([
+      { leader: 1, isr: [1], elr: [2], directories: [DirectoryId.LOST, directoryOf(1)] },
+      { leader: -1, isr: [], elr: [2], directories: [DirectoryId.LOST] },
+    ])
+  })
+
+  test('those that lie elsewhere lead again once the broker says so', () => {
+    const told = assigned(directoryOf(2))
+    expect(partitionsOf(told)[1]).toMatchObject({ leader: 2, isr: [2], elr: [], leaderRecoveryState: 0 })
+    expect(partitionsOf(told)[0]).toMatchObject({ elr: [2], directories: [directoryOf(2), directoryOf(1)] })
+    expect(partitionsOf(assigned(idOf(50)))[1]).toMatchObject({ leader: -1, isr: [] })
+  })
+
+  test('after a restart nobody can say so any more: they are eligible no longer', () => {
+    const { records } = registerInCluster(
+      contextOf(after),
+      {
+        clusterId: 'cluster',
+        brokerId: 2,
+        incarnationId: idOf(99),
+        rack: null,
+        endpoints: [],
+        features: SUPPORTED_FEATURES,
+        directories: [directoryOf(2)],
+        recoveredCleanly: true,
+        previousBrokerEpoch: -1,
+      },
+      false,
+    )
+    const restarted = applyRecords(after, records).image
+    expect(partitionsOf(restarted)[0]).toMatchObject({ leader: 1, isr: [1], elr: [] })
   })
 })
 

@@ -1,8 +1,8 @@
 import type { Uuid } from '@millrace/base'
 import {
   type BrokerImage,
-  DirectoryId,
   type FeatureRange,
+  isPlacementKnown,
   isReservedDirectory,
   type MetadataImage,
   type PartitionImage,
@@ -117,10 +117,7 @@ function cleanUpRecords(
   const mayHaveLost = !recoveredCleanly || wasSetBack
   // A replica that was not yet assigned may lie in any directory, also in one that is missing.
   const isComplete = previous?.directories.every((directory) => directories.includes(directory)) === true
-  const isThere = (directory: Uuid) =>
-    directory === DirectoryId.UNASSIGNED || directory === DirectoryId.MIGRATING
-      ? isComplete
-      : directories.includes(directory)
+  const isThere = (directory: Uuid) => (isPlacementKnown(directory) ? directories.includes(directory) : isComplete)
   const isNewDisk = previous?.directories.includes(directories[0]!) !== true
   const hasElr = isElrEnabled(context.image)
   const mayBeginAnew = ({ replicas, isr }: PartitionImage) => {
