@@ -84,6 +84,8 @@ export class ControllerRuntime {
           clock,
           random,
           onRefused: (reason, address) => logger.warn('another node was turned away', { reason, address }),
+          onTurnedAway: (reason, address) =>
+            logger.error('another node turns this one away', { reason, nodeId, address }),
         },
         router,
       )

@@ -21,14 +21,17 @@ const identities = fc.record({
   nodeId: nodeIds,
   directoryId: bytesOf(16).map((bytes) => bytes.toString('base64url') as Uuid),
 })
+const processes = bytesOf(16).map((bytes) => bytes.toString('base64url') as Uuid)
+const introductions = fc.record({ identity: identities, process: processes })
 const anything = fc.uint8Array({ maxLength: 400 }).map((bytes) => Buffer.from(bytes))
 
 describe('Handshake messages and frames', () => {
   it('are read as they were written', () => {
     fc.assert(
-      fc.property(identities, nodeIds, nonces, anything, (identity, targetId, nonce, payload) => {
-        expect(decodeHello(encodeHello(identity, targetId, nonce))).toEqual({ identity, targetId })
-        expect(decodeChallenge(encodeChallenge(identity, nonce))).toBe(identity.nodeId)
+      fc.property(introductions, nodeIds, nonces, anything, (peer, targetId, nonce, payload) => {
+        expect(decodeHello(encodeHello(peer, targetId, nonce))).toEqual({ ...peer, targetId })
+        const { identity, process } = peer
+        expect(decodeChallenge(encodeChallenge(peer, nonce))).toEqual({ nodeId: identity.nodeId, process })
         for (const channel of Object.values(PeerChannel)) {
           expect(decodeFrame(encodeFrame(channel, payload))).toEqual({ channel, payload })
         }
@@ -39,13 +42,12 @@ describe('Handshake messages and frames', () => {
   it('of any bytes whatever are read or refused, and what is read is written the same', () => {
     fc.assert(
       fc.property(anything, fc.integer({ min: 0, max: 5 }), (bytes, type) => {
-        for (const candidate of [bytes, Buffer.concat([Buffer.from([1, type]), bytes])]) {
+        for (const candidate of [bytes, Buffer.concat([Buffer.from([2, type]), bytes])]) {
           const frame = decodeFrame(candidate)
           if (frame !== null) expect(encodeFrame(frame.channel, frame.payload)).toEqual(candidate)
           const hello = decodeHello(candidate)
           if (hello !== null) expect(hello.identity.nodeId).toBe(candidate.readUInt32BE(2))
-          const nodeId = decodeChallenge(candidate)
-          if (nodeId !== null) expect(candidate.length).toBe(54)
+          if (decodeChallenge(candidate) !== null) expect(candidate.length).toBe(70)
           expect(verifyProof(candidate, 'client', Buffer.from('secret'), bytes, bytes)).not.toBeNull()
         }
       }),
@@ -56,9 +58,9 @@ describe('Handshake messages and frames', () => {
   it('prove the secret for this role and these two messages only', () => {
     const secret = Buffer.from('a secret of some length')
     fc.assert(
-      fc.property(identities, nodeIds, nonces, nonces, fc.nat(), (identity, targetId, nonce, other, at) => {
-        const hello = encodeHello(identity, targetId, nonce)
-        const challenge = encodeChallenge(identity, other)
+      fc.property(introductions, nodeIds, nonces, nonces, fc.nat(), (peer, targetId, nonce, other, at) => {
+        const hello = encodeHello(peer, targetId, nonce)
+        const challenge = encodeChallenge(peer, other)
         const proof = encodeProof('client', secret, hello, challenge)
         expect(verifyProof(proof, 'client', secret, hello, challenge)).toBeNull()
         expect(verifyProof(proof, 'server', secret, hello, challenge)).not.toBeNull()

@@ -1,8 +1,16 @@
 import type { IncomingMessage } from 'node:http'
 import type { PeerCertificate } from 'node:tls'
-import type { Timer } from '@millrace/base'
+import type { Timer, Uuid } from '@millrace/base'
 import { WebSocket } from 'ws'
-import { decodeChallenge, encodeHello, encodeProof, HANDSHAKE_NONCE_BYTES, verifyProof } from './handshake.ts'
+import {
+  decodeChallenge,
+  encodeHello,
+  encodeProof,
+  HANDSHAKE_NONCE_BYTES,
+  type HandshakeRefusal,
+  TURNED_AWAY,
+  verifyProof,
+} from './handshake.ts'
 import { FRAME_HEADER_BYTES } from './peer-frame.ts'
 import type { CountingSocket } from './peer-link.ts'
 import { PEER_PATH } from './peer-listener.ts'
@@ -14,11 +22,15 @@ export interface PeerEndpoint {
 }
 
 export interface DialerEvents {
+  /** Whether the process that answers, and has proved who it is, is wanted. */
+  judge(peerId: number, process: Uuid): HandshakeRefusal | null
   /** The peer has proved who it is. The dialer rests until `onLinkDown`. */
-  onPeer(peerId: number, webSocket: WebSocket, socket: CountingSocket): void
+  onPeer(peerId: number, process: Uuid, webSocket: WebSocket, socket: CountingSocket): void
   /** Nobody listens there. */
   onConnectionRefused(peerId: number): void
   onRefused(reason: string, address: string): void
+  /** The peer knows this node and will have nothing of it. */
+  onTurnedAway(reason: string, address: string): void
 }
 
 /** Keeps connecting to one peer, with exponential backoff and jitter between attempts. */
@@ -26,6 +38,7 @@ export class PeerDialer {
   readonly peerId: number
   readonly endpoint: PeerEndpoint
   readonly #options: WsTransportOptions
+  readonly #process: Uuid
   readonly #limits: TransportLimits
   readonly #events: DialerEvents
   #webSocket: WebSocket | null
@@ -38,12 +51,14 @@ export class PeerDialer {
     peerId: number,
     endpoint: PeerEndpoint,
     options: WsTransportOptions,
+    process: Uuid,
     limits: TransportLimits,
     events: DialerEvents,
   ) {
     this.peerId = peerId
     this.endpoint = endpoint
     this.#options = options
+    this.#process = process
     this.#limits = limits
     this.#events = events
     this.#webSocket = null
@@ -117,22 +132,23 @@ export class PeerDialer {
         this.#events.onRefused(error.message, authority)
       }
     })
-    webSocket.on('close', () => {
+    webSocket.on('close', (code, reason) => {
+      if (code === TURNED_AWAY) this.#events.onTurnedAway(reason.toString(), authority)
       // From here on the link, if there was one, tells when to go on.
       if (!isKnown) this.#retry()
     })
-    this.#greet(webSocket, authority, () => {
+    this.#greet(webSocket, authority, (process) => {
       isKnown = true
       this.#attemptTimer?.cancel()
       this.#backoffMs = this.#limits.minReconnectMs
       this.#webSocket = null
-      this.#events.onPeer(this.peerId, webSocket, socket!)
+      this.#events.onPeer(this.peerId, process, webSocket, socket!)
     })
   }
 
-  #greet(webSocket: WebSocket, authority: string, onKnown: () => void): void {
+  #greet(webSocket: WebSocket, authority: string, onKnown: (process: Uuid) => void): void {
     const { identity, secret, random } = this.#options
-    const hello = encodeHello(identity, this.peerId, random.bytes(HANDSHAKE_NONCE_BYTES))
+    const hello = encodeHello({ identity, process: this.#process }, this.peerId, random.bytes(HANDSHAKE_NONCE_BYTES))
     const refuse = (reason: string) => {
       this.#events.onRefused(reason, authority)
       webSocket.terminate()
@@ -140,14 +156,16 @@ export class PeerDialer {
     webSocket.on('open', () => webSocket.send(hello))
     webSocket.once('message', (data) => {
       const challenge = Buffer.from(data as Buffer)
-      const peerId = decodeChallenge(challenge)
-      if (peerId !== this.peerId) {
-        refuse(peerId === null ? 'not a handshake of this version' : 'another node answers')
+      const peer = decodeChallenge(challenge)
+      if (peer === null || peer.nodeId !== this.peerId) {
+        refuse(peer === null ? 'not a handshake of this version' : 'another node answers')
         return
       }
       webSocket.once('message', (accept) => {
-        const refusal = verifyProof(accept as Buffer, 'server', secret, hello, challenge)
-        if (refusal === null) onKnown()
+        const refusal =
+          verifyProof(accept as Buffer, 'server', secret, hello, challenge) ??
+          this.#events.judge(peer.nodeId, peer.process)
+        if (refusal === null) onKnown(peer.process)
         else refuse(refusal)
       })
       webSocket.send(encodeProof('client', secret, hello, challenge))

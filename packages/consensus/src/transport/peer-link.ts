@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { assert, type Timer, type Timers } from '@millrace/base'
+import { assert, type Timer, type Timers, type Uuid } from '@millrace/base'
 import type { WebSocket } from 'ws'
 import { decodeFrame, encodeFrame } from './peer-frame.ts'
 import type { PeerChannel, PeerLoss } from './peer-transport.ts'
@@ -18,6 +18,8 @@ export type CountingSocket = Duplex & { readonly bytesRead: number; setNoDelay(n
 /** One connection to a peer that has proved who it is. */
 export class PeerLink {
   readonly peerId: number
+  /** Which process of that id it is. */
+  readonly process: Uuid
   readonly isOutgoing: boolean
   readonly #webSocket: WebSocket
   readonly #socket: CountingSocket
@@ -33,6 +35,7 @@ export class PeerLink {
 
   constructor(init: {
     readonly peerId: number
+    readonly process: Uuid
     readonly isOutgoing: boolean
     readonly webSocket: WebSocket
     readonly socket: CountingSocket
@@ -41,6 +44,7 @@ export class PeerLink {
     readonly events: LinkEvents
   }) {
     this.peerId = init.peerId
+    this.process = init.process
     this.isOutgoing = init.isOutgoing
     this.#webSocket = init.webSocket
     this.#socket = init.socket
@@ -58,13 +62,18 @@ export class PeerLink {
     this.#schedulePing()
   }
 
+  /** False from the moment when its end is certain. */
+  get isOpen(): boolean {
+    return !this.#isDown && this.#webSocket.readyState === this.#webSocket.OPEN
+  }
+
   get queuedBytes(): number {
     return this.#webSocket.bufferedAmount
   }
 
   send(channel: PeerChannel, payload: Buffer): boolean {
     assert(payload.length <= this.#limits.maxFrameBytes, 'a frame fits the limit')
-    if (this.#isDown || this.#webSocket.readyState !== this.#webSocket.OPEN) return false
+    if (!this.isOpen) return false
     if (this.queuedBytes + payload.length > this.#limits.maxQueueBytes) {
       this.#hasRefused = true
       return false

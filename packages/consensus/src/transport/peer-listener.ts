@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { Timer } from '@millrace/base'
+import type { Timer, Uuid } from '@millrace/base'
 import { type WebSocket, WebSocketServer } from 'ws'
 import {
   decodeHello,
@@ -10,18 +10,21 @@ import {
   encodeProof,
   HANDSHAKE_NONCE_BYTES,
   type HandshakeRefusal,
+  type Hello,
+  type PeerIntroduction,
+  TURNED_AWAY,
   verifyProof,
 } from './handshake.ts'
 import { FRAME_HEADER_BYTES } from './peer-frame.ts'
-import type { PeerIdentity, TransportLimits, WsTransportOptions } from './transport-options.ts'
+import type { TransportLimits, WsTransportOptions } from './transport-options.ts'
 
 export const PEER_PATH = '/peers'
 const MAX_HEADER_BYTES = 8 * 1024
 
 export interface ListenerEvents {
   /** Whether a peer that has proved who it is may stay. */
-  judge(peer: PeerIdentity): HandshakeRefusal | null
-  onPeer(peer: PeerIdentity, webSocket: WebSocket, socket: Socket): void
+  judge(peer: PeerIntroduction): HandshakeRefusal | null
+  onPeer(peer: PeerIntroduction, webSocket: WebSocket, socket: Socket): void
   onRefused(reason: string, address: string): void
 }
 
@@ -29,6 +32,7 @@ export interface ListenerEvents {
 export class PeerListener {
   readonly #options: WsTransportOptions
   readonly #limits: TransportLimits
+  readonly #process: Uuid
   readonly #events: ListenerEvents
   readonly #server: Server
   readonly #webSockets: WebSocketServer
@@ -36,8 +40,9 @@ export class PeerListener {
   /** Connections whose peer is not known yet, by remote address and port, since a TLS socket is another object than its TCP socket. */
   readonly #strangers: Map<string, Timer>
 
-  constructor(options: WsTransportOptions, limits: TransportLimits, events: ListenerEvents) {
+  constructor(options: WsTransportOptions, process: Uuid, limits: TransportLimits, events: ListenerEvents) {
     this.#options = options
+    this.#process = process
     this.#limits = limits
     this.#events = events
     this.#sockets = new Set()
@@ -142,26 +147,32 @@ export class PeerListener {
         this.#refuse(refusal ?? 'not a handshake of this version', socket)
         return
       }
-      const challenge = encodeChallenge(identity, this.#options.random.bytes(HANDSHAKE_NONCE_BYTES))
+      const nonce = this.#options.random.bytes(HANDSHAKE_NONCE_BYTES)
+      const challenge = encodeChallenge({ identity, process: this.#process }, nonce)
       const said = Buffer.from(bytes)
       webSocket.once('message', (proof) => {
-        const wrong =
-          verifyProof(proof as Buffer, 'client', this.#options.secret, said, challenge) ??
-          this.#events.judge(hello.identity)
+        const wrong = verifyProof(proof as Buffer, 'client', this.#options.secret, said, challenge)
         if (wrong !== null) {
           this.#refuse(wrong, socket)
+          return
+        }
+        const unwanted = this.#events.judge(hello)
+        if (unwanted !== null) {
+          // Until the close is answered it is a stranger still, with a stranger's time.
+          this.#events.onRefused(`${unwanted} (node ${hello.identity.nodeId})`, socket.remoteAddress ?? 'unknown')
+          webSocket.close(TURNED_AWAY, unwanted)
           return
         }
         onKnown()
         this.#forget(addressOf(socket))
         webSocket.send(encodeProof('server', this.#options.secret, said, challenge))
-        this.#events.onPeer(hello.identity, webSocket, socket)
+        this.#events.onPeer(hello, webSocket, socket)
       })
       webSocket.send(challenge)
     })
   }
 
-  #judge(hello: { identity: PeerIdentity; targetId: number }, socket: Socket): HandshakeRefusal | null {
+  #judge(hello: Hello, socket: Socket): HandshakeRefusal | null {
     const { identity, tls } = this.#options
     if (hello.identity.clusterId !== identity.clusterId) return 'another cluster'
     if (hello.targetId !== identity.nodeId) return 'meant for another node'

@@ -31,6 +31,8 @@ export interface WsTransportOptions {
   readonly random: Random
   /** Told of peers that were turned away, at most once per reason, address and minute. */
   readonly onRefused?: (reason: string, address: string) => void
+  /** Told, as seldom, that a peer which knows this node turned it away: most often two processes were given one node id. */
+  readonly onTurnedAway?: (reason: string, address: string) => void
   readonly limits?: Partial<TransportLimits>
 }
 

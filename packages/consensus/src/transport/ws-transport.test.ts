@@ -8,6 +8,11 @@ import { PeerChannel } from './peer-transport.ts'
 import { directoryOf, endpointsOf, SECRET, type TestPeer, TransportFixture } from './testing/transport-fixture.ts'
 
 /** Method: real sockets over loopback, on free ports; tests wait for events, never for time to pass. */
+const nodeTwo = {
+  identity: { clusterId: 'cluster', nodeId: 2, directoryId: directoryOf(2) },
+  process: directoryOf(99),
+}
+
 describe('WsTransport', () => {
   let fixture: TransportFixture
   const servers: Server[] = []
@@ -144,7 +149,8 @@ describe('WsTransport', () => {
     const webSocket = new WebSocket(`ws://127.0.0.1:${one.transport.port}/peers`)
     webSocket.on('error', () => webSocket.terminate())
     const identity = { clusterId: 'cluster', nodeId: 1, directoryId: directoryOf(2) }
-    webSocket.on('open', () => webSocket.send(encodeHello(identity, 1, Buffer.alloc(32))))
+    const process = directoryOf(99)
+    webSocket.on('open', () => webSocket.send(encodeHello({ identity, process }, 1, Buffer.alloc(32))))
     await once(webSocket, 'close')
     expect(one.events.refused).toEqual(['a node that has our own id'])
   })
@@ -172,9 +178,7 @@ describe('WsTransport', () => {
     server.on('connection', (webSocket) => {
       webSocket.once('message', (hello) => {
         expect(decodeHello(hello as Buffer)?.targetId).toBe(2)
-        webSocket.send(
-          encodeChallenge({ clusterId: 'cluster', nodeId: 2, directoryId: directoryOf(2) }, Buffer.alloc(32)),
-        )
+        webSocket.send(encodeChallenge(nodeTwo, Buffer.alloc(32)))
         webSocket.once('message', (proof) => {
           const reflected = Buffer.from(proof as Buffer)
           reflected[1] = 4
@@ -191,9 +195,8 @@ describe('WsTransport', () => {
 
   it('does not accept a proof of an earlier connection', async () => {
     const one = await fixture.open(1)
-    const identity = { clusterId: 'cluster', nodeId: 2, directoryId: directoryOf(2) }
-    const hello = encodeHello(identity, 1, Buffer.alloc(32, 1))
-    const old = encodeProof('client', SECRET, hello, encodeChallenge(identity, Buffer.alloc(32, 2)))
+    const hello = encodeHello(nodeTwo, 1, Buffer.alloc(32, 1))
+    const old = encodeProof('client', SECRET, hello, encodeChallenge(nodeTwo, Buffer.alloc(32, 2)))
     const webSocket = new WebSocket(`ws://127.0.0.1:${one.transport.port}/peers`)
     webSocket.on('open', () => webSocket.send(hello))
     webSocket.on('message', () => webSocket.send(old))
@@ -274,7 +277,7 @@ describe('WsTransport', () => {
     expect(one.events.messages.map(({ payload }) => payload.length)).toEqual([1000])
   })
 
-  it('takes a second connection of the same node in place of the first', async () => {
+  it('takes a second connection of the same process in place of the first', async () => {
     const one = await fixture.open(1)
     const first = await acquainted(one)
     const firstClosed = once(first, 'close')
@@ -283,6 +286,41 @@ describe('WsTransport', () => {
     second.send(encodeFrame(PeerChannel.RAFT, Buffer.from('still there')))
     await one.events.until(() => one.events.messages.length === 1)
     expect(one.events.told).toEqual(['connected 2'])
+  })
+
+  it('turns away a second process with the id of a living one, says so to both, and takes it once the first has ended', async () => {
+    const one = await fixture.open(1)
+    const first = await fixture.open(2)
+    first.transport.setPeers(endpointsOf([[1, one]]))
+    await one.events.untilTold('connected 2')
+    const second = await fixture.open(2)
+    second.transport.setPeers(endpointsOf([[1, one]]))
+    const reason = 'another process with this node id is alive'
+    await second.events.until(() => second.events.refused.length > 0)
+    expect(second.events.refused).toEqual([`turned away: ${reason}`])
+    expect(one.events.refused).toEqual([`${reason} (node 2)`])
+    expect(second.events.told).toEqual([])
+    expect(one.transport.send(2, PeerChannel.RAFT, Buffer.from('for the first'))).toBe(true)
+    await first.events.until(() => first.events.messages.length === 1)
+    await first.transport.close()
+    await second.events.untilTold('connected 1')
+    expect(one.events.told).toEqual(['connected 2', 'closed 2', 'connected 2'])
+  })
+
+  it('does not send to another process at the address of a peer while the one that it knows is alive', async () => {
+    const one = await fixture.open(1)
+    const first = await fixture.open(2)
+    first.transport.setPeers(endpointsOf([[1, one]]))
+    await one.events.untilTold('connected 2')
+    const second = await fixture.open(2)
+    one.transport.setPeers(endpointsOf([[2, second]]))
+    await one.events.until(() => one.events.refused.length > 0)
+    expect(one.events.refused).toEqual(['another process with this node id is alive'])
+    one.transport.send(2, PeerChannel.RAFT, Buffer.from('for the first'))
+    await first.events.until(() => first.events.messages.length === 1)
+    await first.transport.close()
+    await one.events.until(() => one.events.told.filter((text) => text === 'connected 2').length === 2)
+    expect(second.events.messages).toEqual([])
   })
 
   it('bounds what waits for a slow reader, and says when there is room again', async () => {
@@ -327,8 +365,7 @@ describe('WsTransport', () => {
 
   /** A client that is known to `peer` as node 2. */
   async function acquainted(peer: TestPeer): Promise<WebSocket> {
-    const identity = { clusterId: 'cluster', nodeId: 2, directoryId: directoryOf(2) }
-    const hello = encodeHello(identity, 1, Buffer.alloc(32, 1))
+    const hello = encodeHello(nodeTwo, 1, Buffer.alloc(32, 1))
     const webSocket = new WebSocket(`ws://127.0.0.1:${peer.transport.port}/peers`)
     webSocket.on('error', () => webSocket.terminate())
     await once(webSocket, 'open')

@@ -1,4 +1,4 @@
-import { assert, ConfigurationError } from '@millrace/base'
+import { assert, ConfigurationError, randomUuid, type Uuid } from '@millrace/base'
 import type { WebSocket } from 'ws'
 import type { HandshakeRefusal } from './handshake.ts'
 import { PeerDialer, type PeerEndpoint } from './peer-dialer.ts'
@@ -18,9 +18,13 @@ const MAX_REMEMBERED_REFUSALS = 256
 /**
  * {@link PeerTransport} over WebSockets. Both nodes of a pair connect to each other if both list the other, and both connections stay: each
  * sends over the first that stood, until that one ends, so that frames keep their order. One node's loss is told when neither stands.
+ *
+ * Of two processes that were given one node id, the one that is known stays as long as it is alive, and the other is turned away: taken by
+ * turns, each would undo what the other was told, and nobody would know why. One that ended without a word is found silent soon enough.
  */
 export class WsTransport implements PeerTransport {
   readonly #options: WsTransportOptions
+  readonly #process: Uuid
   readonly #limits: TransportLimits
   readonly #events: PeerEvents
   readonly #listener: PeerListener | null
@@ -36,6 +40,7 @@ export class WsTransport implements PeerTransport {
 
   private constructor(options: WsTransportOptions, events: PeerEvents) {
     this.#options = options
+    this.#process = randomUuid(options.random)
     this.#limits = { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits }
     this.#events = events
     this.#dialers = new Map()
@@ -50,9 +55,10 @@ export class WsTransport implements PeerTransport {
     this.#listener =
       options.listen === null
         ? null
-        : new PeerListener(options, this.#limits, {
-            judge: (peer) => this.#judge(peer.nodeId),
-            onPeer: (peer, webSocket, socket) => this.#onPeer(peer.nodeId, false, webSocket, socket),
+        : new PeerListener(options, this.#process, this.#limits, {
+            judge: ({ identity, process }) => this.#judge(identity.nodeId, process),
+            onPeer: ({ identity, process }, webSocket, socket) =>
+              this.#onPeer(identity.nodeId, process, false, webSocket, socket),
             onRefused,
           })
   }
@@ -108,10 +114,14 @@ export class WsTransport implements PeerTransport {
     }
     for (const [id, endpoint] of peers) {
       if (id === this.#options.identity.nodeId || this.#dialers.has(id)) continue
-      const dialer = new PeerDialer(id, endpoint, this.#options, this.#limits, {
-        onPeer: (peerId, webSocket, socket) => this.#onPeer(peerId, true, webSocket, socket),
+      const dialer = new PeerDialer(id, endpoint, this.#options, this.#process, this.#limits, {
+        judge: (peerId, process) => this.#duplicate(peerId, process),
+        onPeer: (peerId, process, webSocket, socket) => this.#onPeer(peerId, process, true, webSocket, socket),
         onConnectionRefused: (peerId) => this.#onConnectionRefused(peerId),
         onRefused: (reason, address) => this.#onRefused(reason, address),
+        onTurnedAway: (reason, address) => {
+          if (this.#isNews(reason, address)) this.#options.onTurnedAway?.(reason, address)
+        },
       })
       this.#dialers.set(id, dialer)
     }
@@ -132,16 +142,25 @@ export class WsTransport implements PeerTransport {
     await this.#listener?.close()
   }
 
-  #judge(peerId: number): HandshakeRefusal | null {
+  #judge(peerId: number, process: Uuid): HandshakeRefusal | null {
     if (this.#isClosed) return 'too many connections'
+    const duplicate = this.#duplicate(peerId, process)
+    if (duplicate !== null) return duplicate
     let incomingCount = 0
     for (const [id, route] of this.#routes) if (id !== peerId && route.incoming !== null) incomingCount++
     return incomingCount >= this.#limits.maxIncomingCount ? 'too many connections' : null
   }
 
-  #onPeer(peerId: number, isOutgoing: boolean, webSocket: WebSocket, socket: CountingSocket): void {
+  #duplicate(peerId: number, process: Uuid): HandshakeRefusal | null {
+    const route = this.#routes.get(peerId)
+    const known = [route?.outgoing, route?.incoming].some((link) => link?.isOpen === true && link.process !== process)
+    return known ? 'another process with this node id is alive' : null
+  }
+
+  #onPeer(peerId: number, process: Uuid, isOutgoing: boolean, webSocket: WebSocket, socket: CountingSocket): void {
     const link = new PeerLink({
       peerId,
+      process,
       isOutgoing,
       webSocket,
       socket,
@@ -163,7 +182,7 @@ export class WsTransport implements PeerTransport {
     }
     const route = this.#routes.get(peerId) ?? { outgoing: null, incoming: null, active: null }
     this.#routes.set(peerId, route)
-    // The peer has started anew and connected again before this side noticed.
+    // The peer has started anew, or given the connection up, before this side noticed.
     const previous = isOutgoing ? route.outgoing : route.incoming
     if (isOutgoing) route.outgoing = link
     else route.incoming = link
@@ -203,13 +222,18 @@ export class WsTransport implements PeerTransport {
 
   #onRefused(reason: string, address: string): void {
     this.#refusedCount++
+    if (this.#isNews(reason, address)) this.#options.onRefused?.(reason, address)
+  }
+
+  /** Not told of within the last minute. */
+  #isNews(reason: string, address: string): boolean {
     const key = `${reason} ${address}`
     const nowMs = this.#options.clock.monotonicMs()
     const toldMs = this.#refusals.get(key)
-    if (toldMs !== undefined && nowMs - toldMs < REFUSAL_REPEAT_MS) return
+    if (toldMs !== undefined && nowMs - toldMs < REFUSAL_REPEAT_MS) return false
     if (this.#refusals.size >= MAX_REMEMBERED_REFUSALS) this.#refusals.clear()
     this.#refusals.set(key, nowMs)
-    this.#options.onRefused?.(reason, address)
+    return true
   }
 }
 

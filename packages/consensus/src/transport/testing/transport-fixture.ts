@@ -94,6 +94,7 @@ export class TransportFixture {
         clock: new RealClock(),
         random: new RealRandom(),
         onRefused: (reason) => events.onRefused(reason),
+        onTurnedAway: (reason) => events.onRefused(`turned away: ${reason}`),
         ...init,
         limits: { ...TEST_LIMITS, ...init.limits },
       },
