@@ -72,6 +72,7 @@ const guarded = {
     'packages/base/src/',
     'packages/consensus/src/transport/',
     'packages/protocol/src/',
+    'packages/broker/src/replication/broker-proof.ts',
     'apps/',
     'tools/',
     'e2e/',

@@ -17,6 +17,7 @@ import { leaveGroupHandler } from './handlers/13-leave-group.ts'
 import { syncGroupHandler } from './handlers/14-sync-group.ts'
 import { describeGroupsHandler } from './handlers/15-describe-groups.ts'
 import { listGroupsHandler } from './handlers/16-list-groups.ts'
+import { saslHandshakeHandler } from './handlers/17-sasl-handshake.ts'
 import { apiVersionsHandler, type ServedApi } from './handlers/18-api-versions.ts'
 import { createTopicsHandler } from './handlers/19-create-topics.ts'
 import { deleteTopicsHandler } from './handlers/20-delete-topics.ts'
@@ -26,6 +27,7 @@ import { offsetForLeaderEpochHandler } from './handlers/23-offset-for-leader-epo
 import { describeConfigsHandler } from './handlers/32-describe-configs.ts'
 import { alterConfigsHandler } from './handlers/33-alter-configs.ts'
 import { describeLogDirsHandler } from './handlers/35-describe-log-dirs.ts'
+import { saslAuthenticateHandler } from './handlers/36-sasl-authenticate.ts'
 import { createPartitionsHandler } from './handlers/37-create-partitions.ts'
 import { deleteGroupsHandler } from './handlers/42-delete-groups.ts'
 import { electLeadersHandler } from './handlers/43-elect-leaders.ts'
@@ -42,6 +44,7 @@ import { listConfigResourcesHandler } from './handlers/74-list-config-resources.
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
 import { addRaftVoterHandler } from './handlers/80-add-raft-voter.ts'
 import { removeRaftVoterHandler } from './handlers/81-remove-raft-voter.ts'
+import type { BrokerProofs } from './handlers/broker-proofs.ts'
 import { withElementLimit } from './handlers/element-limits.ts'
 import type { ApiHandler } from './handlers/handler.ts'
 import { LeaderHints } from './handlers/leader-hints.ts'
@@ -68,6 +71,7 @@ export interface HandlerParts {
   readonly fetchLimits: FetchLimits
   /** Left out where there are no other brokers. */
   readonly replication?: FetchReplication
+  readonly proofs: BrokerProofs
   readonly groups: GroupCoordinator
   readonly coordinators: CoordinatorFinder
   readonly topicCreation: TopicAutoCreation
@@ -90,6 +94,8 @@ export function brokerHandlers(parts: HandlerParts): ApiHandler[] {
   const served = servedApis()
   const handlers = [...dataHandlers(parts), ...groupHandlers(parts), ...adminHandlers(parts)] as ApiHandler[]
   handlers.push(
+    saslHandshakeHandler(parts) as ApiHandler,
+    saslAuthenticateHandler(parts) as ApiHandler,
     apiVersionsHandler({
       servedApis: () => served.map(advertised),
       image: () => parts.metadata.image,
@@ -127,6 +133,7 @@ function dataHandlers({
   sessions,
   fetchLimits,
   replication,
+  proofs,
   timers,
   topicMetrics,
   nextTurn,
@@ -141,6 +148,7 @@ function dataHandlers({
       limits: fetchLimits,
       leaderHints: new LeaderHints(() => metadata.image),
       ...(replication === undefined ? {} : { replication }),
+      isReplica: (connection, replicaId) => !proofs.areAskedFor || connection.brokerId === replicaId,
       onFetched(topic, sizeBytes) {
         total.fetchRequests++
         total.bytesOut += sizeBytes

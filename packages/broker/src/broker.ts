@@ -31,6 +31,7 @@ import { CoordinatorFinder, CoordinatorKeyType } from './coordinator/coordinator
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
 import { GroupLeadership } from './coordinator/group-leadership.ts'
 import { ProduceHandler } from './handlers/00-produce.ts'
+import { BrokerProofs } from './handlers/broker-proofs.ts'
 import { LeaderHints } from './handlers/leader-hints.ts'
 import { TurnQueue } from './handlers/turn-queue.ts'
 import { IdleWork } from './idle-work.ts'
@@ -184,6 +185,14 @@ export class Broker {
     this.#preloading = this.#createPreloading()
   }
 
+  /** By which the nodes of a cluster know each other. */
+  get #secret(): Buffer | null {
+    const { controllerPeerSecret } = this.#options.configuration.broker
+    return this.#options.ports.cluster === undefined || controllerPeerSecret === null
+      ? null
+      : Buffer.from(controllerPeerSecret)
+  }
+
   get #metadata(): MetadataService {
     return this.#membership.metadata
   }
@@ -224,6 +233,7 @@ export class Broker {
       ...this.#partitionOptions(),
       clock: ports.clock,
       random: ports.random,
+      secret: this.#secret,
       settings: () => replicationSettingsOf(configuration.broker),
       connect: ports.connect ?? connectTcp,
       onFatal: (error) => this.#options.onFatal(error),
@@ -417,6 +427,14 @@ export class Broker {
         sessions: this.#sessions,
         fetchLimits: { memory: this.#answers, purgatory: this.#purgatory },
         ...(this.#replicas === null ? {} : { replication: this.#replicas }),
+        proofs: new BrokerProofs({
+          nodeId: this.nodeId,
+          clusterId: () => this.#metadata.image.clusterId,
+          secret: this.#secret,
+          random: ports.random,
+          clock: ports.clock,
+          logger,
+        }),
         groups: this.#groups,
         coordinators,
         topicCreation,

@@ -33,11 +33,12 @@ export function checkCluster(config: BrokerConfig): string[] {
     return []
   }
   const warnings: string[] = []
-  const isOpen = secret === null && missing.length > 0
   const peers = [...cluster.initialVoters, ...cluster.bootstrapServers]
-  if (isOpen && !peers.every(({ host }) => isLoopback(host))) {
+  if (secret === null && !peers.every(({ host }) => isLoopback(host))) {
     warnings.push(
-      'connections between nodes are neither authenticated nor encrypted: set controller.peer.secret or controller.peer.tls.*',
+      missing.length > 0
+        ? 'connections between nodes are neither authenticated nor encrypted: set controller.peer.secret or controller.peer.tls.*'
+        : 'brokers cannot tell other brokers from clients that pose as one: set controller.peer.secret, also where controllers have TLS',
     )
   }
   if (peers.some((peer) => peer.id === config.nodeId) && cluster.initialVoters.length === 2) {

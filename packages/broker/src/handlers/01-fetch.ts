@@ -34,7 +34,7 @@ import {
 import type { FetchSessionCache } from '../partition/fetch-session-cache.ts'
 import type { Partition } from '../partition/partition.ts'
 import type { PartitionManager } from '../partition/partition-manager.ts'
-import type { ApiHandler, RequestContext } from './handler.ts'
+import type { ApiHandler, ConnectionContext, RequestContext } from './handler.ts'
 import type { LeaderHint, LeaderHintCollection, LeaderHints } from './leader-hints.ts'
 
 /** Consumers from here on understand that they may be sent to another replica (KIP-392). */
@@ -54,6 +54,8 @@ export interface FetchDeps {
   limits: FetchLimits
   /** Left out where there are no other brokers. */
   replication?: FetchReplication
+  /** Whether who asks as a replica is that broker; left out: whoever says so. */
+  isReplica?(connection: ConnectionContext, replicaId: number): boolean
   /** Who leads instead, for clients that ask the wrong broker; left out where nobody else can. */
   leaderHints?: LeaderHints
   onFetched(topic: string, sizeBytes: number): void
@@ -81,6 +83,9 @@ export function fetchHandler(deps: FetchDeps): ApiHandler<FetchRequest, FetchRes
     decodeRequest: decodeFetchRequest,
     encodeResponse: encodeFetchResponse,
     handle(request, context) {
+      const replicaId = replicaIdOf(request, context.apiVersion)
+      if (replicaId >= 0 && deps.isReplica?.(context.connection, replicaId) === false)
+        return refuseReplica(deps, request)
       const fetchContext = openContext(deps, request, context.apiVersion)
       if (fetchContext.kind === 'error') return createFetchResponse({ errorCode: fetchContext.errorCode })
       const wanted = fetchContext.kind === 'full' ? fetchContext.wanted : [...fetchContext.session.partitions.values()]
@@ -130,8 +135,29 @@ function run(
   })
 }
 
+/** Negative: a consumer. */
+function replicaIdOf(request: FetchRequest, version: number): number {
+  return version >= 15 ? request.replicaState.replicaId : request.replicaId
+}
+
+/** A client that says it is a replica would read what is not committed, and have records acknowledged that nobody holds: as Kafka without CLUSTER_ACTION. */
+function refuseReplica(deps: FetchDeps, request: FetchRequest): FetchResponse {
+  const errorCode = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+  const responses = request.topics.map(({ topic, topicId, partitions }) => {
+    for (let count = partitions.length; count > 0; count--) deps.onFailed(topic, errorCode)
+    return createFetchableTopicResponse({
+      topic,
+      topicId,
+      partitions: partitions.map(({ partition }) =>
+        createFetchResponsePartitionData({ partitionIndex: partition, errorCode, highWatermark: -1 }),
+      ),
+    })
+  })
+  return createFetchResponse({ responses })
+}
+
 function parametersOf(deps: FetchDeps, request: FetchRequest, version: number): FetchParameters {
-  const replicaId = version >= 15 ? request.replicaState.replicaId : request.replicaId
+  const replicaId = replicaIdOf(request, version)
   let isolation: FetchIsolation = FetchIsolation.HIGH_WATERMARK
   const brokerEpoch = version >= 15 ? Number(request.replicaState.replicaEpoch) : -1
   // Every negative id is a consumer's, a debugging one's (-2) too: only replicas read what is not committed.
@@ -196,7 +222,7 @@ function wantedOf(request: FetchRequest): FetchPartition[] {
 
 function openContext(deps: FetchDeps, request: FetchRequest, version: number): FetchContext {
   const usesTopicIds = version >= FIRST_VERSION_WITH_IDS
-  const privileged = (version >= 15 ? request.replicaState.replicaId : request.replicaId) >= 0
+  const privileged = replicaIdOf(request, version) >= 0
   const epoch = version >= 7 ? request.sessionEpoch : FINAL_FETCH_EPOCH
   if (epoch === INITIAL_FETCH_EPOCH || epoch === FINAL_FETCH_EPOCH) {
     if (request.sessionId !== 0) deps.sessions.remove(request.sessionId)

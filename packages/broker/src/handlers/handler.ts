@@ -10,6 +10,8 @@ export interface ConnectionContext {
   /** Name of the listener that accepted the connection; answers give the endpoints of the same listener. */
   readonly listener: string
   readonly principal: string
+  /** The broker that the peer has proved to be (`broker-proofs.ts`); -1: a client, or a broker that has not yet. */
+  brokerId: number
   /** From ApiVersions v3+ (KIP-511), empty before. */
   clientSoftwareName: string
   clientSoftwareVersion: string

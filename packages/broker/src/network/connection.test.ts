@@ -19,6 +19,7 @@ const context: ConnectionContext = {
   clientPort: 1,
   listener: 'PLAINTEXT',
   principal: 'User:ANONYMOUS',
+  brokerId: -1,
   clientSoftwareName: '',
   clientSoftwareVersion: '',
 }

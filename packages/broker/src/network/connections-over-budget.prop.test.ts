@@ -126,6 +126,7 @@ function setUp(maxBytes: number) {
       clientPort: 1,
       listener: 'PLAINTEXT',
       principal: 'User:ANONYMOUS',
+      brokerId: -1,
       clientSoftwareName: '',
       clientSoftwareVersion: '',
     }

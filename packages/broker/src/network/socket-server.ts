@@ -229,6 +229,7 @@ export class SocketServer {
       clientPort: transport.remotePort,
       listener: listenerName,
       principal: 'User:ANONYMOUS',
+      brokerId: -1,
       clientSoftwareName: '',
       clientSoftwareVersion: '',
     }

@@ -1,4 +1,4 @@
-import { SimulatedClock, SimulatedTimers } from '@millrace/base'
+import { SeededRandom, SimulatedClock, SimulatedTimers } from '@millrace/base'
 import {
   type ApiDefinition,
   apiVersionsApi,
@@ -6,15 +6,20 @@ import {
   createApiVersionsResponse,
   createListOffsetsRequest,
   createListOffsetsResponse,
+  createSaslAuthenticateResponse,
+  createSaslHandshakeResponse,
   ErrorCode,
   listOffsetsApi,
   Reader,
   readRequestHeader,
+  saslAuthenticateApi,
+  saslHandshakeApi,
   Writer,
 } from '@millrace/protocol'
 import { describe, expect, it } from 'vitest'
 import type { Transport, TransportEvents } from '../network/transport.ts'
-import { BrokerConnection, BrokerConnectionError } from './broker-connection.ts'
+import { BrokerConnection, BrokerConnectionError, type BrokerConnectionProof } from './broker-connection.ts'
+import { encodeBrokerChallenge } from './broker-proof.ts'
 
 /** The other broker: keeps what it was sent, answers as it is told. */
 class Peer implements Transport {
@@ -24,6 +29,8 @@ class Peer implements Transport {
   readonly untakenBytes = 0
   readonly requests: { apiKey: number; version: number; correlationId: number }[] = []
   isDestroyed = false
+  /** What was sent last. */
+  lastFrame = Buffer.alloc(0)
   events: TransportEvents | null = null
   /** Answers to ApiVersions, the only thing that is answered by itself. */
   apiVersions = createApiVersionsResponse({
@@ -35,7 +42,8 @@ class Peer implements Transport {
   oldApiVersionsOnly = false
 
   write(chunks: readonly Buffer[]): void {
-    const header = readRequestHeader(new Reader(Buffer.concat(chunks), 4))
+    this.lastFrame = Buffer.concat(chunks)
+    const header = readRequestHeader(new Reader(this.lastFrame, 4))
     const { requestApiKey: apiKey, requestApiVersion: version, correlationId } = header
     this.requests.push({ apiKey, version, correlationId })
     if (apiKey !== apiVersionsApi.key) return
@@ -88,7 +96,7 @@ class Peer implements Transport {
   }
 }
 
-function setUp(peer = new Peer()) {
+function setUp(peer = new Peer(), proof: BrokerConnectionProof | null = null) {
   const timers = new SimulatedTimers(new SimulatedClock())
   const opened = BrokerConnection.open(
     {
@@ -101,6 +109,7 @@ function setUp(peer = new Peer()) {
       port: 1,
       clientId: 'broker-1',
       maxAnswerBytes: 10_000,
+      proof,
     },
     1_000,
   )
@@ -184,7 +193,7 @@ describe('a connection to another broker', () => {
     const timers = new SimulatedTimers(new SimulatedClock())
     const late = Promise.withResolvers<Transport>()
     const opened = BrokerConnection.open(
-      { connect: () => late.promise, timers, host: 'h', port: 1, clientId: 'c', maxAnswerBytes: 100 },
+      { connect: () => late.promise, timers, host: 'h', port: 1, clientId: 'c', maxAnswerBytes: 100, proof: null },
       1_000,
     )
     const rejected = expect(opened).rejects.toThrow('no connection in time')
@@ -196,10 +205,37 @@ describe('a connection to another broker', () => {
     expect(peer.isDestroyed).toBe(true)
   })
 
+  it('believes no server that lets everybody in and cannot prove that it is of the cluster, nor one that plays back what it is told', async () => {
+    for (const reflects of [false, true]) {
+      const peer = new Peer()
+      peer.apiVersions = createApiVersionsResponse({
+        apiKeys: [saslHandshakeApi, saslAuthenticateApi].map(({ key, minVersion, maxVersion }) =>
+          createApiVersion({ apiKey: key, minVersion, maxVersion }),
+        ),
+      })
+      const secret = Buffer.from('what the impostor does not know')
+      const { opened } = setUp(peer, { secret, brokerId: 1, targetId: 2, clusterId: 'c', random: new SeededRandom(1) })
+      const refused = expect(opened).rejects.toThrow('has another controller.peer.secret')
+      const asked = async (apiKey: number, count: number) => {
+        while (peer.requests.filter((sent) => sent.apiKey === apiKey).length < count) await written()
+      }
+      const authenticate = (authBytes: Buffer) =>
+        peer.answer(saslAuthenticateApi, 2, createSaslAuthenticateResponse({ authBytes }))
+      await asked(saslHandshakeApi.key, 1)
+      peer.answer(saslHandshakeApi, 1, createSaslHandshakeResponse())
+      await asked(saslAuthenticateApi.key, 1)
+      authenticate(encodeBrokerChallenge(Buffer.alloc(32)))
+      await asked(saslAuthenticateApi.key, 2)
+      authenticate(reflects ? peer.lastFrame.subarray(-33, -1) : Buffer.alloc(32))
+      await refused
+      expect(peer.isDestroyed).toBe(true)
+    }
+  })
+
   it('says who refused it', async () => {
     const timers = new SimulatedTimers(new SimulatedClock())
     const connect = () => Promise.reject(new Error('ECONNREFUSED'))
-    const options = { connect, timers, host: 'h', port: 7, clientId: 'c', maxAnswerBytes: 100 }
+    const options = { connect, timers, host: 'h', port: 7, clientId: 'c', maxAnswerBytes: 100, proof: null }
     await expect(BrokerConnection.open(options, 1_000)).rejects.toThrow('h:7: ECONNREFUSED')
   })
 })

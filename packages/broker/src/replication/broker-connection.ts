@@ -1,16 +1,29 @@
-import { assert, BaseError, type Timer, type Timers } from '@millrace/base'
+import { assert, BaseError, type Random, type Timer, type Timers } from '@millrace/base'
 import {
   type ApiDefinition,
   apiVersionsApi,
   createApiVersionsRequest,
+  createSaslAuthenticateRequest,
+  createSaslHandshakeRequest,
   decodeResponseHeader,
   ErrorCode,
   MalformedMessageError,
   Reader,
+  saslAuthenticateApi,
+  saslHandshakeApi,
   Writer,
   writeRequestHeader,
 } from '@millrace/protocol'
 import type { Connect, Transport, TransportEvents } from '../network/transport.ts'
+import {
+  BROKER_PROOF_MECHANISM,
+  type BrokerHello,
+  brokerProof,
+  encodeBrokerHello,
+  isBrokerChallenge,
+  isBrokerProof,
+  PROOF_NONCE_BYTES,
+} from './broker-proof.ts'
 
 /** A broker could not be reached, did not answer in time, or answered what nobody can read. The connection is closed. */
 export class BrokerConnectionError extends BaseError {
@@ -27,6 +40,13 @@ export interface BrokerConnectionOptions {
   readonly clientId: string
   /** Longest answer that is read; its memory is kept from answer to answer. */
   readonly maxAnswerBytes: number
+  /** What this broker proves, and has the other one prove; null: nothing. */
+  readonly proof: BrokerConnectionProof | null
+}
+
+export interface BrokerConnectionProof extends BrokerHello {
+  readonly secret: Buffer
+  readonly random: Random
 }
 
 const SIZE_BYTES = 4
@@ -71,6 +91,7 @@ export class BrokerConnection implements TransportEvents {
     try {
       await Promise.race([connection.#connect(), overdue.promise])
       await connection.#negotiate(timeoutMs)
+      if (options.proof !== null) await connection.#introduce(options.proof, timeoutMs)
       return connection
     } catch (error) {
       if (error instanceof BrokerConnectionError) throw error
@@ -129,6 +150,28 @@ export class BrokerConnection implements TransportEvents {
     for (const { apiKey, minVersion, maxVersion } of answer.apiKeys) {
       this.#versions.set(apiKey, { min: minVersion, max: maxVersion })
     }
+  }
+
+  /** Neither side believes the other anything before both have proved that they know the cluster's secret. */
+  async #introduce(proof: BrokerConnectionProof, timeoutMs: number): Promise<void> {
+    const handshake = createSaslHandshakeRequest({ mechanism: BROKER_PROOF_MECHANISM })
+    const { errorCode } = await this.call(saslHandshakeApi, handshake, timeoutMs)
+    if (errorCode !== ErrorCode.NONE)
+      throw this.#fail('does not know controller.peer.secret, by which brokers prove who they are')
+    const hello = encodeBrokerHello(proof, proof.random.bytes(PROOF_NONCE_BYTES))
+    const challenge = await this.#prove(hello, timeoutMs)
+    if (!isBrokerChallenge(challenge)) throw this.#fail('proves itself in a way that is not known here')
+    const accept = await this.#prove(brokerProof('client', proof.secret, hello, challenge), timeoutMs)
+    if (!isBrokerProof(accept, 'server', proof.secret, hello, challenge))
+      throw this.#fail('has another controller.peer.secret')
+  }
+
+  async #prove(authBytes: Buffer, timeoutMs: number): Promise<Buffer> {
+    const answer = await this.call(saslAuthenticateApi, createSaslAuthenticateRequest({ authBytes }), timeoutMs)
+    if (answer.errorCode !== ErrorCode.NONE) {
+      throw this.#fail('takes this broker for none of its cluster: it may have another controller.peer.secret')
+    }
+    return Buffer.from(answer.authBytes)
   }
 
   async #call<Request, Response>(

@@ -1,12 +1,15 @@
-import type { Timers } from '@millrace/base'
+import type { Random, Timers } from '@millrace/base'
 import type { MetadataImage } from '@millrace/consensus'
 import type { Connect } from '../network/transport.ts'
-import { BrokerConnection, BrokerConnectionError } from './broker-connection.ts'
+import { BrokerConnection, BrokerConnectionError, type BrokerConnectionProof } from './broker-connection.ts'
 
 export interface BrokerConnectionsOptions {
   readonly connect: Connect
   readonly timers: Timers
-  readonly clientId: string
+  readonly random: Random
+  readonly nodeId: number
+  /** By which brokers prove to each other that they are of one cluster; null: they do not. */
+  readonly secret: Buffer | null
   image(): MetadataImage | null
   /** Name of the listener that brokers use among themselves. */
   interBrokerListener(): string
@@ -25,12 +28,21 @@ export class BrokerConnections {
 
   /** Rejects with {@link BrokerConnectionError}. */
   async open(brokerId: number, timeoutMs: number): Promise<BrokerConnection> {
-    const { connect, timers, clientId, image, interBrokerListener } = this.#options
+    const { connect, timers, nodeId, interBrokerListener } = this.#options
+    const image = this.#options.image()
     const listener = interBrokerListener()
-    const endpoints = image()?.brokers.get(brokerId)?.endpoints ?? []
+    const endpoints = image?.brokers.get(brokerId)?.endpoints ?? []
     const endpoint = endpoints.find((candidate) => candidate.listener === listener)
     if (endpoint === undefined) throw new BrokerConnectionError(`broker ${brokerId} has no listener ${listener}`)
     const { host, port } = endpoint
-    return BrokerConnection.open({ connect, timers, host, port, clientId, maxAnswerBytes: MAX_ANSWER_BYTES }, timeoutMs)
+    const clientId = `broker-${nodeId}`
+    const proof = image === null ? null : this.#proofFor(brokerId, image.clusterId)
+    const options = { connect, timers, host, port, clientId, maxAnswerBytes: MAX_ANSWER_BYTES, proof }
+    return BrokerConnection.open(options, timeoutMs)
+  }
+
+  #proofFor(targetId: number, clusterId: string): BrokerConnectionProof | null {
+    const { secret, random, nodeId: brokerId } = this.#options
+    return secret === null ? null : { brokerId, targetId, clusterId, secret, random }
   }
 }

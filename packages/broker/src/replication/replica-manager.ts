@@ -26,6 +26,8 @@ export interface ReplicaManagerOptions extends Omit<PartitionManagerOptions, 'cl
   readonly random: Random
   /** Opens connections to other brokers. */
   readonly connect: Connect
+  /** By which brokers prove to each other that they are of one cluster (`controller.peer.secret`); null: they do not. */
+  readonly secret: Buffer | null
   /** As they are now. */
   settings(): ReplicationSettings
   /** A bug: nothing may go on. */
@@ -76,7 +78,9 @@ export class ReplicaManager implements FetchReplication {
     this.connections = new BrokerConnections({
       connect: options.connect,
       timers,
-      clientId: `broker-${brokerId}`,
+      random: options.random,
+      nodeId: brokerId,
+      secret: options.secret,
       image: () => this.#image,
       interBrokerListener: () => options.settings().interBrokerListener,
     })

@@ -85,6 +85,7 @@ export function contextOf(apiKey: number, apiVersion: number, clientId = 'client
       clientPort: 40_000,
       listener: 'PLAINTEXT',
       principal: 'User:ANONYMOUS',
+      brokerId: -1,
       clientSoftwareName: '',
       clientSoftwareVersion: '',
     },

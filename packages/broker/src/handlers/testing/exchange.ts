@@ -14,6 +14,7 @@ export function requestContext(apiKey: number, apiVersion: number, listener = 'P
       clientPort: 40_000,
       listener,
       principal: 'User:ANONYMOUS',
+      brokerId: -1,
       clientSoftwareName: '',
       clientSoftwareVersion: '',
     },

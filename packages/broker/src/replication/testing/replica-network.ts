@@ -84,6 +84,7 @@ class ReplicaLink implements Transport {
   readonly to: number
   readonly #network: ReplicaNetwork
   readonly #events: TransportEvents
+  readonly #connection = requestContext(0, 0).connection
   #isOpen = true
   #abandon: (() => void) | null = null
 
@@ -134,6 +135,7 @@ class ReplicaLink implements Transport {
     if (handler === undefined) throw new Error(`API ${header.requestApiKey} is not served`)
     const context: RequestContext = {
       ...requestContext(header.requestApiKey, header.requestApiVersion),
+      connection: this.#connection,
       onAbandoned: (callback) => {
         this.#abandon = callback
       },

@@ -6,7 +6,10 @@ import { Configuration } from '../../config/configuration.ts'
 import { RecordingLogger } from '../../coordinator/testing/recording-logger.ts'
 import { fetchHandler } from '../../handlers/01-fetch.ts'
 import { listOffsetsHandler } from '../../handlers/02-list-offsets.ts'
+import { saslHandshakeHandler } from '../../handlers/17-sasl-handshake.ts'
 import { apiVersionsHandler } from '../../handlers/18-api-versions.ts'
+import { saslAuthenticateHandler } from '../../handlers/36-sasl-authenticate.ts'
+import { BrokerProofs } from '../../handlers/broker-proofs.ts'
 import type { ApiHandler } from '../../handlers/handler.ts'
 import { LeaderHints } from '../../handlers/leader-hints.ts'
 import { TopicMetrics } from '../../metrics/topic-metrics.ts'
@@ -116,6 +119,7 @@ export class ReplicaNode {
       timers,
       clock,
       random: new SeededRandom(seed + 2),
+      secret: SECRET,
       logger: this.logger,
       metrics,
       connect: (options) => this.#connect(options),
@@ -207,6 +211,9 @@ export class ReplicaNode {
   #handlers(timers: Timers, random: Random): Map<number, ApiHandler> {
     const { partitions } = this.replicas
     const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+    const { nodeId, logger } = this
+    const { clock } = this.#world
+    const proofs = new BrokerProofs({ nodeId, clusterId: () => 'cluster', secret: SECRET, random, clock, logger })
     const handlers = [
       fetchHandler({
         partitions,
@@ -215,16 +222,21 @@ export class ReplicaNode {
         fetchMaxBytes: 1_000_000,
         limits: UNLIMITED_FETCHES,
         replication: this.replicas,
+        isReplica: (connection, replicaId) => connection.brokerId === replicaId,
         leaderHints: new LeaderHints(() => this.#image),
         onFetched: () => undefined,
         onFailed: () => undefined,
       }),
       listOffsetsHandler({ partitions, nextTurn }),
+      saslHandshakeHandler({ proofs }),
+      saslAuthenticateHandler({ proofs }),
       apiVersionsHandler({
         servedApis: () => [
           { apiKey: 1, minVersion: 4, maxVersion: 18 },
           { apiKey: 2, minVersion: 1, maxVersion: 11 },
+          { apiKey: 17, minVersion: 0, maxVersion: 1 },
           { apiKey: 18, minVersion: 0, maxVersion: 4 },
+          { apiKey: 36, minVersion: 0, maxVersion: 2 },
         ],
         image: () => this.#image,
         nodeId: this.nodeId,
@@ -234,6 +246,8 @@ export class ReplicaNode {
     return new Map(handlers.map((handler) => [handler.apiKey, handler]))
   }
 }
+
+const SECRET = Buffer.from('what all nodes of a cluster know')
 
 /** Timers that end with the life they belong to. */
 class LifeTimers implements Timers {
