@@ -96,6 +96,20 @@ function isRunning(pid: number): boolean {
   }
 }
 
+/** Until then leaders change, and what reads the topic below gives up when it meets one that leads no more. */
+async function untilWhole(ports: readonly number[], topic: string): Promise<void> {
+  const admin = new Admin({ bootstrapServers: ports.map((port) => `127.0.0.1:${port}`).join(',') })
+  try {
+    const isWhole = async () => {
+      const [found] = await admin.describeTopics([topic])
+      return found?.error === null && found.partitions.every(({ leader, isr }) => leader >= 0 && isr.length === 3)
+    }
+    await until('all replicas are in sync', isWhole, 60_000)
+  } finally {
+    await admin.close()
+  }
+}
+
 it('starts three nodes, goes on without one, stops in order, and comes back with everything', async () => {
   const first = await start()
   const bootstrapServers = first.ports.map((port) => `127.0.0.1:${port}`).join(',')
@@ -121,6 +135,7 @@ it('starts three nodes, goes on without one, stops in order, and comes back with
 
   const second = await start()
   expect(second.ports).toEqual(first.ports)
+  await untilWhole(second.ports, 'local')
   const { stored } = await readTopic(`127.0.0.1:${second.ports[1]}`, 'local')
   const values = stored.map(({ value }) => Number(value)).sort((a, b) => a - b)
   expect(values).toEqual(Array.from({ length: 60 }, (_, i) => i))
