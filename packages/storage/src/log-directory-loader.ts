@@ -28,6 +28,8 @@ export interface LoaderParts {
   directories: readonly string[]
   /** By the names of their directories; what is loaded is added. */
   logs: Map<string, Log>
+  /** Those of another topic whose name, and so the place in `logs`, is taken; what is loaded is added. */
+  namesakes: Set<Log>
   onDurable(log: Log): void
 }
 
@@ -53,7 +55,8 @@ export function loadDirectory(parts: LoaderParts, { home, names, identities }: F
       const log = loadLog(context, home, name, topic, partition, topicId, checkpointsOf(name), stop, parts.onDurable)
       if (log === null) continue
       home.logs.add(log)
-      logs.set(name, log)
+      if (logs.has(name)) parts.namesakes.add(log)
+      else logs.set(name, log)
       count++
     } catch (error) {
       // Not asked before: thousands of directories would be looked at once more.

@@ -84,24 +84,37 @@ function identityOf(disk: Disk, path: string): Identity {
 
 /**
  * Before anything is changed: a partition has its log in one log directory only. Which of two is the newer nobody can tell, so that, as
- * with Kafka, the operator has to: throws `CorruptFileError` with both paths. What holds no segment is none. Throws `DiskError`.
+ * with Kafka, the operator has to: throws `CorruptFileError` with both paths. What holds no segment is none, and two that are of different
+ * topics of one name, since a disk came back that was away while its topic was deleted, are told apart by the metadata. Throws `DiskError`.
  */
 export function refuseDuplicateLogs(disk: Disk, directories: readonly string[]): void {
   if (directories.length < 2) return
-  const seen = new Map<string, string>()
+  const seen = new Map<string, string[]>()
   for (const directory of new Set(directories)) {
     if (disk.stat(directory) === null) continue
     for (const name of disk.listDirectory(directory)) {
       if (parsePartitionDirectoryName(name) === null) continue
       const path = `${directory}/${name}`
-      const other = seen.get(name)
-      if (other === undefined) seen.set(name, path)
-      else if (!holdsSegments(disk, path)) continue
-      else if (!holdsSegments(disk, other)) seen.set(name, path)
-      else
+      const others = seen.get(name)
+      if (others === undefined) {
+        seen.set(name, [path])
+        continue
+      }
+      const other = holdsSegments(disk, path) ? others.find((known) => isSameLog(disk, known, path)) : undefined
+      if (other !== undefined) {
         throw new CorruptFileError(path, `there is a log of this partition in ${other} as well: remove one of the two`)
+      }
+      others.push(path)
     }
   }
+}
+
+/** Whether both may be the log of one partition of one topic; the names are the same, and `path` holds segments. */
+function isSameLog(disk: Disk, other: string, path: string): boolean {
+  if (!holdsSegments(disk, other)) return false
+  const [topicId, otherId] = [identityOf(disk, path), identityOf(disk, other)]
+  const areKnown = [topicId, otherId].every((id) => typeof id === 'string' && id !== ZERO_UUID)
+  return !areKnown || topicId === otherId
 }
 
 /** Whether a partition directory is more than what an interrupted making of a log leaves. */

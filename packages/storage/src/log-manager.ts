@@ -109,6 +109,8 @@ export class LogManager {
   readonly #renamedIn: Set<LogDirectory>
   #clusterId: string | null
   readonly #logs: Map<string, Log>
+  /** Found beside one of `#logs`, in another directory, with the same name and another topic's id. */
+  readonly #namesakes: Set<Log>
   readonly #timers: Set<Timer>
   readonly #flushSchedule: FlushSchedule
   readonly #removals: RemovalQueue
@@ -129,6 +131,7 @@ export class LogManager {
     this.#renamedIn = new Set()
     this.#clusterId = options.clusterId
     this.#logs = new Map()
+    this.#namesakes = new Set()
     this.#timers = new Set()
     this.#flushSchedule = new FlushSchedule(options.clock, options.timers)
     this.#removals = new RemovalQueue(options.disk, options.logger)
@@ -169,7 +172,7 @@ export class LogManager {
     this.#idleCloser = new IdleCloser(this.#context.openLogs)
     this.#retention = new RetentionSweep({
       clock: options.clock,
-      logs: () => this.#logs.values(),
+      logs: () => this.logs(),
       producerIdExpirationMs: () => options.producerIdExpirationMs,
       yieldTurn: () => this.#context.yieldTurn(),
     })
@@ -245,12 +248,18 @@ export class LogManager {
     return { count, maxCount }
   }
 
+  /**
+   * At a start there may be another one of the same name, of a topic that was deleted while its disk was away, or this one is that topic's:
+   * once this is set aside, the other takes its place.
+   */
   log(topic: string, partition: number): Log | undefined {
     return this.#logs.get(partitionDirectoryName(topic, partition))
   }
 
-  logs(): Iterable<Log> {
-    return this.#logs.values()
+  /** All, those that share their name with another one included. */
+  *logs(): Iterable<Log> {
+    yield* this.#logs.values()
+    yield* this.#namesakes
   }
 
   /**
@@ -357,7 +366,7 @@ export class LogManager {
     const { stop: cleanStop, brokerEpoch } = readCleanStop(disk, path)
     this.#stoppedEpochs.add(brokerEpoch)
     if (cleanStop !== null) endCleanStop(disk, path)
-    const loader = { context: this.#context, directories, logs: this.#logs, onDurable }
+    const loader = { context: this.#context, directories, logs: this.#logs, namesakes: this.#namesakes, onDurable }
     const count = loadDirectory(loader, found, cleanStop)
     if (cleanStop === null && count > 0) {
       this.recoveredUncleanly = true
@@ -416,7 +425,7 @@ export class LogManager {
     const path = this.#setAsidePath(home, log.topic, log.partition, suffix)
     log.fail()
     home.logs.delete(log)
-    this.#logs.delete(partitionDirectoryName(log.topic, log.partition))
+    this.#forget(log)
     home.onOffsetsChanged()
     if (!home.online) return path
     try {
@@ -430,6 +439,18 @@ export class LogManager {
       throw error
     }
     return path
+  }
+
+  #forget(log: Log): void {
+    if (this.#namesakes.delete(log)) return
+    const name = partitionDirectoryName(log.topic, log.partition)
+    this.#logs.delete(name)
+    for (const other of this.#namesakes) {
+      if (partitionDirectoryName(other.topic, other.partition) !== name) continue
+      this.#namesakes.delete(other)
+      this.#logs.set(name, other)
+      return
+    }
   }
 
   /**

@@ -205,6 +205,15 @@ describe('partitions of a node in a cluster', () => {
     expect(manager.absenceCode('t', 7)).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
   })
 
+  it('are not begun anew where nobody else has them and their directory is lost, but are where others have them', async () => {
+    const only = await setUp({ directories: [DirectoryId.LOST], replicas: [1], isr: [], leader: -1 })
+    expect(only.find()).toBeNull()
+    expect(only.manager.absenceCode('t', 0)).toBe(ErrorCode.KAFKA_STORAGE_ERROR)
+    await logs?.shutdown()
+    const shared = await setUp({ directories: [DirectoryId.LOST, OTHER_DIRECTORY], isr: [2], leader: 2 })
+    expect(shared.find()!.isFollower).toBe(true)
+  })
+
   it('do not go on with a leadership of an earlier life', async () => {
     const { apply, find, life } = await setUp({ replicas: [2, 3] })
     life.isKnown = false

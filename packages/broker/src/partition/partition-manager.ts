@@ -319,9 +319,15 @@ export class PartitionManager {
   #isOffline(topic: string, image: PartitionImage): boolean {
     const { cluster, logs } = this.#options
     const directory = this.#directoryOf(image)
-    if (cluster === undefined || directory === null || cluster.directoryPath(directory) !== null) return false
+    if (cluster === undefined) return false
+    if (directory === null ? !this.#isOnlyAndLost(image) : cluster.directoryPath(directory) !== null) return false
     // Put there before, and not told of yet.
     return logs.log(topic, image.partition) === undefined
+  }
+
+  /** Nobody else has it, and the disk that has it may come back. */
+  #isOnlyAndLost({ directories, replicas }: PartitionImage): boolean {
+    return replicas.length === 1 && directories[replicas.indexOf(this.#options.nodeId)] === DirectoryId.LOST
   }
 
   /** Where the metadata has this node's replica, or null if it does not say. */
@@ -366,8 +372,7 @@ export class PartitionManager {
   #findOrCreateLog(topic: TopicImage, image: PartitionImage): Log {
     const { logs, logger, cluster } = this.#options
     const { partition } = image
-    const existing = logs.log(topic.name, partition)
-    if (existing !== undefined) {
+    for (let existing = logs.log(topic.name, partition); existing !== undefined; ) {
       if (existing.topicId === topic.id && !this.#doomed.has(existing)) return existing
       if (this.#doomed.delete(existing)) {
         logs.deleteLog(existing)
@@ -380,6 +385,7 @@ export class PartitionManager {
           movedTo,
         })
       }
+      existing = logs.log(topic.name, partition)
     }
     const directory = this.#directoryOf(image)
     const path = directory === null ? null : (cluster?.directoryPath(directory) ?? null)

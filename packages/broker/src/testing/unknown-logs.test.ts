@@ -30,6 +30,41 @@ function logsOn(disk: SimulatedDisk): string[] {
   return disk.listDirectory('/data').filter((name) => /^(gone|t)-/.test(name))
 }
 
+/** A disk comes back that was away while its topic was deleted and another one of the same name was made. */
+describe('a log of a deleted topic beside the one of its namesake, in another log directory', () => {
+  it.each([
+    ['/data', '/other'],
+    ['/other', '/data'],
+  ])('is set aside wherever it lies, and the other is served: %s first', async (...directories) => {
+    const settings = { 'log.dirs': directories.join(',') }
+    const first = await TestBroker.start({ settings, seed: 3 })
+    const client = first.connect()
+    await client.createTopic('t')
+    await client.produce('t', batchOf(['kept']))
+    await first.stop()
+    const { disk } = first
+    const [home, other] = disk.stat('/data/t-0') === null ? ['/other', '/data'] : ['/data', '/other']
+    disk.makeDirectory(`${other}/t-0`)
+    for (const name of disk.listDirectory(`${home}/t-0`)) {
+      const contents =
+        name === 'partition.metadata'
+          ? Buffer.from('version: 0\ntopic_id: b3RoZXJvdGhlcm90aGVybw')
+          : disk.peek(`${home}/t-0/${name}`)
+      const file = disk.openFile(`${other}/t-0/${name}`, { create: true })
+      file.write(contents, 0, contents.length, 0)
+      file.close()
+    }
+    for (let start = 0; start < 2; start++) {
+      await TestBroker.run({ disk, settings, seed: 4 + start }, async (again) => {
+        expect(valuesIn((await again.fetchFrom('t', 0, 12)).records)).toEqual(['kept'])
+      })
+      const names = disk.listDirectory(other).filter((name) => name.startsWith('t-0'))
+      expect(names).toHaveLength(1)
+      expect(names[0]).toMatch(/-stray$/)
+    }
+  })
+})
+
 describe('a log without a place in the metadata', () => {
   it('is removed if its topic was deleted just before the end', async () => {
     const { disk } = await killedWhileDeleting()

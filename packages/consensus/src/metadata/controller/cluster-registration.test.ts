@@ -150,6 +150,20 @@ describe('a new incarnation', () => {
     expect(second).toMatchObject({ leader: 1, isr: [1], directories: [directoryOf(2), directoryOf(1)] })
   })
 
+  test('that has another disk in place of one of several may put its replicas anywhere', () => {
+    const two = registration(2, { logDirs: [directoryOf(2), idOf(50)] })
+    const only = partition(t, 0, [2], { directories: [idOf(50)] })
+    const shared = partition(t, 1, [2, 1], { directories: [idOf(50), directoryOf(1)] })
+    const other = partition(t, 2, [2, 1])
+    const image = imageOf(...cluster(1), two, elrOn, minIsr2, topic('t', t), only, shared, other)
+    const { after } = register(image, { directories: [directoryOf(2), idOf(60)] })
+    expect(after.topics.get('t')!.partitions).toMatchObject([
+      { leader: -1, elr: [], lastKnownElr: [2], directories: [DirectoryId.UNASSIGNED] },
+      { leader: 1, elr: [], directories: [DirectoryId.UNASSIGNED, directoryOf(1)] },
+      { leader: 1, isr: [1], directories: [directoryOf(2), directoryOf(1)] },
+    ])
+  })
+
   test('with a wiped disk does not lead again as the last in-sync member, also without eligible replicas', () => {
     const image = imageOf(...cluster(1, 2), topic('t', t), partition(t, 0, [2, 1], { isr: [2] }))
     const { after } = register(image, { directories: [idOf(77)] })

@@ -1,6 +1,7 @@
 import type { Uuid } from '@millrace/base'
 import {
   type BrokerImage,
+  DirectoryId,
   type FeatureRange,
   isPlacementKnown,
   isReservedDirectory,
@@ -104,8 +105,8 @@ function featureError(image: MetadataImage, { brokerId, features }: ClusterRegis
 /**
  * What the former incarnation was in sync with. All that a replica acknowledged was on disk, so after a crash it stays eligible (ELR),
  * unless its records may be gone: the broker says so, it comes with a clean stop of another time (a disk that was set back), or the
- * directory that held the replica is not there any more. Where there is but one directory, a new replica can only come to lie there; but
- * where an empty log would be all that counts, the replica stays in the directory that is missing: it may come back.
+ * directory that held the replica is not there any more. Then a new replica may lie elsewhere: in the only directory, or wherever the
+ * broker puts it; but where an empty log would be all that counts, the replica stays in the directory that is missing: it may come back.
  */
 function cleanUpRecords(
   context: ControllerContext,
@@ -118,7 +119,8 @@ function cleanUpRecords(
   // A replica that was not yet assigned may lie in any directory, also in one that is missing.
   const isComplete = previous?.directories.every((directory) => directories.includes(directory)) === true
   const isThere = (directory: Uuid) => (isPlacementKnown(directory) ? directories.includes(directory) : isComplete)
-  const isNewDisk = previous?.directories.includes(directories[0]!) !== true
+  const isNewDisk = directories.some((directory) => previous?.directories.includes(directory) !== true)
+  const elsewhere = directories.length === 1 ? directories[0]! : DirectoryId.UNASSIGNED
   const hasElr = isElrEnabled(context.image)
   const mayBeginAnew = ({ replicas, isr }: PartitionImage) => {
     if (replicas.length === 1) return isNewDisk
@@ -133,12 +135,12 @@ function cleanUpRecords(
     if (slot === -1 && !isr.includes(brokerId) && !elr.includes(brokerId)) return
     const isWiped = slot === -1 || !isThere(partition.directories[slot]!)
     const isOut = isWiped || mayHaveLost
-    const isReplaced = isWiped && slot !== -1 && directories.length === 1 && mayBeginAnew(partition)
+    const isReplaced = isWiped && slot !== -1 && mayBeginAnew(partition)
     const change = changeOf(after, topic, partition, {
       targetIsr: without(isr, brokerId),
       ...(isOut ? { excludedFromElr: brokerId } : {}),
       ...(isWiped && replicas.length > 1 ? { isExcludedWiped: true } : {}),
-      ...(isReplaced ? { targetDirectories: partition.directories.with(slot, directories[0]!) } : {}),
+      ...(isReplaced ? { targetDirectories: partition.directories.with(slot, elsewhere) } : {}),
     })
     if (change !== null) records.push(change)
   })
