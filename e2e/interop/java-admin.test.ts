@@ -198,3 +198,26 @@ describe("Kafka's log-dirs tool", () => {
     expect(partitions.every(({ offsetLag, isFuture }) => offsetLag === 0 && !isFuture)).toBe(true)
   })
 })
+
+describe("Kafka's configs tool, for those who use the broker", () => {
+  it('sets, shows and takes away quotas of users, clients and addresses', async () => {
+    const tool = async (...args: string[]) => (await javaTool('configs', [...server, ...args])).stdout
+    const user = uniqueName('user')
+    const entity = ['--entity-type', 'users', '--entity-name', user]
+    await tool('--alter', ...entity, '--add-config', 'producer_byte_rate=1024,request_percentage=12.5')
+    expect(await tool('--describe', ...entity)).toContain('request_percentage=12.5, producer_byte_rate=1024.0')
+    await tool('--alter', ...entity, '--delete-config', 'producer_byte_rate')
+    expect(await tool('--describe', ...entity)).not.toContain('producer_byte_rate')
+    await tool('--alter', ...entity, '--delete-config', 'request_percentage')
+    expect(await tool('--describe', ...entity)).not.toContain(user)
+  })
+
+  it('makes, shows and deletes SCRAM credentials', async () => {
+    const tool = async (...args: string[]) => (await javaTool('configs', [...server, ...args])).stdout
+    const entity = ['--entity-type', 'users', '--entity-name', uniqueName('user')]
+    await tool('--alter', ...entity, '--add-config', 'SCRAM-SHA-256=[iterations=8192,password=secret]')
+    expect(await tool('--describe', ...entity)).toContain('SCRAM-SHA-256=iterations=8192')
+    await tool('--alter', ...entity, '--delete-config', 'SCRAM-SHA-256')
+    expect(await tool('--describe', ...entity)).not.toContain('SCRAM-SHA-256')
+  })
+})

@@ -24,6 +24,9 @@ import { deleteTopicsHandler } from './handlers/20-delete-topics.ts'
 import { deleteRecordsHandler } from './handlers/21-delete-records.ts'
 import { initProducerIdHandler } from './handlers/22-init-producer-id.ts'
 import { offsetForLeaderEpochHandler } from './handlers/23-offset-for-leader-epoch.ts'
+import { describeAclsHandler } from './handlers/29-describe-acls.ts'
+import { createAclsHandler } from './handlers/30-create-acls.ts'
+import { deleteAclsHandler } from './handlers/31-delete-acls.ts'
 import { describeConfigsHandler } from './handlers/32-describe-configs.ts'
 import { alterConfigsHandler } from './handlers/33-alter-configs.ts'
 import { describeLogDirsHandler } from './handlers/35-describe-log-dirs.ts'
@@ -35,6 +38,10 @@ import { incrementalAlterConfigsHandler } from './handlers/44-incremental-alter-
 import { alterPartitionReassignmentsHandler } from './handlers/45-alter-partition-reassignments.ts'
 import { listPartitionReassignmentsHandler } from './handlers/46-list-partition-reassignments.ts'
 import { offsetDeleteHandler } from './handlers/47-offset-delete.ts'
+import { describeClientQuotasHandler } from './handlers/48-describe-client-quotas.ts'
+import { alterClientQuotasHandler } from './handlers/49-alter-client-quotas.ts'
+import { describeUserScramCredentialsHandler } from './handlers/50-describe-user-scram-credentials.ts'
+import { alterUserScramCredentialsHandler } from './handlers/51-alter-user-scram-credentials.ts'
 import { describeQuorumHandler } from './handlers/55-describe-quorum.ts'
 import { updateFeaturesHandler } from './handlers/57-update-features.ts'
 import { describeClusterHandler } from './handlers/60-describe-cluster.ts'
@@ -92,7 +99,12 @@ const PRODUCE_ADVERTISED_FROM = 0
 /** One handler per API that is served, Produce aside. What is not declared in `served-apis.ts` is not advertised. */
 export function brokerHandlers(parts: HandlerParts): ApiHandler[] {
   const served = servedApis()
-  const handlers = [...dataHandlers(parts), ...groupHandlers(parts), ...adminHandlers(parts)] as ApiHandler[]
+  const handlers = [
+    ...dataHandlers(parts),
+    ...groupHandlers(parts),
+    ...adminHandlers(parts),
+    ...accessHandlers(parts),
+  ] as ApiHandler[]
   handlers.push(
     saslHandshakeHandler(parts) as ApiHandler,
     saslAuthenticateHandler(parts) as ApiHandler,
@@ -216,6 +228,20 @@ function adminHandlers(parts: HandlerParts) {
     describeTopicPartitionsHandler({ image, maxPartitions: () => configuration.broker.maxRequestPartitionSizeLimit }),
     addRaftVoterHandler({ metadata, image, listener }),
     removeRaftVoterHandler({ metadata, image }),
+  ]
+}
+
+/** Who may do what, and how much of it. */
+function accessHandlers({ metadata }: HandlerParts) {
+  const image = (): MetadataImage => metadata.image
+  return [
+    describeAclsHandler(),
+    createAclsHandler(),
+    deleteAclsHandler(),
+    describeClientQuotasHandler({ image }),
+    alterClientQuotasHandler({ metadata }),
+    describeUserScramCredentialsHandler({ image }),
+    alterUserScramCredentialsHandler({ metadata }),
   ]
 }
 

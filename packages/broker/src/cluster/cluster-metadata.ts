@@ -1,6 +1,9 @@
 import { AssertionError, type Clock, type Timers, type Uuid } from '@millrace/base'
 import {
+  type AlterQuotaResult,
   type AlterReassignmentsRequest,
+  type AlterScramCredentialsRequest,
+  type AlterScramResult,
   type ApiError,
   applyRecords,
   type BrokerHeartbeat,
@@ -21,6 +24,8 @@ import {
   type MetadataRecord,
   type ProducerIdBlock,
   type QuorumDescription,
+  type QuotaAlteration,
+  quotaRefusal,
   type TopicToDelete,
   type Voter,
 } from '@millrace/consensus'
@@ -34,8 +39,10 @@ import {
   plainDeletions,
   plainElections,
   plainFeatureUpdates,
+  plainQuotas,
   plainReassignments,
   plainReplacements,
+  plainScramCredentials,
 } from './plain-requests.ts'
 import {
   refusalOf,
@@ -44,6 +51,7 @@ import {
   refusedDeletions,
   refusedPartitions,
   refusedReassignments,
+  refusedScramCredentials,
 } from './refusals.ts'
 
 export interface ClusterMetadataOptions {
@@ -168,6 +176,28 @@ export class ClusterMetadata implements MetadataService {
 
   legacyAlterConfigs(resources: readonly ConfigReplacement[], validateOnly: boolean) {
     return this.#alterConfigs('legacyAlterConfigs', { resources: plainReplacements(resources), validateOnly })
+  }
+
+  alterClientQuotas(entries: readonly QuotaAlteration[], validateOnly: boolean) {
+    const wait = validateOnly ? 'nothing' : 'applied'
+    const request = { entries: plainQuotas(entries), validateOnly }
+    return this.#ask<'alterClientQuotas', readonly AlterQuotaResult[]>(
+      'alterClientQuotas',
+      request,
+      undefined,
+      wait,
+      (refusal) => entries.map(({ entity }) => quotaRefusal(entity, refusal)),
+    )
+  }
+
+  alterScramCredentials(request: AlterScramCredentialsRequest) {
+    return this.#ask<'alterScramCredentials', readonly AlterScramResult[]>(
+      'alterScramCredentials',
+      plainScramCredentials(request),
+      undefined,
+      'applied',
+      (refusal) => refusedScramCredentials(request, refusal),
+    )
   }
 
   updateFeatures(updates: readonly FeatureUpdate[], validateOnly: boolean, timeoutMs?: number) {

@@ -1,11 +1,13 @@
 import type {
   AlterReassignmentsRequest,
+  AlterScramCredentialsRequest,
   ConfigAlterations,
   ConfigReplacement,
   CreatePartitionsRequest,
   CreateTopicsRequest,
   ElectLeadersRequest,
   FeatureUpdate,
+  QuotaAlteration,
   TopicToDelete,
 } from '@millrace/consensus'
 
@@ -56,6 +58,27 @@ export function plainReplacements(resources: readonly ConfigReplacement[]): Conf
     resourceName,
     configs: configs.map(({ name, value }) => ({ name, value })),
   }))
+}
+
+export function plainQuotas(entries: readonly QuotaAlteration[]): QuotaAlteration[] {
+  return entries.map(({ entity, ops }) => ({
+    entity: entity.map(({ entityType, entityName }) => ({ entityType, entityName })),
+    ops: ops.map(({ key, value, remove }) => ({ key, value, remove })),
+  }))
+}
+
+export function plainScramCredentials(request: AlterScramCredentialsRequest): AlterScramCredentialsRequest {
+  return {
+    deletions: request.deletions.map(({ name, mechanism }) => ({ name, mechanism })),
+    upsertions: request.upsertions.map(({ name, mechanism, iterations, salt, storedKey, serverKey }) => ({
+      name,
+      mechanism,
+      iterations,
+      salt,
+      storedKey,
+      serverKey,
+    })),
+  }
 }
 
 export function plainFeatureUpdates(updates: readonly FeatureUpdate[]): FeatureUpdate[] {

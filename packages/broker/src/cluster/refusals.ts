@@ -1,6 +1,8 @@
 import {
   type AlterConfigsResult,
   type AlterReassignmentsRequest,
+  type AlterScramCredentialsRequest,
+  type AlterScramResult,
   type ApiError,
   ControllerRequestError,
   ControllerUnavailableError,
@@ -11,6 +13,7 @@ import {
   type DeleteTopicResult,
   DirectoryId,
   type ReassignmentTopicResult,
+  scramRefusal,
   type TopicToDelete,
 } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
@@ -73,4 +76,13 @@ export function refusedReassignments(request: AlterReassignmentsRequest, refusal
       errorMessage: refusal.message,
     })),
   }))
+}
+
+/** Each user once, however often it is named. */
+export function refusedScramCredentials(
+  { deletions, upsertions }: AlterScramCredentialsRequest,
+  refusal: ApiError,
+): AlterScramResult[] {
+  const users = new Set([...deletions, ...upsertions].map(({ name }) => name))
+  return [...users].map((user) => scramRefusal(user, refusal))
 }

@@ -1,9 +1,12 @@
 import { type Disk, DiskError, type Random, randomUuid, type Uuid } from '@millrace/base'
 import {
   type AlterReassignmentsRequest,
+  type AlterScramCredentialsRequest,
   type ApiError,
   allocateProducerIds,
+  alterClientQuotas,
   alterPartitionReassignments,
+  alterScramCredentials,
   apiError,
   applyRecords,
   type BrokerRegistration,
@@ -33,6 +36,7 @@ import {
   type Outcome,
   type ProducerIdBlock,
   type QuorumDescription,
+  type QuotaAlteration,
   registerBroker,
   splitCreateTopics,
   type TopicToDelete,
@@ -184,6 +188,14 @@ export class LocalMetadata implements MetadataService {
 
   legacyAlterConfigs(resources: readonly ConfigReplacement[], validateOnly: boolean) {
     return this.#submit((context) => legacyAlterConfigs(context, resources, validateOnly))
+  }
+
+  alterClientQuotas(entries: readonly QuotaAlteration[], validateOnly: boolean) {
+    return this.#submit((context) => alterClientQuotas(context, entries, validateOnly))
+  }
+
+  alterScramCredentials(request: AlterScramCredentialsRequest) {
+    return this.#submit((context) => alterScramCredentials(context, request))
   }
 
   updateFeatures(updates: readonly FeatureUpdate[], validateOnly: boolean) {

@@ -1,7 +1,10 @@
 import type { Uuid } from '@millrace/base'
 import type {
   AlterConfigsResult,
+  AlterQuotaResult,
   AlterReassignmentsRequest,
+  AlterScramCredentialsRequest,
+  AlterScramResult,
   ApiError,
   ConfigAlterations,
   ConfigReplacement,
@@ -17,6 +20,7 @@ import type {
   MetadataImage,
   ProducerIdBlock,
   QuorumDescription,
+  QuotaAlteration,
   ReassignmentTopicResult,
   TopicToDelete,
   Voter,
@@ -49,6 +53,8 @@ export interface MetadataService {
     resources: readonly ConfigReplacement[],
     validateOnly: boolean,
   ): Promise<readonly AlterConfigsResult[]>
+  alterClientQuotas(entries: readonly QuotaAlteration[], validateOnly: boolean): Promise<readonly AlterQuotaResult[]>
+  alterScramCredentials(request: AlterScramCredentialsRequest): Promise<readonly AlterScramResult[]>
   /** Null: done. */
   updateFeatures(updates: readonly FeatureUpdate[], validateOnly: boolean, timeoutMs?: number): Promise<ApiError | null>
   alterPartitionReassignments(

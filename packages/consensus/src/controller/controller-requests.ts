@@ -1,5 +1,7 @@
 import type { LeaderEpoch, Uuid } from '@millrace/base'
+import type { AlterQuotaResult, QuotaAlteration } from '../metadata/controller/alter-client-quotas.ts'
 import type { AlterConfigsResult, ConfigAlterations, ConfigReplacement } from '../metadata/controller/alter-configs.ts'
+import type { AlterScramCredentialsRequest, AlterScramResult } from '../metadata/controller/alter-scram-credentials.ts'
 import type { ApiError } from '../metadata/controller/api-error.ts'
 import type { BrokerRegistration } from '../metadata/controller/broker-registration.ts'
 import type { CreatePartitionsRequest, CreatePartitionsResult } from '../metadata/controller/create-partitions.ts'
@@ -28,6 +30,11 @@ export interface ControllerRequests {
     request: { readonly resources: readonly ConfigReplacement[]; readonly validateOnly: boolean }
     answer: readonly AlterConfigsResult[]
   }
+  alterClientQuotas: {
+    request: { readonly entries: readonly QuotaAlteration[]; readonly validateOnly: boolean }
+    answer: readonly AlterQuotaResult[]
+  }
+  alterScramCredentials: { request: AlterScramCredentialsRequest; answer: readonly AlterScramResult[] }
   updateFeatures: {
     request: { readonly updates: readonly FeatureUpdate[]; readonly validateOnly: boolean }
     answer: ApiError | null

@@ -1,6 +1,8 @@
 import type { Timers } from '@millrace/base'
+import { alterClientQuotas } from '../metadata/controller/alter-client-quotas.ts'
 import { incrementalAlterConfigs, legacyAlterConfigs } from '../metadata/controller/alter-configs.ts'
 import { alterPartitions } from '../metadata/controller/alter-partition.ts'
+import { alterScramCredentials } from '../metadata/controller/alter-scram-credentials.ts'
 import { assignReplicasToDirs } from '../metadata/controller/assign-directories.ts'
 import { registerInCluster } from '../metadata/controller/cluster-registration.ts'
 import type { ControllerContext, Outcome } from '../metadata/controller/context.ts'
@@ -46,6 +48,9 @@ const PERFORMERS: { readonly [N in MetadataRequestName]: Performer<N> } = {
     submit(scene, (context) => incrementalAlterConfigs(context, resources, validateOnly)),
   legacyAlterConfigs: (scene, { resources, validateOnly }) =>
     submit(scene, (context) => legacyAlterConfigs(context, resources, validateOnly)),
+  alterClientQuotas: (scene, { entries, validateOnly }) =>
+    submit(scene, (context) => alterClientQuotas(context, entries, validateOnly)),
+  alterScramCredentials: (scene, request) => submit(scene, (context) => alterScramCredentials(context, request)),
   updateFeatures: (scene, { updates, validateOnly }) =>
     submit(scene, (context) => updateFeatures(context, updates, validateOnly)),
   alterPartitionReassignments: (scene, request) =>

@@ -21,6 +21,9 @@ const REPEATABLE: Repeatable = {
       ),
     ),
   legacyAlterConfigs: true,
+  alterClientQuotas: true,
+  // A credential that was deleted just now is not there to be deleted.
+  alterScramCredentials: ({ deletions }) => deletions.length === 0,
   updateFeatures: true,
   // The target again is a success without effect; a second cancellation finds nothing to cancel.
   alterPartitionReassignments: ({ topics }) =>

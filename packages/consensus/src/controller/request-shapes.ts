@@ -3,6 +3,7 @@ import {
   isBoolean,
   isInt32,
   isInteger,
+  isNumber,
   isString,
   isUuid,
   listOf,
@@ -56,6 +57,28 @@ const REQUESTS: Record<ControllerRequestName, Shape> = {
   legacyAlterConfigs: objectWith({
     validateOnly: isBoolean,
     resources: listOf(objectWith({ resourceType: isInt32, resourceName: isString, configs: listOf(namedValue) })),
+  }),
+  alterClientQuotas: objectWith({
+    validateOnly: isBoolean,
+    entries: listOf(
+      objectWith({
+        entity: listOf(objectWith({ entityType: isString, entityName: nullOr(isString) })),
+        ops: listOf(objectWith({ key: isString, value: isNumber, remove: isBoolean })),
+      }),
+    ),
+  }),
+  alterScramCredentials: objectWith({
+    deletions: listOf(objectWith({ name: isString, mechanism: isInt32 })),
+    upsertions: listOf(
+      objectWith({
+        name: isString,
+        mechanism: isInt32,
+        iterations: isInt32,
+        salt: isString,
+        storedKey: isString,
+        serverKey: isString,
+      }),
+    ),
   }),
   updateFeatures: objectWith({
     validateOnly: isBoolean,

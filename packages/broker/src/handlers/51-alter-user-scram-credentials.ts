@@ -1,0 +1,48 @@
+import type { ScramUpsertion } from '@millrace/consensus'
+import {
+  type AlterUserScramCredentialsRequest,
+  type AlterUserScramCredentialsResponse,
+  alterUserScramCredentialsApi,
+  createAlterUserScramCredentialsResponse,
+  createAlterUserScramCredentialsResult,
+  type ScramCredentialUpsertion,
+  scramClientKey,
+  scramMechanismOfType,
+  scramServerKey,
+  scramStoredKey,
+} from '@millrace/protocol'
+import type { MetadataService } from '../metadata/metadata-service.ts'
+import { defineHandler } from './define-handler.ts'
+import type { ApiHandler } from './handler.ts'
+
+/**
+ * AlterUserScramCredentials 0 (KIP-554). The salted password, with which anybody could log in, ends here: what goes to the controller and is
+ * stored can only be checked against. No listener asks for credentials yet (`docs/operations.md`).
+ */
+export function alterUserScramCredentialsHandler(deps: {
+  metadata: Pick<MetadataService, 'alterScramCredentials'>
+}): ApiHandler<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse> {
+  return defineHandler(alterUserScramCredentialsApi, async ({ deletions, upsertions }) => {
+    const results = await deps.metadata.alterScramCredentials({
+      deletions: deletions.map(({ name, mechanism }) => ({ name, mechanism })),
+      upsertions: upsertions.map(upsertionOf),
+    })
+    return createAlterUserScramCredentialsResponse({ results: results.map(createAlterUserScramCredentialsResult) })
+  })
+}
+
+function upsertionOf({
+  name,
+  mechanism: type,
+  iterations,
+  salt,
+  saltedPassword,
+}: ScramCredentialUpsertion): ScramUpsertion {
+  const mechanism = scramMechanismOfType(type)
+  const known = { name, mechanism: type, iterations, salt: salt.toString('base64') }
+  // The controller refuses a mechanism that it does not know.
+  if (mechanism === null) return { ...known, storedKey: '', serverKey: '' }
+  const storedKey = scramStoredKey(mechanism, scramClientKey(mechanism, saltedPassword))
+  const serverKey = scramServerKey(mechanism, saltedPassword)
+  return { ...known, storedKey: storedKey.toString('base64'), serverKey: serverKey.toString('base64') }
+}
