@@ -8,7 +8,13 @@ describe('the options of the chaos command', () => {
   it('have defaults, and a seed that is new each time', () => {
     expect(parse()).toMatchObject({ nodes: 3, seconds: 300, seed: 42, page: null, isRecorded: false, check: null })
     expect(parse('--seed', '7', '--minutes', '0.5', '--nodes', '5')).toMatchObject({ seed: 7, seconds: 30, nodes: 5 })
-    expect(parse('--ci').seconds).toBe(120)
+  })
+
+  it('are the same each time in CI, and need no privileges there', () => {
+    expect(parse('--ci')).toEqual(commandOptions(['--ci'], 43))
+    expect(names('--ci')).toContain('kill-leader')
+    expect(names('--ci')).not.toContain('disk-full')
+    expect(parse('--ci', '--seed', '5', '--faults', 'kill')).toMatchObject({ seed: 5, faultNames: 'kill' })
   })
 
   it('take faults by family and by name', () => {

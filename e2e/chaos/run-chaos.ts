@@ -24,6 +24,8 @@ export interface ChaosOptions {
   readonly seed: number
   readonly ratePerSecond: number
   readonly gapMs: number
+  /** Of the time that faults usually last. */
+  readonly holdShare: number
   /** Logs of nodes, their records and the history go here. */
   readonly directory: string
   readonly signal: AbortSignal
@@ -113,7 +115,7 @@ class Run {
   }
 
   async #harass(): Promise<ReadonlyMap<string, number>> {
-    const { seconds, seed, faults, gapMs, signal, onProgress } = this.#options
+    const { seconds, seed, faults, gapMs, holdShare, signal, onProgress } = this.#options
     const ending = new AbortController()
     const target = {
       cluster: this.#cluster,
@@ -122,7 +124,7 @@ class Run {
       topics,
       signal: ending.signal,
     }
-    const nemesis = new Nemesis({ target, faults, recorder: this.#recorder, gapMs })
+    const nemesis = new Nemesis({ target, faults, recorder: this.#recorder, gapMs, holdShare })
     const beginMs = performance.now()
     const timer = setInterval(() => {
       const doneSeconds = (performance.now() - beginMs) / 1000

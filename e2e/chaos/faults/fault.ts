@@ -31,6 +31,8 @@ export interface Fault {
   readonly family: Family
   /** Fewest nodes with which it makes sense. */
   readonly leastNodes: number
+  /** How often it comes for one time of another of its family; left out: once. */
+  readonly weight?: number
   /** Why it cannot be done on this machine; null or left out: it can. */
   whyNot?(): string | null
   /** Null: there is nothing to break just now. */

@@ -41,6 +41,7 @@ export const kills: readonly Fault[] = [
     name: 'kill-leader',
     family: 'kill',
     leastNodes: 1,
+    weight: 3,
     inflict: async (target) => {
       const leader = await someLeader(target)
       return leader && kill([leader], 'SIGKILL of a leader', downtimeMs(target))
@@ -50,6 +51,7 @@ export const kills: readonly Fault[] = [
     name: 'kill-controller',
     family: 'kill',
     leastNodes: 2,
+    weight: 2,
     inflict: async (target) => {
       const controller = await controllerNode(target)
       return controller && kill([controller], 'SIGKILL of the active controller', downtimeMs(target))

@@ -1,11 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Key } from '../history/operation.ts'
 import type { Recorder } from '../history/recorder.ts'
-import { between, pickOne } from '../random-choices.ts'
+import { between } from '../random-choices.ts'
+import { Deck } from './deck.ts'
 import type { Broken, Fault, Target } from './fault.ts'
 
 /** Longest wait for every log to get on after a fault. Longer is a finding of its own: the checker sees it as stuck. */
 const PROGRESS_LIMIT_MS = 40_000
+/** The longest that timers know; the signal comes sooner. */
+const NEVER_MS = 2 ** 31 - 1
 
 export interface NemesisOptions {
   readonly target: Target
@@ -13,6 +16,8 @@ export interface NemesisOptions {
   readonly recorder: Recorder
   /** Mean of the quiet time between two faults; each fourth is four times as long. */
   readonly gapMs: number
+  /** Of the time that a fault usually lasts. */
+  readonly holdShare: number
 }
 
 /** Breaks and mends, one fault at a time, by its dice. How often each was done, by name. */
@@ -27,11 +32,13 @@ export class Nemesis {
   /** Goes on until the signal; what is broken then is mended before it returns. */
   async run(): Promise<void> {
     const { target, faults, gapMs } = this.#options
+    if (faults.length === 0) return this.#wait(NEVER_MS)
+    const deck = new Deck(faults, target.random.fork('deck'))
     for (let round = 1; !target.signal.aborted; round++) {
       const quiet = round % 4 === 0 ? 4 * gapMs : gapMs
       await this.#wait(between(target.random, 0.5 * quiet, 1.5 * quiet))
       if (target.signal.aborted) return
-      await this.#strike(pickOne(target.random, faults))
+      await this.#strike(deck.deal())
     }
   }
 
@@ -46,7 +53,7 @@ export class Nemesis {
       if (broken === null) return
       recorder.detail(id, broken.detail, broken.nodes ?? [])
       this.counts.set(fault.name, (this.counts.get(fault.name) ?? 0) + 1)
-      await this.#wait(broken.holdMs)
+      await this.#wait(broken.holdMs * this.#options.holdShare)
     } finally {
       await broken?.mend()
       recorder.endFault(id)
