@@ -91,7 +91,9 @@ export class ChaosNode {
     this.#isExpectedToEnd = true
     this.resume()
     child.kill('SIGTERM')
-    await exitInTime(child, this.#exit, timeoutMs)
+    const code = await exitInTime(child, this.#exit, timeoutMs)
+    // A JVM tells by its exit code that it was asked to end.
+    if (code !== 0 && code !== 143) this.deaths.push(`${child.signalCode ?? code} when it was to end`)
   }
 
   pause(): void {
