@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { breakOff } from './break-off.ts'
 import type { Link } from './link.ts'
 import { Pipe } from './pipe.ts'
 
@@ -35,8 +36,8 @@ export class ProxiedConnection {
 
   /** Breaks it off for both sides. */
   reset(): void {
-    this.#target?.resetAndDestroy()
-    this.#accepted.resetAndDestroy()
+    if (this.#target !== null) breakOff(this.#target)
+    breakOff(this.#accepted)
   }
 
   /** The target hears the end of what was sent; answers still come back. */
@@ -51,7 +52,7 @@ export class ProxiedConnection {
     this.#target = target
     target.on('error', () => target.destroy())
     target.on('close', () => {
-      if (this.#there === null) this.#accepted.resetAndDestroy()
+      if (this.#there === null) breakOff(this.#accepted)
       this.#settle()
     })
     target.on('connect', () => {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { breakOff } from './break-off.ts'
 import type { Link } from './link.ts'
 
 /** Bytes under way beyond which the source is not read, as a full window would stop it. */
@@ -84,7 +85,7 @@ export class Pipe {
     if (content === 'reset') {
       this.#isEnded = true
       // After an orderly end there is nothing left to break.
-      if (!this.#sink.writableEnded || !this.#source.readableEnded) this.#sink.resetAndDestroy()
+      if (!this.#sink.writableEnded || !this.#source.readableEnded) breakOff(this.#sink)
       return
     }
     if (content === 'end') {
