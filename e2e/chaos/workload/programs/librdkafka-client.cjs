@@ -44,19 +44,31 @@ async function open(group) {
       'fetch.wait.max.ms': 100,
       'fetch.error.backoff.ms': 50,
       rebalance_cb: true,
+      offset_commit_cb: true,
     },
     { 'auto.offset.reset': 'earliest' },
   )
-  const client = { producer, consumer, isRebalanced: false, last: Promise.resolve(), error: null }
-  producer.on('delivery-report', (error, { opaque, offset }) =>
-    write(
-      error ? { id: opaque, type: 'info', error: error.message } : { id: opaque, type: 'ok', offset: offset ?? -1 },
-    ),
-  )
+  const client = {
+    producer,
+    consumer,
+    isRebalanced: false,
+    last: Promise.resolve(),
+    ahead: [],
+    commits: [],
+    sends: new Set(),
+  }
+  producer.on('delivery-report', (error, { opaque, offset }) => {
+    client.sends.delete(opaque)
+    write(error ? { id: opaque, type: 'info', error: error.message } : { id: opaque, type: 'ok', offset: offset ?? -1 })
+  })
   // A producer that can never again send in order says so here, and fails all that follows.
   for (const side of [producer, consumer]) side.on('event.error', () => undefined)
   consumer.on('rebalance', () => {
     client.isRebalanced = true
+  })
+  consumer.on('offset.commit', (error, places) => {
+    const name = nameOf(places)
+    for (const commit of client.commits) if (commit.name === name) commit.outcome = { error }
   })
   producer.setPollInterval(5)
   await Promise.all([call((done) => producer.connect({}, done)), call((done) => consumer.connect({}, done))])
@@ -65,10 +77,26 @@ async function open(group) {
 
 const toPartitions = (partitions) => partitions.map(([topic, partition]) => ({ topic, partition }))
 const apiMs = 15000
+/** Less than whoever asks waits. */
+const commitMs = 30000
+
+/** What tells a commit from others of its client, which go forward only. */
+const nameOf = (places) =>
+  places
+    .map(({ topic, partition, offset }) => `${topic}/${partition}@${offset}`)
+    .sort()
+    .join()
+
+function consume({ consumer }, count, maxMs) {
+  consumer.setDefaultConsumeTimeout(maxMs)
+  consumer.setDefaultIsTimeoutOnlyForFirstMessage(true)
+  return call((done) => consumer.consume(count, done))
+}
 
 const operations = {
-  async assign({ consumer }, { places }) {
-    consumer.assign(places.map(([topic, partition, offset]) => ({ topic, partition, offset })))
+  async assign(client, { places }) {
+    client.ahead = []
+    client.consumer.assign(places.map(([topic, partition, offset]) => ({ topic, partition, offset })))
     return {}
   },
   async subscribe({ consumer }, { topic }) {
@@ -76,9 +104,8 @@ const operations = {
     return {}
   },
   async poll(client, { maxMs }) {
-    client.consumer.setDefaultConsumeTimeout(maxMs)
-    client.consumer.setDefaultIsTimeoutOnlyForFirstMessage(true)
-    const messages = await call((done) => client.consumer.consume(500, done))
+    const ahead = client.ahead.splice(0)
+    const messages = [...ahead, ...(await consume(client, 500, ahead.length > 0 ? 0 : maxMs))]
     const rebalanced = client.isRebalanced
     client.isRebalanced = false
     return {
@@ -86,13 +113,22 @@ const operations = {
       records: messages.map(({ topic, partition, offset, value }) => [topic, partition, offset, String(value)]),
     }
   },
-  async commit({ consumer }, { places }) {
-    await call((done) =>
-      consumer.commitCb(
-        places.map(([topic, partition, offset]) => ({ topic, partition, offset })),
-        done,
-      ),
-    )
+  async commit(client, { places }) {
+    const wanted = places.map(([topic, partition, offset]) => ({ topic, partition, offset }))
+    const commit = { name: nameOf(wanted), outcome: null }
+    client.commits.push(commit)
+    try {
+      // This calls back once the commit is in a queue: its work is rd_kafka_commit with async set (src/workers.cc,
+      // KafkaConsumerCommitCb). What the coordinator said comes with a poll, and may be a refusal.
+      await call((done) => client.consumer.commitCb(wanted, done))
+      for (const deadline = Date.now() + commitMs; commit.outcome === null; ) {
+        if (Date.now() > deadline) throw new Error('the commit was not answered')
+        client.ahead.push(...(await consume(client, 1, 20)))
+      }
+    } finally {
+      client.commits.splice(client.commits.indexOf(commit), 1)
+    }
+    if (commit.outcome.error) throw commit.outcome.error
     return {}
   },
   async committed({ consumer }, { partitions }) {
@@ -107,9 +143,11 @@ const operations = {
     }
     return { places }
   },
-  async close({ producer, consumer }) {
+  async close({ producer, consumer, sends }) {
     producer.setPollInterval(0)
     await Promise.all([call((done) => producer.disconnect(2000, done)), call((done) => consumer.disconnect(done))])
+    // It reports no more; what it had not delivered by then nobody will hear of.
+    for (const id of sends) write({ id, type: 'info', error: 'the producer was closed' })
     return {}
   },
 }
@@ -132,10 +170,12 @@ function handle({ id, client: name, ...request }) {
   const client = clients.get(name)
   if (client === undefined) return write({ id, type: 'fail', error: 'no such client' })
   if (request.op === 'send') {
+    client.sends.add(id)
     try {
       client.producer.produce(request.topic, request.partition, Buffer.from(request.value), null, null, id)
     } catch (error) {
       // Its queue is full, or it is broken: the record was not taken.
+      client.sends.delete(id)
       write({ id, type: 'fail', error: String(error) })
     }
     return
