@@ -71,9 +71,10 @@ async function run(options: CommandOptions): Promise<number> {
     directory,
     signal,
     onProgress: (done, total, note) => progress.show(done, total, note),
+    onPhase: (what) => progress.tell(what),
   }).finally(() => progress.end())
   const summary = summaryOf(head, result)
-  const isKept = !summary.isGood
+  const isKept = options.isKept || !summary.isGood
   const page = options.page ?? (isKept ? join(directory, 'chaos.html') : null)
   if (page !== null) writeFileSync(page, chaosPage(summary, result))
   tell(summary, result.verdict, result.problems)

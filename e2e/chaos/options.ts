@@ -25,6 +25,8 @@ export interface CommandOptions {
   /** Where the page goes; null: beside the history of a run that failed, else nowhere. */
   readonly page: string | null
   readonly isRecorded: boolean
+  /** The history and the logs of a good run stay, too. */
+  readonly isKept: boolean
   /** A history that is checked again, in place of a run. */
   readonly check: string | null
 }
@@ -49,6 +51,7 @@ const options = {
   hold: { type: 'string' },
   out: { type: 'string' },
   record: { type: 'boolean', default: false },
+  keep: { type: 'boolean', default: false },
   system: { type: 'string' },
   check: { type: 'string' },
 } as const
@@ -76,6 +79,7 @@ export function commandOptions(args: readonly string[], randomSeed: number): Com
     isCi: values.ci,
     page: values.out ?? null,
     isRecorded: values.record,
+    isKept: values.keep,
     check: values.check ?? null,
   }
 }
@@ -131,6 +135,7 @@ ${list.join('\n')}
   --hold N      how long faults last, of the usual time (1)
   --out FILE    the page with timelines (default: kept with the history of a run that failed)
   --record      adds the result to docs/chaos.jsonl
+  --keep        keeps history and logs of a good run, too
   --ci          what CI runs: ${ci.seconds} seconds of short faults of seed ${ci.seed}, less than three minutes in all
   --system S    ${listed(systems)} (millrace)
   --check FILE  judges a recorded history again and runs nothing

@@ -21,6 +21,12 @@ export class Progress {
     this.#isOpen = this.#stream.isTTY
   }
 
+  /** A line of its own, with the seconds since the start of this process. */
+  tell(what: string): void {
+    this.end()
+    this.#stream.write(`${Math.round(performance.now() / 1000)} s: ${what}\n`)
+  }
+
   /** Ends the bar's line so that another can be written. */
   end(): void {
     if (this.#isOpen) this.#stream.write('\n')

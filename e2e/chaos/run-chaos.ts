@@ -30,6 +30,8 @@ export interface ChaosOptions {
   readonly directory: string
   readonly signal: AbortSignal
   onProgress(doneSeconds: number, totalSeconds: number, note: string): void
+  /** What it does next, outside of the time in which things are broken. */
+  onPhase(what: string): void
 }
 
 export interface ChaosResult {
@@ -55,6 +57,7 @@ const STOPPED_LIMIT_MS = 20_000
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { system, nodeCount, directory, seed, ratePerSecond } = options
   mkdirSync(directory, { recursive: true })
+  options.onPhase('the cluster starts')
   const hasDisks = options.faults.some(({ family }) => family === 'disk')
   const cluster = await ChaosCluster.start({ system, nodeCount, directory, settings: {}, hasDisks })
   const recorder = new Recorder(join(directory, 'history.jsonl'), seed)
@@ -83,21 +86,26 @@ class Run {
   }
 
   async play(): Promise<ChaosResult> {
-    const { signal } = this.#options
+    const { signal, onPhase } = this.#options
     await this.#cluster.createTopic(loadTopic, PARTITIONS)
     await this.#cluster.createTopic(registerTopic, 1)
+    onPhase('clients start')
     this.#workload.start()
     const watching = new AbortController()
     const watched = watchLeaders(this.#cluster, this.#recorder, topics, watching.signal)
     await this.#untilWarm()
     const faultCounts = await this.#harass()
+    onPhase('everything is healed')
     await this.#heal()
+    onPhase('clients end what they do')
     await this.#workload.stop()
+    onPhase('all is read back')
     await this.#readBack()
     watching.abort()
     const leaders = await watched
     const history = await this.#recorder.finish()
     this.#lookAtProcesses()
+    onPhase('the history is judged')
     const verdict = checkHistory(history, this.#profile())
     return { verdict, history, leaders, problems: this.#problems, faultCounts, isStopped: signal.aborted }
   }
