@@ -47,6 +47,16 @@ export class SimulatedInode {
   #writeCount: number
   /** The bytes of {@link live} are also those of the durable plane or of a copy: they are copied before they change. */
   #isShared: boolean
+  /**
+   * The bytes that were copied last because they were shared, and the pages that changed since. Once nothing else holds them they take the
+   * next copy, for which those pages are enough: a file that is synced again and again is not copied whole each time.
+   */
+  #former: Buffer | null
+  readonly #formerStalePages: Set<number>
+  /** Bytes of {@link live} that another inode holds, too. */
+  #foreign: Buffer | null
+  /** Syncs under way, the oldest first. */
+  #pendingSyncs: PendingSync[]
   /** Of the live contents; null: not known. */
   #digest: ContentsDigest | null
 
@@ -64,6 +74,10 @@ export class SimulatedInode {
     this.#pages = new Map()
     this.#writeCount = 0
     this.#isShared = false
+    this.#former = null
+    this.#formerStalePages = new Set()
+    this.#foreign = null
+    this.#pendingSyncs = []
     this.#digest = null
   }
 
@@ -110,6 +124,7 @@ export class SimulatedInode {
       const grown = Buffer.alloc(Math.max(sizeBytes, this.live.bytes.length * 2, PAGE_BYTES))
       this.live.bytes.copy(grown, 0, 0, before)
       this.live.bytes = grown
+      this.#former = null
     }
     if (sizeBytes < before) this.live.bytes.fill(0, sizeBytes, before)
     this.live.sizeBytes = sizeBytes
@@ -122,6 +137,7 @@ export class SimulatedInode {
     this.#ownLive()
     this.#ownDurable()
     this.live.bytes[position]! ^= mask
+    this.#formerStalePages.add(Math.floor(position / PAGE_BYTES))
     this.#durable.bytes[position]! ^= mask
   }
 
@@ -129,18 +145,22 @@ export class SimulatedInode {
   beginSync(): PendingSync {
     this.#lastSync++
     this.#isShared = true
-    return {
+    const pending: PendingSync = {
       number: this.#lastSync,
       bytes: this.live.bytes,
       sizeBytes: this.live.sizeBytes,
       writeCount: this.#writeCount,
     }
+    this.#pendingSyncs.push(pending)
+    return pending
   }
 
   endSync(synced: PendingSync): void {
     // One that began later has ended before: it covers this one.
     if (synced.number < this.#endedSync) return
     this.#endedSync = synced.number
+    // Those that began earlier do nothing any more, if they end at all.
+    this.#pendingSyncs = this.#pendingSyncs.filter(({ number }) => number > synced.number)
     this.#durable = synced
     this.#sizes = [synced.sizeBytes, ...(this.live.sizeBytes === synced.sizeBytes ? [] : [this.live.sizeBytes])]
     this.#dirtyPages.clear()
@@ -224,6 +244,10 @@ export class SimulatedInode {
   #shareLive(copy: SimulatedInode): void {
     this.#isShared = true
     copy.#isShared = true
+    this.#foreign = this.live.bytes
+    copy.#foreign = this.live.bytes
+    // May be the durable bytes, which a copy goes on with.
+    this.#former = null
     copy.live.bytes = this.live.bytes
     copy.live.sizeBytes = this.live.sizeBytes
     copy.#digest = this.#digest
@@ -234,9 +258,30 @@ export class SimulatedInode {
     this.#digest = null
     if (!this.#isShared) return
     this.#isShared = false
-    const bytes = Buffer.alloc(this.live.bytes.length)
-    this.live.bytes.copy(bytes, 0, 0, this.live.sizeBytes)
-    this.live.bytes = bytes
+    const { bytes } = this.live
+    this.live.bytes = this.#copyOfLive()
+    this.#former = bytes === this.#foreign ? null : bytes
+    this.#formerStalePages.clear()
+  }
+
+  #copyOfLive(): Buffer {
+    const { bytes, sizeBytes } = this.live
+    const former = this.#former
+    const isFree =
+      former !== null &&
+      former.length === bytes.length &&
+      former !== this.#durable.bytes &&
+      !this.#pendingSyncs.some((pending) => pending.bytes === former)
+    if (!isFree) {
+      const copy = Buffer.alloc(bytes.length)
+      bytes.copy(copy, 0, 0, sizeBytes)
+      return copy
+    }
+    for (const page of this.#formerStalePages) {
+      const start = page * PAGE_BYTES
+      bytes.copy(former, start, start, Math.min(start + PAGE_BYTES, bytes.length))
+    }
+    return former
   }
 
   #ownDurable(): void {
@@ -262,7 +307,10 @@ export class SimulatedInode {
   }
 
   #touch(start: number, end: number): void {
-    for (let page = Math.floor(start / PAGE_BYTES); page * PAGE_BYTES < end; page++) this.#dirtyPages.add(page)
+    for (let page = Math.floor(start / PAGE_BYTES); page * PAGE_BYTES < end; page++) {
+      this.#dirtyPages.add(page)
+      this.#formerStalePages.add(page)
+    }
     if (this.#finePageBytes === 0) return
     this.#writeCount++
     for (let number = Math.floor(start / this.#finePageBytes); number * this.#finePageBytes < end; number++) {

@@ -130,8 +130,16 @@ export function defaultTextOf(definition: Definition, nodeCount: number): string
 
 /** `log.retention.ms` → `logRetentionMs`, the run-time side of {@link CamelCase}. */
 export function camelCase(key: string): string {
-  return key.replace(/\.(.)/g, (_, letter: string) => letter.toUpperCase())
+  let name = camelCased.get(key)
+  if (name === undefined) {
+    name = key.replace(/\.(.)/g, (_, letter: string) => letter.toUpperCase())
+    camelCased.set(key, name)
+  }
+  return name
 }
+
+/** By key, of which there are as many as definitions: the settings of a topic are named again for each that is made. */
+const camelCased = new Map<string, string>()
 
 /** Text of a double as Java writes it, which tools compare with: `0.5`, `1.0E10`, `1.7976931348623157E308`. */
 export function formatDouble(value: number): string {

@@ -2,7 +2,7 @@ import { randomUuid } from '@millrace/base'
 import type { VoterSet } from '@millrace/consensus'
 import { StreamNetwork } from '../network/stream-network.ts'
 import { failureOf, type RunFailure, type RunResult, resultWith } from '../run-result.ts'
-import { microtasksDone, withTraps } from '../world/determinism-traps.ts'
+import { driveEvents } from '../world/event-driver.ts'
 import { must } from '../world/violation.ts'
 import { type Trace, World } from '../world/world.ts'
 import type { ClusterScenario } from './cluster-scenario.ts'
@@ -93,6 +93,7 @@ export class ClusterRun {
     await this.#until('L3', CALM_MS, () => workload.openCalls === 0, 'all calls have ended')
     await this.#until('L6', CALM_MS, () => this.#isWhole(), 'all replicas are in sync')
     await this.#finish('L4', CALM_MS, workload.readAll(), 'everything is read')
+    this.#throwIfBroken()
   }
 
   restartLater(node: SimulatedNode, afterMs: number): void {
@@ -132,18 +133,19 @@ export class ClusterRun {
     })
   }
 
-  async #pass(durationMs: number): Promise<void> {
+  #pass(durationMs: number): Promise<void> {
     const endMs = this.world.nowMs + durationMs
-    while (this.world.nextMs <= endMs) await this.#step()
+    return driveEvents(() => this.world.nextMs <= endMs && this.#step())
   }
 
-  async #until(invariant: string, limitMs: number, isDone: () => boolean, what: string): Promise<void> {
+  #until(invariant: string, limitMs: number, isDone: () => boolean, what: string): Promise<void> {
     const endMs = this.world.nowMs + limitMs
     this.world.judge(invariant)
-    while (!isDone()) {
+    return driveEvents(() => {
+      if (isDone()) return false
       must(this.world.nextMs <= endMs, invariant, () => `not within ${limitMs} ms: ${what}`)
-      await this.#step()
-    }
+      return this.#step()
+    })
   }
 
   async #finish(invariant: string, limitMs: number, course: Promise<void>, what: string): Promise<void> {
@@ -161,10 +163,13 @@ export class ClusterRun {
     if (state.error !== null) throw state.error
   }
 
-  /** One event, and all that promises make of it. */
-  async #step(): Promise<void> {
-    this.world.step()
-    await microtasksDone()
+  #step(): boolean {
+    this.#throwIfBroken()
+    return this.world.step()
+  }
+
+  /** After what the last event, and the promises after it, came to. */
+  #throwIfBroken(): void {
     if (this.#broken !== null) throw this.#broken
     if (this.workload.failure !== null) throw this.workload.failure
   }
@@ -190,7 +195,7 @@ export async function runCluster(scenario: ClusterScenario, trace: Trace | null 
   const run = new ClusterRun(scenario, trace)
   let failure: RunFailure | null = null
   try {
-    await withTraps(() => run.run())
+    await run.run()
   } catch (error) {
     failure = failureOf(error, run.world.nowMs)
   }
