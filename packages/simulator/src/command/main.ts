@@ -3,10 +3,11 @@ import { availableParallelism } from 'node:os'
 import type { Layer, RunResult } from '../run-result.ts'
 import { runSeed } from '../run-seed.ts'
 import { MARK_SEEDS, requiredMarks } from '../world/required-marks.ts'
-import { Batch, summaryOf } from './batch.ts'
+import { Batch, recordOf, summaryOf } from './batch.ts'
 import { huntMutations } from './hunt.ts'
 import { HELP, type Options, parseOptions, UsageError } from './options.ts'
 import { Progress } from './progress.ts'
+import { recordBatch } from './records.ts'
 import { runSeeds } from './seed-pool.ts'
 import { differing } from './seed-program.ts'
 import { shrinkSeed } from './shrink.ts'
@@ -34,7 +35,7 @@ interface Counts {
 
 async function run(options: Options): Promise<Counts> {
   const jobs = options.jobs ?? availableParallelism()
-  if (options.mutations !== null) return huntMutations(options.mutations, options.layers, jobs)
+  if (options.mutations !== null) return huntMutations(options, options.mutations, jobs)
   let passed = 0
   let failed = 0
   for (const layer of options.layers) {
@@ -77,8 +78,8 @@ async function runBatch(layer: Layer, options: Options, jobs: number): Promise<C
     isChecked: options.isChecked,
     jobs,
     mutation: '',
-    onResult: (result) => {
-      batch.add(result)
+    onResult: (result, processorMs) => {
+      batch.add(result, processorMs)
       if (result.failure !== null && batch.failedCount <= SHOWN_FAILURES) {
         progress.end()
         console.log(failureLine(result))
@@ -91,7 +92,9 @@ async function runBatch(layer: Layer, options: Options, jobs: number): Promise<C
   const missed = batch.missedMarks(requiredMarks(layer))
   // A small batch cannot be asked for everything.
   const isJudged = count >= MARK_SEEDS[layer]
-  console.log(summaryOf(batch, (performance.now() - startMs) / 1000, jobs, missed))
+  const seconds = (performance.now() - startMs) / 1000
+  console.log(summaryOf(batch, seconds, jobs, missed))
+  if (options.isRecorded) recordBatch(recordOf(batch, options.first, seconds, jobs, missed))
   return { passed: batch.seedCount - batch.failedCount, failed: batch.failedCount + (isJudged ? missed.length : 0) }
 }
 

@@ -20,6 +20,7 @@ Runs whole clusters in virtual time, each from one seed, with faults, and checks
   --shrink        of a seed that fails: leaves out faults and operations until no more can go (with --seed)
   --trace         every step of the seed (with --seed)
   --jobs N        processes (as many as processors)
+  --record        writes down what it came to: a batch in docs/simulator-batches.jsonl, caught defects in docs/simulator.md
   -h, --help
 
   npm run sim -- --seed 4711 --consensus
@@ -38,6 +39,7 @@ export interface Options {
   readonly isChecked: boolean
   readonly isShrunk: boolean
   readonly isTraced: boolean
+  readonly isRecorded: boolean
   readonly jobs: number | null
   /** Parts of the names of the defects to hunt; null: none is hunted. */
   readonly mutations: readonly string[] | null
@@ -61,6 +63,7 @@ export function parseOptions(args: readonly string[]): Options {
     isChecked: values.check ?? false,
     isShrunk: shrink,
     isTraced: trace,
+    isRecorded: values.record ?? false,
     jobs: values.jobs === undefined ? null : Math.max(1, countOf('jobs', values.jobs)),
     mutations: values.mutation ?? (values.mutations ? [''] : null),
   }
@@ -81,6 +84,7 @@ function parsed(args: readonly string[]) {
         shrink: { type: 'boolean' },
         trace: { type: 'boolean' },
         jobs: { type: 'string' },
+        record: { type: 'boolean' },
         mutations: { type: 'boolean' },
         mutation: { type: 'string', multiple: true },
       },

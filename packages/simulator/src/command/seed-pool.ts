@@ -13,7 +13,7 @@ export interface PoolOptions {
   /** A defect that the processes run with; empty: none. */
   readonly mutation: string
   /** Called with each result. True: enough, the rest of the seeds is not run. */
-  onResult(result: RunResult): boolean
+  onResult(result: RunResult, processorMs: number): boolean
 }
 
 /** Seeds that a process gets at once: few enough that all end at about the same time. */
@@ -51,7 +51,7 @@ export function runSeeds(options: PoolOptions): Promise<string> {
       child.on('message', (report: Report) => {
         if (isDone) return
         if (report.kind === 'result') {
-          if (!onResult(report.result)) return
+          if (!onResult(report.result, report.processorMs)) return
           next = first + count
           finish()
           return

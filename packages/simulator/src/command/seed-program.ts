@@ -11,14 +11,18 @@ export interface Job {
 
 /** What the process says: a result for each seed, then that it wants more. `applied`: the defect that it runs with. */
 export type Report =
-  | { readonly kind: 'result'; readonly result: RunResult }
+  /** `processorMs`: what the seed took of all threads of the process. */
+  | { readonly kind: 'result'; readonly result: RunResult; readonly processorMs: number }
   | { readonly kind: 'ready'; readonly applied: string }
 
 async function work({ layer, seeds, isChecked }: Job): Promise<void> {
   for (const seed of seeds) {
+    const before = process.cpuUsage()
     const result = await runSeed(layer, seed)
     const again = isChecked ? await runSeed(layer, seed) : result
-    say({ kind: 'result', result: again.digest === result.digest ? result : differing(result, again) })
+    const { user, system } = process.cpuUsage(before)
+    const judged = again.digest === result.digest ? result : differing(result, again)
+    say({ kind: 'result', result: judged, processorMs: (user + system) / 1000 })
   }
   say({ kind: 'ready', applied: process.env[APPLIED_VARIABLE] ?? '' })
 }

@@ -120,12 +120,9 @@ export class ConsensusRun {
           replica.propose(this.#payloads.bytes(operation.sizeBytes))
         }
         return
-      case 'read': {
-        const token = this.#nextToken++
-        this.checker.onReadAsked(token)
-        replica.ask((core) => core.readIndex(token))
+      case 'read':
+        this.read(replica)
         return
-      }
       case 'transfer':
         this.world.mark('transfer asked')
         replica.ask((core) => core.transferLeadership(operation.to))
@@ -136,6 +133,13 @@ export class ConsensusRun {
       default:
         this.#changeVoters(replica, operation.kind, operation.voter)
     }
+  }
+
+  read(replica: Replica): void {
+    if (!replica.isUp || replica.loop.isPaused) return
+    const token = this.#nextToken++
+    this.checker.onReadAsked(token)
+    replica.ask((core) => core.readIndex(token))
   }
 
   #strike(fault: ConsensusFault): void {

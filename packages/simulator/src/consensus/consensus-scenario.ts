@@ -18,6 +18,14 @@ export type ConsensusFault = { readonly atMs: number } & (
   | { readonly kind: 'failed write'; readonly node: number; readonly downMs: number }
   | { readonly kind: 'clock'; readonly node: number; readonly rate: number; readonly forMs: number }
   | { readonly kind: 'loss'; readonly share: number; readonly forMs: number }
+  /** The leader, with so many others as are no quorum, is cut off, its clock is slow, and readers still ask it every `everyMs`. */
+  | {
+      readonly kind: 'strand'
+      readonly companions: number
+      readonly rate: number
+      readonly forMs: number
+      readonly everyMs: number
+    }
 )
 
 /** Steps of one round of a node's work between which its process may end. */
@@ -97,7 +105,8 @@ export function consensusScenario(seed: number): ConsensusScenario {
   const untilMs = durationFor(options)
   const operations = drawOperations(new RandomStream(seed, 'workload'), options, untilMs)
   const faults = drawFaults(new RandomStream(seed, 'faults'), options, untilMs)
-  return { seed, options, faults, operations, untilMs }
+  const strands = faults.length === 0 ? [] : drawStrands(new RandomStream(seed, 'strands'), options, untilMs)
+  return { seed, options, faults: [...faults, ...strands].sort(byTime), operations, untilMs }
 }
 
 function drawOptions(random: RandomStream): ConsensusOptions {
@@ -201,9 +210,23 @@ function drawFaults(random: RandomStream, options: ConsensusOptions, untilMs: nu
   return faults.sort(byTime)
 }
 
+/** Of a stream of their own: seeds from before there were any still draw what they drew. */
+function drawStrands(random: RandomStream, options: ConsensusOptions, untilMs: number): ConsensusFault[] {
+  if (options.voterCount < 3 || !random.chance(0.25)) return []
+  const electionMs = options.electionTicks * options.tickMs
+  return Array.from({ length: random.integer(1, 4) }, () => ({
+    atMs: random.real(0.1, 0.9) * untilMs,
+    kind: 'strand',
+    companions: random.integer(0, (options.voterCount - 1) >> 1),
+    rate: random.pick([0.2, 0.5, 1]),
+    forMs: electionMs * random.real(2, 6),
+    everyMs: electionMs / random.pick([2, 5]),
+  }))
+}
+
 function drawFault(
   random: RandomStream,
-  kind: ConsensusFault['kind'],
+  kind: Exclude<ConsensusFault['kind'], 'strand'>,
   nodeCount: number,
   electionMs: number,
   atMs: number,

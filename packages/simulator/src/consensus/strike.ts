@@ -15,6 +15,7 @@ export interface StruckRun {
   readonly bootstrapVoters: VoterSet
   readonly isPeaceful: boolean
   newDirectory(): Uuid
+  read(replica: Replica): void
   restartLater(replica: Replica, afterMs: number): void
 }
 
@@ -33,6 +34,9 @@ export function strike(run: StruckRun, fault: ConsensusFault): void {
       run.network.loseMore(fault.share)
       run.world.schedule(fault.forMs, 'loss ends', -1, () => run.network.loseMore(0))
       return
+    case 'strand':
+      strand(run, fault)
+      return
     default: {
       const replica = fault.node < 0 ? run.leader : run.replicas[fault.node]!
       if (replica !== null) strikeNode(run, replica, fault)
@@ -40,7 +44,7 @@ export function strike(run: StruckRun, fault: ConsensusFault): void {
   }
 }
 
-type NodeFault = Exclude<ConsensusFault, { kind: 'crash many' | 'cut' | 'loss' }>
+type NodeFault = Exclude<ConsensusFault, { kind: 'crash many' | 'cut' | 'loss' | 'strand' }>
 
 function strikeNode(run: StruckRun, replica: Replica, fault: NodeFault): void {
   const { world } = run
@@ -137,6 +141,30 @@ function cut(run: StruckRun, shape: CutShape, nodes: readonly number[], forMs: n
     if (run.isPeaceful) return
     for (const [from, to] of links) network.heal(from, to)
   })
+}
+
+/** What a leader answers that does not know yet that others lead: the reads of C17 are about nothing else. */
+function strand(run: StruckRun, fault: Extract<ConsensusFault, { kind: 'strand' }>): void {
+  const { world, replicas, leader } = run
+  if (leader === null) return
+  const voters = leader.core?.status.voters ?? []
+  const companions = voters.filter(({ id }) => id !== leader.id).slice(0, fault.companions)
+  const { life } = leader
+  world.fault('strand', leader.id)
+  cut(run, 'isolate', [leader.id, ...companions.map(({ id }) => id)], fault.forMs)
+  leader.setClockRate(fault.rate)
+  world.schedule(fault.forMs, 'clock well', leader.id, () => leader.setClockRate(1))
+  const untilMs = world.nowMs + fault.forMs
+  const ask = (): void => {
+    if (run.isPeaceful || world.nowMs >= untilMs || leader.life !== life) return
+    if (leader.core?.status.role === 'leader' && run.leader !== leader) world.mark('read at a deposed leader')
+    run.read(leader)
+    // Whoever leads the others takes something meanwhile.
+    if (run.leader !== leader) run.leader?.propose(Buffer.from('meanwhile'))
+    world.schedule(fault.everyMs, 'read', leader.id, ask)
+  }
+  ask()
+  if (replicas.length > 2 * (companions.length + 1)) world.mark('leader cut off from a quorum')
 }
 
 function linksOf(shape: CutShape, chosen: readonly number[], nodeCount: number): [number, number][] {

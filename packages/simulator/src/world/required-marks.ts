@@ -17,6 +17,7 @@ const CONSENSUS_MARKS = [
   'liveness',
   'liveness without some',
   'read answered',
+  'read at a deposed leader',
   'read refused',
   'snapshot installed',
   'snapshot saved',
