@@ -56,6 +56,7 @@ import { Turn } from './network/turn.ts'
 import { type BatchChecks, LocalBatchChecks } from './partition/batch-checks.ts'
 import { FetchPurgatory } from './partition/fetch-limits.ts'
 import { FetchSessionCache } from './partition/fetch-session-cache.ts'
+import type { Partition } from './partition/partition.ts'
 import { PartitionManager, type PartitionManagerOptions } from './partition/partition-manager.ts'
 import { PartitionSettings } from './partition/partition-settings.ts'
 import { ProduceAppender } from './partition/produce-appender.ts'
@@ -264,6 +265,11 @@ export class Broker {
 
   get nodeId(): number {
     return this.#options.configuration.nodeId
+  }
+
+  /** Every partition of this node, as it stands; nobody's to change. For onlookers, such as the simulator's checkers. */
+  partitions(): Iterable<Partition> {
+    return this.#partitions.all()
   }
 
   /** From the storage: records of this log became durable. */

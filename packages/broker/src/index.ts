@@ -14,3 +14,4 @@ export type { CollectionSample, LoopDelay, MemorySample, ProcessHealth } from '.
 export type { ListenerEndpoint } from './network/socket-server.ts'
 export type { AcceptedTransport, Connect, Listen, Transport, TransportEvents } from './network/transport.ts'
 export type { BatchChecks } from './partition/batch-checks.ts'
+export type { Partition } from './partition/partition.ts'

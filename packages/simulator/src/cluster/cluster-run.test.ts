@@ -7,7 +7,12 @@ import { type ClusterScenario, clusterScenario } from './cluster-scenario.ts'
 function shortened(seed: number): ClusterScenario {
   const scenario = clusterScenario(seed)
   const untilMs = scenario.untilMs / 6
-  return { ...scenario, untilMs, faults: scenario.faults.map((fault) => ({ ...fault, atMs: fault.atMs / 6 })) }
+  return {
+    ...scenario,
+    untilMs,
+    share: 1 / 6,
+    faults: scenario.faults.map((fault) => ({ ...fault, atMs: fault.atMs / 6 })),
+  }
 }
 
 describe('whole clusters in the simulator', () => {

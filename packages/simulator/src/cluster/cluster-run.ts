@@ -5,8 +5,9 @@ import { failureOf, type RunFailure, type RunResult, resultWith } from '../run-r
 import { driveEvents } from '../world/event-driver.ts'
 import { must } from '../world/violation.ts'
 import { type Trace, World } from '../world/world.ts'
-import type { ClusterScenario } from './cluster-scenario.ts'
+import { type ClusterFault, type ClusterScenario, LEAST } from './cluster-scenario.ts'
 import { MetadataGhost } from './metadata-ghost.ts'
+import { ReplicaGhost } from './replica-ghost.ts'
 import { describe, SimulatedNode } from './simulated-node.ts'
 import { strikeCluster } from './strike-cluster.ts'
 import { TOPIC, Workload } from './workload.ts'
@@ -16,6 +17,12 @@ const START_MS = 60_000
 const CALM_MS = 120_000
 /** A process that ended by itself is started again after this, as a supervisor does. */
 const RESTART_MS = 500
+/** A fault that cannot happen is tried again after this: its node may be down. */
+const FAULT_RETRY_MS = 300
+/** The load goes on no longer than this beyond its end for want of operations or faults. */
+const OVERTIME_MS = 120_000
+/** Nodes are looked at so often, beside the moments at which it matters. */
+const LOOK_MS = 100
 
 /** Nodes of controllers and brokers, and their clients, in one world, after one scenario. */
 export class ClusterRun {
@@ -24,6 +31,7 @@ export class ClusterRun {
   readonly network: StreamNetwork
   readonly nodes: readonly SimulatedNode[]
   readonly workload: Workload
+  readonly replicas: ReplicaGhost
   readonly #metadata: MetadataGhost
   #isPeaceful = false
   #broken: unknown = null
@@ -50,13 +58,27 @@ export class ClusterRun {
         clusterId,
         settings: SETTINGS,
         watch: (watched, events) => this.#metadata.watch(watched.id, events, () => watched.controller?.image ?? null),
+        onEnding: (ending) => {
+          const wasServing = ending.broker !== null
+          this.replicas.observe()
+          this.replicas.onEnded(ending.id, wasServing)
+        },
+        beforeCut: (cut, path) => {
+          const partition = PARTITION_LOG.exec(path)?.[1]
+          if (partition !== undefined) this.replicas.beforeCut(cut.id, Number(partition))
+        },
         onExit: (exited, error) => this.#onExit(exited, error),
       })
       node.diskMs = options.diskMs
       node.directory.writeMs = options.writeMs
       return node
     })
-    this.workload = new Workload(this.world, this.network, options)
+    this.replicas = new ReplicaGhost(
+      this.world,
+      { name: TOPIC, partitionCount: options.partitionCount, minIsr: 2 },
+      () => this.nodes,
+    )
+    this.workload = new Workload(this.world, this.network, options, this.replicas)
   }
 
   get isPeaceful(): boolean {
@@ -82,12 +104,11 @@ export class ClusterRun {
     await this.#until('L1', START_MS, () => this.nodes.every(({ broker }) => broker !== null), 'all brokers serve')
     await this.#finish('L3', START_MS, workload.prepare(), 'the topic is created')
     workload.start()
-    for (const fault of scenario.faults) {
-      world.schedule(fault.atMs - world.nowMs, fault.kind, -1, () => {
-        if (!this.#isPeaceful) strikeCluster(this, fault)
-      })
-    }
-    await this.#pass(scenario.untilMs - world.nowMs)
+    this.#look()
+    for (const fault of scenario.faults) this.#strikeAt(fault, fault.atMs)
+    await this.#pass(Math.max(scenario.untilMs, LEAST.virtualMs * scenario.share) - world.nowMs)
+    if (scenario.faults.length > 0)
+      await this.#until('size', OVERTIME_MS, () => this.#isLongEnough(), 'enough happened')
     workload.end()
     this.#calmDown()
     await this.#until('L3', CALM_MS, () => workload.openCalls === 0, 'all calls have ended')
@@ -96,11 +117,51 @@ export class ClusterRun {
     this.#throwIfBroken()
   }
 
+  /** Whether all partitions are in sync at the other nodes, and these serve. */
+  isSafeWithout(node: SimulatedNode): boolean {
+    const image = this.activeController?.controller?.image
+    const others = this.nodes.filter((other) => other !== node)
+    if (image === undefined || !others.every(({ broker, loop }) => broker !== null && loop?.isPaused === false))
+      return false
+    for (const topic of image.topics.values()) {
+      for (const { isr } of topic.partitions) if (!others.every(({ id }) => isr.includes(id))) return false
+    }
+    // One disk at a time: the last one that was lost must be whole again.
+    return this.#isWhole()
+  }
+
+  onDiskLost(node: SimulatedNode): void {
+    this.replicas.forget(node.id)
+  }
+
   restartLater(node: SimulatedNode, afterMs: number): void {
     const { lifeCount } = node
     this.world.schedule(afterMs, 'restart', node.id, () => {
       if (!node.isUp && node.lifeCount === lifeCount) node.start()
     })
+  }
+
+  #strikeAt(fault: ClusterFault, atMs: number): void {
+    this.world.schedule(atMs - this.world.nowMs, fault.kind, -1, () => {
+      if (this.#isPeaceful || strikeCluster(this, fault)) return
+      this.#strikeAt(fault, this.world.nowMs + FAULT_RETRY_MS)
+    })
+  }
+
+  #look(): void {
+    this.world.schedule(LOOK_MS, 'look', -1, () => {
+      this.replicas.observe()
+      this.#look()
+    })
+  }
+
+  /** A seed that came to less would prove less than its number seems to. */
+  #isLongEnough(): boolean {
+    const { world, workload, scenario } = this
+    let faultCount = 0
+    for (const count of world.faults.values()) faultCount += count
+    const needed = Math.min(LEAST.faults, scenario.faults.length)
+    return faultCount >= needed && workload.callCount >= LEAST.operations * scenario.share
   }
 
   /** Faults are over. */
@@ -111,6 +172,7 @@ export class ClusterRun {
     this.network.healAll()
     for (const node of this.nodes) {
       node.diskMs = options.diskMs
+      node.setDiskFull(false)
       if (node.loop?.isPaused === true) node.loop.resume()
       if (!node.isUp) node.start()
     }
@@ -165,6 +227,7 @@ export class ClusterRun {
 
   #step(): boolean {
     this.#throwIfBroken()
+    this.replicas.afterEvent()
     return this.world.step()
   }
 
@@ -179,6 +242,8 @@ export class ClusterRun {
 function isBug(error: unknown): boolean {
   return !(error instanceof Error) || !('code' in error) || error.name === 'AssertionError'
 }
+
+const PARTITION_LOG = new RegExp(`/${TOPIC}-([0-9]+)/[0-9]+\\.log$`)
 
 const SETTINGS: Readonly<Record<string, string>> = {
   'offsets.topic.num.partitions': '1',

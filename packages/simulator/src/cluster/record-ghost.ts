@@ -8,6 +8,8 @@ interface PartitionGhost {
   /** Offset by value: a record is stored once (R14). */
   readonly offsets: Map<string, number>
   readonly acked: Map<number, string>
+  /** Values whose producer was not told what became of them. */
+  readonly unknown: Set<string>
 }
 
 /**
@@ -35,7 +37,7 @@ export class RecordGhost {
   }
 
   onAcked(partition: number, offset: number, value: string): void {
-    this.#world.judge('R5')
+    this.#world.judge('R13')
     const ghost = this.#ghostOf(partition)
     this.#note(partition, ghost, offset, value, 'acknowledged')
     const known = ghost.acked.get(offset)
@@ -47,19 +49,50 @@ export class RecordGhost {
     ghost.acked.set(offset, value)
   }
 
+  /** Its producer gave it up: it is stored once or not at all. */
+  onUnknown(partition: number, value: string): void {
+    this.#ghostOf(partition).unknown.add(value)
+  }
+
   onConsumed(partition: number, offset: number, value: string): void {
     this.#world.judge('R3')
     must(this.#sent.has(value), 'S2', () => `partition ${partition} has "${value}" at ${offset}, which nobody sent`)
     this.#note(partition, this.#ghostOf(partition), offset, value, 'read')
   }
 
-  /** After a whole partition was read: everything acknowledged must have been there (R4, L4). */
+  /**
+   * After a whole partition was read: everything acknowledged must have been there (R4, L4), and what one producer sent stands in the
+   * order in which it sent it (R14). Values are the producer's number and a count, with a dash between.
+   */
   checkComplete(partition: number, read: ReadonlyMap<number, string>): void {
+    this.#checkOrder(partition, read)
+    this.#markUnknown(partition, new Set(read.values()))
     for (const [offset, value] of this.#ghostOf(partition).acked) {
       this.#world.judge('R4')
       must(read.get(offset) === value, 'R4', () => {
         return `"${value}" was acknowledged at ${offset} of partition ${partition}; there is ${read.get(offset) ?? 'nothing'}`
       })
+    }
+  }
+
+  #checkOrder(partition: number, read: ReadonlyMap<number, string>): void {
+    const last = new Map<string, number>()
+    for (const value of read.values()) {
+      const [producer = '', count] = value.split('-')
+      const before = last.get(producer) ?? -1
+      this.#world.judge('R14')
+      must(
+        Number(count) > before,
+        'R14',
+        () => `"${value}" stands after "${producer}-${before}" in partition ${partition}`,
+      )
+      last.set(producer, Number(count))
+    }
+  }
+
+  #markUnknown(partition: number, stored: ReadonlySet<string>): void {
+    for (const value of this.#ghostOf(partition).unknown) {
+      this.#world.mark(stored.has(value) ? 'given up and stored' : 'given up and not stored')
     }
   }
 
@@ -80,7 +113,7 @@ export class RecordGhost {
   #ghostOf(partition: number): PartitionGhost {
     let ghost = this.#partitions.get(partition)
     if (ghost === undefined) {
-      ghost = { values: new Map(), offsets: new Map(), acked: new Map() }
+      ghost = { values: new Map(), offsets: new Map(), acked: new Map(), unknown: new Set() }
       this.#partitions.set(partition, ghost)
     }
     return ghost

@@ -24,6 +24,10 @@ export interface NodeSurroundings {
   readonly settings: Readonly<Record<string, string>>
   /** Looks on at what the controllers tell a broker. */
   watch(node: SimulatedNode, events: ControllerEvents): ControllerEvents
+  /** Before the process ends. */
+  onEnding(node: SimulatedNode): void
+  /** Before something of a file is removed. */
+  beforeCut(node: SimulatedNode, path: string): void
   /** The process ended by itself: it could not start, or something was fatal. */
   onExit(node: SimulatedNode, error: unknown): void
 }
@@ -48,6 +52,7 @@ export class SimulatedNode {
   onSync: ((isAfter: boolean) => void) | null = null
   lifeCount = 0
   #life: Life | null = null
+  #isDiskFull = false
   readonly #around: NodeSurroundings
   readonly #random: RandomStream
 
@@ -86,6 +91,10 @@ export class SimulatedNode {
           resolve()
         })
       })
+    this.setDiskFull(this.#isDiskFull)
+    disk.onChange = (operation, path) => {
+      if (operation === 'truncate' || operation === 'remove') this.#around.beforeCut(this, path)
+    }
     const peers: { quorum: QuorumNode | null; controller: ControllerNode | null } = { quorum: null, controller: null }
     const transport = new SimulatedPeerTransport(network, loop, toBoth(peers))
     const configuration = this.#configuration()
@@ -127,6 +136,7 @@ export class SimulatedNode {
     if (life === null) return
     const { world, network } = this.#around
     world.trace?.(world.nowMs, this.id, losesPower ? 'loses power' : 'is killed')
+    this.#around.onEnding(this)
     this.#life = null
     this.broker = null
     this.onSync = null
@@ -138,6 +148,38 @@ export class SimulatedNode {
       : this.disk.killed()
     // They were in the memory of the process.
     this.disk.forgetViews()
+  }
+
+  /** No file can grow any more, or all can again. What fits into a file as it is can still be written. */
+  setDiskFull(isFull: boolean): void {
+    this.#isDiskFull = isFull
+    this.disk.options.capacityBytes = isFull ? this.disk.usedBytes : Number.POSITIVE_INFINITY
+  }
+
+  /** The disk is empty from now on. The process must be down. */
+  wipe(): void {
+    this.disk = new SimulatedDisk({ random: this.#around.world.stream(`disk ${this.id} ${this.lifeCount}`) })
+  }
+
+  /**
+   * A bit turns over on the medium, in one of the files that a broker can make again, which is drawn; null: there is none. The process must
+   * be down.
+   */
+  rot(): string | null {
+    const files = this.#filesUnder('/data').filter((path) => !NOT_DERIVED.test(path))
+    if (files.length === 0) return null
+    const path = this.#random.pick(files)
+    this.disk.corrupt(path, this.#random.integer(0, this.disk.stat(path)!.sizeBytes), 1 << this.#random.integer(0, 8))
+    return path
+  }
+
+  #filesUnder(path: string): string[] {
+    return this.disk.listDirectory(path).flatMap((name) => {
+      const child = `${path}/${name}`
+      const stat = this.disk.stat(child)!
+      if (stat.isDirectory) return this.#filesUnder(child)
+      return stat.sizeBytes > 0 ? [child] : []
+    })
   }
 
   #startBroker(configuration: Configuration, loop: ProcessLoop, controller: ControllerNode, disk: SimulatedDisk): void {
@@ -196,6 +238,9 @@ export class SimulatedNode {
     return { debug: () => undefined, info: log('info'), warn: log('warn'), error: log('error') }
   }
 }
+
+/** Who the directory is, which is the operator's to say, and records, which are not fetched again from others. */
+const NOT_DERIVED = /meta\.properties$|\.log$/
 
 /** Events of the peers go to both: each takes those of its channel. */
 function toBoth(peers: { readonly quorum: PeerEvents | null; readonly controller: PeerEvents | null }): PeerEvents {

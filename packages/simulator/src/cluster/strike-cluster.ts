@@ -12,16 +12,21 @@ export interface StruckCluster {
   readonly dataLeader: SimulatedNode | null
   readonly activeController: SimulatedNode | null
   readonly isPeaceful: boolean
+  /** All replicas but this node's are in sync and up: its disk may be lost. */
+  isSafeWithout(node: SimulatedNode): boolean
+  /** What the node held durably counts no more. */
+  onDiskLost(node: SimulatedNode): void
   restartLater(node: SimulatedNode, afterMs: number): void
 }
 
-/** Lets a fault happen, and end after its time. */
-export function strikeCluster(run: StruckCluster, fault: ClusterFault): void {
+/** Lets a fault happen, and end after its time. False: it cannot happen now, to a process that is down, say. */
+export function strikeCluster(run: StruckCluster, fault: ClusterFault): boolean {
   const { world, network } = run
   if (fault.kind === 'kill many') {
-    for (const id of fault.nodes) kill(run, run.nodes[id]!, fault.downMs, fault.losesPower)
-    if (fault.nodes.length === run.nodes.length) world.mark('all nodes die')
-    return
+    const nodes = fault.nodes.map((id) => run.nodes[id]!).filter(({ isUp }) => isUp)
+    for (const node of nodes) kill(run, node, fault.downMs, fault.losesPower)
+    if (nodes.length === run.nodes.length) world.mark('all nodes die')
+    return nodes.length > 0
   }
   if (fault.kind === 'slow network') {
     world.fault('slow network', -1)
@@ -29,16 +34,27 @@ export function strikeCluster(run: StruckCluster, fault: ClusterFault): void {
     world.schedule(fault.forMs, 'network well', -1, () => {
       network.rates = { ...network.rates, meanDelayMs: run.scenario.options.meanDelayMs }
     })
-    return
+    return true
   }
   const node = fault.node === -1 ? run.dataLeader : fault.node === -2 ? run.activeController : run.nodes[fault.node]!
-  if (node === null) return
-  if (node === run.dataLeader) world.mark(`${fault.kind} of a leader`)
-  if (node === run.activeController) world.mark(`${fault.kind} of the active controller`)
+  if (node === null || node.loop === null) return false
+  const roles = [
+    ...(node === run.dataLeader ? ['a leader'] : []),
+    ...(node === run.activeController ? ['the active controller'] : []),
+  ]
+  if (!strikeNode(run, node, fault)) return false
+  for (const role of roles) world.mark(`${fault.kind} of ${role}`)
+  return true
+}
+
+type NodeFault = Exclude<ClusterFault, { kind: 'kill many' | 'slow network' }>
+
+function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): boolean {
+  const { world } = run
   switch (fault.kind) {
     case 'kill':
       kill(run, node, fault.downMs, fault.losesPower)
-      return
+      return true
     case 'kill at sync': {
       const { lifeCount } = node
       node.onSync = (isAfter) => {
@@ -48,25 +64,53 @@ export function strikeCluster(run: StruckCluster, fault: ClusterFault): void {
           if (node.lifeCount === lifeCount) kill(run, node, fault.downMs, fault.losesPower)
         })
       }
-      return
+      return true
     }
     case 'pause': {
       const { loop } = node
-      if (loop === null || loop.isPaused) return
+      if (loop === null || loop.isPaused) return false
       world.fault('pause', node.id)
       loop.pause()
       world.schedule(fault.forMs, 'pause ends', node.id, () => loop.resume())
-      return
+      return true
     }
     case 'cut':
       cut(run, fault.shape, node.id, fault.forMs)
-      return
+      return true
     case 'slow disk':
       world.fault('slow disk', node.id)
       node.diskMs = fault.diskMs
       world.schedule(fault.forMs, 'disk well', node.id, () => {
         node.diskMs = run.scenario.options.diskMs
       })
+      return true
+    case 'full disk':
+      world.fault('full disk', node.id)
+      node.setDiskFull(true)
+      world.schedule(fault.forMs, 'disk has room', node.id, () => {
+        node.setDiskFull(false)
+      })
+      return true
+    case 'clock jump':
+      world.fault('clock jump', node.id)
+      node.loop?.jumpWall(fault.byMs)
+      return true
+    case 'wipe':
+      if (!run.isSafeWithout(node)) return false
+      world.fault('wipe', node.id)
+      node.crash(false)
+      node.wipe()
+      run.onDiskLost(node)
+      run.restartLater(node, fault.downMs)
+      return true
+    case 'rot': {
+      if (!run.isSafeWithout(node)) return false
+      node.crash(false)
+      world.fault('rot', node.id, node.rot() ?? '')
+      run.onDiskLost(node)
+      run.restartLater(node, fault.downMs)
+      return true
+    }
   }
 }
 
@@ -79,7 +123,7 @@ function kill(run: StruckCluster, node: SimulatedNode, downMs: number, losesPowe
 
 /** Clients that there may be. */
 const FIRST_CLIENT = 100
-const CLIENT_COUNT = 12
+const CLIENT_COUNT = 40
 
 function cut(run: StruckCluster, shape: ClusterCut, id: number, forMs: number): void {
   const { world, network, nodes } = run

@@ -8,6 +8,7 @@ import type { World } from '../world/world.ts'
 import type { ClusterOptions } from './cluster-scenario.ts'
 import { GroupGhost } from './group-ghost.ts'
 import { RecordGhost } from './record-ghost.ts'
+import type { ReplicaGhost } from './replica-ghost.ts'
 
 export const TOPIC = 'orders'
 const GROUP = 'billing'
@@ -15,6 +16,9 @@ const GROUP = 'billing'
 const FIRST_CLIENT = 100
 /** Within it every call must have ended, one way or the other (L3). */
 const CALL_LIMIT_MS = 60_000
+const REQUEST_TIMEOUT_MS = 5_000
+/** A consumer that leaves waits no longer for its group. */
+const CLOSE_LIMIT_MS = 5_000
 
 /** Clients of one run: producers with acknowledgement by all, a group of consumers that commit, an administrator. */
 export class Workload {
@@ -27,16 +31,18 @@ export class Workload {
   readonly #world: World
   readonly #network: StreamNetwork
   readonly #options: ClusterOptions
+  readonly #replicas: ReplicaGhost
   readonly #random: RandomStream
   readonly #loops: ProcessLoop[] = []
   readonly #closers: (() => Promise<void>)[] = []
   #openCalls = 0
   #isOver = false
 
-  constructor(world: World, network: StreamNetwork, options: ClusterOptions) {
+  constructor(world: World, network: StreamNetwork, options: ClusterOptions, replicas: ReplicaGhost) {
     this.#world = world
     this.#network = network
     this.#options = options
+    this.#replicas = replicas
     this.#random = world.stream('workload')
     this.records = new RecordGhost(world)
     this.groups = new GroupGhost(world)
@@ -64,7 +70,7 @@ export class Workload {
 
   start(): void {
     for (let number = 0; number < this.#options.producerCount; number++) this.#startProducer(number)
-    for (let number = 0; number < this.#options.consumerCount; number++) this.#own(this.#consume(number))
+    for (let number = 0; number < this.#options.consumerCount; number++) this.#own(this.#consumeByTurns(number))
   }
 
   /** No new calls. */
@@ -113,7 +119,8 @@ export class Workload {
     const producer = new Producer({
       ...this.#clientOptions(`producer-${number}`),
       acks: 'all',
-      deliveryTimeoutMs: 20_000,
+      deliveryTimeoutMs: this.#options.deliveryTimeoutMs,
+      requestTimeoutMs: Math.min(REQUEST_TIMEOUT_MS, this.#options.deliveryTimeoutMs / 2),
     })
     this.#closers.push(() => producer.close())
     const loop = this.#loops.at(-1)!
@@ -130,54 +137,91 @@ export class Workload {
   }
 
   async #send(producer: Producer, partition: number, value: string): Promise<void> {
-    await this.#call('send', async () => {
+    const isDone = await this.#call('send', async () => {
       const stored = await producer.send({ topic: TOPIC, partition, value })
-      this.records.onAcked(partition, Number(stored.offset), value)
+      const offset = Number(stored.offset)
+      this.records.onAcked(partition, offset, value)
+      this.#replicas.observe()
+      this.#replicas.onAcked(partition, offset)
     })
+    if (!isDone) this.records.onUnknown(partition, value)
   }
 
-  async #consume(number: number): Promise<void> {
+  /** One member after the other, each for a while. */
+  async #consumeByTurns(number: number): Promise<void> {
+    const { memberLifeMs } = this.#options
+    for (let turn = 0; !this.#isOver; turn++) {
+      const lifeMs = memberLifeMs === 0 ? Number.POSITIVE_INFINITY : this.#random.exponential(memberLifeMs)
+      await this.#consume(`consumer-${number}-${turn}`, this.#world.nowMs + lifeMs)
+    }
+  }
+
+  async #consume(name: string, untilMs: number): Promise<void> {
+    let generationId = -1
     const consumer = new Consumer({
-      ...this.#clientOptions(`consumer-${number}`),
+      ...this.#clientOptions(name),
       groupId: GROUP,
       autoOffsetReset: 'earliest',
       enableAutoCommit: false,
       sessionTimeoutMs: 6_000,
       heartbeatIntervalMs: 1_000,
+      onEvent: (event) => {
+        if (event.type === 'joined') generationId = event.generationId
+      },
     })
-    this.#closers.push(() => consumer.close())
-    consumer.subscribe(TOPIC)
-    while (!this.#isOver) {
-      await this.#call('poll', async () => {
-        const batches = await consumer.poll({ timeoutMs: 500 })
-        const ends = new Map<number, number>()
-        for (const { partition, records } of batches) {
-          for (const record of records) {
-            const offset = Number(record.offset)
-            this.records.onConsumed(partition, offset, record.value?.toString() ?? '')
-            ends.set(partition, offset + 1)
-          }
-        }
-        if (ends.size === 0) return
-        await this.#call('commit', async () => {
-          await consumer.commit()
-          for (const [partition, offset] of ends) this.groups.onCommitted(partition, offset)
-        })
-      })
+    const loop = this.#loops.at(-1)!
+    consumer.subscribe(TOPIC, {
+      onPartitionsAssigned: () => {
+        this.#world.mark('partitions assigned')
+        this.groups.onAssigned(
+          name,
+          generationId,
+          consumer.assignment().map(({ partition }) => partition),
+        )
+      },
+    })
+    while (!this.#isOver && this.#world.nowMs < untilMs) {
+      await this.#call('poll', () => this.#pollAndCommit(consumer))
+      const pauseMs = this.#options.pollEveryMs
+      if (pauseMs > 0)
+        await new Promise<void>((resolve) => loop.after(this.#random.exponential(pauseMs), 'poll', resolve))
     }
+    if (this.#isOver) this.#closers.push(() => consumer.close())
+    else await this.#call('close', () => consumer.close({ timeoutMs: CLOSE_LIMIT_MS }))
   }
 
-  /** A call may fail in a way that says so; anything else ends the run. */
-  async #call(name: string, call: () => Promise<void>): Promise<void> {
+  async #pollAndCommit(consumer: Consumer): Promise<void> {
+    const batches = await consumer.poll({ timeoutMs: 500 })
+    const ends = new Map<number, number>()
+    if (batches.length > 0) this.#replicas.observe()
+    for (const { partition, records } of batches) {
+      for (const record of records) {
+        const offset = Number(record.offset)
+        this.records.onConsumed(partition, offset, record.value?.toString() ?? '')
+        this.#replicas.onConsumed(partition, offset)
+        ends.set(partition, offset + 1)
+      }
+    }
+    if (ends.size === 0) return
+    await this.#call('commit', async () => {
+      await consumer.commit()
+      for (const [partition, offset] of ends) this.groups.onCommitted(partition, offset)
+    })
+  }
+
+  /** A call may fail in a way that says so, which is false; anything else ends the run. */
+  async #call(name: string, call: () => Promise<void>): Promise<boolean> {
     const startMs = this.#world.nowMs
     this.#openCalls++
     try {
       await call()
       this.#world.mark(`${name} ok`)
+      return true
     } catch (error) {
       if (!isExpected(error)) throw error
       this.#world.mark(`${name} failed`)
       this.#world.trace?.(this.#world.nowMs, -1, `${name}: ${String(error)}`)
+      return false
     } finally {
       this.#openCalls--
       this.callCount++
@@ -209,7 +253,7 @@ export class Workload {
     return {
       bootstrapServers: Array.from({ length: nodeCount }, (_, id) => `node-${id}:9092`),
       clientId,
-      requestTimeoutMs: 5_000,
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
       defaultApiTimeoutMs: 20_000,
       metadataMaxAgeMs: 10_000,
       socketConnectionSetupTimeoutMs: 2_000,
