@@ -152,6 +152,29 @@ describe('partitions of a node in a cluster', () => {
     expect(manager.find('t', 150)!.isLeader).toBe(false)
   })
 
+  it('get few logs in a turn, however many changes of the metadata come in it, and all in the end', async () => {
+    const { manager, imageWith } = await setUp()
+    const base = imageWith({}).topics.get('t')!
+    const topicOf = (number: number) => ({
+      name: `topic-${number}`,
+      id: `T${String(number).padStart(20, '0')}A` as Uuid,
+      partitions: Array.from({ length: 10 }, (_, partition) => ({ ...base.partitions[0]!, partition })),
+    })
+    const topics = Array.from({ length: 30 }, (_, number) => topicOf(number))
+    const count = (): number => [...manager.all()].length
+    const perTurn: number[] = []
+    for (let end = 3; end <= topics.length; end += 3) {
+      const known = new Map([base, ...topics.slice(0, end)].map((topic) => [topic.name, topic]))
+      manager.apply({ ...imageWith({}), topics: known }, new Set(topics.slice(end - 3, end).map(({ name }) => name)))
+    }
+    for (let before = 0; count() > before; await new Promise((resolve) => setImmediate(resolve))) {
+      perTurn.push(count() - before)
+      before = count()
+    }
+    expect(perTurn.reduce((sum, made) => sum + made)).toBe(301)
+    expect(Math.max(...perTurn)).toBeLessThanOrEqual(64)
+  })
+
   it('tell those who wait that the leadership is over', async () => {
     const { apply, find } = await setUp()
     const partition = find()!

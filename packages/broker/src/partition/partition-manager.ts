@@ -13,8 +13,11 @@ import type { PartitionSettings } from './partition-settings.ts'
 const ACK_TIMEOUT_SCAN_MS = 200
 /** After which a partition that no directory could take is tried again: a full disk may have room by then. */
 const PLACEMENT_RETRY_MS = 10_000
-/** Most logs that are made, and most that are deleted, in one turn: each takes a few calls of the file system. */
-const LOGS_PER_TURN = 100
+/**
+ * Most logs that are made or deleted in one turn: each takes a few calls of the file system, a millisecond in all where the disk is busy. A
+ * broker whose heartbeats wait for hundreds of them is taken for dead.
+ */
+const LOGS_PER_TURN = 32
 
 /** Of logs that are set aside, so many are named. */
 const STRAYS_NAMED = 10
@@ -83,8 +86,8 @@ export class PartitionManager {
   /** Logs out of use whose directories are still to be renamed. */
   readonly #doomed = new Set<Log>()
   #isHousekeeping = false
-  /** How many logs may still be made at once. */
-  #logsLeft = Number.POSITIVE_INFINITY
+  /** How many logs may still be made or deleted in this turn, however many changes of metadata come in it. */
+  #logsLeft = LOGS_PER_TURN
   readonly #afterFlush: () => void
   readonly #runAckScan: () => void
 
@@ -154,7 +157,10 @@ export class PartitionManager {
     this.#ackScan?.cancel()
     this.#placementRetry?.cancel()
     this.#unhosted.clear()
-    this.#deleteDoomed(Number.POSITIVE_INFINITY)
+    this.#logsLeft = Number.POSITIVE_INFINITY
+    // No turn comes after this one.
+    this.#isHousekeeping = true
+    this.#deleteDoomed()
   }
 
   /** The storage synced this log. */
@@ -181,7 +187,8 @@ export class PartitionManager {
     this.#logsLeft = Number.POSITIVE_INFINITY
     for (const topic of image.topics.values()) this.#host(topic)
     this.#settleUnknown(image, removedTopics)
-    this.#deleteDoomed(LOGS_PER_TURN)
+    this.#logsLeft = LOGS_PER_TURN
+    this.#deleteDoomed()
   }
 
   /**
@@ -190,14 +197,13 @@ export class PartitionManager {
    */
   apply(image: MetadataImage, changed: ReadonlySet<string>): void {
     this.#image = image
-    this.#logsLeft = LOGS_PER_TURN
     for (const name of changed) {
       const topic = image.topics.get(name)
       const hosted = this.#topics.get(name)
       if (hosted !== undefined && (topic === undefined || topic.id !== hosted.id)) this.#drop(hosted)
       if (topic !== undefined) this.#host(topic)
     }
-    this.#deleteDoomed(LOGS_PER_TURN)
+    this.#deleteDoomed()
   }
 
   /** In a later turn, goes on with what was too much for this one. */
@@ -206,15 +212,22 @@ export class PartitionManager {
     this.#isHousekeeping = true
     this.#options.turn.afterFlush(() => {
       this.#isHousekeeping = false
-      this.#deleteDoomed(LOGS_PER_TURN)
+      this.#logsLeft = LOGS_PER_TURN
+      this.#deleteDoomed()
       if (this.#unhosted.size > 0) this.#hostSome()
     })
+  }
+
+  /** One log is made or deleted now. */
+  #countLog(): void {
+    this.#logsLeft--
+    // The end of the turn gives the next ones their room.
+    this.#scheduleHousekeeping()
   }
 
   #hostSome(): void {
     const names = [...this.#unhosted]
     this.#unhosted.clear()
-    this.#logsLeft = LOGS_PER_TURN
     for (const name of names) {
       const topic = this.#image?.topics.get(name)
       if (topic === undefined) continue
@@ -225,9 +238,10 @@ export class PartitionManager {
     this.#options.onPlaced()
   }
 
-  #deleteDoomed(count: number): void {
+  #deleteDoomed(): void {
     for (const log of this.#doomed) {
-      if (count-- === 0) break
+      if (this.#logsLeft <= 0) break
+      this.#countLog()
       this.#doomed.delete(log)
       this.#deleteLog(log)
     }
@@ -286,13 +300,13 @@ export class PartitionManager {
         continue
       }
       if (!isReplica || this.#isOffline(topic.name, image)) continue
-      if (this.#logsLeft === 0) {
+      if (this.#logsLeft <= 0) {
         this.#unhosted.add(topic.name)
         this.#scheduleHousekeeping()
         // Those that are here must hear what is new all the same.
         continue
       }
-      this.#logsLeft--
+      this.#countLog()
       config ??= this.#options.settingsOf(topic.name)
       const log = this.#openLog(topic, image)
       if (log === null) continue
