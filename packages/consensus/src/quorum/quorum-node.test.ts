@@ -247,6 +247,26 @@ describe('QuorumNode', () => {
     await cluster.converge(valuesOf(10))
   })
 
+  it('keeps its leader while every disk takes longer than an election timeout', async () => {
+    cluster = new QuorumCluster(3)
+    const leader = await cluster.leader()
+    const { term } = leader.node!.status
+    for (const { store } of cluster.members.values()) store.writeMs = 1000
+    await proposeAll(valuesOf(3))
+    await cluster.converge(valuesOf(3))
+    for (const { node } of cluster.members.values())
+      expect(node!.status).toMatchObject({ term, leaderId: leader.key.id })
+  })
+
+  it('has another leader soon where the disk of the one it has hangs', async () => {
+    cluster = new QuorumCluster(3)
+    const leader = await cluster.leader()
+    leader.store.writeMs = 60_000
+    leader.node!.propose(Buffer.from('stuck'))
+    const others = [...cluster.members.values()].filter((member) => member !== leader)
+    await cluster.until('elected', () => others.some(({ listener }) => listener.electedTerm !== null), 2500)
+  })
+
   it('stops at a write that fails: nothing is sent any more, and the others go on', async () => {
     cluster = new QuorumCluster(3)
     const leader = await cluster.leader()

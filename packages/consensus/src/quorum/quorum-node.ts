@@ -351,7 +351,11 @@ export class QuorumNode implements Quorum, PeerEvents {
   }
 
   #pump(): void {
-    if (this.#isPumping || this.#writing !== null || this.#isStopped) return
+    if (this.#isPumping || this.#isStopped) return
+    if (this.#writing !== null) {
+      this.#showLife()
+      return
+    }
     this.#isPumping = true
     try {
       this.#begin()
@@ -362,6 +366,15 @@ export class QuorumNode implements Quorum, PeerEvents {
       this.#stop(error as Error)
     } finally {
       this.#isPumping = false
+    }
+  }
+
+  #showLife(): void {
+    if (this.#options.clock.monotonicMs() - this.#writeStartMs > this.#timing.slowWriteMs) return
+    try {
+      this.#send(this.#core.takeSignsOfLife())
+    } catch (error) {
+      this.#stop(error as Error)
     }
   }
 

@@ -34,6 +34,11 @@ export interface QuorumTiming {
   readonly heartbeatTicks: number
   /** How long `addVoter` waits for the newcomer to catch up. */
   readonly catchUpTimeoutMs: number
+  /**
+   * For so long a write that is under way does not silence the node. Then it does: who leads with a disk that hangs keeps others from
+   * doing better.
+   */
+  readonly slowWriteMs: number
   /** A write that is not done by then has failed: a disk that hangs must not leave a node that looks alive and does nothing. */
   readonly writeTimeoutMs: number
   /** How long `close` waits for a write that is under way. */
@@ -48,6 +53,7 @@ export const DEFAULT_QUORUM_TIMING: QuorumTiming = {
   electionTicks: 12,
   heartbeatTicks: 3,
   catchUpTimeoutMs: 30_000,
+  slowWriteMs: 1_500,
   writeTimeoutMs: 120_000,
   closeTimeoutMs: 5_000,
   snapshotIntervalMs: 3_600_000,

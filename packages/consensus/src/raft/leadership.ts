@@ -203,6 +203,13 @@ export class Leadership {
     this.#sendDue = false
   }
 
+  /** Makes the heartbeats that are due, and nothing else: a write is under way. */
+  beat(): void {
+    if (!this.#heartbeatDue) return
+    for (const peer of this.#peers.values()) sendHeartbeat(this.#state, peer, this.#reads.round)
+    this.#heartbeatDue = false
+  }
+
   /** Makes way: the voter that has most is asked to campaign at once, so that nobody waits for an election timeout. */
   abdicate(): void {
     const voters = [...this.#peers.values()].filter((peer) => peer.isVoter)

@@ -195,6 +195,17 @@ export class RaftCore {
     return this.#taken
   }
 
+  /**
+   * While the last `Ready` is being written: heartbeats and the answers to heartbeats, which promise nothing of it. A disk that takes a
+   * while would else cost the leadership, at the leader by its silence and at a majority of followers by theirs. None if the write is of
+   * a term or vote, or one is to be written next.
+   */
+  takeSignsOfLife(): readonly Message[] {
+    if (this.#taken === null || this.#taken.hardState !== null) return []
+    this.#leadership?.beat()
+    return this.#state.takeSignsOfLife()
+  }
+
   /** All of the last `Ready` was done: durable, sent, applied. */
   advance(): void {
     const taken = this.#taken

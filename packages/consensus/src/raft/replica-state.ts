@@ -9,6 +9,9 @@ export type MessageBody = { [T in Message['type']]: Omit<MessageOf<T>, 'from' | 
 /** What the leader sends may leave before its own write is done: it promises nothing about the leader's disk (Raft thesis 10.2.1). */
 const BEFORE_WRITE: ReadonlySet<Message['type']> = new Set(['append', 'heartbeat', 'snapshotChunk'])
 
+/** What may leave while a write is under way: signs of life, which promise nothing of what is being written. */
+const SIGNS_OF_LIFE: ReadonlySet<Message['type']> = new Set(['heartbeat', 'heartbeatReply'])
+
 /** What went wrong at peers or with what they sent. Counts since the start. */
 export interface RaftCounters {
   /** Messages outside of their domain, or that contradict the protocol. */
@@ -134,6 +137,14 @@ export class ReplicaState {
     this.#reads = []
     this.#refusedReads = []
     return output
+  }
+
+  /** Hands over, and forgets, the signs of life among the messages; none of a term that is not durable (C3). */
+  takeSignsOfLife(): readonly Message[] {
+    if (this.#hardStateChanged) return []
+    const signs = this.#messages.filter(({ type }) => SIGNS_OF_LIFE.has(type))
+    if (signs.length > 0) this.#messages = this.#messages.filter(({ type }) => !SIGNS_OF_LIFE.has(type))
+    return signs
   }
 
   /** The next committed entries to apply, limited in bytes. */

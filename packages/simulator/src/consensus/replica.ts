@@ -195,6 +195,7 @@ export class Replica {
 
   /** The host's loop: rounds of work until one has to wait for the disk. */
   #pump(): void {
+    if (this.core !== null && this.#writing !== null) this.#sendAll(this.core.takeSignsOfLife())
     for (let round = 0; this.core?.hasReady === true && this.#writing === null; round++) {
       must(round < 10_000, 'liveness', () => `node ${this.id} finds ever more work`)
       const ready = this.core.takeReady()
