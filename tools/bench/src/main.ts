@@ -23,7 +23,12 @@ const root = join(import.meta.dirname, '../../..')
 
 /** Cases about one process say nothing of three. */
 const clusterPrefix = 'three nodes: '
-const clusterGroups = ['producer-perf', 'consumer-perf', 'end-to-end latency, Kafka’s tool']
+const clusterGroups = [
+  'rdkafka_performance, produce',
+  'producer-perf',
+  'consumer-perf',
+  'end-to-end latency, Kafka’s tool',
+]
 
 const help = `npm run bench -- [options]
 

@@ -94,7 +94,9 @@ async function perform(
     ],
     consume: ['-C', '-o', 'beginning', '-X', 'fetch.message.max.bytes=1048576', '-X', 'queued.min.messages=1000000'],
   }[mode]
-  const all = [...args, '-t', topic, '-p', 0, '-c', load.count, '-b', broker.bootstrap, '-q', '-u']
+  // To a cluster by its own partitioner: each node leads some of the records.
+  const partition = broker.pids.length > 1 && mode === 'produce' ? [] : ['-p', 0]
+  const all = [...args, '-t', topic, ...partition, '-c', load.count, '-b', broker.bootstrap, '-q', '-u']
   const once = () =>
     run(program, all, {
       environment: { LD_LIBRARY_PATH: library },
