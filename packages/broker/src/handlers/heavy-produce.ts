@@ -105,7 +105,7 @@ export class HeavyProduce {
     if (guarded !== ErrorCode.NONE) return guarded
     const partition = this.#deps.find(view, at)!.partitions[view.partition[at]!]!
     const [start, end] = [view.recordsStart[at]!, view.recordsEnd[at]!]
-    const refusal = appender.refusal(partition, start, acksAll)
+    const refusal = appender.refusal(partition, bytes, start, end, acksAll)
     if (refusal !== ErrorCode.NONE) return refusal
     // A copy of its own: whoever checks it may give its memory away.
     const batch = Buffer.allocUnsafeSlow(end - start)

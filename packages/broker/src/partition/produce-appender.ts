@@ -12,6 +12,7 @@ import type { TopicMetrics } from '../metrics/topic-metrics.ts'
 import type { Partition } from './partition.ts'
 import type { PartitionManager } from './partition-manager.ts'
 import type { ProducerLimit } from './producer-limit.ts'
+import { RefusedProducers } from './refused-producers.ts'
 
 export type { RecordError } from '@millrace/protocol'
 
@@ -36,6 +37,7 @@ export class ProduceAppender {
   readonly #clock: Clock
   readonly #metrics: TopicMetrics
   readonly #producers: ProducerLimit
+  readonly #refusedProducers = new RefusedProducers()
   /** Filled anew for each append: the object would otherwise be garbage half a million times a second. */
   readonly #rules: ProduceRules = {
     apiVersion: 0,
@@ -86,7 +88,7 @@ export class ProduceAppender {
     clientAddress: string,
     outcome: ProduceOutcome,
   ): number {
-    const refusal = this.refusal(partition, start, acksAll)
+    const refusal = this.refusal(partition, buffer, start, end, acksAll)
     if (refusal !== ErrorCode.NONE) return refusal
     validateProduceBatch(buffer, start, end, this.#rulesOf(partition, apiVersion), this.#validation)
     return this.#appendChecked(partition, this.#validation, end - start, clientAddress, outcome)
@@ -101,17 +103,19 @@ export class ProduceAppender {
     clientAddress: string,
     outcome: ProduceOutcome,
   ): number {
-    const refusal = this.refusal(partition, 0, acksAll)
+    const { batch, start, end } = validation
+    const refusal = this.refusal(partition, batch, start, end, acksAll)
     if (refusal !== ErrorCode.NONE) return refusal
     return this.#appendChecked(partition, validation, sizeBytes, clientAddress, outcome)
   }
 
-  /** Why nothing can be appended whatever the bytes are, or 0. `start` -1: there are none. */
-  refusal(partition: Partition, start: number, acksAll: boolean): number {
+  /** Why `buffer[start, end)` cannot be appended whatever the bytes are, or 0. `start` -1: there are none. */
+  refusal(partition: Partition, buffer: Buffer, start: number, end: number, acksAll: boolean): number {
     const leaderError = partition.checkLeader(-1)
-    if (leaderError !== ErrorCode.NONE) return leaderError
-    if (acksAll && !partition.hasEnoughReplicas()) return ErrorCode.NOT_ENOUGH_REPLICAS
-    return start < 0 ? ErrorCode.INVALID_RECORD : ErrorCode.NONE
+    const isRefused = leaderError !== ErrorCode.NONE || (acksAll && !partition.hasEnoughReplicas())
+    if (!isRefused) return start < 0 ? ErrorCode.INVALID_RECORD : ErrorCode.NONE
+    this.#refusedProducers.note(partition, buffer, start, end)
+    return leaderError === ErrorCode.NONE ? ErrorCode.NOT_ENOUGH_REPLICAS : leaderError
   }
 
   #appendChecked(
@@ -128,7 +132,11 @@ export class ProduceAppender {
     // There is no transaction coordinator: no transaction can be open.
     if (validation.transactional) return ErrorCode.INVALID_TXN_STATE
     const { log } = partition
-    if (validation.producerId >= 0 && !this.#producers.admits(log, validation.producerId, clientAddress)) {
+    const { producerId, producerEpoch, baseSequence } = validation
+    if (producerId >= 0 && !this.#refusedProducers.admits(partition, producerId, producerEpoch, baseSequence))
+      return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    if (producerId >= 0 && !this.#producers.admits(log, producerId, clientAddress)) {
+      this.#refusedProducers.note(partition, validation.batch, validation.start, validation.end)
       // Of the errors that producers know it is the one after which all of them send the same batch again, as not stored.
       outcome.errorMessage = 'the broker remembers as many producers as it may (producer.id.max.count)'
       return ErrorCode.NOT_ENOUGH_REPLICAS

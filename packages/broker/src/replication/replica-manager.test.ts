@@ -1,5 +1,6 @@
 import { DirectoryId } from '@millrace/consensus'
 import { afterEach, describe, expect, it } from 'vitest'
+import { sequencedBatch } from '../testing/batches.ts'
 import { ReplicaCluster, type ReplicaClusterOptions, TOPIC, TOPIC_ID } from './testing/replica-cluster.ts'
 
 let cluster: ReplicaCluster | null = null
@@ -88,6 +89,26 @@ describe('replicas', () => {
     for (const other of [1, 2, 3]) if (other !== leader) nodes.crash(other)
     await nodes.advance(100)
     expect(await nodes.produce(0)!.result).toBe(-19)
+  })
+
+  it('store nothing of a producer behind what was refused for want of them, which it sends again', async () => {
+    const nodes = await start()
+    const leader = nodes.leaderOf(0)!
+    const send = (sequence: number, producer = {}) =>
+      leader.produce(TOPIC, 0, sequencedBatch([`${sequence}`], sequence, producer))
+    const others = [1, 2, 3].filter((id) => id !== leader.nodeId)
+    for (const other of others) nodes.crash(other)
+    await nodes.advance(100)
+    expect([await send(0), await send(1)]).toEqual([-19, -19])
+    for (const other of others) await nodes.restart(other)
+    await nodes.advance(500)
+    // Under way before the answers of the others had come.
+    expect(await send(2)).toBe(-45)
+    const results = [0, 1, 2].map((sequence) => send(sequence))
+    // One that it may have forgotten, and did not refuse, goes on where it was.
+    const forgotten = send(9, { producerId: 8 })
+    await nodes.advance(50)
+    expect(await Promise.all([...results, forgotten])).toEqual([0, 1, 2, 3])
   })
 
   it.each([
