@@ -36,6 +36,7 @@ beforeEach(() => {
     timers,
     requestTimeoutMs: 1000,
     onHeartbeatAnswer: (answer) => lifecycle.onHeartbeatAnswer(answer),
+    onActiveController: () => undefined,
     onFatal: (error) => fatal.push(error),
   })
   lifecycle = new BrokerLifecycle({

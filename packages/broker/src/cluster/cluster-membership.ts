@@ -60,6 +60,11 @@ export class ClusterMembership implements Membership {
       timers,
       requestTimeoutMs: config.requestTimeoutMs,
       onHeartbeatAnswer: (answer) => this.#lifecycle.onHeartbeatAnswer(answer),
+      onActiveController: (controllerId) => {
+        if (controllerId === null)
+          logger.info('no active controller is known: an election is under way, or this node is cut off')
+        else logger.info('the active controller is another one', { controllerId })
+      },
       onFatal: (error) => options.onFatal(error),
     })
     this.#lifecycle = new BrokerLifecycle({

@@ -31,6 +31,7 @@ let port: FakeControllerPort
 let metadata: ClusterMetadata
 let fatal: Error[]
 let deltas: MetadataDelta[]
+let activeControllers: (number | null)[]
 
 beforeEach(() => {
   clock = new SimulatedClock()
@@ -38,6 +39,7 @@ beforeEach(() => {
   port = new FakeControllerPort()
   fatal = []
   deltas = []
+  activeControllers = []
   metadata = new ClusterMetadata({
     port,
     clusterId: 'cluster',
@@ -46,6 +48,7 @@ beforeEach(() => {
     timers,
     requestTimeoutMs: 30_000,
     onHeartbeatAnswer: () => undefined,
+    onActiveController: (id) => activeControllers.push(id),
     onFatal: (error) => fatal.push(error),
   })
   metadata.subscribe((_, delta) => deltas.push(delta))
@@ -67,6 +70,12 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   await settle()
   return settled
 }
+
+test('tells of another active controller, and of none, once each', () => {
+  for (const id of [null, 2, 2, null, 3]) port.events!.onActiveController(id)
+  expect(activeControllers).toEqual([2, null, 3])
+  expect(metadata.activeController).toBe(3)
+})
 
 describe('the image', () => {
   test('follows committed records, and listeners are told of each step', () => {

@@ -63,6 +63,8 @@ export interface ClusterMetadataOptions {
   /** How long the active controller is looked for, where the client names no time. */
   readonly requestTimeoutMs: number
   onHeartbeatAnswer(answer: HeartbeatAnswer): void
+  /** Another node is the active controller now, or, with null, nobody is known to be. */
+  onActiveController(id: number | null): void
   /** Nothing may go on: the process must end. */
   onFatal(error: Error): void
 }
@@ -92,7 +94,9 @@ export class ClusterMetadata implements MetadataService {
       onRecords: (startOffset, records) => this.#onRecords(startOffset, records),
       onImage: (image) => this.#onImage(image),
       onActiveController: (id) => {
+        if (id === this.#activeController) return
         this.#activeController = id
+        this.#options.onActiveController(id)
       },
       onHeartbeatAnswer: (answer) => this.#options.onHeartbeatAnswer(answer),
       onFatal: (error) => this.#options.onFatal(error),
