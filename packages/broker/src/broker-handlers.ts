@@ -171,7 +171,7 @@ function dataHandlers({
       },
     }),
     listOffsetsHandler({ partitions, nextTurn }),
-    deleteRecordsHandler({ partitions, nextTurn }),
+    deleteRecordsHandler({ partitions, timers, nextTurn }),
     offsetForLeaderEpochHandler({ partitions }),
   ]
 }

@@ -1,3 +1,4 @@
+import type { Timers } from '@millrace/base'
 import {
   createDeleteRecordsPartitionResult,
   createDeleteRecordsResponse,
@@ -11,6 +12,7 @@ import {
   encodeDeleteRecordsResponse,
 } from '@millrace/protocol'
 import { isInternalTopic } from '../metadata/internal-topics.ts'
+import { type Deletion, whenDeletedEverywhere } from '../partition/low-watermark-wait.ts'
 import type { Partition } from '../partition/partition.ts'
 import type { PartitionManager } from '../partition/partition-manager.ts'
 import type { ApiHandler } from './handler.ts'
@@ -20,11 +22,12 @@ import { type NextTurn, SLICE_ELEMENTS } from './slices.ts'
 const HIGH_WATERMARK = -1
 
 /**
- * DeleteRecords 0–2: raises the log start offset. The low watermark is this log's start: followers, which raise theirs with their next fetch,
- * are not waited for.
+ * DeleteRecords 0–2: raises the log start offset, and waits until all replicas that are alive have raised theirs, so that no new leader has
+ * what was deleted; for the request's time, then that partition is answered REQUEST_TIMED_OUT. The low watermark is the least log start.
  */
 export function deleteRecordsHandler(deps: {
   partitions: PartitionManager
+  timers: Timers
   nextTurn: NextTurn
 }): ApiHandler<DeleteRecordsRequest, DeleteRecordsResponse> {
   return {
@@ -35,6 +38,7 @@ export function deleteRecordsHandler(deps: {
     encodeResponse: encodeDeleteRecordsResponse,
     async handle(request, context) {
       const topics: DeleteRecordsTopicResult[] = []
+      const raised: Raised[] = []
       let count = 0
       for (const { name, partitions } of request.topics) {
         const results: DeleteRecordsPartitionResult[] = []
@@ -44,42 +48,63 @@ export function deleteRecordsHandler(deps: {
             context.growAnswer(SLICE_ELEMENTS)
           }
           const partition = deps.partitions.find(name, partitionIndex)
-          const errorCode = isInternalTopic(name)
-            ? ErrorCode.INVALID_TOPIC_EXCEPTION
+          const outcome = isInternalTopic(name)
+            ? { errorCode: ErrorCode.INVALID_TOPIC_EXCEPTION }
             : await raise(partition, offset, () => deps.partitions.absenceCode(name, partitionIndex))
-          const lowWatermark = errorCode === ErrorCode.NONE && partition !== null ? partition.log.logStartOffset : -1
-          results.push(createDeleteRecordsPartitionResult({ partitionIndex, errorCode, lowWatermark }))
+          const errorCode = 'errorCode' in outcome ? outcome.errorCode : ErrorCode.NONE
+          const result = createDeleteRecordsPartitionResult({ partitionIndex, errorCode, lowWatermark: -1 })
+          if (partition !== null && 'offset' in outcome) raised.push({ partition, offset: outcome.offset, result })
+          results.push(result)
         }
         topics.push(createDeleteRecordsTopicResult({ name, partitions: results }))
       }
+      await whenDeletedEverywhere(raised, request.timeoutMs, deps.timers, (callback) => context.onAbandoned(callback))
+      for (const deletion of raised) tellResult(deletion)
       return createDeleteRecordsResponse({ topics })
     },
   }
 }
 
+interface Raised extends Deletion {
+  readonly result: DeleteRecordsPartitionResult
+}
+
+function tellResult({ partition, offset, result }: Raised): void {
+  const { lowWatermark } = partition
+  result.errorCode = partition.checkLeader(-1)
+  if (result.errorCode !== ErrorCode.NONE) return
+  result.lowWatermark = lowWatermark
+  if (lowWatermark < offset) result.errorCode = ErrorCode.REQUEST_TIMED_OUT
+}
+
+/** The offset that the log begins at now at the earliest, or why it was not raised. */
 async function raise(
   partition: Partition | null,
   wantedOffset: number | bigint,
   absenceCode: () => number,
-): Promise<number> {
-  if (partition === null) return absenceCode()
+): Promise<{ readonly offset: number } | { readonly errorCode: number }> {
+  if (partition === null) return { errorCode: absenceCode() }
   const error = partition.checkLeader(-1)
-  if (error !== ErrorCode.NONE) return error
+  if (error !== ErrorCode.NONE) return { errorCode: error }
   // Only "compact" keeps the newest value of each key: cutting the front would break that promise.
-  if (partition.config.log.cleanupCompact && !partition.config.log.cleanupDelete) return ErrorCode.POLICY_VIOLATION
+  if (partition.config.log.cleanupCompact && !partition.config.log.cleanupDelete) {
+    return { errorCode: ErrorCode.POLICY_VIOLATION }
+  }
   const { log } = partition
   const isStored = wantedOffset > log.highWatermark && wantedOffset <= log.logEndOffset
   if (isStored || wantedOffset === HIGH_WATERMARK) {
     // A record that was acknowledged with acks=1 may wait for its sync. Who sent it and then deletes it must not be told that it is
     // out of range, nor be left with it.
     const waitError = await partition.whenCommitted()
-    if (waitError !== ErrorCode.NONE) return waitError
+    if (waitError !== ErrorCode.NONE) return { errorCode: waitError }
   }
   const offset = wantedOffset === HIGH_WATERMARK ? log.highWatermark : wantedOffset
-  if (typeof offset !== 'number' || offset < 0 || offset > log.highWatermark) return ErrorCode.OFFSET_OUT_OF_RANGE
+  if (typeof offset !== 'number' || offset < 0 || offset > log.highWatermark) {
+    return { errorCode: ErrorCode.OFFSET_OUT_OF_RANGE }
+  }
   if (offset > log.logStartOffset) {
     log.raiseLogStart(offset)
     partition.onLogStartRaised()
   }
-  return ErrorCode.NONE
+  return { offset }
 }

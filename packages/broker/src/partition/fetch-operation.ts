@@ -219,6 +219,9 @@ export class FetchOperation implements FetchWaiter {
       if (wanted.lastFetchedEpoch >= 0 && divergence(partition, wanted) !== null) return true
       if (this.#preferredReplica(partition, wanted) >= 0) return true
       const { log } = partition
+      // Somebody may wait for the records that were deleted to be gone here as well.
+      if (this.#isReplica && wanted.sentLogStartOffset >= 0 && wanted.sentLogStartOffset < log.logStartOffset)
+        return true
       const upperOffset = upperOffsetOf(partition, this.#parameters.isolation)
       if (wanted.fetchOffset >= upperOffset || this.#isThrottled(partition)) continue
       // The read will end with the segment, which gets no more: there is nothing to wait for (case F of Kafka's `DelayedFetch`).

@@ -23,6 +23,12 @@ export interface FetchWaiter {
   onPartitionChanged(partition: Partition): void
 }
 
+/** Waits for records to be deleted at all replicas. */
+export interface LowWatermarkWaiter {
+  /** The low watermark may have moved, or the leadership here be over. */
+  onLowWatermark(): void
+}
+
 /** What a partition tells those who replicate it. */
 export interface ReplicationEvents {
   /** A led partition's in-sync replicas should change. */
@@ -74,6 +80,7 @@ export class Partition implements IsrOwner {
   readonly #fetchWaiters = new Set<FetchWaiter>()
   /** Of followers, who read what is not committed yet. */
   readonly #replicaWaiters = new Set<FetchWaiter>()
+  readonly #lowWatermarkWaiters = new Set<LowWatermarkWaiter>()
   #highWatermarkListener: ((highWatermark: Offset) => void) | null = null
   deleted = false
   /** Leader epoch of this node in an earlier life, which must not go on; -1: none. */
@@ -138,6 +145,7 @@ export class Partition implements IsrOwner {
     this.isInSync = image.isr.includes(this.#nodeId)
     if (this.isLeader) this.#lead(image, newEpoch)
     else if (wasLeader || newEpoch) this.#endLeadership()
+    this.#notifyLowWatermarkWaiters()
   }
 
   #lead(image: PartitionImage, newEpoch: boolean): void {
@@ -205,11 +213,31 @@ export class Partition implements IsrOwner {
     const follower = leading?.follower(brokerId) ?? null
     if (leading === null || follower === null) return FollowerFetch.STRANGER
     const before = follower.endOffset
+    const startBefore = follower.logStartOffset
     const isCounted = leading.onFetch(follower, fetchOffset, logStartOffset, brokerEpoch, this.certainOffset)
     if (!isCounted) return FollowerFetch.UNKNOWN_BROKER_EPOCH
     if (!follower.isInSync) this.#propose(leading.expansion(follower, this.log.highWatermark))
     if (follower.endOffset !== before) this.advanceHighWatermark()
+    if (follower.logStartOffset !== startBefore) this.#notifyLowWatermarkWaiters()
     return FollowerFetch.COUNTED
+  }
+
+  /** Records below are deleted here and, as far as they have told, at all followers that are alive; -1: one has told nothing yet. */
+  get lowWatermark(): Offset {
+    const { logStartOffset } = this.log
+    return this.leading === null ? logStartOffset : this.leading.lowWatermark(logStartOffset)
+  }
+
+  addLowWatermarkWaiter(waiter: LowWatermarkWaiter): void {
+    this.#lowWatermarkWaiters.add(waiter)
+  }
+
+  removeLowWatermarkWaiter(waiter: LowWatermarkWaiter): void {
+    this.#lowWatermarkWaiters.delete(waiter)
+  }
+
+  #notifyLowWatermarkWaiters(): void {
+    for (const waiter of [...this.#lowWatermarkWaiters]) waiter.onLowWatermark()
   }
 
   follower(brokerId: number): FollowerState | null {
@@ -359,6 +387,7 @@ export class Partition implements IsrOwner {
     this.#ackHead = 0
     for (let i = head; i < waiters.length; i++) waiters[i]!.onCommitted(errorCode)
     this.#notifyAllFetchWaiters()
+    this.#notifyLowWatermarkWaiters()
   }
 
   #notifyAllFetchWaiters(): void {

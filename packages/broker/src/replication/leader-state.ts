@@ -110,11 +110,25 @@ export class LeaderState {
     return follower.isCaughtUp(leaderEnd, clock.monotonicMs(), maxLagMs) && this.#isEligible(follower)
   }
 
-  #isEligible({ brokerId, brokerEpoch }: FollowerState): boolean {
-    const { isActive, brokerEpochOf } = this.#context
+  #isEligible(follower: FollowerState): boolean {
+    return this.#isAlive(follower) && follower.brokerEpoch === this.#context.brokerEpochOf(follower.brokerId)
+  }
+
+  #isAlive({ brokerId }: FollowerState): boolean {
     const { replicas, directories } = this.#image
-    const directory = directories[replicas.indexOf(brokerId)] ?? DirectoryId.UNASSIGNED
-    return isActive(brokerId, directory) && brokerEpoch === brokerEpochOf(brokerId)
+    return this.#context.isActive(brokerId, directories[replicas.indexOf(brokerId)] ?? DirectoryId.UNASSIGNED)
+  }
+
+  /**
+   * Where the logs of all replicas begin that are alive, as far as they have told; -1: one has told nothing yet. Those that are not will
+   * hear of it when they come back, before they can lead.
+   */
+  lowWatermark(ownLogStart: Offset): Offset {
+    let offset = ownLogStart
+    for (const follower of this.followers) {
+      if (follower.logStartOffset < offset && this.#isAlive(follower)) offset = follower.logStartOffset
+    }
+    return offset
   }
 
   /** The ISR with the follower in it, if it may join now; null if not. */
