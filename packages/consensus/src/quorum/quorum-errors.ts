@@ -19,11 +19,11 @@ export class QuorumStoppedError extends BaseError {
 
 /** The log of this node and that of the leader hold different entries at the same place: one of them is damaged, or of another quorum. */
 export class DivergedLogError extends BaseError {
-  constructor(nodeId: number, leaderId: number | null, refusedCount: number) {
-    super(
-      'LOG_DIVERGED',
-      `The quorum log of node ${nodeId} does not fit the leader's (node ${leaderId}): ${refusedCount} messages were refused, nothing was changed. ` +
-        'Restart both, which checks their logs; the node whose log is wrong must be removed from the voters and join as a new replica',
-    )
+  /** `isMended`: what this node held was cut off, since the leader's is committed, and is fetched again. */
+  constructor(nodeId: number, leaderId: number | null, mismatchCount: number, isMended: boolean) {
+    const remedy = isMended
+      ? 'what differed here was not known to be committed, and is fetched again from the leader. Look after the disk of this node'
+      : `${mismatchCount} messages were refused, nothing was changed. Restart both, which checks their logs; the node whose log is wrong must be removed from the voters and join as a new replica`
+    super('LOG_DIVERGED', `The quorum log of node ${nodeId} does not fit the leader's (node ${leaderId}): ${remedy}`)
   }
 }

@@ -332,13 +332,14 @@ export class QuorumNode implements Quorum, PeerEvents {
   }
 
   #tellOfMismatches(): void {
-    const { chainMismatches, leaderId, self } = this.#core.status
+    const { chainMismatches, mendedDivergences, leaderId, self } = this.#core.status
     if (chainMismatches === this.#toldMismatches) return
     const nowMs = this.#options.clock.monotonicMs()
     if (nowMs - this.#toldMismatchesMs < PROBLEM_INTERVAL_MS) return
     this.#toldMismatches = chainMismatches
     this.#toldMismatchesMs = nowMs
-    this.#options.onProblem?.(new DivergedLogError(self.id, leaderId, chainMismatches))
+    const isMended = mendedDivergences === chainMismatches
+    this.#options.onProblem?.(new DivergedLogError(self.id, leaderId, chainMismatches, isMended))
   }
 
   #schedulePump(): void {

@@ -44,21 +44,55 @@ describe('divergence', () => {
     expect(refusals).toBeLessThanOrEqual(new Set([...leaderTerms, ...followerTerms]).size + 1)
   })
 
-  it('never overwrites what does not fit the chain: equal index and term, other content', () => {
-    const cluster = new MemoryCluster([1, 2, 3])
-    fill(cluster.node(1), [1, 1, 1])
-    fill(cluster.node(2), [1, 1, 1])
-    fill(cluster.node(3), [1, 1, 1], 'other')
-    cluster.isolated.add(3)
-    cluster.elect(1)
-    const before = chains(cluster.node(3))
-    cluster.isolated.clear()
-    cluster.tickAll(20)
-    expect(chains(cluster.node(3))).toEqual(before)
-    expect(cluster.core(3).status.chainMismatches).toBeGreaterThan(0)
-    expect(cluster.core(3).status.commitIndex).toBe(0)
-    // The others go on without it.
-    expect(cluster.core(1).status.commitIndex).toBe(4)
+  describe('of equal terms and other content, which only damage can make', () => {
+    /** Node 3 differs from the second entry on; its log may be longer. */
+    function diverged(otherTerms: readonly number[] = [1, 1]): MemoryCluster {
+      const cluster = new MemoryCluster([1, 2, 3])
+      for (const id of [1, 2]) fill(cluster.node(id), [1, 1, 1])
+      fill(cluster.node(3), [1, ...otherTerms], 'entry', 'other')
+      return cluster
+    }
+
+    it.each([[[1]], [[1, 1]], [[1, 1, 1, 1]]])('is replaced by what a majority has committed: %j', (otherTerms) => {
+      const cluster = diverged(otherTerms)
+      cluster.isolated.add(3)
+      cluster.elect(1)
+      cluster.isolated.clear()
+      cluster.tickAll(20)
+      expect(chains(cluster.node(3))).toEqual(chains(cluster.node(1)))
+      expect(cluster.core(3).status).toMatchObject({ commitIndex: 4, chainMismatches: 1, mendedDivergences: 1 })
+    })
+
+    it('is replaced where the leader has only a snapshot of it', () => {
+      const cluster = diverged()
+      cluster.isolated.add(3)
+      cluster.elect(1)
+      const point = cluster.core(1).snapshotPoint(3)!
+      const data = Buffer.from('state of three entries')
+      const snapshot = { point, data }
+      cluster.node(1).log.write({ hardState: null, truncateFrom: null, entries: [], snapshot })
+      cluster.core(1).onSnapshotSaved()
+      cluster.isolated.clear()
+      cluster.tickAll(40)
+      expect(cluster.core(3).status).toMatchObject({ commitIndex: 4, firstIndex: 4, mendedDivergences: 1 })
+      expect(cluster.node(3).log.pointAt(4)!.chain).toEqual(cluster.node(1).log.pointAt(4)!.chain)
+    })
+
+    it('stays as it is while the leader has not committed its own: nobody can tell which is right', () => {
+      const cluster = diverged()
+      cluster.isolated.add(2)
+      cluster.elect(1)
+      const before = chains(cluster.node(3))
+      cluster.tickAll(20)
+      expect(chains(cluster.node(3))).toEqual(before)
+      expect(cluster.core(3).status).toMatchObject({ commitIndex: 0, mendedDivergences: 0 })
+      expect(cluster.core(3).status.chainMismatches).toBeGreaterThan(0)
+      expect(cluster.core(1).status.commitIndex).toBe(0)
+      // The third one decides.
+      cluster.isolated.clear()
+      cluster.tickAll(20)
+      expect(chains(cluster.node(3))).toEqual(chains(cluster.node(1)))
+    })
   })
 
   it('refuses entries whose own chain is wrong, and takes them when they come whole', () => {
@@ -98,10 +132,16 @@ describe('divergence', () => {
   })
 })
 
-function fill(node: MemoryNode, terms: readonly number[], label = 'entry'): void {
+/** `others`: of all entries but the first. */
+function fill(node: MemoryNode, terms: readonly number[], first = 'entry', others = first): void {
   let chain = FIRST_CHAIN
   const entries = terms.map((term, slot): Entry => {
-    const parts = { index: slot + 1, term, kind: 'command', data: Buffer.from(`${label} ${slot + 1}/${term}`) } as const
+    const parts = {
+      index: slot + 1,
+      term,
+      kind: 'command',
+      data: Buffer.from(`${slot === 0 ? first : others} ${slot + 1}/${term}`),
+    } as const
     chain = chainOf(chain, parts)
     return { ...parts, chain }
   })

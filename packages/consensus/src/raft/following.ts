@@ -22,13 +22,27 @@ export function agreementBound(state: ReplicaState, index: LogIndex, term: Term)
   return { index: Math.max(high, 0), term: log.pointAt(high)?.term ?? 0 }
 }
 
+/**
+ * What is here at `index` has the leader's term and another chain: one of the logs is damaged, or of another quorum. Where the leader has
+ * committed its own, a majority has confirmed that chain by chain, without this node; then everything here that is not known to be
+ * committed is cut off, to be fetched again, and no quorum forgets anything by it. Otherwise nothing is changed: nobody can tell which is
+ * right (`reliability.md`, 5.2). True: it was cut off.
+ */
+export function mendDivergence(state: ReplicaState, index: LogIndex, leaderCommitIndex: LogIndex): boolean {
+  state.counters.chainMismatches++
+  if (index <= state.commitIndex || index > leaderCommitIndex) return false
+  state.counters.mendedDivergences++
+  state.log.truncate(state.commitIndex + 1)
+  return true
+}
+
 /** The leader's entries (Raft 5.3). The answer leaves when the entries are durable (C10). */
 export function handleAppend(state: ReplicaState, message: MessageOf<'append'>): void {
   const { log } = state
   const { previousIndex, previousTerm } = message
   const local = log.pointAt(previousIndex)
   if (local !== null && local.term === previousTerm && !local.chain.equals(message.previousChain)) {
-    state.counters.chainMismatches++
+    if (mendDivergence(state, previousIndex, message.commitIndex)) refuse(state, message)
     return
   }
   if (previousIndex < state.commitIndex) {
@@ -43,6 +57,8 @@ export function handleAppend(state: ReplicaState, message: MessageOf<'append'>):
   }
   // The leader's window bounds this; one that does not keep to it, or several in a row, must not fill our memory.
   if (log.unstableBytes > 2 * state.options.maxInFlightBytes) return
+  const diverging = firstDiverging(state, message.entries)
+  if (diverging !== null && !mendDivergence(state, diverging, message.commitIndex)) return
   if (!appendEntries(state, local, message.entries)) {
     state.counters.chainMismatches++
     return
@@ -62,6 +78,16 @@ function contradictsCommitted(state: ReplicaState, message: MessageOf<'append'>)
   return local !== null && !local.chain.equals(last!.chain)
 }
 
+/** Index of the first entry that has the leader's term here and another chain, before the first of another term; null: none. */
+function firstDiverging(state: ReplicaState, entries: readonly Entry[]): LogIndex | null {
+  for (const { index, term, chain } of entries) {
+    const local = state.log.pointAt(index)
+    if (local === null || local.term !== term) return null
+    if (!local.chain.equals(chain)) return index
+  }
+  return null
+}
+
 /** Cuts off from the first conflict and adds what is new; what matches stays untouched. False, and nothing changed, if a chain does not fit. */
 function appendEntries(state: ReplicaState, previous: LogPoint, entries: readonly Entry[]): boolean {
   const { log } = state
@@ -71,7 +97,6 @@ function appendEntries(state: ReplicaState, previous: LogPoint, entries: readonl
     const entry = entries[slot]!
     const local = log.pointAt(entry.index)
     if (local === null || local.term !== entry.term) break
-    if (!local.chain.equals(entry.chain)) return false
     chain = entry.chain
   }
   if (slot === entries.length) return true

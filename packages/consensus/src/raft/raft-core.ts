@@ -82,6 +82,7 @@ export class RaftCore {
       contacts: this.#search.contacts,
       rejectedMessages: counters.rejectedMessages,
       chainMismatches: counters.chainMismatches,
+      mendedDivergences: counters.mendedDivergences,
     }
   }
 

@@ -16,8 +16,10 @@ const SIGNS_OF_LIFE: ReadonlySet<Message['type']> = new Set(['heartbeat', 'heart
 export interface RaftCounters {
   /** Messages outside of their domain, or that contradict the protocol. */
   rejectedMessages: number
-  /** Messages whose chain does not fit the log (C5): divergence or rot, here or there. Nothing was changed. */
+  /** Messages whose chain does not fit the log (C5): divergence or rot, here or there. */
   chainMismatches: number
+  /** Of these, how often what was here was cut off in favour of what the leader has committed. */
+  mendedDivergences: number
 }
 
 /** What all parts of the core share: term, vote, role, log, commit and apply positions, and what waits for the next `Ready`. */
@@ -42,7 +44,7 @@ export class ReplicaState {
     this.options = options
     this.self = options.self
     this.log = new LogView(options.log, options.bootstrapVoters)
-    this.counters = { rejectedMessages: 0, chainMismatches: 0 }
+    this.counters = { rejectedMessages: 0, chainMismatches: 0, mendedDivergences: 0 }
     this.role = 'follower'
     this.leader = null
     // What a snapshot holds is committed; the rest is learned again from a leader (Raft 5.3).

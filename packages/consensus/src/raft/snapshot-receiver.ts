@@ -1,3 +1,4 @@
+import { mendDivergence } from './following.ts'
 import type { ReplicaState } from './replica-state.ts'
 import type { LogIndex, MessageOf, SnapshotPoint } from './types.ts'
 
@@ -43,8 +44,10 @@ export class SnapshotReceiver {
     const local = state.log.pointAt(point.index)
     if (local !== null && local.term === point.term) {
       this.#incoming = null
+      // What a snapshot holds is committed: what differs from it here goes, and the snapshot comes.
       if (!local.chain.equals(point.chain)) {
-        state.counters.chainMismatches++
+        mendDivergence(state, point.index, point.index)
+        this.#collect(message)
         return
       }
       // The entries up to its point are all here, and they are committed.

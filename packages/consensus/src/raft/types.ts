@@ -161,6 +161,8 @@ export interface RaftStatus {
   readonly rejectedMessages: number
   /** Messages refused since the start whose chain does not fit the log (C5): divergence or rot, here or at the sender. */
   readonly chainMismatches: number
+  /** Of these, how often what this node held was cut off in favour of what the leader has committed. */
+  readonly mendedDivergences: number
 }
 
 export interface PeerStatus extends ReplicaKey {

@@ -149,6 +149,7 @@ export class FakeQuorum implements Quorum {
       contacts: [],
       rejectedMessages: 0,
       chainMismatches: 0,
+      mendedDivergences: 0,
       peers: peers.map(({ id, directoryId }) => ({
         id,
         directoryId,
