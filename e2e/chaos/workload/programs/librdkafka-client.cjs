@@ -145,9 +145,11 @@ const operations = {
   },
   async close({ producer, consumer, sends }) {
     producer.setPollInterval(0)
-    await Promise.all([call((done) => producer.disconnect(2000, done)), call((done) => consumer.disconnect(done))])
-    // It reports no more; what it had not delivered by then nobody will hear of.
-    for (const id of sends) write({ id, type: 'info', error: 'the producer was closed' })
+    const closed = call((done) => producer.disconnect(2000, done)).finally(() => {
+      // It reports no more; what it had not delivered by then nobody will hear of.
+      for (const id of sends) write({ id, type: 'info', error: 'the producer was closed' })
+    })
+    await Promise.all([closed, call((done) => consumer.disconnect(done))])
     return {}
   },
 }
