@@ -68,6 +68,22 @@ test('a refusal before the append leaves nothing in doubt behind it', () => {
   expect(batches[0].identity!.producerEpoch).toBe(1)
 })
 
+test('what was refused before the append is not stored because a later one is: a log that forgot the producer takes any number', () => {
+  const { queue, batches } = threeLost()
+  for (const { evidence } of batches.slice(0, 2)) evidence.mayBeStored = false
+  for (const batch of batches) queue.take(batch, 1)
+  for (const batch of batches.slice(0, 2)) queue.onRetriable(batch, false)
+  expect(queue.onStored(batches[2])).toEqual([])
+  expect(queue.batches).toEqual(batches.slice(0, 2))
+  // Behind the stored one their numbers are of no use any more.
+  expect(refuseNext(queue, 1)).toBe(batches[0])
+  expect(queue.peek(1)).toBe(batches[0])
+  expect(batches.slice(0, 2).map(({ identity, baseSequence }) => [identity!.producerEpoch, baseSequence])).toEqual([
+    [1, 0],
+    [1, 1],
+  ])
+})
+
 test('what one leader refused says nothing of the log of another', () => {
   const { queue, batches } = threeLost()
   expect(refuseNext(queue, 1)).toBe(batches[0])

@@ -249,12 +249,17 @@ export class PartitionQueue<Batch extends QueuedBatch> {
     batch.state = 'done'
   }
 
-  /** Those before a stored batch are stored too. Gives the ones that it is of no use to send again. */
+  /**
+   * Those before a stored batch are stored too, but for the ones that were refused each time: a broker that has no state of a producer
+   * takes any number, so the first may have been refused (NOT_ENOUGH_REPLICAS) and a later one under way stored. Gives the ones that it is
+   * of no use to send again.
+   */
   #markStoredBefore(batch: Batch): Batch[] {
     const settled: Batch[] = []
     if (batch.identity === null || this.#pending[0] === batch) return settled
     for (const before of this.#pending) {
       if (before === batch) break
+      if (before.state === 'retry' && !before.evidence.mayBeStored) continue
       before.evidence.isStored = true
       if (before.state === 'retry' && before.evidence.isRefused) settled.push(before)
     }
