@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { RealClock, RealDisk, RealRandom, RealTimers } from '@millrace/base'
 import { Configuration, type Logger } from '@millrace/broker'
-import type { ControllerEvents } from '@millrace/consensus'
+import { type ControllerEvents, SUPPORTED_FEATURES } from '@millrace/consensus'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ControllerRuntime } from './controller-runtime.ts'
 import { lockQuorumDirectory, quorumIdentity } from './quorum-directory.ts'
@@ -21,6 +21,8 @@ interface Controller {
   readonly errors: string[]
   /** Resolves once it knows an active controller. */
   readonly led: Promise<number>
+  /** Resolves once its image holds the registrations of all controllers. */
+  readonly registered: Promise<void>
   stop(): Promise<void>
 }
 
@@ -67,6 +69,7 @@ async function start(id: number, other: Readonly<Record<string, string>> = {}): 
   const random = new RealRandom()
   const errors: string[] = []
   const led = Promise.withResolvers<number>()
+  const registered = Promise.withResolvers<void>()
   const runtime = await ControllerRuntime.open({
     configuration,
     cluster: config.cluster!,
@@ -78,7 +81,9 @@ async function start(id: number, other: Readonly<Record<string, string>> = {}): 
     logger: { ...QUIET, error: (message) => errors.push(message) },
   })
   const events: ControllerEvents = {
-    onRecords: () => undefined,
+    onRecords: () => {
+      if (runtime.image.controllers.size === IDS.length) registered.resolve()
+    },
     onImage: () => undefined,
     onActiveController: (leader) => {
       if (leader !== null) led.resolve(leader)
@@ -91,6 +96,7 @@ async function start(id: number, other: Readonly<Record<string, string>> = {}): 
     runtime,
     errors,
     led: led.promise,
+    registered: registered.promise,
     async stop() {
       await runtime.close()
       lock.release()
@@ -125,6 +131,20 @@ test('a quorum begins when all first voters were up; one that lost its disks has
   expect(wiped.runtime.status).toMatchObject({ role: 'observer', voterCount: 3, leaderId: leader })
   expect(wiped.errors).toEqual([expect.stringContaining('it has no vote until it is added')])
   expect([...two.errors, ...three.errors]).toEqual([])
+})
+
+test('each controller registers what it supports, so that features can be changed', async () => {
+  const controllers = [await start(1), await start(2), await start(3)]
+  await Promise.all(controllers.map(({ registered }) => registered))
+  const { image } = controllers[0]!.runtime
+  expect([...image.controllers.keys()].sort()).toEqual(IDS)
+  expect(image.controllers.get(2)).toMatchObject({
+    endpoints: [{ listener: 'CONTROLLER', host: '127.0.0.1', port: ports[1] }],
+    features: SUPPORTED_FEATURES,
+  })
+  const updates = [{ feature: 'eligible.leader.replicas.version', maxVersionLevel: 1, upgradeType: 1 }]
+  const request = { updates, validateOnly: true }
+  expect(await controllers[1]!.runtime.node.request('updateFeatures', request, 5_000)).toBeNull()
 })
 
 test('two controllers cannot have one log', async () => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type Clock, ConfigurationError, type Disk, type Random, type Timers } from '@millrace/base'
+import { type Clock, ConfigurationError, type Disk, type Random, randomUuid, type Timers } from '@millrace/base'
 import {
   type ClusterSettings,
   type Configuration,
@@ -21,6 +21,7 @@ import {
   type VoterSet,
   WsTransport,
 } from '@millrace/consensus'
+import { OwnRegistration } from './own-registration.ts'
 import { OwnVote } from './own-vote.ts'
 import { keepFirstVoters, markIdentityUsed, type QuorumIdentity } from './quorum-directory.ts'
 import type { ControllerStatus } from './thread-messages.ts'
@@ -49,6 +50,7 @@ export class ControllerRuntime {
   #firstVoters: FirstVoters | null = null
   #bootstrapVoters: VoterSet = []
   #vote: OwnVote | null = null
+  #registration: OwnRegistration | null = null
   #isClosed = false
 
   private constructor(options: ControllerRuntimeOptions, store: LmdbStore, transport: WsTransport, router: PeerRouter) {
@@ -161,6 +163,24 @@ export class ControllerRuntime {
     }
     this.node.start(events)
     this.#watchVote()
+    this.#register()
+  }
+
+  #register(): void {
+    const { cluster, configuration, random, timers, logger } = this.#options
+    if (!cluster.isController || cluster.peerListener === null) return
+    const { nodeId } = configuration
+    const address = ownAddress(cluster, nodeId) ?? cluster.peerListener
+    const { listener, securityProtocol } = cluster.peerListener
+    this.#registration = new OwnRegistration({
+      nodeId,
+      incarnationId: randomUuid(random),
+      endpoints: [{ listener, host: address.host, port: address.port, securityProtocol }],
+      timers,
+      logger,
+      image: () => this.node.image,
+      register: (request) => this.node.request('registerController', request, UPDATE_TIMEOUT_MS),
+    })
   }
 
   /** Tells the quorum of an address that has changed, or that this node wants to vote. */
@@ -204,6 +224,7 @@ export class ControllerRuntime {
     this.#isClosed = true
     this.#firstVoters?.close()
     this.#vote?.close()
+    this.#registration?.close()
     await this.node.close()
     await this.#transport.close()
     await this.#closeStore()

@@ -370,5 +370,5 @@ function stillRemoves(image: MetadataImage, record: MetadataRecord): boolean {
 }
 
 function contextFor(options: LocalMetadataOptions, image: MetadataImage): ControllerContext {
-  return { image, random: options.random, settings: options.settings(), configRules: options.configRules }
+  return { image, random: options.random, settings: options.settings(), configRules: options.configRules, voterIds: [] }
 }

@@ -365,7 +365,8 @@ export class ControllerNode implements ControllerPort, PeerEvents {
 
   #contextFor(image: MetadataImage): ControllerContext {
     const { random, settings, configRules } = this.#options
-    return { image, random, settings: settings(image), configRules }
+    const voterIds = this.#quorum?.status.voters.map(({ id }) => id) ?? []
+    return { image, random, settings: settings(image), configRules, voterIds }
   }
 
   /** The log is damaged or contradicts itself: this node must not go on. */

@@ -10,6 +10,7 @@ import type { DeleteTopicResult, TopicToDelete } from '../metadata/controller/de
 import type { ElectionTopicResult, ElectLeadersRequest } from '../metadata/controller/elect-leaders.ts'
 import type { ProducerIdBlock } from '../metadata/controller/producer-ids.ts'
 import type { AlterReassignmentsRequest, ReassignmentTopicResult } from '../metadata/controller/reassignments.ts'
+import type { ControllerRegistration } from '../metadata/controller/register-controller.ts'
 import type { FeatureUpdate } from '../metadata/controller/update-features.ts'
 import type { LeaderRecoveryState } from '../metadata/image.ts'
 import type { PeerStatus, Voter } from '../raft/types.ts'
@@ -53,6 +54,13 @@ export interface ControllerRequests {
       readonly previousBrokerEpoch: number
     }
     answer: { readonly brokerEpoch: number } | ApiError
+  }
+  registerController: {
+    /** `features` as entries. */
+    request: Omit<ControllerRegistration, 'features'> & {
+      readonly features: readonly (readonly [name: string, range: { readonly min: number; readonly max: number }])[]
+    }
+    answer: ApiError | null
   }
   unregisterBroker: { request: { readonly brokerId: number }; answer: ApiError | null }
   alterPartition: { request: AlterPartitionRequest; answer: AlterPartitionAnswer | ApiError }

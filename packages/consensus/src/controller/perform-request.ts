@@ -12,6 +12,7 @@ import { deleteTopics } from '../metadata/controller/delete-topics.ts'
 import { electLeaders } from '../metadata/controller/elect-leaders.ts'
 import { allocateProducerIds } from '../metadata/controller/producer-ids.ts'
 import { alterPartitionReassignments } from '../metadata/controller/reassignments.ts'
+import { registerController } from '../metadata/controller/register-controller.ts'
 import { unregisterBroker } from '../metadata/controller/unregister-broker.ts'
 import { updateFeatures } from '../metadata/controller/update-features.ts'
 import type { MetadataImage } from '../metadata/image.ts'
@@ -59,6 +60,8 @@ const PERFORMERS: { readonly [N in MetadataRequestName]: Performer<N> } = {
   allocateProducerIds: (scene, { brokerId, brokerEpoch }) =>
     submit(scene, (context) => allocateProducerIds(context, brokerId, brokerEpoch)),
   registerBroker: performRegisterBroker,
+  registerController: (scene, request) =>
+    submit(scene, (context) => registerController(context, { ...request, features: new Map(request.features) })),
   unregisterBroker: performUnregisterBroker,
   alterPartition: (scene, request) => submit(scene, (context) => alterPartitions(context, request), false),
   assignReplicasToDirs: (scene, request) => submit(scene, (context) => assignReplicasToDirs(context, request), false),

@@ -33,6 +33,7 @@ const REPEATABLE: Repeatable = {
   allocateProducerIds: true,
   // The same incarnation amends its registration.
   registerBroker: true,
+  registerController: true,
   unregisterBroker: false,
   // A compare-and-set: done twice it is refused with INVALID_UPDATE_VERSION, on which the leader waits for the metadata that tells.
   alterPartition: true,

@@ -109,6 +109,12 @@ const REQUESTS: Record<ControllerRequestName, Shape> = {
     recoveredCleanly: isBoolean,
     previousBrokerEpoch: isInteger,
   }),
+  registerController: objectWith({
+    controllerId: isInt32,
+    incarnationId: isUuid,
+    endpoints: listOf(isEndpoint),
+    features: listOf(tupleOf(isString, isFeatureRange)),
+  }),
   unregisterBroker: objectWith({ brokerId: isInt32 }),
   alterPartition: objectWith({
     brokerId: isInt32,

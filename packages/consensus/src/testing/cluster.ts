@@ -112,6 +112,7 @@ export function contextOf(image: MetadataImage, settings: Partial<ControllerSett
     random: new SeededRandom(1),
     settings: { ...testSettings, ...settings },
     configRules: testConfigRules,
+    voterIds: [],
   }
 }
 

@@ -11,13 +11,14 @@ import {
   topicConfig,
 } from '../../testing/cluster.ts'
 import { bootstrapRecords } from '../bootstrap.ts'
-import { ConfigResourceType, configsOf, type MetadataImage } from '../image.ts'
+import { ConfigResourceType, configsOf, type FeatureRange, type MetadataImage } from '../image.ts'
 import type { MetadataRecord } from '../records.ts'
 import { applyRecords } from '../reducer.ts'
 import { MetadataErrorCode } from './api-error.ts'
 import { type BrokerRegistration, registerBroker } from './broker-registration.ts'
 import { SUPPORTED_FEATURES } from './features.ts'
 import { allocateProducerIds } from './producer-ids.ts'
+import { registerController } from './register-controller.ts'
 import { UpgradeType, updateFeatures } from './update-features.ts'
 
 const elr = (featureLevel: number): MetadataRecord => ({
@@ -83,6 +84,34 @@ describe('features', () => {
       { feature: 'metadata.version', maxVersionLevel: 30, upgradeType: UPGRADE },
     ]
     expect(updateFeatures(contextOf(old), both, false).response).toBeNull()
+  })
+
+  test('every other voter must be registered and know the level', () => {
+    const feature = 'eligible.leader.replicas.version'
+    const updates = [{ feature, maxVersionLevel: 1, upgradeType: UPGRADE }]
+    const complaint = (from: MetadataImage) => {
+      const { response } = updateFeatures({ ...contextOf(from), voterIds: [1, 2] }, updates, false)
+      return response?.message ?? null
+    }
+    const registered = (features: ReadonlyMap<string, FeatureRange>) => {
+      const registration = { controllerId: 2, incarnationId: idOf(2), endpoints: [], features }
+      return applyRecords(image, registerController(contextOf(image), registration).records).image
+    }
+    expect(complaint(image)).toMatch(/Controller 2 votes and is not registered/)
+    expect(complaint(registered(new Map()))).toMatch(/Controller 2 does not support this feature/)
+    expect(complaint(registered(SUPPORTED_FEATURES))).toBeNull()
+  })
+
+  test('a controller registers once for each of its lives, from 3.7-IV0 on', () => {
+    const registration = { controllerId: 2, incarnationId: idOf(2), endpoints: [], features: SUPPORTED_FEATURES }
+    const { records } = registerController(contextOf(image), registration)
+    const after = applyRecords(image, records).image
+    expect(after.controllers.get(2)).toMatchObject({ id: 2, incarnationId: idOf(2), features: SUPPORTED_FEATURES })
+    expect(registerController(contextOf(after), registration)).toEqual({ records: [], response: null })
+    expect(registerController(contextOf(after), { ...registration, incarnationId: idOf(3) }).records).toHaveLength(1)
+    const old = imageOf({ type: 'FeatureLevelRecord', name: 'metadata.version', featureLevel: 14 })
+    const refused = registerController(contextOf(old), registration)
+    expect(refused).toMatchObject({ records: [], response: { code: MetadataErrorCode.UNSUPPORTED_VERSION } })
   })
 
   test('one refusal refuses all, and a validation writes nothing', () => {

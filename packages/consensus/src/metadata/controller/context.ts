@@ -13,6 +13,8 @@ export interface ControllerContext {
   readonly random: Random
   readonly settings: ControllerSettings
   readonly configRules: ConfigRules
+  /** Ids of those who vote in the metadata quorum; empty at a node that keeps its own metadata. */
+  readonly voterIds: readonly number[]
 }
 
 export interface ControllerSettings {

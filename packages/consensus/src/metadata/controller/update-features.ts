@@ -87,13 +87,21 @@ function updateComplaint(
   return null
 }
 
-/** The controller and every registered broker, fenced ones too, must know the level. */
+/** This controller, all that vote and every registered broker, fenced ones too, must know the level. */
 function supportComplaint(context: ControllerContext, feature: string, level: number): string | null {
-  const { settings, image } = context
+  const { settings, image, voterIds } = context
   const nodes = [
     { name: `Local controller ${settings.nodeId}`, features: settings.supportedFeatures },
     ...[...image.brokers.values()].map((broker) => ({ name: `Broker ${broker.id}`, features: broker.features })),
   ]
+  for (const id of voterIds) {
+    const controller = image.controllers.get(id)
+    if (id === settings.nodeId) continue
+    // It may lead next, and then it must know what the records say.
+    if (controller === undefined)
+      return `Controller ${id} votes and is not registered, so nobody knows what it supports.`
+    nodes.push({ name: `Controller ${id}`, features: controller.features })
+  }
   for (const { name, features } of nodes) {
     const range = features.get(feature)
     if (range === undefined) {
