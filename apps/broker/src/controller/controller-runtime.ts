@@ -69,7 +69,14 @@ export class ControllerRuntime {
     const { configuration, cluster, identity, disk, clock, timers, random, logger } = options
     const { nodeId, broker: config } = configuration
     const { clusterId, directoryId, path } = identity
-    const store = await LmdbStore.open({ path, clusterId, nodeId, directoryId, create: identity.isNew })
+    const store = await LmdbStore.open({
+      path,
+      clusterId,
+      nodeId,
+      directoryId,
+      create: identity.isNew,
+      yieldTurn: () => new Promise((resolve) => timers.setTimer(0, resolve)),
+    })
     for (const finding of store.findings) logger.warn('the metadata log was damaged', { finding })
     const router = new PeerRouter()
     let transport: WsTransport | null = null

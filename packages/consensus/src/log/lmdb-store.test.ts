@@ -48,6 +48,22 @@ describe('LmdbStore', () => {
     check()
   })
 
+  it('verifies a long log in slices, with a turn for others between them', async () => {
+    const entries = entriesAfter(null, 12, 1, () => Buffer.alloc(300_000))
+    await store.write(batch({ entries: entries.slice(0, 11) }))
+    await store.saveSnapshot(pointOf(entries[1]!), Buffer.alloc(1_500_000, 7), 1)
+    await store.close()
+    let turnCount = 0
+    const yieldTurn = async (): Promise<void> => {
+      turnCount++
+    }
+    store = await log.open({ create: false, yieldTurn })
+    expect([store.lastIndex, store.snapshot?.index, store.findings]).toEqual([11, 2, []])
+    expect(turnCount).toBeGreaterThanOrEqual(3)
+    expect(turnCount).toBeLessThanOrEqual(4)
+    await store.write(batch({ entries: entries.slice(11) }))
+  })
+
   it('gives entries up to a size, but always one', async () => {
     const entries = entriesAfter(null, 5, 1, () => Buffer.alloc(100))
     await store.write(batch({ entries }))

@@ -70,13 +70,18 @@ export function readChunk(database: LmdbDatabase, header: SnapshotHeader, number
   return chunk !== null && checksumOf('chunk', chunk).equals(header.checksums[number]!) ? chunk : null
 }
 
-/** The header if it and every chunk is what was written. */
-export function verifiedSnapshot(database: LmdbDatabase, index: LogIndex): SnapshotHeader | null {
+/** The header if it and every chunk is what was written. Yields the bytes of each chunk that it has verified. */
+export function* verifiedSnapshot(
+  database: LmdbDatabase,
+  index: LogIndex,
+): Generator<number, SnapshotHeader | null, void> {
   if (index === 0) return null
   const header = readHeader(database, index)
   if (header === null) return null
   for (let number = 0; number < header.checksums.length; number++) {
-    if (readChunk(database, header, number) === null) return null
+    const chunk = readChunk(database, header, number)
+    if (chunk === null) return null
+    yield chunk.length
   }
   return header
 }
