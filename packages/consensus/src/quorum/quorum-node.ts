@@ -1,13 +1,16 @@
-import { assert, type Timer } from '@millrace/base'
+import { assert } from '@millrace/base'
 import { DamagedLogError, LogWriteError, REJOIN_REMEDY } from '../log/damaged-log-error.ts'
 import { decodeMessage, encodeMessage } from '../raft/message-codec.ts'
 import { RaftCore } from '../raft/raft-core.ts'
 import type { Refusal } from '../raft/raft-options.ts'
-import type { Entry, LogIndex, Message, RaftStatus, Ready, Term, Voter, VoterSet } from '../raft/types.ts'
+import type { Entry, LogIndex, Message, RaftStatus, Ready, Voter } from '../raft/types.ts'
 import { PeerChannel, type PeerEvents, type PeerLoss } from '../transport/peer-transport.ts'
+import { DivergenceNotice } from './divergence-notice.ts'
+import { PeerAddresses } from './peer-addresses.ts'
 import { PendingReads } from './pending-reads.ts'
 import type { Quorum } from './quorum.ts'
-import { DivergedLogError, NotLeaderError, QuorumStoppedError } from './quorum-errors.ts'
+import { NotLeaderError, QuorumStoppedError } from './quorum-errors.ts'
+import { QuorumNews } from './quorum-news.ts'
 import {
   DEFAULT_QUORUM_LIMITS,
   DEFAULT_QUORUM_TIMING,
@@ -16,10 +19,11 @@ import {
   type QuorumTiming,
 } from './quorum-options.ts'
 import { SnapshotSchedule } from './snapshot-schedule.ts'
+import { StallWatch } from './stall-watch.ts'
+import { TickTimer } from './tick-timer.ts'
 import { VoterChanges } from './voter-changes.ts'
 
 const SNAPSHOT_READ_BYTES = 1024 * 1024
-const PROBLEM_INTERVAL_MS = 60_000
 
 /**
  * Runs a {@link RaftCore}: messages and ticks go in, and of each `Ready` first what may leave early is sent, then all is made durable, then
@@ -37,29 +41,18 @@ export class QuorumNode implements Quorum, PeerEvents {
   readonly #reads: PendingReads
   readonly #changes: VoterChanges
   readonly #schedule: SnapshotSchedule
+  readonly #ticks: TickTimer
+  readonly #stalls: StallWatch
+  readonly #news: QuorumNews
+  readonly #addresses: PeerAddresses
+  readonly #divergence: DivergenceNotice
   #initialSnapshot: { readonly index: LogIndex; readonly data: Buffer } | null
-  #tickTimer: Timer | null
-  #tickDueMs: number
   #isPumpScheduled: boolean
   #isPumping: boolean
   #writing: Promise<void> | null
   #isStopped: boolean
   #failure: Error | null
   #saving: Promise<void>
-  /** What the listener was told last. */
-  #toldLeaderId: number | null
-  #toldTerm: Term
-  #electedTerm: Term
-  #toldVoters: VoterSet | null
-  #toldContacts: VoterSet | null
-  /** Numbers the stalls after which the leader still has to hear from a quorum. */
-  #unconfirmedStall: number
-  #stallCount: number
-  /** The last tick came late and was not counted. */
-  #skippedTick: boolean
-  /** Messages refused for their chain that were told of, and when. */
-  #toldMismatches: number
-  #toldMismatchesMs: number
   #badMessageCount: number
   #droppedMessageCount: number
   #writeStartMs: number
@@ -93,30 +86,30 @@ export class QuorumNode implements Quorum, PeerEvents {
     const nowMs = () => clock.monotonicMs()
     this.#changes = new VoterChanges(this.#core, nowMs, this.#timing.catchUpTimeoutMs)
     this.#schedule = new SnapshotSchedule(this.#limits.snapshotBytes, this.#timing.snapshotIntervalMs, nowMs())
-    this.#tickTimer = null
-    this.#tickDueMs = 0
     this.#isPumpScheduled = false
     this.#isPumping = false
     this.#writing = null
     this.#isStopped = false
     this.#failure = null
     this.#saving = Promise.resolve()
-    this.#toldLeaderId = null
-    this.#toldTerm = 0
-    this.#electedTerm = 0
-    this.#toldVoters = null
-    this.#toldContacts = null
-    this.#unconfirmedStall = 0
-    this.#stallCount = 0
-    this.#skippedTick = false
-    this.#toldMismatches = 0
-    this.#toldMismatchesMs = Number.NEGATIVE_INFINITY
     this.#badMessageCount = 0
     this.#droppedMessageCount = 0
     this.#writeStartMs = 0
     this.#writeCount = 0
     this.#lastWriteMs = 0
-    this.#scheduleTick()
+    this.#stalls = new StallWatch()
+    this.#news = new QuorumNews(options.listener)
+    this.#addresses = new PeerAddresses(options)
+    this.#divergence = new DivergenceNotice()
+    const { tickMs, electionTicks } = this.#timing
+    this.#ticks = new TickTimer({
+      clock,
+      timers: options.timers,
+      tickMs,
+      maxLateMs: (electionTicks * tickMs) / 2,
+      onTick: () => this.#onTick(),
+      onStall: () => this.#stalls.onStall(this.#core.status.role === 'leader' ? () => this.readIndex() : null),
+    })
     this.#schedulePump()
   }
 
@@ -126,12 +119,12 @@ export class QuorumNode implements Quorum, PeerEvents {
 
   /** False from a stall of this process until a quorum has answered again: what the leader knows may be out of date. */
   get isConfirmed(): boolean {
-    return this.#unconfirmedStall === 0
+    return this.#stalls.isConfirmed
   }
 
   /** Ticks that came late by more than half an election timeout. */
   get stallCount(): number {
-    return this.#stallCount
+    return this.#stalls.count
   }
 
   /** Frames of peers that were no messages, or not the sender's own. */
@@ -282,25 +275,12 @@ export class QuorumNode implements Quorum, PeerEvents {
     return this.#call(run, Promise.resolve('NOT_LEADER'))
   }
 
-  #scheduleTick(): void {
-    this.#tickDueMs = this.#options.clock.monotonicMs() + this.#timing.tickMs
-    this.#tickTimer = this.#options.timers.setTimer(this.#timing.tickMs, () => this.#onTick())
-  }
-
   #onTick(): void {
-    const lateMs = this.#options.clock.monotonicMs() - this.#tickDueMs
-    this.#scheduleTick()
-    if (lateMs > (this.#timing.electionTicks * this.#timing.tickMs) / 2) {
-      this.#onStall()
-      // Only once: where every tick is late there must be elections, too.
-      this.#skippedTick = !this.#skippedTick
-      if (this.#skippedTick) return
-    } else {
-      this.#skippedTick = false
-    }
-    this.#tellOfMismatches()
-    if (this.#writing !== null && this.#writeStartMs + this.#timing.writeTimeoutMs < this.#tickDueMs) {
-      const { writeTimeoutMs } = this.#timing
+    const nowMs = this.#options.clock.monotonicMs()
+    const divergence = this.#divergence.take(this.#core.status, nowMs)
+    if (divergence !== null) this.#options.onProblem?.(divergence)
+    const { writeTimeoutMs } = this.#timing
+    if (this.#writing !== null && this.#writeStartMs + writeTimeoutMs < nowMs) {
       this.#stop(new LogWriteError('LOG_DISK_IO', `A write of the quorum log has not ended in ${writeTimeoutMs} ms`))
       return
     }
@@ -309,37 +289,6 @@ export class QuorumNode implements Quorum, PeerEvents {
       if (this.#mayVote || this.#core.status.role === 'observer') this.#core.tick()
       this.#changes.onTick()
     }, undefined)
-  }
-
-  /**
-   * The process stood still. Its sockets hold what came meanwhile, so a follower reads that before the next tick counts: the leader may
-   * well be alive. A leader may have been replaced, which a round of its quorum shows.
-   */
-  #onStall(): void {
-    this.#stallCount++
-    if (this.#core.status.role !== 'leader') return
-    const stall = this.#stallCount
-    this.#unconfirmedStall = stall
-    this.readIndex().then(
-      () => {
-        if (this.#unconfirmedStall === stall) this.#unconfirmedStall = 0
-      },
-      () => {
-        // It leads no more, or has stopped: nothing of it is taken for the leader's.
-        if (this.#unconfirmedStall === stall) this.#unconfirmedStall = 0
-      },
-    )
-  }
-
-  #tellOfMismatches(): void {
-    const { chainMismatches, mendedDivergences, leaderId, self } = this.#core.status
-    if (chainMismatches === this.#toldMismatches) return
-    const nowMs = this.#options.clock.monotonicMs()
-    if (nowMs - this.#toldMismatchesMs < PROBLEM_INTERVAL_MS) return
-    this.#toldMismatches = chainMismatches
-    this.#toldMismatchesMs = nowMs
-    const isMended = mendedDivergences === chainMismatches
-    this.#options.onProblem?.(new DivergedLogError(self.id, leaderId, chainMismatches, isMended))
   }
 
   #schedulePump(): void {
@@ -382,7 +331,7 @@ export class QuorumNode implements Quorum, PeerEvents {
   #begin(): void {
     const initial = this.#initialSnapshot
     this.#initialSnapshot = null
-    if (this.#toldVoters === null) {
+    if (!this.#addresses.isSet) {
       const { voters } = this.#core.status
       const { self, bootstrapEndpoints } = this.#options
       // Only another voter can lead, and so bring back what is lost.
@@ -392,7 +341,7 @@ export class QuorumNode implements Quorum, PeerEvents {
         throw new DamagedLogError('Damaged entries of the quorum log exist nowhere else', where, REJOIN_REMEDY)
       }
     }
-    this.#followVoters()
+    this.#addresses.follow(this.#core.status)
     if (initial !== null) this.#options.listener.onSnapshot(initial.index, initial.data)
   }
 
@@ -435,7 +384,7 @@ export class QuorumNode implements Quorum, PeerEvents {
     for (const token of ready.refusedReads) this.#reads.onRefused(token, new NotLeaderError(this.#leaderId))
     this.#onApplied(ready.committed)
     this.#reads.onApplied(this.#core.status.appliedIndex)
-    this.#followVoters()
+    this.#addresses.follow(this.#core.status)
     this.#tell()
   }
 
@@ -443,43 +392,14 @@ export class QuorumNode implements Quorum, PeerEvents {
     for (const entry of entries) {
       this.#schedule.onApplied(entry.data.length)
       this.#changes.onApplied(entry.index, entry.term)
-      if (entry.kind !== 'empty') continue
-      // A leader's first entry: all of earlier terms is applied with it.
-      const { role, term } = this.#core.status
-      if (role !== 'leader' || term !== entry.term || this.#electedTerm === term) continue
-      this.#electedTerm = term
-      this.#options.listener.onElected(term)
+      this.#news.onApplied(entry, this.#core.status)
     }
   }
 
-  /** Tells the listener of a lost leadership, then of the leader, where these have changed. */
   #tell(): void {
-    const { role, term, leaderId } = this.#core.status
-    const { listener } = this.#options
-    if (this.#electedTerm !== 0 && (role !== 'leader' || term !== this.#electedTerm)) {
-      const deposedTerm = this.#electedTerm
-      this.#electedTerm = 0
-      listener.onDeposed(deposedTerm)
-    }
-    if (role !== 'leader') this.#changes.onDeposed()
-    if (leaderId === this.#toldLeaderId && (term === this.#toldTerm || leaderId === null)) return
-    this.#toldLeaderId = leaderId
-    this.#toldTerm = term
-    listener.onLeader(leaderId, term)
-  }
-
-  #followVoters(): void {
-    const { voters, contacts } = this.#core.status
-    if (voters === this.#toldVoters && contacts === this.#toldContacts) return
-    this.#toldVoters = voters
-    this.#toldContacts = contacts
-    const { self, bootstrapEndpoints, transport } = this.#options
-    const isVoter = voters.some(({ id, directoryId }) => id === self.id && directoryId === self.directoryId)
-    const peers = new Map(isVoter ? [] : bootstrapEndpoints)
-    // What others told of comes first: what the own log says of a node replaces it.
-    for (const { id, host, port } of [...contacts, ...voters]) peers.set(id, { host, port })
-    peers.delete(self.id)
-    transport.setPeers(peers)
+    const { status } = this.#core
+    this.#news.tell(status)
+    if (status.role !== 'leader') this.#changes.onDeposed()
   }
 
   #send(messages: readonly Message[]): void {
@@ -510,7 +430,7 @@ export class QuorumNode implements Quorum, PeerEvents {
     if (this.#isStopped) return
     this.#isStopped = true
     this.#failure = error
-    this.#tickTimer?.cancel()
+    this.#ticks.stop()
     this.#reads.rejectAll(new QuorumStoppedError(error))
     this.#changes.onStopped()
     if (error !== null) queueMicrotask(() => this.#options.onFatal(error))
