@@ -149,6 +149,7 @@ class Run {
     } finally {
       clearInterval(timer)
       signal.removeEventListener('abort', stop)
+      this.#problems.push(...nemesis.stuck)
     }
     return nemesis.counts
   }
