@@ -35,9 +35,16 @@ const systems: readonly System[] = [millrace, kafka]
 
 /**
  * What CI runs: many short faults, always dealt in the same order, and none that needs privileges, so that two runs ask the same. With the
- * start of the cluster and of the clients, and with the final read, it takes less than three minutes.
+ * start of the cluster and of the clients, and with the final read, it takes less than three minutes. Of this seed kills of all kinds, a
+ * pause, a cut and a change of voters are among the first dozen, and the rolling restart, which takes longest, comes after them.
  */
-const ci = { seconds: 110, faults: 'kill,pause,network,rolling,membership,client', seed: 1, gapMs: 400, holdShare: 0.4 }
+const ci = {
+  seconds: 100,
+  faults: 'kill,pause,network,rolling,membership,client',
+  seed: 631,
+  gapMs: 400,
+  holdShare: 0.4,
+}
 
 const options = {
   help: { type: 'boolean', short: 'h', default: false },
