@@ -132,6 +132,11 @@ export class ClusterRun {
 
   onDiskLost(node: SimulatedNode): void {
     this.replicas.forget(node.id)
+    this.#metadata.onDiskLost(node.id)
+  }
+
+  onDiskDamaged(node: SimulatedNode): void {
+    this.replicas.forget(node.id)
   }
 
   restartLater(node: SimulatedNode, afterMs: number): void {

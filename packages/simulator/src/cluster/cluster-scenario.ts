@@ -78,7 +78,7 @@ export function clusterScenario(seed: number): ClusterScenario {
     consumerCount: 2,
     sendEveryMs: random.pick([60, 80, 100]),
     deliveryTimeoutMs: random.pick([2_000, 5_000, 20_000]),
-    pollEveryMs: random.pick([0, 100, 200]),
+    pollEveryMs: random.pick([0, 150, 150, 300]),
     memberLifeMs: random.pick([0, 0, 15_000]),
     meanDelayMs: random.pick([0.3, 1, 5]),
     diskMs: random.pick([0.2, 1, 8]),

@@ -14,8 +14,10 @@ export interface StruckCluster {
   readonly isPeaceful: boolean
   /** All replicas but this node's are in sync and up: its disk may be lost. */
   isSafeWithout(node: SimulatedNode): boolean
-  /** What the node held durably counts no more. */
+  /** The node holds nothing any more. */
   onDiskLost(node: SimulatedNode): void
+  /** What it holds is to be seen. */
+  onDiskDamaged(node: SimulatedNode): void
   restartLater(node: SimulatedNode, afterMs: number): void
 }
 
@@ -107,7 +109,7 @@ function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): 
       if (!run.isSafeWithout(node)) return false
       node.crash(false)
       world.fault('rot', node.id, node.rot() ?? '')
-      run.onDiskLost(node)
+      run.onDiskDamaged(node)
       run.restartLater(node, fault.downMs)
       return true
     }

@@ -21,6 +21,11 @@ describe('parseOptions', () => {
     })
   })
 
+  it('writes nothing down unless it is asked to', () => {
+    expect(parseOptions(['--seeds', '7']).isRecorded).toBe(false)
+    expect(parseOptions(['--seeds', '7', '--record', '--jobs', '2'])).toMatchObject({ isRecorded: true, jobs: 2 })
+  })
+
   it('takes all defects or some', () => {
     expect(parseOptions([]).mutations).toBeNull()
     expect(parseOptions(['--mutations']).mutations).toEqual([''])

@@ -16,7 +16,7 @@ const inMetadata = (name: string, file: string, from: string, to: string): Mutat
   layer: 'cluster',
 })
 
-/** Mistakes in replication and in the controller's rules. */
+/** Mistakes in replication, in the controller's rules and in the coordinator of groups. */
 export const clusterMutations: readonly Mutation[] = [
   inBroker(
     'records acknowledged before anybody else has them',
@@ -83,6 +83,30 @@ export const clusterMutations: readonly Mutation[] = [
     'partition.ts',
     'partition.leaderEpoch : partition.leaderEpoch + 1',
     'partition.leaderEpoch : partition.leaderEpoch',
+  ),
+  inMetadata(
+    'replica of an earlier life stays in the ISR',
+    'controller/cluster-registration.ts',
+    'targetIsr: without(isr, brokerId),',
+    'targetIsr: isr,',
+  ),
+  inMetadata(
+    'replica whose disk was lost stays eligible',
+    'controller/cluster-registration.ts',
+    'const isOut = isWiped || mayHaveLost',
+    'const isOut = mayHaveLost',
+  ),
+  inBroker(
+    'rebalance without a new generation',
+    'coordinator/group/classic-group.ts',
+    'this.generationId++\n    this.protocolName',
+    'this.generationId = Math.max(1, this.generationId)\n    this.protocolName',
+  ),
+  inBroker(
+    'offsets acknowledged before they are committed',
+    'coordinator/runtime/coordinator-shard.ts',
+    'this.#appended.push(batch)\n    if (this.#log',
+    'this.#appended.push(batch)\n    for (const operation of batch.operations.splice(0)) this.#end(operation, 0)\n    if (this.#log',
   ),
   {
     name: 'a batch that was sent again is stored again',

@@ -125,7 +125,7 @@ export class SimulatedPeerTransport implements PeerTransport {
 
   #onFrame(from: number, chunk: Buffer): void {
     if (this.#isClosed) return
-    this.#events.onMessage(from, chunk[0] as PeerChannel, Buffer.from(chunk.subarray(1)))
+    this.#events.onMessage(from, chunk[0] as PeerChannel, chunk.subarray(1))
   }
 
   #onDrained(id: number): void {

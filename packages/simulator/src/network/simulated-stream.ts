@@ -72,9 +72,10 @@ export class SimulatedStream {
     return this.loop.node === from && this.#peer?.loop.node === to
   }
 
+  /** The chunk is the stream's from now on. */
   write(chunk: Buffer): void {
     if (this.#isClosed || chunk.length === 0) return
-    this.#underWay.push(Buffer.from(chunk))
+    this.#underWay.push(chunk)
     this.#underWayBytes += chunk.length
     if (this.#peer !== null) this.#scheduleArrival()
   }
