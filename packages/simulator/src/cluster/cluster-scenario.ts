@@ -23,8 +23,8 @@ export type ClusterFault = { readonly atMs: number } & (
   | { readonly kind: 'slow network'; readonly delayMs: number; readonly forMs: number }
   /** What its broker writes fails for want of space. */
   | { readonly kind: 'full disk'; readonly node: number; readonly forMs: number }
-  /** Its wall clock is set, forwards or back. */
-  | { readonly kind: 'clock jump'; readonly node: number; readonly byMs: number }
+  /** Its wall clock is set, forwards or back; by less than what brokers bear of records' timestamps (an hour). */
+  | { readonly kind: 'clock jump'; readonly node: number; readonly aheadMs: number }
   /** Killed, and back with an empty disk; only while the others are in sync, since more would be more than replication can bear. */
   | { readonly kind: 'wipe'; readonly node: number; readonly downMs: number }
   /** Killed, and a bit of one of its files turns over meanwhile; under the same condition. */
@@ -144,7 +144,7 @@ function drawFaults(random: RandomStream, { nodeCount }: ClusterOptions): Cluste
         faults.push({ atMs, kind, node, forMs })
         break
       case 'clock jump':
-        faults.push({ atMs, kind, node, byMs: random.pick([-3_600_000, -5_000, 200, 60_000, 3_600_000]) })
+        faults.push({ atMs, kind, node, aheadMs: random.pick([-1_800_000, -5_000, 0, 60_000, 1_800_000]) })
         break
       case 'wipe':
       case 'rot':

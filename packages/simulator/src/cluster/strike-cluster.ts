@@ -95,7 +95,7 @@ function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): 
       return true
     case 'clock jump':
       world.fault('clock jump', node.id)
-      node.loop?.jumpWall(fault.byMs)
+      node.loop?.setWall(fault.aheadMs)
       return true
     case 'wipe':
       if (!run.isSafeWithout(node)) return false

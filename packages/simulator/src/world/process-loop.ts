@@ -17,7 +17,9 @@ export class ProcessLoop implements Clock, Timers {
   #rate: number
   #rateSinceMs: number
   #localAtRateMs: number
-  #wallDifferenceMs: number
+  /** What the wall clock said when this life began. */
+  readonly #wallStartMs: number
+  #wallAheadMs = 0
   #isPaused = false
   #isEnded = false
   #held: { readonly label: string; readonly run: () => void }[] = []
@@ -28,7 +30,7 @@ export class ProcessLoop implements Clock, Timers {
     this.#rate = rate
     this.#rateSinceMs = world.nowMs
     this.#localAtRateMs = 0
-    this.#wallDifferenceMs = WALL_START_MS + world.nowMs
+    this.#wallStartMs = WALL_START_MS + world.nowMs
   }
 
   get isPaused(): boolean {
@@ -44,7 +46,7 @@ export class ProcessLoop implements Clock, Timers {
   }
 
   wallMs(): number {
-    return Math.floor(this.monotonicMs() + this.#wallDifferenceMs)
+    return Math.floor(this.monotonicMs() + this.#wallStartMs + this.#wallAheadMs)
   }
 
   /** The monotonic clock goes faster or slower from now on. Timers that are set keep the time they were given. */
@@ -54,8 +56,9 @@ export class ProcessLoop implements Clock, Timers {
     this.#rate = rate
   }
 
-  jumpWall(differenceMs: number): void {
-    this.#wallDifferenceMs += differenceMs
+  /** Somebody sets the wall clock: from now on it is so far ahead of where it should be, or behind. */
+  setWall(aheadMs: number): void {
+    this.#wallAheadMs = aheadMs
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {

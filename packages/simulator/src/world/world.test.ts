@@ -101,6 +101,20 @@ describe('ProcessLoop', () => {
     expect(at[1]).toBeCloseTo(30, 2)
   })
 
+  it('has a wall clock that can be set without any effect on durations', () => {
+    const world = new World(1)
+    const loop = new ProcessLoop(world, 0)
+    const startMs = loop.wallMs()
+    const seen: number[] = []
+    world.schedule(10, 'set', -1, () => loop.setWall(-5_000))
+    loop.setTimer(20, () => seen.push(loop.monotonicMs(), loop.wallMs() - startMs))
+    world.schedule(30, 'set again', -1, () => loop.setWall(0))
+    world.schedule(40, 'look', -1, () => seen.push(loop.wallMs() - startMs))
+    runAll(world)
+    expect(seen[0]).toBeCloseTo(20, 2)
+    expect(seen.slice(1)).toEqual([-4_980, 40])
+  })
+
   it('has timers that are never early by its own clock, whatever the rounding', () => {
     const world = new World(1)
     const random = world.stream('rates')
