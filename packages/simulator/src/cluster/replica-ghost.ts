@@ -120,6 +120,7 @@ export class ReplicaGhost {
     for (const node of nodes) {
       for (const partition of node.broker?.partitions() ?? []) {
         if (partition.topic !== this.#topic) continue
+        this.#noteLost(partition)
         this.#checkCommit(node, partition)
         if (partition.leading === null) continue
         this.#checkLeader(node, partition)
@@ -154,6 +155,14 @@ export class ReplicaGhost {
     }
   }
 
+  /** The newest leader goes on without a disk that was lost: from now on the disk's new replica has to hold what it is counted for. */
+  #noteLost({ partition, leading }: Partition): void {
+    if (leading === null || leading.leaderEpoch < this.#newestEpoch(partition)) return
+    for (const [lost, partitions] of this.#lost) {
+      if (!leading.isr.includes(lost) && leading.proposal?.isr.includes(lost) !== true) partitions.delete(partition)
+    }
+  }
+
   /** R1. A leadership may be over before anybody looked at what it committed last: then enough replicas must hold that. */
   #checkCommit(node: WatchedNode, { partition, log, leading }: Partition): void {
     const { highWatermark } = log
@@ -165,7 +174,6 @@ export class ReplicaGhost {
       const isNewest = leading.leaderEpoch >= this.#newestEpoch(partition)
       for (const [lost, partitions] of this.#lost) {
         // What a leader that has not heard of the loss, or of its successor, was told before still counts for it.
-        if (isNewest && !isr.has(lost)) partitions.delete(partition)
         if (!isNewest || partitions.has(partition)) isr.delete(lost)
       }
       this.#judgeCommit(node, partition, highWatermark, isr)

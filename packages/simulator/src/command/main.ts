@@ -71,6 +71,12 @@ async function runBatch(layer: Layer, options: Options, jobs: number): Promise<C
   const batch = new Batch(layer)
   const progress = new Progress(process.stderr)
   const startMs = performance.now()
+  // What has been run until then is told and written down all the same.
+  let isStopped = false
+  const stop = (): void => {
+    isStopped = true
+  }
+  process.once('SIGINT', stop).once('SIGTERM', stop)
   await runSeeds({
     layer,
     first: options.first,
@@ -85,17 +91,24 @@ async function runBatch(layer: Layer, options: Options, jobs: number): Promise<C
         console.log(failureLine(result))
       }
       progress.show(batch.seedCount, count)
-      return false
+      return isStopped
     },
   })
+  process.off('SIGINT', stop).off('SIGTERM', stop)
   progress.end()
   const missed = batch.missedMarks(requiredMarks(layer))
   // A small batch cannot be asked for everything.
-  const isJudged = count >= MARK_SEEDS[layer]
+  const isJudged = batch.seedCount >= MARK_SEEDS[layer]
   const seconds = (performance.now() - startMs) / 1000
   console.log(summaryOf(batch, seconds, jobs, missed))
   if (options.isRecorded) recordBatch(recordOf(batch, options.first, seconds, jobs, missed))
-  return { passed: batch.seedCount - batch.failedCount, failed: batch.failedCount + (isJudged ? missed.length : 0) }
+  // Neither all that was asked for, nor clean.
+  const unrun = isStopped ? count - batch.seedCount : 0
+  if (unrun > 0) console.log(`  STOPPED before ${unrun} of the seeds`)
+  return {
+    passed: batch.seedCount - batch.failedCount,
+    failed: batch.failedCount + (isJudged ? missed.length : 0) + unrun,
+  }
 }
 
 function failureLine({ layer, seed, failure }: RunResult): string {

@@ -45,5 +45,7 @@ if (import.meta.main) {
     })
   })
   process.on('disconnect', () => process.exit(0))
+  // From a terminal it comes to all; whoever gave the job decides, and then disconnects.
+  process.on('SIGINT', () => undefined)
   say({ kind: 'ready', applied: process.env[APPLIED_VARIABLE] ?? '' })
 }

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest'
+import { World } from '../world/world.ts'
+import { GroupGhost } from './group-ghost.ts'
+import { RecordGhost } from './record-ghost.ts'
+
+describe('GroupGhost', () => {
+  it('finds two owners of a partition in one generation (G1)', () => {
+    const ghost = new GroupGhost(new World(1))
+    ghost.onAssigned('a', 3, [0, 1])
+    ghost.onAssigned('b', 3, [2])
+    ghost.onAssigned('b', 4, [1, 2])
+    expect(() => ghost.onAssigned('c', 3, [1])).toThrow('G1')
+  })
+
+  it('finds a generation that goes back (G1)', () => {
+    const ghost = new GroupGhost(new World(1))
+    ghost.onAssigned('a', 3, [0])
+    expect(() => ghost.onAssigned('a', 2, [0])).toThrow('G1')
+  })
+
+  it('finds a committed offset that is lost (G2)', () => {
+    const ghost = new GroupGhost(new World(1))
+    ghost.onCommitted(0, 7)
+    expect(() => ghost.check(new Map([[0, 9]]))).not.toThrow()
+    expect(() => ghost.check(new Map([[0, 6]]))).toThrow('G2')
+    expect(() => ghost.check(new Map())).toThrow('G2')
+  })
+})
+
+/** Three records of one producer were sent; the second was given up. */
+function withThree(world = new World(1)): RecordGhost {
+  const ghost = new RecordGhost(world)
+  for (const value of ['0-0', '0-1', '0-2']) ghost.onSend(value)
+  ghost.onAcked(0, 0, '0-0')
+  ghost.onUnknown(0, '0-1')
+  return ghost
+}
+
+describe('RecordGhost', () => {
+  it('takes a record that was given up as stored or not, and says which', () => {
+    const stored = new World(1)
+    withThree(stored).checkComplete(
+      0,
+      new Map(Object.entries(['0-0', '0-1']).map(([at, value]) => [Number(at), value])),
+    )
+    expect([...stored.marks.keys()]).toEqual(['given up and stored'])
+    const lost = new World(1)
+    withThree(lost).checkComplete(0, new Map([[0, '0-0']]))
+    expect([...lost.marks.keys()]).toEqual(['given up and not stored'])
+  })
+
+  it('finds an acknowledged record that is gone (R4)', () => {
+    expect(() => withThree().checkComplete(0, new Map([[1, '0-1']]))).toThrow('R4')
+  })
+
+  it('finds what changed (R3), is there twice (R14), was given twice, or was made up (S2)', () => {
+    expect(() => withThree().onConsumed(0, 0, '0-1')).toThrow('R3')
+    expect(() => withThree().onConsumed(0, 5, '0-0')).toThrow('R14')
+    expect(() => withThree().onAcked(0, 0, '0-2')).toThrow('R3')
+    expect(() => withThree().onConsumed(0, 1, '7-7')).toThrow('S2')
+  })
+
+  it('finds records of one producer in another order than they were sent in (R14)', () => {
+    const read = new Map([
+      [0, '0-0'],
+      [1, '0-2'],
+      [2, '0-1'],
+    ])
+    expect(() => withThree().checkComplete(0, read)).toThrow('R14')
+  })
+})
