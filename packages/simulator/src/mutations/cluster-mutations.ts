@@ -90,12 +90,6 @@ export const clusterMutations: readonly Mutation[] = [
     'targetIsr: without(isr, brokerId),',
     'targetIsr: isr,',
   ),
-  inMetadata(
-    'replica whose disk was lost stays eligible',
-    'controller/cluster-registration.ts',
-    'const isOut = isWiped || mayHaveLost',
-    'const isOut = mayHaveLost',
-  ),
   inBroker(
     'rebalance without a new generation',
     'coordinator/group/classic-group.ts',
