@@ -172,7 +172,8 @@ describe('partitions of a node in a cluster', () => {
       before = count()
     }
     expect(perTurn.reduce((sum, made) => sum + made)).toBe(301)
-    expect(Math.max(...perTurn)).toBeLessThanOrEqual(64)
+    // One was there before.
+    expect(Math.max(...perTurn)).toBeLessThanOrEqual(101)
   })
 
   it('tell those who wait that the leadership is over', async () => {

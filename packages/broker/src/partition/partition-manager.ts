@@ -14,10 +14,12 @@ const ACK_TIMEOUT_SCAN_MS = 200
 /** After which a partition that no directory could take is tried again: a full disk may have room by then. */
 const PLACEMENT_RETRY_MS = 10_000
 /**
- * Most logs that are made or deleted in one turn: each takes a few calls of the file system, a millisecond in all where the disk is busy. A
- * broker whose heartbeats wait for hundreds of them is taken for dead.
+ * Most logs that are made in one turn: each takes a few calls of the file system, a millisecond in all where the disk is busy. A broker whose
+ * heartbeats wait for a thousand of them is taken for dead. A topic of as many partitions can be written as soon as it is answered for.
  */
-const LOGS_PER_TURN = 32
+const MADE_PER_TURN = 100
+/** Most that are deleted in one turn besides. */
+const DELETED_PER_TURN = 50
 
 /** Of logs that are set aside, so many are named. */
 const STRAYS_NAMED = 10
@@ -86,8 +88,9 @@ export class PartitionManager {
   /** Logs out of use whose directories are still to be renamed. */
   readonly #doomed = new Set<Log>()
   #isHousekeeping = false
-  /** How many logs may still be made or deleted in this turn, however many changes of metadata come in it. */
-  #logsLeft = LOGS_PER_TURN
+  /** How many logs may still be made, and how many deleted, in this turn, however many changes of metadata come in it. */
+  #makingsLeft = MADE_PER_TURN
+  #deletionsLeft = DELETED_PER_TURN
   readonly #afterFlush: () => void
   readonly #runAckScan: () => void
 
@@ -157,7 +160,7 @@ export class PartitionManager {
     this.#ackScan?.cancel()
     this.#placementRetry?.cancel()
     this.#unhosted.clear()
-    this.#logsLeft = Number.POSITIVE_INFINITY
+    this.#deletionsLeft = Number.POSITIVE_INFINITY
     // No turn comes after this one.
     this.#isHousekeeping = true
     this.#deleteDoomed()
@@ -184,10 +187,10 @@ export class PartitionManager {
    */
   start(image: MetadataImage, removedTopics: ReadonlyMap<Uuid, string>): void {
     this.#image = image
-    this.#logsLeft = Number.POSITIVE_INFINITY
+    this.#makingsLeft = Number.POSITIVE_INFINITY
     for (const topic of image.topics.values()) this.#host(topic)
     this.#settleUnknown(image, removedTopics)
-    this.#logsLeft = LOGS_PER_TURN
+    this.#makingsLeft = MADE_PER_TURN
     this.#deleteDoomed()
   }
 
@@ -212,17 +215,11 @@ export class PartitionManager {
     this.#isHousekeeping = true
     this.#options.turn.afterFlush(() => {
       this.#isHousekeeping = false
-      this.#logsLeft = LOGS_PER_TURN
+      this.#makingsLeft = MADE_PER_TURN
+      this.#deletionsLeft = DELETED_PER_TURN
       this.#deleteDoomed()
       if (this.#unhosted.size > 0) this.#hostSome()
     })
-  }
-
-  /** One log is made or deleted now. */
-  #countLog(): void {
-    this.#logsLeft--
-    // The end of the turn gives the next ones their room.
-    this.#scheduleHousekeeping()
   }
 
   #hostSome(): void {
@@ -231,7 +228,7 @@ export class PartitionManager {
     for (const name of names) {
       const topic = this.#image?.topics.get(name)
       if (topic === undefined) continue
-      if (this.#logsLeft > 0) this.#host(topic)
+      if (this.#makingsLeft > 0) this.#host(topic)
       else this.#unhosted.add(name)
     }
     if (this.#unhosted.size > 0) this.#scheduleHousekeeping()
@@ -240,8 +237,10 @@ export class PartitionManager {
 
   #deleteDoomed(): void {
     for (const log of this.#doomed) {
-      if (this.#logsLeft <= 0) break
-      this.#countLog()
+      if (this.#deletionsLeft <= 0) break
+      this.#deletionsLeft--
+      // The end of the turn gives the next ones their room.
+      this.#scheduleHousekeeping()
       this.#doomed.delete(log)
       this.#deleteLog(log)
     }
@@ -300,13 +299,14 @@ export class PartitionManager {
         continue
       }
       if (!isReplica || this.#isOffline(topic.name, image)) continue
-      if (this.#logsLeft <= 0) {
+      if (this.#makingsLeft <= 0) {
         this.#unhosted.add(topic.name)
         this.#scheduleHousekeeping()
         // Those that are here must hear what is new all the same.
         continue
       }
-      this.#countLog()
+      this.#makingsLeft--
+      this.#scheduleHousekeeping()
       config ??= this.#options.settingsOf(topic.name)
       const log = this.#openLog(topic, image)
       if (log === null) continue
