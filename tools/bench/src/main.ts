@@ -39,6 +39,7 @@ run. Prints tables of ratios. Wants Java 17, gcc, flock, and the scripts of the 
   --only TEXT       the cases whose title contains TEXT; may be repeated
   --rounds N        runs of each case and variant (5)
   --scale F         size of the loads as a factor (1)
+  --warm-up F       size of the loads that warm the brokers up, as a factor (1): less is kind to us, a cold JVM takes far more CPU
   --cluster         three nodes of each, and topics with three replicas: throughput and latency alone. Figures are of groups
                     whose names begin with "${clusterPrefix}"
   --variants A,B    of ${Object.keys(topicConfigsOf).join(', ')} (all)
@@ -60,6 +61,7 @@ const { values } = parseArgs({
     only: { type: 'string', multiple: true, default: [] },
     rounds: { type: 'string' },
     scale: { type: 'string' },
+    'warm-up': { type: 'string', default: '1' },
     variants: { type: 'string', default: Object.keys(topicConfigsOf).join(',') },
     peers: { type: 'string', default: join(root, '../shared/peers') },
     work: { type: 'string', default: join(homedir(), '.cache/millrace-bench') },
@@ -168,7 +170,7 @@ function record({ group, name }: BenchCase, variant: Variant, round: number, fig
  */
 async function warmUp(variant: Variant): Promise<void> {
   for (const bench of allCases.filter((one) => warmUpTitles.includes(titleOf(one).replace(clusterPrefix, '')))) {
-    const prepared = await bench.prepare({ ...context, scale: 1 }, variant)
+    const prepared = await bench.prepare({ ...context, scale: Number(values['warm-up']) }, variant)
     for (let times = 0; times < 3; times++) await prepared.run()
     await prepared.dispose()
   }
