@@ -37,7 +37,8 @@ export async function startMillraceCluster(root: string, directory: string): Pro
   const [command, args] = millraceCommand(root, port, directory)
   const settings = Object.entries(DURABILITY).flatMap(([key, value]) => ['--set', `${key}=${value}`])
   const all = [...args, '--cluster', String(CLUSTER_SIZE), '--quiet', '--log-level', 'error', ...settings]
-  const child = spawn(command, all, { stdio: ['ignore', 'pipe', 'inherit'] })
+  // A session of its own, as the other one's nodes have: the scheduler shares the processors among sessions.
+  const child = spawn(command, all, { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
   const pids = await new Promise<number[]>((resolve, reject) => {
     const byNode = new Map<number, number>()
     child.once('error', reject)

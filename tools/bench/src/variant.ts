@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import kafkajs from 'kafkajs'
 import type { Broker } from './broker.ts'
 
@@ -28,6 +29,8 @@ export const pairings = [
   { ours: 'millrace', theirs: 'kafka-flush', durability: 'equal: synced' },
 ] as const satisfies { ours: VariantName; theirs: VariantName; durability: string }[]
 
+const LEADERS_LIMIT_MS = 30_000
+
 let counter = 0
 
 async function withAdmin<T>({ broker }: Variant, use: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
@@ -46,15 +49,30 @@ async function withAdmin<T>({ broker }: Variant, use: (admin: kafkajs.Admin) => 
 export async function createTopic(variant: Variant): Promise<string> {
   const topic = `bench-${process.pid}-${++counter}`
   const configEntries = Object.entries(variant.topicConfigs).map(([name, value]) => ({ name, value }))
-  await withAdmin(variant, (admin) =>
-    admin.createTopics({
-      waitForLeaders: true,
-      topics: [
-        { topic, numPartitions: variant.broker.pids.length, replicationFactor: variant.broker.replicas, configEntries },
-      ],
-    }),
-  )
+  const { pids, replicas } = variant.broker
+  await withAdmin(variant, async (admin) => {
+    await admin.createTopics({
+      waitForLeaders: false,
+      topics: [{ topic, numPartitions: pids.length, replicationFactor: replicas, configEntries }],
+    })
+    // Not by kafkajs, which gives up at a node that has not heard of the topic yet.
+    const deadlineMs = performance.now() + LEADERS_LIMIT_MS
+    while (!(await hasLeaders(admin, topic))) {
+      if (performance.now() > deadlineMs) throw new Error(`${topic} has no leaders after ${LEADERS_LIMIT_MS} ms`)
+      await delay(50)
+    }
+  })
   return topic
+}
+
+async function hasLeaders(admin: kafkajs.Admin, topic: string): Promise<boolean> {
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+    return topics[0]!.partitions.every(({ leader }) => leader >= 0)
+  } catch (error) {
+    if (error instanceof kafkajs.KafkaJSProtocolError && error.retriable) return false
+    throw error
+  }
 }
 
 export function deleteTopic(variant: Variant, topic: string): Promise<void> {
