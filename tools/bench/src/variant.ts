@@ -35,7 +35,7 @@ let counter = 0
 
 async function withAdmin<T>({ broker }: Variant, use: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
   const brokers = broker.bootstrap.split(',')
-  const kafka = new kafkajs.Kafka({ clientId: 'bench', brokers, logLevel: kafkajs.logLevel.ERROR })
+  const kafka = new kafkajs.Kafka({ clientId: 'bench', brokers, logLevel: kafkajs.logLevel.NOTHING })
   const admin = kafka.admin()
   await admin.connect()
   try {

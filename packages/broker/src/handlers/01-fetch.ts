@@ -177,15 +177,21 @@ function parametersOf(deps: FetchDeps, request: FetchRequest, version: number): 
 }
 
 function resolveById(partitions: PartitionManager, wanted: FetchPartition): Partition | number {
+  const { found } = wanted
+  if (found !== null && !found.deleted) return found
+  wanted.found = null
   const topic = partitions.topicById(wanted.topicId)
   if (topic === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
   wanted.topic = topic.name
-  return topic.partitions[wanted.partition] ?? partitions.absenceCode(topic.name, wanted.partition)
+  wanted.found = topic.partitions[wanted.partition] ?? null
+  return wanted.found ?? partitions.absenceCode(topic.name, wanted.partition)
 }
 
 function resolveByName(partitions: PartitionManager, wanted: FetchPartition): Partition | number {
-  const { topic, partition } = wanted
-  return partitions.find(topic, partition) ?? partitions.absenceCode(topic, partition)
+  const { topic, partition, found } = wanted
+  if (found !== null && !found.deleted) return found
+  wanted.found = partitions.find(topic, partition)
+  return wanted.found ?? partitions.absenceCode(topic, partition)
 }
 
 /**

@@ -368,7 +368,10 @@ function upperOffsetOf(partition: Partition, isolation: FetchIsolation): Offset 
 
 /** Where the reader's (epoch, offset) left this log, or null if they agree. Epoch -1 means that the epoch is unknown here. */
 function divergence(partition: Partition, wanted: FetchPartition): { epoch: number; endOffset: Offset } | null {
-  const end = partition.log.endOffsetForEpoch(wanted.lastFetchedEpoch)
+  const { log } = partition
+  // Nearly always, of each partition several times a fetch.
+  if (wanted.lastFetchedEpoch === log.latestEpoch && wanted.fetchOffset <= log.logEndOffset) return null
+  const end = log.endOffsetForEpoch(wanted.lastFetchedEpoch)
   if (end.epoch < 0 || end.endOffset < 0) return { epoch: -1, endOffset: -1 }
   return end.epoch < wanted.lastFetchedEpoch || end.endOffset < wanted.fetchOffset ? end : null
 }

@@ -1,4 +1,5 @@
 import type { LeaderEpoch, Offset, Uuid } from '@millrace/base'
+import type { Partition } from './partition.ts'
 
 /** Largest epoch before it wraps to 1 (KIP-227). */
 const MAX_SESSION_EPOCH = 2147483647
@@ -28,6 +29,8 @@ export class FetchPartition {
   /** -1 until an answer was sent, and after an error, so that the next answer names it again. */
   sentHighWatermark: Offset = -1
   sentLogStartOffset: Offset = -1
+  /** As found last: a fetch looks for each of its partitions several times. Not the one that is wanted any more once it is `deleted`. */
+  found: Partition | null = null
 
   constructor(
     topic: string,

@@ -121,8 +121,9 @@ export class ReplicaFetchers {
   }
 
   #isThrottled(replica: FollowerReplica): boolean {
-    const { followerReplicationThrottledRate } = this.#options.settings()
-    return this.#mayThrottle(replica) && this.#throttled.isExceeded(followerReplicationThrottledRate)
+    // Asked of each partition before each fetch, and true of hardly any.
+    if (!this.#mayThrottle(replica)) return false
+    return this.#throttled.isExceeded(this.#options.settings().followerReplicationThrottledRate)
   }
 
   /** A replica that is in sync must stay so. */

@@ -230,8 +230,8 @@ export class ReplicaManager implements FetchReplication {
   }
 
   isThrottled(partition: Partition, replicaId: number): boolean {
-    const { leaderReplicationThrottledRate } = this.#options.settings()
-    return mayThrottle(partition, replicaId) && this.#throttledOut.isExceeded(leaderReplicationThrottledRate)
+    if (!mayThrottle(partition, replicaId)) return false
+    return this.#throttledOut.isExceeded(this.#options.settings().leaderReplicationThrottledRate)
   }
 
   onReplicated(partition: Partition, replicaId: number, sizeBytes: number): void {
