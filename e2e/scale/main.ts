@@ -70,7 +70,12 @@ async function measure(round: number, settings: Settings): Promise<ScaleRow> {
   const topics = new ManyTopics(topicCount, partitions)
   try {
     const before = await idle(cluster)
-    note({ bareKib: before.anonymousKib, bareDescriptors: before.descriptors, bareMappings: before.mappings })
+    note({
+      bareKib: before.anonymousKib,
+      bareDescriptors: before.descriptors,
+      bareMappings: before.mappings,
+      bareCpuPercent: before.cpuPercent,
+    })
     await withAdmin(cluster.nodes, async (admin) => {
       note({ createdMs: await timed(() => topics.create(admin)) })
       note({ servedMs: figures.createdMs! + (await timed(() => topics.untilServed(admin))) })
