@@ -23,13 +23,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ type: fc.constant('truncate' as const), at: fc.double({ min: 0, max: 1, noNaN: true }) }),
+    arbitrary: fc.record({
+      type: fc.constant('truncate' as const),
+      at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+    }),
   },
   {
     weight: 1,
     arbitrary: fc.record({
       type: fc.constantFrom('restore' as const, 'compact' as const),
-      at: fc.double({ min: 0, max: 1, noNaN: true }),
+      at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
     }),
   },
   { weight: 6, arbitrary: fc.record({ type: fc.constantFrom('take' as const, 'write' as const, 'finish' as const) }) },
