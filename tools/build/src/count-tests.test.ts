@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { countReport, type TestReport, total } from './count-tests.ts'
+import { countReport, describeFailures, type TestReport, total } from './count-tests.ts'
 
 const report = (over: Partial<TestReport>): TestReport => ({
   numPassedTests: 10,
@@ -30,6 +30,34 @@ describe('the count of tests', () => {
   })
 })
 
+describe('the failures, told again', () => {
+  it('names each failed or skipped test with the beginning of its message, and a file that did not load', () => {
+    const long = Array.from({ length: 40 }, (_, line) => `line ${line}`).join('\n')
+    const told = describeFailures(
+      report({
+        testResults: [
+          {
+            name: 'a.test.ts',
+            message: '',
+            assertionResults: [
+              { fullName: 'adds', status: 'passed', failureMessages: [] },
+              { fullName: 'takes away', status: 'failed', failureMessages: [long] },
+              { fullName: 'divides', status: 'pending' },
+            ],
+          },
+          { name: 'b.test.ts', message: 'Cannot find module', assertionResults: [] },
+        ],
+      }),
+    )
+    expect(told).toHaveLength(3)
+    expect(told[0]).toContain('a.test.ts: takes away (failed)\n    line 0\n')
+    expect(told[0]).not.toContain('line 12')
+    expect(told[1]).toContain('a.test.ts: divides (pending)')
+    expect(told[2]).toContain('b.test.ts:     Cannot find module')
+    expect(describeFailures(null)).toEqual(['no report was written'])
+  })
+})
+
 describe('the program that counts', () => {
   let folder: string
 
@@ -44,7 +72,7 @@ describe('the program that counts', () => {
   function count(...args: string[]): string {
     const program = join(import.meta.dirname, 'count-tests.ts')
     const { stdout, status } = spawnSync(process.execPath, [program, ...args], { cwd: folder, encoding: 'utf8' })
-    return `${stdout.trim()}, exit ${status}`
+    return `${stdout.trim().split('\n').at(-1)}, exit ${status}`
   }
 
   it('passes only when something ran and nothing failed', () => {
