@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { descriptorLimit, NodeHealth } from './node-health.ts'
@@ -55,4 +56,14 @@ test('memory and threads are those of the process', () => {
   expect(new NodeHealth({ UV_THREADPOOL_SIZE: '16' }).poolThreadCount).toBe(16)
   expect(new NodeHealth({ UV_THREADPOOL_SIZE: 'x' }).poolThreadCount).toBe(4)
   expect(descriptorLimit()).toBeGreaterThan(100)
+})
+
+test.runIf(process.platform === 'linux')('open descriptors are counted', async () => {
+  const health = new NodeHealth({})
+  const before = (await health.openDescriptors())!
+  const opened = Array.from({ length: 50 }, () => openSync(import.meta.filename, 'r'))
+  const after = (await health.openDescriptors())!
+  for (const descriptor of opened) closeSync(descriptor)
+  // Others of the process may come and go meanwhile.
+  expect(after - before).toBeGreaterThan(40)
 })

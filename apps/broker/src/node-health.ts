@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import {
   constants,
   type ELDHistogram,
@@ -64,6 +65,13 @@ export class NodeHealth implements ProcessHealth {
   memory(): MemorySample {
     const { rss, heapUsed, heapTotal, external, arrayBuffers } = process.memoryUsage()
     return { rss, anonymous: anonymousBytes(), heapUsed, heapTotal, external, arrayBuffers }
+  }
+
+  /** Linux only. */
+  async openDescriptors(): Promise<number | null> {
+    if (process.platform !== 'linux') return null
+    // One of them is that of the listing itself.
+    return (await readdir('/proc/self/fd')).length - 1
   }
 }
 

@@ -49,6 +49,7 @@ import { AnswersInMaking } from './network/answers-in-making.ts'
 import type { Connection } from './network/connection.ts'
 import { HttpServer } from './network/http-server.ts'
 import { Dispatcher } from './network/request-dispatcher.ts'
+import type { Scrape } from './network/scrapes.ts'
 import { type ListenerEndpoint, SocketServer } from './network/socket-server.ts'
 import { connectTcp } from './network/tcp-connect.ts'
 import { TcpListener } from './network/tcp-listener.ts'
@@ -533,7 +534,7 @@ export class Broker {
 
   #createHttp(config: BrokerConfig): HttpServer {
     const advertised = config.advertisedEndpoints.map((endpoint) => endpoint.host.toLowerCase())
-    let metrics: Promise<() => Promise<{ contentType: string; body: string }>> | null = null
+    let metrics: Promise<() => Promise<Scrape>> | null = null
     return new HttpServer({
       clock: this.#options.ports.clock,
       timers: this.#options.ports.timers,
@@ -567,6 +568,7 @@ export class Broker {
               groups: this.#groups,
               logs: this.#logs,
             }),
+            { nextTurn: this.#nextTurn, clock: this.#options.ports.clock },
           ),
         )
         return (await metrics)()

@@ -45,6 +45,10 @@ export function defineHealthMetrics(sources: HealthSources, counter: DefineMetri
       for (const { kind, maxSeconds } of health.collections()) set({ kind }, maxSeconds)
     },
   )
+  gauge('process_open_fds', 'Number of open file descriptors.', [], async (set) => {
+    const count = await health.openDescriptors()
+    if (count !== null) set({}, count)
+  })
   gauge('millrace_memory_bytes', 'Memory of the process by kind.', ['kind'], (set) => {
     const memory = health.memory()
     set({ kind: 'rss' }, memory.rss)

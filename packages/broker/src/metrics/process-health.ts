@@ -13,6 +13,8 @@ export interface ProcessHealth {
   collections(): readonly CollectionSample[]
   /** Bytes by kind. */
   memory(): MemorySample
+  /** Descriptors that are open, sockets included; null where that cannot be told. Counted off the loop: with thousands it takes long. */
+  openDescriptors(): Promise<number | null>
   /** Threads that disk operations share (`UV_THREADPOOL_SIZE`). */
   readonly poolThreadCount: number
 }

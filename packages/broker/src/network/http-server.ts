@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { type HttpAccessRules, refuseHttpRequest } from './http-access.ts'
 import { HttpDeadlines } from './http-deadlines.ts'
 import { HttpStream } from './http-stream.ts'
-import { Scrapes } from './scrapes.ts'
+import { type Scrape, Scrapes } from './scrapes.ts'
 import type { Transport } from './transport.ts'
 
 const MAX_HEADER_BYTES = 16 * 1024
@@ -16,7 +16,7 @@ export interface HttpServerOptions {
   clock: Clock
   timers: Timers
   /** Prometheus text and its content type. */
-  metrics(): Promise<{ contentType: string; body: string }>
+  metrics(): Promise<Scrape>
   /** Whether the broker serves; the body says what it is. */
   health(): { healthy: boolean; body: Record<string, unknown> }
 }

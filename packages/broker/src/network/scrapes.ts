@@ -6,6 +6,8 @@ const REST_FACTOR = 9
 export interface Scrape {
   readonly contentType: string
   readonly body: string
+  /** How long making it held the loop, over all its turns. */
+  readonly workMs: number
 }
 
 /**
@@ -30,13 +32,14 @@ export class Scrapes {
   }
 
   async #begin(): Promise<Scrape> {
-    const startMs = this.#clock.monotonicMs()
     this.#freshUntilMs = Number.POSITIVE_INFINITY
+    let workMs = 0
     try {
-      return await this.#make()
+      const scrape = await this.#make()
+      workMs = scrape.workMs
+      return scrape
     } finally {
-      const nowMs = this.#clock.monotonicMs()
-      this.#freshUntilMs = nowMs + REST_FACTOR * (nowMs - startMs)
+      this.#freshUntilMs = this.#clock.monotonicMs() + REST_FACTOR * workMs
     }
   }
 }
