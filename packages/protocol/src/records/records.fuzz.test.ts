@@ -140,7 +140,6 @@ describe('hostile record data', () => {
       const builder = new BatchBuilder({ codec })
       for (let record = 0; record < 3; record++) builder.append(1_700_000_000_000, 'k', Buffer.alloc(25_000_000))
       const bomb = builder.build()
-      const started = performance.now()
       const before = process.memoryUsage().arrayBuffers
       const result = new ProduceValidation()
       const rules = { ...RULES, maxMessageBytes: 100_000_000 }
@@ -148,7 +147,6 @@ describe('hostile record data', () => {
       expect(result.errorCode).toBe(ErrorCode.MESSAGE_TOO_LARGE)
       expect(inspectRecords(bomb).failure).toBe('compressed-data')
       expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(300 << 20)
-      expect(performance.now() - started).toBeLessThan(5000)
     },
   )
 
