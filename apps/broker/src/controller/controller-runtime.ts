@@ -21,9 +21,10 @@ import {
   type VoterSet,
   WsTransport,
 } from '@millrace/consensus'
-import { OwnRegistration } from './own-registration.ts'
-import { OwnVote } from './own-vote.ts'
+import { registerItself } from './own-registration.ts'
+import { keepOwnVote } from './own-vote.ts'
 import { keepFirstVoters, markIdentityUsed, type QuorumIdentity } from './quorum-directory.ts'
+import type { RepeatedRequest } from './repeated-request.ts'
 import type { ControllerStatus } from './thread-messages.ts'
 
 export interface ControllerRuntimeOptions {
@@ -49,8 +50,8 @@ export class ControllerRuntime {
   readonly #router: PeerRouter
   #firstVoters: FirstVoters | null = null
   #bootstrapVoters: VoterSet = []
-  #vote: OwnVote | null = null
-  #registration: OwnRegistration | null = null
+  #vote: RepeatedRequest | null = null
+  #registration: RepeatedRequest | null = null
   #isClosed = false
 
   private constructor(options: ControllerRuntimeOptions, store: LmdbStore, transport: WsTransport, router: PeerRouter) {
@@ -179,7 +180,7 @@ export class ControllerRuntime {
     const { nodeId } = configuration
     const address = ownAddress(cluster, nodeId) ?? cluster.peerListener
     const { listener, securityProtocol } = cluster.peerListener
-    this.#registration = new OwnRegistration({
+    this.#registration = registerItself({
       nodeId,
       incarnationId: randomUuid(random),
       endpoints: [{ listener, host: address.host, port: address.port, securityProtocol }],
@@ -196,7 +197,7 @@ export class ControllerRuntime {
     const { quorum } = this.node
     const address = ownAddress(cluster, configuration.nodeId)
     if (quorum === null || !cluster.isController || address === null) return
-    this.#vote = new OwnVote({
+    this.#vote = keepOwnVote({
       self: { id: configuration.nodeId, directoryId: identity.directoryId, ...address },
       isNamed: isNamed(cluster, configuration.nodeId),
       joins: configuration.broker.controllerQuorumAutoJoinEnable,

@@ -7,7 +7,7 @@ import {
   SUPPORTED_FEATURES,
 } from '@millrace/consensus'
 import { expect, test } from 'vitest'
-import { OwnRegistration } from './own-registration.ts'
+import { registerItself } from './own-registration.ts'
 
 const THIS_LIFE = 'AAAAAAAAAAAAAAAAAAAAZA' as Uuid
 const LAST_LIFE = 'AAAAAAAAAAAAAAAAAAAAZQ' as Uuid
@@ -19,7 +19,7 @@ function watch(answer: () => Promise<ApiError | null>) {
   let image = emptyImage('cluster')
   let askedCount = 0
   const endpoints = [{ listener: 'CONTROLLER', host: 'h', port: 9093, securityProtocol: 'PLAINTEXT' }] as const
-  const registration = new OwnRegistration({
+  const registration = registerItself({
     nodeId: 3,
     incarnationId: THIS_LIFE,
     endpoints,

@@ -1,7 +1,8 @@
 import { SimulatedClock, SimulatedTimers, type Uuid } from '@millrace/base'
 import { type ApiError, ControllerUnavailableError, type Voter, type VoterSet } from '@millrace/consensus'
 import { beforeEach, expect, test } from 'vitest'
-import { OwnVote, type OwnVoteOptions } from './own-vote.ts'
+import { keepOwnVote, type OwnVoteOptions } from './own-vote.ts'
+import type { RepeatedRequest } from './repeated-request.ts'
 
 const DIRECTORY = 'AAAAAAAAAAAAAAAAAAAAZA' as Uuid
 const self: Voter = { id: 1, directoryId: DIRECTORY, host: 'new', port: 2 }
@@ -22,9 +23,9 @@ beforeEach(() => {
   lines = []
 })
 
-function watch(init: Partial<OwnVoteOptions> = {}): OwnVote {
+function watch(init: Partial<OwnVoteOptions> = {}): RepeatedRequest {
   const log = (message: string): void => void lines.push(message)
-  return new OwnVote({
+  return keepOwnVote({
     self,
     isNamed: true,
     joins: false,

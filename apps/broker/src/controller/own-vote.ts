@@ -1,14 +1,7 @@
-import type { Timer, Timers } from '@millrace/base'
+import type { Timers } from '@millrace/base'
 import type { Logger } from '@millrace/broker'
-import {
-  type ApiError,
-  ControllerRequestError,
-  ControllerUnavailableError,
-  type Voter,
-  type VoterSet,
-} from '@millrace/consensus'
-
-const CHECK_INTERVAL_MS = 2_000
+import type { ApiError, Voter, VoterSet } from '@millrace/consensus'
+import { RepeatedRequest } from './repeated-request.ts'
 
 export interface OwnVoteOptions {
   /** This controller as the settings have it. */
@@ -31,52 +24,28 @@ export interface OwnVoteOptions {
  * Keeps the voters' entry of this controller right. One that moved must tell the others itself, since they know it by what the log says;
  * one that joined later may ask for a vote.
  */
-export class OwnVote {
-  readonly #options: OwnVoteOptions
-  #timer: Timer | null = null
-  #isAsking = false
-  #isClosed = false
-
-  constructor(options: OwnVoteOptions) {
-    this.#options = options
-    this.#check()
-  }
-
-  close(): void {
-    this.#isClosed = true
-    this.#timer?.cancel()
-  }
-
-  #check(): void {
-    if (this.#isClosed) return
-    const { self, isNamed, joins, timers, update, add } = this.#options
-    this.#timer = timers.setTimer(CHECK_INTERVAL_MS, () => this.#check())
-    if (this.#isAsking) return
-    const known = this.#options.voters().find(({ id }) => id === self.id)
-    if (known === undefined) {
-      // Named and not there: it was taken out, and whoever did that would not want it back.
-      if (joins && !isNamed) this.#ask('this controller has a vote now', () => add(self))
-    } else if (isNamed && known.directoryId === self.directoryId) {
-      const hasMoved = known.host !== self.host || known.port !== self.port
-      if (hasMoved) this.#ask('the other nodes know the new address of this voter', () => update(self))
-    }
-  }
-
-  #ask(success: string, request: () => Promise<ApiError | null>): void {
-    const { self, logger } = this.#options
-    const fields = { address: `${self.host}:${self.port}` }
-    this.#isAsking = true
-    request()
-      .then((refusal) => {
-        if (refusal === null) logger.info(success, fields)
-        else logger.warn('the voters could not be changed', { ...fields, error: refusal.message })
-      })
-      .catch((error: unknown) => {
-        if (!(error instanceof ControllerUnavailableError || error instanceof ControllerRequestError)) throw error
-        logger.debug('the voters could not be changed', { ...fields, error: error.message })
-      })
-      .finally(() => {
-        this.#isAsking = false
-      })
-  }
+export function keepOwnVote(options: OwnVoteOptions): RepeatedRequest {
+  const { self, isNamed, joins, timers, logger, voters, update, add } = options
+  const failure = 'the voters could not be changed'
+  const fields = { address: `${self.host}:${self.port}` }
+  return new RepeatedRequest({
+    timers,
+    logger,
+    next() {
+      const known = voters().find(({ id }) => id === self.id)
+      if (known === undefined) {
+        // Named and not there: it was taken out, and whoever did that would not want it back.
+        if (isNamed || !joins) return null
+        return { send: () => add(self), success: 'this controller has a vote now', failure, fields }
+      }
+      const isOwn = isNamed && known.directoryId === self.directoryId
+      if (!isOwn || (known.host === self.host && known.port === self.port)) return null
+      return {
+        send: () => update(self),
+        success: 'the other nodes know the new address of this voter',
+        failure,
+        fields,
+      }
+    },
+  })
 }
