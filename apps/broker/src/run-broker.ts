@@ -1,4 +1,12 @@
-import { ConfigurationError, RealClock, RealDisk, RealRandom, RealTimers } from '@millrace/base'
+import {
+  CollectionNudge,
+  ConfigurationError,
+  RealClock,
+  RealDisk,
+  RealRandom,
+  RealTimers,
+  type Timers,
+} from '@millrace/base'
 import { Broker, type ClusterSettings, type Configuration } from '@millrace/broker'
 import { loadConfiguration } from './configuration.ts'
 import type { BrokerQuorum } from './controller/cluster-node.ts'
@@ -91,10 +99,16 @@ async function startNode(
     return { nodeId, host: controller.host, port: controller.port, isBroker: false, stop: () => controller.stop() }
   }
   const quorum = await (clusterNode?.startBrokerQuorum(configuration, cluster as ClusterSettings, logger) ?? null)
+  const timers = new RealTimers()
+  const nudge = new CollectionNudge({ timers })
   try {
-    const broker = await startBroker(configuration, quorum, logger, health, onFatal)
+    const broker = await startBroker(configuration, quorum, logger, health, onFatal, timers, nudge)
     const [first] = broker.endpoints
-    return { nodeId, host: first?.host ?? '', port: first?.port ?? 0, isBroker: true, stop: () => broker.stop() }
+    const stop = (): Promise<void> => {
+      nudge.close()
+      return broker.stop()
+    }
+    return { nodeId, host: first?.host ?? '', port: first?.port ?? 0, isBroker: true, stop }
   } catch (error) {
     await quorum?.port.close()
     throw error
@@ -107,6 +121,8 @@ function startBroker(
   logger: ProcessLogger,
   health: NodeHealth,
   onFatal: (error: Error) => void,
+  timers: Timers,
+  nudge: CollectionNudge,
 ): Promise<Broker> {
   return Broker.start({
     configuration,
@@ -114,9 +130,9 @@ function startBroker(
     loggers: logger,
     onFatal,
     ports: {
-      disk: new RealDisk(),
+      disk: new RealDisk({ nudge }),
       clock: new RealClock(),
-      timers: new RealTimers(),
+      timers,
       random: new RealRandom(),
       health,
       descriptorLimit: descriptorLimit(),

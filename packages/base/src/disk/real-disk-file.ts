@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { DiskError } from '../errors.ts'
+import type { CollectionNudge } from './collection-nudge.ts'
 import type { DiskFile, Mapping } from './disk.ts'
 import { toDiskError } from './disk-errors.ts'
 import type { NativeCalls } from './native-calls.ts'
@@ -10,14 +11,16 @@ export class RealDiskFile implements DiskFile {
   readonly path: string
   readonly #fd: number
   readonly #calls: NativeCalls | null
+  readonly #nudge: CollectionNudge | null
   /** Operations on the thread pool: the descriptor stays open until they have ended, its number could be another file's. */
   #pendingCount: number
   #closed: boolean
 
-  constructor(path: string, fd: number, calls: NativeCalls | null) {
+  constructor(path: string, fd: number, calls: NativeCalls | null, nudge: CollectionNudge | null) {
     this.path = path
     this.#fd = fd
     this.#calls = calls
+    this.#nudge = nudge
     this.#pendingCount = 0
     this.#closed = false
   }
@@ -108,7 +111,7 @@ export class RealDiskFile implements DiskFile {
     this.#assertOpen()
     if (this.#calls === null || sizeBytes === 0) return null
     const mapped = this.#calls.mapForReading(this.#fd, sizeBytes)
-    return mapped === null ? null : new RealMapping(this.#calls, mapped.address, mapped.memory)
+    return mapped === null ? null : new RealMapping(this.#calls, mapped.address, mapped.memory, this.#nudge)
   }
 
   close(): void {

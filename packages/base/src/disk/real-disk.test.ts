@@ -1,8 +1,11 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { SimulatedClock } from '../clock/simulated-clock.ts'
 import { DiskError } from '../errors.ts'
+import { SimulatedTimers } from '../timers/simulated-timers.ts'
+import { CollectionNudge } from './collection-nudge.ts'
 import { RealDisk } from './real-disk.ts'
 
 let directory = ''
@@ -35,3 +38,29 @@ test('a file in the way of a directory is an error that names the system error',
 test('a parent that takes no entries is an error and no endless loop', () => {
   expect(() => new RealDisk().makeDirectory('/proc/millrace/data')).toThrow(DiskError)
 })
+
+test.runIf(process.platform === 'linux')(
+  'a mapping that was let go is looked after until the collector has it unmapped',
+  async () => {
+    const timers = new SimulatedTimers(new SimulatedClock())
+    const nudge = new CollectionNudge({ timers })
+    const disk = new RealDisk({ nudge })
+    const path = join(directory, 'mapped')
+    writeFileSync(path, Buffer.alloc(1 << 20))
+    const isMapped = () => readFileSync('/proc/self/maps', 'latin1').includes(path)
+    const file = disk.openFile(path, { create: false })
+    const open = () => {
+      const mapping = file.map(1 << 20)!
+      expect(mapping.view(0, 10).length).toBe(10)
+      return mapping
+    }
+    open().release()
+    file.close()
+    disk.removeFile(path)
+    expect(isMapped()).toBe(true)
+    timers.advance(60_000)
+    // Incremental: it takes some turns of the loop.
+    while (isMapped()) await new Promise((resolve) => setImmediate(resolve))
+    nudge.close()
+  },
+)

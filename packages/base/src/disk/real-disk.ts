@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import { dirname } from 'node:path'
 import { DiskError } from '../errors.ts'
+import type { CollectionNudge } from './collection-nudge.ts'
 import type { Disk, DiskFile, DiskStat, FileSystem } from './disk.ts'
 import { toDiskError } from './disk-errors.ts'
 import { type NativeCalls, nativeCalls } from './native-calls.ts'
@@ -8,13 +9,16 @@ import { RealDiskFile } from './real-disk-file.ts'
 
 /**
  * The file system of the operating system. Directories are made with mode 0700 and files with 0600. `portable: true` does without
- * native calls, as systems do that have none: no mapping, extents filled with zeros, locks by process id.
+ * native calls, as systems do that have none: no mapping, extents filled with zeros, locks by process id. With `nudge` the space of
+ * mappings that were let go comes back within a minute; without, when the garbage collector happens to run.
  */
 export class RealDisk implements Disk {
   readonly #calls: NativeCalls | null
+  readonly #nudge: CollectionNudge | null
 
-  constructor(options: { portable?: boolean } = {}) {
+  constructor(options: { portable?: boolean; nudge?: CollectionNudge } = {}) {
     this.#calls = options.portable === true ? null : nativeCalls()
+    this.#nudge = options.nudge ?? null
   }
 
   makeDirectory(path: string): void {
@@ -96,6 +100,7 @@ export class RealDisk implements Disk {
       path,
       attempt('open', path, () => fs.openSync(path, flags, 0o600)),
       this.#calls,
+      this.#nudge,
     )
   }
 

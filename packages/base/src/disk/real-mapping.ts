@@ -1,3 +1,4 @@
+import type { CollectionNudge } from './collection-nudge.ts'
 import type { Mapping } from './disk.ts'
 import type { NativeCalls } from './native-calls.ts'
 
@@ -10,19 +11,19 @@ export class RealMapping implements Mapping {
   readonly sizeBytes: number
   readonly #calls: NativeCalls
   readonly #address: number
-  readonly #unmapped: { done: boolean }
+  readonly #held: Held
   /** Null after `release`: views alone then keep the memory. */
   #bytes: Buffer | null
   #gaveViews: boolean
 
-  constructor(calls: NativeCalls, address: number, memory: ArrayBuffer) {
+  constructor(calls: NativeCalls, address: number, memory: ArrayBuffer, nudge: CollectionNudge | null) {
     this.sizeBytes = memory.byteLength
     this.#calls = calls
     this.#address = address
-    this.#unmapped = { done: false }
+    this.#held = { calls, address, sizeBytes: memory.byteLength, nudge, releasedAt: -1, isUnmapped: false }
     this.#bytes = Buffer.from(memory)
     this.#gaveViews = false
-    collected.register(memory, { calls, address, sizeBytes: memory.byteLength, unmapped: this.#unmapped })
+    collected.register(memory, this.#held)
   }
 
   view(start: number, end: number): Buffer {
@@ -42,11 +43,13 @@ export class RealMapping implements Mapping {
   }
 
   hasViews(): boolean {
-    return this.#gaveViews && !this.#unmapped.done
+    return this.#gaveViews && !this.#held.isUnmapped
   }
 
   release(): void {
+    if (this.#bytes === null) return
     this.#bytes = null
+    if (this.#held.nudge !== null) this.#held.releasedAt = this.#held.nudge.onReleased()
   }
 
   #live(): Buffer {
@@ -56,13 +59,17 @@ export class RealMapping implements Mapping {
 }
 
 interface Held {
-  calls: NativeCalls
-  address: number
-  sizeBytes: number
-  unmapped: { done: boolean }
+  readonly calls: NativeCalls
+  readonly address: number
+  readonly sizeBytes: number
+  readonly nudge: CollectionNudge | null
+  /** As the nudge counts; -1: still in use. */
+  releasedAt: number
+  isUnmapped: boolean
 }
 
 const collected = new FinalizationRegistry<Held>((held) => {
   held.calls.unmap(held.address, held.sizeBytes)
-  held.unmapped.done = true
+  held.isUnmapped = true
+  if (held.releasedAt >= 0) held.nudge?.onCollected(held.releasedAt)
 })
