@@ -1,5 +1,5 @@
 import type { Uuid } from '@millrace/base'
-import { DirectoryId, isPlacementKnown, type PartitionImage, type TopicImage } from '../image.ts'
+import { DirectoryId, isActiveBroker, isPlacementKnown, type PartitionImage, type TopicImage } from '../image.ts'
 import type { BrokerRegistrationChangeRecord, MetadataRecord, PartitionChangeRecord } from '../records.ts'
 import { afterRecords, type ControllerContext } from './context.ts'
 import { changeOf } from './partition-events.ts'
@@ -114,8 +114,7 @@ export function electLeaderless(context: ControllerContext): PartitionChangeReco
  * come back, and that task has a time of its own.
  */
 export function repairPartitions(context: ControllerContext): PartitionChangeRecord[] {
-  const { brokers } = context.image
-  const isOut = (replica: number) => brokers.get(replica)?.fenced !== false
+  const isOut = (replica: number) => !isActiveBroker(context.image, replica)
   const records: PartitionChangeRecord[] = []
   forEachPartition(context, (topic, partition) => {
     if (partition.leader !== -1 && !partition.isr.some(isOut)) return

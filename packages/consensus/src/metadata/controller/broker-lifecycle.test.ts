@@ -246,4 +246,11 @@ describe('repair after a split operation', () => {
     const image = imageOf(...cluster(1), fenced2, topic('t', t), lost, permission)
     expect(repairPartitions(contextOf(image))).toEqual([])
   })
+
+  test('does not end a move in the name of a member that is shutting down', () => {
+    const moving = partition(t, 0, [1, 2, 3], { isr: [1], leader: -1, addingReplicas: [1], removingReplicas: [3] })
+    const stopping = registration(1, { inControlledShutdown: true })
+    const image = imageOf(...cluster(2, 3), stopping, topic('t', t), moving)
+    expect(repairPartitions(contextOf(image))).toEqual([])
+  })
 })
