@@ -42,6 +42,8 @@ export class FollowerReplica {
     this.leaderId = partition.leader
     this.leaderEpoch = partition.leaderEpoch
     this.#logger = logger
+    // An epoch that this node led and wrote nothing in has no records, here or elsewhere: what it follows may lie in an earlier one.
+    partition.log.truncateTo(partition.log.logEndOffset)
   }
 
   /** Whether it is still what the metadata wants of this partition. */

@@ -67,6 +67,32 @@ describe('replicas', () => {
     expect(contents[2]!.equals(contents[0]!)).toBe(true)
   })
 
+  it('give up an epoch that they led and wrote nothing in', async () => {
+    const nodes = await start()
+    const [first, second] = [1, 2].map((id) => nodes.nodes.get(id)!)
+    expect(nodes.leaderOf(0)).toBe(first)
+    nodes.network.cut(1, 2)
+    nodes.network.cut(1, 3)
+    nodes.produce(0)
+    await nodes.advance(5)
+    nodes.controller.moveLeader(TOPIC, 0, 0)
+    await nodes.advance(5)
+    expect(nodes.leaderOf(0)).toBe(second)
+    nodes.controller.moveLeader(TOPIC, 0, 0)
+    await nodes.advance(5)
+    nodes.network.heal()
+    await nodes.advance(200)
+    expect(nodes.leaderOf(0)).toBe(first)
+    expect(ends(nodes)).toEqual([1, 1, 1])
+    expect(nodes.liveNodes.map((node) => node.partition(TOPIC, 0)!.log.epochOf(0))).toEqual([0, 0, 0])
+    nodes.controller.moveLeader(TOPIC, 0, 0)
+    await nodes.advance(200)
+    expect(nodes.leaderOf(0)).toBe(second)
+    // By that it would have mended itself, had it not been made the leader before.
+    expect(second!.logger.messages('info')).not.toContain('log is cut to agree with its leader')
+    expect(ends(nodes)).toEqual([1, 1, 1])
+  })
+
   it('leave the in-sync set when they lag and come back when they have caught up', async () => {
     const nodes = await start()
     const leader = nodes.leaderOf(0)!.nodeId

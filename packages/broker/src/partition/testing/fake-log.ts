@@ -24,6 +24,9 @@ export class FakeLog {
   readError = 0
   /** Base offsets of the segments after the first. */
   laterSegments: number[] = []
+  faultyRanges: { startOffset: number; endOffset: number }[] = []
+  /** Offsets that were given again. */
+  readonly distrusted: number[] = []
   readonly epochs: { epoch: number; startOffset: number }[] = []
 
   /** `count` records are appended, written and durable. */
@@ -39,9 +42,17 @@ export class FakeLog {
     return 0
   }
 
+  distrust(offset: number): void {
+    this.distrusted.push(offset)
+  }
+
   assignEpoch(epoch: number, startOffset: number): void {
     this.epochs.push({ epoch, startOffset })
     this.latestEpoch = epoch
+  }
+
+  truncateTo(offset: number): void {
+    this.logEndOffset = Math.min(this.logEndOffset, offset)
   }
 
   endOffsetForEpoch(epoch: number): { epoch: number; endOffset: number } {
