@@ -81,7 +81,7 @@ export function readHot(read: SegmentRead, out: ReadResult): number {
     bytes = mapping.bytesUnsafe()
   }
   if (!hot && takenEnd > touchedEnd && !mapping.isResident(start, takenEnd)) return COLD
-  const limit = read.minOneBatch ? Math.max(touchedEnd, takenEnd) : touchedEnd
+  const limit = Math.max(touchedEnd, takenEnd)
   const end = isChecked ? endOfCheckedBatches(read, bytes, start, limit, 0) : endOfBatches(read, bytes, start, limit, 0)
   if (end < 0) return COLD
   if (end > start) {

@@ -275,3 +275,14 @@ test('a read from the disk takes all that fits, also behind a batch longer than 
   ]
   await new Comparison(new SimulatedDisk({ mapping: false }), '/data').run(list)
 })
+
+test('a read from memory takes all that fits, also behind a batch longer than the index interval', async () => {
+  const disk = new SimulatedDisk({ random: new SeededRandom(0) })
+  const sizes = [[88, 195], [127, 296], [373, 46, 249], [0], [0]]
+  const exact = { kind: 'read' as const, from: 0.2, maxBytes: 1256, upper: 0.7, minOneBatch: false }
+  await new Comparison(disk, '/data').run([
+    ...sizes.map((each) => ({ kind: 'append' as const, sizes: each, timestamp: 0 })),
+    { kind: 'flush' },
+    exact,
+  ])
+})
