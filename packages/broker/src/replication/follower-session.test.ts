@@ -89,4 +89,12 @@ describe('a follower’s session', () => {
       session.onAnswer(createFetchResponse({ sessionId: 0 }))
     }
   })
+
+  it('knows what it asked for when the answer comes without a session, or nothing of it would ever be stored', () => {
+    const { session, replicas, logs, request } = setUp(2)
+    logs[0]!.fill(4)
+    request()
+    session.onAnswer(createFetchResponse({ sessionId: 0 }))
+    expect(replicas.map((replica) => session.sentOffset(replica))).toEqual([4, 0])
+  })
 })

@@ -42,16 +42,16 @@ export class FollowerSession {
   /** The leader does not know the session any more, or the connection is gone. The next fetch names all, and ends the old session. */
   reset(): void {
     this.#epoch = INITIAL_FETCH_EPOCH
-    this.#sent.clear()
   }
 
-  /** Offset that was last asked for. */
+  /** Offset that the last request asked from, also once the session is over; -1: it asked for nothing of this replica. */
   sentOffset(replica: FollowerReplica): Offset {
     return this.#sent.get(replica)?.fetchOffset ?? -1
   }
 
   request(wanted: readonly FollowerReplica[], parameters: FollowerFetchParameters): FetchRequest {
     const { replicaId, brokerEpoch, maxWaitMs, minBytes, maxBytes, partitionMaxBytes } = parameters
+    if (this.#epoch === INITIAL_FETCH_EPOCH) this.#sent.clear()
     const topics = new Map<Uuid, FetchRequest['topics'][number]>()
     for (const replica of wanted) {
       const before = this.#sent.get(replica)

@@ -29,6 +29,13 @@ describe('replicas', () => {
     expect(nodes.liveNodes.map((node) => node.partition(TOPIC, 0)!.log.durableOffset)).toEqual([1, 1, 1])
   })
 
+  it('follow a leader that has no room for their sessions', async () => {
+    const nodes = await start({ maxFetchSessions: 0 })
+    const { result } = nodes.produce(0)!
+    await nodes.advance(20)
+    expect(await Promise.race([result, nodes.idle()])).toBe(0)
+  })
+
   it('go on under a new leader, which has all that was acknowledged', async () => {
     const nodes = await start()
     for (let n = 0; n < 5; n++) nodes.produce(0)

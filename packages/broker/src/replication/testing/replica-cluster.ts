@@ -37,6 +37,7 @@ export interface ReplicaClusterOptions {
   maxDelayMs?: number
   maxMetadataDelayMs?: number
   settings?: Partial<ReplicationSettings>
+  maxFetchSessions?: number
   topicSettings?: Readonly<Record<string, string>>
 }
 
@@ -71,6 +72,7 @@ export class ReplicaCluster {
       maxDelayMs: 0,
       maxMetadataDelayMs: 0,
       settings: {},
+      maxFetchSessions: 100,
       topicSettings: { 'min.insync.replicas': '2' },
       ...options,
     }
@@ -84,6 +86,7 @@ export class ReplicaCluster {
       network: this.network,
       settings: { ...SETTINGS, ...this.#options.settings },
       topicSettings: new Map(Object.entries(this.#options.topicSettings)),
+      maxFetchSessions: this.#options.maxFetchSessions,
       portOf: (nodeId) => ({
         request: (name, request) => this.#request(nodeId, () => this.controller.request(name, request)),
       }),

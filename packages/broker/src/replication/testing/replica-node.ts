@@ -33,6 +33,8 @@ export interface ReplicaWorld {
   readonly settings: ReplicationSettings
   /** Settings of topics that differ from the defaults. */
   readonly topicSettings: ReadonlyMap<string, string>
+  /** `max.incremental.fetch.session.cache.slots`. */
+  readonly maxFetchSessions: number
   portOf(nodeId: number): Pick<ControllerPort, 'request'>
   onFault(error: unknown): void
 }
@@ -217,7 +219,7 @@ export class ReplicaNode {
     const handlers = [
       fetchHandler({
         partitions,
-        sessions: new FetchSessionCache(this.#world.clock, random, 100),
+        sessions: new FetchSessionCache(this.#world.clock, random, this.#world.maxFetchSessions),
         timers,
         fetchMaxBytes: 1_000_000,
         limits: UNLIMITED_FETCHES,
