@@ -1,4 +1,4 @@
-import type { Clock, Random, Timer, Timers } from '@millrace/base'
+import type { Clock, Random, Timer, Timers, Uuid } from '@millrace/base'
 import {
   createListOffsetsPartition,
   createListOffsetsRequest,
@@ -57,6 +57,8 @@ export interface ReplicaFetcherOptions {
 export class ReplicaFetcher {
   readonly #options: ReplicaFetcherOptions
   readonly #replicas = new Set<FollowerReplica>()
+  /** The same by topic id and partition, for answers. */
+  readonly #byTopic = new Map<Uuid, Map<number, FollowerReplica>>()
   readonly #session = new FollowerSession()
   #connection: BrokerConnection | null = null
   #failureCount = 0
@@ -87,12 +89,20 @@ export class ReplicaFetcher {
 
   add(replica: FollowerReplica): void {
     this.#replicas.add(replica)
+    const { topicId, partition } = replica.partition
+    const ofTopic = this.#byTopic.get(topicId)
+    if (ofTopic === undefined) this.#byTopic.set(topicId, new Map([[partition, replica]]))
+    else ofTopic.set(partition, replica)
     this.#wakeUp()
     this.#interruptSoon()
   }
 
   remove(replica: FollowerReplica): void {
     this.#replicas.delete(replica)
+    const { topicId, partition } = replica.partition
+    const ofTopic = this.#byTopic.get(topicId)
+    if (ofTopic?.get(partition) === replica) ofTopic.delete(partition)
+    if (ofTopic?.size === 0) this.#byTopic.delete(topicId)
     this.#onSynced(replica)
   }
 
@@ -182,7 +192,7 @@ export class ReplicaFetcher {
     }
     this.#failureCount = 0
     this.#isInterrupted = false
-    const outOfRange = this.#take(wanted, answer)
+    const outOfRange = this.#take(answer)
     if (outOfRange.length > 0) await this.#realign(connection, outOfRange, timeoutMs)
     if (this.#syncing.size > 0) await this.#sleep(SYNC_GRACE_MS)
     this.#syncing.clear()
@@ -219,14 +229,14 @@ export class ReplicaFetcher {
   }
 
   /** Stores what came. Returns those whose log the leader's does not meet. */
-  #take(wanted: readonly FollowerReplica[], answer: FetchResponse): FollowerReplica[] {
-    const byId = new Map<string, FollowerReplica>()
-    for (const replica of wanted) byId.set(keyOf(replica.partition.topicId, replica.partition.partition), replica)
+  #take(answer: FetchResponse): FollowerReplica[] {
     const outOfRange: FollowerReplica[] = []
     for (const { topicId, partitions } of answer.responses) {
+      const ofTopic = this.#byTopic.get(topicId)
       for (const data of partitions) {
-        const replica = byId.get(keyOf(topicId, data.partitionIndex))
-        if (replica === undefined || !this.#replicas.has(replica) || !replica.isCurrent) continue
+        const replica = ofTopic?.get(data.partitionIndex)
+        // Not asked for: it came in, perhaps in a new epoch, while the answer was on its way.
+        if (replica === undefined || this.#session.sentOffset(replica) < 0 || !replica.isCurrent) continue
         if (data.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) outOfRange.push(replica)
         else if (data.errorCode !== ErrorCode.NONE) this.#onRefused(replica, data.errorCode)
         else this.#onFetched(replica, data)
@@ -374,8 +384,4 @@ export class ReplicaFetcher {
     if (this.#wake !== null) this.#wake()
     else this.#isAwake = true
   }
-}
-
-function keyOf(topicId: string, partition: number): string {
-  return `${topicId}${partition}`
 }
