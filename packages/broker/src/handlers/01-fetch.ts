@@ -90,7 +90,8 @@ export function fetchHandler(deps: FetchDeps): ApiHandler<FetchRequest, FetchRes
       if (fetchContext.kind === 'error') return createFetchResponse({ errorCode: fetchContext.errorCode })
       const wanted = fetchContext.kind === 'full' ? fetchContext.wanted : [...fetchContext.session.partitions.values()]
       const source = context.apiVersion >= FIRST_VERSION_WITH_IDS ? byId : byName
-      return run(deps, source, request, context, wanted, (answers) => respond(deps, fetchContext, answers, context))
+      const parameters = parametersOf(deps, request, context.apiVersion, fetchContext)
+      return run(deps, source, parameters, context, wanted, (answers) => respond(deps, fetchContext, answers, context))
     },
   }
 }
@@ -99,7 +100,7 @@ export function fetchHandler(deps: FetchDeps): ApiHandler<FetchRequest, FetchRes
 function run(
   deps: FetchDeps,
   source: FetchSource,
-  request: FetchRequest,
+  parameters: FetchParameters,
   context: RequestContext,
   wanted: FetchPartition[],
   respondWith: (answers: FetchedPartition[]) => FetchResponse,
@@ -110,7 +111,7 @@ function run(
   let failed: unknown = null
   const operation = new FetchOperation(
     source,
-    parametersOf(deps, request, context.apiVersion),
+    parameters,
     wanted,
     (answers) => {
       if (operation.copiedBytes > 0) context.holdAnswerBytes(operation.copiedBytes)
@@ -156,7 +157,12 @@ function refuseReplica(deps: FetchDeps, request: FetchRequest): FetchResponse {
   return createFetchResponse({ responses })
 }
 
-function parametersOf(deps: FetchDeps, request: FetchRequest, version: number): FetchParameters {
+function parametersOf(
+  deps: FetchDeps,
+  request: FetchRequest,
+  version: number,
+  fetchContext: FetchContext,
+): FetchParameters {
   const replicaId = replicaIdOf(request, version)
   let isolation: FetchIsolation = FetchIsolation.HIGH_WATERMARK
   const brokerEpoch = version >= 15 ? Number(request.replicaState.replicaEpoch) : -1
@@ -173,6 +179,8 @@ function parametersOf(deps: FetchDeps, request: FetchRequest, version: number): 
     maxBytes,
     minBytes: Math.min(request.minBytes, maxBytes),
     maxWaitMs: request.maxWaitMs,
+    // Of what consumers ask for, each answer counts in the metrics of its topic.
+    onlyNews: replicaId >= 0 && fetchContext.kind === 'incremental',
   }
 }
 

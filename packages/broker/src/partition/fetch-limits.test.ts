@@ -68,6 +68,7 @@ async function fetchWithin(budget: AnswerBudget, logs: readonly { cold: boolean;
     minBytes: 1,
     maxBytes: 100_000,
     maxWaitMs: 0,
+    onlyNews: false,
   }
   const source = { resolve: (fetch: FetchPartition) => partitions[fetch.partition]! }
   const limits = { memory: budget, purgatory: new FetchPurgatory(100) }

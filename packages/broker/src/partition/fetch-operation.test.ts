@@ -1,7 +1,13 @@
 import { SimulatedClock, SimulatedTimers, ZERO_UUID } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import { describe, expect, it } from 'vitest'
-import { type FetchedPartition, FetchIsolation, FetchOperation, type FetchParameters } from './fetch-operation.ts'
+import {
+  type FetchedPartition,
+  FetchIsolation,
+  FetchOperation,
+  type FetchParameters,
+  type FetchSource,
+} from './fetch-operation.ts'
 import { FetchPartition } from './fetch-session.ts'
 import type { Partition } from './partition.ts'
 import { FAKE_BATCH_BYTES } from './testing/fake-log.ts'
@@ -16,6 +22,7 @@ const consumer: FetchParameters = {
   minBytes: 1,
   maxBytes: 10_000,
   maxWaitMs: 500,
+  onlyNews: false,
 }
 
 function wanted(partition: number, offset: number, maxBytes = 10_000, epoch = -1): FetchPartition {
@@ -26,13 +33,14 @@ function setUp(
   partitions: readonly (Partition | number)[],
   list: FetchPartition[],
   parameters: Partial<FetchParameters> = {},
+  resolve: FetchSource['resolve'] = (fetch) => partitions[fetch.partition] ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
 ) {
   const clock = new SimulatedClock()
   const timers = new SimulatedTimers(clock)
   let answers: FetchedPartition[] | null = null
   let failure: unknown = null
   const operation = new FetchOperation(
-    { resolve: (fetch) => partitions[fetch.partition] ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION },
+    { resolve },
     { ...consumer, ...parameters },
     list,
     (result) => {
@@ -91,6 +99,44 @@ describe('fetch operation', () => {
     log.fill(1)
     partition.advanceHighWatermark()
     expect(answers()!.map(({ sizeBytes }) => sizeBytes > 0)).toEqual([true])
+  })
+
+  it('looks at the partition that changed, and at no other, to see whether there is something to answer with', () => {
+    const hosted = Array.from({ length: 3 }, () => fakePartition())
+    const partitions = hosted.map(({ partition }) => partition)
+    let resolvedCount = 0
+    const list = [0, 1, 2].map((slot) => wanted(slot, 0))
+    const { answers } = setUp(partitions, list, {}, (fetch) => {
+      resolvedCount++
+      fetch.found = partitions[fetch.partition]!
+      return fetch.found
+    })
+    resolvedCount = 0
+    hosted[2]!.partition.onLogStartRaised()
+    expect([answers(), resolvedCount]).toEqual([null, 1])
+    for (const slot of [0, 2]) hosted[slot]!.log.fill(1)
+    hosted[2]!.partition.advanceHighWatermark()
+    expect(answers()!.map(({ sizeBytes }) => sizeBytes)).toEqual([0, 0, FAKE_BATCH_BYTES])
+  })
+
+  it('leaves out of an answer of news what the reader knows already', () => {
+    const hosted = Array.from({ length: 4 }, () => fakePartition())
+    for (const { partition, log } of hosted) {
+      log.fill(2)
+      partition.advanceHighWatermark()
+    }
+    const list = [0, 1, 2, 3].map((slot) => wanted(slot, 2))
+    for (const one of list) [one.sentHighWatermark, one.sentLogStartOffset] = [2, 0]
+    list[0]!.fetchOffset = 1
+    list[2]!.sentHighWatermark = 1
+    list[3]!.currentLeaderEpoch = 2
+    const partitions = hosted.map(({ partition }) => partition)
+    const { answers } = setUp(partitions, list, { onlyNews: true, maxWaitMs: 0 })
+    expect(answers()!.map(({ wanted: { partition }, errorCode }) => [partition, errorCode])).toEqual([
+      [0, 0],
+      [2, 0],
+      [3, ErrorCode.FENCED_LEADER_EPOCH],
+    ])
   })
 
   it('answers with what there is when its time is over', () => {

@@ -39,6 +39,8 @@ export interface FetchParameters {
   minBytes: number
   maxBytes: number
   maxWaitMs: number
+  /** Of a session: the answer may leave out partitions of which there is nothing new to tell. */
+  onlyNews: boolean
 }
 
 /** Where an operation finds the partitions; errors are per partition. */
@@ -64,6 +66,7 @@ export const NO_REPLICATION: FetchReplication = {
 }
 
 const NO_RECORDS: readonly Buffer[] = []
+const AT_ONCE = Number.POSITIVE_INFINITY
 
 /**
  * One fetch from its start to its answer. It first looks, without reading, whether enough is there; if not, it parks in the
@@ -81,6 +84,8 @@ export class FetchOperation implements FetchWaiter {
   #parkedIn: Partition[] = []
   #timer: Timer | null = null
   #finished = false
+  /** Some partition was held back, which nothing will tell the end of. */
+  #hasThrottled = false
   readonly #limits: FetchLimits
   readonly #replication: FetchReplication
   /** Read from the disk so far: of the answers' budget until the answer is sent. */
@@ -140,8 +145,13 @@ export class FetchOperation implements FetchWaiter {
     this.#finish()
   }
 
-  onPartitionChanged(): void {
-    if (!this.#finished && this.#isSatisfied()) this.#finish()
+  /** Before, there was nothing to answer with: of many partitions only this one has to be looked at, where a byte of any is enough. */
+  onPartitionChanged(changed: Partition): void {
+    if (this.#finished) return
+    const isAnyEnough = this.#parameters.minBytes <= 1 && !this.#hasThrottled
+    const wanted = isAnyEnough ? this.#present.find(({ found }) => found === changed) : undefined
+    const isSatisfied = wanted === undefined ? this.#isSatisfied() : this.#readyBytes(wanted) > 0
+    if (isSatisfied) this.#finish()
   }
 
   /** The client is gone. */
@@ -211,25 +221,35 @@ export class FetchOperation implements FetchWaiter {
 
   /** Enough bytes, or anything that must be told at once: an error, a divergence, a better replica. */
   #isSatisfied(): boolean {
+    const { minBytes } = this.#parameters
     let availableBytes = 0
     for (const wanted of this.#present) {
-      const partition = this.#source.resolve(wanted)
-      if (typeof partition === 'number') return true
-      if (this.#errorOf(partition, wanted) !== ErrorCode.NONE) return true
-      if (wanted.lastFetchedEpoch >= 0 && divergence(partition, wanted) !== null) return true
-      if (this.#preferredReplica(partition, wanted) >= 0) return true
-      const { log } = partition
-      // Somebody may wait for the records that were deleted to be gone here as well.
-      if (this.#isReplica && wanted.sentLogStartOffset >= 0 && wanted.sentLogStartOffset < log.logStartOffset)
-        return true
-      const upperOffset = upperOffsetOf(partition, this.#parameters.isolation)
-      if (wanted.fetchOffset >= upperOffset || this.#isThrottled(partition)) continue
-      // The read will end with the segment, which gets no more: there is nothing to wait for (case F of Kafka's `DelayedFetch`).
-      if (log.endsInLaterSegment(wanted.fetchOffset, upperOffset)) return true
-      availableBytes += log.bytesAvailable(wanted.fetchOffset, upperOffset, wanted.maxBytes)
-      if (availableBytes >= this.#parameters.minBytes) return true
+      availableBytes += this.#readyBytes(wanted)
+      if (availableBytes >= minBytes && availableBytes > 0) return true
     }
-    return availableBytes >= this.#parameters.minBytes
+    return availableBytes >= minBytes
+  }
+
+  /** Bytes that could be answered with; infinite if there is something to be told at once. */
+  #readyBytes(wanted: FetchPartition): number {
+    const partition = this.#source.resolve(wanted)
+    if (typeof partition === 'number' || this.#errorOf(partition, wanted) !== ErrorCode.NONE) return AT_ONCE
+    if (wanted.lastFetchedEpoch >= 0 && divergence(partition, wanted) !== null) return AT_ONCE
+    if (this.#preferredReplica(partition, wanted) >= 0) return AT_ONCE
+    const { log } = partition
+    // Somebody may wait for the records that were deleted to be gone here as well.
+    if (this.#isReplica && wanted.sentLogStartOffset >= 0 && wanted.sentLogStartOffset < log.logStartOffset)
+      return AT_ONCE
+    const upperOffset = upperOffsetOf(partition, this.#parameters.isolation)
+    if (wanted.fetchOffset >= upperOffset) return 0
+    if (this.#isThrottled(partition)) {
+      // Time alone may change that.
+      this.#hasThrottled = true
+      return 0
+    }
+    // The read will end with the segment, which gets no more: there is nothing to wait for (case F of Kafka's `DelayedFetch`).
+    if (log.endsInLaterSegment(wanted.fetchOffset, upperOffset)) return AT_ONCE
+    return log.bytesAvailable(wanted.fetchOffset, upperOffset, wanted.maxBytes)
   }
 
   #finish(): void {
@@ -256,7 +276,9 @@ export class FetchOperation implements FetchWaiter {
   #readFrom(start: number, answers: FetchedPartition[], budgetBytes: number): Promise<void> | null {
     let budget = budgetBytes
     for (let slot = start; slot < this.#wanted.length; slot++) {
-      const answer = this.#answerFor(this.#wanted[slot]!)
+      const wanted = this.#wanted[slot]!
+      if (this.#parameters.onlyNews && this.#isQuiet(wanted)) continue
+      const answer = this.#answerFor(wanted)
       answers.push(answer)
       if (answer.errorCode !== ErrorCode.NONE || answer.divergingEpoch !== null) continue
       const partition = this.#source.resolve(answer.wanted) as Partition
@@ -290,6 +312,18 @@ export class FetchOperation implements FetchWaiter {
       )
     }
     return null
+  }
+
+  /** Nothing of it is new to the reader: of a follower's thousand partitions nearly all, at each fetch. */
+  #isQuiet(wanted: FetchPartition): boolean {
+    const partition = this.#source.resolve(wanted)
+    if (typeof partition === 'number') return false
+    const { log } = partition
+    if (wanted.sentHighWatermark !== log.highWatermark || wanted.sentLogStartOffset !== log.logStartOffset) return false
+    if (wanted.fetchOffset < upperOffsetOf(partition, this.#parameters.isolation)) return false
+    if (this.#errorOf(partition, wanted) !== ErrorCode.NONE || this.#preferredReplica(partition, wanted) >= 0)
+      return false
+    return wanted.lastFetchedEpoch < 0 || divergence(partition, wanted) === null
   }
 
   #takeRead(partition: Partition, answer: FetchedPartition, upperOffset: Offset, ok: boolean): number {

@@ -25,6 +25,7 @@ const FOLLOWER: FetchParameters = {
   minBytes: 1,
   maxBytes: 10_000,
   maxWaitMs: 500,
+  onlyNews: false,
 }
 const CONSUMER: FetchParameters = {
   ...FOLLOWER,
