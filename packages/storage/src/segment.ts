@@ -15,8 +15,11 @@ import { isTemporary } from './settle-all.ts'
 
 /** A relative offset is an int32 in the indexes. */
 const RELATIVE_OFFSET_MAX = 2 ** 31 - 1
-/** Mappings grow in steps of four times, so that a small log costs little and a large one is mapped a few times (docs/adr/0002). */
-const MAPPING_SIZES_BYTES = Array.from({ length: 8 }, (_, step) => 2 ** (16 + 2 * step)).concat(2 ** 31)
+/**
+ * Mappings grow in steps of four times, so that a small log costs little, up to 16 MiB; the next one holds a whole segment: each above that
+ * costs a collection of the heap, however much larger it is (docs/adr/0002).
+ */
+const MAPPING_SIZES_BYTES = [2 ** 16, 2 ** 18, 2 ** 20, 2 ** 22, 2 ** 24, 2 ** 30, 2 ** 31]
 /** Enough to read the header of a batch. */
 const PROBE_BYTES = 4096
 /** What was written this recently is taken to be in memory without asking the system. */
