@@ -122,6 +122,7 @@ export class Broker {
       defaultConfig: new PartitionSettings(configuration.topicDefaults).log,
       configOf: () => new PartitionSettings(configuration.topicDefaults).log,
       onDurable: (log) => broker?.onDurable(log),
+      onDamaged: (log) => broker?.onDamaged(log),
       onDirectoryFailed: (directory, error) => broker?.onDirectoryFailed(directory, error),
       maxOpenSegments: maxOpenSegments(ports.descriptorLimit),
       ...(ports.health === undefined ? {} : { poolThreadCount: ports.health.poolThreadCount }),
@@ -277,6 +278,11 @@ export class Broker {
   onDurable(log: Log): void {
     if (this.#replicas === null) this.#partitions.onDurable(log)
     else this.#replicas.onDurable(log)
+  }
+
+  /** From the storage, which has told of it in the log: where all replicas are here nobody has the records again. */
+  onDamaged(log: Log): void {
+    this.#replicas?.onDamaged(log)
   }
 
   /** From the storage. With its last directory gone a broker has nothing left to serve. */

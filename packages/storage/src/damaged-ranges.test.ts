@@ -83,6 +83,45 @@ test('what is appended after a truncation is read, although it was lost before',
   for (let offset = 0; offset < 40; offset++) expect(await errorAt(again.manager.log('topic', 0)!, offset)).toBe(0)
 })
 
+test.each([
+  ['a segment between others is lost', (disk: SimulatedDisk, paths: string[]) => disk.removeFile(paths[1]!)],
+  ['the first batch is damaged', (disk: SimulatedDisk, paths: string[]) => disk.corrupt(paths[0]!, 90, 1)],
+  [
+    'a batch of the second segment is damaged',
+    (disk: SimulatedDisk, paths: string[]) => disk.corrupt(paths[1]!, 700, 1),
+  ],
+  ['the last batch of a segment is damaged', (disk: SimulatedDisk, paths: string[]) => damageEnd(disk, paths[1]!)],
+  ['the last batch of all is damaged', (disk: SimulatedDisk, paths: string[]) => damageEnd(disk, paths.at(-1)!)],
+])('%s: cut where the damage begins, the log is whole again', async (_, damage) => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 60)
+  const paths = log.segments.all.map(({ logPath }) => logPath)
+  await opened.manager.shutdown()
+  damage(disk, paths)
+  const damaged = await open(disk)
+  const recovered = damaged.manager.log('topic', 0)!
+  for (let offset = 0; offset < 60; offset++) await errorAt(recovered, offset)
+  const startOffset = Math.min(...recovered.faultyRanges.map((range) => range.startOffset))
+  expect(startOffset).toBeLessThan(60)
+  if (startOffset > recovered.logStartOffset) recovered.truncateTo(startOffset)
+  else recovered.truncateFullyAndStartAt(recovered.logStartOffset)
+  expect([recovered.logEndOffset, recovered.faultyRanges]).toEqual([startOffset, []])
+  await turns()
+  await fill(damaged, recovered, 60)
+  for (const again of [damaged, await open(disk.killed())]) {
+    const whole = again.manager.log('topic', 0)!
+    expect(whole.faultyRanges).toEqual([])
+    for (let offset = whole.logStartOffset; offset < 60; offset++) expect(await errorAt(whole, offset)).toBe(0)
+  }
+})
+
+/** A bit of the last record of the file. */
+function damageEnd(disk: SimulatedDisk, path: string): void {
+  disk.corrupt(path, disk.stat(path)!.sizeBytes - 10, 1)
+}
+
 test('the file goes once the log starts behind what was lost', async () => {
   const disk = new SimulatedDisk()
   const bases = await loseSegment(disk)

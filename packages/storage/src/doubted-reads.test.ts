@@ -14,7 +14,7 @@ const KAFKA_STORAGE_ERROR = 56
 const BATCHES = 16
 const RECORDS = 3
 const COUNT = BATCHES * RECORDS
-/** Bytes of a batch header and bits of them: of the base offset, which no checksum covers, the length, and the last offset delta. */
+/** Bytes of a batch and bits of them: of the base offset, which no checksum covers, of the length, and of what a checksum covers. */
 const FIELDS: readonly [field: string, byte: number, mask: number][] = [
   ['base offset', 7, 0x01],
   ['base offset', 7, 0x02],
@@ -28,6 +28,9 @@ const FIELDS: readonly [field: string, byte: number, mask: number][] = [
   ['last offset delta', 26, 0x02],
   ['last offset delta', 26, 0x20],
   ['last offset delta', 23, 0x80],
+  ['checksum', 17, 0x01],
+  ['record', 90, 0x10],
+  ['record', 300, 0x01],
 ]
 
 function logOf({ manager }: Opened): Log {
@@ -91,6 +94,42 @@ describe.each([true, false])('below the recovery point, with mappings: %s', (map
         await opened.manager.shutdown()
       }
     }
+  })
+
+  test('damage that a read meets is told, once', async () => {
+    const { disk, places } = await stoppedLog(mapping)
+    disk.corrupt(places[1]!.path, places[1]!.position + 90, 1)
+    const opened = await open(disk)
+    const log = logOf(opened)
+    expect([opened.damaged, log.faultyRanges]).toEqual([[], []])
+    const out = new ReadResult()
+    expect(await log.read(0, 1, COUNT, true, out)).toBe(true)
+    expect(opened.damaged).toEqual([])
+    for (let round = 0; round < 2; round++) expect(await log.read(RECORDS, 1, COUNT, true, out)).toBe(false)
+    expect(opened.damaged).toEqual([log])
+    expect(log.faultyRanges).toEqual([{ startOffset: RECORDS, endOffset: 2 * RECORDS }])
+    await opened.manager.shutdown()
+  })
+
+  test('what this process wrote is looked at when a follower comes for it again', async () => {
+    const disk = new SimulatedDisk({ mapping })
+    const opened = await open(disk)
+    const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+    for (let number = 0; number < 3; number++) append(log, [`value ${number}.`.padEnd(100, '.')])
+    opened.manager.flushStaged()
+    await turns()
+    const out = new ReadResult()
+    // As a disk does that gives back something else than what it was given, to one who reads it again.
+    disk.corrupt(log.segments.active.logPath, log.segments.active.locate(1).position + 90, 1)
+    log.distrust(1)
+    expect(await log.read(1, 1, 3, true, out)).toBe(false)
+    expect(out.errorCode).toBe(KAFKA_STORAGE_ERROR)
+    expect(opened.damaged).toEqual([log])
+    for (const sound of [0, 2]) expect(await log.read(sound, 1, 3, true, out)).toBe(true)
+    append(log, ['goes on'])
+    opened.manager.flushStaged()
+    await turns()
+    expect(await log.read(3, 1, 4, true, out)).toBe(true)
   })
 
   test('each offset is found by itself, whichever batch has a changed header', async () => {

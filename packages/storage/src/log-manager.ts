@@ -72,6 +72,8 @@ export interface StorageOptions {
   logger: StorageLogger
   /** `durableOffset` of the log rose: once per log and group commit. */
   onDurable(log: Log): void
+  /** A read met damage that was not known: `faultyRanges` of the log has grown. What a start finds is there when the log is. */
+  onDamaged(log: Log): void
   /** The directory is offline for good, with the logs in it. */
   onDirectoryFailed(directory: string, error: DiskError): void
   /** Segments whose files may be open at a time, for all directories; no bound if left out. At least a few dozen. */
@@ -159,6 +161,7 @@ export class LogManager {
       flushLater: (log, flushMs) => this.#flushSchedule.add(log, flushMs),
       flushSoon: () => this.#after(0, () => this.flushStaged()),
       readCold: (task) => coldReads.run(task),
+      onDamaged: (path) => this.#onDamaged(path),
       onSetAside: (path, sizeBytes) => this.#directoryOf(path)?.strays.add(path, sizeBytes),
       removeSoon: (path) => this.#removals.add(path),
       removeLater: (paths, delayMs) =>
@@ -504,6 +507,11 @@ export class LogManager {
 
   #directoryOf(path: string): LogDirectory | undefined {
     return this.#directories.find((directory) => path.startsWith(`${directory.path}/`))
+  }
+
+  /** Of what was found while logs are still being opened, nobody needs to be told. */
+  #onDamaged(path: string): void {
+    for (const log of this.#logs.values()) if (log.path === path && !log.failed) this.#options.onDamaged(log)
   }
 
   #homeFor(path: string | undefined): LogDirectory {

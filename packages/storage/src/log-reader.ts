@@ -1,5 +1,13 @@
 import type { Offset } from '@millrace/base'
-import { BATCH_HEADER_BYTES, baseOffsetOf, batchSizeOf, ErrorCode, lastOffsetOf, magicOf } from '@millrace/protocol'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffsetOf,
+  batchCrcOk,
+  batchSizeOf,
+  ErrorCode,
+  lastOffsetOf,
+  magicOf,
+} from '@millrace/protocol'
 import type { ReadResult } from './log-results.ts'
 import type { Segment } from './segment.ts'
 
@@ -260,7 +268,8 @@ function endOfBatches(read: SegmentRead, bytes: Buffer, start: number, limit: nu
 
 /**
  * The same of batches that nobody has looked at since the log was opened: each header is looked at, that behind the last one too where it
- * is in `bytes`. CORRUPT unless they hold the offset that was asked for and follow one another without a gap, up to where the segment
+ * is in `bytes`, and the checksum of each that is taken, once in the life of the process where readers go on from one to the next: whoever
+ * gets a damaged batch can do nothing about it, while a replica can get it again. CORRUPT unless checksums are right and they hold the offset that was asked for and follow one another without a gap, up to where the segment
  * ends: then some header says what it did not say when it was written, whichever of two it is. Compaction leaves gaps, too.
  */
 function endOfCheckedBatches(
@@ -285,9 +294,11 @@ function endOfCheckedBatches(
     if (isBehind || (next === writtenEnd && lastOffset + 1 < segment.writtenNextOffset)) return CORRUPT
     if (next > limit || (next - start > maxBytes && !(position === start && read.minOneBatch))) break
     if (lastOffset >= endOffset) break
+    if (!segment.isChecked(filePosition + position, filePosition + next) && !batchCrcOk(bytes, position)) return CORRUPT
     foundLastOffset = lastOffset
     expectedOffset = lastOffset + 1
     position = next
   }
+  if (position > start) segment.noteChecked(filePosition + start, filePosition + position)
   return position
 }

@@ -207,6 +207,15 @@ export class Log implements LogState {
     return ranges
   }
 
+  /**
+   * A follower came again for records that it was given: it may have found them damaged. The next read of their segment holds it against
+   * its checksums. Hot path: does little.
+   */
+  distrust(offset: Offset): void {
+    const slot = this.segments.slotFor(offset)
+    if (slot >= 0) this.segments.at(slot).distrust()
+  }
+
   updateConfig(config: LogConfig): void {
     this.config = config
     if (!this.needsSync) return

@@ -15,6 +15,8 @@ export interface SegmentPorts {
   random: Random
   logger: StorageLogger
   openSegments: OpenSegments
+  /** Damage was found in a segment of this partition directory. */
+  onDamaged(directory: string): void
 }
 
 /** The segments of one log together. */

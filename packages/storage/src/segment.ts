@@ -65,6 +65,9 @@ export class Segment implements OpenableSegment {
    * looked at it since it was closed: what is read is held against its neighbours (`log-reader.ts`).
    */
   #knownFrom: number
+  /** Below that, what readers have held against its checksums since: see {@link noteChecked}. */
+  #checkedFrom: number
+  #checkedTo: number
   /** Null until it is one of a log's. */
   holder: SegmentHolder | null
   /** See {@link OpenableSegment}. */
@@ -126,6 +129,8 @@ export class Segment implements OpenableSegment {
     this.lookedUpOffset = -1
     this.viewedEndBytes = 0
     this.#knownFrom = this.sizeBytes
+    this.#checkedFrom = 0
+    this.#checkedTo = 0
     this.holder = null
     this.wasUsed = false
     this.#firstTimestamp = isNew ? -1 : -2
@@ -305,11 +310,37 @@ export class Segment implements OpenableSegment {
   }
 
   #noteDamage(holes: readonly Hole[]): void {
+    const countBefore = this.holes.length
     for (const hole of holes) {
       if (this.holes.some(({ startOffset }) => startOffset === hole.startOffset)) continue
       this.holes.push(hole)
       this.#ports.logger.error('damaged batches found', { segment: this.logPath, ...hole })
     }
+    if (this.holes.length > countBefore && !this.#gone) this.#ports.onDamaged(this.directory)
+  }
+
+  /** Whether the checksums of what stands in `[start, end)` were looked at by an earlier read. Hot path. */
+  isChecked(start: number, end: number): boolean {
+    return start >= this.#checkedFrom && end <= this.#checkedTo
+  }
+
+  /** They are right. One stretch is remembered, which grows as readers go on: enough for those who read on and on. Hot path. */
+  noteChecked(start: number, end: number): void {
+    if (start > this.#checkedTo || end < this.#checkedFrom) {
+      this.#checkedFrom = start
+      this.#checkedTo = end
+      return
+    }
+    if (start < this.#checkedFrom) this.#checkedFrom = start
+    if (end > this.#checkedTo) this.#checkedTo = end
+  }
+
+  /** Somebody found what stands here to be damaged: the next read of it looks for itself, whoever wrote it. */
+  distrust(): void {
+    this.#knownFrom = this.writtenBytes
+    this.#checkedFrom = 0
+    this.#checkedTo = 0
+    if (this.#search === 'done') this.#search = null
   }
 
   /**
@@ -388,6 +419,8 @@ export class Segment implements OpenableSegment {
     this.file().syncDataNow()
     this.fileBytes = position
     this.#knownFrom = Math.min(this.#knownFrom, position)
+    this.#checkedFrom = Math.min(this.#checkedFrom, position)
+    this.#checkedTo = Math.min(this.#checkedTo, position)
     this.sealed = false
     this.#fingerprint = null
     this.#cutHoles(endOffset)

@@ -35,6 +35,8 @@ export interface StorageContext {
   flushSoon(): void
   /** Runs `task` with a bound on how many read from the disk at once. */
   readCold<Result>(task: () => Promise<Result>): Promise<Result>
+  /** Damage was found in a segment of this partition directory. */
+  onDamaged(directory: string): void
   /** Something was set aside, or lies set aside, that is not removed but by the operator. */
   onSetAside(path: string, sizeBytes: number): void
   /** Removes a file, or a directory with all it holds, on the thread pool. */

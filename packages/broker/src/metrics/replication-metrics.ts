@@ -10,6 +10,9 @@ export interface ReplicationFigures {
   /** Bytes of records from leaders, and to followers. */
   readonly bytesIn: number
   readonly bytesOut: number
+  /** Replicas here whose records are damaged, and how many began to fetch theirs again. */
+  readonly damagedCount: number
+  readonly repairedCount: number
 }
 
 /** A partition as its replicas see it. */
@@ -30,6 +33,8 @@ export const NO_REPLICATION_FIGURES: ReplicationFigures = {
   maxLag: 0,
   bytesIn: 0,
   bytesOut: 0,
+  damagedCount: 0,
+  repairedCount: 0,
 }
 
 export interface ReplicationSources {
@@ -64,6 +69,12 @@ export function defineReplicationMetrics(
   total('replicamanager_failedisrupdates', 'Changes of in-sync replicas that failed.', (f) => f.failedIsrUpdateCount)
   total('brokertopicmetrics_replicationbytesin', 'Bytes of records from leaders.', (f) => f.bytesIn)
   total('brokertopicmetrics_replicationbytesout', 'Bytes of records to followers.', (f) => f.bytesOut)
+  gauge('millrace_damaged_replicas', 'Replicas whose records are damaged and not fetched again yet.', [], (set) => {
+    set({}, replication().damagedCount)
+  })
+  counter('millrace_repaired_replicas_total', 'Replicas that fetched damaged records again.', [], (set) => {
+    set({}, replication().repairedCount)
+  })
   gauge('kafka_server_replicafetchermanager_maxlag', 'Offsets that the follower furthest behind lacks.', [], (set) => {
     set({}, replication().maxLag)
   })

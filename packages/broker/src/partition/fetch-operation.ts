@@ -336,12 +336,19 @@ export class FetchOperation implements FetchWaiter {
     answer.records = scratch.buffers
     answer.sizeBytes = scratch.sizeBytes
     scratch.buffers = []
-    if (this.#isReplica) this.#replication.onReplicated(partition, this.#parameters.replicaId, answer.sizeBytes)
+    if (this.#isReplica) this.#onServed(partition, answer)
     if (this.#parameters.isolation === FetchIsolation.TRANSACTION_COMMITTED && answer.sizeBytes > 0) {
       const end = Math.min(upperOffset, scratch.lastOffset + 1)
       answer.abortedTransactions = partition.log.abortedTransactions(answer.wanted.fetchOffset, end)
     }
     return answer.sizeBytes
+  }
+
+  #onServed(partition: Partition, { wanted, sizeBytes }: FetchedPartition): void {
+    const { replicaId } = this.#parameters
+    this.#replication.onReplicated(partition, replicaId, sizeBytes)
+    const follower = partition.follower(replicaId)
+    if (follower !== null && sizeBytes > 0) follower.servedOffset = wanted.fetchOffset
   }
 
   #answerFor(wanted: FetchPartition): FetchedPartition {

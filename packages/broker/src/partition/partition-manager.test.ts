@@ -48,6 +48,7 @@ async function setUp(init: Partial<PartitionImage> = {}) {
     defaultConfig: config.log,
     configOf: () => config.log,
     onDurable: () => undefined,
+    onDamaged: () => undefined,
     onDirectoryFailed: (_, error: DiskError) => {
       throw error
     },

@@ -115,6 +115,11 @@ export class PartitionManager {
     return this.#topics.get(topic)?.partitions[partition] ?? null
   }
 
+  /** The partition that the log is of, null once it is here no more. */
+  partitionOf(log: Log): Partition | null {
+    return this.#byLog.get(log) ?? null
+  }
+
   *all(): Iterable<Partition> {
     for (const topic of this.#topics.values()) {
       for (const partition of topic.partitions) if (partition !== null) yield partition

@@ -29,6 +29,13 @@ export interface LowWatermarkWaiter {
   onLowWatermark(): void
 }
 
+/** A damaged replica counts for nothing any more: it may throw away what it has from some offset on, once its leader gives it that again. */
+export interface ReplicaRepair {
+  readonly fromOffset: Offset
+  /** The log has been cut. */
+  onCut(): void
+}
+
 /** What a partition tells those who replicate it. */
 export interface ReplicationEvents {
   /** A led partition's in-sync replicas should change. */
@@ -69,6 +76,9 @@ export class Partition implements IsrOwner {
   replicaCount: number
   /** This replica is one of the in-sync ones, as the metadata has it. */
   isInSync: boolean
+  /** Something of its log is damaged and must come from others again: it follows no leader before there is a {@link repair}. */
+  isDamaged: boolean
+  repair: ReplicaRepair | null = null
   /** Of the leadership of this node, null while it has none. */
   leading: LeaderState | null = null
   readonly #nodeId: number
@@ -111,6 +121,7 @@ export class Partition implements IsrOwner {
     this.isrCount = image.isr.length
     this.replicaCount = image.replicas.length
     this.isInSync = image.isr.includes(nodeId)
+    this.isDamaged = log.faultyRanges.length > 0
     if (this.isLeader) this.leading = new LeaderState(nodeId, image, log.logEndOffset, replication.context)
   }
 
@@ -212,6 +223,11 @@ export class Partition implements IsrOwner {
     const { leading } = this
     const follower = leading?.follower(brokerId) ?? null
     if (leading === null || follower === null) return FollowerFetch.STRANGER
+    // What it was given from there it has not kept: perhaps since it was damaged.
+    if (fetchOffset === follower.servedOffset) {
+      this.log.distrust(fetchOffset)
+      follower.servedOffset = -1
+    }
     const before = follower.endOffset
     const startBefore = follower.logStartOffset
     const isCounted = leading.onFetch(follower, fetchOffset, logStartOffset, brokerEpoch, this.certainOffset)

@@ -58,14 +58,23 @@ export class FollowerReplica {
     return !partition.log.failed && partition.certainOffset === partition.log.logEndOffset
   }
 
+  /** What it has may be told to the leader: its disk works, and what is damaged is not counted. */
+  get mayFetch(): boolean {
+    const { log, isDamaged, repair } = this.partition
+    return !log.failed && (!isDamaged || repair !== null)
+  }
+
+  /** Of a damaged log, where the damage begins. */
   get fetchOffset(): Offset {
-    return this.partition.log.logEndOffset
+    const { repair, log } = this.partition
+    return repair === null ? log.logEndOffset : Math.min(repair.fromOffset, log.logEndOffset)
   }
 
   /** Epoch of the last record before `fetchOffset`; -1 where the log is empty: then there is nothing to disagree about. */
   get lastFetchedEpoch(): LeaderEpoch {
+    const { fetchOffset } = this
     const { log } = this.partition
-    return log.logEndOffset > log.logStartOffset ? log.epochOf(log.logEndOffset - 1) : -1
+    return fetchOffset > log.logStartOffset ? log.epochOf(fetchOffset - 1) : -1
   }
 
   /** Offsets that the leader has committed and this log has not. */
@@ -79,7 +88,11 @@ export class FollowerReplica {
    */
   onRecords(fetchOffset: Offset, fetched: FetchedRecords): { errorCode: number; appended: boolean } {
     const { partition } = this
-    const { log } = partition
+    const { log, repair } = partition
+    // The leader knows from where on this replica holds nothing, and has given it that: only now it can go.
+    if (repair !== null && repair.fromOffset === fetchOffset && !this.#dropFrom(fetchOffset)) {
+      return { errorCode: ErrorCode.KAFKA_STORAGE_ERROR, appended: false }
+    }
     // Cut or emptied meanwhile: it asks anew.
     if (log.logEndOffset !== fetchOffset) return { errorCode: ErrorCode.NONE, appended: false }
     const { records } = fetched
@@ -116,14 +129,14 @@ export class FollowerReplica {
     const ownEnd = own.epoch < 0 ? log.logEndOffset : own.endOffset
     // Of an epoch that this log lacks, the leader's end says nothing of where the next lower one ends here.
     const agreed = own.epoch >= 0 && own.epoch < epoch ? ownEnd : Math.min(ownEnd, endOffset)
-    return this.truncateTo(Math.max(0, Math.min(agreed, log.logEndOffset)))
+    return this.truncateTo(Math.max(0, Math.min(agreed, this.fetchOffset)))
   }
 
   /** OFFSET_OUT_OF_RANGE: the leader's log is elsewhere, perhaps since it lost its head to retention or its tail to an unclean election. */
   onOutOfRange(leaderStart: Offset, leaderEnd: Offset): boolean {
-    const { log } = this.partition
-    if (leaderEnd < log.logEndOffset) return this.truncateTo(leaderEnd)
-    return leaderStart > log.logEndOffset ? this.#restartAt(leaderStart) : true
+    const { fetchOffset } = this
+    if (leaderEnd < fetchOffset) return this.truncateTo(leaderEnd)
+    return leaderStart > fetchOffset ? this.#restartAt(leaderStart) : true
   }
 
   truncateTo(offset: Offset): boolean {
@@ -150,6 +163,14 @@ export class FollowerReplica {
     return this.#cut(() => log.truncateFullyAndStartAt(offset))
   }
 
+  /** False if it has to be tried again later. */
+  #dropFrom(offset: Offset): boolean {
+    const { log } = this.partition
+    const { logStartOffset } = log
+    if (offset > logStartOffset) return this.#cut(() => log.truncateTo(offset))
+    return this.#cut(() => log.truncateFullyAndStartAt(logStartOffset))
+  }
+
   #cut(cut: () => void): boolean {
     try {
       cut()
@@ -160,6 +181,7 @@ export class FollowerReplica {
     }
     // Whoever read here what is gone must hear of it.
     this.partition.onLogStartRaised()
+    this.partition.repair?.onCut()
     return true
   }
 }

@@ -9,6 +9,8 @@ export class FollowerState {
   /** What it holds for certain ends here; -1 until it has fetched from this leader. */
   endOffset: Offset = -1
   logStartOffset: Offset = -1
+  /** Where the records began that it was given last, -1: none. */
+  servedOffset: Offset = -1
   /** Epoch of the broker as of its last fetch; -1: it has not fetched yet. */
   brokerEpoch = -1
   /** When it last had all that the leader had. */

@@ -149,7 +149,7 @@ export class ReplicaFetcher {
     const wanted: FollowerReplica[] = []
     let pauseMs = settings().replicaFetchWaitMaxMs
     for (const replica of this.#replicas) {
-      if (replica.isParked || !replica.isCurrent || replica.partition.log.failed) continue
+      if (replica.isParked || !replica.isCurrent || !replica.mayFetch) continue
       if (replica.resumeMs > nowMs) pauseMs = Math.min(pauseMs, replica.resumeMs - nowMs)
       else if (!replica.isSettled) pauseMs = Math.min(pauseMs, WAIT_WITH_LAGGARDS_MS)
       else if (isThrottled(replica)) pauseMs = Math.min(pauseMs, THROTTLE_PAUSE_MS)

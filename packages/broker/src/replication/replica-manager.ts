@@ -18,6 +18,7 @@ import { IsrChanges } from './isr-changes.ts'
 import type { IsrProposal } from './isr-proposal.ts'
 import { RateMeter } from './rate-meter.ts'
 import { ReplicaFetchers } from './replica-fetchers.ts'
+import { ReplicaRepairs } from './replica-repairs.ts'
 import { replicaInRack } from './replica-selector.ts'
 import type { ReplicationSettings } from './replication-settings.ts'
 
@@ -48,6 +49,7 @@ export class ReplicaManager implements FetchReplication {
   readonly #isrChanges: IsrChanges
   readonly #assignments: DirectoryAssignments
   readonly #fetchers: ReplicaFetchers
+  readonly #repairs: ReplicaRepairs
   /** To other brokers, also for others than replication. */
   readonly connections: BrokerConnections
   #image: MetadataImage | null = null
@@ -71,6 +73,8 @@ export class ReplicaManager implements FetchReplication {
     this.#throttledOut = new RateMeter(options.clock)
     this.#isrChanges = new IsrChanges({ brokerId, timers, logger, brokerEpoch })
     this.#assignments = new DirectoryAssignments({ brokerId, timers, logger, brokerEpoch })
+    const isRegistered = () => this.#isRegistered
+    this.#repairs = new ReplicaRepairs({ brokerId, timers, logger, brokerEpoch, isRegistered })
     for (const { path, id, online } of options.logs.directories()) {
       this.#directories.set(path, id)
       if (!online) this.#offlineDirectories.add(id)
@@ -119,6 +123,7 @@ export class ReplicaManager implements FetchReplication {
   onControllerPort(port: Pick<ControllerPort, 'request'>): void {
     this.#isrChanges.onControllerPort(port)
     this.#assignments.onControllerPort(port)
+    this.#repairs.onControllerPort(port)
   }
 
   /** See `PartitionManager.start`. */
@@ -142,6 +147,12 @@ export class ReplicaManager implements FetchReplication {
     this.partitions.onDurable(log)
   }
 
+  /** From the storage: a read found damage. */
+  onDamaged(log: Log): void {
+    const partition = this.partitions.partitionOf(log)
+    if (partition !== null) this.#repairs.onDamaged(partition)
+  }
+
   onDirectoryFailed(directory: string, error: DiskError): void {
     const id = this.#directories.get(directory)
     if (id !== undefined) this.#offlineDirectories.add(id)
@@ -151,6 +162,15 @@ export class ReplicaManager implements FetchReplication {
   /** Requests and proposals for changes of ISRs that failed. */
   get failedIsrUpdateCount(): number {
     return this.#isrChanges.failedCount
+  }
+
+  /** Replicas with damaged records, and those that began to fetch theirs again since the start. */
+  get damagedCount(): number {
+    return this.#repairs.damagedCount
+  }
+
+  get repairedCount(): number {
+    return this.#repairs.repairedCount
   }
 
   /** Bytes of records that were fetched from leaders. */
@@ -168,6 +188,7 @@ export class ReplicaManager implements FetchReplication {
     this.#fetchers.close()
     this.#isrChanges.close()
     this.#assignments.close()
+    this.#repairs.close()
     this.partitions.close()
   }
 
@@ -253,6 +274,7 @@ export class ReplicaManager implements FetchReplication {
   }
 
   #onHosted(partition: Partition, image: PartitionImage): void {
+    this.#repairs.onImage(partition, image)
     // A leader that is told no epoch could take what this life holds for what an earlier one held.
     if (partition.isFollower && this.#isRegistered) this.#fetchers.follow(partition)
     else this.#fetchers.unfollow(partition)
@@ -262,6 +284,7 @@ export class ReplicaManager implements FetchReplication {
 
   #onDropped(partition: Partition): void {
     this.#fetchers.unfollow(partition)
+    this.#repairs.onDropped(partition)
     this.#assignments.settled(partition.topicId, partition.partition)
   }
 

@@ -18,10 +18,13 @@ const NODES = [1, 2, 3]
 const PARTITIONS = 2
 /** Of simulated time, after which a cluster that is left alone must have recovered. */
 const RECOVERY_MS = 4_000
+/** After which the durable mark of an idle log directory is on its disk. */
+const MARK_MS = 1_100
 
 type Step =
   | { readonly kind: 'produce'; readonly partition: number; readonly padding: number }
   | { readonly kind: 'crash' | 'restart' | 'isolate'; readonly nodeId: number }
+  | { readonly kind: 'rot'; readonly nodeId: number; readonly partition: number; readonly crashes: boolean }
   | { readonly kind: 'cut'; readonly a: number; readonly b: number }
   | { readonly kind: 'move' | 'deleteRecords'; readonly partition: number; readonly choice: number }
   | { readonly kind: 'heal' }
@@ -40,6 +43,10 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('crash' as const), nodeId }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('restart' as const), nodeId }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('move' as const), partition, choice: fc.nat(5) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant('rot' as const), nodeId, partition, crashes: fc.boolean() }),
+    },
     {
       weight: 1,
       arbitrary: fc.record({ kind: fc.constant('cut' as const), a: nodeId, b: fc.constantFrom(0, ...NODES) }),
@@ -77,6 +84,14 @@ class Run {
       case 'restart':
         if (!cluster.nodes.has(step.nodeId)) await this.#restart(step.nodeId)
         break
+      case 'rot':
+        // Of one replica at a time: what is nowhere else cannot come back. By then the mark says what is synced.
+        await cluster.advance(MARK_MS)
+        if (!this.#isWhole() || !(await this.#isSound())) break
+        if (step.crashes) cluster.crash(step.nodeId)
+        cluster.rot(step.nodeId, step.partition)
+        if (step.crashes) await this.#restart(step.nodeId)
+        break
       case 'move':
         cluster.controller.moveLeader(TOPIC, step.partition, step.choice)
         break
@@ -111,6 +126,9 @@ class Run {
     if (!isDone()) throw new Error('nothing is acknowledged any more')
     // The last records reach those that are not waited for, too.
     for (let waited = 0; waited < RECOVERY_MS && !this.#isWhole(); waited += 20) await cluster.advance(20)
+    // Reads find what is damaged, and it is made good.
+    for (let waited = 0; waited < RECOVERY_MS && !(await this.#isSound()); waited += 20) await cluster.advance(20)
+    for (let waited = 0; waited < RECOVERY_MS && !this.#isWhole(); waited += 20) await cluster.advance(20)
     await this.#checker.checkEnd()
   }
 
@@ -140,6 +158,11 @@ class Run {
     const offset = log.logStartOffset + Math.floor(((log.highWatermark - log.logStartOffset) * choice) / 5)
     log.raiseLogStart(offset)
     partitionHere.onLogStartRaised()
+  }
+
+  async #isSound(): Promise<boolean> {
+    await this.#checker.check()
+    return this.#cluster.liveNodes.every(({ replicas }) => replicas.damagedCount === 0)
   }
 
   #isWhole(): boolean {

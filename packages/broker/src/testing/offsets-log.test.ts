@@ -80,7 +80,7 @@ describe('the log of committed offsets', () => {
     const client = broker.connect()
     await broker.idle()
     expect(await offsets(client)).toBe(ErrorCode.NOT_COORDINATOR)
-    expect(broker.logger.messages('error')).toEqual(['coordinator failed to load'])
+    expect(broker.logger.messages('error')).toEqual(['damaged batches found', 'coordinator failed to load'])
     expect(await client.alterTopic('__consumer_offsets', { 'unclean.leader.election.enable': 'true' })).toBe(0)
     await broker.idle()
     expect(await offsets(client)).toEqual([-1, 9])

@@ -12,6 +12,7 @@ import type { ProducerIdBlock } from '../metadata/controller/producer-ids.ts'
 import type { AlterReassignmentsRequest, ReassignmentTopicResult } from '../metadata/controller/reassignments.ts'
 import type { ControllerRegistration } from '../metadata/controller/register-controller.ts'
 import type { FeatureUpdate } from '../metadata/controller/update-features.ts'
+import type { WithdrawReplicasRequest, WithdrawReplicasResponse } from '../metadata/controller/withdraw-replicas.ts'
 import type { LeaderRecoveryState } from '../metadata/image.ts'
 import type { PeerStatus, Voter } from '../raft/types.ts'
 
@@ -65,6 +66,7 @@ export interface ControllerRequests {
   unregisterBroker: { request: { readonly brokerId: number }; answer: ApiError | null }
   alterPartition: { request: AlterPartitionRequest; answer: AlterPartitionAnswer | ApiError }
   assignReplicasToDirs: { request: AssignReplicasToDirsRequest; answer: AssignReplicasToDirsAnswer | ApiError }
+  withdrawReplicas: { request: WithdrawReplicasRequest; answer: WithdrawReplicasResponse | ApiError }
   describeQuorum: { request: Record<string, never>; answer: QuorumDescription }
   addVoter: { request: Voter; answer: ApiError | null }
   removeVoter: { request: { readonly id: number; readonly directoryId: Uuid }; answer: ApiError | null }

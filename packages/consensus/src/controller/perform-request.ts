@@ -15,6 +15,7 @@ import { alterPartitionReassignments } from '../metadata/controller/reassignment
 import { registerController } from '../metadata/controller/register-controller.ts'
 import { unregisterBroker } from '../metadata/controller/unregister-broker.ts'
 import { updateFeatures } from '../metadata/controller/update-features.ts'
+import { withdrawReplicas } from '../metadata/controller/withdraw-replicas.ts'
 import type { MetadataImage } from '../metadata/image.ts'
 import type { MetadataRecord } from '../metadata/records.ts'
 import type { ActiveController } from './active-controller.ts'
@@ -65,6 +66,7 @@ const PERFORMERS: { readonly [N in MetadataRequestName]: Performer<N> } = {
   unregisterBroker: performUnregisterBroker,
   alterPartition: (scene, request) => submit(scene, (context) => alterPartitions(context, request), false),
   assignReplicasToDirs: (scene, request) => submit(scene, (context) => assignReplicasToDirs(context, request), false),
+  withdrawReplicas: (scene, request) => submit(scene, (context) => withdrawReplicas(context, request), false),
 }
 
 /** Does what is asked; resolves when it is committed. Rejects with `NotControllerError` or `ControllerRequestError`. */

@@ -38,6 +38,8 @@ const REPEATABLE: Repeatable = {
   // A compare-and-set: done twice it is refused with INVALID_UPDATE_VERSION, on which the leader waits for the metadata that tells.
   alterPartition: true,
   assignReplicasToDirs: true,
+  // The first time raises the leader epoch, which the second does not name.
+  withdrawReplicas: true,
   describeQuorum: true,
   addVoter: false,
   removeVoter: false,

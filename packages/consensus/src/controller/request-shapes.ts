@@ -135,6 +135,11 @@ const REQUESTS: Record<ControllerRequestName, Shape> = {
     brokerEpoch: isInteger,
     partitions: listOf(objectWith({ topicId: isUuid, partition: isInt32, directory: isUuid })),
   }),
+  withdrawReplicas: objectWith({
+    brokerId: isInt32,
+    brokerEpoch: isInteger,
+    partitions: listOf(objectWith({ topicId: isUuid, partition: isInt32, leaderEpoch: isInt32 })),
+  }),
   describeQuorum: nothing,
   addVoter: voter,
   removeVoter: objectWith({ id: isInt32, directoryId: isUuid }),

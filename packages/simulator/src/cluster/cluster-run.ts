@@ -77,6 +77,7 @@ export class ClusterRun {
       this.world,
       { name: TOPIC, partitionCount: options.partitionCount, minIsr: 2 },
       () => this.nodes,
+      (node, partition) => this.#metadata.isCounted(node, TOPIC, partition),
     )
     this.workload = new Workload(this.world, this.network, options, this.replicas)
   }
@@ -137,6 +138,10 @@ export class ClusterRun {
 
   onDiskDamaged(node: SimulatedNode): void {
     this.replicas.forget(node.id)
+  }
+
+  onRecordsRotten(node: SimulatedNode): void {
+    this.replicas.onRecordsRotten(node.id)
   }
 
   restartLater(node: SimulatedNode, afterMs: number): void {

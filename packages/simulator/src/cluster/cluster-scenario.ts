@@ -29,6 +29,8 @@ export type ClusterFault = { readonly atMs: number } & (
   | { readonly kind: 'wipe'; readonly node: number; readonly downMs: number }
   /** Killed, and a bit of one of its files turns over meanwhile; under the same condition. */
   | { readonly kind: 'rot'; readonly node: number; readonly downMs: number }
+  /** The same with a bit of stored records. In one scenario always of the same node: what is damaged may not be read for long. */
+  | { readonly kind: 'rot of records'; readonly node: number; readonly downMs: number }
 )
 
 /** `all`: from everybody; `brokers`: only from the other nodes; `inbound`, `outbound`: one way only. */
@@ -53,6 +55,8 @@ export interface ClusterOptions {
   readonly writeMs: number
   /** Share of syncs after which the system writes pages back by itself. */
   readonly writeBackShare: number
+  /** How long the topic's segments grow, 0: for the whole run. No start looks at those that were closed before. */
+  readonly segmentMs: number
 }
 
 export interface ClusterScenario {
@@ -84,9 +88,15 @@ export function clusterScenario(seed: number): ClusterScenario {
     diskMs: random.pick([0.2, 1, 8]),
     writeMs: random.pick([0.5, 4]),
     writeBackShare: random.pick([0, 0.05]),
+    segmentMs: 0,
   }
-  const faults = drawFaults(new RandomStream(seed, 'faults'), options)
-  return { seed, options, faults, untilMs: LOAD_MS, share: 1 }
+  const others = drawFaults(new RandomStream(seed, 'faults'), options)
+  // A run without faults stays one.
+  const rotStream = new RandomStream(seed, 'rot of records')
+  const rot = others.length === 0 ? [] : drawRotOfRecords(rotStream, options)
+  const faults = [...others, ...rot].sort((one, other) => one.atMs - other.atMs)
+  const segmentMs = rot.length === 0 ? 0 : rotStream.pick([0, 4_000])
+  return { seed, options: { ...options, segmentMs }, faults, untilMs: LOAD_MS, share: 1 }
 }
 
 const KINDS = [
@@ -151,5 +161,16 @@ function drawFaults(random: RandomStream, { nodeCount }: ClusterOptions): Cluste
         faults.push({ atMs, kind, node: random.integer(0, nodeCount), downMs })
     }
   }
-  return faults.sort((one, other) => one.atMs - other.atMs)
+  return faults
+}
+
+function drawRotOfRecords(random: RandomStream, { nodeCount }: ClusterOptions): ClusterFault[] {
+  if (random.chance(0.5)) return []
+  const node = random.integer(0, nodeCount)
+  return Array.from({ length: random.integer(1, 4) }, () => ({
+    atMs: random.real(10_000, LOAD_MS - 3_000),
+    kind: 'rot of records',
+    node,
+    downMs: random.pick([1, 200, 3_000]),
+  }))
 }

@@ -26,6 +26,13 @@ export class MetadataGhost {
     this.#lost.set(node, { brokerEpoch: this.#newest?.brokers.get(node)?.epoch ?? -1, slots })
   }
 
+  /** Whether the newest metadata that anybody has been told counts the node's replica for anything that is committed. */
+  isCounted(node: number, topic: string, id: number): boolean {
+    const partition = this.#newest?.topics.get(topic)?.partitions[id]
+    if (partition === undefined) return false
+    return partition.leader === node || partition.isr.includes(node) || partition.elr.includes(node)
+  }
+
   /** Events of one life of a node, watched on their way. */
   watch(node: number, events: ControllerEvents, image: () => MetadataImage | null): ControllerEvents {
     let nextOffset = 0

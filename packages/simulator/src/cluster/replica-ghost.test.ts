@@ -51,10 +51,18 @@ class FakeNode {
 
 let nodes: FakeNode[]
 let ghost: ReplicaGhost
+/** Nodes that the metadata has as in sync, eligible or leading. */
+let counted: Set<number>
 
 beforeEach(() => {
+  counted = new Set([0, 1, 2])
   nodes = [new FakeNode(0), new FakeNode(1), new FakeNode(2)]
-  ghost = new ReplicaGhost(new World(1), { name: 'orders', partitionCount: 1, minIsr: 2 }, () => nodes)
+  ghost = new ReplicaGhost(
+    new World(1),
+    { name: 'orders', partitionCount: 1, minIsr: 2 },
+    () => nodes,
+    (node) => counted.has(node),
+  )
   nodes[0]!.replica.isr = [0, 1, 2]
 })
 
@@ -155,6 +163,27 @@ describe('ReplicaGhost', () => {
     ghost.beforeCut(2, 0)
     nodes[2]!.holds(8)
     expect(() => ghost.afterEvent()).not.toThrow()
+  })
+
+  it('lets a node with damaged records cut away what is committed, once it counts for nothing (R8)', () => {
+    commitTen()
+    ghost.onRecordsRotten(1)
+    ghost.beforeCut(1, 0)
+    nodes[1]!.holds(8)
+    expect(() => ghost.afterEvent()).toThrow('R8')
+
+    nodes[1]!.holds(10)
+    ghost.observe()
+    counted.delete(1)
+    ghost.beforeCut(1, 0)
+    nodes[1]!.holds(8)
+    expect(() => ghost.afterEvent()).not.toThrow()
+
+    // Another one may not.
+    counted.delete(2)
+    ghost.beforeCut(2, 0)
+    nodes[2]!.holds(8)
+    expect(() => ghost.afterEvent()).toThrow('R8')
   })
 
   it('expects nothing of a lost disk until its leader has let it go and taken it back (R1)', () => {

@@ -39,6 +39,7 @@ export class ReplicaGhost {
   readonly #partitionCount: number
   readonly #minIsr: number
   readonly #nodes: () => readonly WatchedNode[]
+  readonly #isCounted: (node: number, partition: number) => boolean
   /** By partition, the greatest high watermark of any leader. */
   readonly #committed = new Map<number, number>()
   /** By partition, which epoch each committed offset is of: (first offset, epoch), rising. */
@@ -49,11 +50,14 @@ export class ReplicaGhost {
   readonly #unseen = new Set<number>()
   /** Nodes that once lost their disk, and of each the partitions whose newest leader has not been seen without them since. */
   readonly #lost = new Map<number, Set<number>>()
+  /** Nodes some of whose records were damaged: they may throw records away to fetch them again, once they count for nothing. */
+  readonly #rotten = new Set<number>()
 
   constructor(
     world: World,
     topic: { readonly name: string; readonly partitionCount: number; readonly minIsr: number },
     nodes: () => readonly WatchedNode[],
+    isCounted: (node: number, partition: number) => boolean = () => true,
   ) {
     const { name, partitionCount, minIsr } = topic
     this.#world = world
@@ -61,6 +65,7 @@ export class ReplicaGhost {
     this.#partitionCount = partitionCount
     this.#minIsr = minIsr
     this.#nodes = nodes
+    this.#isCounted = isCounted
   }
 
   committedOffset(partition: number): number {
@@ -136,6 +141,11 @@ export class ReplicaGhost {
     for (const known of this.#known.get(node)?.values() ?? []) known.durableOffset = null
   }
 
+  /** Some of its records are damaged. */
+  onRecordsRotten(node: number): void {
+    this.#rotten.add(node)
+  }
+
   /** Its disk is not what it was: nothing is expected of it until it is seen again. */
   forget(node: number): void {
     this.#known.delete(node)
@@ -176,6 +186,8 @@ export class ReplicaGhost {
         // What a leader that has not heard of the loss, or of its successor, was told before still counts for it.
         if (!isNewest || partitions.has(partition)) isr.delete(lost)
       }
+      // The same of what was thrown away since to be fetched again: a later leader does without it.
+      if (!isNewest) for (const rotten of this.#rotten) isr.delete(rotten)
       this.#judgeCommit(node, partition, highWatermark, isr)
     } else {
       const holders = this.#holdersOf(partition, highWatermark - 1)
@@ -241,6 +253,10 @@ export class ReplicaGhost {
     this.#world.mark('log of a replica cut')
     this.#world.judge('R8')
     const committed = this.#epochs.get(partition) ?? []
+    if (this.#rotten.has(node) && !this.#isCounted(node, partition)) {
+      this.#world.mark('damaged replica fetched again')
+      return
+    }
     for (const { offset, epoch } of epochs) {
       if (offset < log.logEndOffset || offset >= this.committedOffset(partition)) continue
       const kept = committed.findLast((entry) => entry.offset <= offset)?.epoch

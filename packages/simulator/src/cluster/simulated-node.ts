@@ -8,6 +8,7 @@ import {
   QuorumNode,
   type VoterSet,
 } from '@millrace/consensus'
+import { rotRecords } from '@millrace/storage/testing'
 import { connectOver, listenOver } from '../network/byte-ports.ts'
 import { SimulatedPeerTransport } from '../network/peer-network.ts'
 import type { StreamNetwork } from '../network/stream-network.ts'
@@ -171,6 +172,14 @@ export class SimulatedNode {
     const path = this.#random.pick(files)
     this.disk.corrupt(path, this.#random.integer(0, this.disk.stat(path)!.sizeBytes), 1 << this.#random.integer(0, 8))
     return path
+  }
+
+  /** The same of records that the node knows to have synced. */
+  rotRecords(): string | null {
+    const partitions = this.disk.listDirectory('/data').filter((name) => /-[0-9]+$/.test(name))
+    if (partitions.length === 0) return null
+    const bit = rotRecords(this.disk, '/data', this.#random.pick(partitions), this.#random)
+    return bit === null ? null : `${bit.path} ${bit.position}`
   }
 
   #filesUnder(path: string): string[] {

@@ -16,6 +16,8 @@ export interface StruckCluster {
   isSafeWithout(node: SimulatedNode): boolean
   /** The node holds nothing any more. */
   onDiskLost(node: SimulatedNode): void
+  /** Some of its records cannot be read any more. */
+  onRecordsRotten(node: SimulatedNode): void
   /** What it holds is to be seen. */
   onDiskDamaged(node: SimulatedNode): void
   restartLater(node: SimulatedNode, afterMs: number): void
@@ -110,6 +112,15 @@ function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): 
       node.crash(false)
       world.fault('rot', node.id, node.rot() ?? '')
       run.onDiskDamaged(node)
+      run.restartLater(node, fault.downMs)
+      return true
+    }
+    case 'rot of records': {
+      if (!run.isSafeWithout(node)) return false
+      node.crash(false)
+      const place = node.rotRecords()
+      world.fault(place === null ? 'kill' : 'rot of records', node.id, place ?? '')
+      if (place !== null) run.onRecordsRotten(node)
       run.restartLater(node, fault.downMs)
       return true
     }

@@ -56,11 +56,13 @@ export class Workload {
   async prepare(): Promise<void> {
     const admin = new Admin(this.#clientOptions('admin'))
     this.#closers.push(() => admin.close())
-    const { partitionCount, nodeCount } = this.#options
+    const { partitionCount, nodeCount, segmentMs } = this.#options
     const replicationFactor = Math.min(3, nodeCount)
+    const rolls: Record<string, string> = segmentMs === 0 ? {} : { 'segment.ms': String(segmentMs) }
+    const configs = { 'min.insync.replicas': '2', ...rolls }
     for (;;) {
       const [outcome] = await admin.createTopics([
-        { name: TOPIC, partitions: partitionCount, replicationFactor, configs: { 'min.insync.replicas': '2' } },
+        { name: TOPIC, partitions: partitionCount, replicationFactor, configs },
       ])
       this.callCount++
       if (outcome?.error == null || (outcome.error as { code?: string }).code === 'TOPIC_ALREADY_EXISTS') return

@@ -45,7 +45,7 @@ export const clusterMutations: readonly Mutation[] = [
   inBroker(
     'diverging epoch forgotten',
     'replication/follower-replica.ts',
-    'return this.truncateTo(Math.max(0, Math.min(agreed, log.logEndOffset)))',
+    'return this.truncateTo(Math.max(0, Math.min(agreed, this.fetchOffset)))',
     'return true',
   ),
   inBroker(
@@ -71,6 +71,18 @@ export const clusterMutations: readonly Mutation[] = [
     'partition/fetch-operation.ts',
     'return isolation === FetchIsolation.HIGH_WATERMARK ? log.highWatermark : log.lastStableOffset',
     'return log.logEndOffset',
+  ),
+  inBroker(
+    'damaged replica cut while in the ISR',
+    'replication/replica-repairs.ts',
+    "    this.#options.logger.error('records of a replica are damaged', { ...nameOf(partition), ...first })\n",
+    '    partition.log.truncateTo(first.startOffset)\n',
+  ),
+  inMetadata(
+    'damaged replica stays in the ISR',
+    'controller/withdraw-replicas.ts',
+    '      targetIsr,\n',
+    '      targetIsr: partition.isr,\n',
   ),
   inMetadata(
     'leader elected from outside of the ISR',

@@ -35,6 +35,7 @@ const CLUSTER_MARKS = [
   'all nodes die',
   'commit ok',
   'cut of a leader',
+  'damaged replica fetched again',
   'given up and not stored',
   'given up and stored',
   'kill of a leader',

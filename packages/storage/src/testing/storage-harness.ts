@@ -37,6 +37,7 @@ export const TOPIC_ID = 'Zm9vYmFyYmF6cXV4MTIzNA' as Uuid
 export interface Harness {
   manager: LogManager
   durable: Log[]
+  damaged: Log[]
   failures: { directory: string; error: DiskError }[]
   warnings: string[]
   errors: string[]
@@ -50,7 +51,7 @@ export interface HarnessOptions extends Partial<Omit<StorageOptions, 'disk'>> {
 /** Opens storage on a disk with test defaults: one directory, real time unless given, nothing periodic. */
 export async function openStorage(options: HarnessOptions): Promise<Harness> {
   const config = { ...DEFAULT_CONFIG, ...options.config }
-  const harness: Omit<Harness, 'manager'> = { durable: [], failures: [], warnings: [], errors: [] }
+  const harness: Omit<Harness, 'manager'> = { durable: [], damaged: [], failures: [], warnings: [], errors: [] }
   const clock: Clock = options.clock ?? new RealClock()
   const timers: Timers = options.timers ?? new RealTimers()
   const random: Random = options.random ?? new SeededRandom(1)
@@ -69,6 +70,7 @@ export async function openStorage(options: HarnessOptions): Promise<Harness> {
       error: (message) => harness.errors.push(message),
     },
     onDurable: (log) => harness.durable.push(log),
+    onDamaged: (log) => harness.damaged.push(log),
     onDirectoryFailed: (directory, error) => harness.failures.push({ directory, error }),
     ...options,
     clock,

@@ -1,5 +1,5 @@
 import { BATCH_HEADER_BYTES, baseOffsetOf, batchSizeOf, lastOffsetOf, partitionLeaderEpochOf } from '@millrace/protocol'
-import type { Log } from '@millrace/storage'
+import { type Log, ReadResult } from '@millrace/storage'
 import { valuesIn } from '../../testing/data-client.ts'
 import { type ReplicaCluster, TOPIC } from './replica-cluster.ts'
 import type { ReplicaNode } from './replica-node.ts'
@@ -104,6 +104,8 @@ export class ReplicaChecker {
 
   async #checkContents(ghost: Ghost, node: ReplicaNode, partition: number, log: Log): Promise<void> {
     const { logStartOffset, highWatermark } = log
+    // What is damaged is refused, to this reader as well.
+    if (!(await isSound(log))) return
     const bytes = await this.#cluster.read(node, partition, logStartOffset, highWatermark)
     let expected = logStartOffset
     for (const [offset, record] of recordsIn(bytes)) {
@@ -123,6 +125,19 @@ export class ReplicaChecker {
     if (log === undefined) return 0
     return Math.max(log.durableOffset, Math.min(this.#survived.get(log) ?? 0, log.logEndOffset))
   }
+}
+
+/** Whether all of the log can be read: reads are what finds damage. */
+async function isSound(log: Log): Promise<boolean> {
+  const result = new ReadResult()
+  for (let offset = log.logStartOffset; offset < log.writtenOffset; offset = result.lastOffset + 1) {
+    if (!(await log.read(offset, 100_000, log.writtenOffset, true, result))) {
+      if (log.faultyRanges.length === 0) throw new Error(`${offset} is refused with ${result.errorCode}`)
+      return false
+    }
+    if (result.sizeBytes === 0) return true
+  }
+  return true
 }
 
 function logOf(node: ReplicaNode, partition: number): Log {

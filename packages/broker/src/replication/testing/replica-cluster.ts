@@ -1,6 +1,7 @@
 import { SeededRandom, SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid } from '@millrace/base'
 import { ControllerUnavailableError, type MetadataRecord } from '@millrace/consensus'
 import { ReadResult } from '@millrace/storage'
+import { rotRecords } from '@millrace/storage/testing'
 import { batchOf, START_MS } from '../../testing/batches.ts'
 import type { ReplicationSettings } from '../replication-settings.ts'
 import { ReplicaNetwork } from './replica-network.ts'
@@ -164,6 +165,19 @@ export class ReplicaCluster {
     })
   }
 
+  /**
+   * A bit of the partition's records turns over that the node knows to have synced; one that is up looks at all of them anew when they are
+   * read. False: there was none.
+   */
+  rot(nodeId: number, partition: number): boolean {
+    const node = this.nodes.get(nodeId)
+    const disk = node?.disk ?? this.#disks.get(nodeId)!
+    if (rotRecords(disk, '/data', `${TOPIC}-${partition}`, this.random) === null) return false
+    const log = node?.partition(TOPIC, partition)?.log
+    for (const { baseOffset } of log?.segments.all ?? []) log!.distrust(baseOffset)
+    return true
+  }
+
   /** Who leads by the node's own word; the controller's may be newer. */
   leaderOf(partition: number): ReplicaNode | null {
     const leader = this.controller.image.topics.get(TOPIC)!.partitions[partition]!.leader
@@ -222,7 +236,11 @@ export class ReplicaCluster {
   #prepare(disk: SimulatedDisk): SimulatedDisk {
     const { maxSyncMs } = this.#options
     if (maxSyncMs > 0) {
-      disk.settle = () => new Promise((resolve) => this.timers.setTimer(this.upTo(maxSyncMs), resolve))
+      // Reads take none of it: a checker that waits for one must not have to let time pass.
+      disk.settle = (operation) =>
+        operation === 'read'
+          ? Promise.resolve()
+          : new Promise((resolve) => this.timers.setTimer(this.upTo(maxSyncMs), resolve))
     }
     return disk
   }

@@ -80,6 +80,7 @@ export class ReplicaNode {
       defaultConfig: config.log,
       configOf: () => config.log,
       onDurable: (log) => node?.replicas.onDurable(log),
+      onDamaged: (log) => node?.replicas.onDamaged(log),
       onDirectoryFailed: (directory, error) => world.onFault(new Error(`${directory} failed: ${error.message}`)),
     })
     node = new ReplicaNode(world, nodeId, disk, logs, timers, config, image, seed)

@@ -122,6 +122,9 @@ export class TestController {
       const answer = partitions.map(({ topicId, partition }) => ({ topicId, partition, errorCode: 0 }))
       return { partitions: answer } as unknown as ControllerAnswer<N>
     }
+    if (name === 'withdrawReplicas') {
+      return this.#withdraw(request as ControllerRequest<'withdrawReplicas'>) as ControllerAnswer<N>
+    }
     throw new Error(`${name} is none of a replica's requests`)
   }
 
@@ -130,6 +133,26 @@ export class TestController {
       return { code: ErrorCode.STALE_BROKER_EPOCH, message: null }
     }
     return { partitions: request.partitions.map((wish) => this.#alterOne(request.brokerId, wish)) }
+  }
+
+  #withdraw(request: ControllerRequest<'withdrawReplicas'>): ControllerAnswer<'withdrawReplicas'> {
+    const { brokerId, brokerEpoch } = request
+    if (this.image.brokers.get(brokerId)?.epoch !== brokerEpoch) {
+      return { code: ErrorCode.STALE_BROKER_EPOCH, message: null }
+    }
+    const partitions = request.partitions.map(({ topicId, partition: partitionId, leaderEpoch }) => {
+      const answer = (errorCode: number) => ({ topicId, partition: partitionId, errorCode })
+      const partition = this.image.topicsById.get(topicId)?.partitions[partitionId]
+      if (partition === undefined) return answer(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+      if (leaderEpoch !== partition.leaderEpoch) return answer(ErrorCode.FENCED_LEADER_EPOCH)
+      const isr = partition.isr.filter((id) => id !== brokerId)
+      const heir = isr.find((id) => this.#isActive(id))
+      if (heir === undefined) return answer(ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE)
+      const leader = partition.leader === brokerId || partition.leader < 0 ? heir : partition.leader
+      this.commit(changeOf(topicId, partition, { isr, leader }))
+      return answer(ErrorCode.NONE)
+    })
+    return { partitions }
   }
 
   #alterOne(brokerId: number, wish: AlterPartitionRequest['partitions'][number]): Result {

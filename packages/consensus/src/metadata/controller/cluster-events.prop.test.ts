@@ -21,6 +21,7 @@ import { SUPPORTED_FEATURES } from './features.ts'
 import { balanceLeaders, electUncleanly } from './leader-balance.ts'
 import { alterPartitionReassignments } from './reassignments.ts'
 import { unregisterBroker } from './unregister-broker.ts'
+import { withdrawReplicas } from './withdraw-replicas.ts'
 
 const TOPIC = 't'
 const BROKERS = [1, 2, 3, 4]
@@ -107,6 +108,26 @@ const alter = fc
     return records
   })
 
+/** A replica is damaged: afterwards it counts for nothing, or everything is as it was. */
+const withdraw = fc.tuple(broker, partitionId).map(([brokerId, slot]) => (context: ControllerContext) => {
+  const topic = context.image.topics.get(TOPIC)
+  const partition = topic?.partitions[slot]
+  const known = context.image.brokers.get(brokerId)
+  if (topic === undefined || partition === undefined || known === undefined) return []
+  const { leaderEpoch } = partition
+  const { records } = withdrawReplicas(context, {
+    brokerId,
+    brokerEpoch: known.epoch,
+    partitions: [{ topicId: topic.id, partition: slot, leaderEpoch }],
+  })
+  if (records.length === 0) return records
+  const after = applyRecords(context.image, records).image.topics.get(TOPIC)!.partitions[slot]!
+  expect([...after.isr, ...after.elr, after.leader]).not.toContain(brokerId)
+  expect(after.leaderEpoch).toBe(leaderEpoch + 1)
+  expect(partition.isr).toContain(after.leader)
+  return records
+})
+
 const create: Event = (context) =>
   createTopics(context, {
     validateOnly: false,
@@ -138,6 +159,7 @@ const move = fc.tuple(partitionId, fc.option(fc.shuffledSubarray(BROKERS, { minL
 const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 3, arbitrary: register },
   { weight: 8, arbitrary: heartbeat },
+  { weight: 2, arbitrary: withdraw },
   { weight: 8, arbitrary: alter },
   { weight: 2, arbitrary: fc.constant(create) },
   { weight: 2, arbitrary: configure },

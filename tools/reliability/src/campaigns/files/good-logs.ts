@@ -53,6 +53,7 @@ export async function openStorage(disk: SimulatedDisk): Promise<OpenedStorage> {
     configOf: () => CONFIG,
     logger: { info: ignore, warn: ignore, error: ignore },
     onDurable: ignore,
+    onDamaged: () => undefined,
     onDirectoryFailed: (_directory, error) => directoryFailures.push(error.message),
   })
   return { manager, timers, directoryFailures }
