@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 
-/** Left for page cache, for the load programs and for what the brokers have not touched yet. */
+/** Left for page cache, for the load programs and for what the brokers have not touched yet: for each copy of what a run writes. */
 const LEFT_BYTES = 2.6e9
 
 /** Holds so many bytes until its input ends. The first to go should memory run out: the brokers must not. */
@@ -27,9 +27,9 @@ export class Ballast {
     this.#child = child
   }
 
-  /** Resolves once it is held, which takes up to a minute. */
-  static async take(): Promise<Ballast> {
-    const sizeBytes = Math.max(0, availableBytes() - LEFT_BYTES)
+  /** Resolves once it is held, which takes up to a minute. `copyCount`: replicas on this machine of what is written. */
+  static async take(copyCount: number): Promise<Ballast> {
+    const sizeBytes = Math.max(0, availableBytes() - LEFT_BYTES * copyCount)
     const child = spawn(process.execPath, ['-e', program, String(sizeBytes)], { stdio: ['pipe', 'pipe', 'inherit'] })
     const ended = once(child, 'exit').then(() => Promise.reject(new Error('the ballast could not be held')))
     await Promise.race([once(child.stdout!, 'data'), ended])

@@ -208,7 +208,7 @@ try {
     if (!broker) throw new Error(`there is no variant ${name}`)
     return { name, broker, topicConfigs: topicConfigsOf[name] }
   })
-  if (!values.quick) ballast = await Ballast.take()
+  if (!values.quick) ballast = await Ballast.take(Math.max(...variants.map(({ broker }) => broker.replicas)))
   for (const kind of ['kafka', 'millrace'] as const) {
     const first = variants.find(({ broker }) => broker.kind === kind)
     if (first && !values.quick) await warmUp(first)
