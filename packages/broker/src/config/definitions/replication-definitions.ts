@@ -35,7 +35,7 @@ export const replicationDefinitions = {
   'num.replica.fetchers': int(1, 'cluster', "Connections that a follower uses for each leader's node.", atLeast(1)),
   'replica.fetch.min.bytes': int(1, 'none', 'Bytes that a leader gathers before it answers a follower.'),
   'replica.fetch.wait.max.ms': int(500, 'none', 'How long a leader waits for those bytes.'),
-  // Kafka has 1 MiB. A batch may be as large, and a follower then stores and syncs one after the other (docs/adr/0007).
+  // Kafka has 1 MiB. A batch may be as large, and a follower then stores and syncs one after the other (docs/adr/0008).
   'replica.fetch.max.bytes': int(4_194_304, 'none', 'Bytes that a follower asks for per partition.', atLeast(0)),
   'replica.fetch.response.max.bytes': int(
     10_485_760,
