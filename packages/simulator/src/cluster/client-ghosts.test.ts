@@ -53,6 +53,15 @@ describe('RecordGhost', () => {
     expect(() => withThree().checkComplete(0, new Map([[1, '0-1']]))).toThrow('R4')
   })
 
+  it('finds an acknowledged record that is gone, also where nobody knew its offset (R4)', () => {
+    const ghost = withThree()
+    ghost.onAckedUnplaced(0, '0-2')
+    const contents = (values: string[]) => new Map(values.map((value, offset) => [offset, value]))
+    expect(() => ghost.checkComplete(0, contents(['0-0', '0-2']))).not.toThrow()
+    expect(() => ghost.checkComplete(0, contents(['0-0', '0-1']))).toThrow('R4')
+    expect(ghost.ackedCount).toBe(2)
+  })
+
   it('finds what changed (R3), is there twice (R14), was given twice, or was made up (S2)', () => {
     expect(() => withThree().onConsumed(0, 0, '0-1')).toThrow('R3')
     expect(() => withThree().onConsumed(0, 5, '0-0')).toThrow('R14')

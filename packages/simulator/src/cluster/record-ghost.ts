@@ -8,6 +8,8 @@ interface PartitionGhost {
   /** Offset by value: a record is stored once (R14). */
   readonly offsets: Map<string, number>
   readonly acked: Map<number, string>
+  /** Acknowledged as stored earlier, at an offset that the broker has forgotten. */
+  readonly ackedUnplaced: Set<string>
   /** Values whose producer was not told what became of them. */
   readonly unknown: Set<string>
 }
@@ -28,7 +30,7 @@ export class RecordGhost {
 
   get ackedCount(): number {
     let count = 0
-    for (const { acked } of this.#partitions.values()) count += acked.size
+    for (const { acked, ackedUnplaced } of this.#partitions.values()) count += acked.size + ackedUnplaced.size
     return count
   }
 
@@ -49,6 +51,12 @@ export class RecordGhost {
     ghost.acked.set(offset, value)
   }
 
+  /** It is stored, says the broker or what it answered to others of the same producer, and nobody knows where. */
+  onAckedUnplaced(partition: number, value: string): void {
+    this.#world.mark('acknowledged without an offset')
+    this.#ghostOf(partition).ackedUnplaced.add(value)
+  }
+
   /** Its producer gave it up: it is stored once or not at all. */
   onUnknown(partition: number, value: string): void {
     this.#ghostOf(partition).unknown.add(value)
@@ -66,8 +74,14 @@ export class RecordGhost {
    */
   checkComplete(partition: number, read: ReadonlyMap<number, string>): void {
     this.#checkOrder(partition, read)
-    this.#markUnknown(partition, new Set(read.values()))
-    for (const [offset, value] of this.#ghostOf(partition).acked) {
+    const { acked, ackedUnplaced } = this.#ghostOf(partition)
+    const stored = new Set(read.values())
+    this.#markUnknown(partition, stored)
+    for (const value of ackedUnplaced) {
+      this.#world.judge('R4')
+      must(stored.has(value), 'R4', () => `"${value}" was acknowledged and is nowhere in partition ${partition}`)
+    }
+    for (const [offset, value] of acked) {
       this.#world.judge('R4')
       must(read.get(offset) === value, 'R4', () => {
         return `"${value}" was acknowledged at ${offset} of partition ${partition}; there is ${read.get(offset) ?? 'nothing'}`
@@ -113,7 +127,7 @@ export class RecordGhost {
   #ghostOf(partition: number): PartitionGhost {
     let ghost = this.#partitions.get(partition)
     if (ghost === undefined) {
-      ghost = { values: new Map(), offsets: new Map(), acked: new Map(), unknown: new Set() }
+      ghost = { values: new Map(), offsets: new Map(), acked: new Map(), ackedUnplaced: new Set(), unknown: new Set() }
       this.#partitions.set(partition, ghost)
     }
     return ghost

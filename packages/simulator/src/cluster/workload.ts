@@ -142,8 +142,12 @@ export class Workload {
     const isDone = await this.#call('send', async () => {
       const stored = await producer.send({ topic: TOPIC, partition, value })
       const offset = Number(stored.offset)
-      this.records.onAcked(partition, offset, value)
       this.#replicas.observe()
+      if (offset < 0) {
+        this.records.onAckedUnplaced(partition, value)
+        return
+      }
+      this.records.onAcked(partition, offset, value)
       this.#replicas.onAcked(partition, offset)
     })
     if (!isDone) this.records.onUnknown(partition, value)
