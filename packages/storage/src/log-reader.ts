@@ -269,8 +269,9 @@ function endOfBatches(read: SegmentRead, bytes: Buffer, start: number, limit: nu
 /**
  * The same of batches that nobody has looked at since the log was opened: each header is looked at, that behind the last one too where it
  * is in `bytes`, and the checksum of each that is taken, once in the life of the process where readers go on from one to the next: whoever
- * gets a damaged batch can do nothing about it, while a replica can get it again. CORRUPT unless checksums are right and they hold the offset that was asked for and follow one another without a gap, up to where the segment
- * ends: then some header says what it did not say when it was written, whichever of two it is. Compaction leaves gaps, too.
+ * gets a damaged batch can do nothing about it, while a replica can get it again. CORRUPT unless checksums are right and they hold the
+ * offset that was asked for and follow one another without a gap, up to where the segment ends: then some header says what it did not say
+ * when it was written, whichever of two it is. Compaction leaves gaps, too.
  */
 function endOfCheckedBatches(
   read: SegmentRead,

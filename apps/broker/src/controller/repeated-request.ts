@@ -18,7 +18,7 @@ export interface OwnRequest {
 export interface RepeatedRequestOptions {
   readonly timers: Timers
   readonly logger: Logger
-  /** What there is to ask for now; null: nothing at present, `done`: never again. */
+  /** What there is to ask for; null: nothing as things are, `done`: it need not look any more. */
   next(): OwnRequest | null | 'done'
 }
 
