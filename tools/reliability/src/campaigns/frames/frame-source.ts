@@ -56,6 +56,8 @@ const VARINTS = [
   '01',
 ].map((hex) => Buffer.from(hex, 'hex'))
 const MAX_BYTE_BY_BYTE = 160
+/** Longer ones are refused by their size alone (`socket.request.max.bytes`), whatever they are. */
+const MAX_FRAME_BYTES = 104_857_600
 
 const versions = servedApis().flatMap(({ key, minVersion, maxVersion }) =>
   Array.from({ length: maxVersion - minVersion + 1 }, (_, n) => ({ key, version: minVersion + n })),
@@ -70,6 +72,7 @@ export class FrameSource {
   readonly #grammar: RequestGrammar
   readonly #batches: HostileBatches
   readonly #rare: RareFrames
+  readonly #maxFrameBytes: number
   #next = 0
   #correlationId = 0
   #topicIds: ReadonlyMap<string, Uuid> = new Map()
@@ -78,12 +81,13 @@ export class FrameSource {
   /** Frames made so far. */
   frameCount = 0
 
-  constructor(seed: number, rare: RareFrames) {
+  constructor(seed: number, rare: RareFrames, maxFrameBytes = MAX_FRAME_BYTES) {
     const random = new SeededRandom(seed)
     this.#random = random.fork('frames')
     this.#grammar = new RequestGrammar(random.fork('grammar'))
     this.#batches = new HostileBatches(random.fork('batches'))
     this.#rare = rare
+    this.#maxFrameBytes = maxFrameBytes
   }
 
   /** Topics as they are now: their ids are what new versions name. */
@@ -132,7 +136,11 @@ export class FrameSource {
   #request(): Buffer {
     // Every version has its turn; which of them meet is up to chance.
     const { key, version } = versions[this.#next++ % versions.length]!
-    return this.#frame(key, version, this.#fields(key, version))
+    const frame = this.#frame(key, version, this.#fields(key, version))
+    // A flood of long names may come to more than any request may have, and would have no answer.
+    return frame.length - 4 <= this.#maxFrameBytes
+      ? frame
+      : this.#frame(key, version, this.#grammar.request(key, version))
   }
 
   #fields(key: number, version: number): unknown {
