@@ -79,7 +79,7 @@ async function confirmedPosition(
   const { offsets } = segment.indexes
   const position = offsets.positionFor(offset)
   if (await confirmsIndexes(segment, position, offsets.foundOffset, entry)) return position
-  await segment.searchDamage()
+  await segment.soundness.searchDamage()
   return 0
 }
 

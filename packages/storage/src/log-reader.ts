@@ -56,7 +56,7 @@ let foundLastOffset: Offset = -1
  */
 export function readHot(read: SegmentRead, out: ReadResult): number {
   const { segment, fromOffset } = read
-  if (segment.holes.length > 0 && !stayOutOfHoles(read)) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR)
+  if (segment.soundness.holes.length > 0 && !stayOutOfHoles(read)) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR)
   const position = segment.lookUp(fromOffset)
   if (position < 0) return COLD
   const { lookedUpOffset } = segment
@@ -71,7 +71,7 @@ export function readHot(read: SegmentRead, out: ReadResult): number {
     segment.indexes.suspect()
     return COLD
   }
-  const isChecked = segment.isDoubtedAt(position)
+  const isChecked = segment.soundness.isDoubtedAt(position)
   const start = startOfBatches(bytes, position, touchedEnd, fromOffset, isChecked)
   // A batch longer than the interval between index entries ends outside of what is known to be in memory.
   if (start < 0) {
@@ -94,7 +94,7 @@ export function readHot(read: SegmentRead, out: ReadResult): number {
   if (end < 0) return COLD
   if (end > start) {
     out.set(mapping.view(start, end), foundLastOffset)
-    if (end > segment.viewedEndBytes) segment.viewedEndBytes = end
+    if (end > segment.mapped.viewedEndBytes) segment.mapped.viewedEndBytes = end
     segment.addHint(foundLastOffset + 1, end)
   }
   return ErrorCode.NONE
@@ -108,7 +108,7 @@ function readByCopy(read: SegmentRead, position: number, out: ReadResult): numbe
   )
   const buffer = Buffer.allocUnsafeSlow(wantedBytes)
   const count = read.segment.file().read(buffer, 0, wantedBytes, position)
-  const isChecked = read.segment.isDoubtedAt(position)
+  const isChecked = read.segment.soundness.isDoubtedAt(position)
   const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, isChecked, out)
   return missingBytes > 0 ? COLD : missingBytes === EXHAUSTED ? EXHAUSTED : out.errorCode
 }
@@ -122,9 +122,9 @@ export async function readCold(read: SegmentRead, out: ReadResult): Promise<numb
   const { segment } = read
   for (let isSearched = false; ; isSearched = true) {
     await segment.loadIndex()
-    if (segment.holes.length > 0 && !stayOutOfHoles(read)) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR)
+    if (segment.soundness.holes.length > 0 && !stayOutOfHoles(read)) return out.fail(ErrorCode.KAFKA_STORAGE_ERROR)
     const code = await readOnce(read, out)
-    if (code !== ErrorCode.CORRUPT_MESSAGE || isSearched || !(await segment.searchDamage())) return code
+    if (code !== ErrorCode.CORRUPT_MESSAGE || isSearched || !(await segment.soundness.searchDamage())) return code
     out.clear()
   }
 }
@@ -142,7 +142,7 @@ async function readOnce(read: SegmentRead, out: ReadResult): Promise<number> {
       return out.fail(ErrorCode.CORRUPT_MESSAGE)
     }
     // Also what this process has written: the bytes come from the disk again, and the look costs less than the copy.
-    const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, !segment.isSearched, out)
+    const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, !segment.soundness.isSearched, out)
     if (missingBytes <= 0) return missingBytes === EXHAUSTED ? EXHAUSTED : out.errorCode
     if (count < wantedBytes) return out.fail(ErrorCode.CORRUPT_MESSAGE)
     wantedBytes += missingBytes
@@ -151,7 +151,7 @@ async function readOnce(read: SegmentRead, out: ReadResult): Promise<number> {
 
 /** Ends the read before damage that follows. False if it begins inside. */
 function stayOutOfHoles(read: SegmentRead): boolean {
-  for (const hole of read.segment.holes) {
+  for (const hole of read.segment.soundness.holes) {
     if (read.fromOffset >= hole.endOffset || read.endOffset <= hole.startOffset) continue
     if (read.fromOffset >= hole.startOffset) return false
     read.endOffset = hole.startOffset
@@ -295,11 +295,12 @@ function endOfCheckedBatches(
     if (isBehind || (next === writtenEnd && lastOffset + 1 < segment.writtenNextOffset)) return CORRUPT
     if (next > limit || (next - start > maxBytes && !(position === start && read.minOneBatch))) break
     if (lastOffset >= endOffset) break
-    if (!segment.isChecked(filePosition + position, filePosition + next) && !batchCrcOk(bytes, position)) return CORRUPT
+    if (!segment.soundness.isChecked(filePosition + position, filePosition + next) && !batchCrcOk(bytes, position))
+      return CORRUPT
     foundLastOffset = lastOffset
     expectedOffset = lastOffset + 1
     position = next
   }
-  if (position > start) segment.noteChecked(filePosition + start, filePosition + position)
+  if (position > start) segment.soundness.noteChecked(filePosition + start, filePosition + position)
   return position
 }

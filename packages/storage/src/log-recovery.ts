@@ -170,7 +170,7 @@ function skipDamage(
   const range = { startOffset, endOffset: Math.min(endOffset, upperOffset) }
   input.logger.error('corruption below the durable mark', { segment: segment.logPath, position, ...range })
   if (resumed) {
-    segment.holes.push({ ...range, endPosition: scanner.position })
+    segment.soundness.holes.push({ ...range, endPosition: scanner.position })
     takeBatch(input, segment, scanner)
     return true
   }

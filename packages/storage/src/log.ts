@@ -201,8 +201,8 @@ export class Log implements LogState {
   /** Offsets that are known to be damaged: reads of them fail with KAFKA_STORAGE_ERROR. */
   get faultyRanges(): FaultyRange[] {
     const ranges = [...this.lostRanges]
-    for (const { holes } of this.segments.all) {
-      for (const { startOffset, endOffset } of holes) ranges.push({ startOffset, endOffset })
+    for (const { soundness } of this.segments.all) {
+      for (const { startOffset, endOffset } of soundness.holes) ranges.push({ startOffset, endOffset })
     }
     return ranges
   }
@@ -213,7 +213,9 @@ export class Log implements LogState {
    */
   distrust(offset: Offset): void {
     const slot = this.segments.slotFor(offset)
-    if (slot >= 0) this.segments.at(slot).distrust()
+    if (slot < 0) return
+    const segment = this.segments.at(slot)
+    segment.soundness.distrust(segment.writtenBytes)
   }
 
   updateConfig(config: LogConfig): void {

@@ -3,27 +3,21 @@ import { maxTimestampOf } from '@millrace/protocol'
 import { BatchScanner } from './batch-scanner.ts'
 import { LOG_SUFFIX, offsetFileName } from './file-names.ts'
 import { fingerprintOfSegment } from './fingerprint.ts'
-import type { Hole } from './index-rebuild.ts'
 import type { LogConfig } from './log-config.ts'
 import type { OpenableSegment } from './open-segments.ts'
 import { PositionHints } from './position-hints.ts'
+import { RecentWrites } from './recent-writes.ts'
 import { copyHead } from './segment-copy.ts'
 import { SegmentIndexes } from './segment-indexes.ts'
+import { SegmentMapping } from './segment-mapping.ts'
 import type { ExistingFiles, SegmentHolder, SegmentPorts } from './segment-ports.ts'
 import { locateCut } from './segment-search.ts'
-import { isTemporary } from './settle-all.ts'
+import { SegmentSoundness } from './segment-soundness.ts'
 
 /** A relative offset is an int32 in the indexes. */
 const RELATIVE_OFFSET_MAX = 2 ** 31 - 1
-/**
- * Mappings grow in steps of four times, so that a small log costs little, up to 16 MiB; the next one holds a whole segment: each above that
- * costs a collection of the heap, however much larger it is (docs/adr/0002).
- */
-const MAPPING_SIZES_BYTES = [2 ** 16, 2 ** 18, 2 ** 20, 2 ** 22, 2 ** 24, 2 ** 30, 2 ** 31]
 /** Enough to read the header of a batch. */
 const PROBE_BYTES = 4096
-/** What was written this recently is taken to be in memory without asking the system. */
-const HOT_MS = 1000
 
 /**
  * One log file with its indexes. Three sizes: `sizeBytes` counts what was appended, `writtenBytes` what the file has been given
@@ -54,20 +48,10 @@ export class Segment implements OpenableSegment {
   sealed: boolean
   createdMs: TimestampMs
   readonly rollJitterMs: number
-  /** Damaged parts of the file, which look-ups must not walk through. */
-  readonly holes: Hole[]
+  readonly soundness: SegmentSoundness
+  readonly mapped: SegmentMapping
   /** What the index says of the batch where the last {@link lookUp} led, -1 if it did not come from an index entry. */
   lookedUpOffset: Offset
-  /** End of the highest view that was given to a reader. */
-  viewedEndBytes: number
-  /**
-   * What stands from here on this process has written, or walked with its checksums. Below, the file is as it was found, and nobody has
-   * looked at it since it was closed: what is read is held against its neighbours (`log-reader.ts`).
-   */
-  #knownFrom: number
-  /** Below that, what readers have held against its checksums since: see {@link noteChecked}. */
-  #checkedFrom: number
-  #checkedTo: number
   /** Null until it is one of a log's. */
   holder: SegmentHolder | null
   /** See {@link OpenableSegment}. */
@@ -75,11 +59,8 @@ export class Segment implements OpenableSegment {
   /** maxTimestamp of the first batch, which rolling by time counts from; -2 not known, -1 no batch. */
   #firstTimestamp: TimestampMs
   #file: DiskFile | null
-  #mapping: Mapping | null
   /** Of what a cut is to leave, where readers hold views of the file; from {@link openToCut} to {@link cut}. */
   #copy: DiskFile | null
-  /** Mappings that were released while readers may still hold views of them. */
-  readonly #lent: Mapping[]
   /** Out of use for good: the name of its file may be another segment's. */
   #gone: boolean
   readonly #hints: PositionHints
@@ -91,12 +72,7 @@ export class Segment implements OpenableSegment {
   #settledCutCount: number
   /** The sync under way, or the one that failed. */
   #syncing: Promise<void> | null
-  /** The walk for damage under way; null before it, and after one that was given up. */
-  #search: Promise<readonly Hole[] | null> | 'done' | null
-  /** Positions where the last and the current period of `HOT_MS` began. */
-  #hotPosition: number
-  #periodPosition: number
-  #periodStartMs: number
+  readonly #recent: RecentWrites
 
   constructor(
     ports: SegmentPorts,
@@ -125,19 +101,14 @@ export class Segment implements OpenableSegment {
     this.createdMs = ports.clock.wallMs()
     const jitterMs = Math.min(config.segmentJitterMs, config.segmentMs)
     this.rollJitterMs = jitterMs > 0 ? ports.random.uint32() % jitterMs : 0
-    this.holes = []
+    this.soundness = new SegmentSoundness(this, ports, this.sizeBytes)
+    this.mapped = new SegmentMapping()
     this.lookedUpOffset = -1
-    this.viewedEndBytes = 0
-    this.#knownFrom = this.sizeBytes
-    this.#checkedFrom = 0
-    this.#checkedTo = 0
     this.holder = null
     this.wasUsed = false
     this.#firstTimestamp = isNew ? -1 : -2
     this.#file = null
-    this.#mapping = null
     this.#copy = null
-    this.#lent = []
     this.#gone = false
     this.#hints = new PositionHints()
     this.#fingerprint = null
@@ -145,10 +116,7 @@ export class Segment implements OpenableSegment {
     this.#cutCount = 0
     this.#settledCutCount = 0
     this.#syncing = null
-    this.#search = null
-    this.#hotPosition = this.sizeBytes
-    this.#periodPosition = this.sizeBytes
-    this.#periodStartMs = Number.NEGATIVE_INFINITY
+    this.#recent = new RecentWrites(this.sizeBytes)
   }
 
   get logPath(): string {
@@ -173,7 +141,12 @@ export class Segment implements OpenableSegment {
   }
 
   get isOpen(): boolean {
-    return this.#file !== null || this.#mapping !== null
+    return this.#file !== null || this.mapped.isMapped
+  }
+
+  /** Abandoned: what is found in it concerns nobody any more. */
+  get isGone(): boolean {
+    return this.#gone
   }
 
   /** When the file was last written to, for retention of batches without timestamps. */
@@ -214,12 +187,7 @@ export class Segment implements OpenableSegment {
 
   /** Counts what the file has been given, up to everything appended. */
   onWritten(): void {
-    const nowMs = this.#ports.clock.monotonicMs()
-    if (nowMs - this.#periodStartMs > HOT_MS) {
-      this.#hotPosition = nowMs - this.#periodStartMs > 2 * HOT_MS ? this.writtenBytes : this.#periodPosition
-      this.#periodPosition = this.writtenBytes
-      this.#periodStartMs = nowMs
-    }
+    this.#recent.onWriteAt(this.writtenBytes, this.#ports.clock.monotonicMs())
     this.writtenBytes = this.sizeBytes
     this.writtenNextOffset = this.nextOffset
     if (this.fileBytes < this.writtenBytes) this.fileBytes = this.writtenBytes
@@ -228,7 +196,7 @@ export class Segment implements OpenableSegment {
 
   /** Whether everything from `position` on was written so recently that it must still be in memory. */
   isHot(position: number): boolean {
-    return position >= this.#hotPosition && this.#ports.clock.monotonicMs() - this.#periodStartMs <= HOT_MS
+    return this.#recent.covers(position, this.#ports.clock.monotonicMs())
   }
 
   /** Remembers that the batch with base offset `offset` starts at `position`. */
@@ -242,11 +210,7 @@ export class Segment implements OpenableSegment {
    */
   mapping(endBytes: number): Mapping | null {
     this.wasUsed = true
-    if (this.#mapping !== null && this.#mapping.sizeBytes >= endBytes) return this.#mapping
-    this.#releaseMapping()
-    const sizeBytes = MAPPING_SIZES_BYTES.find((size) => size >= endBytes) ?? endBytes
-    this.#mapping = this.file().map(sizeBytes)
-    return this.#mapping
+    return this.mapped.reaching(endBytes) ?? this.mapped.grow(this.file(), endBytes)
   }
 
   /** Position at or before the batch that holds `offset`, from what is in memory; -1 if that cannot tell. Hot path. */
@@ -258,7 +222,7 @@ export class Segment implements OpenableSegment {
     if (!offsets.canLookUp(offset)) return -1
     let position = offsets.positionFor(offset)
     if (position > 0) this.lookedUpOffset = offsets.foundOffset
-    for (const hole of this.holes) {
+    for (const hole of this.soundness.holes) {
       if (offset < hole.endOffset || position >= hole.endPosition) continue
       position = hole.endPosition
       this.lookedUpOffset = -1
@@ -268,79 +232,12 @@ export class Segment implements OpenableSegment {
 
   /** Reads the offset index off the event loop; if it does not agree with the log it is rebuilt, and damage of the log noted. */
   async loadIndex(): Promise<void> {
-    this.#noteDamage(await this.indexes.load())
+    this.soundness.noteDamage(await this.indexes.load())
   }
 
   /** Makes {@link maxTimestamp} known off the event loop, in pieces where the segment must be walked for it. Rejects with `DiskError`. */
   async loadMaxTimestamp(): Promise<void> {
-    this.#noteDamage(await this.indexes.loadMaxTimestamp())
-  }
-
-  /**
-   * Walks the whole segment for damage, once, in pieces; who comes meanwhile waits for it. False if that was done before. Rejects with
-   * `DiskError`.
-   */
-  async searchDamage(): Promise<boolean> {
-    if (this.#search === 'done') return false
-    this.#search ??= this.indexes.rebuildInPieces()
-    const search = this.#search
-    // A place that cannot be read is not tried each time; what found no descriptor is.
-    let isDone = true
-    try {
-      const holes = await search
-      isDone = holes !== null
-      this.#noteDamage(holes ?? [])
-    } catch (error) {
-      isDone = !isTemporary(error)
-      throw error
-    } finally {
-      if (this.#search === search) this.#search = isDone ? 'done' : null
-    }
-    return true
-  }
-
-  /** Walked whole for damage: its holes are known, and gaps that are none of them are sound. */
-  get isSearched(): boolean {
-    return this.#search === 'done'
-  }
-
-  /** Whether what is read from `position` on was neither written nor walked by this process. Hot path. */
-  isDoubtedAt(position: number): boolean {
-    return position < this.#knownFrom && this.#search !== 'done'
-  }
-
-  #noteDamage(holes: readonly Hole[]): void {
-    const countBefore = this.holes.length
-    for (const hole of holes) {
-      if (this.holes.some(({ startOffset }) => startOffset === hole.startOffset)) continue
-      this.holes.push(hole)
-      this.#ports.logger.error('damaged batches found', { segment: this.logPath, ...hole })
-    }
-    if (this.holes.length > countBefore && !this.#gone) this.#ports.onDamaged(this.directory)
-  }
-
-  /** Whether the checksums of what stands in `[start, end)` were looked at by an earlier read. Hot path. */
-  isChecked(start: number, end: number): boolean {
-    return start >= this.#checkedFrom && end <= this.#checkedTo
-  }
-
-  /** They are right. One stretch is remembered, which grows as readers go on: enough for those who read on and on. Hot path. */
-  noteChecked(start: number, end: number): void {
-    if (start > this.#checkedTo || end < this.#checkedFrom) {
-      this.#checkedFrom = start
-      this.#checkedTo = end
-      return
-    }
-    if (start < this.#checkedFrom) this.#checkedFrom = start
-    if (end > this.#checkedTo) this.#checkedTo = end
-  }
-
-  /** Somebody found what stands here to be damaged: the next read of it looks for itself, whoever wrote it. */
-  distrust(): void {
-    this.#knownFrom = this.writtenBytes
-    this.#checkedFrom = 0
-    this.#checkedTo = 0
-    if (this.#search === 'done') this.#search = null
+    this.soundness.noteDamage(await this.indexes.loadMaxTimestamp())
   }
 
   /**
@@ -418,12 +315,9 @@ export class Segment implements OpenableSegment {
     // At once: what is cut off must not come back under what is appended in its place.
     this.file().syncDataNow()
     this.fileBytes = position
-    this.#knownFrom = Math.min(this.#knownFrom, position)
-    this.#checkedFrom = Math.min(this.#checkedFrom, position)
-    this.#checkedTo = Math.min(this.#checkedTo, position)
+    this.soundness.cut(position, endOffset)
     this.sealed = false
     this.#fingerprint = null
-    this.#cutHoles(endOffset)
     this.indexes.transactions.truncateTo(endOffset)
     this.indexes.resetTo(endOffset)
     // As well: a start that finds the log to end where it was cut looks at no index, and goes on behind what it holds.
@@ -446,7 +340,7 @@ export class Segment implements OpenableSegment {
     const start = this.indexes.keepBelow(recoveryPoint, this.fileBytes)
     this.indexes.transactions.beginRecovery(transactionsPoint)
     this.#resetTo(start)
-    this.#knownFrom = start
+    this.soundness.onWalkedFrom(start)
     const scanner = new BatchScanner(this.file(), start, this.fileBytes, this.baseOffset)
     if (start === 0) return scanner
     // Where its header leads, as the index has confirmed: if the batch is damaged, those before it are not lost with it.
@@ -474,14 +368,6 @@ export class Segment implements OpenableSegment {
     this.sealed = true
   }
 
-  /** What is appended in the place of damage is sound, and may be damaged anew. */
-  #cutHoles(endOffset: Offset): void {
-    const kept = this.holes.filter((hole) => hole.startOffset < endOffset)
-    for (const hole of kept) hole.endOffset = Math.min(hole.endOffset, endOffset)
-    this.holes.splice(0, this.holes.length, ...kept)
-    this.#search = null
-  }
-
   /** Counts batches again from {@link sizeBytes}, where an index entry points or the file starts, to `end`. */
   #countBatches(end: number): void {
     const scanner = new BatchScanner(this.file(), this.sizeBytes, end, this.baseOffset)
@@ -506,7 +392,7 @@ export class Segment implements OpenableSegment {
     this.#copy?.close()
     this.#copy = null
     const file = this.file()
-    if (this.viewedEndBytes > position && this.#hasViews()) {
+    if (this.mapped.isViewedFrom(position)) {
       this.#copy = copyHead(this.#ports.disk, file, `${this.logPath}.tmp`, position)
     }
   }
@@ -518,22 +404,7 @@ export class Segment implements OpenableSegment {
     this.#ports.disk.rename(`${this.logPath}.tmp`, this.logPath)
     this.#file = copy
     this.#ports.openSegments.onOpened(this)
-    this.viewedEndBytes = 0
-    this.#lent.length = 0
-  }
-
-  #hasViews(): boolean {
-    return (this.#mapping?.hasViews() ?? false) || this.#lent.some((mapping) => mapping.hasViews())
-  }
-
-  #releaseMapping(): void {
-    if (this.#mapping === null) return
-    if (this.#mapping.hasViews()) {
-      const lent = this.#lent.filter((mapping) => mapping.hasViews())
-      this.#lent.splice(0, this.#lent.length, ...lent, this.#mapping)
-    }
-    this.#mapping.release()
-    this.#mapping = null
+    this.mapped.forgetViews()
   }
 
   /** Ends appending: closing time entry, indexes in their files, the extended tail cut off. Whether the file was cut. */
@@ -566,8 +437,7 @@ export class Segment implements OpenableSegment {
     this.nextOffset = this.baseOffset
     this.writtenNextOffset = this.baseOffset
     this.#hints.clear()
-    this.#hotPosition = Number.POSITIVE_INFINITY
-    this.#periodStartMs = Number.NEGATIVE_INFINITY
+    this.#recent.forget()
     if (position > 0) return
     this.#firstTimestamp = -1
     this.createdMs = this.#ports.clock.wallMs()
@@ -611,7 +481,7 @@ export class Segment implements OpenableSegment {
     }
     this.#copy?.close()
     this.#copy = null
-    this.#releaseMapping()
+    this.mapped.release()
   }
 
   #readFirstTimestamp(): void {
