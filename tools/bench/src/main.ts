@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -15,7 +15,7 @@ import { startupCase } from './cases/startup.ts'
 import { startKafkaCluster, startMillraceCluster } from './cluster-broker.ts'
 import { lastWholeSet, readRows } from './earlier-runs.ts'
 import { machineFacts } from './machine.ts'
-import { machineLine, resultTables, withFigures } from './report.ts'
+import { machineLine, readPage, resultTables, withFigures } from './report.ts'
 import { stopRunning } from './run.ts'
 import { topicConfigsOf, type Variant, type VariantName } from './variant.ts'
 
@@ -74,6 +74,7 @@ if (values.help) {
   console.log(help)
   process.exit(0)
 }
+if (values.markdown) readPage(values.markdown)
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
 const wanted = values.variants.split(',') as VariantName[]
 const context: BenchContext = {
@@ -224,7 +225,7 @@ try {
       console.error(`${titleOf(bench)} failed:`, error)
     }
     // After each case: a run of an hour that is stopped has not been in vain.
-    if (values.markdown) writeFileSync(values.markdown, withFigures(readFileSync(values.markdown, 'utf8'), figures()))
+    if (values.markdown) writeFileSync(values.markdown, withFigures(readPage(values.markdown), figures()))
   }
 } finally {
   await stopBrokers()

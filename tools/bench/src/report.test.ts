@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ResultRow } from './bench-case.ts'
-import { machineLine, median, resultTables, withFigures } from './report.ts'
+import { machineLine, median, readPage, resultTables, withFigures } from './report.ts'
 import type { VariantName } from './variant.ts'
 
 const row = (variant: VariantName, round: number, mbPerSecond: number, user: number): ResultRow => ({
@@ -65,5 +65,6 @@ describe('the report', () => {
     expect(once).toBe('before\n<!-- figures: npm run bench writes from here -->\n\nnew\n<!-- to here -->\nafter\n')
     expect(withFigures(once, 'new')).toBe(once)
     expect(() => withFigures('no marks', 'new')).toThrow('marks')
+    expect(() => readPage('/nowhere/benchmarks.md')).toThrow('no page at /nowhere/benchmarks.md')
   })
 })

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs'
 import type { ResultRow } from './bench-case.ts'
 import type { MachineFacts } from './machine.ts'
 import { pairings, type VariantName } from './variant.ts'
@@ -159,6 +160,15 @@ export function machineLine(facts: Omit<MachineFacts, 'commit'>, rounds: number,
 
 const begin = '<!-- figures: npm run bench writes from here -->'
 const end = '<!-- to here -->'
+
+/** The page at `file`. Throws if it cannot be read or lacks the marks: to be asked before an hour of measuring, and not only after it. */
+export function readPage(file: string): string {
+  if (!existsSync(file))
+    throw new Error(`--markdown: there is no page at ${file}, for the tables to go between its marks`)
+  const page = readFileSync(file, 'utf8')
+  withFigures(page, '')
+  return page
+}
 
 /** Puts the tables between the marks of a page and leaves the rest as it is. */
 export function withFigures(page: string, figures: string): string {

@@ -219,6 +219,11 @@ export class BrokerEpoch {
     await this.watched(() => {
       for (const [connection, delivery] of deliveries) connection.send(delivery)
     })
+    while (connections.some(({ hasUnsent }) => hasUnsent)) {
+      await this.watched(() => {
+        for (const connection of connections) connection.sendMore()
+      })
+    }
     for (const [connection, delivery] of deliveries) connection.check(delivery)
     // Some requests come in the turn after their predecessors, some much later.
     for (let turns = this.#random.uint32() % 3; turns > 0; turns--) await this.watched(() => undefined)

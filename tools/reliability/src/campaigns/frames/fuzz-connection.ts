@@ -3,6 +3,8 @@ import { AnswerChecker } from './answer-checker.ts'
 import { isDocumentedReason } from './close-reasons.ts'
 import { type Delivery, servedVersions } from './frame-source.ts'
 
+/** What one connection brings a real loop in a turn: libuv reads a socket 32 times, 64 KiB each. */
+export const MAX_TURN_BYTES = 32 * 64 * 1024
 const WRONG_PROTOCOL = 'connection closed: wrong protocol'
 
 /** One connection to the broker under test, and what it has sent and got. */
@@ -13,6 +15,7 @@ export class FuzzConnection {
   readonly sent: Buffer[] = []
   readonly #socket: MemorySocket
   readonly #received: Buffer[] = []
+  readonly #unsent: Buffer[] = []
   #sound = true
 
   constructor(socket: MemorySocket, address: string) {
@@ -31,20 +34,32 @@ export class FuzzConnection {
     return this.#sound && !this.isClosed && this.checker.overdueApi !== null
   }
 
-  /** Sends in the pieces that the delivery says. */
+  /** Sends in the pieces that the delivery says, as much as comes in one turn; what is left then is for {@link sendMore}. */
   send({ bytes, cuts, sound }: Delivery): void {
     this.sent.push(bytes)
     if (!sound) this.#sound = false
-    if (cuts === 'none') {
-      this.#socket.send(bytes)
-      return
-    }
-    const ends = cuts === 'every' ? Array.from(bytes, (_, at) => at + 1) : [...cuts, bytes.length]
+    const ends =
+      cuts === 'every' ? Array.from(bytes, (_, at) => at + 1) : [...(cuts === 'none' ? [] : cuts), bytes.length]
     let start = 0
     for (const end of ends) {
-      if (this.#socket.isClosed) return
-      this.#socket.send(bytes.subarray(start, end))
-      start = end
+      for (; start < end; start = Math.min(end, start + MAX_TURN_BYTES)) {
+        this.#unsent.push(bytes.subarray(start, Math.min(end, start + MAX_TURN_BYTES)))
+      }
+    }
+    this.sendMore()
+  }
+
+  get hasUnsent(): boolean {
+    return this.#unsent.length > 0 && !this.isClosed
+  }
+
+  /** What comes in the next turn. */
+  sendMore(): void {
+    let leftBytes = MAX_TURN_BYTES
+    while (this.hasUnsent && this.#unsent[0]!.length <= leftBytes) {
+      const piece = this.#unsent.shift()!
+      leftBytes -= piece.length
+      this.#socket.send(piece)
     }
   }
 

@@ -54,6 +54,7 @@ async function replayOnce(
   for (const [n, connection] of opened.entries()) {
     const delivery = { bytes: connections[n]!, sound: false, cuts }
     await turn(() => connection.send(delivery))
+    while (connection.hasUnsent) await turn(() => connection.sendMore())
     connection.check(delivery)
   }
   for (let count = 0; count < 200; count++) await turn(() => undefined)

@@ -69,6 +69,7 @@ export async function sweepLimits(seed: number, watch: StallWatch, only: number 
 async function longestTurn(connection: FuzzConnection, bytes: Buffer, watch: StallWatch): Promise<number> {
   const delivery = { bytes, sound: false, cuts: 'none' as const }
   let longestMs = await watch.turn(() => connection.send(delivery))
+  while (connection.hasUnsent) longestMs = Math.max(longestMs, await watch.turn(() => connection.sendMore()))
   connection.check(delivery)
   for (let turn = 0; turn < TURNS && !connection.isClosed && connection.checker.answeredCount === 0; turn++) {
     longestMs = Math.max(longestMs, await watch.turn(() => undefined))
