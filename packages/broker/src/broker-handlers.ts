@@ -232,7 +232,7 @@ function adminHandlers(parts: HandlerParts) {
 }
 
 /** Who may do what, and how much of it. */
-function accessHandlers({ metadata }: HandlerParts) {
+function accessHandlers({ metadata, nextTurn }: HandlerParts) {
   const image = (): MetadataImage => metadata.image
   return [
     describeAclsHandler(),
@@ -241,7 +241,7 @@ function accessHandlers({ metadata }: HandlerParts) {
     describeClientQuotasHandler({ image }),
     alterClientQuotasHandler({ metadata }),
     describeUserScramCredentialsHandler({ image }),
-    alterUserScramCredentialsHandler({ metadata }),
+    alterUserScramCredentialsHandler({ metadata, nextTurn }),
   ]
 }
 

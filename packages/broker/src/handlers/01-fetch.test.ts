@@ -326,6 +326,20 @@ describe('a fetch session', () => {
     return { sessionId, sessionEpoch, ...init }
   }
 
+  // Found by fuzzing: the answer could not be encoded, and the connection was closed without a reason.
+  it('that began with a version that knows of divergence goes on with one that does not', async () => {
+    await TestBroker.run({}, async (client) => {
+      await client.createTopic('t')
+      await client.produce('t', batchOf(['a']))
+      const wanted: WantedPartition[] = [{ topic: 't', fetchOffset: 9, lastFetchedEpoch: 0 }]
+      const full = await client.fetch(wanted, { sessionEpoch: 0 }, 12)
+      const [told] = full.responses[0]!.partitions
+      expect(told).toMatchObject({ errorCode: 0, divergingEpoch: { epoch: 0, endOffset: 1 } })
+      const { responses } = await client.fetch([], incremental(full.sessionId, 1), 7)
+      expect(responses[0]!.partitions[0]).toMatchObject({ errorCode: ErrorCode.OFFSET_OUT_OF_RANGE })
+    })
+  })
+
   it.each([7, 12, 13, 18])('tells afterwards only what is new (version %i)', async (version) => {
     await TestBroker.run({}, async (client) => {
       const id = await client.createTopic('t', 2)

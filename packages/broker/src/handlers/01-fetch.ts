@@ -40,6 +40,7 @@ import type { LeaderHint, LeaderHintCollection, LeaderHints } from './leader-hin
 /** Consumers from here on understand that they may be sent to another replica (KIP-392). */
 const FIRST_VERSION_WITH_RACKS = 11
 const FIRST_VERSION_WITH_LEADERS = 12
+const FIRST_VERSION_WITH_DIVERGENCE = 12
 const FIRST_VERSION_WITH_IDS = 13
 const FIRST_VERSION_WITH_NODE_ENDPOINTS = 16
 /** Clients below know KAFKA_STORAGE_ERROR as no error that a retry can heal. */
@@ -89,11 +90,17 @@ export function fetchHandler(deps: FetchDeps): ApiHandler<FetchRequest, FetchRes
       const fetchContext = openContext(deps, request, context.apiVersion)
       if (fetchContext.kind === 'error') return createFetchResponse({ errorCode: fetchContext.errorCode })
       const wanted = fetchContext.kind === 'full' ? fetchContext.wanted : [...fetchContext.session.partitions.values()]
+      if (context.apiVersion < FIRST_VERSION_WITH_DIVERGENCE) forgetEpochs(wanted)
       const source = context.apiVersion >= FIRST_VERSION_WITH_IDS ? byId : byName
       const parameters = parametersOf(deps, request, context.apiVersion, fetchContext)
       return run(deps, source, parameters, context, wanted, (answers) => respond(deps, fetchContext, answers, context))
     },
   }
+}
+
+/** Older answers cannot say where logs part, also in a session that a newer request began. */
+function forgetEpochs(wanted: readonly FetchPartition[]): void {
+  for (const partition of wanted) partition.lastFetchedEpoch = -1
 }
 
 /** Runs the operation; the answer is given at once where nothing has to be waited for. */

@@ -14,6 +14,7 @@ import {
 import type { MetadataService } from '../metadata/metadata-service.ts'
 import { defineHandler } from './define-handler.ts'
 import type { ApiHandler } from './handler.ts'
+import { mapInSlices, type NextTurn } from './slices.ts'
 
 /**
  * AlterUserScramCredentials 0 (KIP-554). The salted password, with which anybody could log in, ends here: what goes to the controller and is
@@ -21,11 +22,14 @@ import type { ApiHandler } from './handler.ts'
  */
 export function alterUserScramCredentialsHandler(deps: {
   metadata: Pick<MetadataService, 'alterScramCredentials'>
+  nextTurn: NextTurn
 }): ApiHandler<AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse> {
   return defineHandler(alterUserScramCredentialsApi, async ({ deletions, upsertions }) => {
+    // Two keys for each, by several hashes.
+    const keyed = await mapInSlices(upsertions, deps.nextTurn, upsertionOf)
     const results = await deps.metadata.alterScramCredentials({
       deletions: deletions.map(({ name, mechanism }) => ({ name, mechanism })),
-      upsertions: upsertions.map(upsertionOf),
+      upsertions: keyed,
     })
     return createAlterUserScramCredentialsResponse({ results: results.map(createAlterUserScramCredentialsResult) })
   })

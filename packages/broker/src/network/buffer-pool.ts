@@ -75,6 +75,11 @@ export class BufferPool {
     this.#timer ??= this.#timers.setTimer(TRIM_MS, () => this.#trim())
   }
 
+  /** A buffer from `acquire` is somebody else's from here on, who keeps it for as long as it is needed. */
+  giveAway(buffer: Buffer): void {
+    this.#usedBytes -= buffer.length
+  }
+
   /** No timer may outlive the broker: connections that close later give back what nobody will use again. */
   stop(): void {
     this.#stopped = true

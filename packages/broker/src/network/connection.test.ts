@@ -91,6 +91,9 @@ interface SetUp {
   /** Writes what is staged. */
   flush?: () => void
   answerAtOnce?: boolean
+  maxFrameBytes?: number
+  /** Large requests are not copied, where they may be kept. */
+  keeps?: boolean
   /** Requests that start from now on want no answer. */
   silent?: boolean
   pool?: BufferPool
@@ -107,13 +110,15 @@ function setUp(options: SetUp = {}) {
   const started: EchoSlot[] = []
   let closed = 0
   const dispatcher: RequestDispatcher = {
-    maxFrameBytes: () => 1 << 20,
+    maxFrameBytes: () => options.maxFrameBytes ?? 1 << 20,
     isPipelined: (buffer, start) => buffer.readInt16BE(start) === 0,
     startsAlone: (buffer, start) => buffer.readInt16BE(start) === 1,
     mayStart: (starter, _buffer, _start, sizeBytes) =>
       sizeBytes <= LARGE_REQUEST_BYTES || making.mayStart(starter, sizeBytes),
-    dispatch(_connection, buffer, start, end) {
-      const body = Buffer.from(buffer.subarray(start, end))
+    dispatch(starter, buffer, start, end, mayKeep) {
+      const keeps = mayKeep && options.keeps === true
+      if (keeps) starter.onFrameTaken()
+      const body = keeps ? buffer.subarray(start, end) : Buffer.from(buffer.subarray(start, end))
       const slot = new EchoSlot(body.readInt16BE(0) === 0, body)
       slot.silent = options.silent === true
       started.push(slot)
@@ -136,6 +141,12 @@ function setUp(options: SetUp = {}) {
   const making = options.making ?? new AnswersInMaking(answers.maxBytes, () => Promise.resolve())
   const shares = { pool, requests, answers, making, waiting }
   const connection = new Connection(context, transport, dispatcher, turn, shares, new Writer(1024))
+  /** One, and not those that it asks for. */
+  const runOneTurn = () => {
+    const callbacks = endOfTurn
+    endOfTurn = []
+    for (const callback of callbacks) callback()
+  }
   const runTurn = () => {
     for (let round = 0; round < 50 && endOfTurn.length > 0; round++) {
       const callbacks = endOfTurn
@@ -143,7 +154,7 @@ function setUp(options: SetUp = {}) {
       for (const callback of callbacks) callback()
     }
   }
-  return { connection, transport, started, runTurn, pool, answers, waiting, closedCount: () => closed }
+  return { connection, transport, started, runTurn, runOneTurn, pool, answers, waiting, closedCount: () => closed }
 }
 
 function frame(apiKey: number, tag: number, extraBytes = 0): Buffer {
@@ -348,6 +359,65 @@ describe('connection', () => {
     other.connection.onBytes(sent, 0, sent.length)
     other.runTurn()
     expect(Buffer.concat(other.transport.written)).toEqual(sent)
+  })
+
+  it('is not read while a large frame moves to larger memory, a piece in each turn', () => {
+    const { connection, transport, runOneTurn, runTurn, pool } = setUp({ maxFrameBytes: 100 << 20 })
+    const sent = frame(3, 1, 20 << 20)
+    connection.onBytes(sent, 0, 16 << 20)
+    let turnCount = 0
+    for (; transport.paused; turnCount++) runOneTurn()
+    // The first piece, and another at the end of that turn; then one each.
+    expect(turnCount).toBeGreaterThanOrEqual(3)
+    connection.onBytes(sent, 16 << 20, sent.length)
+    runTurn()
+    expect(Buffer.concat(transport.written).equals(sent)).toBe(true)
+    expect(pool.usedBytes).toBe(0)
+  })
+
+  it('may close while its frame moves', () => {
+    const { connection, transport, runTurn, pool } = setUp({ maxFrameBytes: 100 << 20 })
+    connection.onBytes(frame(3, 1, 20 << 20), 0, 16 << 20)
+    expect(transport.paused).toBe(true)
+    connection.onClose(null)
+    runTurn()
+    expect(pool.usedBytes).toBe(0)
+  })
+
+  it('lets a large request be kept where it was read to, if nothing else is there', () => {
+    const alone = setUp({ maxFrameBytes: 100 << 20, keeps: true, answerAtOnce: false })
+    const sent = frame(3, 1, 2 << 20)
+    alone.connection.onBytes(sent, 0, 1 << 20)
+    alone.connection.onBytes(sent, 1 << 20, sent.length)
+    const [slot] = alone.started
+    expect(alone.pool.usedBytes).toBe(0)
+    // What comes next has memory of its own.
+    const next = frame(3, 9, 2 << 20)
+    alone.connection.onBytes(next, 0, next.length)
+    expect(slot!.body.equals(sent.subarray(4))).toBe(true)
+    slot!.complete()
+    alone.runTurn()
+    alone.started[1]!.complete()
+    alone.runTurn()
+    expect(Buffer.concat(alone.transport.written).equals(Buffer.concat([sent, next]))).toBe(true)
+    expect(alone.pool.usedBytes).toBe(0)
+  })
+
+  it('does not let a request be kept that others follow in the same memory', () => {
+    const { connection, transport, started, runTurn, pool } = setUp({
+      maxFrameBytes: 100 << 20,
+      keeps: true,
+      answerAtOnce: false,
+    })
+    const sent = Buffer.concat([frame(3, 1, 2 << 20), frame(3, 2)])
+    connection.onBytes(sent, 0, 100)
+    connection.onBytes(sent, 100, sent.length)
+    for (const slot of started) slot.complete()
+    runTurn()
+    for (const slot of started) slot.complete()
+    runTurn()
+    expect(Buffer.concat(transport.written).equals(sent)).toBe(true)
+    expect([pool.usedBytes, pool.idleBytes > 0]).toEqual([0, true])
   })
 
   it('is not read while others use up the memory for incomplete requests, and goes on after them', () => {

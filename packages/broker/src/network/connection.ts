@@ -32,7 +32,8 @@ export interface RequestDispatcher {
    * Starts the request in `buffer[start, end)` (header and body). The bytes are valid during the call only. Null: the connection
    * must close (the dispatcher has counted and logged why).
    */
-  dispatch(connection: Connection, buffer: Buffer, start: number, end: number): ResponseSlot | null
+  /** `mayKeep`: the buffer holds nothing but this request, and may be kept: {@link Connection.onFrameTaken} is called then. */
+  dispatch(connection: Connection, buffer: Buffer, start: number, end: number, mayKeep: boolean): ResponseSlot | null
   /** A frame of impossible size arrived. */
   onBadFrame(connection: Connection, sizeBytes: number): void
   /** An answer could not be encoded: a bug of ours. The connection closes. */
@@ -62,6 +63,7 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
   readonly #writer: Writer
   readonly #flush: () => void
   readonly #endRest: () => void
+  readonly #moveOn: () => void
   readonly #onSlotReady: () => void
 
   /** Answers in request order; `#head` is the first one not sent. */
@@ -79,6 +81,8 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
   #readingPaused = false
   /** Its incomplete frame must not grow until there is room again. */
   #overBudget = false
+  /** Its incomplete frame moves to larger memory, a piece in each turn. */
+  #moving = false
   /** It has read its share of this turn. */
   #resting = false
   #turnNumber = -1
@@ -115,6 +119,12 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
     this.#endRest = () => {
       this.#resting = false
       this.#continue()
+    }
+    this.#moveOn = () => {
+      if (this.#closed || !this.#moving) return
+      this.#moving = false
+      this.#makeRoom()
+      if (!this.#moving) this.#continue()
     }
     this.#onSlotReady = () => this.#slotBecameReady()
   }
@@ -165,7 +175,7 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
   }
 
   get frameBytes(): number {
-    return this.#assembly.capacityBytes
+    return this.#assembly.heldBytes
   }
 
   get growthBytes(): number {
@@ -174,6 +184,11 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
 
   get isLarge(): boolean {
     return this.#assembly.isLarge
+  }
+
+  /** See `RequestDispatcher.dispatch`. */
+  onFrameTaken(): void {
+    this.#assembly.onTaken()
   }
 
   onFrameShed(): void {
@@ -260,7 +275,9 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
       if (!this.#mayStart(isPipelined)) break
       if (this.waitingRequests > 0 && this.#dispatcher.startsAlone(buffer, position + 4)) break
       if (!isPipelined && !this.#dispatcher.mayStart(this, buffer, position + 4, size)) break
-      const slot = this.#dispatcher.dispatch(this, buffer, position + 4, position + 4 + size)
+      // A large frame that is all there is in the assembly: copying it would hold the loop.
+      const mayKeep = this.#assembly.isLarge && buffer === this.#assembly.buffer && position === 0 && end === 4 + size
+      const slot = this.#dispatcher.dispatch(this, buffer, position + 4, position + 4 + size, mayKeep)
       position += 4 + size
       this.receivedFrames++
       if (slot === null) {
@@ -442,13 +459,21 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
       requests.onFrameWhole(this)
     } else {
       this.#overBudget = !requests.admit(this)
-      if (!this.#overBudget) this.#assembly.makeRoom()
+      if (!this.#overBudget && !this.#moving) this.#makeRoom()
     }
+  }
+
+  #makeRoom(): void {
+    if (this.#assembly.makeRoom()) return
+    this.#moving = true
+    // The end of this turn, or of the next one where this is the end of a turn.
+    this.#turn.afterFlush(this.#moveOn)
   }
 
   /** Complete frames wait for their turn and fill their allowance, or answers pile up unsent. */
   #isBlocked(): boolean {
-    if (this.#overBudget || this.#resting || this.transport.bufferedBytes > MAX_OUTPUT_BYTES) return true
+    if (this.#overBudget || this.#moving || this.#resting || this.transport.bufferedBytes > MAX_OUTPUT_BYTES)
+      return true
     return this.#assembly.end > MAX_BLOCKED_BYTES && this.#assembly.hasWholeFrame
   }
 
@@ -477,6 +502,7 @@ export class Connection implements TransportEvents, BudgetHolder, AnswerHolder, 
     if (this.#assembly.buffer === null) return
     this.#assembly.release()
     this.#overBudget = false
+    this.#moving = false
     this.#shares.requests.release(this)
   }
 }

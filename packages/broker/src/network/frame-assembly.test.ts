@@ -1,8 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { SimulatedClock, SimulatedTimers } from '@millrace/base'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { BufferPool } from './buffer-pool.ts'
-import { FrameAssembly } from './frame-assembly.ts'
+import { FrameAssembly, MOVED_BYTES } from './frame-assembly.ts'
 import { RequestBudget } from './request-budget.ts'
 
 const MIB = 1024 * 1024
@@ -32,7 +33,7 @@ describe('assembly of a frame', () => {
     sent.copy(target, 0, 100, MIB)
     assembly.append(target, 0, target.length)
     expect([assembly.end, assembly.target(), assembly.growthBytes]).toEqual([MIB, null, MIB])
-    assembly.makeRoom()
+    expect(assembly.makeRoom()).toBe(true)
     expect([assembly.capacityBytes, assembly.growthBytes, pool.usedBytes]).toEqual([2 * MIB, 0, 2 * MIB])
     assembly.release()
     expect([pool.usedBytes, assembly.capacityBytes]).toEqual([0, 0])
@@ -49,6 +50,39 @@ describe('assembly of a frame', () => {
       assembly.makeRoom()
     }
     expect([assembly.end, pool.usedBytes / MIB]).toEqual([sent.length, 101])
+  })
+
+  // Found by fuzzing: the copy of 64 MiB into new memory held the loop for a third of a second.
+  it('moves a large frame to larger memory in pieces, and keeps what arrives meanwhile', () => {
+    const { pool, assembly } = setUp(400 * MIB)
+    const sent = randomBytes(4 + 30 * MIB)
+    sent.writeInt32BE(30 * MIB, 0)
+    assembly.append(sent, 0, 16 * MIB)
+    expect([assembly.capacityBytes, assembly.growthBytes]).toEqual([16 * MIB, 14 * MIB + 4])
+    const pieces = (16 * MIB) / MOVED_BYTES
+    for (let piece = 1; piece < pieces; piece++) {
+      expect(assembly.makeRoom()).toBe(false)
+      // Of both there is memory, which the budget is not asked for again.
+      expect([assembly.growthBytes, assembly.target()]).toEqual([0, null])
+      expect(assembly.heldBytes).toBe(pool.usedBytes)
+    }
+    expect(assembly.heldBytes).toBe(16 * MIB + assembly.capacityBytes)
+    assembly.append(sent, 16 * MIB, 17 * MIB)
+    expect([assembly.makeRoom(), assembly.heldBytes]).toEqual([true, pool.usedBytes])
+    expect(assembly.heldBytes).toBe(assembly.capacityBytes)
+    const target = assembly.target()!
+    sent.copy(target, 0, 17 * MIB)
+    assembly.append(target, 0, target.length)
+    expect(assembly.hasWholeFrame && assembly.buffer!.subarray(0, assembly.end).equals(sent)).toBe(true)
+  })
+
+  it('gives both memories back when it is released in the middle of a move', () => {
+    const { pool, budget, assembly } = setUp(400 * MIB)
+    assembly.append(frameOf(60 * MIB), 0, 16 * MIB)
+    expect(assembly.makeRoom()).toBe(false)
+    assembly.release()
+    expect([pool.usedBytes, assembly.heldBytes, assembly.makeRoom()]).toEqual([0, 0, true])
+    expect(budget.hasRoomForLarge(300 * MIB)).toBe(true)
   })
 
   it('asks for no room for a small frame, which grows as its bytes arrive', () => {
@@ -94,7 +128,7 @@ describe('assembly of a frame', () => {
             assembly.consume(whole)
           }
           if (n % 3 === 0) assembly.makeRoom()
-          expect(pool.usedBytes).toBe(assembly.capacityBytes)
+          expect(pool.usedBytes).toBe(assembly.heldBytes)
           expect(assembly.end).toBeLessThanOrEqual(assembly.capacityBytes)
         }
         expect(Buffer.concat(seen).equals(sent)).toBe(true)

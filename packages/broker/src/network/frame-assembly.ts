@@ -4,6 +4,8 @@ import { LARGE_FRAME_BYTES, type RequestBudget } from './request-budget.ts'
 const INITIAL_BYTES = 1024 * 1024
 /** With at least so much of a frame still to come, the socket reads into its buffer directly: a copy less, and larger reads. */
 const DIRECT_READ_MIN_BYTES = 64 * 1024
+/** How much of a large frame is moved to larger memory in one turn: tens of megabytes whose pages are new would hold the loop. */
+export const MOVED_BYTES = 4 * 1024 * 1024
 const SIZE_BYTES = 4
 
 /** Bytes of one connection that are no whole frame yet, or frames that may not start yet. Their memory is that of the budget. */
@@ -12,8 +14,13 @@ export class FrameAssembly {
   #buffer: Buffer | null = null
   #end = 0
   #isLarge = false
+  /** Who handles its frame keeps the buffer. */
+  #isTaken = false
   /** The rest of the buffer, while the socket reads into it. */
   #readTarget: Buffer | null = null
+  /** Where a large frame is being moved to, and how much of it has been. */
+  #larger: Buffer | null = null
+  #movedBytes = 0
 
   constructor(budget: RequestBudget) {
     this.#budget = budget
@@ -29,7 +36,12 @@ export class FrameAssembly {
   }
 
   get capacityBytes(): number {
-    return this.#buffer?.length ?? 0
+    return (this.#larger ?? this.#buffer)?.length ?? 0
+  }
+
+  /** All memory that it has of the budget: twice as much while a frame is being moved. */
+  get heldBytes(): number {
+    return (this.#buffer?.length ?? 0) + (this.#larger?.length ?? 0)
   }
 
   /** Its first frame says that it has more than `LARGE_FRAME_BYTES`. */
@@ -40,7 +52,7 @@ export class FrameAssembly {
   /** Memory without which its large frame cannot go on; 0 while there is room in what it has. */
   get growthBytes(): number {
     const buffer = this.#buffer
-    if (!this.#isLarge || buffer === null || this.#end < buffer.length) return 0
+    if (!this.#isLarge || buffer === null || this.#larger !== null || this.#end < buffer.length) return 0
     return Math.max(0, this.#nextCapacity(buffer) - buffer.length)
   }
 
@@ -71,6 +83,8 @@ export class FrameAssembly {
       this.#end = needed
       return
     }
+    // What was on its way when the socket was told to wait.
+    while (this.#larger !== null) this.#moveOn()
     const own = this.#buffer
     if (own === null) {
       this.#isLarge = end - start >= SIZE_BYTES && buffer.readInt32BE(start) + SIZE_BYTES > LARGE_FRAME_BYTES
@@ -96,14 +110,31 @@ export class FrameAssembly {
     this.#classify()
   }
 
-  /** Room for more of a large frame that has filled its memory, of which the budget has been asked. */
-  makeRoom(): void {
-    if (this.growthBytes > 0) this.#growTo(this.#nextCapacity(this.#buffer!))
+  /**
+   * Room for more of a large frame that has filled its memory, of which the budget has been asked. What there is of it moves in pieces, one
+   * a call. False: it is to be called again, in another turn, before anything more is read.
+   */
+  makeRoom(): boolean {
+    if (this.growthBytes > 0) {
+      this.#larger = this.#budget.acquire(this.#nextCapacity(this.#buffer!), this.#isLarge)
+      this.#movedBytes = 0
+    }
+    if (this.#larger !== null) this.#moveOn()
+    return this.#larger === null
+  }
+
+  /** Its one frame was decoded where it lies: the buffer is not the budget's any more once this is released, and not written to again. */
+  onTaken(): void {
+    this.#isTaken = true
   }
 
   release(): void {
-    if (this.#buffer !== null) this.#budget.giveBack(this.#buffer, this.#isLarge)
+    if (this.#buffer !== null && this.#isTaken) this.#budget.giveAway(this.#buffer, this.#isLarge)
+    else if (this.#buffer !== null) this.#budget.giveBack(this.#buffer, this.#isLarge)
+    this.#isTaken = false
+    if (this.#larger !== null) this.#budget.giveBack(this.#larger, this.#isLarge)
     this.#buffer = null
+    this.#larger = null
     this.#readTarget = null
     this.#end = 0
     this.#isLarge = false
@@ -125,6 +156,17 @@ export class FrameAssembly {
   #affordable(own: Buffer): number {
     const wanted = this.#isLarge ? this.#nextCapacity(own) : Math.min(frameBytes(own), own.length * 2)
     return !this.#isLarge || this.#budget.hasRoomForLarge(wanted - own.length) ? wanted : 0
+  }
+
+  #moveOn(): void {
+    const [own, larger] = [this.#buffer!, this.#larger!]
+    const movedBytes = Math.min(this.#end, this.#movedBytes + MOVED_BYTES)
+    own.copy(larger, this.#movedBytes, this.#movedBytes, movedBytes)
+    this.#movedBytes = movedBytes
+    if (movedBytes < this.#end) return
+    this.#budget.giveBack(own, this.#isLarge)
+    this.#buffer = larger
+    this.#larger = null
   }
 
   #growTo(capacityBytes: number): void {

@@ -105,6 +105,12 @@ export class RequestBudget {
     this.#pool.release(buffer)
   }
 
+  /** A buffer of `acquire` is no frame's any more, and goes on to be in use. */
+  giveAway(buffer: Buffer, isLarge: boolean): void {
+    if (isLarge) this.#largeBytes -= buffer.length
+    this.#pool.giveAway(buffer)
+  }
+
   /** A buffer is from here on that of a frame of the other kind. */
   reclassify(buffer: Buffer, isLarge: boolean): void {
     this.#largeBytes += isLarge ? buffer.length : -buffer.length

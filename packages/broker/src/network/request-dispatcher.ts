@@ -140,7 +140,7 @@ export class Dispatcher implements RequestDispatcher {
     else this.#handlerFailed(connection, -1, error)
   }
 
-  dispatch(connection: Connection, buffer: Buffer, start: number, end: number): ResponseSlot | null {
+  dispatch(connection: Connection, buffer: Buffer, start: number, end: number, mayKeep: boolean): ResponseSlot | null {
     const apiKey = buffer.readInt16BE(start)
     const apiVersion = buffer.readInt16BE(start + 2)
     const raw = this.#raw[apiKey]
@@ -160,7 +160,12 @@ export class Dispatcher implements RequestDispatcher {
         return this.#unsupported(connection, apiKey, apiVersion)
       }
       this.#options.metrics.onRequest(apiKey, apiVersion, end - start)
-      return this.#start(handler, connection, buffer, start, end)
+      return this.#start(
+        handler,
+        connection,
+        mayKeep ? buffer.subarray(start, end) : copyOf(buffer, start, end),
+        mayKeep,
+      )
     } catch (error) {
       if (error instanceof MalformedMessageError) {
         this.#refuse(connection, 'malformed', `${nameOf(apiKey)} version ${apiVersion}: ${error.message}`)
@@ -170,10 +175,7 @@ export class Dispatcher implements RequestDispatcher {
     }
   }
 
-  #start(handler: ApiHandler, connection: Connection, buffer: Buffer, start: number, end: number): ResponseSlot | null {
-    // Handlers may answer much later and may keep what they decoded; the socket's buffer is reused at once.
-    const bytes = Buffer.allocUnsafe(end - start)
-    buffer.copy(bytes, 0, start, end)
+  #start(handler: ApiHandler, connection: Connection, bytes: Buffer, isFrame: boolean): ResponseSlot | null {
     const reader = new Reader(bytes, 0, bytes.length, MAX_REQUEST_ELEMENTS)
     const header: RequestHeader = { apiKey: 0, apiVersion: 0, correlationId: 0, clientId: '' }
     readRequestHeader(reader, header)
@@ -182,7 +184,9 @@ export class Dispatcher implements RequestDispatcher {
     // four bytes instead of one.
     if (header.apiKey !== ApiKey.METADATA) reader.expectEnd()
     const slot = new GeneralSlot(handler, header, connection, this.#options.clock.monotonicMs(), this.#options.making)
-    if (!COUNTED_ELSEWHERE.has(header.apiKey)) slot.countRequest(bytes.length)
+    // What could not be decoded is free at once instead.
+    if (isFrame) connection.onFrameTaken()
+    if (!COUNTED_ELSEWHERE.has(header.apiKey)) slot.countRequest(isFrame ? bytes.buffer.byteLength : bytes.length)
     let answer: ReturnType<typeof handler.handle>
     try {
       answer = handler.handle(request, slot)
@@ -280,6 +284,13 @@ export class Dispatcher implements RequestDispatcher {
       reason,
     })
   }
+}
+
+/** Handlers may answer much later and may keep what they decoded; the socket's buffer is reused at once. */
+function copyOf(buffer: Buffer, start: number, end: number): Buffer {
+  const bytes = Buffer.allocUnsafe(end - start)
+  buffer.copy(bytes, 0, start, end)
+  return bytes
 }
 
 function nameOf(apiKey: number): string {

@@ -219,9 +219,11 @@ class MemoryTransport implements AcceptedTransport {
     while (!this.#readingPaused && !this.#closing) {
       const bytes = this.#unread.shift()
       if (bytes === undefined) return
-      for (let start = 0; start < bytes.length && !this.#closing; ) {
+      let start = 0
+      while (start < bytes.length && !this.#readingPaused && !this.#closing) {
         start += this.#deliver(bytes.subarray(start, start + READ_BUFFER_BYTES))
       }
+      if (start < bytes.length) this.#unread.unshift(bytes.subarray(start))
     }
   }
 
