@@ -1,4 +1,5 @@
 import { randomUuid } from '@millrace/base'
+import type { Partition } from '@millrace/broker'
 import type { VoterSet } from '@millrace/consensus'
 import { StreamNetwork } from '../network/stream-network.ts'
 import { failureOf, type RunFailure, type RunResult, resultWith } from '../run-result.ts'
@@ -79,7 +80,7 @@ export class ClusterRun {
       () => this.nodes,
       (node, partition) => this.#metadata.isCounted(node, TOPIC, partition),
     )
-    this.workload = new Workload(this.world, this.network, options, this.replicas)
+    this.workload = new Workload(this.world, this.network, options, this.replicas, () => this.#coordinatorCount())
   }
 
   get isPeaceful(): boolean {
@@ -93,6 +94,11 @@ export class ClusterRun {
       if (leader >= 0) return this.nodes[leader]!
     }
     return null
+  }
+
+  #coordinatorCount(): number {
+    const leads = ({ topic, isLeader }: Partition): boolean => isLeader && topic === '__consumer_offsets'
+    return this.nodes.filter(({ broker }) => broker !== null && Array.from(broker.partitions()).some(leads)).length
   }
 
   get activeController(): SimulatedNode | null {

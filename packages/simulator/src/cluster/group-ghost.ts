@@ -1,10 +1,19 @@
 import { must } from '../world/violation.ts'
 import type { World } from '../world/world.ts'
 
+/** A commit of one partition's offset, in virtual ms: it took effect at some moment between, or never if nobody knows how it ended. */
+interface Commit {
+  readonly offset: number
+  readonly beganMs: number
+  /** Infinity: under way, or its end is not known. */
+  ackedMs: number
+}
+
 /** What a group's members were told: who owns what in which generation, and which offsets are committed (G1, G2). */
 export class GroupGhost {
   readonly #world: World
-  readonly #committed = new Map<number, number>()
+  /** By partition, in the order in which they began. */
+  readonly #commits = new Map<number, Commit[]>()
   /** Member by generation and partition. */
   readonly #owners = new Map<string, string>()
   /** Last generation of each member. */
@@ -30,16 +39,38 @@ export class GroupGhost {
     }
   }
 
-  onCommitted(partition: number, offset: number): void {
-    this.#committed.set(partition, Math.max(offset, this.#committed.get(partition) ?? 0))
+  /** A commit is sent; call what it returns once it is acknowledged. */
+  onCommitting(offsets: ReadonlyMap<number, number>): () => void {
+    const begun: Commit[] = []
+    for (const [partition, offset] of offsets) {
+      const commit = { offset, beganMs: this.#world.nowMs, ackedMs: Number.POSITIVE_INFINITY }
+      const commits = this.#commits.get(partition)
+      if (commits === undefined) this.#commits.set(partition, [commit])
+      else commits.push(commit)
+      begun.push(commit)
+    }
+    return () => {
+      for (const commit of begun) commit.ackedMs = this.#world.nowMs
+    }
   }
 
-  /** G2: offsets whose commit was acknowledged; a later look finds them or later ones. */
-  check(found: ReadonlyMap<number, number>): void {
-    for (const [partition, offset] of this.#committed) {
+  /**
+   * G2: what a look that began at `beganMs` and has ended found, by partition. Committed offsets are registers: what was acknowledged before
+   * the look began is found, or what was committed beside it or later, and nothing that it replaced. `isOld`: it may come from a coordinator
+   * that another has replaced without its knowing; it tells what once was committed.
+   */
+  check(found: ReadonlyMap<number, number>, beganMs: number, isOld = false): void {
+    for (const [partition, commits] of this.#commits) {
       this.#world.judge('G2')
-      must((found.get(partition) ?? -1) >= offset, 'G2', () => {
-        return `${offset} was committed of partition ${partition}; there is ${found.get(partition)}`
+      let last: Commit | null = null
+      for (const commit of commits) {
+        if (!isOld && commit.ackedMs < beganMs && (last === null || commit.beganMs > last.beganMs)) last = commit
+      }
+      const offset = found.get(partition)
+      if (last === null && offset === undefined) continue
+      const sinceMs = last?.beganMs ?? Number.NEGATIVE_INFINITY
+      must(offset !== undefined && commits.some((one) => one.offset === offset && one.ackedMs >= sinceMs), 'G2', () => {
+        return `${last?.offset} was committed of partition ${partition} at ${last?.ackedMs} ms; a look at ${beganMs} ms found ${offset}`
       })
     }
   }

@@ -14,6 +14,8 @@ export const TOPIC = 'orders'
 const GROUP = 'billing'
 /** Ids of clients on the network; nodes have smaller ones. */
 const FIRST_CLIENT = 100
+/** Between two looks at what the group has committed, on average. */
+const LOOK_EVERY_MS = 300
 /** Within it every call must have ended, one way or the other (L3). */
 const CALL_LIMIT_MS = 60_000
 const REQUEST_TIMEOUT_MS = 5_000
@@ -32,17 +34,26 @@ export class Workload {
   readonly #network: StreamNetwork
   readonly #options: ClusterOptions
   readonly #replicas: ReplicaGhost
+  readonly #coordinatorCount: () => number
   readonly #random: RandomStream
   readonly #loops: ProcessLoop[] = []
   readonly #closers: (() => Promise<void>)[] = []
   #openCalls = 0
   #isOver = false
 
-  constructor(world: World, network: StreamNetwork, options: ClusterOptions, replicas: ReplicaGhost) {
+  /** `coordinatorCount`: how many nodes lead the partition of the groups' offsets, each in its own view. */
+  constructor(
+    world: World,
+    network: StreamNetwork,
+    options: ClusterOptions,
+    replicas: ReplicaGhost,
+    coordinatorCount: () => number,
+  ) {
     this.#world = world
     this.#network = network
     this.#options = options
     this.#replicas = replicas
+    this.#coordinatorCount = coordinatorCount
     this.#random = world.stream('workload')
     this.records = new RecordGhost(world)
     this.groups = new GroupGhost(world)
@@ -73,6 +84,7 @@ export class Workload {
   start(): void {
     for (let number = 0; number < this.#options.producerCount; number++) this.#startProducer(number)
     for (let number = 0; number < this.#options.consumerCount; number++) this.#own(this.#consumeByTurns(number))
+    this.#own(this.#lookAgainAndAgain())
   }
 
   /** No new calls. */
@@ -106,15 +118,34 @@ export class Workload {
       }
       this.records.checkComplete(partition, read)
     }
-    this.groups.check(await this.#committed(consumer))
+    await this.#look(this.#looker('last-looker'))
   }
 
-  async #committed(_consumer: Consumer): Promise<Map<number, number>> {
-    const member = new Consumer({ ...this.#clientOptions('looker'), groupId: GROUP, enableAutoCommit: false })
-    this.#closers.push(() => member.close())
+  #looker(name: string): Consumer {
+    const looker = new Consumer({ ...this.#clientOptions(name), groupId: GROUP, enableAutoCommit: false })
+    this.#closers.push(() => looker.close())
+    return looker
+  }
+
+  /** Somebody outside of the group asks for what it has committed, also while its coordinator dies: later commits would hide a lost one. */
+  async #lookAgainAndAgain(): Promise<void> {
+    const looker = this.#looker('looker')
+    const loop = this.#loops.at(-1)!
+    while (!this.#isOver) {
+      await this.#call('look', () => this.#look(looker))
+      await new Promise<void>((resolve) => loop.after(this.#random.exponential(LOOK_EVERY_MS), 'look', resolve))
+    }
+  }
+
+  async #look(looker: Consumer): Promise<void> {
     const places = Array.from({ length: this.#options.partitionCount }, (_, partition) => ({ topic: TOPIC, partition }))
-    const committed = await member.committed(places)
-    return new Map(committed.map(({ partition, offset }) => [partition, Number(offset)]))
+    const beganMs = this.#world.nowMs
+    const wereTwo = this.#coordinatorCount() > 1
+    const committed = await looker.committed(places)
+    const found = new Map(committed.map(({ partition, offset }) => [partition, Number(offset)]))
+    const isOld = wereTwo || this.#coordinatorCount() > 1
+    if (isOld) this.#world.mark('look while two take themselves for the coordinator')
+    this.groups.check(found, beganMs, isOld)
   }
 
   #startProducer(number: number): void {
@@ -210,8 +241,9 @@ export class Workload {
     }
     if (ends.size === 0) return
     await this.#call('commit', async () => {
-      await consumer.commit()
-      for (const [partition, offset] of ends) this.groups.onCommitted(partition, offset)
+      const onAcked = this.groups.onCommitting(ends)
+      await consumer.commit(Array.from(ends, ([partition, offset]) => ({ topic: TOPIC, partition, offset })))
+      onAcked()
     })
   }
 

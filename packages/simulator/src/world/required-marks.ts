@@ -41,6 +41,8 @@ const CLUSTER_MARKS = [
   'kill of a leader',
   'kill of the active controller',
   'log of a replica cut',
+  'look ok',
+  'look while two take themselves for the coordinator',
   'partitions assigned',
   'pause of a leader',
   'poll ok',
