@@ -139,7 +139,8 @@ export class BrokerEpoch {
   async watched(work: () => void): Promise<void> {
     const heldMs = await this.#options.watch.turn(work)
     if (heldMs <= MAX_STALL_MS) return
-    this.#fail(`${heldMs.toFixed(0)} ms, beside ${largestOf(this.#connections)}, a turn ${HELD}`)
+    const { account } = this.#options.watch
+    this.#fail(`${heldMs.toFixed(0)} ms (${account}), beside ${largestOf(this.#connections)}, a turn ${HELD}`)
   }
 
   async #run(): Promise<void> {

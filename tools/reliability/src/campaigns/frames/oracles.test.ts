@@ -36,6 +36,7 @@ describe('the watch over stalls', () => {
       const held = await watch.turn(() => hold(2 * MAX_STALL_MS))
       expect(held).toBeGreaterThan(MAX_STALL_MS)
       expect(watch.longestMs).toBe(held)
+      expect(watch.account).toMatch(/^of \d{3,} ms \d{3,} of the processor, \d+ waiting for it, \d+ young and \d+ full/)
       const waited = await watch.turn(() => {
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * MAX_STALL_MS)
       })

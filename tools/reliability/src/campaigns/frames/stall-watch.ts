@@ -75,11 +75,15 @@ export class StallWatch {
   longestMs = 0
   /** The longest collection of any kind, in ms of wall-clock time. */
   longestPauseMs = 0
+  /** What the longest turn of the last {@link turn} was made of, for the complaint. */
+  account = ''
   readonly #clocks: StallClocks & { close?(): void }
   /** Of the turn at hand: work that has a thread of its own in a real broker. */
   #elsewhere: Spell[] = []
   #elsewhereCpuMs = 0
+  /** Full collections, and young ones. */
   #pauses: Spell[] = []
+  #youngPauses: Spell[] = []
   readonly #observer: PerformanceObserver
 
   constructor(clocks: StallClocks = clocksOfThread()) {
@@ -89,9 +93,11 @@ export class StallWatch {
         const { startTime, duration } = entry
         const { kind } = (entry as unknown as { detail: { kind: number } }).detail
         this.longestPauseMs = Math.max(this.longestPauseMs, duration)
-        if ((kind & MAJOR) !== 0) this.#pauses.push({ startMs: startTime, endMs: startTime + duration })
+        const pauses = (kind & MAJOR) === 0 ? this.#youngPauses : this.#pauses
+        pauses.push({ startMs: startTime, endMs: startTime + duration })
       }
       if (this.#pauses.length > 1000) this.#pauses = this.#pauses.slice(-100)
+      if (this.#youngPauses.length > 1000) this.#youngPauses = this.#youngPauses.slice(-100)
     })
     this.#observer.observe({ entryTypes: ['gc'] })
   }
@@ -106,7 +112,9 @@ export class StallWatch {
         for (let count = 0; count < TURNS_UNTIL_TOLD; count++) turns.push(await this.#run(() => undefined))
       }
       const isOrdinary = turn.cpuMs <= Math.min(this.longestMs, MAX_STALL_MS)
-      longestMs = Math.max(longestMs, isOrdinary ? turn.cpuMs : heldMsOf(turn, this.#pauses))
+      const heldMs = isOrdinary ? turn.cpuMs : heldMsOf(turn, this.#pauses)
+      if (heldMs > MAX_STALL_MS && heldMs > longestMs) this.account = this.#accountOf(turn)
+      longestMs = Math.max(longestMs, heldMs)
     }
     this.longestMs = Math.max(this.longestMs, longestMs)
     return longestMs
@@ -129,6 +137,19 @@ export class StallWatch {
     this.#clocks.close?.()
   }
 
+  #accountOf(turn: Turn): string {
+    const { cpuMs, waitedMs, startMs, endMs } = turn
+    const parts = [
+      endMs - startMs,
+      cpuMs,
+      waitedMs,
+      pausedMsIn(turn, this.#youngPauses),
+      pausedMsIn(turn, this.#pauses),
+    ]
+    const [all, processor, waited, young, full] = parts.map((ms) => ms.toFixed(0))
+    return `of ${all} ms ${processor} of the processor, ${waited} waiting for it, ${young} young and ${full} full collections`
+  }
+
   async #run(work: () => void): Promise<Turn> {
     this.#elsewhere = []
     this.#elsewhereCpuMs = 0
@@ -149,14 +170,19 @@ export class StallWatch {
  */
 export function heldMsOf(turn: Turn, pauses: readonly Spell[]): number {
   const { cpuMs, waitedMs, elsewhere } = turn
-  let pausedMs = 0
-  for (const pause of pauses) {
-    const inside = { startMs: Math.max(pause.startMs, turn.startMs), endMs: Math.min(pause.endMs, turn.endMs) }
-    if (inside.endMs > inside.startMs) pausedMs += inside.endMs - inside.startMs - totalMs(elsewhere, inside)
-  }
+  const pausedMs = pausedMsIn(turn, pauses)
   if (pausedMs === 0) return cpuMs
   const restMs = turn.endMs - turn.startMs - totalMs(elsewhere, turn) - pausedMs
   return Math.max(0, Math.min(cpuMs, (restMs * cpuMs) / (cpuMs + waitedMs)))
+}
+
+function pausedMsIn(turn: Turn, pauses: readonly Spell[]): number {
+  let pausedMs = 0
+  for (const pause of pauses) {
+    const inside = { startMs: Math.max(pause.startMs, turn.startMs), endMs: Math.min(pause.endMs, turn.endMs) }
+    if (inside.endMs > inside.startMs) pausedMs += inside.endMs - inside.startMs - totalMs(turn.elsewhere, inside)
+  }
+  return pausedMs
 }
 
 function totalMs(spells: readonly Spell[], within: Spell): number {
