@@ -27,6 +27,21 @@ describe('the frames of the probes', () => {
     expect(records.subarray(-101, -1).toString()).toBe('x'.repeat(100))
   })
 
+  it('carry a batch to the partition that is wanted', () => {
+    const frame = produceFrame('t', -1, 100, 300, 2)
+    expect(frame.readInt32BE(0)).toBe(frame.length - 4)
+    const recordsAt = 19 + 23
+    expect([frame.readInt32BE(recordsAt - 4), frame.readInt32BE(recordsAt)]).toEqual([2, frame.length - recordsAt - 4])
+    const records = frame.subarray(recordsAt + 4)
+    expect([records.readInt32BE(8), records.readInt32BE(23), records.readInt32BE(57)]).toEqual([
+      records.length - 12,
+      299,
+      300,
+    ])
+    // From the 64th record on, offsets need two bytes.
+    expect(records.length - 61).toBe(64 * 109 + 236 * 110)
+  })
+
   it('let the error of an answer be read', () => {
     const answer = Buffer.concat([
       Buffer.from([0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 0x74, 0, 0, 0, 1, 0, 0, 0, 0]),

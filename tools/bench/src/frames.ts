@@ -41,25 +41,31 @@ function frame(apiKey: number, version: number, body: Buffer): Buffer {
   return Buffer.concat([int32(header.length + body.length), header, body])
 }
 
-/** A batch of one record without key: format v2. */
-function batch(valueBytes: number): Buffer {
-  const value = Buffer.alloc(valueBytes, 'x')
-  const fields = Buffer.from([0, 0, 0, 1, ...varint(valueBytes)])
+/** A record without key: attributes, deltas of timestamp and offset, key, value, headers. */
+function record(offsetDelta: number, value: Buffer): Buffer {
+  const fields = Buffer.from([0, 0, ...varint(offsetDelta), 1, ...varint(value.length)])
   const content = Buffer.concat([fields, value, Buffer.from([0])])
-  const record = Buffer.concat([Buffer.from(varint(content.length)), content])
+  return Buffer.concat([Buffer.from(varint(content.length)), content])
+}
+
+/** A batch of equal records, not compressed: format v2. */
+function batch(valueBytes: number, recordCount: number): Buffer {
+  const value = Buffer.alloc(valueBytes, 'x')
+  const records = Array.from({ length: recordCount }, (_, offsetDelta) => record(offsetDelta, value))
   const now = int64(Date.now())
   // attributes, lastOffsetDelta, both timestamps, producerId, producerEpoch, baseSequence, record count
-  const checked = Buffer.concat([int16(0), int32(0), now, now, int64(-1), int16(-1), int32(-1), int32(1), record])
+  const head = [int16(0), int32(recordCount - 1), now, now, int64(-1), int16(-1), int32(-1), int32(recordCount)]
+  const checked = Buffer.concat([...head, ...records])
   const crc = Buffer.alloc(4)
   crc.writeUInt32BE(crc32c(checked))
   return Buffer.concat([int64(0), int32(9 + checked.length), int32(-1), Buffer.from([2]), crc, checked])
 }
 
-/** Produce v7 of one record to partition 0. */
-export function produceFrame(topic: string, acks: number, valueBytes: number): Buffer {
-  const records = batch(valueBytes)
-  const partition = Buffer.concat([int32(1), int32(0), int32(records.length), records])
-  return frame(0, 7, Buffer.concat([int16(-1), int16(acks), int32(30_000), int32(1), text(topic), partition]))
+/** Produce v7 of a batch, of one record unless more are wanted, to a partition (0). */
+export function produceFrame(topic: string, acks: number, valueBytes: number, recordCount = 1, partition = 0): Buffer {
+  const records = batch(valueBytes, recordCount)
+  const data = Buffer.concat([int32(1), int32(partition), int32(records.length), records])
+  return frame(0, 7, Buffer.concat([int16(-1), int16(acks), int32(30_000), int32(1), text(topic), data]))
 }
 
 /** Error code of partition 0 in a Produce v7 response that comes without its length prefix. */

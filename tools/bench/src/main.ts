@@ -8,6 +8,7 @@ import { type Broker, startKafka, startMillrace } from './broker.ts'
 import { consumerPerfCases } from './cases/consumer-perf.ts'
 import { probeCases, toolCases } from './cases/latency.ts'
 import { memoryCase } from './cases/memory.ts'
+import { produceFramesCases } from './cases/produce-frames.ts'
 import { producerPerfCases } from './cases/producer-perf.ts'
 import { rdkafkaCases } from './cases/rdkafka.ts'
 import { smallRequestCases } from './cases/small-requests.ts'
@@ -25,6 +26,7 @@ const root = join(import.meta.dirname, '../../..')
 const clusterPrefix = 'three nodes: '
 const clusterGroups = [
   'rdkafka_performance, produce',
+  'produce, encoded before',
   'producer-perf',
   'consumer-perf',
   'end-to-end latency, Kafka’s tool',
@@ -98,7 +100,7 @@ const singleCases: readonly BenchCase[] = [
 ]
 
 const allCases = values.cluster
-  ? singleCases
+  ? [...singleCases, ...produceFramesCases()]
       .filter(({ group }) => clusterGroups.includes(group))
       .map((bench): BenchCase => ({ ...bench, group: `${clusterPrefix}${bench.group}` }))
   : singleCases

@@ -17,6 +17,7 @@ const columns: Record<string, readonly Column[]> = {
     cost('cpuPerGb', 'broker CPU s/GB'),
     shares(),
   ],
+  'produce, encoded before': [rate('mbPerSecond', 'MB/s'), cost('cpuPerGb', 'broker CPU s/GB'), shares()],
   'rdkafka_performance, consume': [
     rate('recordsPerSecond', 'records/s'),
     cost('cpuPerGb', 'broker CPU s/GB'),

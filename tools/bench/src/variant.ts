@@ -75,6 +75,16 @@ async function hasLeaders(admin: kafkajs.Admin, topic: string): Promise<boolean>
   }
 }
 
+/** Ports of the nodes that lead the topic's partitions, in the order of these. */
+export function leaderPorts(variant: Variant, topic: string): Promise<number[]> {
+  return withAdmin(variant, async (admin) => {
+    const { brokers } = await admin.describeCluster()
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+    const partitions = topics[0]!.partitions.toSorted((left, right) => left.partitionId - right.partitionId)
+    return partitions.map(({ leader }) => brokers.find(({ nodeId }) => nodeId === leader)!.port)
+  })
+}
+
 export function deleteTopic(variant: Variant, topic: string): Promise<void> {
   return withAdmin(variant, (admin) => admin.deleteTopics({ topics: [topic] }))
 }

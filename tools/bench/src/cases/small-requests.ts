@@ -44,7 +44,8 @@ export function smallRequestCases(): BenchCase[] {
   }))
 }
 
-async function buildGenerator({ peers, work }: BenchContext): Promise<string> {
+/** A C program that keeps requests outstanding, from a frame of at most 64 KiB. */
+export async function buildGenerator({ peers, work }: Pick<BenchContext, 'peers' | 'work'>): Promise<string> {
   const program = join(work, 'small-load')
   if (!existsSync(program)) await run('gcc', ['-O2', '-w', '-o', program, join(peers, 'small/load.c')])
   return program
