@@ -1,5 +1,7 @@
 import { AssertionError, type Clock, type Timers, type Uuid } from '@millrace/base'
 import {
+  type AclBinding,
+  type AclFilter,
   type AlterQuotaResult,
   type AlterReassignmentsRequest,
   type AlterScramCredentialsRequest,
@@ -13,8 +15,10 @@ import {
   type ControllerPort,
   type ControllerRequest,
   type ControllerRequestName,
+  type CreateAclResult,
   type CreatePartitionsRequest,
   type CreateTopicsRequest,
+  type DeleteAclsResult,
   type ElectLeadersRequest,
   emptyImage,
   type FeatureUpdate,
@@ -33,6 +37,7 @@ import type { MetadataListener, MetadataService } from '../metadata/metadata-ser
 import { AppliedOffsets } from './applied-offsets.ts'
 import { deltaBetween } from './image-delta.ts'
 import {
+  plainAcls,
   plainAlterations,
   plainCreatePartitions,
   plainCreateTopics,
@@ -201,6 +206,26 @@ export class ClusterMetadata implements MetadataService {
       undefined,
       'applied',
       (refusal) => refusedScramCredentials(request, refusal),
+    )
+  }
+
+  createAcls(creations: readonly AclBinding[]) {
+    return this.#ask<'createAcls', readonly CreateAclResult[]>(
+      'createAcls',
+      { creations: plainAcls(creations) },
+      undefined,
+      'applied',
+      ({ code, message }) => creations.map(() => ({ errorCode: code, errorMessage: message })),
+    )
+  }
+
+  deleteAcls(filters: readonly AclFilter[]) {
+    return this.#ask<'deleteAcls', readonly DeleteAclsResult[]>(
+      'deleteAcls',
+      { filters: plainAcls(filters) },
+      undefined,
+      'applied',
+      ({ code, message }) => filters.map(() => ({ errorCode: code, errorMessage: message, deleted: [] })),
     )
   }
 

@@ -1,4 +1,5 @@
 import type {
+  AclFilter,
   AlterReassignmentsRequest,
   AlterScramCredentialsRequest,
   ConfigAlterations,
@@ -79,6 +80,19 @@ export function plainScramCredentials(request: AlterScramCredentialsRequest): Al
       serverKey,
     })),
   }
+}
+
+/** Rules to be made, or filters. */
+export function plainAcls<Acl extends AclFilter>(acls: readonly Acl[]): Pick<Acl, keyof AclFilter>[] {
+  return acls.map(({ resourceType, resourceName, patternType, principal, host, operation, permissionType }) => ({
+    resourceType,
+    resourceName,
+    patternType,
+    principal,
+    host,
+    operation,
+    permissionType,
+  }))
 }
 
 export function plainFeatureUpdates(updates: readonly FeatureUpdate[]): FeatureUpdate[] {

@@ -1,5 +1,7 @@
 import { type Disk, DiskError, type Random, randomUuid, type Uuid } from '@millrace/base'
 import {
+  type AclBinding,
+  type AclFilter,
   type AlterReassignmentsRequest,
   type AlterScramCredentialsRequest,
   type ApiError,
@@ -19,10 +21,12 @@ import {
   type CreatePartitionsRequest,
   type CreateTopicResult,
   type CreateTopicsRequest,
+  createAcls,
   createPartitions,
   createTopics,
   type DeleteTopicResult,
   DirectoryId,
+  deleteAcls,
   deleteTopics,
   type ElectLeadersRequest,
   electLeaders,
@@ -196,6 +200,14 @@ export class LocalMetadata implements MetadataService {
 
   alterScramCredentials(request: AlterScramCredentialsRequest) {
     return this.#submit((context) => alterScramCredentials(context, request))
+  }
+
+  createAcls(creations: readonly AclBinding[]) {
+    return this.#submit((context) => createAcls(context, creations))
+  }
+
+  deleteAcls(filters: readonly AclFilter[]) {
+    return this.#submit((context) => deleteAcls(context, filters))
   }
 
   updateFeatures(updates: readonly FeatureUpdate[], validateOnly: boolean) {

@@ -1,5 +1,7 @@
 import type { Uuid } from '@millrace/base'
 import type {
+  AclBinding,
+  AclFilter,
   AlterConfigsResult,
   AlterQuotaResult,
   AlterReassignmentsRequest,
@@ -8,10 +10,12 @@ import type {
   ApiError,
   ConfigAlterations,
   ConfigReplacement,
+  CreateAclResult,
   CreatePartitionsRequest,
   CreatePartitionsResult,
   CreateTopicResult,
   CreateTopicsRequest,
+  DeleteAclsResult,
   DeleteTopicResult,
   ElectionTopicResult,
   ElectLeadersRequest,
@@ -55,6 +59,8 @@ export interface MetadataService {
   ): Promise<readonly AlterConfigsResult[]>
   alterClientQuotas(entries: readonly QuotaAlteration[], validateOnly: boolean): Promise<readonly AlterQuotaResult[]>
   alterScramCredentials(request: AlterScramCredentialsRequest): Promise<readonly AlterScramResult[]>
+  createAcls(creations: readonly AclBinding[]): Promise<readonly CreateAclResult[]>
+  deleteAcls(filters: readonly AclFilter[]): Promise<readonly DeleteAclsResult[]>
   /** Null: done. */
   updateFeatures(updates: readonly FeatureUpdate[], validateOnly: boolean, timeoutMs?: number): Promise<ApiError | null>
   alterPartitionReassignments(

@@ -1,4 +1,6 @@
 import type { LeaderEpoch, Uuid } from '@millrace/base'
+import type { AclBinding, AclFilter } from '../metadata/acl.ts'
+import type { CreateAclResult, DeleteAclsResult } from '../metadata/controller/alter-acls.ts'
 import type { AlterQuotaResult, QuotaAlteration } from '../metadata/controller/alter-client-quotas.ts'
 import type { AlterConfigsResult, ConfigAlterations, ConfigReplacement } from '../metadata/controller/alter-configs.ts'
 import type { AlterScramCredentialsRequest, AlterScramResult } from '../metadata/controller/alter-scram-credentials.ts'
@@ -37,6 +39,8 @@ export interface ControllerRequests {
     answer: readonly AlterQuotaResult[]
   }
   alterScramCredentials: { request: AlterScramCredentialsRequest; answer: readonly AlterScramResult[] }
+  createAcls: { request: { readonly creations: readonly AclBinding[] }; answer: readonly CreateAclResult[] }
+  deleteAcls: { request: { readonly filters: readonly AclFilter[] }; answer: readonly DeleteAclsResult[] }
   updateFeatures: {
     request: { readonly updates: readonly FeatureUpdate[]; readonly validateOnly: boolean }
     answer: ApiError | null

@@ -1,4 +1,5 @@
 import type { Timers } from '@millrace/base'
+import { createAcls, deleteAcls } from '../metadata/controller/alter-acls.ts'
 import { alterClientQuotas } from '../metadata/controller/alter-client-quotas.ts'
 import { incrementalAlterConfigs, legacyAlterConfigs } from '../metadata/controller/alter-configs.ts'
 import { alterPartitions } from '../metadata/controller/alter-partition.ts'
@@ -53,6 +54,8 @@ const PERFORMERS: { readonly [N in MetadataRequestName]: Performer<N> } = {
   alterClientQuotas: (scene, { entries, validateOnly }) =>
     submit(scene, (context) => alterClientQuotas(context, entries, validateOnly)),
   alterScramCredentials: (scene, request) => submit(scene, (context) => alterScramCredentials(context, request)),
+  createAcls: (scene, { creations }) => submit(scene, (context) => createAcls(context, creations)),
+  deleteAcls: (scene, { filters }) => submit(scene, (context) => deleteAcls(context, filters)),
   updateFeatures: (scene, { updates, validateOnly }) =>
     submit(scene, (context) => updateFeatures(context, updates, validateOnly)),
   alterPartitionReassignments: (scene, request) =>

@@ -24,6 +24,10 @@ const REPEATABLE: Repeatable = {
   alterClientQuotas: true,
   // A credential that was deleted just now is not there to be deleted.
   alterScramCredentials: ({ deletions }) => deletions.length === 0,
+  // What is there already is a success.
+  createAcls: true,
+  // The answer tells what was deleted, and the second time finds nothing.
+  deleteAcls: false,
   updateFeatures: true,
   // The target again is a success without effect; a second cancellation finds nothing to cancel.
   alterPartitionReassignments: ({ topics }) =>

@@ -18,6 +18,8 @@ import type { BrokerHeartbeat, ControllerRequest, ControllerRequestName } from '
 const ids = listOf(isInt32)
 const nothing = objectWith({})
 const voter = objectWith({ id: isInt32, directoryId: isUuid, host: isString, port: isInt32 })
+const ACL_NUMBERS = { resourceType: isInt32, patternType: isInt32, operation: isInt32, permissionType: isInt32 }
+const namedBy = (text: Shape) => ({ resourceName: text, principal: text, host: text })
 const namedValue = objectWith({ name: isString, value: nullOr(isString) })
 
 /**
@@ -80,6 +82,8 @@ const REQUESTS: Record<ControllerRequestName, Shape> = {
       }),
     ),
   }),
+  createAcls: objectWith({ creations: listOf(objectWith({ ...ACL_NUMBERS, ...namedBy(isString) })) }),
+  deleteAcls: objectWith({ filters: listOf(objectWith({ ...ACL_NUMBERS, ...namedBy(nullOr(isString)) })) }),
   updateFeatures: objectWith({
     validateOnly: isBoolean,
     updates: listOf(objectWith({ feature: isString, maxVersionLevel: isInt32, upgradeType: isInt32 })),
