@@ -2,6 +2,9 @@ import { assert, type Random, type Timers } from '@millrace/base'
 import { type MetadataImage, SUPPORTED_FEATURES } from '@millrace/consensus'
 import { ApiKey, ErrorCode } from '@millrace/protocol'
 import type { LogManager } from '@millrace/storage'
+import type { Authorizer } from './authorization/authorizer.ts'
+import { withGuard } from './authorization/guards.ts'
+import { NEEDS } from './authorization/needs.ts'
 import type { Configuration } from './config/configuration.ts'
 import type { CoordinatorFinder } from './coordinator/coordinator-finder.ts'
 import type { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
@@ -79,6 +82,8 @@ export interface HandlerParts {
   /** Left out where there are no other brokers. */
   readonly replication?: FetchReplication
   readonly proofs: BrokerProofs
+  /** Null: everybody may do everything. */
+  readonly authorizer: Authorizer | null
   readonly groups: GroupCoordinator
   readonly coordinators: CoordinatorFinder
   readonly topicCreation: TopicAutoCreation
@@ -116,7 +121,17 @@ export function brokerHandlers(parts: HandlerParts): ApiHandler[] {
     }) as ApiHandler,
   )
   checkDeclared(served, [...handlers, ...parts.rawHandlers])
-  return handlers.map(withElementLimit)
+  return handlers.map((handler) => withElementLimit(guarded(handler, parts)))
+}
+
+function guarded(handler: ApiHandler, { authorizer, metadata, configuration, nextTurn }: HandlerParts): ApiHandler {
+  if (authorizer === null) return handler
+  return withGuard(handler, authorizer, {
+    image: () => metadata.image,
+    nextTurn,
+    autoCreateTopics: () => configuration.broker.autoCreateTopicsEnable,
+    deleteTopics: () => configuration.broker.deleteTopicEnable,
+  })
 }
 
 function advertised({ key, minVersion, maxVersion }: DeclaredApi): ServedApi {
@@ -146,6 +161,7 @@ function dataHandlers({
   fetchLimits,
   replication,
   proofs,
+  authorizer,
   timers,
   topicMetrics,
   nextTurn,
@@ -160,7 +176,11 @@ function dataHandlers({
       limits: fetchLimits,
       leaderHints: new LeaderHints(() => metadata.image),
       ...(replication === undefined ? {} : { replication }),
-      isReplica: (connection, replicaId) => !proofs.areAskedFor || connection.brokerId === replicaId,
+      isReplica(connection, replicaId) {
+        if (proofs.areAskedFor) return connection.brokerId === replicaId
+        return authorizer === null || authorizer.accessOf(connection).allowsCluster(NEEDS[ApiKey.FETCH].follower)
+      },
+      authorizer,
       onFetched(topic, sizeBytes) {
         total.fetchRequests++
         total.bytesOut += sizeBytes
@@ -225,19 +245,24 @@ function adminHandlers(parts: HandlerParts) {
     }),
     unregisterBrokerHandler({ metadata }),
     listConfigResourcesHandler({ image }),
-    describeTopicPartitionsHandler({ image, maxPartitions: () => configuration.broker.maxRequestPartitionSizeLimit }),
+    describeTopicPartitionsHandler({
+      image,
+      maxPartitions: () => configuration.broker.maxRequestPartitionSizeLimit,
+      authorizer: parts.authorizer,
+    }),
     addRaftVoterHandler({ metadata, image, listener }),
     removeRaftVoterHandler({ metadata, image }),
   ]
 }
 
 /** Who may do what, and how much of it. */
-function accessHandlers({ metadata, nextTurn }: HandlerParts) {
+function accessHandlers({ metadata, authorizer, logger, nextTurn }: HandlerParts) {
   const image = (): MetadataImage => metadata.image
+  const isEnabled = authorizer !== null
   return [
-    describeAclsHandler(),
-    createAclsHandler(),
-    deleteAclsHandler(),
+    describeAclsHandler({ isEnabled, image, nextTurn }),
+    createAclsHandler({ isEnabled, metadata, logger }),
+    deleteAclsHandler({ isEnabled, metadata, logger }),
     describeClientQuotasHandler({ image }),
     alterClientQuotasHandler({ metadata }),
     describeUserScramCredentialsHandler({ image }),

@@ -7,6 +7,9 @@ import type { ProcessHealth } from './metrics/process-health.ts'
 import type { Connect, Listen } from './network/transport.ts'
 import type { BatchChecks } from './partition/batch-checks.ts'
 
+/** Who comes over a connection that asks for no proof of it. */
+export const ANONYMOUS = 'User:ANONYMOUS'
+
 /** The world, as a broker is given it. */
 export interface BrokerPorts {
   readonly disk: Disk
@@ -17,6 +20,8 @@ export interface BrokerPorts {
   readonly listen?: Listen
   /** Opens connections to other brokers; TCP if left out. */
   readonly connect?: Connect
+  /** Who comes from an address, as far as can be told; {@link ANONYMOUS} if left out: listeners do not authenticate clients yet. */
+  readonly principalOf?: (remoteAddress: string) => string
   /** What can be told about the process, for metrics; nothing if left out. */
   readonly health?: ProcessHealth
   /** How many files and sockets the process may open; no bound if left out. */

@@ -11,6 +11,8 @@ import {
   SUPPORTED_FEATURES,
 } from '@millrace/consensus'
 import { type Log, LogManager } from '@millrace/storage'
+import type { Authorizer } from './authorization/authorizer.ts'
+import { createAuthorizer } from './authorization/create-authorizer.ts'
 import { brokerHandlers } from './broker-handlers.ts'
 import { brokerHealth } from './broker-health.ts'
 import {
@@ -20,7 +22,7 @@ import {
   maxOpenSegments,
   RESERVED_DESCRIPTORS,
 } from './broker-limits.ts'
-import type { BrokerOptions, BrokerPorts } from './broker-ports.ts'
+import { ANONYMOUS, type BrokerOptions, type BrokerPorts } from './broker-ports.ts'
 import { type ClusterAccess, ClusterMembership } from './cluster/cluster-membership.ts'
 import type { Membership } from './cluster/membership.ts'
 import { SingleMembership } from './cluster/single-membership.ts'
@@ -78,6 +80,8 @@ export class Broker {
   readonly #answers: AnswerBudget
   readonly #making: AnswersInMaking
   readonly #producers: ProducerLimit
+  /** Null: everybody may do everything. */
+  readonly #authorizer: Authorizer | null
   readonly #produce: ProduceHandler
   readonly #purgatory: FetchPurgatory
   readonly #logs: LogManager
@@ -182,6 +186,7 @@ export class Broker {
       ports.clock,
       logger,
     )
+    this.#authorizer = createAuthorizer(config, () => this.#metadata.image.acls, ports.clock, logger)
     this.#produce = this.#createProduce(config)
     this.#http = this.#createHttp(config)
     this.#sockets = this.#createSockets(config)
@@ -440,6 +445,7 @@ export class Broker {
         sessions: this.#sessions,
         fetchLimits: { memory: this.#answers, purgatory: this.#purgatory },
         ...(this.#replicas === null ? {} : { replication: this.#replicas }),
+        authorizer: this.#authorizer,
         proofs: new BrokerProofs({
           nodeId: this.nodeId,
           clusterId: () => this.#metadata.image.clusterId,
@@ -481,6 +487,7 @@ export class Broker {
       metrics: this.#topicMetrics,
       checks: this.#checks,
       maxCheckBytes: config.queuedMaxCheckBytes,
+      authorizer: this.#authorizer,
       leaderHints: new LeaderHints(() => this.#metadata.image),
       onFailed: (connection, error) => this.#onProduceFailed(connection, error),
     })
@@ -511,6 +518,7 @@ export class Broker {
       making: this.#making,
       maxQueuedResponses: config.queuedMaxResponses,
       maxHttpConnections: config.httpMaxConnections,
+      principalOf: ports.principalOf ?? (() => ANONYMOUS),
       listen: ports.listen ?? ((options) => TcpListener.listen(options)),
       turn: this.#turn,
       clock: ports.clock,

@@ -12,6 +12,7 @@ import {
   saslHandshakeApi,
 } from '@millrace/protocol'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { STANDARD_AUTHORIZER } from '../config/definitions/security-definitions.ts'
 import { brokerRecord, idOf, topicRecords } from '../handlers/testing/images.ts'
 import { BrokerConnection } from '../replication/broker-connection.ts'
 import { BROKER_PROOF_MECHANISM, encodeBrokerHello } from '../replication/broker-proof.ts'
@@ -28,9 +29,9 @@ let broker: TestBroker
 
 afterEach(() => broker.stop())
 
-async function start(secret: string | null): Promise<void> {
+async function start(secret: string | null, more: Readonly<Record<string, string>> = {}): Promise<void> {
   const controller = new ScriptedController()
-  const settings: Record<string, string> = secret === null ? {} : { 'controller.peer.secret': secret }
+  const settings = { ...more, ...(secret === null ? {} : { 'controller.peer.secret': secret }) }
   broker = await TestBroker.start({ cluster: { port: controller, clusterId: 'cluster-1' }, settings })
   controller.commit(brokerRecord(2), ...topicRecords('t', TOPIC, [1, 2]))
   expect((await broker.connect().produce('t', batchOf(['not committed']), { acks: 1 })).errorCode).toBe(ErrorCode.NONE)
@@ -110,6 +111,31 @@ describe('with a secret', () => {
     const request = createSaslHandshakeRequest({ mechanism: 'PLAIN' })
     const answer = await broker.connect().call(saslHandshakeApi, 1, request)
     expect(answer).toMatchObject({ errorCode: ErrorCode.ILLEGAL_SASL_STATE, mechanisms: [] })
+  })
+})
+
+describe('with an authorizer', () => {
+  const authorizer = { 'authorizer.class.name': STANDARD_AUTHORIZER }
+  const codeOf = async (replicaId: number) => {
+    const [topic] = (await broker.connect().call(fetchApi, 17, fetchAs(replicaId))).responses
+    return topic!.partitions[0]!.errorCode
+  }
+
+  test('a broker that proved itself needs no ACL, and nobody becomes one by an ACL', async () => {
+    await start(SECRET, { ...authorizer, 'super.users': 'User:ANONYMOUS' })
+    expect(await codeOf(2)).toBe(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+    broker.connect().close()
+    await broker.stop()
+    await start(SECRET, { ...authorizer, 'allow.everyone.if.no.acl.found': 'true' })
+    const connection = await connectAs(2)
+    const [topic] = (await connection.call(fetchApi, fetchAs(2), 1_000)).responses
+    expect(topic!.partitions[0]).toMatchObject({ errorCode: ErrorCode.NONE })
+    connection.close()
+  })
+
+  test('without a secret a replica needs the permission to act for the cluster', async () => {
+    await start(null, { ...authorizer, 'super.users': 'User:ANONYMOUS' })
+    expect(await codeOf(2)).toBe(ErrorCode.NONE)
   })
 })
 

@@ -196,6 +196,27 @@ describe('without a controller every part of a request bears REQUEST_TIMED_OUT',
     expect(await described).toMatchObject({ code: timedOut })
   })
 
+  test('ACLs, and the filters of those to delete', async () => {
+    const acl = {
+      resourceType: 2,
+      resourceName: 'a',
+      patternType: 3,
+      principal: 'User:a',
+      host: '*',
+      operation: 3,
+      permissionType: 3,
+    }
+    const decoded = { ...acl, unknownTaggedFields: null }
+    const created = metadata.createAcls([decoded, decoded])
+    // Only what controllers know is sent.
+    expect(port.asked[0]!.request).toEqual({ creations: [acl, acl] })
+    lose('createAcls')
+    expect(await created).toMatchObject([{ errorCode: timedOut }, { errorCode: timedOut }])
+    const deleted = metadata.deleteAcls([{ ...decoded, principal: null }])
+    lose('deleteAcls')
+    expect(await deleted).toMatchObject([{ errorCode: timedOut, deleted: [] }])
+  })
+
   test('a refusal of the whole keeps its own error', async () => {
     const unregistered = metadata.unregisterBroker(3)
     port.take('unregisterBroker').reject(new ControllerRequestError(ErrorCode.POLICY_VIOLATION, 'too much'))

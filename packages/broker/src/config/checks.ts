@@ -80,7 +80,15 @@ export const offsetReset: Check = (value) =>
 
 const DURATION_RESET = /^by_duration:P(?!$)(\d+D)?(T(?!$)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?$/
 
-/** For settings whose other values would promise what is not there. */
-export const mustBeEmpty: Check = (value) => (value === '' ? null : 'is not supported and must stay empty')
+/** The principals of `super.users`; empty parts count for nothing. */
+export function parsePrincipals(text: string): string[] {
+  const parts = text.split(';').map((part) => part.trim())
+  return parts.filter((part) => part !== '')
+}
+
+export const principalList: Check = (value) => {
+  const bad = parsePrincipals(value as string).find((principal) => !principal.includes(':'))
+  return bad === undefined ? null : `must name principals as type:name (User:alice), but has ${bad}`
+}
 
 export const mustBeFalse: Check = (value) => (value === false ? null : 'is not supported and must stay false')

@@ -130,7 +130,8 @@ describe('what a node cannot be is refused', () => {
   test.each([
     ['controller.quorum.voters', { 'controller.quorum.voters': '2@a:1' }],
     ['listeners', { listeners: 'SSL://127.0.0.1:9092', 'security.inter.broker.protocol': 'SSL' }],
-    ['authorizer.class.name', { 'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer' }],
+    ['authorizer.class.name', { 'authorizer.class.name': 'org.example.Authorizer' }],
+    ['super.users', { 'super.users': 'User:admin;bob' }],
   ])('%s', (key, settings: Record<string, string>) => {
     expect(refusal(settings).key).toBe(key)
   })

@@ -3,6 +3,7 @@ import type { SecurityProtocol } from '@millrace/consensus'
 import type { BrokerConfig } from './broker-config.ts'
 import { type BrokerSettings, brokerDefinitionOf, brokerDefinitions, isListenerKey } from './broker-definitions.ts'
 import { checkBrokerConfig } from './broker-rules.ts'
+import { canonicalAddress } from './canonical-address.ts'
 import { clusterSettings, isClustered } from './cluster-settings.ts'
 import { camelCase, type Definition, defaultTextOf } from './definition.ts'
 import { ineffectiveNames } from './definitions/ineffective-names.ts'
@@ -156,11 +157,4 @@ function connectionLimits(text: string): ReadonlyMap<string, number> {
     limits.set(address, Number(count))
   }
   return limits
-}
-
-/** An address as connections have it, so that the two can be compared; null for anything else. IPv6 may stand in brackets. */
-function canonicalAddress(text: string): string | null {
-  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) return URL.canParse(`http://${text}/`) ? text : null
-  const url = `http://[${text.replace(/^\[|\]$/g, '')}]/`
-  return text.includes(':') && URL.canParse(url) ? new URL(url).hostname.slice(1, -1) : null
 }

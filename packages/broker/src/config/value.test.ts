@@ -103,7 +103,7 @@ test('texts are one of the allowed, and what would promise too much is refused',
   expect(complaint('compression.type', 'brotli')).toContain('must be one of: uncompressed, zstd')
   expect(parse('group.consumer.migration.policy', 'Upgrade')).toBe('Upgrade')
   expect(complaint('group.consumer.migration.policy', 'sideways')).toContain('in any case')
-  expect(complaint('authorizer.class.name', 'org.example.Authorizer')).toContain('must stay empty')
+  expect(complaint('authorizer.class.name', 'org.example.Authorizer')).toContain('StandardAuthorizer')
   expect(complaint('remote.log.storage.system.enable', 'true')).toContain('must stay false')
 })
 

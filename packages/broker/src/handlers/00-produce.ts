@@ -1,5 +1,7 @@
 import { type Clock, ZERO_UUID } from '@millrace/base'
 import { ApiKey, ErrorCode, Reader } from '@millrace/protocol'
+import type { Access, Authorizer } from '../authorization/authorizer.ts'
+import { NEEDS } from '../authorization/needs.ts'
 import type { BudgetSample } from '../metrics/budget.ts'
 import type { TopicMetrics } from '../metrics/topic-metrics.ts'
 import type { Connection } from '../network/connection.ts'
@@ -31,6 +33,8 @@ export interface ProduceDeps {
   checks: BatchChecks
   /** Bytes of requests that may wait for such checks. */
   maxCheckBytes: number
+  /** Says who may write what; null: everybody everything. */
+  authorizer: Authorizer | null
   /** Who leads instead, for producers that ask the wrong broker; left out where nobody else can. */
   leaderHints?: LeaderHints
   /** The checks of a request broke off: nobody can say what became of it. */
@@ -78,8 +82,10 @@ export class ProduceHandler implements RawHandler {
     counters.produceRequests++
     if (view.partitionCount !== 1) this.#findAll()
     else this.#findLone()
-    if (this.#heavyBytes(reader.buffer, header) > MAX_HEAVY_BYTES) {
-      return this.#startHeavy(reader, start, header, connection)
+    const access = this.#deps.authorizer?.accessOf(connection.context) ?? null
+    if (access !== null && !mayWriteTransaction(access, view, reader.buffer)) return this.#refuse(header)
+    if (this.#heavyBytes(reader.buffer, header, access) > MAX_HEAVY_BYTES) {
+      return this.#startHeavy(reader, start, header, connection, access)
     }
     const slot = new ProduceSlot(header, view.acks, this.#deps.clock.monotonicMs() + view.timeoutMs)
     slot.hintBy(this.#deps.leaderHints ?? null, connection.context.listener)
@@ -88,7 +94,7 @@ export class ProduceHandler implements RawHandler {
       if (this.#superseded[at]!) continue
       const hosted = this.#hosted[at]
       const outcome = slot.add(hosted?.name ?? view.topicName[at]!, view.topicId[at]!, view.partition[at]!)
-      outcome.errorCode = this.#append(view, outcome, hosted, reader.buffer, at, header, connection)
+      outcome.errorCode = this.#append(view, outcome, hosted, reader.buffer, at, header, connection, access)
       if (outcome.errorCode === ErrorCode.NONE) {
         slot.appended(outcome)
       } else {
@@ -102,27 +108,52 @@ export class ProduceHandler implements RawHandler {
     return slot.settle()
   }
 
+  /** Every partition of a request that takes part in a transaction which is not the client's. */
+  #refuse(header: RequestHeader): ResponseSlot | null {
+    const view = this.#view
+    const { errorCode } = NEEDS[ApiKey.PRODUCE].transaction
+    const slot = new ProduceSlot(header, view.acks, 0)
+    for (let at = 0; at < view.partitionCount; at++) {
+      if (this.#superseded[at]!) continue
+      slot.add(view.topicName[at]!, view.topicId[at]!, view.partition[at]!).errorCode = errorCode
+      this.#deps.metrics.total.failedProduceRequests++
+    }
+    return view.acks === 0 ? null : slot.settle()
+  }
+
   /** How many bytes of batches would have to be expanded, or compressed anew, to append all of the request. Hot path. */
-  #heavyBytes(buffer: Buffer, header: RequestHeader): number {
+  #heavyBytes(buffer: Buffer, header: RequestHeader, access: Access | null): number {
     const view = this.#view
     let sizeBytes = 0
     for (let at = 0; at < view.partitionCount; at++) {
-      if (!this.#superseded[at]!) sizeBytes += this.#heavyBytesOf(this.#hosted[at], buffer, at, header)
+      if (!this.#superseded[at]!) sizeBytes += this.#heavyBytesOf(this.#hosted[at], buffer, at, header, access)
     }
     return sizeBytes
   }
 
-  #heavyBytesOf(hosted: HostedTopic | undefined, buffer: Buffer, at: number, header: RequestHeader): number {
+  #heavyBytesOf(
+    hosted: HostedTopic | undefined,
+    buffer: Buffer,
+    at: number,
+    header: RequestHeader,
+    access: Access | null,
+  ): number {
     const view = this.#view
     const partition = hosted?.partitions[view.partition[at]!] ?? null
     if (partition === null || view.recordsStart[at]! < 0) return 0
     const sizeBytes = this.#deps.appender.heavyBytes(partition, buffer, view.recordsStart[at]!, view.recordsEnd[at]!)
     // What is refused anyway is not worth a check.
-    return sizeBytes > 0 && this.#guard(view, hosted, at, header) === ErrorCode.NONE ? sizeBytes : 0
+    return sizeBytes > 0 && this.#guard(view, hosted, at, header, access) === ErrorCode.NONE ? sizeBytes : 0
   }
 
   /** Batches are checked elsewhere; the connection waits for the answer. */
-  #startHeavy(reader: Reader, start: number, header: RequestHeader, connection: Connection): ResponseSlot | null {
+  #startHeavy(
+    reader: Reader,
+    start: number,
+    header: RequestHeader,
+    connection: Connection,
+    access: Access | null,
+  ): ResponseSlot | null {
     const { clock, metrics, partitions } = this.#deps
     const bytes = Buffer.from(reader.buffer.subarray(start, reader.position))
     const view = new ProduceRequestView()
@@ -134,7 +165,7 @@ export class ProduceHandler implements RawHandler {
     const entries: { at: number; isHeavy: boolean }[] = []
     for (let at = 0; at < view.partitionCount; at++) {
       if (this.#superseded[at]!) continue
-      entries.push({ at, isHeavy: this.#heavyBytesOf(this.#hosted[at], reader.buffer, at, header) > 0 })
+      entries.push({ at, isHeavy: this.#heavyBytesOf(this.#hosted[at], reader.buffer, at, header, access) > 0 })
       if (hasRoom) continue
       // Nothing was appended, and a producer tries again.
       slot.add(view.topicName[at]!, view.topicId[at]!, view.partition[at]!).errorCode = ErrorCode.REQUEST_TIMED_OUT
@@ -152,8 +183,8 @@ export class ProduceHandler implements RawHandler {
       clientAddress: connection.context.clientAddress,
       acksAll: acks === ACKS_ALL,
       entries,
-      guard: (at) => this.#guard(view, this.#find(view, at), at, kept),
-      append: (outcome, at) => this.#append(view, outcome, this.#find(view, at), bytes, at, kept, connection),
+      guard: (at) => this.#guard(view, this.#find(view, at), at, kept, access),
+      append: (outcome, at) => this.#append(view, outcome, this.#find(view, at), bytes, at, kept, connection, access),
       onDone: (failedCount) => {
         metrics.total.failedProduceRequests += failedCount
         if (acks === 0 && failedCount > 0) slot.endConnection(connection)
@@ -196,7 +227,19 @@ export class ProduceHandler implements RawHandler {
   }
 
   /** Why an entry cannot be appended whatever its bytes are, or 0; then its partition is here. Hot path. */
-  #guard(view: ProduceRequestView, hosted: HostedTopic | undefined, at: number, header: RequestHeader): number {
+  #guard(
+    view: ProduceRequestView,
+    hosted: HostedTopic | undefined,
+    at: number,
+    header: RequestHeader,
+    access: Access | null,
+  ): number {
+    if (access !== null) {
+      const { topic: need } = NEEDS[ApiKey.PRODUCE]
+      // Before it is told whether there is such a topic. An id that nothing has tells nothing.
+      const name = hosted?.name ?? view.topicName[at]!
+      if (name !== '' && !access.allows(need, name)) return need.errorCode
+    }
     if (view.acks < -1 || view.acks > 1) return ErrorCode.INVALID_REQUIRED_ACKS
     if (hosted === undefined) {
       return header.apiVersion >= 13 ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
@@ -215,8 +258,9 @@ export class ProduceHandler implements RawHandler {
     at: number,
     header: RequestHeader,
     connection: Connection,
+    access: Access | null,
   ): number {
-    const guarded = this.#guard(view, hosted, at, header)
+    const guarded = this.#guard(view, hosted, at, header, access)
     if (guarded !== ErrorCode.NONE) return guarded
     const partition = hosted!.partitions[view.partition[at]!]!
     outcome.partition = partition
@@ -231,4 +275,22 @@ export class ProduceHandler implements RawHandler {
       outcome,
     )
   }
+}
+
+const MAGIC_POSITION = 16
+const ATTRIBUTES_POSITION = 21
+const TRANSACTIONAL_FLAG = 0x10
+
+/** Whether no batch takes part in a transaction, or in one whose id the client may write under. */
+function mayWriteTransaction(access: Access, view: ProduceRequestView, buffer: Buffer): boolean {
+  for (let at = 0; at < view.partitionCount; at++) {
+    const start = view.recordsStart[at]!
+    if (start < 0 || view.recordsEnd[at]! < start + ATTRIBUTES_POSITION + 2) continue
+    if (buffer[start + MAGIC_POSITION] !== 2) continue
+    if ((buffer[start + ATTRIBUTES_POSITION + 1]! & TRANSACTIONAL_FLAG) === 0) continue
+    const { transactionalId } = view
+    // One id for all of the request.
+    return transactionalId !== null && access.allows(NEEDS[ApiKey.PRODUCE].transaction, transactionalId)
+  }
+  return true
 }

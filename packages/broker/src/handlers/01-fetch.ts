@@ -1,5 +1,6 @@
 import type { Timers } from '@millrace/base'
 import {
+  ApiKey,
   createAbortedTransaction,
   createFetchableTopicResponse,
   createFetchResponse,
@@ -13,6 +14,8 @@ import {
   type FetchRequest,
   type FetchResponse,
 } from '@millrace/protocol'
+import type { Access, Authorizer } from '../authorization/authorizer.ts'
+import { NEEDS } from '../authorization/needs.ts'
 import type { FetchLimits } from '../partition/fetch-limits.ts'
 import {
   type FetchedPartition,
@@ -59,6 +62,8 @@ export interface FetchDeps {
   isReplica?(connection: ConnectionContext, replicaId: number): boolean
   /** Who leads instead, for clients that ask the wrong broker; left out where nobody else can. */
   leaderHints?: LeaderHints
+  /** Says which topics a consumer may read; left out, or null: all. */
+  authorizer?: Authorizer | null
   onFetched(topic: string, sizeBytes: number): void
   /** A partition was answered with this error. */
   onFailed(topic: string, errorCode: number): void
@@ -91,7 +96,9 @@ export function fetchHandler(deps: FetchDeps): ApiHandler<FetchRequest, FetchRes
       if (fetchContext.kind === 'error') return createFetchResponse({ errorCode: fetchContext.errorCode })
       const wanted = fetchContext.kind === 'full' ? fetchContext.wanted : [...fetchContext.session.partitions.values()]
       if (context.apiVersion < FIRST_VERSION_WITH_DIVERGENCE) forgetEpochs(wanted)
-      const source = context.apiVersion >= FIRST_VERSION_WITH_IDS ? byId : byName
+      const known = context.apiVersion >= FIRST_VERSION_WITH_IDS ? byId : byName
+      const authorizer = replicaId >= 0 ? null : (deps.authorizer ?? null)
+      const source = authorizer === null ? known : readableOf(known, authorizer.accessOf(context.connection))
       const parameters = parametersOf(deps, request, context.apiVersion, fetchContext)
       return run(deps, source, parameters, context, wanted, (answers) => respond(deps, fetchContext, answers, context))
     },
@@ -188,6 +195,17 @@ function parametersOf(
     maxWaitMs: request.maxWaitMs,
     // Of what consumers ask for, each answer counts in the metrics of its topic.
     onlyNews: replicaId >= 0 && fetchContext.kind === 'incremental',
+  }
+}
+
+/** Of the partitions those that a consumer may read. What is forbidden is told so, whether it exists or not; an id alone tells nothing. */
+function readableOf(source: FetchSource, access: Access): FetchSource {
+  const { topic: need } = NEEDS[ApiKey.FETCH]
+  return {
+    resolve(wanted) {
+      const found = source.resolve(wanted)
+      return found === ErrorCode.UNKNOWN_TOPIC_ID || access.allows(need, wanted.topic) ? found : need.errorCode
+    },
   }
 }
 

@@ -1,5 +1,6 @@
-import { type MetadataImage, type PartitionImage, topicNameComplaint } from '@millrace/consensus'
+import { AclResourceType, type MetadataImage, type PartitionImage, topicNameComplaint } from '@millrace/consensus'
 import {
+  ApiKey,
   createDescribeTopicPartitionsResponse,
   createDescribeTopicPartitionsResponseCursor,
   createDescribeTopicPartitionsResponsePartition,
@@ -11,6 +12,8 @@ import {
   describeTopicPartitionsApi,
   ErrorCode,
 } from '@millrace/protocol'
+import type { Access, Authorizer } from '../authorization/authorizer.ts'
+import { NEEDS } from '../authorization/needs.ts'
 import { TOPIC_OPERATIONS } from '../metadata/authorized-operations.ts'
 import { offlineReplicas, reachableLeader } from '../metadata/broker-nodes.ts'
 import { isInternalTopic } from '../metadata/internal-topics.ts'
@@ -21,6 +24,8 @@ export interface DescribeTopicPartitionsDeps {
   image(): MetadataImage
   /** `max.request.partition.size.limit`. */
   maxPartitions(): number
+  /** Null: everybody may see all topics. */
+  readonly authorizer: Authorizer | null
 }
 
 /**
@@ -39,10 +44,17 @@ export function describeTopicPartitionsHandler(
     const cursorMissing = cursor !== null && !all && !sorted.includes(cursor.topicName)
     if (cursorMissing || (cursor !== null && cursor.partitionIndex < 0)) return refused(request)
     const limit = Math.max(1, Math.min(deps.maxPartitions(), request.responsePartitionLimit))
-    const page = new Page(image, context.connection.listener, limit)
+    const access = deps.authorizer?.accessOf(context.connection) ?? null
+    const { topic: need } = NEEDS[ApiKey.DESCRIBE_TOPIC_PARTITIONS]
+    const page = new Page(image, context.connection.listener, limit, access)
     for (const name of sorted) {
-      if (page.isFull(name)) break
-      page.add(name, name === cursor?.topicName ? cursor.partitionIndex : 0, !all)
+      // First, or the cursor of an answer would tell the name.
+      if (access !== null && !(all ? access.sees(need, name) : access.allows(need, name))) {
+        if (!all) page.refuse(name, need.errorCode)
+        continue
+      }
+      if (!page.isFull(name)) page.add(name, name === cursor?.topicName ? cursor.partitionIndex : 0, !all)
+      else if (access === null || all) break
     }
     return page.response()
   })
@@ -62,11 +74,15 @@ class Page {
   readonly #image: MetadataImage
   readonly #listener: string
   readonly #topics: DescribeTopicPartitionsResponseTopic[] = []
+  /** Of topics that may not be seen; they stand at the end. */
+  readonly #refused: DescribeTopicPartitionsResponseTopic[] = []
+  readonly #access: Access | null
   #left: number
   #next: { topicName: string; partitionIndex: number } | null = null
 
-  constructor(image: MetadataImage, listener: string, limit: number) {
+  constructor(image: MetadataImage, listener: string, limit: number, access: Access | null) {
     this.#image = image
+    this.#access = access
     this.#listener = listener
     this.#left = limit
   }
@@ -80,7 +96,7 @@ class Page {
   add(name: string, startIndex: number, tellAbsent: boolean): void {
     const topic = this.#image.topics.get(name)
     if (topic === undefined) {
-      if (tellAbsent) this.#topics.push(absentTopic(name))
+      if (tellAbsent) this.#topics.push(absentTopic(name, this.#operationsOn(name)))
       return
     }
     const end = Math.min(topic.partitions.length, startIndex + this.#left)
@@ -91,17 +107,26 @@ class Page {
         topicId: topic.id,
         isInternal: isInternalTopic(name),
         partitions,
-        topicAuthorizedOperations: TOPIC_OPERATIONS,
+        topicAuthorizedOperations: this.#operationsOn(name),
       }),
     )
     this.#left -= partitions.length
     if (end < topic.partitions.length) this.#next = { topicName: name, partitionIndex: end }
   }
 
+  /** Neither id nor partitions: whether there is such a topic is not told. */
+  refuse(name: string, errorCode: number): void {
+    this.#refused.push(createDescribeTopicPartitionsResponseTopic({ errorCode, name }))
+  }
+
+  #operationsOn(name: string): number {
+    return this.#access?.authorizedOperations(AclResourceType.TOPIC, name) ?? TOPIC_OPERATIONS
+  }
+
   response(): DescribeTopicPartitionsResponse {
     const next = this.#next
     return createDescribeTopicPartitionsResponse({
-      topics: this.#topics,
+      topics: [...this.#topics, ...this.#refused],
       nextCursor: next === null ? null : createDescribeTopicPartitionsResponseCursor(next),
     })
   }
@@ -120,12 +145,12 @@ class Page {
   }
 }
 
-function absentTopic(name: string): DescribeTopicPartitionsResponseTopic {
+function absentTopic(name: string, topicAuthorizedOperations: number): DescribeTopicPartitionsResponseTopic {
   const legal = topicNameComplaint(name) === null
   return createDescribeTopicPartitionsResponseTopic({
     errorCode: legal ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.INVALID_TOPIC_EXCEPTION,
     name,
     isInternal: isInternalTopic(name),
-    topicAuthorizedOperations: TOPIC_OPERATIONS,
+    topicAuthorizedOperations,
   })
 }

@@ -80,7 +80,11 @@ describe('DescribeTopicPartitions', () => {
   }
 
   async function page({ topics = [], limit = 2000, cursor, maxPartitions = 2000 }: Wish) {
-    const handler = describeTopicPartitionsHandler({ image: () => image, maxPartitions: () => maxPartitions })
+    const handler = describeTopicPartitionsHandler({
+      image: () => image,
+      maxPartitions: () => maxPartitions,
+      authorizer: null,
+    })
     const request = createDescribeTopicPartitionsRequest({
       topics: topics.map((name) => createDescribeTopicPartitionsRequestTopicRequest({ name })),
       responsePartitionLimit: limit,

@@ -29,6 +29,8 @@ const PATHS: ReadonlyMap<number, ListPath> = new Map<number, ListPath>([
   [ApiKey.DELETE_TOPICS, ['responses']],
   [ApiKey.DELETE_RECORDS, PARTITIONS],
   [ApiKey.OFFSET_FOR_LEADER_EPOCH, PARTITIONS],
+  [ApiKey.DESCRIBE_ACLS, ['resources', 'acls']],
+  [ApiKey.DELETE_ACLS, ['filterResults', 'matchingAcls']],
   [ApiKey.DESCRIBE_CONFIGS, ['results', 'configs']],
   [ApiKey.ALTER_CONFIGS, ['responses']],
   [ApiKey.DESCRIBE_LOG_DIRS, ['results', 'topics', 'partitions']],

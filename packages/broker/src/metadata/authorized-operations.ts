@@ -1,13 +1,17 @@
+import { AclOperation, AclResourceType } from '@millrace/consensus'
+
+const { READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, CLUSTER_ACTION } = AclOperation
+const { DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE } = AclOperation
+
 /**
- * Bit fields of the operations that a client may do, by Kafka's operation numbers. Without an authorizer everybody may do all that
- * the kind of resource knows.
+ * Operations that a kind of resource knows, as bit fields by Kafka's operation numbers: what answers tell as authorized where everybody
+ * may do everything, and of which they tell a part where not.
  */
-const [READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE] = [3, 4, 5, 6, 7, 8]
-const [CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE] = [9, 10, 11, 12]
+export const TOPIC_OPERATIONS = bitsOf(READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS)
 
-export const TOPIC_OPERATIONS = bits(READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS)
+export const GROUP_OPERATIONS = bitsOf(READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS)
 
-export const CLUSTER_OPERATIONS = bits(
+export const CLUSTER_OPERATIONS = bitsOf(
   CREATE,
   ALTER,
   DESCRIBE,
@@ -17,9 +21,16 @@ export const CLUSTER_OPERATIONS = bits(
   IDEMPOTENT_WRITE,
 )
 
+/** By type of resource; others are in no answer. */
+export const OPERATIONS_OF: Readonly<Record<number, number>> = {
+  [AclResourceType.TOPIC]: TOPIC_OPERATIONS,
+  [AclResourceType.GROUP]: GROUP_OPERATIONS,
+  [AclResourceType.CLUSTER]: CLUSTER_OPERATIONS,
+}
+
 /** The client did not ask. */
 export const OPERATIONS_NOT_ASKED = -2_147_483_648
 
-function bits(...operations: number[]): number {
-  return operations.reduce((field, operation) => field | (1 << operation), 0)
+export function bitsOf(...operations: readonly number[]): number {
+  return operations.reduce((bits, operation) => bits | (1 << operation), 0)
 }

@@ -43,6 +43,8 @@ export interface SocketServerOptions {
   /** Requests begun and not answered, above which a connection may have only one. */
   maxQueuedResponses: number
   maxHttpConnections: number
+  /** Who comes from an address. */
+  principalOf(remoteAddress: string): string
   /** Opens a port. */
   listen: Listen
   turn: Turn
@@ -228,7 +230,7 @@ export class SocketServer {
       clientAddress: transport.remoteAddress,
       clientPort: transport.remotePort,
       listener: listenerName,
-      principal: 'User:ANONYMOUS',
+      principal: this.#options.principalOf(transport.remoteAddress),
       brokerId: -1,
       clientSoftwareName: '',
       clientSoftwareVersion: '',

@@ -1,5 +1,6 @@
 import { SeededRandom, SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid } from '@millrace/base'
 import { Broker } from '../broker.ts'
+import { ANONYMOUS } from '../broker-ports.ts'
 import type { ClusterAccess } from '../cluster/cluster-membership.ts'
 import { Configuration } from '../config/configuration.ts'
 import { RecordingLogger } from '../coordinator/testing/recording-logger.ts'
@@ -18,6 +19,8 @@ export interface TestBrokerOptions {
   network?: MemoryNetwork
   /** Where large batches are checked; in a turn of their own if left out. */
   batchChecks?: BatchChecks
+  /** Who comes from which address; all others are anonymous. */
+  principals?: Readonly<Record<string, string>>
   /** The other nodes; the broker is its own cluster if left out. */
   cluster?: ClusterAccess
   /** Files and sockets that the process may open; no bound if left out. The disk does not refuse more. */
@@ -75,6 +78,7 @@ export class TestBroker {
         random: new SeededRandom((options.seed ?? 1) + 1),
         listen: network.listen,
         connect: network.connectPeer,
+        principalOf: (address) => options.principals?.[address] ?? ANONYMOUS,
         ...(options.cluster === undefined ? {} : { cluster: options.cluster }),
         scheduleTurn: (callback) => setImmediate(() => started.#runTurn(callback)),
         ...(options.batchChecks === undefined ? {} : { batchChecks: options.batchChecks }),

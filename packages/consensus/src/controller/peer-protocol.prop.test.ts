@@ -32,6 +32,25 @@ const frames: PeerFrame[] = [
       ],
     },
   },
+  {
+    kind: 'request',
+    id: 7,
+    name: 'deleteAcls',
+    timeoutMs: 5,
+    request: {
+      filters: [
+        {
+          resourceType: 1,
+          resourceName: null,
+          patternType: 2,
+          principal: 'User:ü',
+          host: null,
+          operation: 1,
+          permissionType: 1,
+        },
+      ],
+    },
+  },
   { kind: 'answer', id: 3, outcome: { status: 'done', answer: { offset: 5 } } },
   { kind: 'answer', id: 4, outcome: { status: 'done', answer: null } },
   { kind: 'answer', id: 5, outcome: { status: 'notController', mayBeDone: true, leaderId: null, term: 9 } },
@@ -70,6 +89,7 @@ describe('frames', () => {
       [0, { id: 1, name: 'readBarrier', timeoutMs: 1, request: [] }],
       [0, { id: 1, name: 'readBarrier', timeoutMs: 1, request: {}, extra: 1 }],
       [0, { id: 1, name: 'unregisterBroker', timeoutMs: 1, request: { brokerId: '1' } }],
+      [0, { id: 1, name: 'createAcls', timeoutMs: 1, request: { creations: [{ resourceType: 2 }] } }],
       [0, { id: 1.5, name: 'readBarrier', timeoutMs: 1, request: {} }],
       [0, { id: 1, name: 'electLeaders', timeoutMs: 1, request: { electionType: 0, topicPartitions: [{}] } }],
       [1, { id: 1, outcome: { status: 'other' } }],

@@ -33,6 +33,11 @@ describe('what may have been done is asked again only if that does no harm', () 
     expect(isRepeatable('alterPartitionReassignments', move(null))).toBe(false)
   })
 
+  test('ACLs that may be there already, not the list of those that went', () => {
+    expect(isRepeatable('createAcls', { creations: [] })).toBe(true)
+    expect(isRepeatable('deleteAcls', { filters: [] })).toBe(false)
+  })
+
   test('what compares before it sets, and what only reads', () => {
     expect(isRepeatable('alterPartition', { brokerId: 1, brokerEpoch: 1, partitions: [] })).toBe(true)
     expect(isRepeatable('readBarrier', {})).toBe(true)

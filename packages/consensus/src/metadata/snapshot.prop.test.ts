@@ -2,6 +2,8 @@ import { SeededRandom } from '@millrace/base'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { cluster, contextOf, imageOf, registration } from '../testing/cluster.ts'
+import { AclOperation, AclPermissionType, AclResourceType } from './acl.ts'
+import { createAcls, deleteAcls } from './controller/alter-acls.ts'
 import { incrementalAlterConfigs } from './controller/alter-configs.ts'
 import type { ControllerContext } from './controller/context.ts'
 import { createPartitions } from './controller/create-partitions.ts'
@@ -24,6 +26,7 @@ function contents(image: MetadataImage) {
     brokers: new Map(image.brokers),
     configs: new Map(image.configs),
     features: new Map(image.features),
+    acls: new Map(image.acls),
   }
 }
 
@@ -80,6 +83,36 @@ const operation: fc.Arbitrary<(context: ControllerContext) => readonly MetadataR
           allowReplicationFactorChange: true,
           topics: [{ name: topicName, partitions: [{ partitionIndex: 0, replicas }] }],
         }).records,
+  ),
+  fc.tuple(name, fc.constantFrom(3, 4), fc.integer({ min: 2, max: 15 })).map(
+    ([resourceName, patternType, aclOperation]) =>
+      (context: ControllerContext) =>
+        createAcls(context, [
+          {
+            resourceType: AclResourceType.TOPIC,
+            resourceName,
+            patternType,
+            principal: 'User:a',
+            host: '*',
+            operation: aclOperation,
+            permissionType: AclPermissionType.ALLOW,
+          },
+        ]).records,
+  ),
+  fc.tuple(name, fc.constantFrom(1, 2, 3, 4)).map(
+    ([resourceName, patternType]) =>
+      (context: ControllerContext) =>
+        deleteAcls(context, [
+          {
+            resourceType: AclResourceType.ANY,
+            resourceName,
+            patternType,
+            principal: null,
+            host: null,
+            operation: AclOperation.ANY,
+            permissionType: AclPermissionType.ANY,
+          },
+        ]).records,
   ),
   fc.constant((context: ControllerContext) => allocateProducerIds(context, 1, 10).records),
   fc.integer({ min: 1, max: 4 }).map((id) => () => [registration(id, { rack: `rack-${id}` })]),

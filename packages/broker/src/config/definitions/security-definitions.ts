@@ -1,12 +1,26 @@
-import { atLeast, classname, int, list, long, mustBeEmpty, oneOf, password, string } from '../definition.ts'
+import { atLeast, bool, classname, int, list, long, oneOf, password, principalList, string } from '../definition.ts'
+
+/** Kafka's name of the authorizer that keeps its rules in the metadata, as the one here does. */
+export const STANDARD_AUTHORIZER = 'org.apache.kafka.metadata.authorizer.StandardAuthorizer'
 
 /** Authentication, encryption and authorization. Facts: `configs.md`, "Broker and controller". */
 export const securityDefinitions = {
   'authorizer.class.name': string(
     '',
     'none',
-    'Must stay empty: there is no authorization, and a node that runs open in its place would be worse than one that does not start.',
-    mustBeEmpty,
+    'With the name of the standard authorizer, ACLs say who may do what; empty, everybody may do everything.',
+    oneOf('', STANDARD_AUTHORIZER),
+  ),
+  'super.users': string(
+    '',
+    'none',
+    'Principals that may do everything whatever the ACLs say, as User:name, separated by semicolons.',
+    principalList,
+  ),
+  'allow.everyone.if.no.acl.found': bool(
+    false,
+    'none',
+    'Whether everybody may do everything with a resource that no ACL is about.',
   ),
   'principal.builder.class': classname(
     null,

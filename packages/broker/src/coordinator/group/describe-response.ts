@@ -4,14 +4,11 @@ import {
   type DescribeGroupsResponseDescribedGroup,
   ErrorCode,
 } from '@millrace/protocol'
+import { GROUP_OPERATIONS } from '../../metadata/authorized-operations.ts'
 import type { DescribedGroup } from './group-machine.ts'
 
 const GROUP_ID_NOT_FOUND_VERSION = 6
 const AUTHORIZED_OPERATIONS_VERSION = 3
-/** Numbers of the operations on a group, each a bit of the answer: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS. */
-const GROUP_OPERATIONS = [3, 6, 8, 10, 11]
-/** Without authorization everybody may do everything. */
-const ALL_GROUP_OPERATIONS = GROUP_OPERATIONS.reduce((bits, operation) => bits | (1 << operation), 0)
 
 /** A group in DescribeGroups. One that does not exist is Dead, which older clients are told without an error. */
 export function describedGroup(
@@ -40,7 +37,7 @@ export function describedGroup(
     described.errorCode = ErrorCode.GROUP_ID_NOT_FOUND
     described.errorMessage = `Group ${groupId} not found.`
   } else if (includeAuthorizedOperations && apiVersion >= AUTHORIZED_OPERATIONS_VERSION) {
-    described.authorizedOperations = ALL_GROUP_OPERATIONS
+    described.authorizedOperations = GROUP_OPERATIONS
   }
   return described
 }

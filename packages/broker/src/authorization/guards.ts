@@ -1,0 +1,175 @@
+import { assert } from '@millrace/base'
+import {
+  type ApiDefinition,
+  ApiKey,
+  addRaftVoterApi,
+  alterClientQuotasApi,
+  alterConfigsApi,
+  alterPartitionReassignmentsApi,
+  alterUserScramCredentialsApi,
+  createAclsApi,
+  createPartitionsApi,
+  createTopicsApi,
+  deleteAclsApi,
+  deleteGroupsApi,
+  deleteRecordsApi,
+  deleteTopicsApi,
+  describeAclsApi,
+  describeClientQuotasApi,
+  describeClusterApi,
+  describeConfigsApi,
+  describeGroupsApi,
+  describeLogDirsApi,
+  describeProducersApi,
+  describeQuorumApi,
+  describeUserScramCredentialsApi,
+  electLeadersApi,
+  findCoordinatorApi,
+  heartbeatApi,
+  incrementalAlterConfigsApi,
+  initProducerIdApi,
+  joinGroupApi,
+  leaveGroupApi,
+  listConfigResourcesApi,
+  listGroupsApi,
+  listOffsetsApi,
+  listPartitionReassignmentsApi,
+  metadataApi,
+  offsetCommitApi,
+  offsetDeleteApi,
+  offsetFetchApi,
+  offsetForLeaderEpochApi,
+  removeRaftVoterApi,
+  syncGroupApi,
+  unregisterBrokerApi,
+  updateFeaturesApi,
+} from '@millrace/protocol'
+import type { ApiHandler } from '../handlers/handler.ts'
+import type { Authorizer } from './authorizer.ts'
+import type { Guard, GuardScene } from './guard.ts'
+import {
+  addRaftVoterGuard,
+  alterClientQuotasGuard,
+  alterPartitionReassignmentsGuard,
+  alterUserScramCredentialsGuard,
+  createAclsGuard,
+  deleteAclsGuard,
+  describeAclsGuard,
+  describeClientQuotasGuard,
+  describeLogDirsGuard,
+  describeQuorumGuard,
+  describeUserScramCredentialsGuard,
+  electLeadersGuard,
+  listConfigResourcesGuard,
+  listPartitionReassignmentsGuard,
+  removeRaftVoterGuard,
+  unregisterBrokerGuard,
+  updateFeaturesGuard,
+} from './guards/cluster-guards.ts'
+import { alterConfigsGuard, describeConfigsGuard, incrementalAlterConfigsGuard } from './guards/config-guards.ts'
+import {
+  deleteGroupsGuard,
+  describeGroupsGuard,
+  findCoordinatorGuard,
+  heartbeatGuard,
+  joinGroupGuard,
+  leaveGroupGuard,
+  listGroupsGuard,
+  syncGroupGuard,
+} from './guards/group-guards.ts'
+import { describeClusterGuard, metadataGuard } from './guards/metadata-guards.ts'
+import { offsetCommitGuard, offsetDeleteGuard, offsetFetchGuard } from './guards/offset-guards.ts'
+import { initProducerIdGuard } from './guards/producer-id-guard.ts'
+import { createPartitionsGuard, createTopicsGuard, deleteTopicsGuard } from './guards/topic-admin-guards.ts'
+import {
+  deleteRecordsGuard,
+  describeProducersGuard,
+  listOffsetsGuard,
+  offsetForLeaderEpochGuard,
+} from './guards/topic-data-guards.ts'
+import { NEEDS } from './needs.ts'
+
+/** By API key. */
+const GUARDS: ReadonlyMap<number, Guard<unknown, unknown>> = new Map([
+  guardOf(listOffsetsApi, listOffsetsGuard),
+  guardOf(metadataApi, metadataGuard),
+  guardOf(offsetCommitApi, offsetCommitGuard),
+  guardOf(offsetFetchApi, offsetFetchGuard),
+  guardOf(findCoordinatorApi, findCoordinatorGuard),
+  guardOf(joinGroupApi, joinGroupGuard),
+  guardOf(heartbeatApi, heartbeatGuard),
+  guardOf(leaveGroupApi, leaveGroupGuard),
+  guardOf(syncGroupApi, syncGroupGuard),
+  guardOf(describeGroupsApi, describeGroupsGuard),
+  guardOf(listGroupsApi, listGroupsGuard),
+  guardOf(createTopicsApi, createTopicsGuard),
+  guardOf(deleteTopicsApi, deleteTopicsGuard),
+  guardOf(deleteRecordsApi, deleteRecordsGuard),
+  guardOf(initProducerIdApi, initProducerIdGuard),
+  guardOf(offsetForLeaderEpochApi, offsetForLeaderEpochGuard),
+  guardOf(describeAclsApi, describeAclsGuard),
+  guardOf(createAclsApi, createAclsGuard),
+  guardOf(deleteAclsApi, deleteAclsGuard),
+  guardOf(describeConfigsApi, describeConfigsGuard),
+  guardOf(alterConfigsApi, alterConfigsGuard),
+  guardOf(describeLogDirsApi, describeLogDirsGuard),
+  guardOf(createPartitionsApi, createPartitionsGuard),
+  guardOf(deleteGroupsApi, deleteGroupsGuard),
+  guardOf(electLeadersApi, electLeadersGuard),
+  guardOf(incrementalAlterConfigsApi, incrementalAlterConfigsGuard),
+  guardOf(alterPartitionReassignmentsApi, alterPartitionReassignmentsGuard),
+  guardOf(listPartitionReassignmentsApi, listPartitionReassignmentsGuard),
+  guardOf(offsetDeleteApi, offsetDeleteGuard),
+  guardOf(describeClientQuotasApi, describeClientQuotasGuard),
+  guardOf(alterClientQuotasApi, alterClientQuotasGuard),
+  guardOf(describeUserScramCredentialsApi, describeUserScramCredentialsGuard),
+  guardOf(alterUserScramCredentialsApi, alterUserScramCredentialsGuard),
+  guardOf(describeQuorumApi, describeQuorumGuard),
+  guardOf(updateFeaturesApi, updateFeaturesGuard),
+  guardOf(describeClusterApi, describeClusterGuard),
+  guardOf(describeProducersApi, describeProducersGuard),
+  guardOf(unregisterBrokerApi, unregisterBrokerGuard),
+  guardOf(listConfigResourcesApi, listConfigResourcesGuard),
+  guardOf(addRaftVoterApi, addRaftVoterGuard),
+  guardOf(removeRaftVoterApi, removeRaftVoterGuard),
+])
+
+/** What a guard takes and gives is what its API does. */
+function guardOf<Request, Response>(
+  api: ApiDefinition<Request, Response>,
+  guard: Guard<Request, Response>,
+): [apiKey: number, guard: Guard<unknown, unknown>] {
+  // The handler of the same key decodes what the guard takes.
+  return [api.key, guard as unknown as Guard<unknown, unknown>]
+}
+
+/** Their handlers ask themselves: sessions and pages are made of what the client may see, and Produce is too hot for a guard. */
+export const ASKED_BY_HANDLERS: ReadonlySet<number> = new Set([
+  ApiKey.PRODUCE,
+  ApiKey.FETCH,
+  ApiKey.DESCRIBE_TOPIC_PARTITIONS,
+])
+
+/** The handler behind its guard. An API without a place in the table of needs cannot be served where there is an authorizer. */
+export function withGuard(
+  handler: ApiHandler,
+  authorizer: Authorizer,
+  scene: Omit<GuardScene, 'access' | 'context'>,
+): ApiHandler {
+  const needs = (NEEDS as Readonly<Record<number, object>>)[handler.apiKey]
+  const guard = GUARDS.get(handler.apiKey)
+  assert(needs !== undefined, `nothing says which permissions API ${handler.apiKey} needs`)
+  if (guard === undefined) {
+    const isFree = Object.keys(needs).length === 0 || ASKED_BY_HANDLERS.has(handler.apiKey)
+    assert(isFree, `API ${handler.apiKey} needs permissions, and nothing asks for them`)
+    return handler
+  }
+  return {
+    ...handler,
+    handle(request, context) {
+      const access = authorizer.accessOf(context.connection)
+      // No handler that has a guard leaves a request without an answer.
+      return guard(request, { ...scene, access, context }, (allowed) => handler.handle(allowed, context)) as object
+    },
+  }
+}
