@@ -1,3 +1,4 @@
+export type { Acl, AclFilter, AclOperation, AclPatternType, AclPermission, AclResourceType } from './admin/acls.ts'
 export { Admin } from './admin/admin.ts'
 export type { BrokerApi, ClusterBroker, ClusterDescription, LogDirDescription } from './admin/cluster.ts'
 export type { ConfigEntry, ConfigOperation, ConfigResource, ConfigResourceType, ConfigSource } from './admin/configs.ts'

@@ -99,6 +99,8 @@ const HINTS: Readonly<Record<string, string>> = {
   TOPIC_AUTHORIZATION_FAILED: 'This user may not use the topic.',
   GROUP_AUTHORIZATION_FAILED: 'This user may not use the group.',
   CLUSTER_AUTHORIZATION_FAILED: 'This user may not do this on the cluster.',
+  SECURITY_DISABLED:
+    'The brokers have no authorizer: set authorizer.class.name and start them again (docs/security.md).',
 }
 
 function hintFor(error: ProtocolError): { hint?: string } {

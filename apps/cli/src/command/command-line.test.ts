@@ -22,6 +22,7 @@ describe('every command', () => {
     ...['list', 'describe', 'reset', 'delete', 'delete-offsets'].map((name) => ['group', name]),
     ...['status', 'quorum', 'add-voter', 'remove-voter', 'reassign', 'elect', 'drain'].map((name) => ['cluster', name]),
     ...['describe', 'set', 'delete'].map((name) => ['config', name]),
+    ...['list', 'add', 'remove'].map((name) => ['acl', name]),
     ...['produce', 'consume', 'latency'].map((name) => ['perf', name]),
   ]
 

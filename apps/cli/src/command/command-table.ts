@@ -41,6 +41,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async (dispatch) => (await import('../config/config-commands.ts')).configCommands(dispatch),
   },
   {
+    name: 'acl',
+    summary: 'Say who may do what: list, add and remove rules',
+    load: async (dispatch) => (await import('../acl/acl-commands.ts')).aclCommands(dispatch),
+  },
+  {
     name: 'perf',
     summary: 'Measure throughput and latency',
     load: async (dispatch) => (await import('../perf/perf-commands.ts')).perfCommands(dispatch),

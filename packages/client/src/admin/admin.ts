@@ -4,6 +4,7 @@ import type { ClientOptions } from '../client/client-options.ts'
 import type { TopicPartition } from '../cluster/topic-partition.ts'
 import type { IsolationLevel, OffsetSpec } from '../offsets/offset-lookup.ts'
 import { findOffsets } from '../offsets/topic-offsets.ts'
+import { type Acl, type AclFilter, createAcls, deleteAcls, describeAcls } from './acls.ts'
 import {
   apiVersions,
   type BrokerApi,
@@ -236,6 +237,24 @@ export class Admin implements AsyncDisposable {
     options: AdminCallOptions = {},
   ): Promise<Outcome<TopicPartition>[]> {
     return electLeaders(this.#core, type, partitions, options)
+  }
+
+  /** Rules of who may do what: all, or those that a filter means. */
+  describeAcls(filter: AclFilter = {}, options: AdminCallOptions = {}): Promise<Acl[]> {
+    return describeAcls(this.#core, filter, options)
+  }
+
+  /** Makes rules; one that is there already is a success. */
+  createAcls(acls: readonly Acl[], options: AdminCallOptions = {}): Promise<Outcome<Acl>[]> {
+    return createAcls(this.#core, acls, options)
+  }
+
+  /** Deletes the rules that filters mean, and tells which they were. */
+  deleteAcls(
+    filters: readonly AclFilter[],
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<{ filter: AclFilter; deleted: Acl[] }>[]> {
+    return deleteAcls(this.#core, filters, options)
   }
 
   /** What a broker serves; any broker if none is named. */
