@@ -4,6 +4,7 @@ import { type RunOptions, type RunResult, run } from './run.ts'
 
 /** Apache Kafka's command-line tools by the names of their scripts, and their main classes. */
 const mainClasses = {
+  acls: 'org.apache.kafka.tools.AclCommand',
   cluster: 'org.apache.kafka.tools.ClusterTool',
   configs: 'kafka.admin.ConfigCommand',
   'console-consumer': 'org.apache.kafka.tools.consumer.ConsoleConsumer',

@@ -579,6 +579,7 @@ export class Broker {
                 quorum: () => this.#options.ports.cluster?.quorumFigures?.() ?? null,
                 isClustered: this.#options.ports.cluster !== undefined,
               },
+              authorizer: this.#authorizer,
               groups: this.#groups,
               logs: this.#logs,
             }),

@@ -5,6 +5,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { apiVersionsDocument } from './api-versions.ts'
 import { generatedSources } from './outputs.ts'
+import { securityDocument } from './permissions.ts'
 
 /**
  * Writes all generated files of the workspace; with `--check` it changes nothing and fails when one is missing, differs or is
@@ -16,6 +17,8 @@ const isCheck = process.argv.includes('--check')
 const wanted = format(generatedSources())
 const document = await apiVersionsDocument(root)
 if (document !== null) wanted.set('docs/api-versions.md', document)
+const security = await securityDocument(root)
+if (security !== null) wanted.set('docs/security.md', security)
 
 const stale: string[] = []
 for (const [path, content] of wanted) {

@@ -515,6 +515,15 @@ test('what is refused is logged once a minute for each who, where and what, with
   expect(told()[1]!.fields).toMatchObject({ resourceName: 'b1', alsoRefused: 4 })
 })
 
+test('metrics tell how much was allowed and denied, and how many rules there are', async () => {
+  await guarded.rule({ name: 'a1', operation: 'READ' })
+  await metadata({ topics: named('a1', 'a2', 'b1') })
+  const text = await guarded.broker.metrics()
+  expect(text).toContain('millrace_authorizations_total{result="denied"} 2\n')
+  expect(text).toMatch(/millrace_authorizations_total\{result="allowed"\} [1-9]/)
+  expect(text).toContain('kafka_server_authorizer_metrics_acls_total_count 1\n')
+})
+
 test('changes of rules are logged, with who made them', async () => {
   await guarded.rule({ name: 'a1', operation: 'READ' })
   await guarded.clear()

@@ -9,6 +9,13 @@ import { DenialLog } from './denial-log.ts'
 import type { Need } from './needs.ts'
 import { RuleSet } from './rule-set.ts'
 
+/** Totals since the start, and the rules there are. */
+export interface AuthorizerFigures {
+  readonly allowed: number
+  readonly denied: number
+  readonly rules: number
+}
+
 export interface AuthorizerOptions {
   /** The rules of the newest metadata; another map once they changed. */
   acls(): ReadonlyMap<unknown, AclImage>
@@ -26,9 +33,8 @@ export class Authorizer {
   readonly #accesses = new WeakMap<ConnectionContext, Access>()
   readonly #denials: DenialLog
   #rules: RuleSet
-  /** Decisions that let through, and those that did not, filters not counted. */
-  allowedCount = 0
-  deniedCount = 0
+  #allowedCount = 0
+  #deniedCount = 0
 
   constructor(options: AuthorizerOptions) {
     this.#options = options
@@ -52,8 +58,9 @@ export class Authorizer {
     return this.#rules
   }
 
-  get ruleCount(): number {
-    return this.#options.acls().size
+  /** For metrics. What filters leave out is in neither count. */
+  figures(): AuthorizerFigures {
+    return { allowed: this.#allowedCount, denied: this.#deniedCount, rules: this.#options.acls().size }
   }
 
   /**
@@ -64,8 +71,12 @@ export class Authorizer {
     return brokerId >= 0 || this.#options.superUsers.has(principal)
   }
 
+  onAllowed(): void {
+    this.#allowedCount++
+  }
+
   onDenied(connection: ConnectionContext, need: Need, name: string): void {
-    this.deniedCount++
+    this.#deniedCount++
     this.#denials.tell(connection, need, name)
   }
 
@@ -91,7 +102,7 @@ export class Access {
   /** Whether it may do this with the resource of that name. A refusal is counted and, now and then, logged. Hot path. */
   allows(need: Need, name: string): boolean {
     const isAllowed = this.sees(need, name)
-    if (isAllowed) this.#authorizer.allowedCount++
+    if (isAllowed) this.#authorizer.onAllowed()
     else this.#authorizer.onDenied(this.#connection, need, name)
     return isAllowed
   }
@@ -115,7 +126,7 @@ export class Access {
   allowsAny(need: Need): boolean {
     const isAllowed =
       this.#authorizer.isSuper(this.#connection) || this.#current().isAllowedOnAny(need.operation, need.resourceType)
-    if (isAllowed) this.#authorizer.allowedCount++
+    if (isAllowed) this.#authorizer.onAllowed()
     else this.#authorizer.onDenied(this.#connection, need, '*')
     return isAllowed
   }

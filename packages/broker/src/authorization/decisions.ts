@@ -85,10 +85,11 @@ export class Decisions {
     this.#governed = governed
     this.#room = room
     for (const acl of acls) {
-      const isDenial = acl.permissionType === AclPermissionType.DENY
-      const bits = acl.operation === AclOperation.ALL ? EVERY_OPERATION : 1 << acl.operation
-      const allowed = isDenial ? 0 : bits | (IMPLIED.get(acl.operation) ?? 0)
-      patternsOf(this.#patterns, acl.resourceType).add(acl, allowed, isDenial ? bits : 0)
+      const { operation, permissionType } = acl
+      const bits = operation === AclOperation.ALL ? EVERY_OPERATION : (1 << operation) & EVERY_OPERATION
+      const allowed = permissionType === AclPermissionType.ALLOW ? bits | (IMPLIED.get(operation) ?? 0) : 0
+      const denied = permissionType === AclPermissionType.DENY ? bits : 0
+      patternsOf(this.#patterns, acl.resourceType).add(acl, allowed, denied)
     }
     for (let type = 0; type <= AclResourceType.USER; type++) this.#known.push(new Map())
   }

@@ -1,4 +1,5 @@
 import { ConfigurationError } from '@millrace/base'
+import { checkAuthorizer } from './authorizer-rules.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { checkCluster } from './cluster-rules.ts'
 import { GROUP_KINDS, groupBounds } from './group-bounds.ts'
@@ -15,7 +16,7 @@ export function checkBrokerConfig(config: BrokerConfig): string[] {
   checkReplication(config)
   checkGroups(config)
   checkListenerSecurity(config)
-  const warnings = checkCluster(config)
+  const warnings = [...checkCluster(config), ...checkAuthorizer(config)]
   if (config.brokerHeartbeatIntervalMs * 2 > config.brokerSessionTimeoutMs) {
     warnings.push('broker.heartbeat.interval.ms should be at most half of broker.session.timeout.ms')
   }

@@ -1,5 +1,6 @@
 import { ConfigurationError } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
+import { STANDARD_AUTHORIZER } from './definitions/security-definitions.ts'
 import { parseBrokerConfig } from './parse-broker-config.ts'
 
 const VOTERS = '1@127.0.0.1:9093,2@127.0.0.1:9094,3@127.0.0.1:9095'
@@ -99,4 +100,25 @@ test('open connections to other machines are warned of', () => {
   const remote = { ...COMBINED, 'controller.quorum.voters': '1@a:1,2@b:1,3@c:1' }
   expect(parse(remote).warnings.join()).toContain('neither authenticated nor encrypted')
   expect(parse({ ...remote, 'controller.peer.secret': 'long enough a secret' }).warnings).toEqual([])
+})
+
+describe('an authorizer', () => {
+  const authorizer = { 'authorizer.class.name': STANDARD_AUTHORIZER }
+  const warningsOf = (settings: Record<string, string>) => parse({ ...COMBINED, ...settings }).warnings.join()
+
+  test('without anybody who could make the first ACL is warned of', () => {
+    const secret = { 'controller.peer.secret': 'long enough a secret' }
+    expect(warningsOf({ ...authorizer, ...secret })).toContain('there are no super.users')
+    expect(warningsOf({ ...authorizer, ...secret, 'super.users': 'User:a' })).toBe('')
+    expect(warningsOf({ ...authorizer, ...secret, 'allow.everyone.if.no.acl.found': 'true' })).toBe('')
+  })
+
+  test('of brokers that cannot prove themselves is warned of', () => {
+    expect(warningsOf({ ...authorizer, 'super.users': 'User:a' })).toContain('controller.peer.secret')
+  })
+
+  test('that is not there, and was meant to be, is warned of', () => {
+    expect(warningsOf({ 'super.users': 'User:a' })).toContain('super.users without authorizer.class.name')
+    expect(warningsOf({})).toBe('')
+  })
 })

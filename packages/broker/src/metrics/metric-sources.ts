@@ -1,4 +1,5 @@
 import type { LogManager } from '@millrace/storage'
+import type { Authorizer } from '../authorization/authorizer.ts'
 import type { GroupCoordinator } from '../coordinator/group/group-coordinator.ts'
 import type { ProduceHandler } from '../handlers/00-produce.ts'
 import type { AnswerBudget } from '../network/answer-budget.ts'
@@ -35,6 +36,8 @@ export interface MeasuredBroker {
   /** Null where all replicas are here. */
   replication: ReplicationFigures | null
   cluster: ClusterSources
+  /** Null: there is none. */
+  authorizer: Authorizer | null
   groups: GroupCoordinator
   logs: LogManager
 }
@@ -51,6 +54,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
       partitions: broker.sessions.partitionCount,
       evictions: broker.sessions.evictions,
     }),
+    authorization: () => broker.authorizer?.figures() ?? null,
     groups: () => broker.groups.countByState(),
     groupCounters: broker.groups.counters,
     partitions: () => samples(broker.partitions),

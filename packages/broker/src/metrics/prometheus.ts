@@ -4,6 +4,7 @@ import type { Registry } from 'prom-client'
 import type { GroupCounters } from '../coordinator/group/group-counters.ts'
 import type { NextTurn } from '../handlers/slices.ts'
 import type { Scrape } from '../network/scrapes.ts'
+import { type AuthorizationSources, defineAuthorizationMetrics } from './authorization-metrics.ts'
 import { type ClusterSources, defineClusterMetrics } from './cluster-metrics.ts'
 import type { CollectValues, DefineMetric, SetValue } from './define-metric.ts'
 import { defineHealthMetrics, type HealthSources, healthHistograms } from './health-metrics.ts'
@@ -12,7 +13,7 @@ import { defineReplicationMetrics, type ReplicaSample, type ReplicationSources }
 import type { TopicCounters, TopicMetrics } from './topic-metrics.ts'
 
 /** What the rest of the broker tells when somebody scrapes. Every call is cheap and gives the state of now. */
-export interface MetricSources extends HealthSources, ReplicationSources {
+export interface MetricSources extends HealthSources, ReplicationSources, AuthorizationSources {
   network: NetworkMetrics
   topics: TopicMetrics
   connectionCount(): number
@@ -96,6 +97,7 @@ export async function createPrometheus(
   }
   defineTopicMetrics(sources.topics, counter)
   defineNetworkMetrics(sources, counter, gauge)
+  defineAuthorizationMetrics(sources, counter, gauge)
   defineGroupMetrics(sources, counter, gauge)
   defineLogMetrics(sources, gauge)
   defineReplicationMetrics(sources, counter, gauge)
