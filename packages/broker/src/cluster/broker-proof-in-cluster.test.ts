@@ -4,10 +4,14 @@ import {
   createFetchRequestFetchPartition,
   createFetchRequestFetchTopic,
   createFetchRequestReplicaState,
+  createListOffsetsPartition,
+  createListOffsetsRequest,
+  createListOffsetsTopic,
   createSaslAuthenticateRequest,
   createSaslHandshakeRequest,
   ErrorCode,
   fetchApi,
+  listOffsetsApi,
   saslAuthenticateApi,
   saslHandshakeApi,
 } from '@millrace/protocol'
@@ -24,6 +28,8 @@ import { ScriptedController } from './testing/scripted-controller.ts'
 
 const TOPIC = idOf(1)
 const SECRET = 'known to all nodes of it'
+/** Where who sends the record comes from. */
+const ADMIN = '10.0.0.1'
 
 let broker: TestBroker
 
@@ -32,9 +38,12 @@ afterEach(() => broker.stop())
 async function start(secret: string | null, more: Readonly<Record<string, string>> = {}): Promise<void> {
   const controller = new ScriptedController()
   const settings = { ...more, ...(secret === null ? {} : { 'controller.peer.secret': secret }) }
-  broker = await TestBroker.start({ cluster: { port: controller, clusterId: 'cluster-1' }, settings })
+  const cluster = { port: controller, clusterId: 'cluster-1' }
+  broker = await TestBroker.start({ cluster, settings, principals: { [ADMIN]: 'User:admin' } })
   controller.commit(brokerRecord(2), ...topicRecords('t', TOPIC, [1, 2]))
-  expect((await broker.connect().produce('t', batchOf(['not committed']), { acks: 1 })).errorCode).toBe(ErrorCode.NONE)
+  expect((await broker.connect(ADMIN).produce('t', batchOf(['not committed']), { acks: 1 })).errorCode).toBe(
+    ErrorCode.NONE,
+  )
 }
 
 function fetchAs(replicaId: number, version = 17) {
@@ -121,20 +130,35 @@ describe('with an authorizer', () => {
     return topic!.partitions[0]!.errorCode
   }
 
-  test('a broker that proved itself needs no ACL, and nobody becomes one by an ACL', async () => {
-    await start(SECRET, { ...authorizer, 'super.users': 'User:ANONYMOUS' })
-    expect(await codeOf(2)).toBe(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
-    broker.connect().close()
-    await broker.stop()
-    await start(SECRET, { ...authorizer, 'allow.everyone.if.no.acl.found': 'true' })
+  test('a broker that proved itself needs no ACL for what followers ask', async () => {
+    await start(SECRET, { ...authorizer, 'super.users': 'User:admin' })
+    // Anonymous as it is, it would get neither.
+    expect(await codeOf(-1)).toBe(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     const connection = await connectAs(2)
     const [topic] = (await connection.call(fetchApi, fetchAs(2), 1_000)).responses
     expect(topic!.partitions[0]).toMatchObject({ errorCode: ErrorCode.NONE })
+    const partitions = [createListOffsetsPartition({ partitionIndex: 0, timestamp: -1 })]
+    const wanted = [createListOffsetsTopic({ name: 't', partitions })]
+    const found = await connection.call(
+      listOffsetsApi,
+      createListOffsetsRequest({ replicaId: 2, topics: wanted }),
+      1_000,
+    )
+    expect(found.topics[0]!.partitions[0]).toMatchObject({ errorCode: ErrorCode.NONE, offset: 1 })
     connection.close()
   })
 
+  test('nobody becomes a broker by being allowed everything', async () => {
+    await start(SECRET, { ...authorizer, 'super.users': 'User:ANONYMOUS;User:admin' })
+    expect(await codeOf(-1)).toBe(ErrorCode.NONE)
+    expect(await codeOf(2)).toBe(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+  })
+
   test('without a secret a replica needs the permission to act for the cluster', async () => {
-    await start(null, { ...authorizer, 'super.users': 'User:ANONYMOUS' })
+    await start(null, { ...authorizer, 'super.users': 'User:admin' })
+    expect(await codeOf(2)).toBe(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+    await broker.stop()
+    await start(null, { ...authorizer, 'super.users': 'User:ANONYMOUS;User:admin' })
     expect(await codeOf(2)).toBe(ErrorCode.NONE)
   })
 })
