@@ -18,6 +18,9 @@ import {
   createOffsetCommitRequest,
   createOffsetCommitRequestPartition,
   createOffsetCommitRequestTopic,
+  createOffsetDeleteRequest,
+  createOffsetDeleteRequestPartition,
+  createOffsetDeleteRequestTopic,
   createOffsetFetchRequest,
   createOffsetFetchRequestGroup,
   createOffsetFetchRequestTopics,
@@ -36,6 +39,7 @@ import {
   type MetadataRequest,
   metadataApi,
   offsetCommitApi,
+  offsetDeleteApi,
   offsetFetchApi,
   produceApi,
   sealBatch,
@@ -361,6 +365,18 @@ describe('groups', () => {
       refused,
     ])
     expect(await fetch(['b1'])).toEqual([['g1', 0, [['b1', -1, TOPIC_AUTHORIZATION_FAILED]]], refused])
+  })
+
+  test('that do not exist are told so, whatever topics are named', async () => {
+    await guarded.rule({ type: 'GROUP', name: 'none', operation: 'DELETE' })
+    const topics = [
+      createOffsetDeleteRequestTopic({
+        name: 'b1',
+        partitions: [createOffsetDeleteRequestPartition({ partitionIndex: 0 })],
+      }),
+    ]
+    const answer = await alice.call(offsetDeleteApi, 0, createOffsetDeleteRequest({ groupId: 'none', topics }))
+    expect(answer).toMatchObject({ errorCode: ErrorCode.GROUP_ID_NOT_FOUND, topics: [] })
   })
 
   test.each([1, 2, 7])('OffsetFetch %i, of one group, likewise', async (version) => {

@@ -29,7 +29,11 @@ beforeAll(async () => {
   topicId = await guarded.admin.createTopic(SAMPLE.topic)
 })
 
-beforeEach(() => guarded.ensureTopic(SAMPLE.oldTopic))
+beforeEach(async () => {
+  await guarded.ensureTopic(SAMPLE.oldTopic)
+  // Others delete it.
+  await guarded.ensureGroup(SAMPLE.group, SAMPLE.topic)
+})
 
 afterAll(() => guarded.stop())
 

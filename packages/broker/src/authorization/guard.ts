@@ -36,7 +36,7 @@ interface Narrowing<Item, Response> {
   /** Asks the handler for the allowed items, of which there is at least one. */
   ask(allowed: Item[]): Answer<Response>
   /** The answer where nothing is allowed. */
-  none(): Response
+  none(): Answer<Response>
   /** Adds refused items to an answer, in place or to a new one. */
   refuse(response: Response, refused: readonly Item[]): Response
 }
@@ -50,8 +50,7 @@ export function narrow<Item, Response>(
     const refused = items.filter((_, slot) => !verdicts[slot])
     const allowed = items.filter((_, slot) => verdicts[slot])
     if (refused.length === 0) return ask(allowed)
-    if (allowed.length === 0) return refuse(none(), refused)
-    return andThen(ask(allowed), (response) => refuse(response, refused))
+    return andThen(allowed.length === 0 ? none() : ask(allowed), (response) => refuse(response, refused))
   })
 }
 

@@ -112,7 +112,7 @@ function fetchOfOne(
     items: named,
     isAllowed: ({ name }) => access.allows(need, name),
     ask: (allowed) => next({ ...request, topics: allowed.map(createOffsetFetchRequestTopic) }),
-    none: () => fetchResponse([group], [createOffsetFetchResponseGroup({})], scene.context.apiVersion),
+    none: () => next({ ...request, topics: [] }),
     refuse(response, refused) {
       if (response.errorCode !== ErrorCode.NONE) return response
       const failed = createOffsetFetchResponseGroup({ topics: refused.map(failedTopic) })
@@ -181,7 +181,8 @@ export const offsetDeleteGuard: Guard<OffsetDeleteRequest, OffsetDeleteResponse>
     items: request.topics,
     isAllowed: ({ name }) => access.allows(need, name),
     ask: (topics) => next({ ...request, topics }),
-    none: () => createOffsetDeleteResponse({}),
+    // Whether there is such a group is told all the same.
+    none: () => next({ ...request, topics: [] }),
     refuse(response, refused) {
       // A refusal of the whole has no rows.
       if (response.errorCode !== ErrorCode.NONE) return response

@@ -8,9 +8,13 @@ import {
   createDeleteAclsFilter,
   createDeleteAclsRequest,
   createFindCoordinatorRequest,
+  createOffsetCommitRequest,
+  createOffsetCommitRequestPartition,
+  createOffsetCommitRequestTopic,
   createTopicsApi,
   deleteAclsApi,
   findCoordinatorApi,
+  offsetCommitApi,
 } from '@millrace/protocol'
 import { STANDARD_AUTHORIZER } from '../../config/definitions/security-definitions.ts'
 import type { DataClient } from '../../testing/data-client.ts'
@@ -70,6 +74,13 @@ export class GuardedBroker {
   async ensureTopic(name: string): Promise<void> {
     const topics = [createCreatableTopic({ name, numPartitions: 1, replicationFactor: 1 })]
     await this.admin.call(createTopicsApi, 7, createCreateTopicsRequest({ topics, timeoutMs: 1_000 }))
+  }
+
+  /** Has a group commit something, so that there is one. */
+  async ensureGroup(groupId: string, topic: string): Promise<void> {
+    const partitions = [createOffsetCommitRequestPartition({ partitionIndex: 0, committedOffset: 0 })]
+    const topics = [createOffsetCommitRequestTopic({ name: topic, partitions })]
+    await this.admin.call(offsetCommitApi, 9, createOffsetCommitRequest({ groupId, topics }))
   }
 
   /** Makes rules as the super user. */
