@@ -2,7 +2,6 @@ import {
   type AclFilter,
   type AclImage,
   AclPatternType,
-  aclFilterComplaint,
   type MetadataImage,
   matchesAclFilter,
 } from '@millrace/consensus'
@@ -21,7 +20,7 @@ import type { ApiHandler } from './handler.ts'
 import { NO_AUTHORIZER } from './no-authorizer.ts'
 import { mapInSlices, type NextTurn, whenMapped } from './slices.ts'
 
-/** DescribeAcls 1–3: the rules that a filter means, by resource. */
+/** DescribeAcls 1–3: the rules that a filter means, by resource. What asks for kinds that are newer than this broker finds none. */
 export function describeAclsHandler(deps: {
   /** Whether there is an authorizer. */
   readonly isEnabled: boolean
@@ -31,9 +30,10 @@ export function describeAclsHandler(deps: {
   return defineHandler(describeAclsApi, (request, context) => {
     if (!deps.isEnabled) return createDescribeAclsResponse(NO_AUTHORIZER)
     const filter = filterOf(request)
-    const complaint = aclFilterComplaint(filter)
-    if (complaint !== null) {
-      return createDescribeAclsResponse({ errorCode: ErrorCode.INVALID_REQUEST, errorMessage: complaint })
+    const { resourceType, patternType, operation, permissionType } = filter
+    if ([resourceType, patternType, operation, permissionType].includes(0)) {
+      const errorMessage = 'A filter must say of everything what it asks for, or that anything will do'
+      return createDescribeAclsResponse({ errorCode: ErrorCode.INVALID_REQUEST, errorMessage })
     }
     const resources = new Map<string, DescribeAclsResource>()
     const acls = [...deps.image().acls.values()]

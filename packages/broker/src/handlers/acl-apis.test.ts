@@ -124,6 +124,8 @@ describe.each(versionsOf(createAclsApi))('version %i', (version) => {
     const [refused, done] = await remove(version, { permissionType: 0 }, { resourceNameFilter: 'good' })
     expect(refused).toMatchObject({ errorCode: ErrorCode.INVALID_REQUEST, matchingAcls: [] })
     expect(done!.matchingAcls).toHaveLength(1)
+    // A kind that there is not yet: nothing is of it.
+    expect(await describeAcls(version, { resourceTypeFilter: 99 })).toMatchObject({ errorCode: 0, resources: [] })
     expect(await describeAcls(version, { operation: 0 })).toMatchObject({
       errorCode: ErrorCode.INVALID_REQUEST,
       resources: [],
