@@ -24,6 +24,8 @@ export interface FutureLogsHost {
    * if it `isReplaced`: a crash may bring it back. Throws `DiskError`.
    */
   setAside(log: Log, suffix: string, isReplaced: boolean): string
+  /** Directories of logs that lost their names do not come back after a crash from now on. Throws `DiskError`. */
+  settleRenames(home: LogDirectory): void
   /** Removes a path once readers of other processes have had their time. */
   removeLater(path: string): void
 }
@@ -71,7 +73,7 @@ export class FutureLogs {
     try {
       // What an earlier log of this partition left here: neither its entry nor its directory may come back beside this one.
       home.mark.settleRemoval(markIdOf(topic, topicId), partition)
-      this.#host.context.disk.syncDirectory(home.path)
+      this.#host.settleRenames(home)
     } catch (error) {
       if (error instanceof DiskError) home.onDiskError(error)
       throw error

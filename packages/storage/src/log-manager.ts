@@ -346,6 +346,10 @@ export class LogManager {
       make: (home, name, topic, partition, topicId) => this.#makeLog(home, name, topic, partition, topicId),
       setAside: (log, suffix, isReplaced) => this.#setAside(log, suffix, isReplaced),
       removeLater: (path) => this.#removeLater(path),
+      settleRenames: (home) => {
+        if (this.#renamedIn.has(home)) this.#options.disk.syncDirectory(home.path)
+        this.#renamedIn.delete(home)
+      },
     })
   }
 
@@ -415,6 +419,8 @@ export class LogManager {
     if (cleanStop !== null) endCleanStop(disk, path)
     // By these names it was decided which logs count: a crash of the system must not undo what a process that was killed left unsynced.
     if (found.hasMoved) disk.syncDirectory(path)
+    // By a process that was killed, perhaps: a loss of power could give the former names back.
+    if (found.names.some((name) => name.endsWith(DELETED_DIRECTORY_SUFFIX))) this.#renamedIn.add(found.home)
     // Before their logs take more than those hold that were to replace them.
     found.home.moved.removeNow(found.abandoned)
     finishReplacements(disk, found)

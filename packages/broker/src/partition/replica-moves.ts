@@ -184,6 +184,8 @@ export class ReplicaMoves {
       const future = logs.futures.create(partition.log, directory)
       logger.info('a replica is moved', { ...nameOf(partition), from: partition.log.directory, to: directory })
       this.#begin(partition, future)
+      // The next one in another turn: making a log may wait for the disk.
+      await new Promise<void>((resolve) => this.#options.turn.afterFlush(resolve))
       return ErrorCode.NONE
     } catch (error) {
       if (!(error instanceof DiskError)) throw error

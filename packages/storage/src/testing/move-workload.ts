@@ -143,6 +143,22 @@ export class MoveWorkload {
     await this.harness.manager.shutdown()
   }
 
+  /** Of a log that is not in the directory with the fault: it takes records as before, and nothing keeps them from being acknowledged. */
+  async checkGoesOn(faulty: string): Promise<void> {
+    await this.#endMove()
+    const log = this.entry.log!
+    if (log.directory === faulty || log.failed) return
+    this.#letAllGo()
+    const code = this.entry.append(['after the fault'], this.#epoch, this.#clock.wallMs(), -1, false)
+    if (code !== ErrorCode.NONE) fail('S9', `append after the fault: ${code}`)
+    this.harness.manager.flushStaged()
+    await turns()
+    this.evaluations.S9++
+    if (log.durableOffset < log.logEndOffset) fail('S9', 'an append after the fault is not synced')
+    this.#acknowledge()
+    this.#collect('after the fault')
+  }
+
   /** Checks what is served now. */
   async checkRunning(): Promise<void> {
     this.#letAllGo()
