@@ -45,6 +45,8 @@ export class LogEpochs {
   /** Starts from nothing, whatever the file holds. */
   reset(): LeaderEpochCache {
     this.#cache = new LeaderEpochCache()
+    // It still holds them: a clean stop that did not write it anew would have the next start believe it.
+    if (this.#fileChecksum !== 0) this.#cache.onSaveFailed()
     this.#damage = null
     return this.#cache
   }

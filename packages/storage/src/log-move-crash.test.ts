@@ -7,9 +7,11 @@ import { checkMoved, MoveWorkload } from './testing/move-workload.ts'
  * A log is written to, cut and moved between two directories; power is lost, or the process killed, at random operations of the disk. What
  * is left must be one log with all that was acknowledged (docs/adr/0009). A failure names its seed; `MOVE_SEEDS=from-to` runs others.
  */
-const [fromSeed, toSeed] = (process.env.MOVE_SEEDS ?? '0-5').split('-').map(Number)
+const [fromSeed, toSeed] = (process.env.MOVE_SEEDS ?? '0-4').split('-').map(Number)
+/** Left stale leader epochs behind after a clean stop. */
+const KEPT_SEEDS = process.env.MOVE_SEEDS === undefined ? [81] : []
 
-test.each(Array.from({ length: toSeed! - fromSeed! }, (_, number) => fromSeed! + number))(
+test.each([...Array.from({ length: toSeed! - fromSeed! }, (_, number) => fromSeed! + number), ...KEPT_SEEDS])(
   'what a crash leaves of a log that is being moved recovers, seed %i',
   async (seed) => {
     const disk = { mapping: seed % 2 === 0, finePageBytes: seed % 3 === 0 ? 1024 : 0, looseNames: seed % 5 === 0 }
