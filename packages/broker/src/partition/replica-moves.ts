@@ -170,7 +170,8 @@ export class ReplicaMoves {
     if (this.#isClosed || partition.deleted || partition.log.failed) return ErrorCode.KAFKA_STORAGE_ERROR
     try {
       const known = logs.futures.get(topic, number)
-      if (known !== undefined && known.directory !== directory) {
+      const isOther = known?.directory !== directory || known.topicId !== partition.topicId
+      if (known !== undefined && isOther) {
         const moving = this.#moving.get(partition)
         if (moving !== undefined) await this.#end(moving)
         // It may have come to its end meanwhile.
