@@ -1,7 +1,7 @@
 import { assert, type Random, type Timers } from '@millrace/base'
 import { type MetadataImage, SUPPORTED_FEATURES } from '@millrace/consensus'
 import { ApiKey, ErrorCode } from '@millrace/protocol'
-import type { LogManager } from '@millrace/storage'
+import type { Log, LogManager } from '@millrace/storage'
 import type { Authorizer } from './authorization/authorizer.ts'
 import { withGuard } from './authorization/guards.ts'
 import { NEEDS } from './authorization/needs.ts'
@@ -32,6 +32,7 @@ import { createAclsHandler } from './handlers/30-create-acls.ts'
 import { deleteAclsHandler } from './handlers/31-delete-acls.ts'
 import { describeConfigsHandler } from './handlers/32-describe-configs.ts'
 import { alterConfigsHandler } from './handlers/33-alter-configs.ts'
+import { alterReplicaLogDirsHandler } from './handlers/34-alter-replica-log-dirs.ts'
 import { describeLogDirsHandler } from './handlers/35-describe-log-dirs.ts'
 import { saslAuthenticateHandler } from './handlers/36-sasl-authenticate.ts'
 import { createPartitionsHandler } from './handlers/37-create-partitions.ts'
@@ -213,7 +214,7 @@ function groupHandlers({ groups, coordinators }: HandlerParts) {
 }
 
 function adminHandlers(parts: HandlerParts) {
-  const { configuration, metadata, topicCreation, loggers, random, nextTurn } = parts
+  const { configuration, metadata, partitions, topicCreation, loggers, random, nextTurn } = parts
   const image = (): MetadataImage => metadata.image
   const listener = (): string | null => configuration.broker.controllerListenerNames[0]?.toUpperCase() ?? null
   return [
@@ -229,6 +230,7 @@ function adminHandlers(parts: HandlerParts) {
     initProducerIdHandler({ producerIds: new ProducerIdSource(metadata) }),
     describeConfigsHandler({ image, configuration, loggers, nextTurn }),
     alterConfigsHandler({ metadata, image, configuration }),
+    alterReplicaLogDirsHandler({ move: (topic, number, path) => partitions.move(topic, number, path) }),
     describeLogDirsHandler({ logDirs: () => describeLogDirs(parts), nextTurn }),
     createPartitionsHandler({ metadata }),
     electLeadersHandler({ metadata }),
@@ -271,21 +273,24 @@ function accessHandlers({ metadata, authorizer, logger, nextTurn }: HandlerParts
 }
 
 function describeLogDirs({ logs, partitions }: HandlerParts) {
-  const hosted = [...partitions.all()]
+  const replicas = [...partitions.all()].map(({ log }) => describeLog(log, log.highWatermark))
+  for (const future of logs.futures.all()) {
+    const current = partitions.find(future.topic, future.partition)?.log
+    replicas.push(describeLog(future, current?.failed === false ? current.logEndOffset : -1))
+  }
   return logs.directories().map(({ path, online, totalBytes, usableBytes }) => ({
     path,
     error: online ? ErrorCode.NONE : ErrorCode.KAFKA_STORAGE_ERROR,
     totalBytes,
     usableBytes,
-    replicas: hosted
-      .filter(({ log }) => log.directory === path)
-      .map(({ topic, partition, log }) => ({
-        topic,
-        partition,
-        sizeBytes: log.sizeBytes,
-        offsetLag: Math.max(0, log.highWatermark - log.logEndOffset),
-      })),
+    replicas: replicas.filter(({ directory }) => directory === path),
   }))
+}
+
+/** `wantedEnd`: where it should end; -1 if nobody can tell. */
+function describeLog({ topic, partition, directory, sizeBytes, logEndOffset, isFuture }: Log, wantedEnd: number) {
+  const offsetLag = wantedEnd < 0 ? -1 : Math.max(0, wantedEnd - logEndOffset)
+  return { topic, partition, directory, sizeBytes, offsetLag, isFuture }
 }
 
 function describeProducers({ partitions }: HandlerParts, topic: string, partition: number) {

@@ -171,7 +171,7 @@ export class Broker {
       metadata: () => this.#metadata.image,
       enqueueEndOfTurn: (callback) => turn.beforeFlush(callback),
       nextTurn: this.#nextTurn,
-      onFault: (error) => options.onFatal(error instanceof Error ? error : new Error(String(error))),
+      onFault: (error) => this.#onFault(error),
     })
     this.#groupLeadership = new GroupLeadership(this.#groups, this.#partitions, logger)
     this.#answers = new AnswerBudget(budgetBytes(config.queuedMaxResponseBytes, config.fetchMaxBytes))
@@ -239,7 +239,6 @@ export class Broker {
     const { configuration, ports } = this.#options
     const replicas = new ReplicaManager({
       ...this.#partitionOptions(),
-      clock: ports.clock,
       random: ports.random,
       secret: this.#secret,
       settings: () => replicationSettingsOf(configuration.broker),
@@ -256,9 +255,12 @@ export class Broker {
       nodeId: configuration.nodeId,
       logs: this.#logs,
       turn: this.#turn,
+      clock: ports.clock,
       timers: ports.timers,
       logger,
       metrics: this.#topicMetrics,
+      moveSettings: () => configuration.broker,
+      onFault: (error) => this.#onFault(error),
       settingsOf: (topic) => new PartitionSettings(configuration.topic(this.#metadata.image, topic)),
       onAckScan: () => this.#expireAcks(),
       onPlaced: () => this.#groupLeadership.update(),
@@ -312,6 +314,7 @@ export class Broker {
     await this.#membership.leave()
     this.#sockets.stopAccepting()
     this.#sockets.closeAll()
+    await this.#partitions.moves.close()
     if (this.#replicas === null) this.#partitions.close()
     else this.#replicas.stop()
     this.#groups.shutdown()
@@ -491,6 +494,10 @@ export class Broker {
       leaderHints: new LeaderHints(() => this.#metadata.image),
       onFailed: (connection, error) => this.#onProduceFailed(connection, error),
     })
+  }
+
+  #onFault(error: unknown): void {
+    this.#options.onFatal(error instanceof Error ? error : new Error(String(error)))
   }
 
   #onProduceFailed(connection: Connection, error: unknown): void {

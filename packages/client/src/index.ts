@@ -5,6 +5,7 @@ export type { ConfigEntry, ConfigOperation, ConfigResource, ConfigResourceType, 
 export type { ElectionType } from './admin/elections.ts'
 export type { GroupLag, GroupOffsetEntry, PlannedOffset, ResetTarget } from './admin/group-offsets.ts'
 export type { GroupDescription, GroupListing, GroupMember } from './admin/groups.ts'
+export type { LogDirMove } from './admin/log-dirs.ts'
 export type { Outcome } from './admin/outcome.ts'
 export type { NewVoter, QuorumDescription, QuorumReplica, VoterListener } from './admin/quorum.ts'
 export type { OngoingReassignment, Reassignment } from './admin/reassignments.ts'

@@ -42,6 +42,8 @@ export class DurableMark {
   readonly #file: DiskFile
   readonly #entries: Map<string, MarkSlot>
   readonly #freeSlots: FreeSlot[]
+  /** Keys of entries whose removal a crash may undo, and how many records had been written with it. */
+  readonly #removals: Map<string, number>
   #slotCount: number
   /**
    * So many of the first slots all have a record in the file, how many of them the header counts, and how many it is to count. -1: there
@@ -74,6 +76,7 @@ export class DurableMark {
     this.#directory = directory
     this.#entries = new Map()
     this.#freeSlots = []
+    this.#removals = new Map()
     this.#slotCount = 0
     this.#recordedCount = 0
     this.#recordedAhead = new Set()
@@ -250,6 +253,16 @@ export class DurableMark {
     this.#dirty.delete(slot)
     const { number, sequence, isRecorded } = slot
     this.#freeSlots.push({ number, sequence, isRecorded })
+    this.#removals.set(key, this.#writtenCount)
+  }
+
+  /**
+   * Before a log is made: one of its key may have been here before, as when a replica comes back. Neither may it find the entry of that one,
+   * which a crash may have kept, nor may a crash give it back. Throws `DiskError`.
+   */
+  settleRemoval(topicId: Uuid, partition: number): void {
+    this.remove(topicId, partition)
+    if (this.#removals.has(keyOf(topicId, partition))) this.syncNow()
   }
 
   close(): void {
@@ -336,6 +349,7 @@ export class DurableMark {
     if (number < this.#endedSync) return
     this.#endedSync = number
     this.#syncedCount = writtenCount
+    for (const [key, count] of this.#removals) if (count <= writtenCount) this.#removals.delete(key)
     for (const [slot, recoveryPoint] of records) slot.syncedRecoveryPoint = recoveryPoint
     if (this.#headerCount >= 0) this.#wantedCount = Math.max(this.#wantedCount, recordedCount)
   }
@@ -361,8 +375,11 @@ export class DurableMark {
       if (slot !== 'empty') this.#onRecorded(number)
       if (slot === 'empty') this.#freeSlots.push({ number, sequence, isRecorded: false })
       else if (slot === 'unreadable') this.#freeSlots.push({ number, sequence, isRecorded: true })
-      else if (slot.removed) this.#freeSlots.push(slot)
-      else this.#entries.set(keyOf(slot.entry.topicId, slot.entry.partition), slot)
+      else if (slot.removed) {
+        this.#freeSlots.push(slot)
+        // By a process that was killed, perhaps, before it was synced.
+        this.#removals.set(keyOf(slot.entry.topicId, slot.entry.partition), 0)
+      } else this.#entries.set(keyOf(slot.entry.topicId, slot.entry.partition), slot)
     }
     if (minCount < 0 && bytes % ENTRY_BYTES > 0) unreadableCount++
     return unreadableCount

@@ -8,7 +8,7 @@ import type { Disk, DiskFile } from '@millrace/base'
  * Indexes are not mapped: a failing disk turns a mapped read into SIGBUS, and V8 counts every mapping (docs/adr/0002).
  */
 export class EntryFile {
-  readonly path: string
+  #path: string
   readonly entryBytes: number
   readonly #disk: Disk
   /** Open from the first write to the sync that covers it, so that no write-back error is missed. */
@@ -25,7 +25,7 @@ export class EntryFile {
 
   constructor(disk: Disk, path: string, entryBytes: number, isNew: boolean) {
     this.#disk = disk
-    this.path = path
+    this.#path = path
     this.entryBytes = entryBytes
     this.#file = null
     this.#closedUnsynced = false
@@ -65,6 +65,11 @@ export class EntryFile {
     return this.hasUnsyncedFile || !(this.isFlushed || this.#isGone)
   }
 
+  /** The directory that holds it got another name. */
+  moveTo(path: string): void {
+    this.#path = path
+  }
+
   /** Bytes of memory that {@link drop} would free. */
   get heldSizeBytes(): number {
     return this.#bytes.length
@@ -90,7 +95,7 @@ export class EntryFile {
       this.#bytes.copy(entry, 0, (slot - this.#firstHeld) * this.entryBytes)
       return entry
     }
-    const file = this.#disk.openFile(this.path, { create: false })
+    const file = this.#disk.openFile(this.#path, { create: false })
     try {
       const count = file.read(entry, 0, this.entryBytes, slot * this.entryBytes)
       return count === this.entryBytes ? entry : null
@@ -102,7 +107,7 @@ export class EntryFile {
   /** Reads all entries into memory. */
   loadNow(): void {
     if (this.firstHeld === 0) return
-    const file = this.#disk.openFile(this.path, { create: false })
+    const file = this.#disk.openFile(this.#path, { create: false })
     try {
       const bytes = Buffer.alloc(this.#firstHeld * this.entryBytes)
       this.#adopt(bytes, file.read(bytes, 0, bytes.length, 0))
@@ -114,7 +119,7 @@ export class EntryFile {
   /** The same off the event loop. */
   async load(): Promise<void> {
     if (this.firstHeld === 0) return
-    const file = this.#disk.openFile(this.path, { create: false })
+    const file = this.#disk.openFile(this.#path, { create: false })
     try {
       const bytes = Buffer.alloc(this.#firstHeld * this.entryBytes)
       const count = await file.readAsync(bytes, 0, bytes.length, 0)
@@ -220,14 +225,14 @@ export class EntryFile {
 
   /** Cuts what is not a whole entry. */
   #look(): void {
-    const stat = this.#disk.stat(this.path)
+    const stat = this.#disk.stat(this.#path)
     this.#count = stat === null ? 0 : Math.floor(stat.sizeBytes / this.entryBytes)
     this.#flushedCount = this.#count
     this.#firstHeld = this.#count
   }
 
   #open(): DiskFile {
-    this.#file ??= this.#disk.openFile(this.path, { create: true })
+    this.#file ??= this.#disk.openFile(this.#path, { create: true })
     return this.#file
   }
 

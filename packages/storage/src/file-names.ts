@@ -20,6 +20,8 @@ export const DAMAGED_RANGES_FILE = 'damaged-ranges'
 /** Names in a log directory. */
 export const DELETED_DIRECTORY_SUFFIX = '-delete'
 export const STRAY_DIRECTORY_SUFFIX = '-stray'
+/** A log that is being filled from the one in another log directory, whose place it will take (KIP-113). */
+export const FUTURE_DIRECTORY_SUFFIX = '-future'
 export const LOCK_FILE = '.lock'
 export const META_PROPERTIES_FILE = 'meta.properties'
 export const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown'
@@ -27,6 +29,8 @@ export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint'
 export const LOG_START_FILE = 'log-start-offset-checkpoint'
 export const HIGH_WATERMARK_FILE = 'replication-offset-checkpoint'
 export const DURABLE_MARK_FILE = 'durable-mark'
+/** Ours alone: which logs of this directory were replaced by others elsewhere. */
+export const MOVED_REPLICAS_FILE = 'moved-replicas'
 
 const OFFSET_DIGITS = 20
 /** A directory name must not pass this in any file system we know. */
@@ -57,6 +61,22 @@ export function parsePartitionDirectoryName(name: string): { topic: string; part
   if (match === null) return null
   const partition = Number(match.groups!.partition)
   return partition <= 0x7fffffff ? { topic: match.groups!.topic!, partition } : null
+}
+
+/** `<topic>-<partition>.<32 hex>-future`. Not shortened, since topic and partition are read from it: see {@link canBeMoved}. */
+export function futureDirectoryName(topic: string, partition: number, hex: string): string {
+  return `${partitionDirectoryName(topic, partition)}.${hex}${FUTURE_DIRECTORY_SUFFIX}`
+}
+
+/** Topic and partition of the directory of a future log, or null if the name is not that of one. */
+export function parseFutureDirectoryName(name: string): { topic: string; partition: number } | null {
+  const match = /^(?<log>.+)\.[0-9a-f]{32}-future$/.exec(name)
+  return match === null ? null : parsePartitionDirectoryName(match.groups!.log!)
+}
+
+/** Whether the name of a future log's directory is a legal one: with the longest names of topics it is not, as with Kafka. */
+export function canBeMoved(topic: string, partition: number): boolean {
+  return futureDirectoryName(topic, partition, '0'.repeat(32)).length <= NAME_CHARS_MAX
 }
 
 /** `<topic>-<partition>.<32 hex>-delete` (or `-stray`), the topic shortened so that the name stays legal. */

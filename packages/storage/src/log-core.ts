@@ -12,6 +12,8 @@ export interface LogCore extends Syncable {
   readonly topicId: Uuid
   /** The partition directory; changes when the log is set aside. */
   path: string
+  /** See `Log.isFuture`. */
+  readonly isFuture: boolean
   /** Its directory is offline, or it was closed or deleted. */
   readonly failed: boolean
   readonly config: LogConfig

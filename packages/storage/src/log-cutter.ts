@@ -118,6 +118,11 @@ export class LogCutter {
     for (const segment of log.segments.all) if (segment.isOpen && segment.closeUnused()) segment.indexes.drop()
   }
 
+  /** See `Log.applyRetention`: one is under way. */
+  get isRetaining(): boolean {
+    return this.#isRetaining
+  }
+
   /** The log has failed: what was to be removed is removed with it, or by the next start. */
   abandon(): void {
     for (const segment of this.#givenUp.splice(0)) segment.abandon()

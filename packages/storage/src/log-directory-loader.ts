@@ -1,25 +1,37 @@
-import { type Disk, DiskError, type Offset } from '@millrace/base'
+import { type Disk, DiskError, type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
 import type { CleanStop } from './clean-stop.ts'
 import {
   DELETED_DIRECTORY_SUFFIX,
   HIGH_WATERMARK_FILE,
   LOG_START_FILE,
+  parseFutureDirectoryName,
   parsePartitionDirectoryName,
+  partitionDirectoryName,
   RECOVERY_POINT_FILE,
+  STRAY_SUFFIX,
 } from './file-names.ts'
+import type { FutureLogs } from './future-logs.ts'
 import type { Log } from './log.ts'
 import type { LogDirectory } from './log-directory.ts'
-import { holdsSegments, type Identity } from './log-identities.ts'
+import { holdsSegments, type Identity, markIdOf } from './log-identities.ts'
 import { type LogCheckpoints, loadLog } from './log-loader.ts'
-import { UnwrittenMetadataError } from './partition-metadata.ts'
+import type { MovedReplica } from './moved-replicas.ts'
+import { readPartitionMetadata, UnwrittenMetadataError } from './partition-metadata.ts'
 import type { StorageContext } from './storage-context.ts'
 import { CorruptFileError, readOffsetCheckpoint } from './text-checkpoint.ts'
 
 /** A log directory that is locked, what it holds, and whose that is. Nothing of it has been changed. */
 export interface FoundLogs {
   home: LogDirectory
-  names: readonly string[]
-  identities: ReadonlyMap<string, Identity>
+  /** Without those of {@link replacing}. */
+  names: string[]
+  identities: Map<string, Identity>
+  /** Names of future logs that take the places of others which are gone. */
+  replacing: ReadonlySet<string>
+  /** What was noted of moves that were not carried out. */
+  abandoned: readonly MovedReplica[]
+  /** Something was noted of moves, in some of the directories. */
+  hasMoved: boolean
 }
 
 /** What the logs of all directories share. */
@@ -30,7 +42,21 @@ export interface LoaderParts {
   logs: Map<string, Log>
   /** Those of another topic whose name, and so the place in `logs`, is taken; what is loaded is added. */
   namesakes: Set<Log>
+  futures: FutureLogs
   onDurable(log: Log): void
+}
+
+/** Gives future logs the names of those whose places they took, once more and durably: a crash had taken only the former name away. */
+export function finishReplacements(disk: Disk, { home, names, identities, replacing }: FoundLogs): void {
+  for (const name of replacing) {
+    const { topic, partition } = parseFutureDirectoryName(name)!
+    const current = partitionDirectoryName(topic, partition)
+    if (names.includes(current)) continue
+    disk.rename(`${home.path}/${name}`, `${home.path}/${current}`)
+    names.push(current)
+    identities.set(current, readPartitionMetadata(disk, `${home.path}/${current}`))
+  }
+  if (replacing.size > 0) disk.syncDirectory(home.path)
 }
 
 /** Loads and recovers every log of a directory, and says how many. What cannot be told whose it is, is left out. Throws `DiskError`. */
@@ -46,7 +72,10 @@ export function loadDirectory(parts: LoaderParts, { home, names, identities }: F
       continue
     }
     const parsed = parsePartitionDirectoryName(name)
-    if (parsed === null) continue
+    if (parsed === null) {
+      if (parseFutureDirectoryName(name) !== null) loadFuture(parts, home, names, name, checkpointsOf, stop)
+      continue
+    }
     try {
       const topicId = identities.get(name)
       if (typeof topicId !== 'string') throw topicId
@@ -69,6 +98,49 @@ export function loadDirectory(parts: LoaderParts, { home, names, identities }: F
   if (stop === null) home.onOffsetsChanged()
   reportStrays(context, home)
   return count
+}
+
+/**
+ * A log that was being moved here goes on to be filled. It is a copy: one that is not what it was is dropped, and begun anew, and so is one
+ * beside another of the same partition, which would share its entry in the durable mark.
+ */
+function loadFuture(
+  { context, futures, onDurable }: LoaderParts,
+  home: LogDirectory,
+  names: readonly string[],
+  name: string,
+  checkpointsOf: (name: string) => LogCheckpoints,
+  stop: CleanStop,
+): void {
+  const { topic, partition } = parseFutureDirectoryName(name)!
+  const current = partitionDirectoryName(topic, partition)
+  const path = `${home.path}/${name}`
+  let topicId: Uuid = ZERO_UUID
+  try {
+    topicId = readPartitionMetadata(context.disk, path)
+    const isAlone = !names.includes(current) && futures.get(topic, partition) === undefined
+    // Without its topic's id nothing of it has reached the disk for certain.
+    const log =
+      isAlone && topicId !== ZERO_UUID
+        ? loadLog(context, home, name, topic, partition, topicId, checkpointsOf(current), stop, onDurable)
+        : null
+    if (log !== null && log.faultyRanges.length === 0) {
+      home.logs.add(log)
+      futures.adopt(log)
+      // What recovery had no use for is in the log that this one is a copy of.
+      for (const file of context.disk.listDirectory(path)) {
+        if (file.endsWith(STRAY_SUFFIX)) context.removeSoon(`${path}/${file}`)
+      }
+      return
+    }
+    log?.fail()
+    if (isAlone) home.mark.remove(markIdOf(topic, topicId), partition)
+  } catch (error) {
+    if (error instanceof DiskError && !isDirectory(context.disk, path)) return
+    if (!(error instanceof CorruptFileError)) throw error
+  }
+  context.logger.warn('a log that was being moved here is begun anew', { path })
+  context.removeSoon(path)
 }
 
 /** Nobody knows whose data it is: it stays as it is, for the operator (S10). */

@@ -6,6 +6,7 @@ import { fingerprintOfAll, fingerprintOfClosed } from './fingerprint.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { LogCore, LogHome } from './log-core.ts'
 import { markIdOf } from './log-identities.ts'
+import { type MovedReplica, MovedReplicas } from './moved-replicas.ts'
 import { isOutOfDescriptors } from './open-segments.ts'
 import type { StorageContext } from './storage-context.ts'
 import { StrayFiles } from './stray-files.ts'
@@ -29,8 +30,11 @@ export class LogDirectory implements LogHome {
   readonly path: string
   readonly id: Uuid
   readonly mark: DurableMark
+  /** Future ones included. */
   readonly logs: Set<LogCore>
   readonly strays: StrayFiles
+  /** Logs of it whose place others have taken, elsewhere. */
+  readonly moved: MovedReplicas
   online: boolean
   /** Too little space is left: appends are refused until there is more. */
   isFull: boolean
@@ -55,7 +59,14 @@ export class LogDirectory implements LogHome {
   /** What the start found in the checkpoint of recovery points, by such names, until that is written anew: more, perhaps, than the logs say. */
   #foundRecoveryPoints: ReadonlyMap<string, Offset>
 
-  constructor(context: StorageContext, path: string, id: Uuid, onFailed: (error: DiskError) => void) {
+  /** `moved`: what the directory's `moved-replicas` says. */
+  constructor(
+    context: StorageContext,
+    path: string,
+    id: Uuid,
+    moved: readonly MovedReplica[],
+    onFailed: (error: DiskError) => void,
+  ) {
     this.path = path
     this.id = id
     this.mark = new DurableMark(context.disk, path)
@@ -65,6 +76,7 @@ export class LogDirectory implements LogHome {
     }
     this.logs = new Set()
     this.strays = new StrayFiles(context.disk)
+    this.moved = new MovedReplicas(context.disk, path, moved)
     this.online = true
     this.isFull = false
     this.#context = context

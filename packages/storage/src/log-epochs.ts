@@ -8,7 +8,7 @@ import { CorruptFileError, readIfPresent } from './text-checkpoint.ts'
 /** A log's leader epochs and their file, which is read when first asked for, once. */
 export class LogEpochs {
   readonly #disk: Disk
-  readonly #directory: string
+  #directory: string
   #cache: LeaderEpochCache | null
   /** Of what the file holds; null: it was not read. */
   #fileChecksum: number | null
@@ -22,6 +22,11 @@ export class LogEpochs {
     this.#cache = isAbsent ? new LeaderEpochCache() : null
     this.#fileChecksum = isAbsent ? 0 : null
     this.#damage = null
+  }
+
+  /** The directory got another name. */
+  moveTo(directory: string): void {
+    this.#directory = directory
   }
 
   /** Throws `CorruptFileError` if the file is damaged; recovery then rebuilds it. */
@@ -40,6 +45,8 @@ export class LogEpochs {
   /** Starts from nothing, whatever the file holds. */
   reset(): LeaderEpochCache {
     this.#cache = new LeaderEpochCache()
+    // It still holds them: a clean stop that did not write it anew would have the next start believe it.
+    if (this.#fileChecksum !== 0) this.#cache.onSaveFailed()
     this.#damage = null
     return this.#cache
   }

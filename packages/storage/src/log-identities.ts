@@ -85,9 +85,14 @@ function identityOf(disk: Disk, path: string): Identity {
 /**
  * Before anything is changed: a partition has its log in one log directory only. Which of two is the newer nobody can tell, so that, as
  * with Kafka, the operator has to: throws `CorruptFileError` with both paths. What holds no segment is none, and two that are of different
- * topics of one name, since a disk came back that was away while its topic was deleted, are told apart by the metadata. Throws `DiskError`.
+ * topics of one name, since a disk came back that was away while its topic was deleted, are told apart by the metadata. `superseded`:
+ * paths of those whose place others have taken. Throws `DiskError`.
  */
-export function refuseDuplicateLogs(disk: Disk, directories: readonly string[]): void {
+export function refuseDuplicateLogs(
+  disk: Disk,
+  directories: readonly string[],
+  superseded: ReadonlySet<string> = new Set(),
+): void {
   if (directories.length < 2) return
   const seen = new Map<string, string[]>()
   for (const directory of new Set(directories)) {
@@ -95,6 +100,7 @@ export function refuseDuplicateLogs(disk: Disk, directories: readonly string[]):
     for (const name of disk.listDirectory(directory)) {
       if (parsePartitionDirectoryName(name) === null) continue
       const path = `${directory}/${name}`
+      if (superseded.has(path)) continue
       const others = seen.get(name)
       if (others === undefined) {
         seen.set(name, [path])

@@ -21,17 +21,19 @@ import {
   setAsideDirectoryName,
 } from './file-names.ts'
 import { FlushSchedule } from './flush-schedule.ts'
+import { FutureLogs } from './future-logs.ts'
 import { IdleCloser } from './idle-closer.ts'
 import { Log } from './log.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
 import type { LogCore } from './log-core.ts'
 import { LogDirectory } from './log-directory.ts'
-import { type FoundLogs, loadDirectory } from './log-directory-loader.ts'
+import { type FoundLogs, finishReplacements, loadDirectory } from './log-directory-loader.ts'
 import { LogEpochs } from './log-epochs.ts'
 import { identifyLogs, markIdOf, refuseDuplicateLogs } from './log-identities.ts'
 import { LogProducers } from './log-producers.ts'
 import { LogSegments } from './log-segments.ts'
 import { openMetaProperties } from './meta-properties.ts'
+import { findMovedLogs, type MovedLogs } from './moved-logs.ts'
 import { OpenSegments } from './open-segments.ts'
 import { encodePartitionMetadata } from './partition-metadata.ts'
 import { RemovalQueue } from './removal-queue.ts'
@@ -103,6 +105,8 @@ export class LogManager {
   mayLackDurable: boolean
   /** Of the cluster's registration of this broker, for the note of a clean stop; -1: none. */
   brokerEpoch: number
+  /** Logs on their way from one directory to another. */
+  readonly futures: FutureLogs
   readonly #options: StorageOptions
   readonly #context: StorageContext & { isClosing: boolean }
   readonly #directories: LogDirectory[]
@@ -138,6 +142,7 @@ export class LogManager {
     this.#flushSchedule = new FlushSchedule(options.clock, options.timers)
     this.#removals = new RemovalQueue(options.disk, options.logger)
     this.#closed = false
+    this.futures = this.#createFutures()
     const coldReads = new ColdReads(COLD_READ_CONCURRENCY)
     this.#context = {
       disk: options.disk,
@@ -175,7 +180,7 @@ export class LogManager {
     this.#idleCloser = new IdleCloser(this.#context.openLogs)
     this.#retention = new RetentionSweep({
       clock: options.clock,
-      logs: () => this.logs(),
+      logs: () => [...this.logs(), ...this.futures.all()],
       producerIdExpirationMs: () => options.producerIdExpirationMs,
       yieldTurn: () => this.#context.yieldTurn(),
     })
@@ -190,10 +195,12 @@ export class LogManager {
     assert(options.directories.length > 0, 'at least one log directory')
     const manager = new LogManager(options)
     try {
-      refuseDuplicateLogs(options.disk, options.directories)
+      const moved = findMovedLogs(options.disk, options.logger, options.directories)
+      refuseDuplicateLogs(options.disk, options.directories, moved.superseded)
       // Of all of them first: where the start is refused, nothing has been changed that the next one would miss.
-      const found = options.directories.map((path) => manager.#findLogs(path))
+      const found = options.directories.map((path) => manager.#findLogs(path, moved))
       for (const logs of found) manager.#loadLogs(logs)
+      for (const path of moved.superseded) manager.#removeSuperseded(path)
     } catch (error) {
       await manager.#abandon()
       throw error
@@ -274,6 +281,13 @@ export class LogManager {
     assert(!this.#logs.has(name), 'log exists')
     const home = this.#homeFor(directory)
     this.#settleRenames(home)
+    home.mark.settleRemoval(markIdOf(topic, topicId), partition)
+    const log = this.#makeLog(home, name, topic, partition, topicId)
+    this.#logs.set(name, log)
+    return log
+  }
+
+  #makeLog(home: LogDirectory, name: string, topic: string, partition: number, topicId: Uuid): Log {
     const path = `${home.path}/${name}`
     this.#makePartitionDirectory(home, topic, partition, path, topicId)
     const config = this.#options.configOf(topic)
@@ -304,14 +318,39 @@ export class LogManager {
       if (error instanceof DiskError) home.onDiskError(error)
       throw error
     }
-    this.#logs.set(name, log)
     return log
   }
 
-  /** Takes a log out of use at once; its directory is renamed and removed after `file.delete.delay.ms`. Throws `DiskError`. */
+  /**
+   * Takes a log out of use at once; its directory is renamed and removed after `file.delete.delay.ms`. What was noted of its last move goes
+   * with it. Throws `DiskError`.
+   */
   deleteLog(log: Log): void {
-    const path = this.#setAside(log, DELETED_DIRECTORY_SUFFIX)
+    const { topicId, partition } = log
+    this.#removeLater(this.#setAside(log, DELETED_DIRECTORY_SUFFIX))
+    if (!log.isFuture) void this.futures.settle(topicId, partition).catch(ignoreDiskError)
+  }
+
+  #removeLater(path: string): void {
     this.#after(this.#options.defaultConfig.fileDeleteDelayMs, () => this.#removals.add(path))
+  }
+
+  #createFutures(): FutureLogs {
+    const manager = this
+    return new FutureLogs({
+      get context() {
+        return manager.#context
+      },
+      homes: this.#directories,
+      logs: this.#logs,
+      make: (home, name, topic, partition, topicId) => this.#makeLog(home, name, topic, partition, topicId),
+      setAside: (log, suffix, isReplaced) => this.#setAside(log, suffix, isReplaced),
+      removeLater: (path) => this.#removeLater(path),
+      settleRenames: (home) => {
+        if (this.#renamedIn.has(home)) this.#options.disk.syncDirectory(home.path)
+        this.#renamedIn.delete(home)
+      },
+    })
   }
 
   /**
@@ -348,19 +387,28 @@ export class LogManager {
   }
 
   /** Locks a directory and looks whose it is, and whose logs it holds. Throws `CorruptFileError`, `DiskError`. */
-  #findLogs(path: string): FoundLogs {
+  #findLogs(path: string, moved: MovedLogs): FoundLogs {
     const { disk, random, nodeId } = this.#options
     makeDurableDirectory(disk, path)
     this.#locks.push(disk.lock(`${path}/${LOCK_FILE}`))
     // All directories belong to one cluster: the first that names one binds the others.
     const meta = openMetaProperties(disk, path, { nodeId, clusterId: this.#clusterId }, random)
     this.#clusterId = meta.clusterId
-    const home = new LogDirectory(this.#context, path, meta.directoryId, (error) =>
+    const home = new LogDirectory(this.#context, path, meta.directoryId, moved.entries.get(path) ?? [], (error) =>
       this.#options.onDirectoryFailed(path, error),
     )
     this.#directories.push(home)
-    const names = disk.listDirectory(path)
-    return { home, names, identities: identifyLogs(disk, path, names, home.mark) }
+    const replacing = moved.replacing.get(path) ?? new Set()
+    const names = disk
+      .listDirectory(path)
+      .filter((name) => !moved.superseded.has(`${path}/${name}`) && !replacing.has(name))
+    const identities = identifyLogs(disk, path, names, home.mark)
+    for (const name of names) {
+      const heldBack = moved.heldBack.get(`${path}/${name}`)
+      if (heldBack !== undefined) identities.set(name, heldBack)
+    }
+    const hasMoved = [...moved.entries.values()].some(({ length }) => length > 0)
+    return { home, names, identities, replacing, abandoned: moved.abandoned.get(path) ?? [], hasMoved }
   }
 
   #loadLogs(found: FoundLogs): void {
@@ -369,7 +417,15 @@ export class LogManager {
     const { stop: cleanStop, brokerEpoch } = readCleanStop(disk, path)
     this.#stoppedEpochs.add(brokerEpoch)
     if (cleanStop !== null) endCleanStop(disk, path)
-    const loader = { context: this.#context, directories, logs: this.#logs, namesakes: this.#namesakes, onDurable }
+    // By these names it was decided which logs count: a crash of the system must not undo what a process that was killed left unsynced.
+    if (found.hasMoved) disk.syncDirectory(path)
+    // By a process that was killed, perhaps: a loss of power could give the former names back.
+    if (found.names.some((name) => name.endsWith(DELETED_DIRECTORY_SUFFIX))) this.#renamedIn.add(found.home)
+    // Before their logs take more than those hold that were to replace them.
+    found.home.moved.removeNow(found.abandoned)
+    finishReplacements(disk, found)
+    const places = { logs: this.#logs, namesakes: this.#namesakes, futures: this.futures }
+    const loader = { context: this.#context, directories, ...places, onDurable }
     const count = loadDirectory(loader, found, cleanStop)
     if (cleanStop === null && count > 0) {
       this.recoveredUncleanly = true
@@ -378,7 +434,21 @@ export class LogManager {
     if (count > 0) logger.info('logs loaded', { directory: path, count, clean: cleanStop !== null })
   }
 
+  /** The log in whose place another one is. What was noted of that tells the next start, if this is undone by a crash. Throws `DiskError`. */
+  #removeSuperseded(path: string): void {
+    const home = this.#directoryOf(path)!
+    const name = path.slice(home.path.length + 1)
+    const other = this.#logs.get(name)
+    if (other === undefined) return
+    const aside = this.#setAsidePath(home, other.topic, other.partition, DELETED_DIRECTORY_SUFFIX)
+    this.#options.disk.rename(path, aside)
+    home.mark.remove(markIdOf(other.topic, other.topicId), other.partition)
+    this.#options.logger.info('a log that was replaced by another is removed', { path, other: other.path })
+    this.#removals.add(aside)
+  }
+
   async #closeDirectory(directory: LogDirectory): Promise<void> {
+    await directory.moved.whenIdle()
     const open = [...directory.logs].filter(
       (log) =>
         this.#context.openLogs.has(log) || log.needsSync || log.recoveryPoint < log.logEndOffset || log.isUnsettled,
@@ -422,7 +492,8 @@ export class LogManager {
     for (const lock of this.#locks) lock.release()
   }
 
-  #setAside(log: Log, suffix: string): string {
+  /** `isReplaced`: by another log, in whose favour nothing is decided yet: a crash may bring this one back, which needs its mark then. */
+  #setAside(log: Log, suffix: string, isReplaced = false): string {
     const home = this.#directories.find((directory) => directory.logs.has(log))
     assert(home !== undefined, 'log is not deleted twice')
     const path = this.#setAsidePath(home, log.topic, log.partition, suffix)
@@ -436,7 +507,7 @@ export class LogManager {
       this.#options.disk.rename(log.path, path)
       log.path = path
       this.#renamedIn.add(home)
-      home.mark.remove(markIdOf(log.topic, log.topicId), log.partition)
+      if (!isReplaced) home.mark.remove(markIdOf(log.topic, log.topicId), log.partition)
     } catch (error) {
       if (error instanceof DiskError) home.onDiskError(error)
       throw error
@@ -445,8 +516,10 @@ export class LogManager {
   }
 
   #forget(log: Log): void {
+    this.futures.forget(log)
     if (this.#namesakes.delete(log)) return
     const name = partitionDirectoryName(log.topic, log.partition)
+    if (this.#logs.get(name) !== log) return
     this.#logs.delete(name)
     for (const other of this.#namesakes) {
       if (partitionDirectoryName(other.topic, other.partition) !== name) continue
@@ -573,6 +646,11 @@ export class LogManager {
     })
     this.#timers.add(timer)
   }
+}
+
+/** Whoever tells of it is the directory. */
+function ignoreDiskError(error: unknown): void {
+  if (!(error instanceof DiskError)) throw error
 }
 
 /** Threads of the pool that the syncs of one directory may take. A quarter is left to reads, extensions and removals. */

@@ -25,7 +25,7 @@ export interface SnapshotFile {
 /** A log's producer state and its snapshot files. The state is built when first asked for: newest snapshot, then the log after it. */
 export class LogProducers {
   readonly #ports: ProducerPorts
-  readonly #directory: string
+  #directory: string
   readonly #segments: LogSegments
   #state: ProducerState | null
   /** Known to be without producers, as a clean shutdown left it: nothing needs to be read. */
@@ -48,6 +48,11 @@ export class LogProducers {
     this.#unsynced = new Map()
     this.#writeCount = 0
     this.hasRemovedNames = false
+  }
+
+  /** The directory got another name. */
+  moveTo(directory: string): void {
+    this.#directory = directory
   }
 
   get isLoaded(): boolean {

@@ -10,6 +10,8 @@ interface RetainedLog {
   readonly logStartOffset: Offset
   readonly highWatermark: Offset
   readonly durableOffset: Offset
+  /** Only what the log that it follows has given up goes from it: with other segments, size and time would say something else. */
+  readonly isFuture: boolean
 }
 
 /** What may go, as far as that is known. */
@@ -29,7 +31,7 @@ export function removableSegments(log: RetainedLog, nowMs: TimestampMs): Removab
   const belowStart = countWhile(log, 0, (_, endOffset) => endOffset <= log.logStartOffset)
   // A segment that ends at the log start and is the last one is the active one: it stays.
   const count = Math.min(belowStart, log.segments.count - 1)
-  if (!log.config.cleanupDelete) return { count, unknown: null }
+  if (!log.config.cleanupDelete || log.isFuture) return { count, unknown: null }
   const found = countByTime(log, countBySize(log, count), nowMs)
   return { count: Math.max(count, found.count), unknown: found.unknown }
 }

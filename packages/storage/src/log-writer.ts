@@ -233,6 +233,22 @@ export class LogWriter {
     this.#stagedBytes = 0
   }
 
+  /** The names of its directory and metadata outlive a crash. */
+  get hasDurableNames(): boolean {
+    return !this.#namesUnsynced
+  }
+
+  /** Has the next sync make the log's names durable, although nothing was written. */
+  settleNames(): void {
+    if (this.#namesUnsynced) this.#namesDue = true
+  }
+
+  /** Its directory got another name: nothing more of the log counts as durable before that name is. */
+  onRenamed(): void {
+    this.#namesUnsynced = true
+    this.#namesDue = true
+  }
+
   /** Gives up everything: the log was deleted, or its directory failed. */
   close(): void {
     this.dropStaged()

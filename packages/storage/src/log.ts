@@ -61,8 +61,10 @@ export class Log implements LogState {
   readonly topicId: Uuid
   /** The log directory that holds it. */
   readonly directory: string
-  /** The partition directory; changes when it is set aside. */
+  /** The partition directory; changes when it is set aside, or takes the place of another log. */
   path: string
+  /** It is being filled from the log of the same partition in another directory, whose place it will take. */
+  isFuture: boolean
   /** Its directory is offline, or it was closed or deleted: calls answer KAFKA_STORAGE_ERROR. */
   failed: boolean
   config: LogConfig
@@ -107,6 +109,7 @@ export class Log implements LogState {
     this.topicId = parts.topicId
     this.directory = home.path
     this.path = parts.path
+    this.isFuture = false
     this.failed = false
     this.config = parts.config
     this.logStartOffset = parts.logStartOffset
@@ -182,6 +185,13 @@ export class Log implements LogState {
   get isCheckpointed(): boolean {
     const isSynced = !this.hasStaged && !this.needsSync && this.durableOffset === this.logEndOffset
     return !this.failed && !this.isHalfCut && isSynced && !this.checkpointer.isDue
+  }
+
+  /** Nothing is under way that reaches files of the log by their names: its directory may be renamed. */
+  get isQuiet(): boolean {
+    const isSyncing = this.syncState !== 'idle' || this.needsSync || this.hasStaged
+    if (isSyncing || this.isHalfCut || this.checkpointer.isRunning || this.#cutter.isRetaining) return false
+    return !this.segments.all.some(({ extending }) => extending)
   }
 
   /** See `LogCore.isUnsettled`. */
@@ -465,6 +475,26 @@ export class Log implements LogState {
     this.checkpointer.wake()
   }
 
+  /** Its directory is found after any crash, and says whose log it is. */
+  get hasDurableNames(): boolean {
+    return this.writer.hasDurableNames
+  }
+
+  /** Makes the names of a log that holds nothing yet durable, in the background. */
+  settleNames(): void {
+    this.writer.settleNames()
+    this.#home.scheduleSync(this)
+  }
+
+  /** Its directory got another name. Since it was {@link isQuiet} nothing may have waited that knows the former one. */
+  moveTo(path: string): void {
+    this.path = path
+    for (const segment of this.segments.all) segment.moveTo(path)
+    this.epochs.moveTo(path)
+    this.producerStates.moveTo(path)
+    this.writer.onRenamed()
+  }
+
   whenQuiet(): Promise<void> {
     return this.#closer.whenQuiet()
   }
@@ -487,7 +517,8 @@ export class Log implements LogState {
 
   remove(segments: readonly Segment[]): void {
     this.writer.forget(segments)
-    removeSegments(this.#context, segments, this.config.fileDeleteDelayMs)
+    // A future log's files will soon have other paths, and nobody reads them yet.
+    removeSegments(this.#context, segments, this.isFuture ? 0 : this.config.fileDeleteDelayMs)
     const bases = new Set(segments.map((segment) => segment.baseOffset))
     this.producerStates.removeSnapshots((offset) => bases.has(offset))
   }

@@ -41,6 +41,18 @@ export function openMetaProperties(
   return properties
 }
 
+/** The id of a log directory, or null where it names none that can be read. Throws `DiskError`. */
+export function readDirectoryId(disk: Disk, directory: string): Uuid | null {
+  const path = `${directory}/${META_PROPERTIES_FILE}`
+  const text = readIfPresent(disk, path).toString('utf8')
+  try {
+    return text === '' ? null : parse(path, text).directoryId
+  } catch (error) {
+    if (error instanceof CorruptFileError) return null
+    throw error
+  }
+}
+
 function holdsLogs(disk: Disk, directory: string): boolean {
   return disk.listDirectory(directory).some((name) => parsePartitionDirectoryName(name) !== null)
 }

@@ -77,6 +77,14 @@ export class SegmentIndexes {
     this.#rebuilding = null
   }
 
+  /** The directory that holds the files got another name. */
+  moveTo(directory: string): void {
+    const path = (suffix: string): string => `${directory}/${offsetFileName(this.#segment.baseOffset, suffix)}`
+    this.offsets.file.moveTo(path(OFFSET_INDEX_SUFFIX))
+    this.times.file.moveTo(path(TIME_INDEX_SUFFIX))
+    this.#transactions.file.moveTo(path(TRANSACTION_INDEX_SUFFIX))
+  }
+
   get transactions(): TransactionIndex {
     this.#cut()
     return this.#transactions

@@ -25,7 +25,8 @@ const PROBE_BYTES = 4096
  */
 export class Segment implements OpenableSegment {
   readonly baseOffset: Offset
-  readonly directory: string
+  /** That of its log; changes with its name. */
+  directory: string
   readonly indexes: SegmentIndexes
   readonly #ports: SegmentPorts
   sizeBytes: number
@@ -117,6 +118,12 @@ export class Segment implements OpenableSegment {
     this.#settledCutCount = 0
     this.#syncing = null
     this.#recent = new RecentWrites(this.sizeBytes)
+  }
+
+  /** The directory got another name. Nothing may be under way that knows the former one. */
+  moveTo(directory: string): void {
+    this.directory = directory
+    this.indexes.moveTo(directory)
   }
 
   get logPath(): string {

@@ -5,6 +5,7 @@ import { clusterStatus } from './cluster-status.ts'
 import { describeQuorum } from './describe-quorum.ts'
 import { drainBroker } from './drain-broker.ts'
 import { electLeaders } from './elect-leaders.ts'
+import { logDirs } from './log-dirs.ts'
 import { reassignPartitions } from './reassign-partitions.ts'
 
 /** `millrace cluster …`. */
@@ -15,6 +16,7 @@ export function clusterCommands(dispatch: Dispatch): Command {
     toCommand(addVoter, dispatch),
     toCommand(removeVoter, dispatch),
     toCommand(reassignPartitions, dispatch),
+    toCommand(logDirs, dispatch),
     toCommand(electLeaders, dispatch),
     toCommand(drainBroker, dispatch),
   ])

@@ -56,6 +56,19 @@ function fakeCluster(lists: number[][], behind: number[] = []) {
         { topic: 't', partition: 1, error: new ProtocolError(ELECTION_NOT_NEEDED) },
       ])
     },
+    alterReplicaLogDirs: (wanted: never) => {
+      calls.push(['move to', ...(wanted as unknown[])])
+      return Promise.resolve(outcomes(wanted) as never)
+    },
+    describeLogDirs: (options: unknown) => {
+      calls.push(['describe', options])
+      const one = { topic: 't', partition: 0, sizeBytes: 9n, offsetLag: 0n, isFuture: false }
+      return Promise.resolve([
+        { nodeId: 1, logDir: '/a', error: null, partitions: [one] },
+        { nodeId: 1, logDir: '/b', error: null, partitions: [{ ...one, offsetLag: 7n, isFuture: true }] },
+        { nodeId: 1, logDir: '/c', error: null, partitions: [] },
+      ] as never)
+    },
     addVoter: (voter: unknown) => {
       calls.push(['add', voter])
       return Promise.resolve()
@@ -240,5 +253,40 @@ describe('millrace cluster elect', () => {
     const run = await runFake(['cluster', 'elect', '--all', '--unclean'], { admin })
     expect(run.stdout).not.toContain('leads already')
     expect(calls).toEqual([['unclean', null]])
+  })
+})
+
+describe('log-dirs', () => {
+  test('shows what lies where, and what is being moved', async () => {
+    const { admin, calls } = fakeCluster([[1, 2]])
+    const run = await runFake(['cluster', 'log-dirs', '--broker', '1', '-o', 'json'], { admin })
+    expect(run.exitCode).toBe(ExitCode.OK)
+    expect(JSON.parse(run.stdout)).toMatchObject([
+      { broker: 1, directory: '/a', topic: 't', partition: 0, state: 'current' },
+      { directory: '/b', state: 'moving' },
+      { directory: '/c', topic: null, state: 'empty' },
+    ])
+    expect(calls).toEqual([['describe', { nodeIds: [1] }]])
+  })
+
+  test('moves the replicas that the broker has', async () => {
+    const { admin, calls } = fakeCluster([
+      [1, 2],
+      [2, 3],
+    ])
+    const { exitCode } = await runFake(['cluster', 'log-dirs', 't', '--broker', '1', '--to', '/b'], { admin })
+    expect(exitCode).toBe(ExitCode.OK)
+    expect(calls).toEqual([['move to', { topic: 't', partition: 0, nodeId: 1, logDir: '/b' }]])
+  })
+
+  test('wants to know which replicas', async () => {
+    const { admin } = fakeCluster([[1]])
+    for (const args of [
+      ['--to', '/b'],
+      ['t', '--to', '/b'],
+      ['--broker', 'x'],
+    ]) {
+      expect((await runFake(['cluster', 'log-dirs', ...args], { admin })).exitCode).toBe(ExitCode.USAGE)
+    }
   })
 })

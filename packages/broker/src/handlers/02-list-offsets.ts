@@ -116,7 +116,6 @@ async function lookUp(
   const epoch = version >= 4 ? wanted.currentLeaderEpoch : -1
   const error = request.replicaId === DEBUG_REPLICA_ID ? partition.checkReplica(epoch) : partition.checkLeader(epoch)
   if (error !== ErrorCode.NONE) return failure(wanted, error)
-  const { log } = partition
   if (
     request.replicaId === CONSUMER_REPLICA_ID &&
     (timestamp === LATEST || timestamp === MAX_TIMESTAMP || timestamp >= 0)
@@ -137,7 +136,7 @@ async function lookUp(
     offset = limit
     leaderEpoch = partition.leaderEpoch
   } else if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) {
-    offset = log.logStartOffset
+    offset = partition.log.logStartOffset
     leaderEpoch = epochAt(partition, offset)
   } else if (timestamp === MAX_TIMESTAMP || timestamp >= 0) {
     const found = await findByTime(partition, timestamp, limit)
@@ -179,6 +178,8 @@ async function findByTime(
   try {
     return await (timestamp === MAX_TIMESTAMP ? log.offsetOfMaxTimestamp() : log.offsetForTimestamp(timestamp, limit))
   } catch (error) {
+    // It was moved meanwhile: the one in its place has the same.
+    if (error instanceof DiskError && partition.log !== log) return await findByTime(partition, timestamp, limit)
     if (error instanceof DiskError) return ErrorCode.KAFKA_STORAGE_ERROR
     if (error instanceof CorruptBatchError) return ErrorCode.UNKNOWN_SERVER_ERROR
     throw error

@@ -90,14 +90,16 @@ async function raise(
   if (partition.config.log.cleanupCompact && !partition.config.log.cleanupDelete) {
     return { errorCode: ErrorCode.POLICY_VIOLATION }
   }
-  const { log } = partition
-  const isStored = wantedOffset > log.highWatermark && wantedOffset <= log.logEndOffset
+  const { highWatermark, logEndOffset } = partition.log
+  const isStored = wantedOffset > highWatermark && wantedOffset <= logEndOffset
   if (isStored || wantedOffset === HIGH_WATERMARK) {
     // A record that was acknowledged with acks=1 may wait for its sync. Who sent it and then deletes it must not be told that it is
     // out of range, nor be left with it.
     const waitError = await partition.whenCommitted()
     if (waitError !== ErrorCode.NONE) return { errorCode: waitError }
   }
+  // Only now: while it was waited for, the replica may have been moved.
+  const { log } = partition
   const offset = wantedOffset === HIGH_WATERMARK ? log.highWatermark : wantedOffset
   if (typeof offset !== 'number' || offset < 0 || offset > log.highWatermark) {
     return { errorCode: ErrorCode.OFFSET_OUT_OF_RANGE }

@@ -26,8 +26,10 @@ export interface LogDirDescription {
     readonly topic: string
     readonly partition: number
     readonly sizeBytes: number
-    /** How far the log end is behind the high watermark; -1 if that is not known. */
+    /** How far the log end is behind the high watermark; of a future log, behind that of the current one. -1 if that is not known. */
     readonly offsetLag: number
+    /** It is being filled from the current log, in another directory. */
+    readonly isFuture: boolean
   }[]
 }
 
@@ -66,7 +68,7 @@ interface FoundReplica extends ReplicaDescription {
   readonly topics: Map<string, DescribeLogDirsTopic>
 }
 
-function place({ result, topics, topic: name, partition, sizeBytes, offsetLag }: FoundReplica): void {
+function place({ result, topics, topic: name, partition, sizeBytes, offsetLag, isFuture }: FoundReplica): void {
   let topic = topics.get(name)
   if (topic === undefined) {
     topic = createDescribeLogDirsTopic({ name })
@@ -74,7 +76,12 @@ function place({ result, topics, topic: name, partition, sizeBytes, offsetLag }:
     result.topics.push(topic)
   }
   topic.partitions.push(
-    createDescribeLogDirsPartition({ partitionIndex: partition, partitionSize: sizeBytes, offsetLag }),
+    createDescribeLogDirsPartition({
+      partitionIndex: partition,
+      partitionSize: sizeBytes,
+      offsetLag,
+      isFutureKey: isFuture,
+    }),
   )
 }
 

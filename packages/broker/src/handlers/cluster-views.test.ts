@@ -168,7 +168,13 @@ describe('DescribeTopicPartitions', () => {
 })
 
 describe('DescribeLogDirs', () => {
-  const replica = (topic: string, partition: number) => ({ topic, partition, sizeBytes: 10 * partition, offsetLag: 0 })
+  const replica = (topic: string, partition: number) => ({
+    topic,
+    partition,
+    sizeBytes: 10 * partition,
+    offsetLag: 0,
+    isFuture: false,
+  })
   const directories: LogDirDescription[] = [
     {
       path: '/d1',

@@ -60,6 +60,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     partitions: () => samples(broker.partitions),
     cluster: broker.cluster,
     replication: () => broker.replication ?? NO_REPLICATION_FIGURES,
+    moves: () => broker.partitions.moves,
     directories: () => broker.logs.directories(),
     parkedFetches: () => ({ count: broker.purgatory.size, evictions: broker.purgatory.evictions }),
     answersShed: () => broker.answers.shedCount,

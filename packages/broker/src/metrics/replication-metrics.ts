@@ -37,13 +37,23 @@ export const NO_REPLICATION_FIGURES: ReplicationFigures = {
   repairedCount: 0,
 }
 
+/** Replicas on their way from one log directory to another. */
+export interface MoveFigures {
+  readonly count: number
+  /** Offsets that the future log furthest behind lacks. */
+  readonly maxLag: number
+  readonly movedCount: number
+  readonly movedBytes: number
+}
+
 export interface ReplicationSources {
   replication(): ReplicationFigures
+  moves(): MoveFigures
   partitions(): Iterable<ReplicaSample>
 }
 
 export function defineReplicationMetrics(
-  { replication, partitions }: ReplicationSources,
+  { replication, moves, partitions }: ReplicationSources,
   counter: DefineMetric,
   gauge: DefineMetric,
 ): void {
@@ -77,5 +87,22 @@ export function defineReplicationMetrics(
   })
   gauge('kafka_server_replicafetchermanager_maxlag', 'Offsets that the follower furthest behind lacks.', [], (set) => {
     set({}, replication().maxLag)
+  })
+  gauge(
+    'kafka_server_replicaalterlogdirsmanager_maxlag',
+    'Offsets that the future log furthest behind lacks.',
+    [],
+    (set) => {
+      set({}, moves().maxLag)
+    },
+  )
+  gauge('millrace_moving_replicas', 'Replicas that are being moved to another log directory.', [], (set) => {
+    set({}, moves().count)
+  })
+  counter('millrace_moved_replicas_total', 'Replicas that were moved to another log directory.', [], (set) => {
+    set({}, moves().movedCount)
+  })
+  counter('millrace_moved_bytes_total', 'Bytes of records that were copied for such moves.', [], (set) => {
+    set({}, moves().movedBytes)
   })
 }

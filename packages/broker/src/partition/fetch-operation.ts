@@ -291,7 +291,8 @@ export class FetchOperation implements FetchWaiter {
       if (wantedBytes <= 0 && !minOneBatch) continue
       const { memory } = this.#limits
       const maxBytes = memory.reserve(Math.max(0, wantedBytes))
-      const read = partition.log.read(answer.wanted.fetchOffset, maxBytes, upperOffset, minOneBatch, this.#scratch)
+      const { log } = partition
+      const read = log.read(answer.wanted.fetchOffset, maxBytes, upperOffset, minOneBatch, this.#scratch)
       if (typeof read === 'boolean') {
         // Views of what is in memory anyway.
         memory.release(maxBytes)
@@ -300,6 +301,12 @@ export class FetchOperation implements FetchWaiter {
       }
       return read.then(
         (ok) => {
+          if (!ok && partition.log !== log) {
+            // It was moved meanwhile, and the one in its place has the same.
+            memory.release(maxBytes)
+            answers.pop()
+            return this.#readFrom(slot, answers, budget) ?? undefined
+          }
           const sizeBytes = this.#takeRead(partition, answer, upperOffset, ok)
           memory.release(maxBytes - sizeBytes)
           this.copiedBytes += sizeBytes

@@ -59,13 +59,15 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
   }
 
   async *read(fromOffset: Offset, toOffset: Offset): AsyncIterable<Buffer> {
-    const { log } = this.#partition
     const result = new ReadResult()
     let offset = fromOffset
     while (offset < toOffset) {
       // What came in this turn is only in memory until its end.
-      if (log.writtenOffset < toOffset) await this.#partitions.whenFlushed()
+      if (this.#partition.log.writtenOffset < toOffset) await this.#partitions.whenFlushed()
+      const { log } = this.#partition
       const ok = await log.read(offset, REPLAY_CHUNK_BYTES, toOffset, true, result)
+      // It was moved meanwhile: the one in its place has the same.
+      if (!ok && this.#partition.log !== log) continue
       if (!ok) throw this.#unreadable(offset, result.errorCode)
       if (result.sizeBytes === 0) {
         // A full disk, for example: it may be tried again.

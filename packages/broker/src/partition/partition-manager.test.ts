@@ -82,6 +82,13 @@ async function setUp(init: Partial<PartitionImage> = {}) {
       directoryPath: (id) => opened.directories().find((directory) => directory.id === id)?.path ?? null,
       onHosted: ({ partition }) => hosted.push(partition),
       onDropped: ({ partition }) => dropped.push(partition),
+      onMoved: () => undefined,
+      onMovedAway: () => undefined,
+    },
+    clock,
+    moveSettings: () => ({ replicaAlterLogDirsIoMaxBytesPerSecond: 1e9, numReplicaAlterLogDirsThreads: null }),
+    onFault: (error) => {
+      throw error
     },
   })
   const controller = new TestController()

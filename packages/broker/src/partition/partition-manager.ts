@@ -1,13 +1,15 @@
-import { DiskError, type Timer, type Timers, type Uuid } from '@millrace/base'
+import { type Clock, DiskError, type Timer, type Timers, type Uuid } from '@millrace/base'
 import { DirectoryId, type MetadataImage, type PartitionImage, type TopicImage } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
-import type { Log, LogManager } from '@millrace/storage'
+import { canBeMoved, type Log, type LogManager } from '@millrace/storage'
 import type { Logger } from '../logger.ts'
 import { isInternalTopic } from '../metadata/internal-topics.ts'
 import type { TopicMetrics } from '../metrics/topic-metrics.ts'
 import type { Turn } from '../network/turn.ts'
 import { Partition, type ReplicationPorts } from './partition.ts'
 import type { PartitionSettings } from './partition-settings.ts'
+import { PreferredDirectories } from './preferred-directories.ts'
+import { type ReplicaMoveSettings, ReplicaMoves } from './replica-moves.ts'
 
 /** How often waiting acknowledgements are checked for their request's time-out. */
 const ACK_TIMEOUT_SCAN_MS = 200
@@ -47,6 +49,10 @@ export interface PartitionCluster {
   onHosted(partition: Partition, image: PartitionImage): void
   /** It is here no more. */
   onDropped(partition: Partition): void
+  /** Its log is in another directory than before, which the metadata does not know yet. */
+  onMoved(partition: Partition): void
+  /** The only log of a replica of this node was moved to the directory with this id, which is not here, and the metadata may not know it. */
+  onMovedAway(topicId: Uuid, partition: number, directory: Uuid): void
 }
 
 export interface PartitionManagerOptions {
@@ -55,6 +61,7 @@ export interface PartitionManagerOptions {
   cluster?: PartitionCluster
   logs: LogManager
   turn: Turn
+  clock: Clock
   timers: Timers
   logger: Logger
   metrics: TopicMetrics
@@ -63,6 +70,10 @@ export interface PartitionManagerOptions {
   onAckScan(): void
   /** Partitions that no disk could take before may have their logs now. */
   onPlaced(): void
+  /** Of moves between log directories, as they are now. */
+  moveSettings(): ReplicaMoveSettings
+  /** A bug: nothing may go on. */
+  onFault(error: unknown): void
 }
 
 /**
@@ -70,7 +81,10 @@ export interface PartitionManagerOptions {
  * reach the partitions. Finds partitions for the handlers.
  */
 export class PartitionManager {
+  /** Replicas on their way from one log directory to another. */
+  readonly moves: ReplicaMoves
   readonly #options: PartitionManagerOptions
+  readonly #preferred = new PreferredDirectories()
   readonly #topics = new Map<string, HostedTopic>()
   readonly #topicsById = new Map<Uuid, HostedTopic>()
   /** From a log to its partition, for the calls that come up from the storage. */
@@ -96,6 +110,11 @@ export class PartitionManager {
 
   constructor(options: PartitionManagerOptions) {
     this.#options = options
+    this.moves = new ReplicaMoves({
+      ...options,
+      settings: options.moveSettings,
+      onReplaced: (partition, before) => this.#onReplaced(partition, before),
+    })
     this.#afterFlush = () => this.#advanceTouched()
     this.#runAckScan = () => {
       this.#ackScan = null
@@ -160,6 +179,32 @@ export class PartitionManager {
     this.#ackScan ??= this.#options.timers.setTimer(ACK_TIMEOUT_SCAN_MS, this.#runAckScan)
   }
 
+  /**
+   * Moves a replica to a log directory, given by its path; of one that is not here yet, it is where it will be made. Resolves to an error code,
+   * as Kafka's of AlterReplicaLogDirs.
+   */
+  async move(topic: string, number: number, directory: string): Promise<number> {
+    const found = this.#options.logs.directories().find(({ path }) => path === directory)
+    if (!canBeMoved(topic, number)) return ErrorCode.INVALID_TOPIC_EXCEPTION
+    if (found === undefined) return ErrorCode.LOG_DIR_NOT_FOUND
+    if (!found.online) return ErrorCode.KAFKA_STORAGE_ERROR
+    const partition = this.find(topic, number)
+    if (partition !== null) return await this.moves.request(partition, directory)
+    const absence = this.absenceCode(topic, number)
+    if (absence === ErrorCode.KAFKA_STORAGE_ERROR) return absence
+    this.#preferred.set(topic, number, directory)
+    const isKnown = this.#image?.topics.get(topic)?.partitions[number] !== undefined
+    return isKnown ? ErrorCode.REPLICA_NOT_AVAILABLE : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  }
+
+  #onReplaced(partition: Partition, before: Log): void {
+    this.#byLog.delete(before)
+    this.#byLog.set(partition.log, partition)
+    const { cluster, logs } = this.#options
+    if (cluster !== undefined) cluster.onMoved(partition)
+    else void logs.futures.settle(partition.topicId, partition.partition).catch(ignoreDiskError)
+  }
+
   /** Nobody waits any more. */
   close(): void {
     this.#ackScan?.cancel()
@@ -174,8 +219,8 @@ export class PartitionManager {
   /** The storage synced this log. */
   onDurable(log: Log): void {
     const partition = this.#byLog.get(log)
-    if (partition === undefined) return
-    partition.advanceHighWatermark()
+    if (partition !== undefined) partition.advanceHighWatermark()
+    else this.moves.onDurable(log)
   }
 
   onDirectoryFailed(directory: string, error: DiskError): void {
@@ -183,6 +228,7 @@ export class PartitionManager {
     for (const partition of this.all()) {
       if (partition.log.directory === directory) partition.fail(ErrorCode.KAFKA_STORAGE_ERROR)
     }
+    this.moves.onDirectoryFailed(directory)
   }
 
   /**
@@ -195,6 +241,7 @@ export class PartitionManager {
     this.#makingsLeft = Number.POSITIVE_INFINITY
     for (const topic of image.topics.values()) this.#host(topic)
     this.#settleUnknown(image, removedTopics)
+    this.moves.dropUnknown(({ topic, partition, topicId }) => this.#isReplicaOf(image, topic, partition, topicId))
     this.#makingsLeft = MADE_PER_TURN
     this.#deleteDoomed()
   }
@@ -261,6 +308,7 @@ export class PartitionManager {
         if (partition === null) continue
         partition.config = config
         partition.log.updateConfig(config.log)
+        this.moves.updateConfig(partition)
         // Fewer in-sync replicas may be enough now.
         partition.advanceHighWatermark()
       }
@@ -272,7 +320,9 @@ export class PartitionManager {
     const image = this.#image?.topics.get(topic)?.partitions[partition]
     if (image === undefined) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if (!image.replicas.includes(this.#options.nodeId)) return ErrorCode.NOT_LEADER_OR_FOLLOWER
-    return this.#isOffline(topic, image) ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    return this.#isOffline(this.#image!.topics.get(topic)!, image)
+      ? ErrorCode.KAFKA_STORAGE_ERROR
+      : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
   }
 
   #host(topic: TopicImage): void {
@@ -303,7 +353,7 @@ export class PartitionManager {
         }
         continue
       }
-      if (!isReplica || this.#isOffline(topic.name, image)) continue
+      if (!isReplica || this.#isOffline(topic, image)) continue
       if (this.#makingsLeft <= 0) {
         this.#unhosted.add(topic.name)
         this.#scheduleHousekeeping()
@@ -325,7 +375,13 @@ export class PartitionManager {
         log.assignEpoch(image.leaderEpoch, log.logEndOffset)
       partition.advanceHighWatermark()
       cluster?.onHosted(partition, image)
+      this.moves.onHosted(partition)
     }
+  }
+
+  #isReplicaOf(image: MetadataImage, topic: string, partition: number, topicId: Uuid): boolean {
+    const found = image.topics.get(topic)
+    return found?.id === topicId && found.partitions[partition]?.replicas.includes(this.#options.nodeId) === true
   }
 
   #isOfEarlierLife(image: PartitionImage, known: Partition | null): boolean {
@@ -335,13 +391,18 @@ export class PartitionManager {
   }
 
   /** Its log is in a directory that is not online: an empty one elsewhere would pass for what was lost. */
-  #isOffline(topic: string, image: PartitionImage): boolean {
+  #isOffline(topic: TopicImage, image: PartitionImage): boolean {
     const { cluster, logs } = this.#options
     const directory = this.#directoryOf(image)
+    const movedTo = logs.futures.movedAwayTo(topic.id, image.partition)
+    if (movedTo !== null && logs.log(topic.name, image.partition)?.topicId !== topic.id) {
+      cluster?.onMovedAway(topic.id, image.partition, movedTo)
+      return true
+    }
     if (cluster === undefined) return false
     if (directory === null ? !this.#isOnlyAndLost(image) : cluster.directoryPath(directory) !== null) return false
     // Put there before, and not told of yet.
-    return logs.log(topic, image.partition) === undefined
+    return logs.log(topic.name, image.partition) === undefined
   }
 
   /** Nobody else has it, and the disk that has it may come back. */
@@ -407,7 +468,10 @@ export class PartitionManager {
       existing = logs.log(topic.name, partition)
     }
     const directory = this.#directoryOf(image)
-    const path = directory === null ? null : (cluster?.directoryPath(directory) ?? null)
+    const preferred = this.#preferred.take(topic.name, partition)
+    const isPreferredOnline = logs.directories().some(({ path, online }) => online && path === preferred)
+    const said = directory === null ? null : (cluster?.directoryPath(directory) ?? null)
+    const path = isPreferredOnline ? preferred : said
     return logs.createLog(topic.name, partition, topic.id, ...(path === null ? [] : [path]))
   }
 
@@ -425,6 +489,7 @@ export class PartitionManager {
     this.#byLog.delete(partition.log)
     partition.fail(errorCode)
     this.#options.cluster?.onDropped(partition)
+    this.moves.onDropped(partition)
     this.#doomed.add(partition.log)
   }
 
@@ -457,4 +522,9 @@ export class PartitionManager {
     const details = { count: strays.length, sizeBytes, movedTo }
     logger.warn('logs without a place in the metadata are set aside; they may be removed', details)
   }
+}
+
+/** The directory has heard of it. */
+function ignoreDiskError(error: unknown): void {
+  if (!(error instanceof DiskError)) throw error
 }

@@ -1,7 +1,7 @@
 import { assert, type LeaderEpoch, type Offset, type Uuid } from '@millrace/base'
 import type { PartitionImage } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
-import type { Log } from '@millrace/storage'
+import type { Log, LogMove } from '@millrace/storage'
 import type { TopicCounters } from '../metrics/topic-metrics.ts'
 import type { FollowerState } from '../replication/follower-state.ts'
 import type { CommittedIsr, IsrOwner, IsrProposal } from '../replication/isr-proposal.ts'
@@ -65,7 +65,10 @@ export class Partition implements IsrOwner {
   readonly topic: string
   readonly topicId: Uuid
   readonly partition: number
-  readonly log: Log
+  /** Another one once the replica has been moved to another directory: not to be kept over an `await`. */
+  log: Log
+  /** While the replica is being moved. */
+  move: Pick<LogMove, 'bound' | 'lag' | 'future'> | null = null
   config: PartitionSettings
   /** Of its topic. */
   readonly counters: TopicCounters
@@ -136,7 +139,16 @@ export class Partition implements IsrOwner {
 
   /** What this replica holds for certain ends here: what it may tell its leader, or, as leader, count of itself. */
   get certainOffset(): Offset {
-    return this.config.writeCaching ? this.log.writtenOffset : this.log.durableOffset
+    const certainOffset = this.config.writeCaching ? this.log.writtenOffset : this.log.durableOffset
+    return this.move === null ? certainOffset : this.move.bound(certainOffset)
+  }
+
+  /** Another log, which holds the same, takes the place of this one. Nothing is told of it to those who wait: nothing has changed for them. */
+  replaceLog(log: Log): void {
+    this.log = log
+    log.updateConfig(this.config.log)
+    // Of an epoch in which nothing was written nothing was copied.
+    if (this.isLeader && log.latestEpoch < this.leaderEpoch) log.assignEpoch(this.leaderEpoch, log.logEndOffset)
   }
 
   /**
@@ -353,7 +365,7 @@ export class Partition implements IsrOwner {
       if (this.isFollower) this.#replication.events.onFollowerDurable(this)
       return
     }
-    const end = this.config.writeCaching ? log.writtenOffset : log.durableOffset
+    const end = this.certainOffset
     const target = leading.followers.length === 0 ? end : leading.committedOffset(end)
     if (target <= log.highWatermark) return
     if (!this.hasEnoughReplicas()) return

@@ -1,4 +1,4 @@
-import type { Clock, DiskError, Offset, Random, Timer, Uuid } from '@millrace/base'
+import { DiskError, type Offset, type Random, type Timer, type Uuid } from '@millrace/base'
 import {
   type ControllerPort,
   isActiveBroker,
@@ -23,7 +23,6 @@ import { replicaInRack } from './replica-selector.ts'
 import type { ReplicationSettings } from './replication-settings.ts'
 
 export interface ReplicaManagerOptions extends Omit<PartitionManagerOptions, 'cluster'> {
-  readonly clock: Clock
   readonly random: Random
   /** Opens connections to other brokers. */
   readonly connect: Connect
@@ -235,6 +234,8 @@ export class ReplicaManager implements FetchReplication {
       directoryPath: (id) => this.#directoryPath(id),
       onHosted: (partition, image) => this.#onHosted(partition, image),
       onDropped: (partition) => this.#onDropped(partition),
+      onMoved: (partition) => this.#onMoved(partition),
+      onMovedAway: (topicId, partition, directory) => this.#assignments.assign({ topicId, partition, directory }),
     }
   }
 
@@ -288,12 +289,28 @@ export class ReplicaManager implements FetchReplication {
     this.#assignments.settled(partition.topicId, partition.partition)
   }
 
+  #onMoved(partition: Partition): void {
+    const image = this.#image?.topicsById.get(partition.topicId)?.partitions[partition.partition]
+    if (image !== undefined) this.#checkDirectory(partition, image)
+  }
+
+  /** Of a replica that was moved there, only now nothing needs to be noted any more. */
+  #onDirectoryKnown(topicId: Uuid, partition: number): void {
+    const { futures } = this.#options.logs
+    this.#assignments.settled(topicId, partition)
+    if (!futures.isUnsettled(topicId, partition)) return
+    futures.settle(topicId, partition).catch((error: unknown) => {
+      // The directory has heard of it, and the note stays.
+      if (!(error instanceof DiskError)) throw error
+    })
+  }
+
   #checkDirectory(partition: Partition, image: PartitionImage): void {
     const { topicId, log } = partition
     const said = image.directories[image.replicas.indexOf(this.#options.nodeId)]
     const actual = this.#directories.get(log.directory)
     if (actual === undefined || log.failed) return
-    if (said === actual) this.#assignments.settled(topicId, partition.partition)
+    if (said === actual) this.#onDirectoryKnown(topicId, partition.partition)
     else this.#assignments.assign({ topicId, partition: partition.partition, directory: actual })
   }
 

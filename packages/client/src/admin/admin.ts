@@ -34,6 +34,7 @@ import {
   type ResetTarget,
 } from './group-offsets.ts'
 import { deleteGroups, describeGroups, type GroupDescription, type GroupListing, listGroups } from './groups.ts'
+import { alterReplicaLogDirs, type LogDirMove } from './log-dirs.ts'
 import { type AdminCallOptions, limitOf, type Outcome } from './outcome.ts'
 import { addVoter, describeQuorum, type NewVoter, type QuorumDescription, removeVoter } from './quorum.ts'
 import { alterReassignments, listReassignments, type OngoingReassignment, type Reassignment } from './reassignments.ts'
@@ -271,6 +272,11 @@ export class Admin implements AsyncDisposable {
     } = {},
   ): Promise<Outcome<LogDirDescription>[]> {
     return describeLogDirs(this.#core, options)
+  }
+
+  /** Begins moves of replicas between log directories of their brokers, or ends them; `describeLogDirs` shows what is under way. */
+  alterReplicaLogDirs(moves: readonly LogDirMove[], options: AdminCallOptions = {}): Promise<Outcome<LogDirMove>[]> {
+    return alterReplicaLogDirs(this.#core, moves, options)
   }
 
   /** Closes the connections; calls under way reject. May be called any number of times. */

@@ -2,9 +2,13 @@ import type { Uuid } from '@millrace/base'
 import {
   type AddRaftVoterRequest,
   type AlterPartitionReassignmentsRequest,
+  type AlterReplicaLogDirsRequest,
   ApiKey,
   createAddRaftVoterResponse,
   createAlterPartitionReassignmentsResponse,
+  createAlterReplicaLogDirPartitionResult,
+  createAlterReplicaLogDirsResponse,
+  createAlterReplicaLogDirTopicResult,
   createDescribeClusterBroker,
   createDescribeClusterResponse,
   createDescribeLogDirsPartition,
@@ -234,6 +238,40 @@ test('log directories are asked about some partitions, at each broker', async ()
   ])
   const [asked] = cluster.requests<DescribeLogDirsRequest>(ApiKey.DESCRIBE_LOG_DIRS)
   expect(asked!.body.topics).toMatchObject([{ topic: 't', partitions: [1] }])
+})
+
+test('moves between log directories are asked of each broker, each with its own outcome', async () => {
+  const cluster = new FakeCluster({ brokers: 2 })
+  cluster.intercept(ApiKey.ALTER_REPLICA_LOG_DIRS, ({ nodeId, body }) =>
+    createAlterReplicaLogDirsResponse({
+      results: (body as AlterReplicaLogDirsRequest).dirs.flatMap(({ topics }) =>
+        topics.map(({ name, partitions }) =>
+          createAlterReplicaLogDirTopicResult({
+            topicName: name,
+            partitions: partitions.map((partitionIndex) =>
+              createAlterReplicaLogDirPartitionResult({
+                partitionIndex,
+                errorCode: nodeId === 2 ? ErrorCode.LOG_DIR_NOT_FOUND : ErrorCode.NONE,
+              }),
+            ),
+          }),
+        ),
+      ),
+    }),
+  )
+  const moves = [
+    { topic: 't', partition: 0, nodeId: 1, logDir: '/a' },
+    { topic: 't', partition: 1, nodeId: 1, logDir: '/b' },
+    { topic: 't', partition: 0, nodeId: 2, logDir: '/c' },
+  ]
+  const outcomes = await withAdmin(cluster, (admin) => admin.alterReplicaLogDirs(moves))
+  expect(outcomes.map(({ error, ...move }) => move)).toEqual(moves)
+  expect(outcomes.map(({ error }) => error?.code ?? null)).toEqual([null, null, 'LOG_DIR_NOT_FOUND'])
+  const [first] = cluster.requests<AlterReplicaLogDirsRequest>(ApiKey.ALTER_REPLICA_LOG_DIRS)
+  expect(first!.body.dirs).toMatchObject([
+    { path: '/a', topics: [{ name: 't', partitions: [0] }] },
+    { path: '/b', topics: [{ name: 't', partitions: [1] }] },
+  ])
 })
 
 describe('moves of partitions', () => {

@@ -27,7 +27,7 @@ export const clusterMutations: readonly Mutation[] = [
   inBroker(
     'leader counts what it has not synced',
     'partition/partition.ts',
-    'const end = this.config.writeCaching ? log.writtenOffset : log.durableOffset',
+    'const end = this.certainOffset',
     'const end = log.writtenOffset',
   ),
   inBroker(

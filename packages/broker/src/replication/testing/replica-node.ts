@@ -128,6 +128,10 @@ export class ReplicaNode {
       connect: (options) => this.#connect(options),
       settings: () => world.settings,
       settingsOf: () => config,
+      moveSettings: () => ({ replicaAlterLogDirsIoMaxBytesPerSecond: 1e9, numReplicaAlterLogDirsThreads: null }),
+      onFault: (error) => {
+        if (this.#isAlive) world.onFault(error)
+      },
       onAckScan: () => undefined,
       onPlaced: () => undefined,
       onFatal: (error) => {
