@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { AssertionError, type DiskError, randomUuid } from '@millrace/base'
+import { type DiskError, randomUuid } from '@millrace/base'
 import {
   type BrokerRegistration,
   ConfigResourceType,
@@ -11,59 +11,30 @@ import {
   SUPPORTED_FEATURES,
 } from '@millrace/consensus'
 import { type Log, LogManager } from '@millrace/storage'
-import type { Authorizer } from './authorization/authorizer.ts'
-import { createAuthorizer } from './authorization/create-authorizer.ts'
-import { brokerHandlers } from './broker-handlers.ts'
-import { brokerHealth } from './broker-health.ts'
-import {
-  budgetBytes,
-  checkpointIntervalMs,
-  connectionLimits,
-  maxOpenSegments,
-  RESERVED_DESCRIPTORS,
-} from './broker-limits.ts'
-import { ANONYMOUS, type BrokerOptions, type BrokerPorts } from './broker-ports.ts'
+import { BrokerFront } from './broker-front.ts'
+import { budgetBytes, checkpointIntervalMs, maxOpenSegments } from './broker-limits.ts'
+import type { BrokerOptions, BrokerPorts } from './broker-ports.ts'
 import { type ClusterAccess, ClusterMembership } from './cluster/cluster-membership.ts'
 import type { Membership } from './cluster/membership.ts'
 import { SingleMembership } from './cluster/single-membership.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { createConfigRules } from './config/config-rules.ts'
 import { controllerSettings } from './config/controller-settings.ts'
-import { CoordinatorFinder, CoordinatorKeyType } from './coordinator/coordinator-finder.ts'
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
 import { GroupLeadership } from './coordinator/group-leadership.ts'
-import { ProduceHandler } from './handlers/00-produce.ts'
-import { BrokerProofs } from './handlers/broker-proofs.ts'
-import { LeaderHints } from './handlers/leader-hints.ts'
 import { TurnQueue } from './handlers/turn-queue.ts'
-import { IdleWork } from './idle-work.ts'
 import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
 import { LocalMetadata } from './metadata/local-metadata.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
-import { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
 import { DiskActivity } from './metrics/disk-activity.ts'
 import { MeasuredDisk } from './metrics/measured-disk.ts'
-import { brokerMetricSources } from './metrics/metric-sources.ts'
-import { NetworkMetrics } from './metrics/network-metrics.ts'
 import { TopicMetrics } from './metrics/topic-metrics.ts'
-import { AnswerBudget } from './network/answer-budget.ts'
-import { AnswersInMaking } from './network/answers-in-making.ts'
-import type { Connection } from './network/connection.ts'
-import { HttpServer } from './network/http-server.ts'
-import { Dispatcher } from './network/request-dispatcher.ts'
-import type { Scrape } from './network/scrapes.ts'
-import { type ListenerEndpoint, SocketServer } from './network/socket-server.ts'
+import type { ListenerEndpoint } from './network/socket-server.ts'
 import { connectTcp } from './network/tcp-connect.ts'
-import { TcpListener } from './network/tcp-listener.ts'
 import { Turn } from './network/turn.ts'
-import { type BatchChecks, LocalBatchChecks } from './partition/batch-checks.ts'
-import { FetchPurgatory } from './partition/fetch-limits.ts'
-import { FetchSessionCache } from './partition/fetch-session-cache.ts'
 import type { Partition } from './partition/partition.ts'
 import { PartitionManager, type PartitionManagerOptions } from './partition/partition-manager.ts'
 import { PartitionSettings } from './partition/partition-settings.ts'
-import { ProduceAppender } from './partition/produce-appender.ts'
-import { ProducerLimit } from './partition/producer-limit.ts'
 import { ReplicaManager } from './replication/replica-manager.ts'
 import { replicationSettingsOf } from './replication/replication-settings.ts'
 
@@ -75,15 +46,6 @@ export class Broker {
   readonly #options: BrokerOptions
   readonly #turn: Turn
   readonly #topicMetrics = new TopicMetrics()
-  readonly #networkMetrics = new NetworkMetrics()
-  readonly #disk: DiskActivity
-  readonly #answers: AnswerBudget
-  readonly #making: AnswersInMaking
-  readonly #producers: ProducerLimit
-  /** Null: everybody may do everything. */
-  readonly #authorizer: Authorizer | null
-  readonly #produce: ProduceHandler
-  readonly #purgatory: FetchPurgatory
   readonly #logs: LogManager
   readonly #membership: Membership
   /** Null where all replicas are here. */
@@ -91,11 +53,7 @@ export class Broker {
   readonly #partitions: PartitionManager
   readonly #groups: GroupCoordinator
   readonly #groupLeadership: GroupLeadership
-  readonly #sessions: FetchSessionCache
-  readonly #http: HttpServer
-  readonly #sockets: SocketServer
-  readonly #checks: BatchChecks
-  readonly #preloading: IdleWork
+  readonly #front: BrokerFront
   readonly #nextTurn = new TurnQueue((callback) => this.#options.ports.scheduleTurn(callback)).next
   #endpoints: readonly ListenerEndpoint[] = []
   #stopping: Promise<void> | null = null
@@ -152,7 +110,6 @@ export class Broker {
 
   private constructor(options: BrokerOptions, disk: DiskActivity, turn: Turn, logs: LogManager) {
     this.#options = options
-    this.#disk = disk
     this.#turn = turn
     this.#logs = logs
     const { configuration, ports, logger } = options
@@ -174,23 +131,20 @@ export class Broker {
       onFault: (error) => this.#onFault(error),
     })
     this.#groupLeadership = new GroupLeadership(this.#groups, this.#partitions, logger)
-    this.#answers = new AnswerBudget(budgetBytes(config.queuedMaxResponseBytes, config.fetchMaxBytes))
-    this.#making = new AnswersInMaking(this.#answers.maxBytes, this.#nextTurn)
-    this.#purgatory = new FetchPurgatory(config.fetchPurgatoryMaxPartitions)
-    this.#sessions = new FetchSessionCache(ports.clock, ports.random, config.maxIncrementalFetchSessionCacheSlots)
-    this.#checks = ports.batchChecks ?? new LocalBatchChecks(this.#nextTurn)
-    this.#producers = new ProducerLimit(
-      config.producerIdMaxCount,
-      () => logsOf(this.#partitions),
-      () => configuration.broker.producerIdExpirationMs,
-      ports.clock,
-      logger,
-    )
-    this.#authorizer = createAuthorizer(config, () => this.#metadata.image.acls, ports.clock, logger)
-    this.#produce = this.#createProduce(config)
-    this.#http = this.#createHttp(config)
-    this.#sockets = this.#createSockets(config)
-    this.#preloading = this.#createPreloading()
+    this.#front = new BrokerFront({
+      options,
+      turn,
+      nextTurn: this.#nextTurn,
+      disk,
+      topicMetrics: this.#topicMetrics,
+      logs,
+      membership: this.#membership,
+      partitions: this.#partitions,
+      replicas: this.#replicas,
+      groups: this.#groups,
+      secret: this.#secret,
+      isStopping: () => this.#stopping !== null,
+    })
   }
 
   /** By which the nodes of a cluster know each other. */
@@ -262,7 +216,7 @@ export class Broker {
       moveSettings: () => configuration.broker,
       onFault: (error) => this.#onFault(error),
       settingsOf: (topic) => new PartitionSettings(configuration.topic(this.#metadata.image, topic)),
-      onAckScan: () => this.#expireAcks(),
+      onAckScan: () => this.#front.expireAcks(),
       onPlaced: () => this.#groupLeadership.update(),
     }
   }
@@ -310,16 +264,14 @@ export class Broker {
   }
 
   async #stop(): Promise<void> {
-    this.#preloading.stop()
+    this.#front.stopPreloading()
     await this.#membership.leave()
-    this.#sockets.stopAccepting()
-    this.#sockets.closeAll()
+    this.#front.closeConnections()
     await this.#partitions.moves.close()
     if (this.#replicas === null) this.#partitions.close()
     else this.#replicas.stop()
     this.#groups.shutdown()
-    this.#checks.close()
-    await this.#http.close()
+    await this.#front.close()
     await this.#membership.close()
     await this.#logs.shutdown()
   }
@@ -327,17 +279,17 @@ export class Broker {
   async #open(): Promise<void> {
     const { configuration, logger } = this.#options
     // First, since a port that is taken should not be told of only after others were waited for.
-    this.#endpoints = await this.#sockets.bind()
+    this.#endpoints = await this.#front.bind()
     // Only by all that was committed can be told which logs have no place here any more.
     await this.#membership.catchUp()
     this.#startPartitions()
     await this.#membership.register()
     this.#groups.startup()
     this.#groupLeadership.update()
-    this.#sockets.serve(this.#createDispatcher())
+    this.#front.serve()
     await this.#membership.unfence()
     for (const warning of configuration.warnings) logger.warn(warning)
-    if (this.#options.ports.preloads === true) this.#preloading.start()
+    if (this.#options.ports.preloads === true) this.#front.startPreloading()
   }
 
   #startPartitions(): void {
@@ -411,202 +363,7 @@ export class Broker {
     if (all || topics.has(GROUP_METADATA_TOPIC)) this.#groupLeadership.retryFailed()
   }
 
-  #expireAcks(): void {
-    const nowMs = this.#options.ports.clock.monotonicMs()
-    let waiting = false
-    for (const connection of this.#sockets.connections()) waiting = connection.expireSlots(nowMs) || waiting
-    if (waiting) this.#partitions.requestAckScan()
-  }
-
-  #createDispatcher(): Dispatcher {
-    const { configuration, ports, logger } = this.#options
-    const config = configuration.broker
-    const topicCreation = new TopicAutoCreation({
-      metadata: this.#metadata,
-      config: () => configuration.broker,
-      logger,
-    })
-    const coordinators = new CoordinatorFinder(
-      {
-        logger,
-        metadata: () => this.#metadata.image,
-        ensureInternalTopic: (name) => topicCreation.ensure(name),
-        nextTurn: this.#nextTurn,
-      },
-      new Map([
-        [
-          CoordinatorKeyType.GROUP,
-          { topic: GROUP_METADATA_TOPIC, partitionFor: (groupId: string) => this.#groups.partitionFor(groupId) },
-        ],
-      ]),
-    )
-    return new Dispatcher({
-      handlers: brokerHandlers({
-        configuration,
-        metadata: this.#metadata,
-        partitions: this.#partitions,
-        sessions: this.#sessions,
-        fetchLimits: { memory: this.#answers, purgatory: this.#purgatory },
-        ...(this.#replicas === null ? {} : { replication: this.#replicas }),
-        authorizer: this.#authorizer,
-        proofs: new BrokerProofs({
-          nodeId: this.nodeId,
-          clusterId: () => this.#metadata.image.clusterId,
-          secret: this.#secret,
-          random: ports.random,
-          clock: ports.clock,
-          logger,
-        }),
-        groups: this.#groups,
-        coordinators,
-        topicCreation,
-        loggers: this.#options.loggers,
-        random: ports.random,
-        logs: this.#logs,
-        topicMetrics: this.#topicMetrics,
-        timers: ports.timers,
-        logger,
-        nextTurn: this.#nextTurn,
-        rawHandlers: [this.#produce],
-      }),
-      rawHandlers: [this.#produce],
-      maxRequestBytes: config.socketRequestMaxBytes,
-      clock: ports.clock,
-      logger,
-      metrics: this.#networkMetrics,
-      nextTurn: this.#nextTurn,
-      making: this.#making,
-      onFatal: (error) => this.#options.onFatal(error),
-      onClosed: (connection) => this.#sockets.onConnectionClosed(connection),
-    })
-  }
-
-  #createProduce(config: BrokerConfig): ProduceHandler {
-    const { clock } = this.#turn
-    return new ProduceHandler({
-      partitions: this.#partitions,
-      appender: new ProduceAppender(this.#partitions, clock, this.#topicMetrics, this.#producers),
-      clock,
-      metrics: this.#topicMetrics,
-      checks: this.#checks,
-      maxCheckBytes: config.queuedMaxCheckBytes,
-      authorizer: this.#authorizer,
-      leaderHints: new LeaderHints(() => this.#metadata.image),
-      onFailed: (connection, error) => this.#onProduceFailed(connection, error),
-    })
-  }
-
   #onFault(error: unknown): void {
     this.#options.onFatal(error instanceof Error ? error : new Error(String(error)))
   }
-
-  #onProduceFailed(connection: Connection, error: unknown): void {
-    if (error instanceof AssertionError) this.#options.onFatal(error)
-    const { clientAddress } = connection.context
-    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    this.#options.logger.error('request failed', { api: 'Produce', clientAddress, error: reason })
-    connection.close()
-  }
-
-  #createSockets(config: BrokerConfig): SocketServer {
-    const { ports, logger } = this.#options
-    return new SocketServer({
-      listeners: config.endpoints.map((endpoint) => ({
-        name: endpoint.listener,
-        host: endpoint.host,
-        port: endpoint.port,
-      })),
-      backlog: config.socketListenBacklogSize,
-      limits: () => connectionLimits(this.#options.configuration.broker, this.#descriptorsForClients()),
-      maxIdleMs: config.connectionsMaxIdleMs,
-      answerReadTimeoutMs: config.answerReadTimeoutMs,
-      maxQueuedRequestBytes: budgetBytes(config.queuedMaxRequestBytes, config.socketRequestMaxBytes),
-      answers: this.#answers,
-      making: this.#making,
-      maxQueuedResponses: config.queuedMaxResponses,
-      maxHttpConnections: config.httpMaxConnections,
-      principalOf: ports.principalOf ?? (() => ANONYMOUS),
-      listen: ports.listen ?? ((options) => TcpListener.listen(options)),
-      turn: this.#turn,
-      clock: ports.clock,
-      timers: ports.timers,
-      logger,
-      metrics: this.#networkMetrics,
-      http: this.#http,
-    })
-  }
-
-  /** What cannot open a file is refused: clients get what the files leave. */
-  #descriptorsForClients(): number {
-    const { descriptorLimit = Number.POSITIVE_INFINITY } = this.#options.ports
-    return descriptorLimit - this.#disk.openFileCount - RESERVED_DESCRIPTORS
-  }
-
-  #createPreloading(): IdleWork {
-    const { ports, logger } = this.#options
-    const loadMetrics = () => import('./metrics/prometheus.ts').then(({ preloadPrometheus }) => preloadPrometheus())
-    return new IdleWork([...this.#http.preloadSteps(), loadMetrics], {
-      timers: ports.timers,
-      logger,
-      turnCount: () => this.#turn.reads.turnNumber,
-      isWanted: () => this.#networkMetrics.connectionsAccepted > 0,
-    })
-  }
-
-  #createHttp(config: BrokerConfig): HttpServer {
-    const advertised = config.advertisedEndpoints.map((endpoint) => endpoint.host.toLowerCase())
-    let metrics: Promise<() => Promise<Scrape>> | null = null
-    return new HttpServer({
-      clock: this.#options.ports.clock,
-      timers: this.#options.ports.timers,
-      rules: {
-        allowedHosts: [...advertised.filter((host) => host !== ''), ...config.httpAllowedHosts],
-        allowedOrigins: config.httpAllowedOrigins,
-      },
-      metrics: async () => {
-        metrics ??= import('./metrics/prometheus.ts').then(({ createPrometheus }) =>
-          createPrometheus(
-            brokerMetricSources({
-              network: this.#networkMetrics,
-              topics: this.#topicMetrics,
-              sockets: this.#sockets,
-              sessions: this.#sessions,
-              purgatory: this.#purgatory,
-              answers: this.#answers,
-              disk: this.#disk,
-              produce: this.#produce,
-              producers: this.#producers,
-              maxPartitions: config.maxPartitions,
-              health: this.#options.ports.health ?? null,
-              partitions: this.#partitions,
-              replication: this.#replicas,
-              cluster: {
-                image: () => this.#metadata.image,
-                brokerState: () => this.#membership.state,
-                quorum: () => this.#options.ports.cluster?.quorumFigures?.() ?? null,
-                isClustered: this.#options.ports.cluster !== undefined,
-              },
-              authorizer: this.#authorizer,
-              groups: this.#groups,
-              logs: this.#logs,
-            }),
-            { nextTurn: this.#nextTurn, clock: this.#options.ports.clock },
-          ),
-        )
-        return (await metrics)()
-      },
-      health: () =>
-        brokerHealth({
-          nodeId: this.nodeId,
-          clusterId: this.#metadata.image.clusterId,
-          isStopping: this.#stopping !== null,
-          membership: this.#membership,
-          directories: this.#logs.directories(),
-        }),
-    })
-  }
-}
-
-function* logsOf(partitions: PartitionManager): Iterable<Log> {
-  for (const { log } of partitions.all()) yield log
 }
