@@ -93,6 +93,7 @@ export const NEEDS = {
   [ApiKey.DELETE_ACLS]: alterCluster,
   [ApiKey.DESCRIBE_CONFIGS]: configs(DESCRIBE_CONFIGS),
   [ApiKey.ALTER_CONFIGS]: configs(ALTER_CONFIGS),
+  [ApiKey.ALTER_REPLICA_LOG_DIRS]: alterCluster,
   [ApiKey.DESCRIBE_LOG_DIRS]: describeCluster,
   [ApiKey.SASL_AUTHENTICATE]: {},
   [ApiKey.CREATE_PARTITIONS]: { topic: need(ALTER, TOPIC) },

@@ -5,6 +5,8 @@ import {
   type AlterClientQuotasResponse,
   type AlterPartitionReassignmentsRequest,
   type AlterPartitionReassignmentsResponse,
+  type AlterReplicaLogDirsRequest,
+  type AlterReplicaLogDirsResponse,
   type AlterUserScramCredentialsRequest,
   type AlterUserScramCredentialsResponse,
   ApiKey,
@@ -16,6 +18,9 @@ import {
   createAlterClientQuotasResponseEntityData,
   createAlterClientQuotasResponseEntryData,
   createAlterPartitionReassignmentsResponse,
+  createAlterReplicaLogDirPartitionResult,
+  createAlterReplicaLogDirsResponse,
+  createAlterReplicaLogDirTopicResult,
   createAlterUserScramCredentialsResponse,
   createAlterUserScramCredentialsResult,
   createCreateAclsResponse,
@@ -98,6 +103,23 @@ export const deleteAclsGuard = clusterGuard<DeleteAclsRequest, DeleteAclsRespons
   NEEDS[ApiKey.DELETE_ACLS].cluster,
   (refusal, { filters }) =>
     createDeleteAclsResponse({ filterResults: filters.map(() => createDeleteAclsFilterResult(refusal)) }),
+)
+
+export const alterReplicaLogDirsGuard = clusterGuard<AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse>(
+  NEEDS[ApiKey.ALTER_REPLICA_LOG_DIRS].cluster,
+  ({ errorCode }, { dirs }) =>
+    createAlterReplicaLogDirsResponse({
+      results: dirs.flatMap(({ topics }) =>
+        topics.map(({ name: topicName, partitions }) =>
+          createAlterReplicaLogDirTopicResult({
+            topicName,
+            partitions: partitions.map((partitionIndex) =>
+              createAlterReplicaLogDirPartitionResult({ partitionIndex, errorCode }),
+            ),
+          }),
+        ),
+      ),
+    }),
 )
 
 export const describeLogDirsGuard = clusterGuard<DescribeLogDirsRequest, DescribeLogDirsResponse>(

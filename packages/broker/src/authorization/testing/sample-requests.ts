@@ -221,6 +221,16 @@ export const SAMPLES: readonly SampleRequest[] = [
     }),
   ),
   ...configSamples(),
+  sample(protocol.alterReplicaLogDirsApi, ApiKey.ALTER_REPLICA_LOG_DIRS, ['cluster'], () =>
+    protocol.createAlterReplicaLogDirsRequest({
+      dirs: [
+        protocol.createAlterReplicaLogDir({
+          path: '/nowhere',
+          topics: [protocol.createAlterReplicaLogDirTopic({ name: SAMPLE.topic, partitions: [0] })],
+        }),
+      ],
+    }),
+  ),
   sample(
     protocol.describeLogDirsApi,
     ApiKey.DESCRIBE_LOG_DIRS,
