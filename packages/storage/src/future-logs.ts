@@ -162,10 +162,10 @@ export class FutureLogs {
 
   /** The id of the directory, which is not here, that the only log of a partition was moved to; null if there is none. */
   movedAwayTo(topicId: Uuid, partition: number): Uuid | null {
-    const ids = new Set(this.#host.homes.map(({ id }) => id))
-    for (const { moved } of this.#host.homes) {
+    const { homes } = this.#host
+    for (const { moved } of homes) {
       const entry = moved.get(topicId, partition)
-      if (entry !== null && !ids.has(entry.directory)) return entry.directory
+      if (entry !== null && !homes.some(({ id }) => id === entry.directory)) return entry.directory
     }
     return null
   }
