@@ -1,46 +1,24 @@
-import {
-  assert,
-  type Clock,
-  type Disk,
-  DiskError,
-  type Random,
-  type Timer,
-  type Timers,
-  type Uuid,
-} from '@millrace/base'
-import { makeDurableDirectory, openEmpty } from './atomic-file.ts'
-import { endCleanStop, readCleanStop, writeCleanStop } from './clean-stop.ts'
+import { assert, DiskError, type Timer, type Uuid } from '@millrace/base'
 import { ColdReads } from './cold-reads.ts'
-import {
-  DELETED_DIRECTORY_SUFFIX,
-  LOCK_FILE,
-  LOG_SUFFIX,
-  PARTITION_METADATA_FILE,
-  partitionDirectoryName,
-  STRAY_DIRECTORY_SUFFIX,
-  setAsideDirectoryName,
-} from './file-names.ts'
+import { DELETED_DIRECTORY_SUFFIX, partitionDirectoryName, STRAY_DIRECTORY_SUFFIX } from './file-names.ts'
 import { FlushSchedule } from './flush-schedule.ts'
 import { FutureLogs } from './future-logs.ts'
 import { IdleCloser } from './idle-closer.ts'
-import { Log } from './log.ts'
-import type { LogConfig, StorageLogger } from './log-config.ts'
+import type { Log } from './log.ts'
 import type { LogCore } from './log-core.ts'
-import { LogDirectory } from './log-directory.ts'
-import { type FoundLogs, finishReplacements, loadDirectory } from './log-directory-loader.ts'
-import { LogEpochs } from './log-epochs.ts'
-import { identifyLogs, markIdOf, refuseDuplicateLogs } from './log-identities.ts'
-import { LogProducers } from './log-producers.ts'
-import { LogSegments } from './log-segments.ts'
+import type { LogDirectory } from './log-directory.ts'
+import { closeDirectory } from './log-directory-closer.ts'
+import { markIdOf } from './log-identities.ts'
+import { LogMaker } from './log-maker.ts'
 import { openMetaProperties } from './meta-properties.ts'
-import { findMovedLogs, type MovedLogs } from './moved-logs.ts'
+import { NamedLogs } from './named-logs.ts'
 import { OpenSegments } from './open-segments.ts'
-import { encodePartitionMetadata } from './partition-metadata.ts'
 import { RemovalQueue } from './removal-queue.ts'
 import { RetentionSweep } from './retention-sweep.ts'
-import { Segment } from './segment.ts'
 import { StagingPool } from './staging-pool.ts'
 import type { StorageContext } from './storage-context.ts'
+import type { DirectoryInfo, StorageOptions } from './storage-options.ts'
+import { StorageStart } from './storage-start.ts'
 import { WalkBudget } from './walk-budget.ts'
 
 /** Logs without use for this long give back their files and memory. */
@@ -51,58 +29,11 @@ const SYNCED_FOR_ROOM_COUNT = 256
 const POOL_THREADS = 4
 /** How often it is looked what the operator has removed. */
 const STRAYS_MS = 30_000
-/** From this many logs on, one sync of the whole file system closes them faster than half a dozen syncs each. */
-const SYNC_ALL_MIN_COUNT = 16
 /** Reads of cold data at a time: a slow disk must not take the whole thread pool from the syncs. */
 const COLD_READ_CONCURRENCY = 2
 
-export interface StorageOptions {
-  disk: Disk
-  clock: Clock
-  timers: Timers
-  random: Random
-  /** Log directories; absent ones are created. */
-  directories: readonly string[]
-  nodeId: number
-  clusterId: string | null
-  producerIdExpirationMs: number
-  retentionCheckIntervalMs: number
-  checkpointIntervalMs: number
-  defaultConfig: LogConfig
-  /** Called when a log is opened; later changes come through `Log.updateConfig`. */
-  configOf(topic: string): LogConfig
-  logger: StorageLogger
-  /** `durableOffset` of the log rose: once per log and group commit. */
-  onDurable(log: Log): void
-  /** A read met damage that was not known: `faultyRanges` of the log has grown. What a start finds is there when the log is. */
-  onDamaged(log: Log): void
-  /** The directory is offline for good, with the logs in it. */
-  onDirectoryFailed(directory: string, error: DiskError): void
-  /** Segments whose files may be open at a time, for all directories; no bound if left out. At least a few dozen. */
-  maxOpenSegments?: number
-  /** Threads of the pool that disk operations share; Node's default if left out. */
-  poolThreadCount?: number
-  /** Called at each step where a crash is worth testing. */
-  failpoint?(name: string): void
-}
-
-export interface DirectoryInfo {
-  path: string
-  id: Uuid
-  online: boolean
-  totalBytes: number
-  usableBytes: number
-  /** Files and directories that were set aside and wait for the operator, and their bytes, as of the last look at them. */
-  strayCount: number
-  strayBytes: number
-}
-
 /** All logs of a node, in their log directories. */
 export class LogManager {
-  /** A directory had no clean-shutdown mark although it had logs. */
-  recoveredUncleanly: boolean
-  /** After an unclean stop of a directory: nobody can tell how far its logs were synced, so that some of it may be gone. */
-  mayLackDurable: boolean
   /** Of the cluster's registration of this broker, for the note of a clean stop; -1: none. */
   brokerEpoch: number
   /** Logs on their way from one directory to another. */
@@ -111,38 +42,28 @@ export class LogManager {
   readonly #context: StorageContext & { isClosing: boolean }
   readonly #directories: LogDirectory[]
   readonly #locks: { release(): void }[]
-  /** Directories in which logs lost their names, which a loss of power could give back. */
-  readonly #renamedIn: Set<LogDirectory>
+  readonly #start: StorageStart
   #clusterId: string | null
-  readonly #logs: Map<string, Log>
-  /** Found beside one of `#logs`, in another directory, with the same name and another topic's id. */
-  readonly #namesakes: Set<Log>
+  readonly #logs: NamedLogs
+  readonly #maker: LogMaker
   readonly #timers: Set<Timer>
   readonly #flushSchedule: FlushSchedule
   readonly #removals: RemovalQueue
   readonly #retention: RetentionSweep
   readonly #idleCloser: IdleCloser
-  /** Broker epochs that the directories name. */
-  readonly #stoppedEpochs: Set<number>
   #closed: boolean
 
   private constructor(options: StorageOptions) {
-    this.recoveredUncleanly = false
-    this.mayLackDurable = false
     this.brokerEpoch = -1
-    this.#stoppedEpochs = new Set()
     this.#options = options
     this.#directories = []
     this.#locks = []
-    this.#renamedIn = new Set()
     this.#clusterId = options.clusterId
-    this.#logs = new Map()
-    this.#namesakes = new Set()
+    this.#logs = new NamedLogs()
     this.#timers = new Set()
     this.#flushSchedule = new FlushSchedule(options.clock, options.timers)
     this.#removals = new RemovalQueue(options.disk, options.logger)
     this.#closed = false
-    this.futures = this.#createFutures()
     const coldReads = new ColdReads(COLD_READ_CONCURRENCY)
     this.#context = {
       disk: options.disk,
@@ -176,6 +97,18 @@ export class LogManager {
       yieldTurn: () => new Promise((resolve) => this.#after(0, resolve)),
       failpoint: (name) => options.failpoint?.(name),
     }
+    this.#maker = new LogMaker({
+      context: this.#context,
+      random: options.random,
+      homes: this.#directories,
+      onOutOfUse: (log) => {
+        this.futures.forget(log)
+        this.#logs.forget(log)
+      },
+      onDurable: options.onDurable,
+    })
+    this.futures = this.#createFutures()
+    this.#start = this.#createStart()
     this.#context.openSegments.loadingMaxCount = options.maxOpenSegments ?? Number.POSITIVE_INFINITY
     this.#idleCloser = new IdleCloser(this.#context.openLogs)
     this.#retention = new RetentionSweep({
@@ -195,12 +128,8 @@ export class LogManager {
     assert(options.directories.length > 0, 'at least one log directory')
     const manager = new LogManager(options)
     try {
-      const moved = findMovedLogs(options.disk, options.logger, options.directories)
-      refuseDuplicateLogs(options.disk, options.directories, moved.superseded)
-      // Of all of them first: where the start is refused, nothing has been changed that the next one would miss.
-      const found = options.directories.map((path) => manager.#findLogs(path, moved))
-      for (const logs of found) manager.#loadLogs(logs)
-      for (const path of moved.superseded) manager.#removeSuperseded(path)
+      manager.#start.run()
+      manager.#clusterId = manager.#start.clusterId
     } catch (error) {
       await manager.#abandon()
       throw error
@@ -220,8 +149,17 @@ export class LogManager {
 
   /** Broker epoch in which all directories were stopped cleanly before this start; -1: some was not, or in another. */
   get previousBrokerEpoch(): number {
-    const [epoch = -1] = this.#stoppedEpochs
-    return this.#stoppedEpochs.size === 1 ? epoch : -1
+    return this.#start.stoppedBrokerEpoch
+  }
+
+  /** A directory had no clean-shutdown mark although it had logs. */
+  get recoveredUncleanly(): boolean {
+    return this.#start.recoveredUncleanly
+  }
+
+  /** After an unclean stop of a directory: nobody can tell how far its logs were synced, so that some of it may be gone. */
+  get mayLackDurable(): boolean {
+    return this.#start.mayLackDurable
   }
 
   /** Writes the cluster's id into directories that name none. Throws `CorruptFileError` if one names another, `DiskError`. */
@@ -263,13 +201,12 @@ export class LogManager {
    * once this is set aside, the other takes its place.
    */
   log(topic: string, partition: number): Log | undefined {
-    return this.#logs.get(partitionDirectoryName(topic, partition))
+    return this.#logs.current.get(partitionDirectoryName(topic, partition))
   }
 
   /** All, those that share their name with another one included. */
-  *logs(): Iterable<Log> {
-    yield* this.#logs.values()
-    yield* this.#namesakes
+  logs(): Iterable<Log> {
+    return this.#logs.all()
   }
 
   /**
@@ -278,46 +215,12 @@ export class LogManager {
    */
   createLog(topic: string, partition: number, topicId: Uuid, directory?: string): Log {
     const name = partitionDirectoryName(topic, partition)
-    assert(!this.#logs.has(name), 'log exists')
+    assert(!this.#logs.current.has(name), 'log exists')
     const home = this.#homeFor(directory)
-    this.#settleRenames(home)
+    this.#maker.settleFormer(home)
     home.mark.settleRemoval(markIdOf(topic, topicId), partition)
-    const log = this.#makeLog(home, name, topic, partition, topicId)
-    this.#logs.set(name, log)
-    return log
-  }
-
-  #makeLog(home: LogDirectory, name: string, topic: string, partition: number, topicId: Uuid): Log {
-    const path = `${home.path}/${name}`
-    this.#makePartitionDirectory(home, topic, partition, path, topicId)
-    const config = this.#options.configOf(topic)
-    const segments = new LogSegments([new Segment(this.#context, path, 0, config, null)])
-    const log = new Log(this.#context, home, {
-      topic,
-      partition,
-      topicId,
-      path,
-      config,
-      segments,
-      epochs: new LogEpochs(this.#options.disk, path, true),
-      producers: new LogProducers(this.#context, path, segments, true),
-      logStartOffset: 0,
-      logEndOffset: 0,
-      durableOffset: 0,
-      recoveryPoint: 0,
-      highWatermark: 0,
-      faultyRanges: [],
-      namesUnsynced: true,
-      filesUnsettled: false,
-      onDurable: this.#options.onDurable,
-    })
-    try {
-      home.onCreated(log)
-    } catch (error) {
-      home.logs.delete(log)
-      if (error instanceof DiskError) home.onDiskError(error)
-      throw error
-    }
+    const log = this.#maker.make(home, name, topic, partition, topicId)
+    this.#logs.current.set(name, log)
     return log
   }
 
@@ -327,7 +230,7 @@ export class LogManager {
    */
   deleteLog(log: Log): void {
     const { topicId, partition } = log
-    this.#removeLater(this.#setAside(log, DELETED_DIRECTORY_SUFFIX))
+    this.#removeLater(this.#maker.setAside(log, DELETED_DIRECTORY_SUFFIX))
     if (!log.isFuture) void this.futures.settle(topicId, partition).catch(ignoreDiskError)
   }
 
@@ -342,14 +245,31 @@ export class LogManager {
         return manager.#context
       },
       homes: this.#directories,
-      logs: this.#logs,
-      make: (home, name, topic, partition, topicId) => this.#makeLog(home, name, topic, partition, topicId),
-      setAside: (log, suffix, isReplaced) => this.#setAside(log, suffix, isReplaced),
+      logs: this.#logs.current,
+      make: (home, name, topic, partition, topicId) => this.#maker.make(home, name, topic, partition, topicId),
+      setAside: (log, suffix, isReplaced) => this.#maker.setAside(log, suffix, isReplaced),
       removeLater: (path) => this.#removeLater(path),
-      settleRenames: (home) => {
-        if (this.#renamedIn.has(home)) this.#options.disk.syncDirectory(home.path)
-        this.#renamedIn.delete(home)
-      },
+      settleRenames: (home) => this.#maker.settleRenamesIn(home),
+    })
+  }
+
+  #createStart(): StorageStart {
+    const { disk, random, logger, directories, nodeId, clusterId, onDurable } = this.#options
+    return new StorageStart({
+      disk,
+      random,
+      logger,
+      context: this.#context,
+      paths: directories,
+      nodeId,
+      clusterId,
+      homes: this.#directories,
+      locks: this.#locks,
+      logs: this.#logs,
+      futures: this.futures,
+      maker: this.#maker,
+      onDurable,
+      onDirectoryFailed: (path, error) => this.#options.onDirectoryFailed(path, error),
     })
   }
 
@@ -359,7 +279,7 @@ export class LogManager {
    */
   setAsideStray(log: Log): string {
     const { sizeBytes } = log
-    const path = this.#setAside(log, STRAY_DIRECTORY_SUFFIX)
+    const path = this.#maker.setAside(log, STRAY_DIRECTORY_SUFFIX)
     this.#context.onSetAside(path, sizeBytes)
     return path
   }
@@ -382,101 +302,10 @@ export class LogManager {
     this.#context.openSegments.maxCount = Number.POSITIVE_INFINITY
     this.flushStaged()
     this.#stopWork()
-    for (const directory of this.#directories) if (directory.online) await this.#closeDirectory(directory)
+    for (const directory of this.#directories) {
+      if (directory.online) await closeDirectory(this.#context, directory, this.brokerEpoch)
+    }
     for (const lock of this.#locks) lock.release()
-  }
-
-  /** Locks a directory and looks whose it is, and whose logs it holds. Throws `CorruptFileError`, `DiskError`. */
-  #findLogs(path: string, moved: MovedLogs): FoundLogs {
-    const { disk, random, nodeId } = this.#options
-    makeDurableDirectory(disk, path)
-    this.#locks.push(disk.lock(`${path}/${LOCK_FILE}`))
-    // All directories belong to one cluster: the first that names one binds the others.
-    const meta = openMetaProperties(disk, path, { nodeId, clusterId: this.#clusterId }, random)
-    this.#clusterId = meta.clusterId
-    const home = new LogDirectory(this.#context, path, meta.directoryId, moved.entries.get(path) ?? [], (error) =>
-      this.#options.onDirectoryFailed(path, error),
-    )
-    this.#directories.push(home)
-    const replacing = moved.replacing.get(path) ?? new Set()
-    const names = disk
-      .listDirectory(path)
-      .filter((name) => !moved.superseded.has(`${path}/${name}`) && !replacing.has(name))
-    const identities = identifyLogs(disk, path, names, home.mark)
-    for (const name of names) {
-      const heldBack = moved.heldBack.get(`${path}/${name}`)
-      if (heldBack !== undefined) identities.set(name, heldBack)
-    }
-    const hasMoved = [...moved.entries.values()].some(({ length }) => length > 0)
-    return { home, names, identities, replacing, abandoned: moved.abandoned.get(path) ?? [], hasMoved }
-  }
-
-  #loadLogs(found: FoundLogs): void {
-    const { disk, directories, logger, onDurable } = this.#options
-    const { path } = found.home
-    const { stop: cleanStop, brokerEpoch } = readCleanStop(disk, path)
-    this.#stoppedEpochs.add(brokerEpoch)
-    if (cleanStop !== null) endCleanStop(disk, path)
-    // By these names it was decided which logs count: a crash of the system must not undo what a process that was killed left unsynced.
-    if (found.hasMoved) disk.syncDirectory(path)
-    // By a process that was killed, perhaps: a loss of power could give the former names back.
-    if (found.names.some((name) => name.endsWith(DELETED_DIRECTORY_SUFFIX))) this.#renamedIn.add(found.home)
-    // Before their logs take more than those hold that were to replace them.
-    found.home.moved.removeNow(found.abandoned)
-    finishReplacements(disk, found)
-    const places = { logs: this.#logs, namesakes: this.#namesakes, futures: this.futures }
-    const loader = { context: this.#context, directories, ...places, onDurable }
-    const count = loadDirectory(loader, found, cleanStop)
-    if (cleanStop === null && count > 0) {
-      this.recoveredUncleanly = true
-      if (!found.home.mark.isComplete) this.mayLackDurable = true
-    }
-    if (count > 0) logger.info('logs loaded', { directory: path, count, clean: cleanStop !== null })
-  }
-
-  /** The log in whose place another one is. What was noted of that tells the next start, if this is undone by a crash. Throws `DiskError`. */
-  #removeSuperseded(path: string): void {
-    const home = this.#directoryOf(path)!
-    const name = path.slice(home.path.length + 1)
-    const other = this.#logs.get(name)
-    if (other === undefined) return
-    const aside = this.#setAsidePath(home, other.topic, other.partition, DELETED_DIRECTORY_SUFFIX)
-    this.#options.disk.rename(path, aside)
-    home.mark.remove(markIdOf(other.topic, other.topicId), other.partition)
-    this.#options.logger.info('a log that was replaced by another is removed', { path, other: other.path })
-    this.#removals.add(aside)
-  }
-
-  async #closeDirectory(directory: LogDirectory): Promise<void> {
-    await directory.moved.whenIdle()
-    const open = [...directory.logs].filter(
-      (log) =>
-        this.#context.openLogs.has(log) || log.needsSync || log.recoveryPoint < log.logEndOffset || log.isUnsettled,
-    )
-    if (open.length >= SYNC_ALL_MIN_COUNT) await directory.syncAll(open)
-    for (const log of open) {
-      if (this.#context.openLogs.has(log) || !log.isCheckpointed || log.isUnsettled) await log.closeIdle()
-    }
-    await directory.whenSynced()
-    if (!directory.online) return
-    try {
-      // What could not be brought to its end, for example on a full disk, is looked at by the next start.
-      let clean = true
-      for (const log of directory.logs) {
-        if (log.isCheckpointed && !log.isUnsettled) directory.markClean(log)
-        else clean = false
-      }
-      directory.mark.syncNow()
-      await directory.writeCheckpoints()
-      if (clean && directory.online && directory.areCheckpointsWritten) {
-        writeCleanStop(this.#options.disk, directory.path, this.brokerEpoch)
-      }
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error
-      directory.fail(error)
-    }
-    for (const log of directory.logs) log.fail()
-    directory.close()
   }
 
   /** Opening failed: nothing goes on once this resolves, and whoever tries again finds the directories free. */
@@ -492,99 +321,13 @@ export class LogManager {
     for (const lock of this.#locks) lock.release()
   }
 
-  /** `isReplaced`: by another log, in whose favour nothing is decided yet: a crash may bring this one back, which needs its mark then. */
-  #setAside(log: Log, suffix: string, isReplaced = false): string {
-    const home = this.#directories.find((directory) => directory.logs.has(log))
-    assert(home !== undefined, 'log is not deleted twice')
-    const path = this.#setAsidePath(home, log.topic, log.partition, suffix)
-    log.fail()
-    home.logs.delete(log)
-    this.#forget(log)
-    home.onOffsetsChanged()
-    if (!home.online) return path
-    try {
-      this.#context.failpoint('delete')
-      this.#options.disk.rename(log.path, path)
-      log.path = path
-      this.#renamedIn.add(home)
-      if (!isReplaced) home.mark.remove(markIdOf(log.topic, log.topicId), log.partition)
-    } catch (error) {
-      if (error instanceof DiskError) home.onDiskError(error)
-      throw error
-    }
-    return path
-  }
-
-  #forget(log: Log): void {
-    this.futures.forget(log)
-    if (this.#namesakes.delete(log)) return
-    const name = partitionDirectoryName(log.topic, log.partition)
-    if (this.#logs.get(name) !== log) return
-    this.#logs.delete(name)
-    for (const other of this.#namesakes) {
-      if (partitionDirectoryName(other.topic, other.partition) !== name) continue
-      this.#namesakes.delete(other)
-      this.#logs.set(name, other)
-      return
-    }
-  }
-
-  /**
-   * Before a log is made: a former one of its name, in another directory, must not come back beside it. In the same one, the first sync of
-   * the new log's names takes care of that. Throws `DiskError`.
-   */
-  #settleRenames(home: LogDirectory): void {
-    for (const other of this.#renamedIn) {
-      if (other === home) continue
-      this.#renamedIn.delete(other)
-      if (!other.online) continue
-      try {
-        this.#options.disk.syncDirectory(other.path)
-      } catch (error) {
-        this.#renamedIn.add(other)
-        if (error instanceof DiskError) other.onDiskError(error)
-        throw error
-      }
-    }
-  }
-
-  #makePartitionDirectory(home: LogDirectory, topic: string, partition: number, path: string, topicId: Uuid): void {
-    const { disk, logger } = this.#options
-    try {
-      this.#context.failpoint('create')
-      if (disk.stat(path) !== null && disk.listDirectory(path).some((name) => name.endsWith(LOG_SUFFIX))) {
-        // Data that was not loaded, since nobody could tell whose it is: it is not overwritten (S10).
-        const strayPath = this.#setAsidePath(home, topic, partition, STRAY_DIRECTORY_SUFFIX)
-        disk.rename(path, strayPath)
-        home.strays.addFrom(home.path, [strayPath.slice(home.path.length + 1)])
-        logger.warn('unknown data set aside', { path: strayPath })
-      }
-      disk.makeDirectory(path)
-      const contents = encodePartitionMetadata(topicId)
-      const file = openEmpty(disk, `${path}/${PARTITION_METADATA_FILE}`)
-      try {
-        file.write(contents, 0, contents.length, 0)
-      } finally {
-        file.close()
-      }
-    } catch (error) {
-      if (error instanceof DiskError) home.onDiskError(error)
-      throw error
-    }
-  }
-
-  #setAsidePath(home: LogDirectory, topic: string, partition: number, suffix: string): string {
-    const hex = this.#options.random.bytes(16).toString('hex')
-    return `${home.path}/${setAsideDirectoryName(topic, partition, hex, suffix)}`
-  }
-
   #directoryOf(path: string): LogDirectory | undefined {
     return this.#directories.find((directory) => path.startsWith(`${directory.path}/`))
   }
 
   /** Of what was found while logs are still being opened, nobody needs to be told. */
   #onDamaged(path: string): void {
-    for (const log of this.#logs.values()) if (log.path === path && !log.failed) this.#options.onDamaged(log)
+    for (const log of this.#logs.current.values()) if (log.path === path && !log.failed) this.#options.onDamaged(log)
   }
 
   #homeFor(path: string | undefined): LogDirectory {

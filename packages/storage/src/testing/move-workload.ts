@@ -21,7 +21,7 @@ import { type Harness, openStorage } from './storage-harness.ts'
 import { type LogExpectation, WorkloadLog } from './workload-log.ts'
 
 /** Of the directories between which the log is moved. */
-const DIRECTORIES = ['/a', '/b']
+export const MOVE_DIRECTORIES = ['/a', '/b']
 /** Enough for what begun moves still need, and for what happens by itself. */
 const TURNS = 200
 const COPIED_BYTES = 1500
@@ -267,7 +267,7 @@ export class MoveWorkload {
     if (this.#move !== null || log.failed) return
     // As in a broker: where the log is now must be known before it is moved on.
     if (futures.isUnsettled(log.topicId, 0)) return void futures.settle(log.topicId, 0).catch(ignoreDiskError)
-    const directory = DIRECTORIES.find((path) => path !== log.directory)!
+    const directory = MOVE_DIRECTORIES.find((path) => path !== log.directory)!
     this.#move = this.#moveOf(log, futures.create(log, directory))
   }
 
@@ -404,14 +404,15 @@ export class MoveWorkload {
   }
 }
 
-function openMoved(
+/** Opens storage on the directories between which logs are moved. Rejects as `LogManager.open` does. */
+export function openMoved(
   disk: SimulatedDisk,
   clock: SimulatedClock,
   timers: SimulatedTimers,
   seed: number,
 ): Promise<Harness> {
   const random = new SeededRandom(seed)
-  return openStorage({ disk, clock, timers, random, directories: DIRECTORIES, config: SMALL })
+  return openStorage({ disk, clock, timers, random, directories: MOVE_DIRECTORIES, config: SMALL })
 }
 
 /**
@@ -504,7 +505,7 @@ function checkNothingAside(disk: SimulatedDisk, asideBefore: ReadonlySet<string>
 }
 
 function namesOn(disk: SimulatedDisk): string[] {
-  const present = DIRECTORIES.filter((path) => disk.stat(path) !== null)
+  const present = MOVE_DIRECTORIES.filter((path) => disk.stat(path) !== null)
   return present.flatMap((path) => disk.listDirectory(path)).filter((name) => name.startsWith('topic-'))
 }
 

@@ -124,7 +124,7 @@ export const recoveryDefects: readonly Defect[] = [
   },
   {
     name: 'clean-shutdown mark kept by the start',
-    file: 'log-manager.ts',
+    file: 'storage-start.ts',
     from: '    if (cleanStop !== null) endCleanStop(disk, path)\n',
     to: '',
     shownBy: [crashes('stops')],

@@ -3,6 +3,7 @@ import { AllocationWatch } from './allocations.ts'
 import { type GoodDirectory, makeGoodDirectory } from './good-logs.ts'
 import { type GoodJournal, makeGoodJournal, runJournalCase } from './journal-case.ts'
 import { type CaseResult, runLogCase } from './log-case.ts'
+import { type GoodMoves, makeGoodMoves, runMoveCase } from './move-case.ts'
 
 /** What the supervisor tells a worker. */
 export interface CaseOrder {
@@ -35,6 +36,8 @@ export interface CaseReport {
 const GOOD_DIRECTORY_COUNT = 6
 /** One case of so many is of the metadata's journal, which is one file of a dozen kinds. */
 const JOURNAL_SHARE = 8
+/** And one of so many is of the notes that moves between directories leave. */
+const MOVE_SHARE = 16
 const REPORT_MS = 500
 /** All buffers of one case together. */
 const MAX_BUFFER_BYTES = 256 * 1024 * 1024
@@ -44,19 +47,27 @@ export class CaseRunner {
   readonly #seed: number
   readonly #directories: readonly GoodDirectory[]
   readonly #journals: readonly GoodJournal[]
+  readonly #moves: GoodMoves
 
   static async create(seed: number): Promise<CaseRunner> {
     const directories: GoodDirectory[] = []
     for (let number = 0; number < GOOD_DIRECTORY_COUNT; number++) {
       directories.push(await makeGoodDirectory(number, number % 2 === 0 ? 'cleanly' : 'by a kill'))
     }
-    return new CaseRunner(seed, directories, [await makeGoodJournal('cleanly'), await makeGoodJournal('by a kill')])
+    const journals = [await makeGoodJournal('cleanly'), await makeGoodJournal('by a kill')]
+    return new CaseRunner(seed, directories, journals, await makeGoodMoves())
   }
 
-  private constructor(seed: number, directories: readonly GoodDirectory[], journals: readonly GoodJournal[]) {
+  private constructor(
+    seed: number,
+    directories: readonly GoodDirectory[],
+    journals: readonly GoodJournal[],
+    moves: GoodMoves,
+  ) {
     this.#seed = seed
     this.#directories = directories
     this.#journals = journals
+    this.#moves = moves
   }
 
   run(number: number): Promise<CaseResult> {
@@ -64,6 +75,7 @@ export class CaseRunner {
     if (number % JOURNAL_SHARE === 0) {
       return runJournalCase(this.#journals[(number / JOURNAL_SHARE) % this.#journals.length]!, seed)
     }
+    if (number % MOVE_SHARE === 1) return runMoveCase(this.#moves, seed)
     return runLogCase(this.#directories[number % this.#directories.length]!, seed)
   }
 }

@@ -1,0 +1,46 @@
+import { DiskError } from '@millrace/base'
+import { writeCleanStop } from './clean-stop.ts'
+import type { LogDirectory } from './log-directory.ts'
+import type { StorageContext } from './storage-context.ts'
+
+/** From this many logs on, one sync of the whole file system closes them faster than half a dozen syncs each. */
+const SYNC_ALL_MIN_COUNT = 16
+
+/**
+ * Brings all logs of a directory to rest and notes that, so that the next start need not look at them. Where it fails meanwhile, or a log
+ * cannot be brought to its end, nothing is noted.
+ */
+export async function closeDirectory(
+  { disk, openLogs }: StorageContext,
+  directory: LogDirectory,
+  brokerEpoch: number,
+): Promise<void> {
+  await directory.moved.whenIdle()
+  const open = [...directory.logs].filter(
+    (log) => openLogs.has(log) || log.needsSync || log.recoveryPoint < log.logEndOffset || log.isUnsettled,
+  )
+  if (open.length >= SYNC_ALL_MIN_COUNT) await directory.syncAll(open)
+  for (const log of open) {
+    if (openLogs.has(log) || !log.isCheckpointed || log.isUnsettled) await log.closeIdle()
+  }
+  await directory.whenSynced()
+  if (!directory.online) return
+  try {
+    // What could not be brought to its end, for example on a full disk, is looked at by the next start.
+    let clean = true
+    for (const log of directory.logs) {
+      if (log.isCheckpointed && !log.isUnsettled) directory.markClean(log)
+      else clean = false
+    }
+    directory.mark.syncNow()
+    await directory.writeCheckpoints()
+    if (clean && directory.online && directory.areCheckpointsWritten) {
+      writeCleanStop(disk, directory.path, brokerEpoch)
+    }
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error
+    directory.fail(error)
+  }
+  for (const log of directory.logs) log.fail()
+  directory.close()
+}
