@@ -78,6 +78,20 @@ describe('a log whose place another one has taken', () => {
   })
 })
 
+test('what a process that was about to end changed last is seen: nothing is looked at before the directories are locked', async () => {
+  const { disk } = await moved()
+  bringBack(disk)
+  const lock = disk.lock.bind(disk)
+  disk.lock = (path) => {
+    // As its own start would have done.
+    if (path.startsWith('/a/')) disk.rename('/a/topic-0', `/a/topic-0.${'0'.repeat(32)}-delete`)
+    return lock(path)
+  }
+  const { manager } = await open(disk, ['/a', '/b'])
+  expect(manager.log('topic', 0)).toMatchObject({ directory: '/b', logEndOffset: 3 })
+  await manager.shutdown()
+})
+
 test('a note that cannot be read is none, and two logs of a partition are refused then', async () => {
   const { disk } = await moved()
   const contents = disk.readFile(`/a/${MOVED_REPLICAS_FILE}`)

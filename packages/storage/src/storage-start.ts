@@ -61,6 +61,8 @@ export class StorageStart {
   /** Throws `CorruptFileError`, `DiskError`; then what was locked is in the parts. */
   run(): void {
     const { disk, logger, paths } = this.#parts
+    // What another process may still change is looked at once it cannot any more.
+    for (const path of paths) this.#lock(path)
     const moved = findMovedLogs(disk, logger, paths)
     refuseDuplicateLogs(disk, paths, moved.superseded)
     // Of all of them first: where the start is refused, nothing has been changed that the next one would miss.
@@ -69,11 +71,15 @@ export class StorageStart {
     for (const path of moved.superseded) this.#removeSuperseded(path)
   }
 
-  /** Locks a directory and looks whose it is, and whose logs it holds. Throws `CorruptFileError`, `DiskError`. */
-  #findLogs(path: string, moved: MovedLogs): FoundLogs {
-    const { context, disk, random, nodeId, homes, locks, onDirectoryFailed } = this.#parts
+  #lock(path: string): void {
+    const { disk, locks } = this.#parts
     makeDurableDirectory(disk, path)
     locks.push(disk.lock(`${path}/${LOCK_FILE}`))
+  }
+
+  /** Looks whose a directory is, which is locked, and whose logs it holds. Throws `CorruptFileError`, `DiskError`. */
+  #findLogs(path: string, moved: MovedLogs): FoundLogs {
+    const { context, disk, random, nodeId, homes, onDirectoryFailed } = this.#parts
     // All directories belong to one cluster: the first that names one binds the others.
     const meta = openMetaProperties(disk, path, { nodeId, clusterId: this.clusterId }, random)
     this.clusterId = meta.clusterId
