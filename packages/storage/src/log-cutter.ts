@@ -118,9 +118,9 @@ export class LogCutter {
     for (const segment of log.segments.all) if (segment.isOpen && segment.closeUnused()) segment.indexes.drop()
   }
 
-  /** See `Log.applyRetention`: one is under way. */
+  /** See `Log.applyRetention`: one is under way, or has left files with their names that are to go. */
   get isRetaining(): boolean {
-    return this.#isRetaining
+    return this.#isRetaining || this.#givenUp.length > 0
   }
 
   /** The log has failed: what was to be removed is removed with it, or by the next start. */

@@ -7,6 +7,8 @@ import { AppendResult, ReadResult } from './log-results.ts'
 
 /** Read and appended in one go at the end, when nothing else may happen in between. */
 const TAIL_BYTES = 1 << 20
+/** Copied at the end without letting anything else happen: more than that is brought to rest once more before. */
+const COMPLETED_BYTES = 8 << 20
 /** How often it is looked whether a future log has come to rest. */
 const LOOK_MS = 2
 /** After which a note that could not be taken back is tried again. */
@@ -178,7 +180,8 @@ export class LogMove {
       while (!this.isOver && future.logEndOffset < certainOffset) {
         if ((await this.copy(TAIL_BYTES)) <= 0) return false
       }
-      if (future.hasStaged) future.flushTurn(clock.monotonicMs())
+      // Also what went to the file at once, as large batches do: no other turn may come that has it synced.
+      if (future.hasStaged || future.needsSync) future.flushTurn(clock.monotonicMs())
       if (this.isOver || !this.#isAligned) return false
       const isNamed = source.hasDurableNames && future.hasDurableNames
       if (isNamed && future.durableOffset >= certainOffset && future.isQuiet) return true
@@ -191,13 +194,15 @@ export class LogMove {
   #completeNow(): boolean | Promise<number> {
     const { source, future } = this
     const nowMs = this.#options.clock.monotonicMs()
-    if (!future.isQuiet || !this.#isAligned) return false
+    if (this.isOver || !future.isQuiet || !this.#isAligned) return false
     source.flushTurn(nowMs)
     if (source.failed || source.hasStaged) return false
-    while (future.logEndOffset < source.logEndOffset) {
+    for (let copiedBytes = 0; future.logEndOffset < source.logEndOffset; ) {
+      if (copiedBytes >= COMPLETED_BYTES) return false
       const copied = this.copy(TAIL_BYTES)
       if (typeof copied !== 'number') return copied
       if (copied <= 0) return false
+      copiedBytes += copied
     }
     // A sync that begins here knows no names of files but those that it asks for after the log has got its place.
     if (future.hasStaged) future.flushTurn(nowMs)
