@@ -7,8 +7,10 @@ import {
   setAsideDirectoryName,
 } from './file-names.ts'
 import type { Log } from './log.ts'
+import type { LogCore } from './log-core.ts'
 import type { LogDirectory } from './log-directory.ts'
 import { holdsSegments, markIdOf } from './log-identities.ts'
+import { isFutureOf, isLogOf } from './moved-logs.ts'
 import type { StorageContext } from './storage-context.ts'
 
 /** What future logs need of the manager of all logs. */
@@ -38,10 +40,16 @@ export class FutureLogs {
   readonly #host: FutureLogsHost
   /** By the names that the directories of their partitions have. */
   readonly #futures: Map<string, Log>
+  /** Those of which it is noted that others take their places, which has not happened yet. */
+  readonly #sources: WeakSet<LogCore>
+  /** What was begun and still waits for the disk. */
+  readonly #underWay: Set<Promise<void>>
 
   constructor(host: FutureLogsHost) {
     this.#host = host
     this.#futures = new Map()
+    this.#sources = new WeakSet()
+    this.#underWay = new Set()
   }
 
   get(topic: string, partition: number): Log | undefined {
@@ -67,13 +75,18 @@ export class FutureLogs {
   create(source: Log, directory: string): Log {
     const { topic, partition, topicId } = source
     const home = this.#host.homes.find(({ path, online }) => path === directory && online)
-    if (home === undefined) throw new DiskError('DISK_OTHER', 'create future log', directory, null)
+    const path = `${directory}/${nameOf(source)}`
+    // One of another topic of this name, which is going to be removed: it would share the name's lines in the checkpoints.
+    const isTaken = home !== undefined && [...home.logs].some((log) => log.path === path)
+    if (home === undefined || isTaken) throw new DiskError('DISK_OTHER', 'create future log', directory, null)
     assert(directory !== source.directory, 'a log is moved to another directory')
     assert(this.get(topic, partition) === undefined, 'a log has one future')
     try {
-      // What an earlier log of this partition left here: neither its entry nor its directory may come back beside this one.
-      home.mark.settleRemoval(markIdOf(topic, topicId), partition)
+      // What an earlier log of this partition left here: neither its directory nor its entry may come back beside this one. In that order:
+      // of one that came back without its entry nobody would know how far it was synced.
       this.#host.settleRenames(home)
+      this.#makeWay(home, topic, partition)
+      home.mark.settleRemoval(markIdOf(topic, topicId), partition)
     } catch (error) {
       if (error instanceof DiskError) home.onDiskError(error)
       throw error
@@ -84,8 +97,17 @@ export class FutureLogs {
     return future
   }
 
+  /** Resolves when neither a settling nor a giving up is under way: nothing of them may touch a directory that was closed. */
+  async whenIdle(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
+  }
+
   /** Gives a future log up. Durable once it resolves: no start goes on with it. Rejects with `DiskError`. */
-  async drop(future: Log): Promise<void> {
+  drop(future: Log): Promise<void> {
+    return this.#tracked(this.#drop(future))
+  }
+
+  async #drop(future: Log): Promise<void> {
     const home = this.#homeOf(future)
     this.forget(future)
     if (home === undefined) return
@@ -110,6 +132,7 @@ export class FutureLogs {
     if (from === undefined || to === undefined) throw new DiskError('DISK_OTHER', 'move log', future.path, null)
     const { topic, partition, topicId } = source
     const entry = { topicId, topic, partition, directory: to.id }
+    this.#sources.add(source)
     await this.#writing(from, () => from.moved.add(entry, () => from.online))
     if (!from.online) throw new DiskError('DISK_OTHER', 'move log', from.path, null)
   }
@@ -119,6 +142,7 @@ export class FutureLogs {
     const home = this.#host.homes.find(({ path }) => path === source.directory)!
     if (home.online)
       await this.#writing(home, () => home.moved.remove(source.topicId, source.partition, () => home.online))
+    this.#sources.delete(source)
   }
 
   /**
@@ -132,7 +156,6 @@ export class FutureLogs {
     assert(future.logEndOffset === source.logEndOffset, 'a future log ends where the current one does')
     const path = `${home.path}/${nameOf(future)}`
     try {
-      this.#makeWay(home, path, future)
       context.failpoint('move')
       context.disk.rename(future.path, path)
     } catch (error) {
@@ -140,6 +163,8 @@ export class FutureLogs {
       throw error
     }
     future.moveTo(path)
+    // Until its name is durable a crash may leave the source in its place, with no more than was synced of that.
+    future.durableOffset = Math.min(future.durableOffset, source.durableOffset)
     future.isFuture = false
     this.#futures.delete(nameOf(future))
     logs.set(nameOf(future), future)
@@ -170,39 +195,98 @@ export class FutureLogs {
     return null
   }
 
-  /** Everybody knows where the log is, or it is gone: what was noted of its last move is forgotten. Rejects with `DiskError`. */
-  async settle(topicId: Uuid, partition: number): Promise<void> {
-    const noting = this.#host.homes.filter(({ moved, online }) => online && moved.get(topicId, partition) !== null)
-    if (noting.length === 0) return
+  /**
+   * Everybody knows where the log is, or it is gone: what was noted of its last move is forgotten. Not where its directory has failed: the
+   * note is then all that says where it is. Nor what {@link noteReplacement} has just noted. Rejects with `DiskError`.
+   */
+  settle(topicId: Uuid, partition: number): Promise<void> {
+    // What a stop leaves noted, the next start finds.
+    return this.#host.context.isClosing ? Promise.resolve() : this.#tracked(this.#settle(topicId, partition))
+  }
+
+  async #settle(topicId: Uuid, partition: number): Promise<void> {
+    const { context, homes } = this.#host
+    const holder = homes.find((home) => logsIn(home, topicId, partition).some(({ isFuture }) => !isFuture))
+    const isBeingReplaced = (home: LogDirectory): boolean =>
+      logsIn(home, topicId, partition).some((log) => this.#sources.has(log))
+    const noting = homes.filter((home) => {
+      return home.online && home.moved.get(topicId, partition) !== null && !isBeingReplaced(home)
+    })
+    const isHolderOffline = (): boolean => holder !== undefined && !holder.online
+    if (noting.length === 0 || isHolderOffline()) return
+    const replaced = noting.map((home) => this.#renameReplaced(home, topicId, partition))
     // Without the note, both the new name of one log and that of the other must outlive a crash.
-    for (const home of this.#host.homes) {
-      if (home.online) await this.#writing(home, () => this.#host.context.disk.syncDirectoryAsync(home.path))
+    for (const home of homes) {
+      if (home.online) await this.#writing(home, () => context.disk.syncDirectoryAsync(home.path))
     }
+    // Before its name was synced, perhaps.
+    if (isHolderOffline()) return
+    for (const path of replaced) if (path !== null) context.removeSoon(path)
     for (const home of noting) {
       const { topic } = home.moved.get(topicId, partition) ?? { topic: '' }
-      // Of the log that was replaced: nothing brings that back any more.
-      if (![...home.logs].some((log) => log.topicId === topicId && log.partition === partition)) {
-        home.mark.remove(markIdOf(topic, topicId), partition)
-      }
-      await this.#writing(home, () => home.moved.remove(topicId, partition, () => home.online))
+      await this.#writing(home, async () => {
+        // Of the log that was replaced: nothing brings that back any more.
+        if (logsIn(home, topicId, partition).length === 0) home.mark.remove(markIdOf(topic, topicId), partition)
+        await home.moved.remove(topicId, partition, () => home.online)
+      })
     }
   }
 
-  /** A directory of the name that a log is to have: what an interrupted making left, or data that nobody knows. */
-  #makeWay(home: LogDirectory, path: string, { topic, partition }: Log): void {
-    const { context } = this.#host
-    if (context.disk.stat(path) === null) return
-    const isUnknown = holdsSegments(context.disk, path)
-    const hex = context.random.bytes(16).toString('hex')
-    const suffix = isUnknown ? STRAY_DIRECTORY_SUFFIX : DELETED_DIRECTORY_SUFFIX
-    const aside = setAsideDirectoryName(topic, partition, hex, suffix)
-    context.disk.rename(path, `${home.path}/${aside}`)
-    if (isUnknown) {
-      home.strays.addFrom(home.path, [aside])
-      context.logger.warn('unknown data set aside', { path: `${home.path}/${aside}` })
-    } else {
-      context.removeSoon(`${home.path}/${aside}`)
+  /**
+   * The log that was replaced, where it still has its name since a full disk had refused it another one: gives the new path, null if there
+   * is none. Throws `DiskError`.
+   */
+  #renameReplaced(home: LogDirectory, topicId: Uuid, partition: number): string | null {
+    const entry = home.moved.get(topicId, partition)
+    if (entry === null || logsIn(home, topicId, partition).length > 0) return null
+    const path = `${home.path}/${partitionDirectoryName(entry.topic, partition)}`
+    try {
+      if (!isLogOf(this.#host.context.disk, path, topicId)) return null
+      return this.#rename(home, path, entry.topic, partition, DELETED_DIRECTORY_SUFFIX)
+    } catch (error) {
+      if (error instanceof DiskError) home.onDiskError(error)
+      throw error
     }
+  }
+
+  /**
+   * What lies in the way of a future log: a directory of the name that it is to have, which an interrupted making left, or data that nobody
+   * knows; and other future logs of the partition that were given up. Beside either, a start could not tell which one a note is about.
+   * Durable. Throws `DiskError`.
+   */
+  #makeWay(home: LogDirectory, topic: string, partition: number): void {
+    const { disk, logger, removeSoon } = this.#host.context
+    const current = partitionDirectoryName(topic, partition)
+    const found = disk.listDirectory(home.path).filter((name) => name === current || isFutureOf(name, current))
+    if (found.length === 0) return
+    const useless: string[] = []
+    for (const name of found) {
+      const path = `${home.path}/${name}`
+      if (name === current && holdsSegments(disk, path)) {
+        const aside = this.#rename(home, path, topic, partition, STRAY_DIRECTORY_SUFFIX)
+        home.strays.addFrom(home.path, [aside.slice(home.path.length + 1)])
+        logger.warn('unknown data set aside', { path: aside })
+      } else {
+        useless.push(this.#rename(home, path, topic, partition, DELETED_DIRECTORY_SUFFIX))
+      }
+    }
+    disk.syncDirectory(home.path)
+    for (const path of useless) removeSoon(path)
+  }
+
+  /** Gives the directory of a log a name with this suffix; returns it as a path. Throws `DiskError`. */
+  #rename(home: LogDirectory, path: string, topic: string, partition: number, suffix: string): string {
+    const { disk, random } = this.#host.context
+    const hex = random.bytes(16).toString('hex')
+    const aside = `${home.path}/${setAsideDirectoryName(topic, partition, hex, suffix)}`
+    disk.rename(path, aside)
+    return aside
+  }
+
+  #tracked(work: Promise<void>): Promise<void> {
+    const ended: Promise<void> = work.finally(() => this.#underWay.delete(ended))
+    this.#underWay.add(ended)
+    return ended
   }
 
   #homeOf(log: Log): LogDirectory | undefined {
@@ -217,6 +301,11 @@ export class FutureLogs {
       throw error
     }
   }
+}
+
+/** Those of a directory that are in use: the current one, or a future one. */
+function logsIn({ logs }: LogDirectory, topicId: Uuid, partition: number): LogCore[] {
+  return [...logs].filter((log) => log.topicId === topicId && log.partition === partition)
 }
 
 function nameOf({ topic, partition }: Log): string {

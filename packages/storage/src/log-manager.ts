@@ -302,6 +302,7 @@ export class LogManager {
     this.#context.openSegments.maxCount = Number.POSITIVE_INFINITY
     this.flushStaged()
     this.#stopWork()
+    await this.futures.whenIdle()
     for (const directory of this.#directories) {
       if (directory.online) await closeDirectory(this.#context, directory, this.brokerEpoch)
     }

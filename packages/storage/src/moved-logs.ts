@@ -1,6 +1,7 @@
 import type { Disk, Uuid } from '@millrace/base'
 import { parseFutureDirectoryName, partitionDirectoryName } from './file-names.ts'
 import type { StorageLogger } from './log-config.ts'
+import { holdsSegments } from './log-identities.ts'
 import { readDirectoryId } from './meta-properties.ts'
 import { type MovedReplica, readMovedReplicas } from './moved-replicas.ts'
 import { readPartitionMetadata } from './partition-metadata.ts'
@@ -17,7 +18,10 @@ export interface MovedLogs {
   readonly superseded: ReadonlySet<string>
   /** Those whose place others have taken which are not there. */
   readonly heldBack: ReadonlyMap<string, MovedAwayError>
-  /** By directory: entries of moves that were not carried out. Its own log counts, and they must go before it changes. */
+  /**
+   * By directory: entries of moves that were not carried out, or of logs that are gone. Its own log counts, if there is one, or comes to:
+   * they must go before it changes.
+   */
   readonly abandoned: ReadonlyMap<string, readonly MovedReplica[]>
   /** By directory, names of future logs whose former name came back, while that of the log which they replaced did not. */
   readonly replacing: ReadonlyMap<string, ReadonlySet<string>>
@@ -40,8 +44,12 @@ export function findMovedLogs(disk: Disk, logger: StorageLogger, directories: re
       const name = partitionDirectoryName(entry.topic, entry.partition)
       const isHere = isLogOf(disk, `${directory}/${name}`, entry.topicId)
       const others = present.filter((other) => other !== directory)
-      const isElsewhere = others.some((other) => isLogOf(disk, `${other}/${name}`, entry.topicId))
       const target = pathsById.get(entry.directory)
+      // By its name alone only where the move led, whose way was cleared: elsewhere it may be what an interrupted making of a log left.
+      const isElsewhere = others.some((other) => {
+        const path = `${other}/${name}`
+        return isLogOf(disk, path, entry.topicId) && (other === target || holdsSegments(disk, path))
+      })
       if (isHere && isElsewhere) {
         superseded.add(`${directory}/${name}`)
       } else if (isHere && target !== undefined) {
@@ -52,6 +60,7 @@ export function findMovedLogs(disk: Disk, logger: StorageLogger, directories: re
       } else if (!isElsewhere && target !== undefined) {
         const future = futureOf(disk, target, entry)
         if (future !== null) replacing.set(target, new Set([...(replacing.get(target) ?? []), future]))
+        else abandoned.set(directory, [...(abandoned.get(directory) ?? []), entry])
       }
     }
   }
@@ -60,12 +69,15 @@ export function findMovedLogs(disk: Disk, logger: StorageLogger, directories: re
 
 function futureOf(disk: Disk, directory: string, { topicId, topic, partition }: MovedReplica): string | null {
   const current = partitionDirectoryName(topic, partition)
-  const isFuture = (name: string): boolean => {
-    const parsed = parseFutureDirectoryName(name)
-    return parsed !== null && partitionDirectoryName(parsed.topic, parsed.partition) === current
-  }
-  const names = disk.listDirectory(directory).filter(isFuture)
+  const names = disk.listDirectory(directory).filter((name) => isFutureOf(name, current))
   return names.find((name) => isLogOf(disk, `${directory}/${name}`, topicId)) ?? null
+}
+
+/** Whether `name` is that of the directory of a future log whose own name is going to be `current`. */
+export function isFutureOf(name: string, current: string): boolean {
+  if (!name.startsWith(`${current}.`)) return false
+  const parsed = parseFutureDirectoryName(name)
+  return parsed !== null && partitionDirectoryName(parsed.topic, parsed.partition) === current
 }
 
 function entriesOf(disk: Disk, logger: StorageLogger, directory: string): MovedReplica[] {
@@ -79,7 +91,8 @@ function entriesOf(disk: Disk, logger: StorageLogger, directory: string): MovedR
   }
 }
 
-function isLogOf(disk: Disk, path: string, topicId: Uuid): boolean {
+/** Whether a directory is there that names this topic as that whose log it holds. Throws `DiskError`. */
+export function isLogOf(disk: Disk, path: string, topicId: Uuid): boolean {
   if (disk.stat(path)?.isDirectory !== true) return false
   try {
     return readPartitionMetadata(disk, path) === topicId

@@ -1,4 +1,4 @@
-import type { Disk, DiskError, Random } from '@millrace/base'
+import { type Disk, DiskError, type Random } from '@millrace/base'
 import { makeDurableDirectory } from './atomic-file.ts'
 import { endCleanStop, readCleanStop } from './clean-stop.ts'
 import { DELETED_DIRECTORY_SUFFIX, LOCK_FILE } from './file-names.ts'
@@ -129,7 +129,14 @@ export class StorageStart {
     const other = logs.current.get(name)
     if (other === undefined) return
     const aside = maker.asidePath(home, other.topic, other.partition, DELETED_DIRECTORY_SUFFIX)
-    disk.rename(path, aside)
+    try {
+      disk.rename(path, aside)
+    } catch (error) {
+      if (!(error instanceof DiskError && error.code === 'DISK_FULL')) throw error
+      // The note stays with it, and it goes when that is settled.
+      logger.warn('a log that was replaced by another stays for now', { path, error: error.message })
+      return
+    }
     home.mark.remove(markIdOf(other.topic, other.topicId), other.partition)
     logger.info('a log that was replaced by another is removed', { path, other: other.path })
     context.removeSoon(aside)
