@@ -200,9 +200,15 @@ export class PartitionManager {
   #onReplaced(partition: Partition, before: Log): void {
     this.#byLog.delete(before)
     this.#byLog.set(partition.log, partition)
-    const { cluster, logs } = this.#options
+    const { cluster } = this.#options
     if (cluster !== undefined) cluster.onMoved(partition)
-    else void logs.futures.settle(partition.topicId, partition.partition).catch(ignoreDiskError)
+    else this.#settleMove(partition)
+  }
+
+  /** Of a single node: nobody else needs to know where the log is. */
+  #settleMove({ topicId, partition }: Partition): void {
+    const { futures } = this.#options.logs
+    if (futures.isUnsettled(topicId, partition)) void futures.settle(topicId, partition).catch(ignoreDiskError)
   }
 
   /** Nobody waits any more. */
@@ -375,6 +381,8 @@ export class PartitionManager {
         log.assignEpoch(image.leaderEpoch, log.logEndOffset)
       partition.advanceHighWatermark()
       cluster?.onHosted(partition, image)
+      // A crash may have kept the last move of it from being settled, and no other could come to its end then.
+      if (cluster === undefined) this.#settleMove(partition)
       this.moves.onHosted(partition)
     }
   }

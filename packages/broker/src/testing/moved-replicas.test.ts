@@ -138,6 +138,30 @@ describe('a replica that is moved', () => {
     await second.stop()
     second.assertSound()
   })
+
+  test('can be moved on after a start that found the move before not settled', async () => {
+    const first = await TestBroker.start({ settings: SETTINGS })
+    const client = first.connect()
+    await client.createTopic('t')
+    await client.produce('t', batchOf(['kept']))
+    const [home, other] = await placesOf(client)
+    first.disk.fault = (operation, path) => (operation === 'rename' && path === `${home}/t-0` ? 'DISK_FULL' : null)
+    await move(client, other)
+    await untilMoved(first, client, other)
+    const { topicIds } = first
+    const killed = first.kill()
+    expect(killed.readFile(`${home}/moved-replicas`).toString()).toMatch(/^0\n1\n/)
+    const second = await TestBroker.start({ settings: SETTINGS, disk: killed })
+    for (const [name, id] of topicIds) second.topicIds.set(name, id)
+    const again = second.connect()
+    await second.advance(1_000)
+    expect(killed.readFile(`${home}/moved-replicas`).toString()).toMatch(/^0\n0\n/)
+    expect(await move(again, home)).toBe(ErrorCode.NONE)
+    await untilMoved(second, again, home)
+    expect(await valuesOf(again)).toEqual(['kept'])
+    await second.stop()
+    second.assertSound()
+  })
 })
 
 describe('a move under way', () => {
