@@ -1,4 +1,4 @@
-import { DiskError, SimulatedClock, SimulatedDisk, SimulatedTimers } from '@millrace/base'
+import { DiskError, SimulatedClock, SimulatedDisk, SimulatedTimers, type Uuid } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import type { Log } from './index.ts'
 import { LogMove } from './log-move.ts'
@@ -19,6 +19,7 @@ interface Moving extends Harness {
 }
 
 const DIRECTORIES = ['/a', '/b', '/c']
+const OTHER_TOPIC_ID = 'MBBBBBBBBBBBBBBBBBBBBA' as Uuid
 
 async function open(disk: SimulatedDisk, directories = DIRECTORIES, config = SMALL) {
   const clock = new SimulatedClock()
@@ -313,6 +314,24 @@ describe('what lies in the way of a future log', () => {
     const other = `topic-0.x-5.${'0'.repeat(32)}-future`
     const { disk, manager } = await begin((disk) => makeDirectory(disk, `/b/${other}`, true))
     expect(disk.listDirectory('/b')).toContain(other)
+    await manager.shutdown()
+  })
+
+  test('refuses it while that is the log of another topic of this name', async () => {
+    const disk = new SimulatedDisk()
+    const first = await open(disk)
+    append(first.manager.createLog('topic', 0, TOPIC_ID, '/a'), ['a'])
+    await first.manager.shutdown()
+    makeDirectory(disk, '/b/topic-0', false)
+    overwriteFile(disk, '/b/topic-0/partition.metadata', encodePartitionMetadata(OTHER_TOPIC_ID))
+    overwriteFile(disk, '/b/topic-0/00000000000000000000.log', Buffer.alloc(0))
+    disk.writeBackAll()
+    const { manager } = await open(disk)
+    const source = manager.log('topic', 0)!
+    expect([source.directory, [...manager.logs()].length]).toEqual(['/a', 2])
+    expect(() => manager.futures.create(source, '/b')).toThrow(DiskError)
+    expect(manager.directories().map(({ online }) => online)).toEqual([true, true, true])
+    expect(disk.listDirectory('/b')).toContain('topic-0')
     await manager.shutdown()
   })
 
