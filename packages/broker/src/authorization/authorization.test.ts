@@ -113,6 +113,17 @@ describe('Metadata', () => {
     ])
   })
 
+  test('answers no name that stands beside an id, also where the id is refused', async () => {
+    const topicId = guarded.broker.topicIds.get('b1')!
+    const topics = [createMetadataRequestTopic({ name: null, topicId }), ...named('a1', 'absent')]
+    for (const version of [12, 13]) {
+      const { answer } = await metadata({ topics, allowAutoTopicCreation: true }, version)
+      expect(answer.topics.map(({ name, errorCode }) => [name, errorCode])).toEqual([
+        [null, TOPIC_AUTHORIZATION_FAILED],
+      ])
+    }
+  })
+
   test('tells what may be done with topics and with the cluster', async () => {
     const ask = async () => {
       const request = {
@@ -367,6 +378,19 @@ describe('groups', () => {
     expect(await fetch(['b1'])).toEqual([['g1', 0, [['b1', -1, TOPIC_AUTHORIZATION_FAILED]]], refused])
   })
 
+  // The refusals of each were added to a copy of all before them: seven seconds in one turn.
+  test('named thousands of times over are answered, with what of each is refused', async () => {
+    const topics = [createOffsetFetchRequestTopics({ name: 'b1', partitionIndexes: [] })]
+    const groups = Array.from({ length: 24_000 }, () => createOffsetFetchRequestGroup({ groupId: 'g1', topics }))
+    const before = process.cpuUsage()
+    const answer = await alice.call(offsetFetchApi, 8, createOffsetFetchRequest({ groups }))
+    // Not by the clock, which also tells how busy the machine is.
+    expect(process.cpuUsage(before).user / 1e6).toBeLessThan(4)
+    expect(answer.groups.every(({ groupId, errorCode }) => groupId === 'g1' && errorCode === 0)).toBe(true)
+    const refused = answer.groups.flatMap((group) => group.topics.map(({ name }) => name))
+    expect([refused.length, new Set(refused)]).toEqual([24_000, new Set(['b1'])])
+  })
+
   test('that do not exist are told so, whatever topics are named', async () => {
     await guarded.rule({ type: 'GROUP', name: 'none', operation: 'DELETE' })
     const topics = [
@@ -449,6 +473,11 @@ describe('topics', () => {
       ['b1', TOPIC_AUTHORIZATION_FAILED],
       ['gone', UNKNOWN_TOPIC_OR_PARTITION],
       ['none', TOPIC_AUTHORIZATION_FAILED],
+    ])
+    // Beside an id a name is no name, so that the one that stands alone is named once, and asks for the permission.
+    expect(await remove({ name: 'b1' }, { name: 'b1', id: idOf('a2') })).toEqual([
+      ['b1', TOPIC_AUTHORIZATION_FAILED],
+      ['b1', ErrorCode.INVALID_REQUEST],
     ])
     expect(await remove({ id: idOf('a2') }, { id: idOf('b1') })).toEqual([
       [null, TOPIC_AUTHORIZATION_FAILED],

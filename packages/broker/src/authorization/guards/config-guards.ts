@@ -94,8 +94,13 @@ function keyOf({ resourceType, resourceName }: Resource): string {
 /** The rows in the order of the request, which has one for each resource. */
 function inOrderOf<Row extends Resource>(resources: readonly Resource[], rows: readonly Row[]): Row[] {
   const byKey = new Map<string, Row[]>()
-  for (const row of rows) byKey.set(keyOf(row), [...(byKey.get(keyOf(row)) ?? []), row])
-  return resources.flatMap((resource) => byKey.get(keyOf(resource))?.shift() ?? [])
+  for (const row of rows) {
+    const alike = byKey.get(keyOf(row))
+    if (alike === undefined) byKey.set(keyOf(row), [row])
+    else alike.push(row)
+  }
+  // From their ends: rows for one resource, which is named more than once then, are all alike.
+  return resources.flatMap((resource) => byKey.get(keyOf(resource))?.pop() ?? [])
 }
 
 /** Null: no such type, which the handler refuses. */

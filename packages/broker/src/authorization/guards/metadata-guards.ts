@@ -46,7 +46,9 @@ export const metadataGuard: Guard<MetadataRequest, MetadataResponse> = (request,
   const usesIds = topics.some(({ topicId }) => topicId !== ZERO_UUID)
   // The handler refuses the whole.
   if (version < TOPIC_IDS_VERSION && (usesIds || topics.some(({ name }) => name === null))) return next(request)
-  const judged = mapInSlices(topics, scene.nextTurn, (topic): NamedTopic => {
+  // Beside ids names are not answered: without the ids that are refused they would be, and nobody would have judged them.
+  const asked = usesIds ? topics.filter(({ topicId }) => topicId !== ZERO_UUID) : topics
+  const judged = mapInSlices(asked, scene.nextTurn, (topic): NamedTopic => {
     return { topic, refusal: usesIds ? refusalOfId(topic, scene) : refusalOfName(topic, request, scene) }
   })
   return andThen(judged, (named) => {

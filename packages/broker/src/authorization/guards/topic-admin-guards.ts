@@ -70,7 +70,8 @@ export const deleteTopicsGuard: Guard<DeleteTopicsRequest, DeleteTopicsResponse>
     ? request.topicNames.map((name) => ({ name, topicId: ZERO_UUID }))
     : request.topics
   if (!scene.deleteTopics() || scene.access.seesCluster(NEEDS[ApiKey.DELETE_TOPICS].anyTopic)) return next(request)
-  const names = namedOnce(items, ({ name }) => name)
+  // As the controller counts: a name that stands beside an id names nothing, and is no repetition of one that does.
+  const names = namedOnce(items, ({ name, topicId }) => (topicId === ZERO_UUID ? name : null))
   const ids = namedOnce(items, ({ name, topicId }) => (name === null && topicId !== ZERO_UUID ? topicId : null))
   const refusals = new Map<NamedTopic, DeletableTopicResult>()
   return narrow(scene, {
