@@ -54,7 +54,10 @@ export class Authorizer {
 
   /** Made of the newest metadata. A change of the rules is looked for here, so that many at once cost what one does. */
   get rules(): RuleSet {
-    if (this.#rules.acls !== this.#options.acls()) this.#rules = this.#compile()
+    if (this.#rules.acls !== this.#options.acls()) {
+      this.#rules.forget()
+      this.#rules = this.#compile()
+    }
     return this.#rules
   }
 
@@ -90,7 +93,6 @@ export class Access {
   readonly #authorizer: Authorizer
   readonly #connection: ConnectionContext
   readonly #host: string
-  #rules: RuleSet | null = null
   #decisions: Decisions | null = null
 
   constructor(authorizer: Authorizer, connection: ConnectionContext) {
@@ -143,8 +145,7 @@ export class Access {
 
   #current(): Decisions {
     const { rules } = this.#authorizer
-    if (this.#decisions === null || this.#rules !== rules || rules.isFull) {
-      this.#rules = rules
+    if (this.#decisions === null || this.#decisions.isForgotten || rules.isFull) {
       this.#decisions = rules.decisionsFor(this.#connection.principal, this.#host)
     }
     return this.#decisions

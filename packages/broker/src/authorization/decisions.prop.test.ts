@@ -161,6 +161,7 @@ describe('what is remembered', () => {
     const second = rules.decisionsFor('User:p', '10.0.0.1')
     expect(second).not.toBe(first)
     expect(rules.isFull).toBe(false)
+    expect([first.isForgotten, second.isForgotten]).toEqual([true, false])
     for (const decisions of [first, second]) expect(decisions.operationsOn(TOPIC, 'a') & (1 << WRITE)).not.toBe(0)
   })
 

@@ -79,6 +79,7 @@ export class Decisions {
   readonly #room: DecisionRoom
   /** By type of resource, then name. */
   readonly #known: Map<string, number>[] = []
+  #isForgotten = false
 
   /** `acls`: those that apply to principal and host. `governed`: where everybody may do everything that no rule is about. */
   constructor(acls: Iterable<AclImage>, governed: Governed | null, room: DecisionRoom) {
@@ -100,8 +101,19 @@ export class Decisions {
     const remembered = known.get(name)
     if (remembered !== undefined) return remembered
     const operations = this.#decide(resourceType, name)
-    if (name.length <= MAX_REMEMBERED_LENGTH && this.#room.take()) known.set(name, operations)
+    if (!this.#isForgotten && name.length <= MAX_REMEMBERED_LENGTH && this.#room.take()) known.set(name, operations)
     return operations
+  }
+
+  /** Others have taken its place: whoever holds it asks for those. */
+  get isForgotten(): boolean {
+    return this.#isForgotten
+  }
+
+  /** Gives back what is remembered: whoever holds this may not ask again for hours. */
+  forget(): void {
+    this.#isForgotten = true
+    for (const known of this.#known) known.clear()
   }
 
   /**

@@ -35,14 +35,14 @@ export class RuleSet {
     }
   }
 
-  /** Whether so much is remembered that decisions must be asked for anew: those given out so far remember nothing more. */
+  /** Whether so much is remembered that decisions must be asked for anew. */
   get isFull(): boolean {
     return this.#room.isFull
   }
 
   /** What the rules say to a principal (`User:alice`) at a host (a textual address). */
   decisionsFor(principal: string, host: string): Decisions {
-    if (this.#room.isFull || this.#viewCount >= MAX_VIEWS) this.#forget()
+    if (this.#room.isFull || this.#viewCount >= MAX_VIEWS) this.forget()
     const name = this.#byPrincipal.has(principal) ? principal : UNNAMED
     let view = this.#views.get(name)
     if (view === undefined) {
@@ -64,7 +64,14 @@ export class RuleSet {
     return principal === ANY_PRINCIPAL ? [] : (this.#byPrincipal.get(ANY_PRINCIPAL) ?? [])
   }
 
-  #forget(): void {
+  /**
+   * Takes back all decisions that were given out, and what they remember: idle connections hold theirs, and each could hold others, so that
+   * clients who ask for ever new names over one connection after the other would fill the heap.
+   */
+  forget(): void {
+    for (const { decisions } of this.#views.values()) {
+      for (const each of decisions.values()) each.forget()
+    }
     this.#views.clear()
     this.#viewCount = 0
     this.#room = new DecisionRoom(MAX_REMEMBERED)
