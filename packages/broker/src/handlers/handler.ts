@@ -25,7 +25,7 @@ export interface RequestContext {
   /** Null and absent become the empty string, as in Kafka. */
   readonly clientId: string
   readonly connection: ConnectionContext
-  /** Registers what to do if the client goes away before the answer: stop waiting, free what is held. At most one. */
+  /** Registers what to do if the client goes away before the answer: stop waiting, free what is held. At most one; at once if it has gone. */
   onAbandoned(callback: () => void): void
   /** The answer holds so many bytes of the answers' budget (`network/answer-budget.ts`), which go back to it once it is sent. */
   holdAnswerBytes(sizeBytes: number): void

@@ -353,7 +353,8 @@ class GeneralSlot extends ResponseSlot implements RequestContext {
   }
 
   onAbandoned(callback: () => void): void {
-    this.#onAbandoned = callback
+    if (this.#abandoned) callback()
+    else this.#onAbandoned = callback
   }
 
   holdAnswerBytes(sizeBytes: number): void {

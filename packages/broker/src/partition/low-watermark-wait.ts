@@ -29,7 +29,6 @@ export function whenDeletedEverywhere(
       resolve()
     }
     const timer = timers.setTimer(Math.max(0, timeoutMs), finish)
-    onAbandoned(finish)
     for (const { partition, offset } of open) {
       const waiter = {
         partition,
@@ -43,6 +42,8 @@ export function whenDeletedEverywhere(
       waiters.push(waiter)
       partition.addLowWatermarkWaiter(waiter)
     }
+    // Last: who has gone already is told so at once.
+    onAbandoned(finish)
   })
 }
 
