@@ -35,6 +35,9 @@ export function alterUserScramCredentialsHandler(deps: {
   })
 }
 
+/** More than any salted password and any salt that controllers take have; hashing a hundred megabytes would hold the loop for a second. */
+const MAX_SECRET_BYTES = 2_048
+
 function upsertionOf({
   name,
   mechanism: type,
@@ -43,9 +46,10 @@ function upsertionOf({
   saltedPassword,
 }: ScramCredentialUpsertion): ScramUpsertion {
   const mechanism = scramMechanismOfType(type)
-  const known = { name, mechanism: type, iterations, salt: salt.toString('base64') }
-  // The controller refuses a mechanism that it does not know.
-  if (mechanism === null) return { ...known, storedKey: '', serverKey: '' }
+  // One that is too long still is, and refused for it.
+  const known = { name, mechanism: type, iterations, salt: salt.toString('base64', 0, MAX_SECRET_BYTES) }
+  // The controller refuses a mechanism that it does not know, and keys that are none.
+  if (mechanism === null || saltedPassword.length > MAX_SECRET_BYTES) return { ...known, storedKey: '', serverKey: '' }
   const storedKey = scramStoredKey(mechanism, scramClientKey(mechanism, saltedPassword))
   const serverKey = scramServerKey(mechanism, saltedPassword)
   return { ...known, storedKey: storedKey.toString('base64'), serverKey: serverKey.toString('base64') }

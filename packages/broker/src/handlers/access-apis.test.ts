@@ -198,6 +198,33 @@ describe('SCRAM credentials', () => {
     expect(await describeUsers()).toEqual([])
   })
 
+  test('of impossible length are refused, and never hashed', async () => {
+    const huge = Buffer.alloc(1_000_000)
+    const passed: number[] = []
+    const handler = alterUserScramCredentialsHandler({
+      metadata: {
+        alterScramCredentials: async ({ upsertions }) => {
+          for (const { salt, storedKey, serverKey } of upsertions) {
+            passed.push(salt.length + storedKey.length + serverKey.length)
+          }
+          return []
+        },
+      },
+      nextTurn: () => Promise.resolve(),
+    })
+    const upsertions = [
+      { ...upsertion, name: 'password', saltedPassword: huge },
+      { ...upsertion, name: 'salt', salt: huge },
+    ]
+    await handler.handle(createAlterUserScramCredentialsRequest({ upsertions }), {} as RequestContext)
+    expect(passed.length).toBe(2)
+    expect(Math.max(...passed)).toBeLessThan(4_000)
+    expect(await alterUsers({ upsertions })).toEqual([
+      ['password', ErrorCode.UNACCEPTABLE_CREDENTIAL],
+      ['salt', ErrorCode.UNACCEPTABLE_CREDENTIAL],
+    ])
+  })
+
   // Found by fuzzing: the keys of ten thousand took a sixth of a second in one turn.
   test('of thousands of users are reckoned over many turns', async () => {
     let turnCount = 0
