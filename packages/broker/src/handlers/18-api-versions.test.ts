@@ -57,6 +57,13 @@ describe('the client', () => {
     expect(context.connection).toMatchObject({ clientSoftwareName: 'test', clientSoftwareVersion: '1.0' })
   })
 
+  test('has no long text kept for as long as its connection lives', async () => {
+    const context = requestContext(18, 4)
+    const long = createApiVersionsRequest({ clientSoftwareName: 'a'.repeat(30_000), clientSoftwareVersion: '1.0' })
+    expect(await exchange(handler, apiVersionsApi, long, 4, context)).toMatchObject({ errorCode: 0 })
+    expect(context.connection).toMatchObject({ clientSoftwareName: '', clientSoftwareVersion: '1.0' })
+  })
+
   test('must name it in letters, digits, dots and dashes', async () => {
     for (const name of ['', '-x', 'x-', 'a b', 'é']) {
       const context = requestContext(18, 4)

@@ -42,8 +42,8 @@ export function apiVersionsHandler(deps: ApiVersionsDeps): ApiHandler<ApiVersion
       if (!SOFTWARE_TEXT.test(request.clientSoftwareName) || !SOFTWARE_TEXT.test(request.clientSoftwareVersion)) {
         return createApiVersionsResponse({ errorCode: ErrorCode.INVALID_REQUEST })
       }
-      context.connection.clientSoftwareName = request.clientSoftwareName
-      context.connection.clientSoftwareVersion = request.clientSoftwareVersion
+      context.connection.clientSoftwareName = keptText(request.clientSoftwareName)
+      context.connection.clientSoftwareVersion = keptText(request.clientSoftwareVersion)
     }
     const image = deps.image()
     const otherCluster = request.clusterId !== null && request.clusterId !== image.clusterId
@@ -61,6 +61,13 @@ export function apiVersionsHandler(deps: ApiVersionsDeps): ApiHandler<ApiVersion
       finalizedFeaturesEpoch: image.offset - 1,
     })
   })
+}
+
+/** Longer ones are not kept: two of the largest strings of each of ten thousand connections would be half a gigabyte. */
+const MAX_KEPT_TEXT = 128
+
+function keptText(text: string): string {
+  return text.length <= MAX_KEPT_TEXT ? text : ''
 }
 
 /** In order of keys. Produce is shown from 0, which an older check of librdkafka wants, though served from 3 only. */
