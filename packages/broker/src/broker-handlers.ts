@@ -226,7 +226,7 @@ function adminHandlers(parts: HandlerParts) {
       nextTurn,
     }),
     createTopicsHandler({ metadata }),
-    deleteTopicsHandler({ metadata }),
+    deleteTopicsHandler({ metadata, isEnabled: () => configuration.broker.deleteTopicEnable }),
     initProducerIdHandler({ producerIds: new ProducerIdSource(metadata) }),
     describeConfigsHandler({ image, configuration, loggers, nextTurn }),
     alterConfigsHandler({ metadata, image, configuration }),

@@ -96,13 +96,27 @@ describe('DeleteTopics', () => {
               ],
             })
           : createDeleteTopicsRequest({ topicNames: ['a', 'b', 'c'] })
-      const { responses } = await exchange(deleteTopicsHandler({ metadata }), deleteTopicsApi, request, version)
+      const { responses } = await exchange(
+        deleteTopicsHandler({ metadata, isEnabled: () => true }),
+        deleteTopicsApi,
+        request,
+        version,
+      )
       expect(metadata.image.topics.size).toBe(0)
       const errors = responses.filter((response) => response.errorCode !== 0)
       const expected = version >= 6 ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
       expect(errors).toMatchObject([{ errorCode: expected }])
       if (version >= 5) expect(errors[0]?.errorMessage).toMatch(/./)
     }
+  })
+
+  test('can be forbidden by the broker, whatever its controller would say', async () => {
+    const metadata = await metadataWith(newTopic('a'))
+    const request = createDeleteTopicsRequest({ topics: [createDeleteTopicState({ name: 'a', topicId: ZERO_UUID })] })
+    const handler = deleteTopicsHandler({ metadata, isEnabled: () => false })
+    const { responses } = await exchange(handler, deleteTopicsApi, request, 6)
+    expect(responses).toMatchObject([{ name: 'a', errorCode: ErrorCode.TOPIC_DELETION_DISABLED }])
+    expect(metadata.image.topics.size).toBe(1)
   })
 
   test('can be forbidden, which the first versions do not know', async () => {
@@ -112,7 +126,12 @@ describe('DeleteTopics', () => {
         version >= 6
           ? createDeleteTopicsRequest({ topics: [createDeleteTopicState({ name: 'a', topicId: ZERO_UUID })] })
           : createDeleteTopicsRequest({ topicNames: ['a'] })
-      const { responses } = await exchange(deleteTopicsHandler({ metadata }), deleteTopicsApi, request, version)
+      const { responses } = await exchange(
+        deleteTopicsHandler({ metadata, isEnabled: () => true }),
+        deleteTopicsApi,
+        request,
+        version,
+      )
       expect(responses[0]?.errorCode).toBe(version < 3 ? ErrorCode.INVALID_REQUEST : ErrorCode.TOPIC_DELETION_DISABLED)
     }
   })
