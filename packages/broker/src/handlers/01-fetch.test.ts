@@ -399,6 +399,24 @@ describe('a fetch session', () => {
     })
   })
 
+  it('keeps no name that no topic can have, nor does a fetch that waits', async () => {
+    await TestBroker.run({}, async (client) => {
+      await client.createTopic('t')
+      const wanted = [{ topic: 't' }, { topic: 'x'.repeat(30_000) }]
+      // Nobody lets the time pass.
+      const full = await client.fetch(wanted, { sessionEpoch: 0, maxWaitMs: 60_000 }, 12)
+      expect(errorsOf(full)).toEqual([0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION])
+      expect(full.sessionId).toBe(0)
+      const { sessionId } = await client.fetch([{ topic: 't' }], { sessionEpoch: 0 }, 12)
+      expect(sessionId).not.toBe(0)
+      const grown = await client.fetch(wanted, incremental(sessionId, 1), 12)
+      expect(grown).toMatchObject({ sessionId: 0, errorCode: ErrorCode.FETCH_SESSION_ID_NOT_FOUND })
+      expect((await client.fetch([], incremental(sessionId, 2), 12)).errorCode).toBe(
+        ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
+      )
+    })
+  })
+
   it('repeats an error until it is gone, then tells the offsets again', async () => {
     await TestBroker.run({}, async (client) => {
       await client.createTopic('t', 1)

@@ -49,6 +49,9 @@ const FIRST_VERSION_WITH_NODE_ENDPOINTS = 16
 /** Clients below know KAFKA_STORAGE_ERROR as no error that a retry can heal. */
 const FIRST_VERSION_WITH_STORAGE_ERROR = 6
 
+/** No topic has a longer name. Sessions and fetches that wait are bounded by their partitions, which such names would make a hundred times as large. */
+const MAX_TOPIC_NAME_LENGTH = 249
+
 export interface FetchDeps {
   partitions: PartitionManager
   sessions: FetchSessionCache
@@ -150,6 +153,11 @@ function run(
   })
 }
 
+/** It names what cannot be: it is answered at once, and nothing of it is kept. */
+function hasImpossibleName({ topics }: FetchRequest): boolean {
+  return topics.some(({ topic }) => topic.length > MAX_TOPIC_NAME_LENGTH)
+}
+
 /** Negative: a consumer. */
 function replicaIdOf(request: FetchRequest, version: number): number {
   return version >= 15 ? request.replicaState.replicaId : request.replicaId
@@ -192,7 +200,7 @@ function parametersOf(
     isolation,
     maxBytes,
     minBytes: Math.min(request.minBytes, maxBytes),
-    maxWaitMs: request.maxWaitMs,
+    maxWaitMs: hasImpossibleName(request) ? 0 : request.maxWaitMs,
     // Of what consumers ask for, each answer counts in the metrics of its topic.
     onlyNews: replicaId >= 0 && fetchContext.kind === 'incremental',
   }
@@ -265,12 +273,17 @@ function openContext(deps: FetchDeps, request: FetchRequest, version: number): F
   const epoch = version >= 7 ? request.sessionEpoch : FINAL_FETCH_EPOCH
   if (epoch === INITIAL_FETCH_EPOCH || epoch === FINAL_FETCH_EPOCH) {
     if (request.sessionId !== 0) deps.sessions.remove(request.sessionId)
-    return { kind: 'full', wanted: wantedOf(request), openSession: epoch === INITIAL_FETCH_EPOCH, privileged }
+    const openSession = epoch === INITIAL_FETCH_EPOCH && !hasImpossibleName(request)
+    return { kind: 'full', wanted: wantedOf(request), openSession, privileged }
   }
   const session = deps.sessions.get(request.sessionId)
   if (session === undefined) return { kind: 'error', errorCode: ErrorCode.FETCH_SESSION_ID_NOT_FOUND }
   if (session.nextEpoch !== epoch) return { kind: 'error', errorCode: ErrorCode.INVALID_FETCH_SESSION_EPOCH }
   if (session.usesTopicIds !== usesTopicIds) return { kind: 'error', errorCode: ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR }
+  if (hasImpossibleName(request)) {
+    deps.sessions.remove(session.id)
+    return { kind: 'error', errorCode: ErrorCode.FETCH_SESSION_ID_NOT_FOUND }
+  }
   const forgotten: string[] = []
   for (const topic of request.forgottenTopicsData) {
     for (const p of topic.partitions) forgotten.push(fetchPartitionKey(topic.topic, topic.topicId, p, usesTopicIds))

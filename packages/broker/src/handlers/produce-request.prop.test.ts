@@ -128,4 +128,18 @@ describe('produce request view', () => {
       { numRuns: 500 },
     )
   })
+
+  it('keeps few names of earlier requests', () => {
+    const view = new ProduceRequestView()
+    for (const count of [5_000, 1]) {
+      const topicData = Array.from({ length: count }, (_, n) =>
+        createTopicProduceData({ name: `topic ${n}`, partitionData: [createPartitionProduceData({ index: 0 })] }),
+      )
+      const writer = new Writer()
+      encodeProduceRequest(writer, createProduceRequest({ topicData }), 9)
+      view.read(new Reader(Buffer.from(writer.toBuffer())), 9)
+      expect(view.partitionCount).toBe(count)
+    }
+    expect(view.topicName.length).toBeLessThanOrEqual(1_000)
+  })
 })

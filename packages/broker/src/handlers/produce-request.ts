@@ -1,10 +1,14 @@
 import { type Uuid, ZERO_UUID } from '@millrace/base'
 import type { Reader } from '@millrace/protocol'
 
+/** Names that may be left of earlier requests. Each may have 32 KiB, and in all the places of the longest request they would be gigabytes. */
+const MAX_LEFT_OVER = 1_000
+
 /**
  * A Produce request, read in place. It gives what the generated decoder gives (a property test holds them against each other) but
  * makes no objects and no views: at half a million small requests a second those would be most of the work. One instance serves
- * all requests; arrays only grow, `partitionCount` says how much of them counts.
+ * all requests; `partitionCount` says how much of its arrays counts. Beyond that they hold what earlier requests had there, so those that
+ * have grown long begin anew.
  */
 export class ProduceRequestView {
   transactionalId: string | null = null
@@ -27,6 +31,7 @@ export class ProduceRequestView {
     this.acks = reader.int16()
     this.timeoutMs = reader.int32()
     this.partitionCount = 0
+    if (this.topicName.length > MAX_LEFT_OVER) this.topicName.length = 0
     const topicCount = flexible ? reader.compactArrayLength(hasIds ? 18 : 3) : reader.arrayLength(6)
     for (let topic = 0; topic < topicCount; topic++) {
       const name = hasIds ? '' : flexible ? reader.compactString() : reader.string()
