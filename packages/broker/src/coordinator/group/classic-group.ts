@@ -10,6 +10,9 @@ import type { GroupUsage } from './group-usage.ts'
 /** Protocol type of groups of consumers, whose metadata the coordinator can read. */
 const CONSUMER_PROTOCOL_TYPE = 'consumer'
 
+/** A group keeps its type when its members have gone, and nobody counts it. Those that clients use have some ten characters. */
+const MAX_PROTOCOL_TYPE_LENGTH = 1_000
+
 const LEGAL_PREDECESSORS: Record<ClassicGroupState, readonly ClassicGroupState[]> = {
   Empty: ['PreparingRebalance'],
   PreparingRebalance: ['Stable', 'CompletingRebalance', 'Empty'],
@@ -148,7 +151,9 @@ export class ClassicGroup {
 
   /** Whether a member with these protocols can join: an empty group takes any, others need a protocol that all members list. */
   supportsProtocols(protocolType: string, protocols: readonly MemberProtocol[]): boolean {
-    if (this.#state === 'Empty') return protocolType !== '' && protocols.length > 0
+    if (this.#state === 'Empty') {
+      return protocolType !== '' && protocolType.length <= MAX_PROTOCOL_TYPE_LENGTH && protocols.length > 0
+    }
     if (protocolType !== this.protocolType) return false
     // Without members any protocol is one that all list: they may leave while the group still gathers, or waits for ids given out.
     return protocols.some((protocol) => (this.#supportCounts.get(protocol.name) ?? 0) === this.members.size)

@@ -95,9 +95,13 @@ export class ClassicMember {
   }
 }
 
-/** A protocol without metadata takes memory too: hence its name, twice. */
+/** About what a protocol takes besides its name and metadata, which may both be empty: two objects. A few belong to any member. */
+const PROTOCOL_BYTES = 192
+const FEW_PROTOCOLS = 2
+
+/** Of what a member brings. The group counts the names anew. */
 export function metadataBytesOf(protocols: readonly MemberProtocol[]): number {
-  let bytes = 0
+  let bytes = Math.max(0, protocols.length - FEW_PROTOCOLS) * PROTOCOL_BYTES
   for (const { name, metadata } of protocols) bytes += metadata.length + 2 * name.length
   return bytes
 }

@@ -87,6 +87,20 @@ describe('at the most members of a node', () => {
     expect(errorOf(driver, driver.join({ requiresKnownMemberId: true }))).toBe(MEMBER_ID_REQUIRED)
   })
 
+  test('protocols without names and metadata take memory all the same', () => {
+    const driver = new GroupDriver({ groupCoordinatorMaxBytes: 100_000 })
+    const protocols = Array.from({ length: 10_000 }, () => ({ name: '', metadata: Buffer.alloc(0) }))
+    expect(errorOf(driver, driver.join({ protocols }))).toBe(COORDINATOR_NOT_AVAILABLE)
+    expect(errorOf(driver, driver.join({ protocols: protocols.slice(0, 100) }))).not.toBe(COORDINATOR_NOT_AVAILABLE)
+    expect(driver.machine.usage.bytes).toBeGreaterThan(100 * 150)
+  })
+
+  test('a type of protocol that no client has is refused: an empty group would keep it', () => {
+    const driver = new GroupDriver()
+    const error = errorOf(driver, driver.join({ protocolType: 'x'.repeat(30_000) }))
+    expect(error).toBe(ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
+  })
+
   test('metadata counts by its bytes, and only more of it is refused', () => {
     const driver = new GroupDriver({ groupCoordinatorMaxBytes: 10_000 })
     const protocols = (sizeBytes: number) => [{ name: 'range', metadata: Buffer.alloc(sizeBytes) }]
