@@ -88,10 +88,11 @@ function applyChange(settings: Map<string, string>, change: KeyChange): ApiError
     }
     const items = (settings.get(name) ?? definition.defaultText ?? '').split(',').filter((item) => item !== '')
     const named = change.value!.split(',')
+    const [known, gone] = [new Set(items), new Set(named)]
     const next =
       configOperation === APPEND
-        ? [...items, ...named.filter((item) => !items.includes(item))]
-        : items.filter((item) => !named.includes(item))
+        ? [...items, ...named.filter((item) => !known.has(item))]
+        : items.filter((item) => !gone.has(item))
     settings.set(name, next.join(','))
   } else return invalid(`Unknown operation type ${configOperation}`)
   return null

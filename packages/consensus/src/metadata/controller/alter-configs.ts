@@ -165,12 +165,31 @@ function nextValue(
   }
   const text = current ?? configRules.schemaDefault(resource.resourceType, name) ?? ''
   const items = text.split(',').filter((item) => item !== '')
-  for (const item of (value ?? '').split(',')) {
-    const slot = items.indexOf(item)
-    if (operation === APPEND && slot === -1) items.push(item)
-    if (operation === SUBTRACT && slot !== -1) items.splice(slot, 1)
+  const named = (value ?? '').split(',')
+  return (operation === APPEND ? appended(items, named) : subtracted(items, named)).join(',')
+}
+
+/** Both take one look at each item: a request has room for thousands of lists with ten thousand items each. */
+function appended(items: readonly string[], named: readonly string[]): string[] {
+  const all = [...items]
+  const known = new Set(items)
+  for (const item of named) {
+    if (known.has(item)) continue
+    known.add(item)
+    all.push(item)
   }
-  return items.join(',')
+  return all
+}
+
+/** For each that is named the first of its kind goes. */
+function subtracted(items: readonly string[], named: readonly string[]): string[] {
+  const counts = new Map<string, number>()
+  for (const item of named) counts.set(item, (counts.get(item) ?? 0) + 1)
+  return items.filter((item) => {
+    const left = counts.get(item) ?? 0
+    if (left > 0) counts.set(item, left - 1)
+    return left === 0
+  })
 }
 
 /** Broker settings are written even if unchanged: brokers then look again at files that a value names. */
