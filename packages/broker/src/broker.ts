@@ -15,6 +15,7 @@ import { BrokerFront } from './broker-front.ts'
 import { budgetBytes, checkpointIntervalMs, maxOpenSegments } from './broker-limits.ts'
 import type { BrokerOptions, BrokerPorts } from './broker-ports.ts'
 import { type ClusterAccess, ClusterMembership } from './cluster/cluster-membership.ts'
+import { refuseLostDirectories } from './cluster/lost-directories.ts'
 import type { Membership } from './cluster/membership.ts'
 import { SingleMembership } from './cluster/single-membership.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
@@ -282,6 +283,10 @@ export class Broker {
     this.#endpoints = await this.#front.bind()
     // Only by all that was committed can be told which logs have no place here any more.
     await this.#membership.catchUp()
+    if (this.#replicas === null) {
+      const { nodeId, broker } = configuration
+      refuseLostDirectories(this.#metadata.image, nodeId, this.#logs, broker.logDirsForgotten)
+    }
     this.#startPartitions()
     await this.#membership.register()
     this.#groups.startup()

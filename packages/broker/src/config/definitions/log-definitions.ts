@@ -19,6 +19,11 @@ import {
 export const logDefinitions = {
   'log.dirs': list(null, 'none', 'Data directories.', nonEmptyList),
   'log.dir': list('./millrace-data', 'none', 'Data directory, used if log.dirs is not set.', nonEmptyList),
+  'log.dirs.forgotten': list(
+    '',
+    'none',
+    'Ids of log directories that are lost for good. Without others a node refuses to start where one that it had is gone with partitions in it; those of these directories begin anew, empty.',
+  ),
   'max.partitions': int(
     100_000,
     'none',
