@@ -15,7 +15,7 @@ import { BrokerFront } from './broker-front.ts'
 import { budgetBytes, checkpointIntervalMs, maxOpenSegments } from './broker-limits.ts'
 import type { BrokerOptions, BrokerPorts } from './broker-ports.ts'
 import { type ClusterAccess, ClusterMembership } from './cluster/cluster-membership.ts'
-import { refuseLostDirectories } from './cluster/lost-directories.ts'
+import { refuseLostDirectories, refuseLostMetadata } from './cluster/lost-directories.ts'
 import type { Membership } from './cluster/membership.ts'
 import { SingleMembership } from './cluster/single-membership.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
@@ -26,6 +26,7 @@ import { GroupLeadership } from './coordinator/group-leadership.ts'
 import { TurnQueue } from './handlers/turn-queue.ts'
 import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
 import { LocalMetadata } from './metadata/local-metadata.ts'
+import { journalPath } from './metadata/metadata-journal.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
 import { DiskActivity } from './metrics/disk-activity.ts'
 import { MeasuredDisk } from './metrics/measured-disk.ts'
@@ -175,11 +176,18 @@ export class Broker {
         onFatal: (error) => this.#options.onFatal(error),
       })
     }
+    const metadataIn = (directory: string): string => join(directory, METADATA_DIRECTORY)
+    refuseLostMetadata(
+      ports.disk,
+      config.dataDirectories,
+      (directory) => journalPath(metadataIn(directory)),
+      this.#logs,
+    )
     const metadata = LocalMetadata.open({
       disk: ports.disk,
       random: ports.random,
       logger,
-      directory: join(config.dataDirectories[0]!, METADATA_DIRECTORY),
+      directory: metadataIn(config.dataDirectories[0]!),
       clusterId: this.#logs.clusterId,
       configRules: createConfigRules(configuration),
       settings: () => controllerSettings(configuration),

@@ -1,4 +1,4 @@
-import { BaseError } from '@millrace/base'
+import { BaseError, type Disk } from '@millrace/base'
 import type { MetadataImage } from '@millrace/consensus'
 import type { LogManager } from '@millrace/storage'
 
@@ -36,6 +36,33 @@ export function refuseLostDirectories(
       `${present.map(({ path }) => path).join(', ')}, and ${missing.length} partitions have no log (${names}). ` +
       'Mount the disk, or name its path in log.dirs, and start again. If it is lost for good, start with ' +
       `log.dirs.forgotten=${lost.join(',')}: these partitions begin anew then, empty`,
+  )
+}
+
+/**
+ * Refuses the start of a single node that would begin with empty metadata, and set all its logs aside, although they are there: the first of
+ * its directories, which holds the metadata, is gone, or another one is named first now. Throws {@link LostDirectoryError}, `DiskError`.
+ */
+export function refuseLostMetadata(
+  disk: Disk,
+  directories: readonly string[],
+  journalIn: (directory: string) => string,
+  logs: LogManager,
+): void {
+  const [first = '', ...others] = directories
+  if (disk.stat(journalIn(first)) !== null) return
+  const holder = others.find((directory) => disk.stat(journalIn(directory)) !== null)
+  if (holder !== undefined) {
+    throw new LostDirectoryError(
+      `${first} has no metadata, which the first of log.dirs holds, but ${holder} has: name ${holder} first`,
+    )
+  }
+  const found = [...logs.logs()]
+  if (found.length === 0 || found.some(({ directory }) => directory === first)) return
+  throw new LostDirectoryError(
+    `${first}, the first of log.dirs, has neither metadata nor logs, but there are ${found.length} logs in the others ` +
+      `(such as ${found[0]!.path}). Mount the disk that belongs there, or name its path first in log.dirs, and start again. ` +
+      'To begin with empty metadata, move the logs in the others away',
   )
 }
 

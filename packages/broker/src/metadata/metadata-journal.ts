@@ -11,6 +11,11 @@ const TEMPORARY_NAME = 'journal.tmp'
 /** Records per frame of a snapshot: no frame is larger than a few megabytes. */
 const SNAPSHOT_FRAME_RECORDS = 5000
 
+/** The journal in its directory. */
+export function journalPath(directory: string): string {
+  return `${directory}/${JOURNAL_NAME}`
+}
+
 export interface JournalOptions {
   readonly disk: Disk
   /** Made if absent. */
@@ -70,7 +75,7 @@ export class MetadataJournal {
   static open(options: JournalOptions): OpenedJournal & { created: boolean } {
     const { disk, directory } = options
     disk.makeDirectory(directory)
-    const path = `${directory}/${JOURNAL_NAME}`
+    const path = journalPath(directory)
     if (disk.stat(path) !== null) return { ...MetadataJournal.#reopen(options, path), created: false }
     const { clusterId, records } = options.newCluster()
     const { image } = applyRecords(emptyImage(clusterId), records)
@@ -138,7 +143,7 @@ export class MetadataJournal {
     await file.syncData().catch(rethrowFatal)
     orFatal(() => install(this.#disk, this.#directory))
     // From here on the old file has no name: records that went to it, since the new one could not be opened, would be lost.
-    const reopened = orFatal(() => reopenFile(this.#disk, file, `${this.#directory}/${JOURNAL_NAME}`))
+    const reopened = orFatal(() => reopenFile(this.#disk, file, journalPath(this.#directory)))
     this.#file.close()
     this.#file = reopened
     this.#endPosition = state.end
@@ -289,7 +294,7 @@ function writeWhole(disk: Disk, directory: string, image: MetadataImage): { file
 
 /** The synced temporary file takes the journal's name, durably. */
 function install(disk: Disk, directory: string): void {
-  disk.rename(`${directory}/${TEMPORARY_NAME}`, `${directory}/${JOURNAL_NAME}`)
+  disk.rename(`${directory}/${TEMPORARY_NAME}`, journalPath(directory))
   disk.syncDirectory(directory)
 }
 

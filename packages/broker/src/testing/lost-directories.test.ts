@@ -69,3 +69,33 @@ test('a directory that held nothing may go', async () => {
     expect((await client.fetchFrom('t', 0, 12)).errorCode).toBe(0)
   })
 })
+
+test.each([
+  [
+    'is gone',
+    '/a,/b',
+    /^\/a, the first of log.dirs, has neither metadata nor logs, but there are 1 logs in the others .*\/b\/t-/,
+  ],
+  ['is named last', '/b,/a', /^\/b has no metadata, .* but \/a has: name \/a first/],
+])(
+  'nothing is begun anew or set aside where the directory with the metadata %s',
+  async (what, directories, message) => {
+    const { broker } = await filled()
+    const { disk } = broker
+    if (what === 'is gone') disk.rename('/a', '/away')
+    const before = disk.listDirectory('/b')
+    for (let count = 0; count < 2; count++) {
+      await expect(TestBroker.start({ settings: { 'log.dirs': directories }, disk })).rejects.toThrow(message)
+    }
+    expect(disk.listDirectory('/b')).toEqual(before)
+    if (what === 'is gone') {
+      disk.rename('/a', '/empty')
+      disk.rename('/away', '/a')
+    }
+    await TestBroker.run({ settings: SETTINGS, disk }, async (client) => {
+      for (const partition of [0, 1]) {
+        expect(valuesIn((await read(client, partition)).records as Buffer)).toEqual([`value ${partition}`])
+      }
+    })
+  },
+)
