@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SeededRandom } from '@millrace/base'
@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { UsageError } from '../usage-error.ts'
 import { type ClusterFile, ClusterFileError, readClusterFile, writeClusterFile } from './cluster-file.ts'
 import { checkOwnSettings, nodeEnvironment, nodeSettings, planCluster } from './cluster-plan.ts'
+import { checkNoSingleNode } from './started-nodes.ts'
 
 let directory = ''
 beforeEach(() => {
@@ -30,6 +31,27 @@ describe('the plan of a cluster', () => {
     expect(new Set(nodes.map(({ controllerPort }) => controllerPort)).size).toBe(3)
     expect(clusterId).toMatch(/^[\w-]{22}$/)
     expect(secret.length).toBeGreaterThanOrEqual(16)
+  })
+
+  test('its id never begins with what nodes refuse at the start of one', async () => {
+    const isFree = () => Promise.resolve(true)
+    // One in 64 ids of random bytes does: seeds enough that one of them would.
+    for (let seed = 0; seed < 300; seed++) {
+      const { clusterId } = await planCluster({ size: 1, port: 7000, directory }, null, new SeededRandom(seed), isFree)
+      expect(clusterId).toMatch(/^\w[\w-]{21}$/)
+    }
+  })
+
+  test('an id that nodes refuse is replaced, unless a node has started with it', async () => {
+    const known = { ...(await plan({ port: 0 }, null)), clusterId: '-bVQ9_ISia_zwGINzRvyQa' }
+    const isFree = () => Promise.resolve(true)
+    const again = () => planCluster({ size: 3, port: null, directory }, known, new SeededRandom(2), isFree)
+    const { clusterId, ...rest } = await again()
+    expect(clusterId).toMatch(/^\w[\w-]{21}$/)
+    expect(rest).toEqual({ secret: known.secret, nodes: known.nodes })
+    mkdirSync(join(directory, 'node-2'))
+    writeFileSync(join(directory, 'node-2/meta.properties'), '')
+    expect(await again()).toEqual(known)
   })
 
   test('without a port the first start takes 9092 and those behind it', async () => {
@@ -101,6 +123,13 @@ describe('a node of the plan', () => {
 })
 
 describe('what a directory remembers', () => {
+  test('of a single node is not taken for a cluster', () => {
+    expect(() => checkNoSingleNode(directory)).not.toThrow()
+    writeFileSync(join(directory, 'meta.properties'), '')
+    expect(() => checkNoSingleNode(directory)).toThrow(UsageError)
+    expect(() => checkNoSingleNode(directory)).toThrow('--data-dir')
+  })
+
   test('is read as it was written, and by its owner alone', async () => {
     expect(readClusterFile(directory)).toBeNull()
     const cluster = await plan({ port: 0 }, null)

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
-import type { Random } from '@millrace/base'
+import { type Random, randomUuid } from '@millrace/base'
 import { UsageError } from '../usage-error.ts'
 import type { ClusterFile, LocalNode } from './cluster-file.ts'
 import { freePorts, type PortProbe } from './free-ports.ts'
+import { hasStartedNode, nodeDirectory } from './started-nodes.ts'
 
 /** What the user asked for. */
 export interface ClusterRequest {
@@ -16,7 +16,6 @@ export interface ClusterRequest {
 const DEFAULT_PORT = 9092
 const PORT_MAX = 65_535
 const SECRET_BYTES = 24
-const UUID_BYTES = 16
 
 /**
  * The cluster to run: what the directory remembers, or a new one. Ports for clients follow the request; what nodes know each other by stays.
@@ -42,10 +41,17 @@ export async function planCluster(
   const ports = await clientPorts(request, known, new Set(knownControllerPorts), random, isFree)
   const controllerPorts = known ? knownControllerPorts : await freePorts(size, new Set(ports), random, isFree)
   return {
-    clusterId: known?.clusterId ?? randomBytes(UUID_BYTES).toString('base64url'),
+    clusterId: clusterIdOf(known, directory, random),
     secret: known?.secret ?? randomBytes(SECRET_BYTES).toString('base64url'),
     nodes: ports.map((port, slot) => ({ id: slot + 1, port, controllerPort: controllerPorts[slot]! })),
   }
+}
+
+/** Former versions made ids that begin with `-`, which nodes refuse: such a cluster has never run, and gets an id that they take. */
+function clusterIdOf(known: ClusterFile | null, directory: string, random: Random): string {
+  if (known === null) return randomUuid(random)
+  const isRefused = known.clusterId.startsWith('-')
+  return isRefused && !hasStartedNode(directory, known.nodes) ? randomUuid(random) : known.clusterId
 }
 
 async function clientPorts(
@@ -105,11 +111,6 @@ export function checkOwnSettings(settings: readonly (readonly [key: string, valu
       throw new UsageError(`--set ${key}: nodes of a local cluster each have their own; leave it to --cluster`)
     }
   }
-}
-
-/** Where a node has its files. */
-export function nodeDirectory(directory: string, { id }: LocalNode): string {
-  return join(directory, `node-${id}`)
 }
 
 /** Settings of one node, but for the secret, which has to stay out of command lines. */

@@ -6,6 +6,7 @@ import { type ClusterFile, type LocalNode, readClusterFile, writeClusterFile } f
 import { checkOwnSettings, nodeEnvironment, nodeSettings, planCluster } from './cluster-plan.ts'
 import { probePort } from './free-ports.ts'
 import type { NodeCommand } from './node-process.ts'
+import { checkNoSingleNode } from './started-nodes.ts'
 import { Supervisor } from './supervisor.ts'
 
 const DEFAULT_DIRECTORY = './millrace-data'
@@ -26,7 +27,9 @@ export async function runLocalCluster(given: StartArguments & { clusterSize: num
   try {
     checkOwnSettings(given.settings)
     const request = { size: given.clusterSize, port: portOf(given), directory }
-    cluster = await planCluster(request, readClusterFile(directory), new RealRandom(), probePort)
+    const known = readClusterFile(directory)
+    if (known === null) checkNoSingleNode(directory)
+    cluster = await planCluster(request, known, new RealRandom(), probePort)
     writeClusterFile(directory, cluster)
   } catch (error) {
     if (!(error instanceof Error)) throw error
