@@ -1,19 +1,23 @@
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
-import type { Producer, ProducerOptions, ProducerRecord } from '@millrace/client'
+import type { Producer, ProducerOptions, ProducerRecord, RecordMetadata } from '@millrace/client'
 import type { Command } from 'commander'
 import type { CliContext } from '../command/cli-context.ts'
 import { CliError, ExitCode, usageError } from '../command/cli-error.ts'
 import { type CommandDefinition, type Dispatch, toCommand } from '../command/command-definition.ts'
-import { orAborted } from '../io/or-aborted.ts'
 import { toJsonLine } from '../io/output-format.ts'
-import { Pacer } from '../io/pacer.ts'
+import { Pacer, sleep } from '../io/pacer.ts'
 import { ProgressBar, type ProgressState } from '../io/progress-bar.ts'
 import { requireAcks, requireCompression } from '../options/delivery-options.ts'
 import { formatDuration, requireDuration, requireTime } from '../options/durations.ts'
 import { formatBytes, formatNumber, requireBytes, requireWhole } from '../options/numbers.ts'
+import { DeliveryReports } from './delivery-reports.ts'
 import { splitLines } from './line-splitter.ts'
 import { parseHeaders, parseRecord, type RecordFormat, resolveEscapes } from './record-parser.ts'
+import { WaitNotice } from './wait-notice.ts'
+
+/** For records that are under way when the command is told to end: who ends it does not wait for brokers that do not answer. */
+const END_GRACE_MS = 2000
 
 interface ProduceOptions {
   key?: string
@@ -104,54 +108,91 @@ async function runProduce(context: CliContext, [topic, ...values]: string[], opt
   const { clock, timers, signal, stdout, stderr } = context.io
   const format = recordFormat(topic!, options, clock.wallMs())
   const tally = new Tally()
-  const producer = context.producer(producerOptions(context, options, tally))
+  const notice = new WaitNotice(context.io)
+  const producer = context.producer(producerOptions(context, options, tally, notice))
   // A line that redraws itself would overwrite what is being typed or reported.
   const isTyped = context.io.isStdinTty && values.length === 0 && options.file.length === 0
   const isReported = options.report === true && stdout.isTty
   const bar = isTyped || isReported ? null : new ProgressBar(stderr, clock, timers, () => tally.progress())
   const startMs = clock.monotonicMs()
   try {
-    await orAborted(producer.partitionCount(topic!), signal)
+    await notice.during(`topic ${topic}`, producer.partitionCount(topic!))
     const perSecond = options.rate === undefined ? Number.POSITIVE_INFINITY : requireWhole('--rate', options.rate, 1)
     const pacer = new Pacer(clock, timers, signal, perSecond)
+    const delivery = new Delivery(context, producer, options.report === true, tally, notice)
     for await (const record of recordsOf(context, values, options, format, tally)) {
       const pause = pacer.pace()
       if (pause !== null) await pause
       if (signal.aborted) break
-      await deliver(context, producer, record, options, tally)
+      await delivery.deliver(record)
     }
-    await orAborted(producer.flush(), signal)
+    await notice.during('acknowledgements', delivery.done())
   } finally {
+    await closeProducer(context, producer)
     await bar?.end()
-    // Flushes too, but only for so long: after Ctrl-C nobody waits until all attempts of delivery are used up.
-    await producer.close({ timeoutMs: context.options.timeoutMs })
   }
-  return summarize(context, tally, clock.monotonicMs() - startMs)
+  return summarize(context, tally, notice, clock.monotonicMs() - startMs)
 }
 
-async function deliver(
-  context: CliContext,
-  producer: Producer,
-  record: ProducerRecord,
-  options: ProduceOptions,
-  tally: Tally,
-): Promise<void> {
-  const { signal, stdout } = context.io
-  if (options.report) {
+/** Sends what is left, for as long as a call may take; once the command is to end, for {@link END_GRACE_MS}. */
+async function closeProducer(context: CliContext, producer: Producer): Promise<void> {
+  const { timers, signal } = context.io
+  const flushed = new AbortController()
+  const isOver = sleep(timers, context.options.timeoutMs, AbortSignal.any([signal, flushed.signal]))
+  if (!signal.aborted) await Promise.race([producer.flush(), isOver])
+  flushed.abort()
+  await producer.close({ timeoutMs: END_GRACE_MS })
+}
+
+/** Hands records to the producer, and reports where they were stored if that is asked for. */
+class Delivery {
+  readonly #context: CliContext
+  readonly #producer: Producer
+  readonly #tally: Tally
+  readonly #notice: WaitNotice
+  readonly #reports: DeliveryReports<RecordMetadata> | null
+  #reportedBytes = 0
+
+  constructor(context: CliContext, producer: Producer, isReported: boolean, tally: Tally, notice: WaitNotice) {
+    this.#context = context
+    this.#producer = producer
+    this.#tally = tally
+    this.#notice = notice
+    const { stdout } = context.io
+    this.#reports = isReported ? new DeliveryReports((stored) => stdout.write(reportLine(context, stored))) : null
+  }
+
+  async deliver(record: ProducerRecord): Promise<void> {
+    const { signal } = this.#context.io
+    if (this.#reports !== null) {
+      const room = this.#reports.room()
+      if (room !== null) await this.#notice.during('acknowledgements', room)
+      if (!signal.aborted) this.#send(record, this.#reports)
+      return
+    }
+    while (!this.#producer.post(record)) {
+      await this.#notice.during('acknowledgements', this.#producer.ready(record.topic))
+      if (signal.aborted) return
+    }
+    this.#tally.count++
+  }
+
+  #send(record: ProducerRecord, reports: DeliveryReports<RecordMetadata>): void {
+    const tally = this.#tally
     tally.count++
-    const sending = producer.send(record).catch((error: unknown) => {
+    const sending = this.#producer.send(record).catch((error: unknown) => {
       tally.fail(error, 1)
       return null
     })
-    const stored = await orAborted(sending, signal)
-    if (stored !== null) await stdout.write(reportLine(context, stored))
-    return
+    reports.add(sending, tally.bytes - this.#reportedBytes)
+    this.#reportedBytes = tally.bytes
   }
-  while (!producer.post(record)) {
-    await orAborted(producer.ready(record.topic), signal)
-    if (signal.aborted) return
+
+  /** Resolves when the outcome of every record is known, and reported. */
+  async done(): Promise<void> {
+    await this.#producer.flush()
+    await this.#reports?.done()
   }
-  tally.count++
 }
 
 function reportLine(
@@ -243,7 +284,12 @@ function recordFormat(topic: string, options: ProduceOptions, nowMs: number): Re
   }
 }
 
-function producerOptions(context: CliContext, options: ProduceOptions, tally: Tally): Partial<ProducerOptions> {
+function producerOptions(
+  context: CliContext,
+  options: ProduceOptions,
+  tally: Tally,
+  notice: WaitNotice,
+): Partial<ProducerOptions> {
   const maxRequestSize = maxRecordBytes(options)
   const lingerMs = options.linger === undefined ? 5 : requireDuration('--linger', options.linger)
   return {
@@ -257,6 +303,7 @@ function producerOptions(context: CliContext, options: ProduceOptions, tally: Ta
     requestTimeoutMs: context.options.timeoutMs,
     deliveryTimeoutMs: lingerMs + 4 * context.options.timeoutMs + 5000,
     onDeliveryError: (error, _topic, _partition, recordCount) => tally.fail(error, recordCount),
+    onRetry: (error) => notice.onRetry(error),
   }
 }
 
@@ -264,7 +311,7 @@ function maxRecordBytes({ maxRecord }: ProduceOptions): number {
   return maxRecord === undefined ? 1_048_576 : requireBytes('--max-record', maxRecord, 1)
 }
 
-async function summarize(context: CliContext, tally: Tally, elapsedMs: number): Promise<number> {
+async function summarize(context: CliContext, tally: Tally, notice: WaitNotice, elapsedMs: number): Promise<number> {
   const { count, bytes, failedCount, skippedCount } = tally
   if (context.io.stderr.isTty) {
     const skipped = skippedCount > 0 ? `, ${formatNumber(skippedCount)} lines passed over` : ''
@@ -273,6 +320,11 @@ async function summarize(context: CliContext, tally: Tally, elapsedMs: number): 
   }
   if (failedCount > 0) {
     await context.note(`millrace: ${formatNumber(failedCount)} of ${formatNumber(count)} records were not delivered`)
+    if (context.isInterrupted) {
+      // That they were broken off says nothing about why they were still under way.
+      if (notice.lastError !== null) await context.complain(notice.lastError)
+      return ExitCode.INTERRUPTED
+    }
     await context.complain(tally.firstError)
     return failedCount === count ? ExitCode.ERROR : ExitCode.PARTIAL
   }

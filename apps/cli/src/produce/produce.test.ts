@@ -1,4 +1,12 @@
-import { ArgumentError, type ProducerRecord, RecordTooLargeError } from '@millrace/client'
+import { SimulatedClock, SimulatedTimers } from '@millrace/base'
+import {
+  ArgumentError,
+  type ProducerOptions,
+  type ProducerRecord,
+  ProtocolError,
+  type RecordMetadata,
+  RecordTooLargeError,
+} from '@millrace/client'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ExitCode } from '../command/cli-error.ts'
@@ -7,6 +15,8 @@ import { runFake } from '../testing/fake-io.ts'
 import { fakeRecord } from '../testing/fake-record.ts'
 import { splitLines } from './line-splitter.ts'
 import { parseHeaders, parseRecord, type RecordFormat, resolveEscapes } from './record-parser.ts'
+
+const STORAGE_ERROR = 56
 
 async function* chunksOf(bytes: Buffer, sizes: readonly number[]): AsyncGenerator<Buffer> {
   for (let start = 0, turn = 0; start < bytes.length; turn++) {
@@ -223,6 +233,79 @@ describe('millrace produce', () => {
       producer: { ...collecting([]), partitionCount: () => new Promise<number>(() => undefined) },
     })
     expect(atStart.exitCode).toBe(ExitCode.INTERRUPTED)
+  })
+
+  test('records that are under way at the end get some seconds, not all attempts, and the reason is told', async () => {
+    const ending = new AbortController()
+    let closeOptions: unknown = null
+    let client: ProducerOptions = {} as ProducerOptions
+    const run = await runFake(['produce', 'orders', 'x', 'y'], {
+      signal: ending.signal,
+      onClient: (options) => {
+        client = options as ProducerOptions
+      },
+      producer: {
+        ...collecting([]),
+        flush: () => {
+          client.onRetry!(new ProtocolError(STORAGE_ERROR, { topic: 'orders', partition: 0 }))
+          ending.abort()
+          return new Promise<void>(() => undefined)
+        },
+        close: (options) => {
+          closeOptions = options
+          client.onDeliveryError!(new Error('closed'), 'orders', 0, 2)
+          return Promise.resolve()
+        },
+      },
+    })
+    expect(run.exitCode).toBe(ExitCode.INTERRUPTED)
+    expect(closeOptions).toEqual({ timeoutMs: 2000 })
+    expect(run.stderr).toContain('2 of 2 records were not delivered')
+    expect(run.stderr).toContain('KAFKA_STORAGE_ERROR')
+    expect(run.stderr).not.toContain('closed')
+  })
+
+  test('who waits long for an acknowledgement is told so once, with the last error', async () => {
+    const clock = new SimulatedClock()
+    const timers = new SimulatedTimers(clock)
+    let client: ProducerOptions = {} as ProducerOptions
+    const run = await runFake(['produce', 'orders', 'x'], {
+      clock,
+      timers,
+      onClient: (options) => {
+        client = options as ProducerOptions
+      },
+      producer: {
+        ...collecting([]),
+        flush: async () => {
+          await Promise.resolve()
+          client.onRetry!(new ProtocolError(STORAGE_ERROR, { topic: 'orders', partition: 0 }))
+          timers.advance(20_000)
+        },
+      },
+    })
+    expect(run.exitCode).toBe(ExitCode.OK)
+    expect(run.stderr.match(/still waiting for acknowledgements/g)).toHaveLength(1)
+    expect(run.stderr).toMatch(/still waiting for acknowledgements after 5.0 s: .*KAFKA_STORAGE_ERROR.*\n$/)
+  })
+
+  test('--report sends further records while acknowledgements are awaited, and reports in the order of the records', async () => {
+    const waiting: (() => void)[] = []
+    const producer = {
+      ...collecting([]),
+      send: ({ topic }: ProducerRecord) => {
+        const offset = BigInt(waiting.length)
+        return new Promise<RecordMetadata>((resolve) => {
+          waiting.push(() => resolve({ topic, partition: 0, offset, timestamp: 5 }))
+        })
+      },
+      flush: () => {
+        for (const answer of waiting.reverse()) answer()
+        return Promise.resolve()
+      },
+    }
+    const run = await runFake(['produce', 'orders', 'x', 'y', 'z', '--report'], { producer })
+    expect(run.stdout).toBe('orders-0@0\norders-0@1\norders-0@2\n')
   })
 
   test('a reader of the report that goes away ends the command without a complaint', async () => {

@@ -40,6 +40,8 @@ export interface FakeRunOptions {
   signal?: AbortSignal
   /** Left out: one that stands still. */
   clock?: SimulatedClock
+  /** On that clock; left out: timers that never fire. */
+  timers?: SimulatedTimers
   /** The reader of standard output goes away after so many writes. */
   stdoutWritesTaken?: number
   /** Gets the options of each client that is made, with its callbacks. */
@@ -71,7 +73,7 @@ export async function runFake(args: readonly string[], options: FakeRunOptions =
     isStdinTty: options.isStdinTty ?? false,
     env: options.env ?? {},
     clock,
-    timers: new SimulatedTimers(clock),
+    timers: options.timers ?? new SimulatedTimers(clock),
     random: new SeededRandom(1),
     signal: ending.signal,
     turn: () => Promise.resolve(),

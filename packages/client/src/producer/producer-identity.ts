@@ -23,14 +23,24 @@ export class ProducerIdentitySource {
   readonly #core: ClientCore
   readonly #onReady: () => void
   readonly #onFatal: (error: unknown) => void
+  readonly #onRetry: (error: unknown) => void
   #current: ProducerIdentity | null = null
   #asking = false
 
-  /** `onReady` is called when `current` became usable after it was not; `onFatal` when the cluster refuses to give an id. */
-  constructor(core: ClientCore, onReady: () => void, onFatal: (error: unknown) => void) {
+  /**
+   * `onReady` is called when `current` became usable after it was not; `onFatal` when the cluster refuses to give an id,
+   * `onRetry` when it could not give one yet.
+   */
+  constructor(
+    core: ClientCore,
+    onReady: () => void,
+    onFatal: (error: unknown) => void,
+    onRetry: (error: unknown) => void,
+  ) {
     this.#core = core
     this.#onReady = onReady
     this.#onFatal = onFatal
+    this.#onRetry = onRetry
   }
 
   /** The identity for new sequences, or null while one is being asked for. */
@@ -83,6 +93,7 @@ export class ProducerIdentitySource {
         return { producerId: Number(response.producerId), producerEpoch: response.producerEpoch }
       } catch (error) {
         if (!isRetriable(error)) throw error
+        this.#onRetry(error)
         await wait(this.#core.ports.timers, backoff.nextMs(), this.#core.closing)
       }
     }

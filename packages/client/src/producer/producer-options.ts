@@ -31,6 +31,8 @@ export interface ProducerOptions extends ClientOptions {
   partitioner?: Partitioner
   /** Called for each batch of `post`ed records that could not be delivered. */
   onDeliveryError?: (error: unknown, topic: string, partition: number, recordCount: number) => void
+  /** Called for each attempt that failed and is made again, of a batch or at getting a producer id: why records are not stored yet. */
+  onRetry?: (error: unknown) => void
 }
 
 /** {@link ProducerOptions} with nothing left out. */
@@ -50,6 +52,7 @@ export interface ResolvedProducerOptions {
   requestTimeoutMs: number
   partitioner: Partitioner | null
   onDeliveryError: (error: unknown, topic: string, partition: number, recordCount: number) => void
+  onRetry: (error: unknown) => void
 }
 
 const COMPRESSION_TYPES: readonly CompressionType[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
@@ -80,6 +83,7 @@ export function resolveProducerOptions(options: ProducerOptions): ResolvedProduc
     requestTimeoutMs,
     partitioner: options.partitioner ?? null,
     onDeliveryError: guarded(options.onDeliveryError ?? (() => undefined)),
+    onRetry: guarded(options.onRetry ?? (() => undefined)),
   }
 }
 

@@ -430,6 +430,21 @@ describe('what a producer does about failures', () => {
     await cluster.world.run(producer.close())
   })
 
+  test('an attempt that is made again is told to onRetry', async () => {
+    const cluster = new FakeCluster()
+    const partition = cluster.createTopic('t').partitions[0]!
+    const retried: unknown[] = []
+    const producer = producerOf(cluster, { onRetry: (error) => retried.push((error as { code: string }).code) })
+    let requestCount = 0
+    cluster.intercept(ApiKey.PRODUCE, (request) =>
+      requestCount++ === 0 ? refuse(request, ErrorCode.NOT_ENOUGH_REPLICAS) : null,
+    )
+    await cluster.world.run(producer.send({ topic: 't', value: 'a' }))
+    expect(retried).toEqual(['NOT_ENOUGH_REPLICAS'])
+    expect(valuesOf(partition)).toEqual(['a'])
+    await cluster.world.run(producer.close())
+  })
+
   test('a cluster that gives no producer id fails every record with the reason', async () => {
     const cluster = new FakeCluster()
     cluster.createTopic('t')

@@ -48,6 +48,7 @@ export class Producer implements AsyncDisposable {
           this.#core,
           () => this.#sender.schedule(),
           (error) => this.#sender.failAll(error),
+          this.#options.onRetry,
         )
       : null
     this.#accumulator = new Accumulator(this.#core, this.#options, identities)

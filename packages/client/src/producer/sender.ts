@@ -224,8 +224,10 @@ export class Sender {
     }
     link.connect().then(retry, (error: unknown) => {
       // A broker that cannot be reached will be tried again; one that refuses us (authentication) will not let us in later.
-      if (isRetriable(error)) retry()
-      else if (!this.#closed) this.failAll(error)
+      if (isRetriable(error)) {
+        this.#options.onRetry(error)
+        retry()
+      } else if (!this.#closed) this.failAll(error)
     })
   }
 
@@ -372,6 +374,7 @@ export class Sender {
 
   #afterFailure(buffer: PartitionBuffer, batch: ProducerBatch, error: unknown): void {
     batch.lastError = error
+    this.#options.onRetry(error)
     if (batch.state === 'done') this.#release(buffer, batch)
     buffer.notBeforeMs = this.#core.ports.clock.monotonicMs() + buffer.backoff.nextMs()
     this.schedule()
