@@ -3,6 +3,7 @@ import type { QuorumDescription, QuorumReplica, VoterListener } from '@millrace/
 import { CliError, ExitCode, usageError } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { requireWhole } from '../options/numbers.ts'
+import { withController } from './active-controller.ts'
 
 interface AddOptions {
   directory?: string
@@ -18,15 +19,16 @@ export const addVoter: CommandDefinition<AddOptions> = {
   name: 'add-voter',
   arguments: [['<node>', 'id of a running controller that does not vote yet']],
   summary: 'Give a controller a vote in the metadata quorum',
-  description: `Start the controller first, with controller.quorum.bootstrap.servers, and let it catch up ("millrace cluster quorum"). Directory and
-address are found by themselves where the cluster knows them. Votes change one at a time.`,
+  description: `Start the controller first, with controller.quorum.bootstrap.servers, and let it catch up ("millrace cluster quorum"). The directory is
+found by itself. The address has to be given unless "millrace cluster quorum" shows it: brokers know those of voters only. Votes change one
+at a time.`,
   options: [
     { flags: '--directory <id>', description: "id of the directory with the node's metadata log" },
     { flags: '--address <host:port>', description: 'where other nodes reach the controller' },
     { flags: '--listener <name>', description: `name of that listener (default: ${DEFAULT_LISTENER})` },
   ],
   examples: [
-    ['cluster add-voter 4', 'a node that follows the quorum'],
+    ['cluster add-voter 4 --address controller-4:9093', 'a node that follows the quorum'],
     ['cluster add-voter 4 --address controller-4:9093 --directory JEXY6aqzQY-32P5TStzaFg', 'in so many words'],
   ],
   async run(context, [nodeText], options) {
@@ -34,7 +36,7 @@ address are found by themselves where the cluster knows them. Votes change one a
     const address = options.address === undefined ? null : parseAddress(options.address)
     const directory = directoryOf(options.directory)
     return context.withAdmin(async (admin) => {
-      const quorum = await admin.describeQuorum()
+      const quorum = await withController(admin, () => admin.describeQuorum())
       if (quorum.voters.some((voter) => voter.nodeId === nodeId)) throw new CliError(`node ${nodeId} votes already`)
       const observer = quorum.observers.find((one) => one.nodeId === nodeId)
       const directoryId = directory ?? knownDirectory(observer)
@@ -46,28 +48,48 @@ address are found by themselves where the cluster knows them. Votes change one a
       const name = options.listener ?? DEFAULT_LISTENER
       const listeners: VoterListener[] = address === null ? (observer?.listeners ?? []) : [{ name, ...address }]
       if (listeners.length === 0) throw usageError(`where is node ${nodeId} reached?`, 'Give --address HOST:PORT.')
-      await admin.addVoter({ nodeId, directoryId, listeners })
+      await withController(admin, () => admin.addVoter({ nodeId, directoryId, listeners }))
       await context.note(`Node ${nodeId} votes. ${majorityText(quorum.voters.length + 1)}`)
       return ExitCode.OK
     })
   },
 }
 
-export const removeVoter: CommandDefinition<{ directory?: string }> = {
+interface RemoveOptions {
+  directory?: string
+  execute?: boolean
+}
+
+export const removeVoter: CommandDefinition<RemoveOptions> = {
   name: 'remove-voter',
   arguments: [['<node>', 'id of the controller']],
-  summary: "Take a controller's vote in the metadata quorum away",
+  summary: "Take a controller's vote in the metadata quorum away; without --execute only say what would be",
   description: `For a node that is lost, or before one is taken away. A majority of the voters that remain must run. Votes change one at a time.`,
-  options: [{ flags: '--directory <id>', description: 'if the node voted with several directories: which' }],
-  examples: [['cluster remove-voter 3', 'node 3 votes no more']],
+  options: [
+    { flags: '--execute', description: 'do it; without this it is only shown' },
+    { flags: '--directory <id>', description: 'if the node voted with several directories: which' },
+  ],
+  examples: [
+    ['cluster remove-voter 3', 'what would be'],
+    ['cluster remove-voter 3 --execute', 'node 3 votes no more'],
+  ],
   async run(context, [nodeText], options) {
     const nodeId = requireWhole('node', nodeText!, 0)
     const directory = directoryOf(options.directory)
     return context.withAdmin(async (admin) => {
-      const quorum = await admin.describeQuorum()
+      const quorum = await withController(admin, () => admin.describeQuorum())
       const directoryId = directory ?? directoryOfVoter(quorum, nodeId)
-      await admin.removeVoter({ nodeId, directoryId })
-      await context.note(`Node ${nodeId} votes no more. ${majorityText(quorum.voters.length - 1)}`)
+      const left = quorum.voters.filter((voter) => voter.nodeId !== nodeId || voter.directoryId !== directoryId)
+      if (left.length === 0) throw new CliError(`node ${nodeId} is the only voter: without it there would be no quorum`)
+      const majority = majorityText(left.length)
+      if (!options.execute) {
+        const ids = left.map((voter) => voter.nodeId).join(', ')
+        await context.note(`Node ${nodeId} would vote no more, and ${ids} would. ${majority}`)
+        await context.note('Nothing was changed: add --execute to do it.')
+        return ExitCode.OK
+      }
+      await withController(admin, () => admin.removeVoter({ nodeId, directoryId }))
+      await context.note(`Node ${nodeId} votes no more. ${majority}`)
       return ExitCode.OK
     })
   },

@@ -1,4 +1,4 @@
-import { ProtocolError, UnsupportedVersionError } from '@millrace/client'
+import { ProtocolError, TimeoutError, UnsupportedVersionError } from '@millrace/client'
 import { describe, expect, test } from 'vitest'
 import { ExitCode } from '../command/cli-error.ts'
 import { runFake } from '../testing/fake-io.ts'
@@ -6,6 +6,8 @@ import { runFake } from '../testing/fake-io.ts'
 const DIRECTORY = 'JEXY6aqzQY-32P5TStzaFg'
 const ELECTION_NOT_NEEDED = 84
 const REASSIGNMENT_IN_PROGRESS = 60
+const STORAGE_ERROR = 56
+const GIB = 1024n ** 3n
 
 function replica(nodeId: number, lag = 0n) {
   return {
@@ -60,13 +62,15 @@ function fakeCluster(lists: number[][], behind: number[] = []) {
       calls.push(['move to', ...(wanted as unknown[])])
       return Promise.resolve(outcomes(wanted) as never)
     },
-    describeLogDirs: (options: unknown) => {
-      calls.push(['describe', options])
+    describeLogDirs: (options: { timeoutMs?: number }) => {
+      // Questions of the status are not what tests of log directories are about.
+      if (options.timeoutMs === undefined) calls.push(['describe', options])
+      const space = { totalBytes: 100n * GIB, usableBytes: 50n * GIB }
       const one = { topic: 't', partition: 0, sizeBytes: 9n, offsetLag: 0n, isFuture: false }
       return Promise.resolve([
-        { nodeId: 1, logDir: '/a', error: null, partitions: [one] },
-        { nodeId: 1, logDir: '/b', error: null, partitions: [{ ...one, offsetLag: 7n, isFuture: true }] },
-        { nodeId: 1, logDir: '/c', error: null, partitions: [] },
+        { nodeId: 1, logDir: '/a', error: null, ...space, partitions: [one] },
+        { nodeId: 1, logDir: '/b', error: null, ...space, partitions: [{ ...one, offsetLag: 7n, isFuture: true }] },
+        { nodeId: 1, logDir: '/c', error: null, ...space, partitions: [] },
       ] as never)
     },
     addVoter: (voter: unknown) => {
@@ -115,6 +119,62 @@ describe('millrace cluster status', () => {
     })
   })
 
+  test('tells of log directories that are offline or full, and of brokers that do not tell, with exit code 3', async () => {
+    const { admin } = fakeCluster([[1]])
+    const describeLogDirs = ({ nodeIds }: { nodeIds: number[] }) => {
+      const nodeId = nodeIds[0]!
+      if (nodeId === 4) return Promise.reject(new TimeoutError('no answer', 1))
+      const of = (logDir: string, usableBytes: bigint, error: ProtocolError | null = null) => {
+        return { nodeId, logDir, error, totalBytes: 100n * GIB, usableBytes, partitions: [] }
+      }
+      if (nodeId === 1) return Promise.resolve([of('/a', 1n * GIB), of('/b', -1n, new ProtocolError(STORAGE_ERROR))])
+      return Promise.resolve([of('/c', nodeId === 2 ? 1024n : 1n * GIB)])
+    }
+    const run = await runFake(['cluster', 'status', '-o', 'json'], {
+      admin: { ...admin, describeLogDirs: describeLogDirs as never },
+    })
+    expect(run.exitCode).toBe(ExitCode.PARTIAL)
+    const { isHealthy, problems, logDirs } = JSON.parse(run.stdout)
+    expect(isHealthy).toBe(false)
+    expect(problems).toEqual([
+      'log directory /b of broker 1 is offline',
+      'log directory /c of broker 2 is full',
+      'broker 4 does not tell of its log directories (no answer)',
+    ])
+    expect(logDirs.map(({ broker, directory, state }: Record<string, unknown>) => [broker, directory, state])).toEqual([
+      [1, '/a', 'online'],
+      [1, '/b', 'offline'],
+      [2, '/c', 'full'],
+      [3, '/c', 'online'],
+    ])
+  })
+
+  test('notes a quorum that stands no failure, which is well all the same', async () => {
+    const { admin } = fakeCluster([[1]])
+    const two = { ...QUORUM, voters: [replica(1), replica(2)] }
+    const run = await runFake(['cluster', 'status'], {
+      admin: { ...admin, describeQuorum: () => Promise.resolve(two as never) },
+    })
+    expect(run.exitCode).toBe(ExitCode.OK)
+    expect(run.stdout).toContain(
+      'All is well.\nNote: the metadata quorum stands no failure: both of its voters must run',
+    )
+  })
+
+  test('and its neighbours tell a lost quorum from brokers that do not answer', async () => {
+    const { admin } = fakeCluster([[1]])
+    const unanswered = () => Promise.reject(new TimeoutError('no answer', 1))
+    const lost = { ...admin, describeQuorum: unanswered, unregisterBroker: unanswered }
+    for (const args of [['status'], ['quorum'], ['remove-voter', '3', '--execute'], ['drain', '4', '--forget']]) {
+      const run = await runFake(['cluster', ...args], { admin: lost })
+      expect([args[0], run.exitCode]).toEqual([args[0], ExitCode.PARTIAL])
+      expect(run.stdout + run.stderr).toContain('no active controller: a majority')
+      expect(run.stderr).not.toContain('cannot reach')
+    }
+    const gone = await runFake(['cluster', 'quorum'], { admin: { ...lost, describeCluster: unanswered } })
+    expect(gone.exitCode).toBe(ExitCode.ERROR)
+  })
+
   test('does without a quorum where brokers do not tell of one', async () => {
     const { admin } = fakeCluster([[1]])
     const describeQuorum = () => Promise.reject(new UnsupportedVersionError('DescribeQuorum', 'not served'))
@@ -155,10 +215,19 @@ describe('the quorum', () => {
 
   test('loses a voter', async () => {
     const { admin, calls } = fakeCluster([])
-    const run = await runFake(['cluster', 'remove-voter', '3'], { admin })
+    const shown = await runFake(['cluster', 'remove-voter', '3'], { admin })
+    expect(shown.exitCode).toBe(ExitCode.OK)
+    expect(shown.stderr).toContain('Node 3 would vote no more, and 1, 2 would. Of 2 voters, 2 must run.')
+    expect(calls).toEqual([])
+    const run = await runFake(['cluster', 'remove-voter', '3', '--execute'], { admin })
     expect(run.stderr).toContain('Of 2 voters, 2 must run.')
     expect(calls).toEqual([['remove', { nodeId: 3, directoryId: DIRECTORY }]])
     expect((await runFake(['cluster', 'remove-voter', '4'], { admin })).exitCode).toBe(ExitCode.ERROR)
+    const alone = { ...admin, describeQuorum: () => Promise.resolve({ ...QUORUM, voters: [replica(1)] } as never) }
+    expect((await runFake(['cluster', 'remove-voter', '1', '--execute'], { admin: alone })).stderr).toContain(
+      'only voter',
+    )
+    expect(calls).toHaveLength(1)
   })
 })
 

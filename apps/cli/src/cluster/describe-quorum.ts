@@ -3,6 +3,7 @@ import { ExitCode } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { type Column, type Row, renderRows } from '../io/output-format.ts'
 import { formatDuration } from '../options/durations.ts'
+import { withController } from './active-controller.ts'
 import { shareBar } from './bars.ts'
 
 const COLUMNS: readonly Column[] = [
@@ -24,7 +25,7 @@ export const describeQuorum: CommandDefinition<object> = {
     ['cluster quorum -o json', 'for programs'],
   ],
   async run(context) {
-    const quorum = await context.withAdmin((admin) => admin.describeQuorum())
+    const quorum = await context.withAdmin((admin) => withController(admin, () => admin.describeQuorum()))
     const nowMs = context.io.clock.wallMs()
     await context.printValue(quorumData(quorum), () => quorumText(quorum, nowMs))
     return quorum.leaderId === -1 ? ExitCode.PARTIAL : ExitCode.OK

@@ -1,6 +1,7 @@
 import { CliError, ExitCode } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { requireWhole } from '../options/numbers.ts'
+import { withController } from './active-controller.ts'
 import { carryOut, MOVE_OPTIONS, type MoveOptions } from './carry-out.ts'
 import { describeAllPartitions } from './partition-arguments.ts'
 import { planDrain } from './plan-moves.ts'
@@ -40,7 +41,7 @@ restarted need not be drained: it hands its leaderships over by itself.`,
             hint: `Move them first: "millrace cluster drain ${nodeId} --execute --wait".`,
           })
         }
-        await admin.unregisterBroker(nodeId)
+        await withController(admin, () => admin.unregisterBroker(nodeId))
         await context.note(`Broker ${nodeId} is forgotten.`)
         return ExitCode.OK
       }
