@@ -412,6 +412,27 @@ describe('millrace config', () => {
     expect(run).toMatchObject({ exitCode: ExitCode.ERROR, stdout: '' })
   })
 
+  test('who asks for compaction is told that nothing comes of it yet', async () => {
+    const admin = {
+      alterConfigs: () => Promise.resolve([{ type: 'topic', name: 't', error: null }] as never),
+      createTopics: (wanted: readonly object[]) => {
+        return Promise.resolve(
+          wanted.map((one) => ({ ...one, error: null, partitions: 1, replicationFactor: 1 })) as never,
+        )
+      },
+    }
+    for (const args of [
+      ['config', 'set', 'topic', 't', 'cleanup.policy=delete,compact'],
+      ['topic', 'create', 't', '-c', 'cleanup.policy=compact'],
+    ]) {
+      const { exitCode, stderr } = await runFake(args, { admin })
+      expect(exitCode).toBe(ExitCode.OK)
+      expect(stderr).toMatch(/^millrace: warning: cleanup\.policy=\S*compact is kept, but .* compact nothing/)
+    }
+    const plain = await runFake(['config', 'set', 'topic', 't', 'cleanup.policy=delete'], { admin })
+    expect(plain.stderr).toBe('')
+  })
+
   test('set, append and delete are told to the broker as such', async () => {
     const changes: { operations: unknown[] }[] = []
     const admin = {

@@ -6,6 +6,7 @@ import { reportOutcomes } from '../command/outcomes.ts'
 import { type Column, type Row, renderRows } from '../io/output-format.ts'
 import { printable } from '../io/printable.ts'
 import { requirePairs } from '../options/numbers.ts'
+import { noteCompaction } from './compaction-note.ts'
 
 const RESOURCE_TEXT = 'topic NAME, broker ID, cluster (the default of all brokers) or group ID'
 
@@ -95,15 +96,18 @@ const setConfig: CommandDefinition<{ append?: boolean; subtract?: boolean; dryRu
   examples: [
     ['config set topic orders retention.ms=3600000', 'keep one hour'],
     ['config set cluster log.retention.ms=86400000', 'the default of all brokers: one day'],
-    ['config set topic orders cleanup.policy=compact --append', 'compact as well'],
+    ['config set topic orders leader.replication.throttled.replicas=0:1 --append', 'one more in a list'],
   ],
-  run(context, words, options) {
+  async run(context, words, options) {
     const { resource, rest } = parseResource(words)
     if (rest.length === 0) throw usageError('nothing to set', 'Give key=value.')
     if (options.append && options.subtract) throw usageError('--append and --subtract exclude each other')
     const op = options.append ? 'append' : options.subtract ? 'subtract' : 'set'
-    const operations = requirePairs('setting', rest).map(([name, value]) => ({ op, name, value }) as ConfigOperation)
-    return alter(context, resource, operations, options.dryRun === true)
+    const pairs = requirePairs('setting', rest)
+    const operations = pairs.map(([name, value]) => ({ op, name, value }) as ConfigOperation)
+    const exitCode = await alter(context, resource, operations, options.dryRun === true)
+    if (exitCode === ExitCode.OK && op !== 'subtract') await noteCompaction(context, pairs)
+    return exitCode
   },
 }
 

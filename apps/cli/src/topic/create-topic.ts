@@ -1,6 +1,7 @@
-import { usageError } from '../command/cli-error.ts'
+import { ExitCode, usageError } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
+import { noteCompaction } from '../config/compaction-note.ts'
 import { requirePairs, requireWhole } from '../options/numbers.ts'
 
 interface CreateOptions {
@@ -26,11 +27,12 @@ export const createTopic: CommandDefinition<CreateOptions> = {
   ],
   examples: [
     ['topic create orders --partitions 6', 'six partitions'],
-    ['topic create state --config cleanup.policy=compact', 'a compacted topic'],
+    ['topic create state --config retention.ms=-1', 'a topic that keeps all its records'],
     ['topic create a b c --if-not-exists', 'several, unless they exist'],
   ],
   async run(context, names, options) {
-    const configs = Object.fromEntries(requirePairs('--config', options.config))
+    const settings = requirePairs('--config', options.config)
+    const configs = Object.fromEntries(settings)
     const topics = names.map((name) => ({ name, configs, ...shapeOf(options) }))
     const validateOnly = options.dryRun === true
     const outcomes = await context.withAdmin((admin) => admin.createTopics(topics, { validateOnly }))
@@ -49,7 +51,9 @@ export const createTopic: CommandDefinition<CreateOptions> = {
       })),
       [{ key: 'topic' }, { key: 'result' }, { key: 'partitions' }, { key: 'replicationFactor', title: 'REPLICAS' }],
     )
-    return reportOutcomes(context, results)
+    const exitCode = await reportOutcomes(context, results)
+    if (exitCode !== ExitCode.ERROR) await noteCompaction(context, settings)
+    return exitCode
   },
 }
 
