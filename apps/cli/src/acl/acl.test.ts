@@ -5,6 +5,7 @@ import { runFake } from '../testing/fake-io.ts'
 
 const SECURITY_DISABLED = 54
 const INVALID_REQUEST = 42
+const CLUSTER_FORBIDDEN = 31
 
 const acl = (init: Partial<Acl> = {}): Acl => ({
   resourceType: 'topic',
@@ -72,7 +73,8 @@ describe('millrace acl add', () => {
       const error = (one: Acl) => (one.resourceName === 'bad' ? new ProtocolError(INVALID_REQUEST) : null)
       return Promise.resolve(acls.map((one) => ({ ...one, error: error(one) })))
     }
-    const result = await runFake(['acl', 'add', ...args], { admin: { createAcls } })
+    const describeAcls = () => Promise.resolve([acl({ resourceType: 'cluster' })])
+    const result = await runFake(['acl', 'add', ...args], { admin: { createAcls, describeAcls } })
     return { ...result, created }
   }
 
@@ -112,9 +114,26 @@ describe('millrace acl add', () => {
       'topic literal describe',
       'group literal read',
     ])
-    expect(needs(await run('User:a', '--cluster', '--prefixed', '--operation', 'alter'))).toEqual([
-      'cluster literal alter',
-    ])
+    const [cluster] = needs(await run('User:a', '--cluster', '--prefixed', '--operation', 'alter'))
+    expect(cluster).toBe('cluster literal alter')
+  })
+
+  test('whoever loses the right to change rules by it, or may, is warned', async () => {
+    const add = async (host: string, rules: Acl[], refusal: ProtocolError | null) => {
+      let callCount = 0
+      const createAcls = (acls: readonly Acl[]) =>
+        Promise.resolve(acls.map((one) => ({ ...one, error: callCount++ === 0 ? null : refusal })))
+      const describeAcls = () => Promise.resolve(rules)
+      const args = ['acl', 'add', 'User:ANONYMOUS', '--cluster', '--operation', 'alter', '--host', host]
+      const result = await runFake(args, { admin: { createAcls, describeAcls } })
+      expect(result.exitCode).toBe(ExitCode.OK)
+      return result.stderr
+    }
+    const known = [acl({ resourceType: 'cluster' })]
+    expect(await add('10.0.0.7', known, new ProtocolError(CLUSTER_FORBIDDEN))).toContain('take your own right away')
+    expect(await add('10.0.0.7', [], null)).toContain('the first rules about the cluster')
+    expect(await add('10.0.0.7', known, null)).toBe('')
+    expect(await add('*', [], null)).toBe('')
   })
 
   test('some that fail are told, and the rest is done', async () => {
@@ -159,6 +178,16 @@ describe('millrace acl remove', () => {
     expect(await run([])).toMatchObject({ exitCode: ExitCode.USAGE, asked: [] })
     expect(await run(['--all', '-t', 'x'])).toMatchObject({ exitCode: ExitCode.USAGE, asked: [] })
     expect(await run(['--all'])).toMatchObject({ exitCode: ExitCode.OK, asked: [{}] })
+  })
+
+  test('that is refused is told as that alone', async () => {
+    const error = new ProtocolError(CLUSTER_FORBIDDEN)
+    const deleteAcls = (filters: readonly AclFilter[]) =>
+      Promise.resolve(filters.map((filter) => ({ filter, deleted: [], error })))
+    const { exitCode, stdout, stderr } = await runFake(['acl', 'remove', '--all'], { admin: { deleteAcls } })
+    expect([exitCode, stdout]).toEqual([ExitCode.ERROR, ''])
+    expect(stderr).toContain('CLUSTER_AUTHORIZATION_FAILED')
+    expect(stderr).not.toContain('no rule is meant')
   })
 
   test('that nothing is meant is a failure', async () => {

@@ -12,6 +12,7 @@ import {
   resourcesOf,
   rowOf,
 } from './acl-options.ts'
+import { hasNoClusterRules, isAboutCluster, lockOutWarning } from './lock-out.ts'
 
 interface AddOptions extends ResourceOptions {
   operation: string[]
@@ -58,13 +59,22 @@ A rule that is there already is fine.`,
   ],
   async run(context, principals, options) {
     const acls = aclsOf(principals.map(requirePrincipal), options)
-    const outcomes = await context.withAdmin((admin) => admin.createAcls(acls))
+    const { outcomes, warning } = await context.withAdmin(async (admin) => {
+      const isFirst = acls.some(isAboutCluster) && (await hasNoClusterRules(admin))
+      const made = await admin.createAcls(acls)
+      return { outcomes: made, warning: await lockOutWarning(admin, made.filter(isMade), isFirst) }
+    })
     await context.printRows(
       outcomes.map((outcome) => ({ ...rowOf(outcome), result: outcome.error === null ? 'added' : 'failed' })),
       [...ACL_COLUMNS, { key: 'result' }],
     )
+    if (warning !== null) await context.note(`millrace: warning: ${warning}`)
     return reportOutcomes(context, outcomes)
   },
+}
+
+function isMade({ error }: { error: unknown }): boolean {
+  return error === null
 }
 
 function aclsOf(principals: readonly string[], options: AddOptions): Acl[] {

@@ -32,9 +32,12 @@ nothing, and denies nothing, from now on.`,
     const outcomes = await context.withAdmin((admin) => admin.deleteAcls(filters))
     const gone = outcomes.flatMap(({ deleted }) => deleted.map(rowOf))
     const distinct = [...new Map(gone.map((row) => [JSON.stringify(row), row])).values()]
-    await context.printRows(distinct, ACL_COLUMNS)
-    if (distinct.length === 0) await context.note('millrace: no rule is meant by that')
+    // Of a refusal nothing else can be told.
+    const isRefused = outcomes.every(({ error }) => error !== null)
+    if (!isRefused) await context.printRows(distinct, ACL_COLUMNS)
     const exitCode = await reportOutcomes(context, outcomes)
-    return distinct.length === 0 && exitCode === ExitCode.OK ? ExitCode.ERROR : exitCode
+    if (distinct.length > 0 || exitCode !== ExitCode.OK) return exitCode
+    await context.note('millrace: no rule is meant by that')
+    return ExitCode.ERROR
   },
 }

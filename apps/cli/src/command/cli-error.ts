@@ -80,6 +80,10 @@ export function explain(error: unknown, bootstrapServers: string): CliError {
   return new CliError(messageOf(error), { cause: error })
 }
 
+/** Why it is of no use to look for another user. */
+const ALL_ARE_ANONYMOUS =
+  'Millrace brokers know every client as User:ANONYMOUS, at the address from which it comes (docs/security.md).'
+
 /** What to do about errors that users meet. */
 const HINTS: Readonly<Record<string, string>> = {
   UNKNOWN_TOPIC_OR_PARTITION: '"millrace topic list" shows the topics that there are.',
@@ -96,16 +100,21 @@ const HINTS: Readonly<Record<string, string>> = {
   ELIGIBLE_LEADERS_NOT_AVAILABLE:
     'Start the brokers that were in sync last ("millrace topic describe" shows them). If they are lost for good: --unclean, which loses records.',
   BROKER_ID_NOT_REGISTERED: '"millrace cluster status" shows the brokers.',
-  TOPIC_AUTHORIZATION_FAILED: 'This user may not use the topic.',
-  GROUP_AUTHORIZATION_FAILED: 'This user may not use the group.',
-  CLUSTER_AUTHORIZATION_FAILED: 'This user may not do this on the cluster.',
+  GROUP_AUTHORIZATION_FAILED: `"millrace acl list --group ID --match" shows the rules. ${ALL_ARE_ANONYMOUS}`,
+  CLUSTER_AUTHORIZATION_FAILED: `"millrace acl list --cluster" shows the rules to those who may see them. ${ALL_ARE_ANONYMOUS}`,
+  LOG_DIR_NOT_FOUND:
+    'A directory is named by its absolute path, as "millrace cluster log-dirs --broker ID" shows it; "." and other relative ones never fit.',
   SECURITY_DISABLED:
     'The brokers have no authorizer: set authorizer.class.name and start them again (docs/security.md).',
 }
 
 function hintFor(error: ProtocolError): { hint?: string } {
-  const hint = HINTS[error.code]
+  const hint = error.code === 'TOPIC_AUTHORIZATION_FAILED' ? topicRulesHint(error.topic) : HINTS[error.code]
   return hint === undefined ? {} : { hint }
+}
+
+function topicRulesHint(topic: string | null | undefined): string {
+  return `"millrace acl list --topic ${topic ?? 'NAME'} --match" shows the rules. ${ALL_ARE_ANONYMOUS}`
 }
 
 /** The first cause: a time limit says less than the failure that was tried again until it ended. */
