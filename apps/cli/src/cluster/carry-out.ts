@@ -6,7 +6,7 @@ import type { Column } from '../io/output-format.ts'
 import { sleep } from '../io/pacer.ts'
 import { formatCount } from '../options/numbers.ts'
 import { shareBar } from './bars.ts'
-import type { MovePlan } from './plan-moves.ts'
+import type { Move, MovePlan } from './plan-moves.ts'
 
 /** Options of every command that moves partitions. */
 export interface MoveOptions {
@@ -43,12 +43,10 @@ export async function carryOut(
     }
   }
   const failed = new Set(outcomes.filter(({ error }) => error !== null).map(keyOf))
-  const rows = plan.moves.map((move) => {
-    const { topic, partition, from, to } = move
-    const row = { topic, partition, from: [...from], to: [...to] }
-    return options.execute ? { ...row, result: failed.has(keyOf(move)) ? 'failed' : 'begun' } : row
-  })
-  await context.printRows(rows, options.execute ? [...COLUMNS, { key: 'result' }] : COLUMNS)
+  // Off a terminal one table is printed, with what became of each in the end: programs read it once.
+  const isShownAtEnd = options.execute === true && options.wait === true && !context.io.stdout.isTty
+  if (!isShownAtEnd)
+    await printMoves(context, plan.moves, options, (move) => (failed.has(keyOf(move)) ? 'failed' : 'begun'))
   for (const { topic, partition, replicas } of plan.impossible) {
     await context.note(
       `millrace: ${topic}-${partition}: too few brokers for its ${formatCount(replicas.length, 'replica')}`,
@@ -59,30 +57,51 @@ export async function carryOut(
     return plan.impossible.length > 0 ? ExitCode.PARTIAL : ExitCode.OK
   }
   let exitCode = await reportOutcomes(context, outcomes)
-  if (options.wait)
-    await waitForMoves(
-      context,
-      admin,
-      plan.moves.filter((move) => !failed.has(keyOf(move))),
-    )
+  if (options.wait) {
+    const open = new Set(plan.moves.map(keyOf).filter((key) => !failed.has(key)))
+    const begunCount = open.size
+    try {
+      await waitForMoves(context, admin, open)
+    } finally {
+      if (isShownAtEnd) {
+        const resultOf = (key: string) => (failed.has(key) ? 'failed' : open.has(key) ? 'begun' : 'moved')
+        await printMoves(context, plan.moves, options, (move) => resultOf(keyOf(move)))
+      } else await context.note(`${begunCount - open.size} of ${formatCount(begunCount, 'partition')} moved.`)
+    }
+    if (context.isInterrupted) return ExitCode.INTERRUPTED
+  }
   if (exitCode === ExitCode.OK && plan.impossible.length > 0) exitCode = ExitCode.PARTIAL
   return exitCode
 }
 
-/** Resolves when none of the partitions is being moved any more. Draws how far it is on terminals. */
-async function waitForMoves(context: CliContext, admin: Admin, moves: readonly TopicPartition[]): Promise<void> {
+async function printMoves(
+  context: CliContext,
+  moves: readonly Move[],
+  { execute }: MoveOptions,
+  resultOf: (move: Move) => string,
+): Promise<void> {
+  const rows = moves.map((move) => {
+    const { topic, partition, from, to } = move
+    const row = { topic, partition, from: [...from], to: [...to] }
+    return execute ? { ...row, result: resultOf(move) } : row
+  })
+  await context.printRows(rows, execute ? [...COLUMNS, { key: 'result' }] : COLUMNS)
+}
+
+/** Takes out of `open` what is not being moved any more, until it is empty or Ctrl-C comes. Draws how far it is on terminals. */
+async function waitForMoves(context: CliContext, admin: Admin, open: Set<string>): Promise<void> {
   const { stderr, timers, signal } = context.io
-  const wanted = new Set(moves.map(keyOf))
-  if (wanted.size === 0) return
+  const count = open.size
   let isDrawn = false
-  for (;;) {
-    const openCount = (await admin.listReassignments()).filter((one) => wanted.has(keyOf(one))).length
+  while (open.size > 0) {
+    const underWay = new Set((await admin.listReassignments()).map(keyOf))
+    for (const key of open) if (!underWay.has(key)) open.delete(key)
     if (stderr.isTty) {
-      const done = wanted.size - openCount
-      await stderr.write(`\r\u001b[K${shareBar(done, wanted.size)} ${done} of ${wanted.size} moved`)
+      const done = count - open.size
+      await stderr.write(`\r\u001b[K${shareBar(done, count)} ${done} of ${count} moved`)
       isDrawn = true
     }
-    if (openCount === 0) break
+    if (open.size === 0) break
     await sleep(timers, POLL_MS, signal)
     if (signal.aborted) break
   }

@@ -6,6 +6,7 @@ import { describeQuorum } from './describe-quorum.ts'
 import { drainBroker } from './drain-broker.ts'
 import { electLeaders } from './elect-leaders.ts'
 import { logDirs } from './log-dirs.ts'
+import { newId } from './new-id.ts'
 import { reassignPartitions } from './reassign-partitions.ts'
 
 /** `millrace cluster …`. */
@@ -19,5 +20,6 @@ export function clusterCommands(dispatch: Dispatch): Command {
     toCommand(logDirs, dispatch),
     toCommand(electLeaders, dispatch),
     toCommand(drainBroker, dispatch),
+    toCommand(newId, dispatch),
   ])
 }

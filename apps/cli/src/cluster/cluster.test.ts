@@ -7,6 +7,7 @@ const DIRECTORY = 'JEXY6aqzQY-32P5TStzaFg'
 const ELECTION_NOT_NEEDED = 84
 const REASSIGNMENT_IN_PROGRESS = 60
 const STORAGE_ERROR = 56
+const LOG_DIR_NOT_FOUND = 57
 const GIB = 1024n ** 3n
 
 function replica(nodeId: number, lag = 0n) {
@@ -249,7 +250,23 @@ describe('moves', () => {
     const run = await runFake(['cluster', 'reassign', 't:1', '--replicas', '3,1', '--execute', '--wait'], { admin })
     expect(run.exitCode).toBe(ExitCode.OK)
     expect(calls).toEqual([['move', { topic: 't', partition: 1, replicas: [3, 1] }]])
-    expect(run.stdout).toMatch(/t +1 +2,1 +3,1 +begun\n/)
+    expect(run.stdout).toMatch(/t +1 +2,1 +3,1 +moved\n/)
+  })
+
+  test('that are waited for end with what became of each off a terminal, and with a count on one', async () => {
+    const { admin } = fakeCluster([[1], [1]])
+    const args = ['cluster', 'reassign', '--to', '2', '--execute', '--wait']
+    const ending = new AbortController()
+    const listReassignments = () => {
+      ending.abort()
+      return Promise.resolve([{ topic: 't', partition: 1 }] as never)
+    }
+    const brokenOff = await runFake(args, { admin: { ...admin, listReassignments }, signal: ending.signal })
+    expect(brokenOff.exitCode).toBe(ExitCode.INTERRUPTED)
+    expect(brokenOff.stdout).toMatch(/t +0 +1 +2 +moved\nt +1 +1 +2 +begun\n/)
+    const shown = await runFake(args, { admin, isTty: true })
+    expect(shown.stdout).toMatch(/t +0 +1 +2 +begun\n/)
+    expect(shown.stderr).toContain('2 of 2 partitions moved.')
   })
 
   test('that are refused are told, and the rest is done', async () => {
@@ -325,6 +342,14 @@ describe('millrace cluster elect', () => {
   })
 })
 
+describe('new-id', () => {
+  test('makes up an id that nodes take, and asks nobody', async () => {
+    const { exitCode, stdout, clientOptions } = await runFake(['cluster', 'new-id'])
+    expect([exitCode, clientOptions]).toEqual([ExitCode.OK, []])
+    expect(stdout).toMatch(/^\w[\w-]{21}\n$/)
+  })
+})
+
 describe('log-dirs', () => {
   test('shows what lies where, and what is being moved', async () => {
     const { admin, calls } = fakeCluster([[1, 2]])
@@ -346,6 +371,19 @@ describe('log-dirs', () => {
     const { exitCode } = await runFake(['cluster', 'log-dirs', 't', '--broker', '1', '--to', '/b'], { admin })
     expect(exitCode).toBe(ExitCode.OK)
     expect(calls).toEqual([['move to', { topic: 't', partition: 0, nodeId: 1, logDir: '/b' }]])
+  })
+
+  test('names the directories that there are where the target is none', async () => {
+    const { admin } = fakeCluster([[1]])
+    const alterReplicaLogDirs = () => {
+      const error = new ProtocolError(LOG_DIR_NOT_FOUND, { subject: 'broker 1' })
+      return Promise.resolve([{ topic: 't', partition: 0, error }] as never)
+    }
+    const args = ['cluster', 'log-dirs', 't', '--broker', '1', '--to', 'b']
+    const run = await runFake(args, { admin: { ...admin, alterReplicaLogDirs } })
+    expect(run.exitCode).toBe(ExitCode.ERROR)
+    expect(run.stderr).toContain('absolute path')
+    expect(run.stderr).toContain('Broker 1 has /a, /b, /c.')
   })
 
   test('wants to know which replicas', async () => {

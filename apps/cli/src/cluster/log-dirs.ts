@@ -32,17 +32,22 @@ a replica is, a move of it ends. replica.alter.log.dirs.io.max.bytes.per.second 
       throw usageError('which replicas?', 'Name partitions, and their broker with --broker.')
     }
     if (to !== undefined) {
-      const outcomes = await context.withAdmin(async (admin) => {
+      const { outcomes, known } = await context.withAdmin(async (admin) => {
         const partitions = await describePartitions(admin, texts)
         const here = partitions.filter(({ replicas }) => replicas.includes(nodeId!))
         const moves = here.map(({ topic, partition }) => ({ topic, partition, nodeId: nodeId!, logDir: to }))
-        return await admin.alterReplicaLogDirs(moves)
+        const moved = await admin.alterReplicaLogDirs(moves)
+        const isUnknown = moved.some(({ error }) => error?.code === 'LOG_DIR_NOT_FOUND')
+        const found = isUnknown ? await admin.describeLogDirs({ nodeIds: [nodeId!], partitions: [] }) : []
+        return { outcomes: moved, known: found.map(({ logDir }) => logDir) }
       })
       const rows = outcomes.map(({ topic, partition, error }) => {
         return { topic, partition, result: error === null ? 'begun' : 'failed' }
       })
       await context.printRows(rows, [{ key: 'topic' }, { key: 'partition' }, { key: 'result' }])
-      return await reportOutcomes(context, outcomes)
+      const exitCode = await reportOutcomes(context, outcomes)
+      if (known.length > 0) await context.note(`Broker ${nodeId} has ${known.join(', ')}.`)
+      return exitCode
     }
     const found = await context.withAdmin(async (admin) => {
       const partitions = texts.length === 0 ? null : await describePartitions(admin, texts)
