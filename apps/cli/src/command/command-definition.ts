@@ -29,6 +29,14 @@ export interface CommandOption {
 /** Hands a parsed command line to the action, which needs a context that only the outermost command can make. */
 export type Dispatch = (action: (context: CliContext) => Promise<number>) => Promise<void>
 
+/** Options of the outermost command, which stand behind any other, too; who looks for them looks here. */
+const COMMON_OPTIONS = `
+Options of every command (more in "millrace --help"):
+  -b, --bootstrap-server <list>  brokers to begin with, HOST:PORT by commas
+  -o, --output <format>          table, json or yaml
+  --timeout <duration>           limit of each call to the cluster
+`
+
 /** Makes commander's command from a definition. */
 export function toCommand<Options>(definition: CommandDefinition<Options>, dispatch: Dispatch): Command {
   const command = new Command(definition.name).summary(definition.summary)
@@ -38,7 +46,7 @@ export function toCommand<Options>(definition: CommandDefinition<Options>, dispa
     if (repeatable) command.option(flags, description, collect)
     else command.option(flags, description)
   }
-  command.addHelpText('after', `\nExamples:\n${examplesText(definition.examples)}`)
+  command.addHelpText('after', `${COMMON_OPTIONS}\nExamples:\n${examplesText(definition.examples)}`)
   command.action(async (...given: unknown[]) => {
     const args = given.slice(0, -2).flatMap((argument) => (argument === undefined ? [] : argument)) as string[]
     const options = { ...noValues(command), ...command.opts() } as Options
