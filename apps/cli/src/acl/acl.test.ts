@@ -5,6 +5,7 @@ import { runFake } from '../testing/fake-io.ts'
 
 const SECURITY_DISABLED = 54
 const INVALID_REQUEST = 42
+const TOPIC_FORBIDDEN = 29
 const CLUSTER_FORBIDDEN = 31
 
 const acl = (init: Partial<Acl> = {}): Acl => ({
@@ -154,6 +155,15 @@ describe('millrace acl add', () => {
     expect([exitCode, created]).toEqual([ExitCode.USAGE, []])
     expect(stderr).toContain(words)
   })
+})
+
+test('a refusal says once what is refused, and what shows the rules', async () => {
+  const refused = new ProtocolError(TOPIC_FORBIDDEN, { topic: 'orders' })
+  const producer = { partitionCount: () => Promise.reject(refused), flush: () => Promise.resolve() }
+  const { stderr } = await runFake(['produce', 'orders', 'x'], { producer })
+  expect(stderr).toContain('"millrace acl list --topic orders --match"')
+  expect(stderr).toContain('User:ANONYMOUS')
+  expect(stderr).not.toContain('may not use')
 })
 
 describe('millrace acl remove', () => {

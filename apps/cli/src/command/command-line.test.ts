@@ -20,7 +20,9 @@ describe('every command', () => {
     ...commandTable.map(({ name }) => [name]),
     ...['create', 'list', 'describe', 'alter', 'delete'].map((name) => ['topic', name]),
     ...['list', 'describe', 'reset', 'delete', 'delete-offsets'].map((name) => ['group', name]),
-    ...['status', 'quorum', 'add-voter', 'remove-voter', 'reassign', 'elect', 'drain'].map((name) => ['cluster', name]),
+    ...['status', 'quorum', 'add-voter', 'remove-voter', 'reassign', 'elect', 'drain', 'log-dirs', 'new-id'].map(
+      (name) => ['cluster', name],
+    ),
     ...['describe', 'set', 'delete'].map((name) => ['config', name]),
     ...['list', 'add', 'remove'].map((name) => ['acl', name]),
     ...['produce', 'consume', 'latency'].map((name) => ['perf', name]),
@@ -32,7 +34,10 @@ describe('every command', () => {
     expect(run.stderr).toBe('')
     expect(run.stdout).toContain(`millrace ${words.join(' ')}`)
     const holdsCommands = run.stdout.includes('Commands:')
-    if (!holdsCommands) expect(run.stdout).toMatch(/Examples:\n {2}millrace /)
+    if (!holdsCommands) {
+      expect(run.stdout).toMatch(/Examples:\n {2}millrace /)
+      expect(run.stdout).toContain('-b, --bootstrap-server <list>')
+    }
   })
 
   test('the outermost help names all commands, start included', async () => {

@@ -9,7 +9,7 @@ export async function noteCompaction(
     const isAsked = name === 'cleanup.policy' || name === 'log.cleanup.policy'
     if (!isAsked || !value.split(',').some((policy) => policy.trim() === 'compact')) continue
     await context.note(
-      `millrace: warning: ${name}=${value} is kept, but Millrace brokers of this version compact nothing: topics grow until it is changed, or "delete" is added to it`,
+      `millrace: warning: ${name}=${value} is kept, but Millrace brokers of this version compact nothing yet: only "delete" has an effect`,
     )
   }
 }
