@@ -140,8 +140,10 @@ export class SimulatedFile implements DiskFile {
   }
 
   #makeRoom(sizeBytes: number, operation: string): void {
+    const { capacityBytes } = this.#disk.options
     const moreBytes = sizeBytes - this.#inode.sizeBytes
-    if (moreBytes > 0 && this.#disk.usedBytes + moreBytes > this.#disk.options.capacityBytes) {
+    // All files are looked at to tell what is used: not for each write to a disk without an end.
+    if (moreBytes > 0 && Number.isFinite(capacityBytes) && this.#disk.usedBytes + moreBytes > capacityBytes) {
       throw new DiskError('DISK_FULL', operation, this.path, 'ENOSPC')
     }
   }

@@ -46,6 +46,8 @@ export class ReplicaGhost {
   readonly #epochs = new Map<number, { readonly offset: number; readonly epoch: number }[]>()
   readonly #known = new Map<number, Map<number, ReplicaKnown>>()
   #cuts: BeforeCut[] = []
+  /** Of a client, in which the nodes were looked at last. */
+  #observedEvent = -1
   /** Partitions that a node may lead, or may have led, which is up and not to be seen: its start has not ended. */
   readonly #unseen = new Set<number>()
   /** Nodes that once lost their disk, and of each the partitions whose newest leader has not been seen without them since. */
@@ -114,6 +116,13 @@ export class ReplicaGhost {
     const cuts = this.#cuts
     this.#cuts = []
     for (const cut of cuts) this.#checkCut(cut)
+  }
+
+  /** The same as {@link observe}, for what happens in an event of a client, during which no node changes: once is enough. */
+  observeInClient(): void {
+    const { eventCount } = this.#world
+    if (eventCount !== this.#observedEvent) this.observe()
+    this.#observedEvent = eventCount
   }
 
   /** Looks at all nodes: at any moment, and always before one of them ends. */

@@ -173,7 +173,7 @@ export class Workload {
     const isDone = await this.#call('send', async () => {
       const stored = await producer.send({ topic: TOPIC, partition, value })
       const offset = Number(stored.offset)
-      this.#replicas.observe()
+      this.#replicas.observeInClient()
       if (offset < 0) {
         this.records.onAckedUnplaced(partition, value)
         return
@@ -230,7 +230,7 @@ export class Workload {
   async #pollAndCommit(consumer: Consumer): Promise<void> {
     const batches = await consumer.poll({ timeoutMs: 500 })
     const ends = new Map<number, number>()
-    if (batches.length > 0) this.#replicas.observe()
+    if (batches.length > 0) this.#replicas.observeInClient()
     for (const { partition, records } of batches) {
       for (const record of records) {
         const offset = Number(record.offset)

@@ -7,8 +7,10 @@ export class ScheduledEvent {
   /** Of which node; -1: the world's. */
   readonly node: number
   run: (() => void) | null
+  readonly #queue: EventQueue
 
-  constructor(atMs: number, sequence: number, label: string, node: number, run: () => void) {
+  constructor(queue: EventQueue, atMs: number, sequence: number, label: string, node: number, run: () => void) {
+    this.#queue = queue
     this.atMs = atMs
     this.sequence = sequence
     this.label = label
@@ -16,37 +18,29 @@ export class ScheduledEvent {
     this.run = run
   }
 
-  get isPending(): boolean {
-    return this.run !== null
-  }
-
   cancel(): void {
+    if (this.run === null) return
     this.run = null
+    this.#queue.onCancelled()
   }
 }
 
+/** Fewer cancelled events than this are not worth a look. */
+const CANCELLED_MIN = 128
+
 /**
- * The one heap that owns all events, by (time, sequence): what is scheduled first for an instant happens first. A cancelled event stays
- * in the heap until its time, without what it would have run.
+ * The one heap that owns all events, by (time, sequence): what is scheduled first for an instant happens first. Most events are timeouts of
+ * requests that are answered at once: cancelled ones are dropped before their time once they are the greater part, since they would make the
+ * heap ten times as large, and outlive the collections of young garbage.
  */
 export class EventQueue {
-  readonly #heap: ScheduledEvent[] = []
-
-  get sizeWithCancelled(): number {
-    return this.#heap.length
-  }
+  #heap: ScheduledEvent[] = []
+  #cancelledCount = 0
 
   push(event: ScheduledEvent): void {
     const heap = this.#heap
-    let slot = heap.length
     heap.push(event)
-    while (slot > 0) {
-      const parent = (slot - 1) >> 1
-      if (!isBefore(event, heap[parent]!)) break
-      heap[slot] = heap[parent]!
-      slot = parent
-    }
-    heap[slot] = event
+    this.#rise(heap.length - 1)
   }
 
   /** Takes out the earliest event that was not cancelled; null: none is left. */
@@ -54,6 +48,7 @@ export class EventQueue {
     for (;;) {
       const first = this.#popAny()
       if (first === null || first.run !== null) return first
+      this.#cancelledCount--
     }
   }
 
@@ -64,7 +59,17 @@ export class EventQueue {
       if (first === undefined) return Number.POSITIVE_INFINITY
       if (first.run !== null) return first.atMs
       this.#popAny()
+      this.#cancelledCount--
     }
+  }
+
+  /** By an event that is in the queue, once. */
+  onCancelled(): void {
+    this.#cancelledCount++
+    if (this.#cancelledCount < CANCELLED_MIN || 2 * this.#cancelledCount < this.#heap.length) return
+    this.#heap = this.#heap.filter(({ run }) => run !== null)
+    this.#cancelledCount = 0
+    for (let slot = (this.#heap.length >> 1) - 1; slot >= 0; slot--) this.#sink(slot, this.#heap[slot]!)
   }
 
   #popAny(): ScheduledEvent | null {
@@ -72,19 +77,38 @@ export class EventQueue {
     const first = heap[0]
     if (first === undefined) return null
     const last = heap.pop()!
+    if (heap.length > 0) this.#sink(0, last)
+    return first
+  }
+
+  /** Puts what stands at the slot where it belongs, towards the top. */
+  #rise(from: number): void {
+    const heap = this.#heap
+    const event = heap[from]!
+    let slot = from
+    while (slot > 0) {
+      const parent = (slot - 1) >> 1
+      if (!isBefore(event, heap[parent]!)) break
+      heap[slot] = heap[parent]!
+      slot = parent
+    }
+    heap[slot] = event
+  }
+
+  /** Puts the event into the slot, or into one below where it belongs. */
+  #sink(from: number, event: ScheduledEvent): void {
+    const heap = this.#heap
     const size = heap.length
-    if (size === 0) return first
-    let slot = 0
+    let slot = from
     for (;;) {
       let child = 2 * slot + 1
       if (child >= size) break
       if (child + 1 < size && isBefore(heap[child + 1]!, heap[child]!)) child++
-      if (!isBefore(heap[child]!, last)) break
+      if (!isBefore(heap[child]!, event)) break
       heap[slot] = heap[child]!
       slot = child
     }
-    heap[slot] = last
-    return first
+    heap[slot] = event
   }
 }
 

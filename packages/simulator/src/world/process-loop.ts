@@ -1,4 +1,5 @@
 import type { Clock, Timer, Timers } from '@millrace/base'
+import type { ScheduledEvent } from './event-queue.ts'
 import type { World } from './world.ts'
 
 /** A timer is never early, not by a rounding error either: whoever looks at the clock then would set it again, and no time would pass. */
@@ -22,7 +23,7 @@ export class ProcessLoop implements Clock, Timers {
   #wallAheadMs = 0
   #isPaused = false
   #isEnded = false
-  #held: { readonly label: string; readonly run: () => void }[] = []
+  #held: LoopEvent[] = []
 
   constructor(world: World, node: number, rate = 1) {
     this.node = node
@@ -67,17 +68,9 @@ export class ProcessLoop implements Clock, Timers {
 
   /** Something happens to this process after `delayMs` of the world's time, unless it has ended by then. */
   after(delayMs: number, label: string, run: () => void): Timer {
-    let isCancelled = false
-    const guarded = (): void => {
-      if (!isCancelled) run()
-    }
-    const event = this.#world.schedule(delayMs, label, this.node, () => this.#happen(label, guarded))
-    return {
-      cancel: () => {
-        isCancelled = true
-        event.cancel()
-      },
-    }
+    const event = new LoopEvent(this, label, run)
+    event.scheduled = this.#world.schedule(delayMs, label, this.node, event.happen)
+    return event
   }
 
   pause(): void {
@@ -89,9 +82,7 @@ export class ProcessLoop implements Clock, Timers {
     this.#isPaused = false
     const held = this.#held
     this.#held = []
-    for (const { label, run } of held) {
-      this.#world.schedule(0, label, this.node, () => this.#happen(label, run))
-    }
+    for (const event of held) event.scheduled = this.#world.schedule(0, event.label, this.node, event.happen)
   }
 
   end(): void {
@@ -99,9 +90,33 @@ export class ProcessLoop implements Clock, Timers {
     this.#held = []
   }
 
-  #happen(label: string, run: () => void): void {
+  /** The event is due. */
+  onDue(event: LoopEvent): void {
     if (this.#isEnded) return
-    if (this.#isPaused) this.#held.push({ label, run })
-    else run()
+    if (this.#isPaused) this.#held.push(event)
+    else event.run()
+  }
+}
+
+/** An event of one process, and the timer that may call it off, also while it is held. */
+class LoopEvent implements Timer {
+  readonly label: string
+  readonly happen: () => void
+  scheduled: ScheduledEvent | null = null
+  #run: (() => void) | null
+
+  constructor(loop: ProcessLoop, label: string, run: () => void) {
+    this.label = label
+    this.#run = run
+    this.happen = () => loop.onDue(this)
+  }
+
+  run(): void {
+    this.#run?.()
+  }
+
+  cancel(): void {
+    this.#run = null
+    this.scheduled?.cancel()
   }
 }

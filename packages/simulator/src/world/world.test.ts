@@ -41,6 +41,28 @@ describe('World', () => {
     expect(times).toEqual([...times].sort((one, other) => one - other))
   })
 
+  it('keeps that order also where nearly all events are cancelled, and forgets them before their time', () => {
+    const world = new World(1)
+    const random = world.stream('times')
+    const happened: number[] = []
+    const due: number[] = []
+    for (let slot = 0; slot < 2_000; slot++) {
+      const timeouts = Array.from({ length: 20 }, () => {
+        return world.schedule(1_000 + random.real(0, 100), 'timeout', -1, () => happened.push(-1))
+      })
+      const delayMs = random.real(0, 100)
+      due.push(delayMs)
+      world.schedule(delayMs, 'x', -1, () => {
+        happened.push(world.nowMs)
+        for (const timeout of timeouts) timeout.cancel()
+        for (const timeout of timeouts) timeout.cancel()
+      })
+    }
+    runAll(world)
+    expect(happened).toEqual(due.sort((one, other) => one - other))
+    expect(world.nextMs).toBe(Number.POSITIVE_INFINITY)
+  })
+
   it('has another digest if anything else happens', () => {
     const digestOf = (delayMs: number, label: string) => {
       const world = new World(1)

@@ -37,11 +37,6 @@ export class World {
     return this.#eventCount
   }
 
-  /** Events that are to come, with those that were cancelled and not yet dropped. */
-  get pendingCount(): number {
-    return this.#queue.sizeWithCancelled
-  }
-
   stream(name: string): RandomStream {
     return new RandomStream(this.seed, name)
   }
@@ -49,7 +44,7 @@ export class World {
   /** Something happens after `delayMs`, of the kind `label`, at a node (-1: none). */
   schedule(delayMs: number, label: string, node: number, run: () => void): ScheduledEvent {
     const atMs = this.#nowMs + Math.max(0, delayMs)
-    const event = new ScheduledEvent(atMs, this.#nextSequence++, label, node, run)
+    const event = new ScheduledEvent(this.#queue, atMs, this.#nextSequence++, label, node, run)
     this.#queue.push(event)
     return event
   }
