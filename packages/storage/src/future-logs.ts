@@ -92,9 +92,16 @@ export class FutureLogs {
       throw error
     }
     const hex = this.#host.context.random.bytes(16).toString('hex')
-    const future = this.#host.make(home, futureDirectoryName(topic, partition, hex), topic, partition, topicId)
-    this.adopt(future)
-    return future
+    const name = futureDirectoryName(topic, partition, hex)
+    try {
+      const future = this.#host.make(home, name, topic, partition, topicId)
+      this.adopt(future)
+      return future
+    } catch (error) {
+      // The next try has another name: what a full disk made of this one would stay until the next start.
+      if (error instanceof DiskError && home.online) this.#host.context.removeSoon(`${home.path}/${name}`)
+      throw error
+    }
   }
 
   /** Resolves when neither a settling nor a giving up is under way: nothing of them may touch a directory that was closed. */

@@ -247,6 +247,21 @@ describe('a move is refused', () => {
       expect(await move(client, '/a', 'n'.repeat(249))).toBe(ErrorCode.INVALID_TOPIC_EXCEPTION)
     }))
 
+  test('by a full disk, and leaves nothing there', async () => {
+    const broker = await TestBroker.start({ settings: SETTINGS })
+    const client = broker.connect()
+    await client.createTopic('t')
+    const [, other] = await placesOf(client)
+    broker.disk.options.capacityBytes = broker.disk.usedBytes
+    expect(await move(client, other)).toBe(ErrorCode.KAFKA_STORAGE_ERROR)
+    broker.disk.options.capacityBytes = Number.POSITIVE_INFINITY
+    await broker.advance(10)
+    expect(broker.disk.listDirectory(other).filter((name) => name.startsWith('t-0'))).toEqual([])
+    expect(await move(client, other)).toBe(ErrorCode.NONE)
+    await untilMoved(broker, client, other)
+    await broker.stop()
+  })
+
   test('and is remembered for a replica that is made later', () =>
     TestBroker.run({ settings: SETTINGS }, async (client) => {
       for (const path of DIRECTORIES) {
