@@ -203,6 +203,21 @@ export class FutureLogs {
   }
 
   /**
+   * Everybody knows that the only log is in a directory which is not here: what was noted of that is forgotten, so that another log may be
+   * begun once that one is given up. Not as long as the log that it replaced has its name yet: nothing else tells that this one does not
+   * count. Rejects with `DiskError`.
+   */
+  async settleMovedAway(topicId: Uuid, partition: number): Promise<void> {
+    const { homes, context } = this.#host
+    for (const { moved, path } of homes) {
+      const entry = moved.get(topicId, partition)
+      if (entry !== null && context.disk.stat(`${path}/${partitionDirectoryName(entry.topic, partition)}`) !== null)
+        return
+    }
+    await this.settle(topicId, partition)
+  }
+
+  /**
    * Everybody knows where the log is, or it is gone: what was noted of its last move is forgotten. Not where its directory has failed: the
    * note is then all that says where it is. Nor what {@link noteReplacement} has just noted. Rejects with `DiskError`.
    */

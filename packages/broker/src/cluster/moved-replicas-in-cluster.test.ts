@@ -1,4 +1,5 @@
 import type { SimulatedDisk, Uuid } from '@millrace/base'
+import { DirectoryId } from '@millrace/consensus'
 import {
   alterReplicaLogDirsApi,
   createAlterReplicaLogDir,
@@ -29,6 +30,18 @@ function start(directories: string, disk?: SimulatedDisk): Promise<TestBroker> {
     cluster: { port: controller, clusterId: 'cluster-1' },
     ...(disk === undefined ? {} : { disk }),
   })
+}
+
+/** Says from the start that the replica is in this directory. */
+function startedWith(directory: Uuid): ScriptedController {
+  const scripted = new ScriptedController()
+  const early = scripted.start.bind(scripted)
+  scripted.start = (events) => {
+    early(events)
+    const [topic] = topicRecords('t', TOPIC, [1])
+    scripted.commit(topic!, partitionRecord(TOPIC, 0, [1], { directories: [directory] }))
+  }
+  return scripted
 }
 
 function directoryId({ disk }: TestBroker, path: string): Uuid {
@@ -94,13 +107,7 @@ describe('a replica that was moved', () => {
     await untilMoved(first, '/b')
     expect((await client.produce('t', batchOf(['more']))).errorCode).toBe(ErrorCode.NONE)
     const killed = first.kill()
-    controller = new ScriptedController()
-    const early = controller.start.bind(controller)
-    controller.start = (events) => {
-      early(events)
-      const [topic] = topicRecords('t', TOPIC, [1])
-      controller.commit(topic!, partitionRecord(TOPIC, 0, [1], { directories: [ids.a] }))
-    }
+    controller = startedWith(ids.a)
     const second = await start('/a', killed)
     await second.advance(1_000)
     expect(namesIn(second, '/a')).toEqual([])
@@ -108,5 +115,25 @@ describe('a replica that was moved', () => {
     const again = second.connect()
     expect((await again.produce('t', batchOf(['lost']))).errorCode).not.toBe(ErrorCode.NONE)
     await second.stop()
+  })
+
+  test('is begun anew once the controller has heard that its disk is gone, and has given it up', async () => {
+    const { broker: first, client, ids } = await broker()
+    await move(client, '/b')
+    await untilMoved(first, '/b')
+    controller = startedWith(ids.a)
+    const second = await start('/a', first.kill())
+    await second.advance(1_000)
+    controller.take('assignReplicasToDirs').answer({ partitions: [{ topicId: TOPIC, partition: 0, errorCode: 0 }] })
+    controller.commit(partitionRecord(TOPIC, 0, [1], { directories: [ids.b], partitionEpoch: 6 }))
+    await second.advance(1_000)
+    expect(namesIn(second, '/a')).toEqual([])
+    const killed = second.kill()
+    expect(killed.readFile('/a/moved-replicas').toString()).not.toContain(TOPIC)
+    controller = startedWith(DirectoryId.UNASSIGNED)
+    const third = await start('/a', killed)
+    await third.advance(1_000)
+    expect(namesIn(third, '/a')).toEqual(['t-0'])
+    await third.stop()
   })
 })

@@ -404,7 +404,9 @@ export class PartitionManager {
     const directory = this.#directoryOf(image)
     const movedTo = logs.futures.movedAwayTo(topic.id, image.partition)
     if (movedTo !== null && logs.log(topic.name, image.partition)?.topicId !== topic.id) {
-      cluster?.onMovedAway(topic.id, image.partition, movedTo)
+      if (cluster === undefined) return true
+      if (directory !== movedTo) cluster.onMovedAway(topic.id, image.partition, movedTo)
+      else void logs.futures.settleMovedAway(topic.id, image.partition).catch(ignoreDiskError)
       return true
     }
     if (cluster === undefined) return false
