@@ -169,3 +169,21 @@ test('a write that fails may have reached the file in part', () => {
   expect(() => write('bbbb', 0)).toThrow('ENOSPC')
   expect(disk.peek('/f').toString()).toBe('bbaa')
 })
+
+test('a medium that is taken away takes with it what was synced, and a crash does not bring it back', () => {
+  const disk = new SimulatedDisk()
+  for (const directory of ['/a', '/b']) {
+    disk.makeDirectory(directory)
+    const file = disk.openFile(`${directory}/f`, { create: true })
+    file.write(Buffer.from('x'), 0, 1, 0)
+    file.syncDataNow()
+    disk.syncDirectory(directory)
+  }
+  disk.syncDirectory('/')
+  disk.takeAway('/a')
+  const crashed = disk.crashed({ choose: (count) => count - 1 })
+  expect(crashed.listDirectory('/')).toEqual(['b'])
+  expect(crashed.peek('/b/f').toString()).toBe('x')
+  disk.makeDirectory('/a')
+  expect(disk.listDirectory('/a')).toEqual([])
+})

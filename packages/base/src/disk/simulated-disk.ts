@@ -231,6 +231,14 @@ export class SimulatedDisk implements Disk, FileHost {
     this.#file(path, 'corrupt').corrupt(position, mask)
   }
 
+  /** The medium that holds a directory is taken away, with all that is on it. Nothing may have it open. */
+  takeAway(path: string): void {
+    const [parentPath, name] = splitPath(path)
+    const parent = this.#directory(parentPath)
+    parent.unlink(name)
+    parent.endSync(parent.beginSync())
+  }
+
   /** Views that mappings gave out are gone: what they covered may change again. */
   forgetViews(): void {
     for (const inode of this.#inodes(this.#root)) inode.viewedEndBytes = 0

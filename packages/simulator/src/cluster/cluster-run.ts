@@ -6,8 +6,9 @@ import { failureOf, type RunFailure, type RunResult, resultWith } from '../run-r
 import { driveEvents } from '../world/event-driver.ts'
 import { must } from '../world/violation.ts'
 import { type Trace, World } from '../world/world.ts'
-import { type ClusterFault, type ClusterScenario, LEAST } from './cluster-scenario.ts'
+import { type ClusterFault, type ClusterOptions, type ClusterScenario, LEAST } from './cluster-scenario.ts'
 import { MetadataGhost } from './metadata-ghost.ts'
+import { MoveGhost } from './move-ghost.ts'
 import { ReplicaGhost } from './replica-ghost.ts'
 import { describe, SimulatedNode } from './simulated-node.ts'
 import { strikeCluster } from './strike-cluster.ts'
@@ -33,6 +34,7 @@ export class ClusterRun {
   readonly nodes: readonly SimulatedNode[]
   readonly workload: Workload
   readonly replicas: ReplicaGhost
+  readonly #moves: MoveGhost
   readonly #metadata: MetadataGhost
   #isPeaceful = false
   #broken: unknown = null
@@ -42,7 +44,11 @@ export class ClusterRun {
     this.scenario = scenario
     this.world = new World(seed, trace)
     this.network = new StreamNetwork(this.world, { meanDelayMs: options.meanDelayMs, cutLoss: 0.5, silenceMs: 3_000 })
-    this.#metadata = new MetadataGhost(this.world)
+    this.#metadata = new MetadataGhost(this.world, (node, topic, partition) => {
+      if (topic !== TOPIC) return
+      this.replicas.forgetReplica(node, partition)
+      this.#moves.forget(node, partition)
+    })
     const ids = this.world.stream('ids')
     const voters: VoterSet = Array.from({ length: options.nodeCount }, (_, id) => ({
       id,
@@ -57,17 +63,23 @@ export class ClusterRun {
         network: this.network,
         voters,
         clusterId,
-        settings: SETTINGS,
+        settings: settingsOf(options),
         watch: (watched, events) => this.#metadata.watch(watched.id, events, () => watched.controller?.image ?? null),
         onEnding: (ending) => {
           const wasServing = ending.broker !== null
           this.replicas.observe()
+          this.#moves.observe()
           this.replicas.onEnded(ending.id, wasServing)
+          if (ending.movesOnDisk().length > 0) this.world.mark('end of a process amid a move')
         },
         beforeCut: (cut, path) => {
           const partition = PARTITION_LOG.exec(path)?.[1]
           if (partition !== undefined) this.replicas.beforeCut(cut.id, Number(partition))
         },
+        beforeRename: (renaming, path) => {
+          if (LOG_DIRECTORY.test(path)) this.#moves.onRenamed(renaming.id)
+        },
+        onServing: (serving) => this.#moves.onRenamed(serving.id),
         onExit: (exited, error) => this.#onExit(exited, error),
       })
       node.diskMs = options.diskMs
@@ -80,6 +92,7 @@ export class ClusterRun {
       () => this.nodes,
       (node, partition) => this.#metadata.isCounted(node, TOPIC, partition),
     )
+    this.#moves = new MoveGhost(this.world, TOPIC, () => this.nodes, this.replicas)
     this.workload = new Workload(this.world, this.network, options, this.replicas, () => this.#coordinatorCount())
   }
 
@@ -119,35 +132,41 @@ export class ClusterRun {
     workload.end()
     this.#calmDown()
     await this.#until('L3', CALM_MS, () => workload.openCalls === 0, 'all calls have ended')
-    await this.#until('L6', CALM_MS, () => this.#isWhole(), 'all replicas are in sync')
+    await this.#until('L6', CALM_MS, () => this.#isAtRest(), 'all replicas are in sync, and none is being moved')
     await this.#finish('L4', CALM_MS, workload.readAll(), 'everything is read')
     this.#throwIfBroken()
   }
 
-  /** Whether all partitions are in sync at the other nodes, and these serve. */
+  /** Whether all partitions are in sync at other nodes, wherever those have them, and these serve. */
   isSafeWithout(node: SimulatedNode): boolean {
     const image = this.activeController?.controller?.image
     const others = this.nodes.filter((other) => other !== node)
     if (image === undefined || !others.every(({ broker, loop }) => broker !== null && loop?.isPaused === false))
       return false
     for (const topic of image.topics.values()) {
-      for (const { isr } of topic.partitions) if (!others.every(({ id }) => isr.includes(id))) return false
+      for (const { isr, replicas } of topic.partitions) {
+        const rest = replicas.filter((id) => id !== node.id)
+        if (rest.length === 0 || !rest.every((id) => isr.includes(id))) return false
+      }
     }
     // One disk at a time: the last one that was lost must be whole again.
     return this.#isWhole()
   }
 
-  onDiskLost(node: SimulatedNode): void {
+  onDiskLost(node: SimulatedNode, directory: string | null = null): void {
     this.replicas.forget(node.id)
-    this.#metadata.onDiskLost(node.id)
+    this.#moves.forget(node.id)
+    this.#metadata.onDiskLost(node.id, directory)
   }
 
   onDiskDamaged(node: SimulatedNode): void {
     this.replicas.forget(node.id)
+    this.#moves.forget(node.id)
   }
 
   onRecordsRotten(node: SimulatedNode): void {
     this.replicas.onRecordsRotten(node.id)
+    this.#moves.onRotten(node.id)
   }
 
   restartLater(node: SimulatedNode, afterMs: number): void {
@@ -167,6 +186,7 @@ export class ClusterRun {
   #look(): void {
     this.world.schedule(LOOK_MS, 'look', -1, () => {
       this.replicas.observe()
+      this.#moves.observe()
       this.#look()
     })
   }
@@ -189,6 +209,7 @@ export class ClusterRun {
     for (const node of this.nodes) {
       node.diskMs = options.diskMs
       node.setDiskFull(false)
+      node.mendDirectory(false)
       if (node.loop?.isPaused === true) node.loop.resume()
       if (!node.isUp) node.start()
     }
@@ -199,6 +220,15 @@ export class ClusterRun {
     const topic = image?.topics.get(TOPIC)
     if (topic === undefined) return false
     return topic.partitions.every(({ isr, replicas, leader }) => leader >= 0 && isr.length === replicas.length)
+  }
+
+  #isAtRest(): boolean {
+    if (!this.#isWhole()) return false
+    const image = this.activeController!.controller!.image
+    for (const { partitions } of image.topics.values()) {
+      if (partitions.some((one) => one.addingReplicas.length > 0 || one.removingReplicas.length > 0)) return false
+    }
+    return this.nodes.every((node) => node.broker !== null && node.movesOnDisk().length === 0)
   }
 
   #onExit(node: SimulatedNode, error: unknown): void {
@@ -244,6 +274,7 @@ export class ClusterRun {
   #step(): boolean {
     this.#throwIfBroken()
     this.replicas.afterEvent()
+    this.#moves.afterEvent()
     return this.world.step()
   }
 
@@ -259,6 +290,8 @@ function isBug(error: unknown): boolean {
   return !(error instanceof Error) || !('code' in error) || error.name === 'AssertionError'
 }
 
+/** The directory of a log, current or future. */
+const LOG_DIRECTORY = /^\/[^/]+\/[^/]+-([0-9]+|future)$/
 const PARTITION_LOG = new RegExp(`/${TOPIC}-([0-9]+)/[0-9]+\\.log$`)
 
 const SETTINGS: Readonly<Record<string, string>> = {
@@ -269,6 +302,11 @@ const SETTINGS: Readonly<Record<string, string>> = {
   'group.initial.rebalance.delay.ms': '0',
   'auto.create.topics.enable': 'false',
   'replica.lag.time.max.ms': '4000',
+}
+
+function settingsOf({ moveBytesPerSecond }: ClusterOptions): Readonly<Record<string, string>> {
+  if (moveBytesPerSecond === 0) return SETTINGS
+  return { ...SETTINGS, 'replica.alter.log.dirs.io.max.bytes.per.second': String(moveBytesPerSecond) }
 }
 
 /** Runs a scenario; what broke, if something did, is part of the result. */

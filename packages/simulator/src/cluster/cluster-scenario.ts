@@ -29,9 +29,31 @@ export type ClusterFault = { readonly atMs: number } & (
   | { readonly kind: 'wipe'; readonly node: number; readonly downMs: number }
   /** Killed, and a bit of one of its files turns over meanwhile; under the same condition. */
   | { readonly kind: 'rot'; readonly node: number; readonly downMs: number }
+  /** When its disk does something of a move between log directories next: at once, or a little later. */
+  | {
+      readonly kind: 'kill amid move'
+      readonly node: number
+      readonly step: MoveStep
+      readonly afterMs: number
+      readonly downMs: number
+      readonly losesPower: boolean
+    }
+  /** One of its log directories (by its number) fails, until its disk is mended, or replaced by an empty one as long as the others are in sync. */
+  | {
+      readonly kind: 'directory fails'
+      readonly node: number
+      readonly directory: number
+      readonly forMs: number
+      readonly downMs: number
+      readonly isReplaced: boolean
+    }
   /** The same with a bit of stored records. In one scenario always of the same node: what is damaged may not be read for long. */
   | { readonly kind: 'rot of records'; readonly node: number; readonly downMs: number }
 )
+
+/** A future log gets a file; a note of a move is written or taken back; a future log gets the name of the log whose place it takes. */
+export const MOVE_STEPS = ['copy', 'note', 'exchange'] as const
+export type MoveStep = (typeof MOVE_STEPS)[number]
 
 /** `all`: from everybody; `brokers`: only from the other nodes; `inbound`, `outbound`: one way only. */
 export const CLUSTER_CUTS = ['all', 'brokers', 'inbound', 'outbound'] as const
@@ -57,6 +79,10 @@ export interface ClusterOptions {
   readonly writeBackShare: number
   /** How long the topic's segments grow, 0: for the whole run. No start looks at those that were closed before. */
   readonly segmentMs: number
+  /** Milliseconds between moves of replicas, within nodes and between them, on average; 0: none are moved. */
+  readonly moveEveryMs: number
+  /** Bytes a second that moves within a node may copy on average; 0: as fast as they can. */
+  readonly moveBytesPerSecond: number
 }
 
 export interface ClusterScenario {
@@ -89,14 +115,21 @@ export function clusterScenario(seed: number): ClusterScenario {
     writeMs: random.pick([0.5, 4]),
     writeBackShare: random.pick([0, 0.05]),
     segmentMs: 0,
+    moveEveryMs: 0,
+    moveBytesPerSecond: 0,
   }
   const others = drawFaults(new RandomStream(seed, 'faults'), options)
   // A run without faults stays one.
   const rotStream = new RandomStream(seed, 'rot of records')
   const rot = others.length === 0 ? [] : drawRotOfRecords(rotStream, options)
-  const faults = [...others, ...rot].sort((one, other) => one.atMs - other.atMs)
+  const moveStream = new RandomStream(seed, 'options of moves')
+  const moveEveryMs = moveStream.pick([0, 1_000, 3_000])
+  const moveBytesPerSecond = moveStream.pick([0, 5_000])
+  const moves = others.length === 0 ? [] : drawMoveFaults(moveStream, options, moveEveryMs > 0)
+  const faults = [...others, ...rot, ...moves].sort((one, other) => one.atMs - other.atMs)
   const segmentMs = rot.length === 0 ? 0 : rotStream.pick([0, 4_000])
-  return { seed, options: { ...options, segmentMs }, faults, untilMs: LOAD_MS, share: 1 }
+  const all = { ...options, segmentMs, moveEveryMs, moveBytesPerSecond }
+  return { seed, options: all, faults, untilMs: LOAD_MS, share: 1 }
 }
 
 const KINDS = [
@@ -173,4 +206,31 @@ function drawRotOfRecords(random: RandomStream, { nodeCount }: ClusterOptions): 
     node,
     downMs: random.pick([1, 200, 3_000]),
   }))
+}
+
+/** Failures of directories, and deaths amid moves if there are any. */
+function drawMoveFaults(random: RandomStream, { nodeCount }: ClusterOptions, hasMoves: boolean): ClusterFault[] {
+  const draw = (most: number, one: () => ClusterFault): ClusterFault[] =>
+    Array.from({ length: random.integer(0, most + 1) }, one)
+  const atMs = (): number => random.real(6_000, LOAD_MS - 5_000)
+  const failures = draw(2, () => ({
+    atMs: atMs(),
+    kind: 'directory fails',
+    node: random.integer(0, nodeCount),
+    directory: random.integer(0, 2),
+    forMs: random.pick([200, 3_000]),
+    downMs: random.pick([1, 1_000]),
+    isReplaced: random.chance(0.5),
+  }))
+  if (!hasMoves) return failures
+  const deaths = draw(4, () => ({
+    atMs: atMs(),
+    kind: 'kill amid move',
+    node: random.integer(0, nodeCount),
+    step: random.pick(MOVE_STEPS),
+    afterMs: random.pick([0, 0, 2, 10, 50]),
+    downMs: random.pick([1, 200, 3_000]),
+    losesPower: random.chance(0.7),
+  }))
+  return [...failures, ...deaths]
 }

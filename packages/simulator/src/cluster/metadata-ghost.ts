@@ -9,20 +9,33 @@ export class MetadataGhost {
   readonly #records: string[] = []
   readonly #partitions = new Map<string, { leader: number; leaderEpoch: number; partitionEpoch: number }>()
 
-  /** Nodes that lost their disk: under which epoch, and of which partitions they do not hold everything again. */
+  /** Nodes that lost a disk: under which epoch, and of which partitions they do not hold everything again. */
   readonly #lost = new Map<number, { readonly brokerEpoch: number; readonly slots: Set<string> }>()
+  readonly #onReplicaRemoved: (node: number, topic: string, partition: number) => void
   #newest: MetadataImage | null = null
 
-  constructor(world: World) {
+  /** `onReplicaRemoved`: somebody has been told that the node has no replica of a partition any more. */
+  constructor(
+    world: World,
+    onReplicaRemoved: (node: number, topic: string, partition: number) => void = () => undefined,
+  ) {
     this.#world = world
+    this.#onReplicaRemoved = onReplicaRemoved
   }
 
-  /** R11: from its next registration on it leads nothing and is eligible for nothing, until it has come into sync again. */
-  onDiskLost(node: number): void {
+  /**
+   * R11: from its next registration on it leads nothing and is eligible for nothing, until it has come into sync again. `directory`: of what
+   * the metadata has there only, by the directory's id; null: all that the node had is lost.
+   */
+  onDiskLost(node: number, directory: string | null = null): void {
     const slots = new Set<string>()
     for (const topic of this.#newest?.topics.values() ?? []) {
-      for (const id of topic.partitions.keys()) slots.add(slotOf(topic.id, id))
+      for (const [id, { replicas, directories }] of topic.partitions.entries()) {
+        const isIn = directory === null || directories[replicas.indexOf(node)] === directory
+        if (isIn) slots.add(slotOf(topic.id, id))
+      }
     }
+    for (const slot of this.#lost.get(node)?.slots ?? []) slots.add(slot)
     this.#lost.set(node, { brokerEpoch: this.#newest?.brokers.get(node)?.epoch ?? -1, slots })
   }
 
@@ -74,6 +87,7 @@ export class MetadataGhost {
   /** R6, R9, R10 for one partition as an image has it. */
   #checkImage(node: number, image: MetadataImage): void {
     if (image.offset > (this.#newest?.offset ?? -1)) {
+      if (this.#newest !== null) this.#noteReassignments(this.#newest, image)
       this.#newest = image
       this.#checkLost(image)
     }
@@ -97,6 +111,24 @@ export class MetadataGhost {
         if (known === undefined || partitionEpoch > known.partitionEpoch) {
           this.#partitions.set(slot, { leader, leaderEpoch, partitionEpoch })
         }
+      }
+    }
+  }
+
+  #noteReassignments(before: MetadataImage, now: MetadataImage): void {
+    for (const topic of now.topics.values()) {
+      for (const [id, partition] of topic.partitions.entries()) {
+        const former = before.topics.get(topic.name)?.partitions[id]
+        if (former === undefined || former === partition) continue
+        const removed = former.replicas.filter((replica) => !partition.replicas.includes(replica))
+        const wasAdding = former.addingReplicas.length > 0 && partition.addingReplicas.length === 0
+        if (removed.some((replica) => former.addingReplicas.includes(replica))) {
+          this.#world.mark('reassignment called off')
+        } else {
+          if (wasAdding) this.#world.mark('replica added by a reassignment')
+          if (removed.length > 0) this.#world.mark('replica removed by a reassignment')
+        }
+        for (const replica of removed) this.#onReplicaRemoved(replica, topic.name, id)
       }
     }
   }

@@ -16,6 +16,7 @@ class FakeNode {
   readonly id: number
   isUp = true
   serves = true
+  hosts = true
   replica: FakeReplica = {
     log: { highWatermark: 0, durableOffset: 0, logEndOffset: 0, logStartOffset: 0, failed: false },
     leaderEpoch: 1,
@@ -40,7 +41,7 @@ class FakeNode {
       leading: isr === null ? null : { isr, proposal: null, leaderEpoch },
       isHighWatermarkCurrent: true,
     }
-    return { partitions: () => [partition as unknown as Partition] }
+    return { partitions: () => (this.hosts ? [partition as unknown as Partition] : []) }
   }
 
   holds(endOffset: number, durableOffset = endOffset): void {
@@ -199,5 +200,30 @@ describe('ReplicaGhost', () => {
     nodes[0]!.replica.isr = [0, 1, 2]
     nodes[0]!.replica.log.highWatermark = 12
     expect(() => ghost.observe()).toThrow('R1')
+  })
+
+  it('expects nothing of a replica that was removed until the newest leader has let it go and taken it back (R1)', () => {
+    commitTen()
+    ghost.forgetReplica(2, 0)
+    nodes[2]!.holds(0)
+    for (const node of nodes.slice(0, 2)) node.holds(12)
+    nodes[0]!.replica.log.highWatermark = 11
+    ghost.observe()
+    nodes[0]!.replica.isr = [0, 1]
+    ghost.observe()
+    nodes[0]!.replica.isr = [0, 1, 2]
+    nodes[0]!.replica.log.highWatermark = 12
+    expect(() => ghost.observe()).toThrow('R1')
+  })
+
+  it('counts nothing for what a serving node held of a partition that it does not host any more (R5)', () => {
+    commitTen()
+    nodes[0]!.replica.isr = [0]
+    nodes[1]!.hosts = false
+    ghost.observe()
+    expect(() => ghost.onAcked(0, 9)).not.toThrow()
+    nodes[2]!.hosts = false
+    ghost.observe()
+    expect(() => ghost.onAcked(0, 9)).toThrow('R5')
   })
 })

@@ -50,7 +50,7 @@ export class ReplicaGhost {
   #observedEvent = -1
   /** Partitions that a node may lead, or may have led, which is up and not to be seen: its start has not ended. */
   readonly #unseen = new Set<number>()
-  /** Nodes that once lost their disk, and of each the partitions whose newest leader has not been seen without them since. */
+  /** Nodes that once lost a disk or a replica, and of each the partitions whose newest leader has not been seen without them since. */
   readonly #lost = new Map<number, Set<number>>()
   /** Nodes some of whose records were damaged: they may throw records away to fetch them again, once they count for nothing. */
   readonly #rotten = new Set<number>()
@@ -72,6 +72,11 @@ export class ReplicaGhost {
 
   committedOffset(partition: number): number {
     return this.#committed.get(partition) ?? 0
+  }
+
+  /** The epochs of committed records, rising: each from its offset on. */
+  committedEpochs(partition: number): readonly { readonly offset: number; readonly epoch: number }[] {
+    return this.#epochs.get(partition) ?? []
   }
 
   /** R2: a consumer was given this offset. */
@@ -161,17 +166,36 @@ export class ReplicaGhost {
     this.#lost.set(node, new Set(Array.from({ length: this.#partitionCount }, (_, partition) => partition)))
   }
 
+  /** The node has no replica of the partition any more, says the metadata: the one that it may get later is another one. */
+  forgetReplica(node: number, partition: number): void {
+    this.#known.get(node)?.delete(partition)
+    const lost = this.#lost.get(node)
+    if (lost === undefined) this.#lost.set(node, new Set([partition]))
+    else lost.add(partition)
+  }
+
   #note(node: WatchedNode): void {
     let known = this.#known.get(node.id)
     if (known === undefined) {
       known = new Map()
       this.#known.set(node.id, known)
     }
-    for (const { topic, partition, log, leaderEpoch } of node.broker?.partitions() ?? []) {
+    if (node.broker === null) return
+    let count = 0
+    for (const { topic, partition, log, leaderEpoch } of node.broker.partitions()) {
       if (topic !== this.#topic) continue
       const { durableOffset, logEndOffset } = log
       known.set(partition, { durableOffset, logEndOffset, leaderEpoch })
+      count++
     }
+    if (known.size > count) this.#dropAbsent(known, node.broker.partitions())
+  }
+
+  /** What a serving node does not host it does not hold. */
+  #dropAbsent(known: Map<number, ReplicaKnown>, hosted: Iterable<Partition>): void {
+    const here = new Set<number>()
+    for (const { topic, partition } of hosted) if (topic === this.#topic) here.add(partition)
+    for (const partition of known.keys()) if (!here.has(partition)) known.delete(partition)
   }
 
   /** The newest leader goes on without a disk that was lost: from now on the disk's new replica has to hold what it is counted for. */
@@ -220,9 +244,10 @@ export class ReplicaGhost {
 
   /** Nodes that hold the offset durably, as far as is known. */
   #holdersOf(partition: number, offset: number): WatchedNode[] {
-    return this.#nodes().filter(({ id }) => {
-      const durableOffset = this.#known.get(id)?.get(partition)?.durableOffset ?? null
-      return durableOffset === null || durableOffset > offset
+    return this.#nodes().filter(({ id, broker }) => {
+      const known = this.#known.get(id)?.get(partition)
+      if (known === undefined) return broker === null
+      return known.durableOffset === null || known.durableOffset > offset
     })
   }
 

@@ -1,4 +1,4 @@
-import { SimulatedDisk, type Uuid } from '@millrace/base'
+import { type DiskErrorCode, type DiskOperation, SimulatedDisk, type Uuid } from '@millrace/base'
 import { Broker, Configuration, controllerSettings, createConfigRules, type Logger } from '@millrace/broker'
 import {
   type ControllerEvents,
@@ -8,7 +8,7 @@ import {
   QuorumNode,
   type VoterSet,
 } from '@millrace/consensus'
-import { rotRecords } from '@millrace/storage/testing'
+import { readMovedReplicas, rotRecords } from '@millrace/storage/testing'
 import { connectOver, listenOver } from '../network/byte-ports.ts'
 import { SimulatedPeerTransport } from '../network/peer-network.ts'
 import type { StreamNetwork } from '../network/stream-network.ts'
@@ -29,9 +29,16 @@ export interface NodeSurroundings {
   onEnding(node: SimulatedNode): void
   /** Before something of a file is removed. */
   beforeCut(node: SimulatedNode, path: string): void
+  /** Before a file or directory gets another name. */
+  beforeRename(node: SimulatedNode, path: string): void
+  /** The broker serves. */
+  onServing(node: SimulatedNode): void
   /** The process ended by itself: it could not start, or something was fatal. */
   onExit(node: SimulatedNode, error: unknown): void
 }
+
+/** Log directories of each node, each a disk of its own. */
+export const DIRECTORIES: readonly string[] = ['/disk-0', '/disk-1']
 
 /** What one life of the process is made of. */
 interface Life {
@@ -51,9 +58,14 @@ export class SimulatedNode {
   broker: Broker | null = null
   /** Called when a sync of the disk begins, and when it has been done. */
   onSync: ((isAfter: boolean) => void) | null = null
+  /** Called before each change of the disk. */
+  onDiskChange: ((operation: DiskOperation, path: string) => void) | null = null
   lifeCount = 0
   #life: Life | null = null
   #isDiskFull = false
+  #failingDirectory: string | null = null
+  /** An operation has met that. */
+  #hasFailed = false
   readonly #around: NodeSurroundings
   readonly #random: RandomStream
 
@@ -67,6 +79,15 @@ export class SimulatedNode {
 
   get isUp(): boolean {
     return this.#life !== null
+  }
+
+  /** The log directory whose disk answers everything with an error; null: none does. */
+  get failingDirectory(): string | null {
+    return this.#failingDirectory
+  }
+
+  get onlineDirectories(): readonly string[] {
+    return DIRECTORIES.filter((directory) => directory !== this.#failingDirectory)
   }
 
   get loop(): ProcessLoop | null {
@@ -93,8 +114,11 @@ export class SimulatedNode {
         })
       })
     this.setDiskFull(this.#isDiskFull)
+    disk.fault = (_, path) => this.#faultOf(path)
     disk.onChange = (operation, path) => {
       if (operation === 'truncate' || operation === 'remove') this.#around.beforeCut(this, path)
+      if (operation === 'rename') this.#around.beforeRename(this, path)
+      this.onDiskChange?.(operation, path)
     }
     const peers: { quorum: QuorumNode | null; controller: ControllerNode | null } = { quorum: null, controller: null }
     const transport = new SimulatedPeerTransport(network, loop, toBoth(peers))
@@ -141,12 +165,12 @@ export class SimulatedNode {
     this.#life = null
     this.broker = null
     this.onSync = null
+    this.onDiskChange = null
     life.loop.end()
     life.store.onProcessEnded()
     network.onProcessEnded(life.loop)
-    this.disk = losesPower
-      ? this.disk.crashed({ choose: (count) => this.#random.integer(0, count) })
-      : this.disk.killed()
+    if (losesPower) this.#losePower()
+    else this.disk = this.disk.killed()
     // They were in the memory of the process.
     this.disk.forgetViews()
   }
@@ -157,9 +181,47 @@ export class SimulatedNode {
     this.disk.options.capacityBytes = isFull ? this.disk.usedBytes : Number.POSITIVE_INFINITY
   }
 
-  /** The disk is empty from now on. The process must be down. */
+  /** From now on each operation on the directory fails, until it is mended. */
+  failDirectory(directory: string): void {
+    this.#failingDirectory = directory
+    this.#hasFailed = false
+  }
+
+  /**
+   * The operator gives the directory its disk back, as the medium holds it, or, with `isReplaced`, another one that is empty: the machine is
+   * turned off for that, and the process ends.
+   */
+  mendDirectory(isReplaced: boolean): void {
+    const directory = this.#failingDirectory
+    if (directory === null) return
+    if (this.#hasFailed) this.#around.world.mark('log directory failed')
+    this.#failingDirectory = null
+    if (this.isUp) this.crash(true)
+    else this.#losePower()
+    if (isReplaced) this.disk.takeAway(directory)
+  }
+
+  /** The disks are empty from now on. The process must be down. */
   wipe(): void {
+    this.#failingDirectory = null
     this.disk = new SimulatedDisk({ random: this.#around.world.stream(`disk ${this.id} ${this.lifeCount}`) })
+  }
+
+  /** By which the metadata knows a log directory; null: it has never been in use. */
+  idOfDirectory(directory: string): string | null {
+    const path = `${directory}/meta.properties`
+    if (this.disk.stat(path) === null) return null
+    return /directory\.id=(.{22})/.exec(this.disk.peek(path).toString())?.[1] ?? null
+  }
+
+  /** What the disks that are well have of moves that are not over: future logs, and notes of those that took the place of others. */
+  movesOnDisk(): string[] {
+    return this.onlineDirectories.flatMap((directory) => {
+      const futures = this.#namesIn(directory).filter((name) => name.endsWith('-future'))
+      const notes =
+        this.disk.stat(`${directory}/moved-replicas`) === null ? [] : readMovedReplicas(this.disk, directory)
+      return [...futures, ...notes.map(({ topic, partition }) => `note of ${topic}-${partition}`)]
+    })
   }
 
   /**
@@ -167,7 +229,7 @@ export class SimulatedNode {
    * be down.
    */
   rot(): string | null {
-    const files = this.#filesUnder('/data').filter((path) => !NOT_DERIVED.test(path))
+    const files = DIRECTORIES.flatMap((path) => this.#filesUnder(path)).filter((path) => !NOT_DERIVED.test(path))
     if (files.length === 0) return null
     const path = this.#random.pick(files)
     this.disk.corrupt(path, this.#random.integer(0, this.disk.stat(path)!.sizeBytes), 1 << this.#random.integer(0, 8))
@@ -176,14 +238,33 @@ export class SimulatedNode {
 
   /** The same of records that the node knows to have synced. */
   rotRecords(): string | null {
-    const partitions = this.disk.listDirectory('/data').filter((name) => /-[0-9]+$/.test(name))
-    if (partitions.length === 0) return null
-    const bit = rotRecords(this.disk, '/data', this.#random.pick(partitions), this.#random)
+    const logs = DIRECTORIES.flatMap((directory) => {
+      const names = this.#namesIn(directory).filter((name) => /-[0-9]+$/.test(name))
+      return names.map((name) => ({ directory, name }))
+    })
+    if (logs.length === 0) return null
+    const { directory, name } = this.#random.pick(logs)
+    const bit = rotRecords(this.disk, directory, name, this.#random)
     return bit === null ? null : `${bit.path} ${bit.position}`
   }
 
+  #losePower(): void {
+    this.disk = this.disk.crashed({ choose: (count) => this.#random.integer(0, count) })
+  }
+
+  #faultOf(path: string): DiskErrorCode | null {
+    const directory = this.#failingDirectory
+    if (directory === null || (path !== directory && !path.startsWith(`${directory}/`))) return null
+    this.#hasFailed = true
+    return 'DISK_IO'
+  }
+
+  #namesIn(directory: string): string[] {
+    return this.disk.stat(directory) === null ? [] : this.disk.listDirectory(directory)
+  }
+
   #filesUnder(path: string): string[] {
-    return this.disk.listDirectory(path).flatMap((name) => {
+    return this.#namesIn(path).flatMap((name) => {
       const child = `${path}/${name}`
       const stat = this.disk.stat(child)!
       if (stat.isDirectory) return this.#filesUnder(child)
@@ -223,6 +304,7 @@ export class SimulatedNode {
       if (loop.isEnded) return
       world.trace?.(world.nowMs, this.id, 'broker serves')
       this.broker = broker
+      this.#around.onServing(this)
     }, exit)
   }
 
@@ -235,7 +317,7 @@ export class SimulatedNode {
       listeners: `PLAINTEXT://node-${this.id}:9092,CONTROLLER://node-${this.id}:9093`,
       'controller.listener.names': 'CONTROLLER',
       'controller.quorum.voters': voters.map(({ id, host, port }) => `${id}@${host}:${port}`).join(','),
-      'log.dirs': '/data',
+      'log.dirs': DIRECTORIES.join(','),
     }
     return new Configuration(new Map(Object.entries({ ...own, ...settings })), this.#logger())
   }
@@ -248,8 +330,8 @@ export class SimulatedNode {
   }
 }
 
-/** Who the directory is, which is the operator's to say, and records, which are not fetched again from others. */
-const NOT_DERIVED = /meta\.properties$|\.log$/
+/** Who the directory is, which is the operator's to say, records, which are not fetched again from others, and which log counts. */
+const NOT_DERIVED = /meta\.properties$|moved-replicas$|\.log$/
 
 /** Events of the peers go to both: each takes those of its channel. */
 function toBoth(peers: { readonly quorum: PeerEvents | null; readonly controller: PeerEvents | null }): PeerEvents {

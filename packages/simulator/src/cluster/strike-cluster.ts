@@ -1,7 +1,7 @@
 import type { StreamNetwork } from '../network/stream-network.ts'
 import type { World } from '../world/world.ts'
-import type { ClusterCut, ClusterFault, ClusterOptions } from './cluster-scenario.ts'
-import type { SimulatedNode } from './simulated-node.ts'
+import type { ClusterCut, ClusterFault, ClusterOptions, MoveStep } from './cluster-scenario.ts'
+import { DIRECTORIES, type SimulatedNode } from './simulated-node.ts'
 
 /** What faults need of the cluster that they strike. */
 export interface StruckCluster {
@@ -14,8 +14,8 @@ export interface StruckCluster {
   readonly isPeaceful: boolean
   /** All replicas but this node's are in sync and up: its disk may be lost. */
   isSafeWithout(node: SimulatedNode): boolean
-  /** The node holds nothing any more. */
-  onDiskLost(node: SimulatedNode): void
+  /** The node holds nothing any more. `directory`: in the log directory with this id. */
+  onDiskLost(node: SimulatedNode, directory?: string): void
   /** Some of its records cannot be read any more. */
   onRecordsRotten(node: SimulatedNode): void
   /** What it holds is to be seen. */
@@ -68,6 +68,37 @@ function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): 
           if (node.lifeCount === lifeCount) kill(run, node, fault.downMs, fault.losesPower)
         })
       }
+      return true
+    }
+    case 'kill amid move': {
+      const { lifeCount } = node
+      node.onDiskChange = (operation, path) => {
+        if (run.isPeaceful || stepOf(operation, path) !== fault.step) return
+        node.onDiskChange = null
+        world.schedule(fault.afterMs, 'kill amid move', node.id, () => {
+          if (node.lifeCount !== lifeCount || !node.isUp) return
+          world.mark(`death at the ${fault.step} of a move`)
+          kill(run, node, fault.downMs, fault.losesPower)
+        })
+      }
+      return true
+    }
+    case 'directory fails': {
+      if (node.failingDirectory !== null) return false
+      world.fault('directory fails', node.id)
+      const directory = DIRECTORIES[fault.directory]!
+      node.failDirectory(directory)
+      world.schedule(fault.forMs, 'directory mended', node.id, () => {
+        if (node.failingDirectory !== directory) return
+        const id = node.idOfDirectory(directory)
+        const isReplaced = fault.isReplaced && id !== null && run.isSafeWithout(node)
+        node.mendDirectory(isReplaced)
+        if (isReplaced) {
+          world.mark('log directory replaced')
+          run.onDiskLost(node, id)
+        }
+        run.restartLater(node, fault.downMs)
+      })
       return true
     }
     case 'pause': {
@@ -125,6 +156,14 @@ function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): 
       return true
     }
   }
+}
+
+/** Of which step of a move the operation is. */
+function stepOf(operation: string, path: string): MoveStep | null {
+  if (operation === 'create') return /-future\//.test(path) ? 'copy' : null
+  if (operation !== 'rename') return null
+  if (path.endsWith('-future')) return 'exchange'
+  return path.endsWith('/moved-replicas.tmp') ? 'note' : null
 }
 
 function kill(run: StruckCluster, node: SimulatedNode, downMs: number, losesPower: boolean): void {

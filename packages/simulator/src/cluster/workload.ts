@@ -7,8 +7,10 @@ import { must } from '../world/violation.ts'
 import type { World } from '../world/world.ts'
 import type { ClusterOptions } from './cluster-scenario.ts'
 import { GroupGhost } from './group-ghost.ts'
+import { Mover } from './mover.ts'
 import { RecordGhost } from './record-ghost.ts'
 import type { ReplicaGhost } from './replica-ghost.ts'
+import { DIRECTORIES } from './simulated-node.ts'
 
 export const TOPIC = 'orders'
 const GROUP = 'billing'
@@ -85,6 +87,7 @@ export class Workload {
     for (let number = 0; number < this.#options.producerCount; number++) this.#startProducer(number)
     for (let number = 0; number < this.#options.consumerCount; number++) this.#own(this.#consumeByTurns(number))
     this.#own(this.#lookAgainAndAgain())
+    if (this.#options.moveEveryMs > 0) this.#own(this.#createMover().run(() => this.#isOver))
   }
 
   /** No new calls. */
@@ -119,6 +122,23 @@ export class Workload {
       this.records.checkComplete(partition, read)
     }
     await this.#look(this.#looker('last-looker'))
+  }
+
+  #createMover(): Mover {
+    const { nodeCount, partitionCount, moveEveryMs } = this.#options
+    const admin = new Admin(this.#clientOptions('mover'))
+    this.#closers.push(() => admin.close())
+    const places = Array.from({ length: partitionCount }, (_, partition) => ({ topic: TOPIC, partition }))
+    return new Mover({
+      world: this.#world,
+      admin,
+      loop: this.#loops.at(-1)!,
+      nodeCount,
+      directories: DIRECTORIES,
+      partitions: [...places, { topic: '__consumer_offsets', partition: 0 }],
+      everyMs: moveEveryMs,
+      call: (name, call) => this.#call(name, call),
+    })
   }
 
   #looker(name: string): Consumer {

@@ -16,7 +16,15 @@ const inMetadata = (name: string, file: string, from: string, to: string): Mutat
   layer: 'cluster',
 })
 
-/** Mistakes in replication, in the controller's rules and in the coordinator of groups. */
+const inStorage = (name: string, file: string, from: string, to: string): Mutation => ({
+  name,
+  file: `packages/storage/src/${file}`,
+  from,
+  to,
+  layer: 'cluster',
+})
+
+/** Mistakes in replication, in moves of replicas, in the controller's rules and in the coordinator of groups. */
 export const clusterMutations: readonly Mutation[] = [
   inBroker(
     'records acknowledged before anybody else has them',
@@ -114,11 +122,28 @@ export const clusterMutations: readonly Mutation[] = [
     'this.#appended.push(batch)\n    if (this.#log',
     'this.#appended.push(batch)\n    for (const operation of batch.operations.splice(0)) this.#end(operation, 0)\n    if (this.#log',
   ),
-  {
-    name: 'a batch that was sent again is stored again',
-    file: 'packages/storage/src/log-appender.ts',
-    from: '        result.set(duplicateFirstOffset, duplicateLastOffset, timestamp, true)\n        return ErrorCode.NONE\n      }\n      if (code !== ErrorCode.NONE) return code',
-    to: '        result.set(duplicateFirstOffset, duplicateLastOffset, timestamp, true)\n      }\n      if (code > 0) return code',
-    layer: 'cluster',
-  },
+  inStorage(
+    'a batch that was sent again is stored again',
+    'log-appender.ts',
+    '        result.set(duplicateFirstOffset, duplicateLastOffset, timestamp, true)\n        return ErrorCode.NONE\n      }\n      if (code !== ErrorCode.NONE) return code',
+    '        result.set(duplicateFirstOffset, duplicateLastOffset, timestamp, true)\n      }\n      if (code > 0) return code',
+  ),
+  inStorage(
+    'future log takes the place of the other before it has caught up',
+    'log-move.ts',
+    '    while (future.logEndOffset < source.logEndOffset) {\n',
+    '    if (!future.hasStaged) return true\n    while (future.logEndOffset < source.logEndOffset) {\n',
+  ),
+  inStorage(
+    'logs are exchanged without a note',
+    'log-move.ts',
+    'await futures.noteReplacement(source, future)',
+    'await Promise.resolve()',
+  ),
+  inStorage(
+    'note of a move goes before the directories are synced',
+    'future-logs.ts',
+    '    future.moveTo(path)\n',
+    '    future.moveTo(path)\n    void this.cancelReplacement(source)\n',
+  ),
 ]

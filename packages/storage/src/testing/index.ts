@@ -1,4 +1,5 @@
 /** For tools that attack storage for longer than a unit test may take. Nothing shipped imports it. */
+export { type MovedReplica, readMovedReplicas } from '../moved-replicas.ts'
 export { CrashCheck } from './crash-check.ts'
 export { CrashExplorer, CrashFailure, type ExplorerFigures, sampleCrash } from './crash-explorer.ts'
 export {
