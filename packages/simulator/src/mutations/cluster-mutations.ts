@@ -141,9 +141,9 @@ export const clusterMutations: readonly Mutation[] = [
     'await Promise.resolve()',
   ),
   inStorage(
-    'note of a move goes before the directories are synced',
-    'future-logs.ts',
-    '    future.moveTo(path)\n',
-    '    future.moveTo(path)\n    void this.cancelReplacement(source)\n',
+    'a start takes the log that was replaced for the one that counts',
+    'moved-logs.ts',
+    'superseded.add(',
+    'for (const directory of others) superseded.add(',
   ),
 ]
