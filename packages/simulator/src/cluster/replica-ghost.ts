@@ -14,8 +14,6 @@ export interface WatchedNode {
 interface ReplicaKnown {
   /** Up to where it is durable there; null: not known, since it was not seen since a life began. */
   durableOffset: number | null
-  logEndOffset: number
-  leaderEpoch: number
 }
 
 /** Epochs of a log from some offset on, before something of it may be cut away. */
@@ -45,6 +43,8 @@ export class ReplicaGhost {
   /** By partition, which epoch each committed offset is of: (first offset, epoch), rising. */
   readonly #epochs = new Map<number, { readonly offset: number; readonly epoch: number }[]>()
   readonly #known = new Map<number, Map<number, ReplicaKnown>>()
+  /** By partition, the greatest leader epoch that any node was in, also one whose replica is gone since. */
+  readonly #newestEpochs = new Map<number, number>()
   #cuts: BeforeCut[] = []
   /** Of a client, in which the nodes were looked at last. */
   #observedEvent = -1
@@ -184,8 +184,8 @@ export class ReplicaGhost {
     let count = 0
     for (const { topic, partition, log, leaderEpoch } of node.broker.partitions()) {
       if (topic !== this.#topic) continue
-      const { durableOffset, logEndOffset } = log
-      known.set(partition, { durableOffset, logEndOffset, leaderEpoch })
+      known.set(partition, { durableOffset: log.durableOffset })
+      if (leaderEpoch > this.#newestEpoch(partition)) this.#newestEpochs.set(partition, leaderEpoch)
       count++
     }
     if (known.size > count) this.#dropAbsent(known, node.broker.partitions())
@@ -265,9 +265,7 @@ export class ReplicaGhost {
   }
 
   #newestEpoch(partition: number): number {
-    let newest = 0
-    for (const known of this.#known.values()) newest = Math.max(newest, known.get(partition)?.leaderEpoch ?? 0)
-    return newest
+    return this.#newestEpochs.get(partition) ?? 0
   }
 
   #noteEpochs(partition: number, log: Partition['log'], from: number, to: number): void {

@@ -58,7 +58,7 @@ export class SimulatedNode {
   broker: Broker | null = null
   /** Called when a sync of the disk begins, and when it has been done. */
   onSync: ((isAfter: boolean) => void) | null = null
-  /** Called before each change of the disk. */
+  /** Called before each change of the disk, in all lives. */
   onDiskChange: ((operation: DiskOperation, path: string) => void) | null = null
   lifeCount = 0
   #life: Life | null = null
@@ -165,7 +165,6 @@ export class SimulatedNode {
     this.#life = null
     this.broker = null
     this.onSync = null
-    this.onDiskChange = null
     life.loop.end()
     life.store.onProcessEnded()
     network.onProcessEnded(life.loop)
@@ -229,7 +228,12 @@ export class SimulatedNode {
    * be down.
    */
   rot(): string | null {
-    const files = DIRECTORIES.flatMap((path) => this.#filesUnder(path)).filter((path) => !NOT_DERIVED.test(path))
+    // Amid a move the topics' ids in two directories are all that tells which log counts.
+    const isMoving = this.movesOnDisk().length > 0
+    const isKept = (path: string): boolean => {
+      return NOT_DERIVED.test(path) || (isMoving && path.endsWith('/partition.metadata'))
+    }
+    const files = DIRECTORIES.flatMap((path) => this.#filesUnder(path)).filter((path) => !isKept(path))
     if (files.length === 0) return null
     const path = this.#random.pick(files)
     this.disk.corrupt(path, this.#random.integer(0, this.disk.stat(path)!.sizeBytes), 1 << this.#random.integer(0, 8))

@@ -70,11 +70,13 @@ function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): 
       }
       return true
     }
-    case 'kill amid move': {
-      const { lifeCount } = node
+    case 'kill amid move':
+      if (node.onDiskChange !== null) return false
+      // In this life of the process or a later one: moves go on in all of them.
       node.onDiskChange = (operation, path) => {
         if (run.isPeaceful || stepOf(operation, path) !== fault.step) return
         node.onDiskChange = null
+        const { lifeCount } = node
         world.schedule(fault.afterMs, 'kill amid move', node.id, () => {
           if (node.lifeCount !== lifeCount || !node.isUp) return
           world.mark(`death at the ${fault.step} of a move`)
@@ -82,7 +84,6 @@ function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): 
         })
       }
       return true
-    }
     case 'directory fails': {
       if (node.failingDirectory !== null) return false
       world.fault('directory fails', node.id)

@@ -141,9 +141,9 @@ export const clusterMutations: readonly Mutation[] = [
     'await Promise.resolve()',
   ),
   inStorage(
-    'a start takes the log that was replaced for the one that counts',
+    'a start heeds no note of a move',
     'moved-logs.ts',
-    'superseded.add(',
-    'for (const directory of others) superseded.add(',
+    'if ([...entries.values()].every(({ length }) => length === 0)) return found',
+    'if (entries.size > 0) return found',
   ),
 ]
