@@ -9,6 +9,7 @@ interface FakePartition {
   isr: number[]
   elr: number[]
   addingReplicas: number[]
+  removingReplicas: number[]
   directories: string[]
   leader: number
   leaderEpoch: number
@@ -20,6 +21,7 @@ const IN_SYNC: FakePartition = {
   isr: [0, 1],
   elr: [],
   addingReplicas: [],
+  removingReplicas: [],
   directories: ['a', 'b'],
   leader: 0,
   leaderEpoch: 1,
@@ -76,6 +78,20 @@ describe('MetadataGhost', () => {
     expect(() => tell({ isr: [0], elr: [1] }, 2)).not.toThrow()
     ghost.onDiskLost(1)
     expect(() => tell({}, 3)).toThrow('R11')
+  })
+
+  it('R11: lets it lead at once where its coming into sync ends a reassignment, and else not', () => {
+    ghost.onDiskLost(1)
+    tell({ isr: [0], removingReplicas: [0] }, 2)
+    expect(() => tell({ isr: [1], leader: 1, leaderEpoch: 2, removingReplicas: [] }, 2)).not.toThrow()
+    ghost.onDiskLost(1)
+    expect(() => tell({}, 3)).toThrow('R11')
+  })
+
+  it('R11: judges a lost directory only as long as the metadata has the replica there', () => {
+    ghost.onDiskLost(1, 'b')
+    tell({ directories: ['a', 'c'] }, 1)
+    expect(() => tell({ isr: [0], elr: [1] }, 2)).not.toThrow()
   })
 
   it('R11: is content once the replica has come into sync again', () => {

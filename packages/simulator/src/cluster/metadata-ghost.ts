@@ -2,6 +2,13 @@ import type { ControllerEvents, MetadataImage, MetadataRecord } from '@millrace/
 import { must } from '../world/violation.ts'
 import type { World } from '../world/world.ts'
 
+/** A disk that a node lost, under which epoch. */
+interface LostDisk {
+  readonly brokerEpoch: number
+  /** Partitions of which the node does not hold everything again, each with the id of the directory that was lost; null: all were. */
+  readonly slots: Map<string, string | null>
+}
+
 /** What every broker is told must be one and the same sequence of records, and each of them a change that is allowed (R6, R9, R10, R11, R16). */
 export class MetadataGhost {
   readonly #world: World
@@ -10,7 +17,7 @@ export class MetadataGhost {
   readonly #partitions = new Map<string, { leader: number; leaderEpoch: number; partitionEpoch: number }>()
 
   /** Nodes that lost a disk: under which epoch, and of which partitions they do not hold everything again. */
-  readonly #lost = new Map<number, { readonly brokerEpoch: number; readonly slots: Set<string> }>()
+  readonly #lost = new Map<number, LostDisk>()
   readonly #onReplicaRemoved: (node: number, topic: string, partition: number) => void
   #newest: MetadataImage | null = null
 
@@ -28,14 +35,14 @@ export class MetadataGhost {
    * the metadata has there only, by the directory's id; null: all that the node had is lost.
    */
   onDiskLost(node: number, directory: string | null = null): void {
-    const slots = new Set<string>()
+    const slots = new Map<string, string | null>()
     for (const topic of this.#newest?.topics.values() ?? []) {
       for (const [id, { replicas, directories }] of topic.partitions.entries()) {
         const isIn = directory === null || directories[replicas.indexOf(node)] === directory
-        if (isIn) slots.add(slotOf(topic.id, id))
+        if (isIn) slots.set(slotOf(topic.id, id), directory)
       }
     }
-    for (const slot of this.#lost.get(node)?.slots ?? []) slots.add(slot)
+    for (const [slot, former] of this.#lost.get(node)?.slots ?? []) if (!slots.has(slot)) slots.set(slot, former)
     this.#lost.set(node, { brokerEpoch: this.#newest?.brokers.get(node)?.epoch ?? -1, slots })
   }
 
@@ -87,9 +94,10 @@ export class MetadataGhost {
   /** R6, R9, R10 for one partition as an image has it. */
   #checkImage(node: number, image: MetadataImage): void {
     if (image.offset > (this.#newest?.offset ?? -1)) {
-      if (this.#newest !== null) this.#noteReassignments(this.#newest, image)
+      const before = this.#newest
       this.#newest = image
-      this.#checkLost(image)
+      if (before !== null) this.#noteReassignments(before, image)
+      this.#checkLost(before, image)
     }
     for (const topic of image.topics.values()) {
       for (const [id, partition] of topic.partitions.entries()) {
@@ -133,19 +141,30 @@ export class MetadataGhost {
     }
   }
 
-  #checkLost(image: MetadataImage): void {
+  #checkLost(before: MetadataImage | null, image: MetadataImage): void {
     for (const [node, { brokerEpoch, slots }] of this.#lost) {
-      if ((image.brokers.get(node)?.epoch ?? -1) <= brokerEpoch) continue
+      const isRegistered = (image.brokers.get(node)?.epoch ?? -1) > brokerEpoch
       for (const topic of image.topics.values()) {
-        for (const [id, { isr, elr, leader }] of topic.partitions.entries()) {
+        for (const [id, { isr, elr, leader, replicas, directories }] of topic.partitions.entries()) {
           const slot = slotOf(topic.id, id)
-          if (!slots.has(slot)) continue
+          const directory = slots.get(slot)
+          if (directory === undefined) continue
+          if (!isRegistered) {
+            // It had been moved to another directory, which the metadata did not know yet.
+            if (directory !== null && directories[replicas.indexOf(node)] !== directory) slots.delete(slot)
+            continue
+          }
           this.#world.judge('R11')
+          const former = before?.topics.get(topic.name)?.partitions[id]
+          const wasMoving = former !== undefined && former.removingReplicas.length > 0
+          // That it holds all that is committed by then is R1. With it a reassignment may end that takes the leader away.
+          if (isr.includes(node) && (leader !== node || wasMoving)) {
+            slots.delete(slot)
+            continue
+          }
           must(leader !== node && !elr.includes(node), 'R11', () => {
             return `node ${node} lost its disk, and ${topic.name}-${id} has it as leader (${leader}) or eligible (${elr})`
           })
-          // That it holds all that is committed by then is R1.
-          if (isr.includes(node)) slots.delete(slot)
         }
       }
     }

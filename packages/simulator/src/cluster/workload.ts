@@ -42,6 +42,7 @@ export class Workload {
   readonly #closers: (() => Promise<void>)[] = []
   #openCalls = 0
   #isOver = false
+  #areMovesOver = false
 
   /** `coordinatorCount`: how many nodes lead the partition of the groups' offsets, each in its own view. */
   constructor(
@@ -87,11 +88,17 @@ export class Workload {
     for (let number = 0; number < this.#options.producerCount; number++) this.#startProducer(number)
     for (let number = 0; number < this.#options.consumerCount; number++) this.#own(this.#consumeByTurns(number))
     this.#own(this.#lookAgainAndAgain())
-    if (this.#options.moveEveryMs > 0) this.#own(this.#createMover().run(() => this.#isOver))
+    if (this.#options.moveEveryMs > 0) this.#own(this.#createMover().run(() => this.#areMovesOver))
+  }
+
+  /** Nothing is moved any more. */
+  endMoves(): void {
+    this.#areMovesOver = true
   }
 
   /** No new calls. */
   end(): void {
+    this.endMoves()
     this.#isOver = true
   }
 
