@@ -131,8 +131,8 @@ export const clusterMutations: readonly Mutation[] = [
   inStorage(
     'future log takes the place of the other before it has caught up',
     'log-move.ts',
-    '    while (future.logEndOffset < source.logEndOffset) {\n',
-    '    if (!future.hasStaged) return true\n    while (future.logEndOffset < source.logEndOffset) {\n',
+    '    for (let copiedBytes = 0; future.logEndOffset < source.logEndOffset; ) {\n',
+    '    if (!future.hasStaged) return true\n    for (let copiedBytes = 0; future.logEndOffset < source.logEndOffset; ) {\n',
   ),
   inStorage(
     'logs are exchanged without a note',
