@@ -6,11 +6,17 @@ export interface HealthSources {
   readonly nodeId: number
   readonly clusterId: string
   readonly isStopping: boolean
-  readonly membership: Pick<Membership, 'activeController' | 'isFenced'>
+  readonly membership: Pick<Membership, 'activeController' | 'controllerUnknownMs' | 'isFenced'>
   readonly directories: readonly DirectoryInfo[]
 }
 
-/** The answer of `/healthz`: healthy while the broker serves and all its log directories are online. */
+/** An election takes less than a second; after this long the broker has lost its quorum, or the quorum its majority. */
+export const CONTROLLER_LOST_MS = 5_000
+
+/**
+ * The answer of `/healthz`: healthy while the broker serves and all its log directories are online. The status also tells of a controller
+ * that is long gone, but that leaves the broker healthy: it still serves what it leads, and to restart it would help nobody.
+ */
 export function brokerHealth(sources: HealthSources): { healthy: boolean; body: Record<string, unknown> } {
   const { nodeId, clusterId, isStopping, membership, directories } = sources
   const offline = directories.filter((directory) => !directory.online)
@@ -18,7 +24,7 @@ export function brokerHealth(sources: HealthSources): { healthy: boolean; body: 
   return {
     healthy,
     body: {
-      status: healthy ? 'ok' : isStopping ? 'stopping' : 'log directory offline',
+      status: statusOf(sources, offline.length),
       nodeId,
       clusterId,
       activeController: membership.activeController,
@@ -26,4 +32,10 @@ export function brokerHealth(sources: HealthSources): { healthy: boolean; body: 
       offlineDirectories: offline.map((directory) => directory.path),
     },
   }
+}
+
+function statusOf({ isStopping, membership }: HealthSources, offlineCount: number): string {
+  if (isStopping) return 'stopping'
+  if (offlineCount > 0) return 'log directory offline'
+  return membership.controllerUnknownMs >= CONTROLLER_LOST_MS ? 'no active controller' : 'ok'
 }

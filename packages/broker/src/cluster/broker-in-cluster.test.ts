@@ -181,4 +181,45 @@ describe('stop', () => {
     expect(controller.isClosed).toBe(true)
     broker.assertSound()
   })
+
+  const NOT_TAKEN_OVER = 'the cluster did not take over all leaderships of this broker in time'
+
+  /** A stop that the controller does not grant. */
+  async function stopUnreleased(broker: TestBroker): Promise<readonly string[]> {
+    controller.releases = false
+    const stopped = broker.stop()
+    await broker.advance(11_000)
+    await stopped
+    return broker.logger.lines.map(({ message }) => message)
+  }
+
+  test('warns of leaderships that nobody took over though another broker could have', async () => {
+    const broker = await start()
+    controller.commit(brokerRecord(2))
+    controller.events!.onActiveController(2)
+    expect(await stopUnreleased(broker)).toContain(NOT_TAKEN_OVER)
+  })
+
+  test('of the last broker says nothing of those who could take over', async () => {
+    const broker = await start()
+    controller.events!.onActiveController(1)
+    expect(await stopUnreleased(broker)).not.toContain(NOT_TAKEN_OVER)
+  })
+
+  test('without a controller says nothing of those who could take over', async () => {
+    const broker = await start()
+    controller.commit(brokerRecord(2))
+    controller.events!.onActiveController(null)
+    expect(await stopUnreleased(broker)).not.toContain(NOT_TAKEN_OVER)
+  })
 })
+
+test('the log says which node is the active controller, this one too', () =>
+  run(async (_, broker) => {
+    for (const id of [1, 2]) controller.events!.onActiveController(id)
+    const messages = broker.logger.lines.map(({ message }) => message)
+    expect(messages.filter((message) => message.startsWith('the active controller is'))).toEqual([
+      'the active controller is this node',
+      'the active controller is node 2',
+    ])
+  }))

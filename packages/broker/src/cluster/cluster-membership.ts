@@ -63,7 +63,8 @@ export class ClusterMembership implements Membership {
       onActiveController: (controllerId) => {
         if (controllerId === null)
           logger.info('no active controller is known: an election is under way, or this node is cut off')
-        else logger.info('the active controller is another one', { controllerId })
+        else if (controllerId === nodeId) logger.info('the active controller is this node', { controllerId })
+        else logger.info(`the active controller is node ${controllerId}`, { controllerId })
       },
       onFatal: (error) => options.onFatal(error),
     })
@@ -86,6 +87,10 @@ export class ClusterMembership implements Membership {
 
   get activeController(): number | null {
     return this.metadata.activeController
+  }
+
+  get controllerUnknownMs(): number {
+    return this.metadata.controllerUnknownMs
   }
 
   get state(): number {
@@ -141,7 +146,9 @@ export class ClusterMembership implements Membership {
       const wasRunning = this.#lifecycle.isRunning
       const limitMs = this.#hasSuccessor() ? CONTROLLED_SHUTDOWN_MS : LAST_SHUTDOWN_MS
       const released = await this.#lifecycle.controlledShutdown(limitMs)
-      if (wasRunning && !released) logger.warn('the cluster did not take over all leaderships of this broker in time')
+      // Where all brokers stop there is nobody to take over, and without a controller nobody to say who does.
+      const wasMissed = wasRunning && !released && this.activeController !== null && this.#hasSuccessor()
+      if (wasMissed) logger.warn('the cluster did not take over all leaderships of this broker in time')
     }
     this.#lifecycle.close()
   }

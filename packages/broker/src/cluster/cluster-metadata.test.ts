@@ -77,6 +77,18 @@ test('tells of another active controller, and of none, once each', () => {
   expect(metadata.activeController).toBe(3)
 })
 
+test('tells for how long no active controller has been known', () => {
+  clock.advance(700)
+  expect(metadata.controllerUnknownMs).toBe(700)
+  port.events!.onActiveController(2)
+  clock.advance(300)
+  expect(metadata.controllerUnknownMs).toBe(0)
+  port.events!.onActiveController(null)
+  clock.advance(200)
+  port.events!.onActiveController(null)
+  expect(metadata.controllerUnknownMs).toBe(200)
+})
+
 describe('the image', () => {
   test('follows committed records, and listeners are told of each step', () => {
     port.commit(topicRecord('a'), configRecord('log.retention.ms', '1'))

@@ -85,11 +85,13 @@ export class ClusterMetadata implements MetadataService {
   readonly #applied: AppliedOffsets
   #image: MetadataImage
   #activeController: number | null = null
+  #controllerLostAtMs: number
   #brokerEpoch = -1
 
   constructor(options: ClusterMetadataOptions) {
     this.#options = options
     this.#image = emptyImage(options.clusterId)
+    this.#controllerLostAtMs = options.clock.monotonicMs()
     this.#applied = new AppliedOffsets(options.timers)
   }
 
@@ -100,6 +102,7 @@ export class ClusterMetadata implements MetadataService {
       onImage: (image) => this.#onImage(image),
       onActiveController: (id) => {
         if (id === this.#activeController) return
+        if (id === null) this.#controllerLostAtMs = this.#options.clock.monotonicMs()
         this.#activeController = id
         this.#options.onActiveController(id)
       },
@@ -115,6 +118,11 @@ export class ClusterMetadata implements MetadataService {
   /** Node id of the active controller as far as this node knows, or null. */
   get activeController(): number | null {
     return this.#activeController
+  }
+
+  /** For how long no active controller has been known, in milliseconds; 0 while there is one. */
+  get controllerUnknownMs(): number {
+    return this.#activeController === null ? this.#options.clock.monotonicMs() - this.#controllerLostAtMs : 0
   }
 
   /** Of this broker's registration; -1 before. */

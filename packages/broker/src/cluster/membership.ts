@@ -6,6 +6,8 @@ export interface Membership {
   readonly metadata: MetadataService
   /** Node id of the active controller as far as known; null where there is none. */
   readonly activeController: number | null
+  /** For how long no active controller has been known, in milliseconds; 0 while there is one. */
+  readonly controllerUnknownMs: number
   /** Kafka's number of what the broker is about (`BrokerState`). */
   readonly state: number
   /** The cluster takes this broker for dead, or has not let it in yet: it leads nothing. */

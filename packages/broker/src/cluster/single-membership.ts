@@ -22,6 +22,10 @@ export class SingleMembership implements Membership {
     return this.#nodeId
   }
 
+  get controllerUnknownMs(): number {
+    return 0
+  }
+
   /** Nobody could take it for dead. */
   get isFenced(): boolean {
     return false
