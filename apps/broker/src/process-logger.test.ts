@@ -45,3 +45,12 @@ test('lines below the level are dropped, before the logger is there and after', 
   logger.debug('yes')
   expect(lines().map(({ msg }) => msg)).toEqual(['yes'])
 })
+
+test('loading again, while it loads or after, writes nothing twice', async () => {
+  const { logger, lines } = logged()
+  logger.info('early')
+  await Promise.all([logger.load(), logger.load()])
+  await logger.load()
+  logger.info('late')
+  expect(lines().map(({ msg }) => msg)).toEqual(['early', 'late'])
+})

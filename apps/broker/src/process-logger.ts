@@ -17,7 +17,7 @@ interface Line {
 
 /**
  * JSON lines on standard error, through pino. Loading pino takes longer than the rest of the start allows, so lines of the first
- * moments wait until `load` is called after the broker serves; `flushNow` writes them without it when the process has to end.
+ * moments wait until `load` is called, after the broker serves or once its start takes long; `flushNow` writes them without it when the process has to end.
  */
 export class ProcessLogger implements Logger, LoggerLevels {
   readonly #startLevel: LogLevel
@@ -25,6 +25,7 @@ export class ProcessLogger implements Logger, LoggerLevels {
   #buffered: Line[] = []
   #dropped = 0
   #pino: PinoLogger | null = null
+  #loading: Promise<void> | null = null
   readonly #output: LogOutput
   /** When the line that is handed to pino was logged; null: now. */
   #lineTimeMs: number | null = null
@@ -68,8 +69,21 @@ export class ProcessLogger implements Logger, LoggerLevels {
     this.setLevel(ROOT_LOGGER, this.#startLevel)
   }
 
-  /** Loads pino and hands it what waited. */
-  async load(): Promise<void> {
+  /** Loads pino and hands it what waited. Asked for again it is the same load. */
+  load(): Promise<void> {
+    this.#loading ??= this.#load()
+    return this.#loading
+  }
+
+  /** The process is about to end: writes what waits, lines of the first moments as plain JSON, on this thread. */
+  flushNow(): void {
+    for (const { level, message, fields, timeMs } of this.#take()) {
+      this.#output.write(`${JSON.stringify({ level, time: timeMs, ...fields, msg: message }, plain)}\n`)
+    }
+    this.#output.flush()
+  }
+
+  async #load(): Promise<void> {
     // A CommonJS package: bundled, it has its default export only.
     const { default: pino } = await import('pino')
     const logger = pino(
@@ -88,14 +102,6 @@ export class ProcessLogger implements Logger, LoggerLevels {
     }
     this.#lineTimeMs = null
     this.#pino = logger
-  }
-
-  /** The process is about to end: writes what waits, lines of the first moments as plain JSON, on this thread. */
-  flushNow(): void {
-    for (const { level, message, fields, timeMs } of this.#take()) {
-      this.#output.write(`${JSON.stringify({ level, time: timeMs, ...fields, msg: message }, plain)}\n`)
-    }
-    this.#output.flush()
   }
 
   #take(): Line[] {

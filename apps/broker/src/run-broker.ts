@@ -27,6 +27,8 @@ export interface RunOptions {
 }
 
 const EXIT_FAILED = 1
+/** A start takes well under a second. One that takes longer waits, for the rest of its quorum most often, and what it logs is wanted now. */
+const SILENT_START_MS = 2_000
 /** A setting is wrong: the same code as for a wrong flag. */
 const EXIT_USAGE = 2
 
@@ -49,6 +51,9 @@ export async function runBroker(options: RunOptions): Promise<number> {
   process.stdout.on('error', (error) => logger.debug('nobody reads standard output', { error: error.message }))
   process.on('uncaughtException', onFatal)
   process.on('unhandledRejection', (reason) => onFatal(reason instanceof Error ? reason : new Error(String(reason))))
+  const silence = new RealTimers().setTimer(SILENT_START_MS, () => {
+    logger.load().catch(onFatal)
+  })
   let node: RunningNode
   try {
     const { configFile, settings } = options
@@ -59,6 +64,8 @@ export async function runBroker(options: RunOptions): Promise<number> {
     process.stderr.write(`millrace: ${startFailureText(error)}\n`)
     if (options.logLevel === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`)
     return error instanceof ConfigurationError ? EXIT_USAGE : EXIT_FAILED
+  } finally {
+    silence.cancel()
   }
   const stop = (signal: string): void => {
     logger.info('stopping', { signal })

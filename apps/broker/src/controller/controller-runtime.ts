@@ -24,6 +24,8 @@ import {
 import { registerItself } from './own-registration.ts'
 import { keepOwnVote } from './own-vote.ts'
 import { keepFirstVoters, markIdentityUsed, type QuorumIdentity } from './quorum-directory.ts'
+import { QuorumWatch } from './quorum-watch.ts'
+import { explainingRemovedLeader } from './removed-leader.ts'
 import type { RepeatedRequest } from './repeated-request.ts'
 import type { ControllerStatus } from './thread-messages.ts'
 
@@ -52,6 +54,7 @@ export class ControllerRuntime {
   #bootstrapVoters: VoterSet = []
   #vote: RepeatedRequest | null = null
   #registration: RepeatedRequest | null = null
+  #watch: QuorumWatch | null = null
   #isClosed = false
 
   private constructor(options: ControllerRuntimeOptions, store: LmdbStore, transport: WsTransport, router: PeerRouter) {
@@ -169,9 +172,28 @@ export class ControllerRuntime {
         },
       )
     }
-    this.node.start(events)
+    const self = { id: configuration.nodeId, directoryId: identity.directoryId }
+    const voters = (): VoterSet => this.node.quorum?.status.voters ?? []
+    this.node.start(explainingRemovedLeader(events, { self, logger, voters }))
+    this.#watchLeader()
     this.#watchVote()
     this.#register()
+  }
+
+  #watchLeader(): void {
+    const { cluster, configuration, timers, logger } = this.#options
+    const named = [...new Set([...cluster.bootstrapServers, ...cluster.initialVoters].map(({ id }) => id))]
+    this.#watch = new QuorumWatch({
+      nodeId: configuration.nodeId,
+      timers,
+      logger,
+      leaderId: () => this.node.quorum?.status.leaderId ?? null,
+      voters: () => {
+        const voters = this.node.quorum?.status.voters ?? []
+        return voters.length > 0 ? voters.map(({ id }) => id) : named
+      },
+      connected: () => this.#transport.connected,
+    })
   }
 
   #register(): void {
@@ -233,6 +255,7 @@ export class ControllerRuntime {
     this.#firstVoters?.close()
     this.#vote?.close()
     this.#registration?.close()
+    this.#watch?.close()
     await this.node.close()
     await this.#transport.close()
     await this.#closeStore()
