@@ -164,6 +164,58 @@ describe('messages', () => {
     expect(load({ environment: { MILLRACE_NUM_PARTITONS: '3' } }).warnings).toHaveLength(1)
   })
 
+  test('all wrong values are told, in the order of the file and then of what is stronger', () => {
+    const where = join(directory, 'server.properties')
+    const text = messageOf({
+      file: 'num.partitions=0\nlog.segment.bytes=10\nmessage.max.bytes=x\nnum.partitions=none',
+      settings: [['log.cleanup.policy', 'burn']],
+    })
+    const places = text.split('\n').map((line) => line.slice(0, line.indexOf(': ')))
+    expect(places).toEqual([`${where}:2`, `${where}:3`, `${where}:4`, 'command line'])
+  })
+
+  test('an id that is wrong is told once, with the place of the name that was given', () => {
+    expect(messageOf({ file: 'broker.id=one' })).toMatch(
+      /server\.properties:1: Invalid value one for .*node\.id[^\n]*$/,
+    )
+  })
+
+  test('a comment behind a value is recognized, in files', () => {
+    const hint = 'comments stand on lines of their own'
+    expect(messageOf({ file: 'num.partitions=3   # mine' })).toContain(hint)
+    expect(messageOf({ settings: [['num.partitions', '3 # mine']] })).not.toContain(hint)
+    expect(messageOf({ file: 'num.partitions=three' })).not.toContain(hint)
+  })
+
+  test('a file of which most is no configuration is refused', () => {
+    const prose = '# Readme\n\nA log service\nthat is fast.\nIt works.\nStart it:\nand stop.\nnum.partitions=3'
+    expect(messageOf({ file: prose })).toMatch(
+      /server\.properties:3: A is no setting .*\(5 of 6\): is this the right file\?$/,
+    )
+    expect(warnings).toEqual([])
+  })
+
+  test('a file with a few keys of plug-ins is a configuration', () => {
+    const plugIns = Array.from({ length: 5 }, (_, slot) => `my.plugin.${slot}=x`).join('\n')
+    const own = 'num.partitions=1\nnode.id=1\nlog.retention.hours=1\nmessage.max.bytes=1000\nlog.dirs=d'
+    expect(load({ file: `${plugIns}\n${own}` }).warnings).toHaveLength(5)
+    expect(load({ file: 'my.plugin=x' }).warnings).toHaveLength(1)
+  })
+
+  test('a setting that is given twice on the command line is warned about, if it differs', () => {
+    const twice = (first: string, second: string) =>
+      load({
+        settings: [
+          ['log.dirs', first],
+          ['log.dirs', second],
+        ],
+      })
+    expect(twice('a', 'b').broker.dataDirectories).toEqual(['b'])
+    expect(warnings).toEqual(['command line: log.dirs is set again; a is ignored'])
+    twice('a', 'a')
+    expect(warnings).toHaveLength(1)
+  })
+
   test('a file that cannot be read says so', () => {
     const sources = { configFile: join(directory, 'absent'), environment: {}, settings: [] }
     expect(() => loadConfiguration(sources, logger)).toThrow(/cannot be read: .*absent/)
@@ -176,8 +228,8 @@ describe('messages', () => {
     expect(broker.numPartitions).toBe(3)
     expect(warnings).toEqual([expect.stringMatching(/:2: num\.partitions is set again.*:1 is ignored/)])
     expect(own).toEqual([
-      'unknown configuration log.retenton.ms is ignored; did you mean log.retention.ms?',
-      'ssl.provider has no effect here and is ignored',
+      `${join(directory, 'server.properties')}:3: unknown configuration log.retenton.ms is ignored; did you mean log.retention.ms?`,
+      `${join(directory, 'server.properties')}:4: ssl.provider has no effect here and is ignored`,
     ])
   })
 })

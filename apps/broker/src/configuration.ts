@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { ConfigurationError } from '@millrace/base'
-import { Configuration, type Logger, unknownSettingComplaint, withListenerPort } from '@millrace/broker'
-import { parseProperties } from './configuration-properties.ts'
+import {
+  Configuration,
+  type Logger,
+  unknownSettingComplaint,
+  WrongValuesError,
+  withListenerPort,
+} from '@millrace/broker'
+import { type Property, parseProperties } from './configuration-properties.ts'
 
 /** Where the settings of a node come from. */
 export interface SettingSources {
@@ -17,7 +23,10 @@ export interface SettingSources {
 interface Setting {
   readonly value: string
   readonly origin: string
+  readonly isInFile?: true
 }
+
+const COMMAND_LINE = 'command line'
 
 const PREFIX = 'MILLRACE_'
 
@@ -55,17 +64,37 @@ export function loadConfiguration(sources: SettingSources, logger: Logger): Conf
       continue
     }
     const complaint = unknownSettingComplaint(key)
-    if (complaint !== null) throw new ConfigurationError(key, `command line: ${complaint}`)
-    settings.set(key, { value, origin: 'command line' })
+    if (complaint !== null) throw new ConfigurationError(key, `${COMMAND_LINE}: ${complaint}`)
+    const earlier = settings.get(key)
+    if (earlier?.origin === COMMAND_LINE && earlier.value !== value) {
+      logger.warn(`${COMMAND_LINE}: ${key} is set again; ${earlier.value} is ignored`)
+    }
+    put(settings, key, { value, origin: COMMAND_LINE })
   }
   const values = new Map(Array.from(settings, ([key, setting]) => [key, setting.value]))
   try {
-    return new Configuration(port === null ? values : withListenerPort(values, Number(port)), logger)
+    const originOf = (key: string) => settings.get(key)?.origin ?? null
+    return new Configuration(port === null ? values : withListenerPort(values, Number(port)), logger, originOf)
   } catch (error) {
-    const origin = error instanceof ConfigurationError ? settings.get(error.key)?.origin : undefined
-    if (!(error instanceof ConfigurationError) || origin === undefined) throw error
-    throw new ConfigurationError(error.key, `${origin}: ${error.message}`)
+    if (!(error instanceof ConfigurationError)) throw error
+    const errors = error instanceof WrongValuesError ? error.errors : [error]
+    throw new ConfigurationError(error.key, errors.map((each) => placedMessage(each, settings)).join('\n'))
   }
+}
+
+/** With the place of the setting, and a hint where a comment was taken for a part of the value. */
+function placedMessage({ key, message }: ConfigurationError, settings: ReadonlyMap<string, Setting>): string {
+  // Whichever of the two was given stands for both.
+  const setting = settings.get(key) ?? (key === 'node.id' ? settings.get('broker.id') : undefined)
+  if (setting === undefined) return message
+  const hint = setting.isInFile && /\s[#!]/.test(setting.value) ? ' (comments stand on lines of their own)' : ''
+  return `${setting.origin}: ${message}${hint}`
+}
+
+/** Settings stand in the order of what is said last: messages follow it. */
+function put(settings: Map<string, Setting>, key: string, setting: Setting): void {
+  settings.delete(key)
+  settings.set(key, setting)
 }
 
 /**
@@ -99,17 +128,33 @@ function readFile(path: string, settings: Map<string, Setting>, logger: Logger):
     const reason = error instanceof Error ? error.message : String(error)
     throw new ConfigurationError('', `The configuration file cannot be read: ${reason}`)
   }
-  for (const { key, value, line } of parseProperties(text, path)) {
+  const properties = parseProperties(text, path)
+  checkIsConfiguration(properties, path)
+  for (const { key, value, line } of properties) {
     const earlier = settings.get(key)
     if (earlier !== undefined)
       logger.warn(`${path}:${line}: ${key} is set again; the value at ${earlier.origin} is ignored`)
-    settings.set(key, { value, origin: `${path}:${line}` })
+    put(settings, key, { value, origin: `${path}:${line}`, isInFile: true })
   }
+}
+
+/** Fewer keys that nobody knows are a matter of versions and plug-ins, and warned about. */
+const FOREIGN_COUNT_MIN = 5
+
+/** Every text reads as properties, so a wrong file would start a node with nothing but defaults. */
+function checkIsConfiguration(properties: readonly Property[], path: string): void {
+  const foreign = properties.filter(({ key }) => unknownSettingComplaint(key) !== null)
+  if (foreign.length < FOREIGN_COUNT_MIN || foreign.length * 2 <= properties.length) return
+  const { key, line } = foreign[0]!
+  throw new ConfigurationError(
+    '',
+    `${path}:${line}: ${key} is no setting of a node, nor are most others there (${foreign.length} of ${properties.length}): is this the right file?`,
+  )
 }
 
 function readEnvironment(environment: SettingSources['environment'], settings: Map<string, Setting>): void {
   for (const [variable, value] of Object.entries(environment)) {
     const key = settingKeyOf(variable)
-    if (key !== null && value !== undefined) settings.set(key, { value, origin: `environment variable ${variable}` })
+    if (key !== null && value !== undefined) put(settings, key, { value, origin: `environment variable ${variable}` })
   }
 }

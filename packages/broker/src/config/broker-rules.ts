@@ -3,7 +3,7 @@ import { checkAuthorizer } from './authorizer-rules.ts'
 import type { BrokerConfig } from './broker-config.ts'
 import { checkCluster } from './cluster-rules.ts'
 import { GROUP_KINDS, groupBounds } from './group-bounds.ts'
-import { checkListenerSecurity } from './listener-rules.ts'
+import { checkInterBrokerSecurity, checkListenerSecurity, securityWarnings } from './listener-rules.ts'
 
 /**
  * Rules that bind several settings. Throws `ConfigurationError` for the first that is broken; returns warnings about what is legal
@@ -12,11 +12,18 @@ import { checkListenerSecurity } from './listener-rules.ts'
 export function checkBrokerConfig(config: BrokerConfig): string[] {
   checkLogs(config)
   checkConnections(config)
+  // First: what the other rules would ask for could not be had.
+  checkListenerSecurity(config)
+  checkInterBrokerSecurity(config)
   checkListeners(config)
   checkReplication(config)
   checkGroups(config)
-  checkListenerSecurity(config)
-  const warnings = [...checkCluster(config), ...checkAuthorizer(config)]
+  const warnings = [
+    ...checkCluster(config),
+    ...checkAuthorizer(config),
+    ...securityWarnings(config),
+    ...retentionWarnings(config),
+  ]
   if (config.brokerHeartbeatIntervalMs * 2 > config.brokerSessionTimeoutMs) {
     warnings.push('broker.heartbeat.interval.ms should be at most half of broker.session.timeout.ms')
   }
@@ -30,16 +37,27 @@ function require(condition: boolean, key: string, message: string): void {
   if (!condition) throw new ConfigurationError(key, message)
 }
 
+function retentionsOf(config: BrokerConfig): readonly (readonly [key: string, value: number | null])[] {
+  return [
+    ['log.retention.ms', config.logRetentionMs],
+    ['log.retention.minutes', config.logRetentionMinutes],
+    ['log.retention.hours', config.logRetentionHours],
+  ]
+}
+
+/** Kafka takes every negative number for "no limit", so it is no error; but a slip of the pen fills the disk. */
+function retentionWarnings(config: BrokerConfig): string[] {
+  return retentionsOf(config)
+    .filter(([, value]) => value !== null && value < -1)
+    .map(([key, value]) => `${key}=${value} keeps records for ever, as -1 does`)
+}
+
 function checkLogs(config: BrokerConfig): void {
   const { logRollMs, logRollJitterMs, logCleanerThreads } = config
   require(logRollMs === null || logRollMs >= 1, 'log.roll.ms', 'log.roll.ms must be at least 1')
   require(logRollJitterMs === null ||
     logRollJitterMs >= 0, 'log.roll.jitter.ms', 'log.roll.jitter.ms must be at least 0')
-  for (const [key, value] of [
-    ['log.retention.ms', config.logRetentionMs],
-    ['log.retention.minutes', config.logRetentionMinutes],
-    ['log.retention.hours', config.logRetentionHours],
-  ] as const) {
+  for (const [key, value] of retentionsOf(config)) {
     require(value !== 0, key, `${key} must be at least 1, or -1 to keep records for ever`)
   }
   require(config.logCleanerDedupeBufferSize / Math.max(1, logCleanerThreads) >

@@ -2,21 +2,27 @@
 export type ConfigValue = boolean | number | bigint | string | readonly string[]
 
 /** Looks at a parsed value and says what is wrong with it and what is allowed, or null. */
-export type Check = (value: ConfigValue) => string | null
+export interface Check {
+  (value: ConfigValue): string | null
+  /** Smallest and largest number that it takes, where that is all it asks; so that what is no number at all is told the same bounds. */
+  readonly bounds?: { readonly min: number; readonly max: number | null }
+}
 
 /** Sizes at and above 352 MiB read as the start of TLS (0x16 0x03) or of HTTP (an ASCII verb): `design.md`, 2. */
 export const LARGEST_REQUEST_BYTES = 352 * 1024 * 1024 - 1
 
 export function atLeast(min: number): Check {
-  return (value) => ((value as number | bigint) < min ? `must be at least ${min}` : null)
+  const check = (value: ConfigValue) => ((value as number | bigint) < min ? `must be at least ${min}` : null)
+  return Object.assign(check, { bounds: { min, max: null } })
 }
 
 /** Both ends included. */
 export function between(min: number, max: number): Check {
-  return (value) => {
+  const check = (value: ConfigValue) => {
     const number = value as number | bigint
     return number < min || number > max ? `must be between ${min} and ${max}` : null
   }
+  return Object.assign(check, { bounds: { min, max } })
 }
 
 /** gzip knows levels 1 to 9, and -1 for its default. */

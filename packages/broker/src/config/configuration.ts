@@ -3,7 +3,7 @@ import { ConfigResourceType, configsOf, type MetadataImage } from '@millrace/con
 import type { BrokerConfig } from './broker-config.ts'
 import { baseKeyOf, brokerDefinitionOf, isListenerKey } from './broker-definitions.ts'
 import { type ConfigLayers, mergeLayers, NO_SETTINGS, type RawSettings } from './layers.ts'
-import { parseBrokerConfig, withNodeId } from './parse-broker-config.ts'
+import { type OriginOf, parseBrokerConfig, withNodeId } from './parse-broker-config.ts'
 import { resolveTopicConfig, type TopicConfig } from './topic-config.ts'
 import { parseValue } from './value.ts'
 
@@ -31,10 +31,10 @@ export class Configuration {
   #byOverrides = new WeakMap<RawSettings, TopicConfig>()
   readonly #listeners = new Set<(broker: BrokerConfig) => void>()
 
-  /** Throws `ConfigurationError` if the start settings are wrong. */
-  constructor(startSettings: RawSettings, log: ConfigurationLog) {
+  /** Throws `ConfigurationError` if the start settings are wrong. `originOf` names the places of start settings in warnings. */
+  constructor(startSettings: RawSettings, log: ConfigurationLog, originOf?: OriginOf) {
     const start = withNodeId(startSettings)
-    const { config, warnings } = parseBrokerConfig(start)
+    const { config, warnings } = parseBrokerConfig(start, originOf)
     this.nodeId = config.nodeId
     this.warnings = warnings
     this.#log = log

@@ -1,6 +1,7 @@
 import { ConfigurationError } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import { parseBrokerConfig } from './parse-broker-config.ts'
+import { WrongValuesError } from './wrong-values.ts'
 
 function parse(settings: Record<string, string> = {}) {
   return parseBrokerConfig(new Map(Object.entries(settings)))
@@ -130,6 +131,8 @@ describe('what a node cannot be is refused', () => {
   test.each([
     ['controller.quorum.voters', { 'controller.quorum.voters': '2@a:1' }],
     ['listeners', { listeners: 'SSL://127.0.0.1:9092', 'security.inter.broker.protocol': 'SSL' }],
+    ['listeners', { listeners: 'SSL://127.0.0.1:9092' }],
+    ['security.inter.broker.protocol', { 'security.inter.broker.protocol': 'SASL_SSL' }],
     ['authorizer.class.name', { 'authorizer.class.name': 'org.example.Authorizer' }],
     ['super.users', { 'super.users': 'User:admin;bob' }],
   ])('%s', (key, settings: Record<string, string>) => {
@@ -187,6 +190,41 @@ describe('rules between settings', () => {
 
   test('what is legal but hardly meant is warned about', () => {
     expect(parse({ 'broker.session.timeout.ms': '800' }).warnings).toEqual([expect.stringMatching(/at most half/)])
+    expect(parse({ 'log.retention.hours': '-5' }).warnings).toEqual([
+      'log.retention.hours=-5 keeps records for ever, as -1 does',
+    ])
+    expect(parse({ 'log.retention.hours': '-1' }).warnings).toEqual([])
+    expect(parse({ 'log.dirs': 'a,b, a' }).warnings).toEqual(['log.dirs names a more than once'])
+  })
+
+  test('mechanisms are no authentication where no listener has any', () => {
+    expect(parse({ 'sasl.enabled.mechanisms': 'PLAIN' }).warnings).toEqual([
+      expect.stringMatching(/^without effect: sasl\.enabled\.mechanisms\. .*User:ANONYMOUS/),
+    ])
+  })
+})
+
+describe('values that are wrong by themselves', () => {
+  function wrongKeys(settings: Record<string, string>): string[] {
+    try {
+      parse(settings)
+    } catch (error) {
+      if (error instanceof WrongValuesError) return error.errors.map(({ key }) => key)
+      throw error
+    }
+    throw new Error('taken')
+  }
+
+  test('are told all at once, in the order given', () => {
+    const scoped = 'listener.name.plaintext.ssl.client.auth'
+    expect(wrongKeys({ 'log.segment.bytes': '1', [scoped]: 'maybe', 'node.id': 'one', 'num.partitions': 'x' })).toEqual(
+      ['log.segment.bytes', scoped, 'node.id', 'num.partitions'],
+    )
+  })
+
+  test('one is the error itself, also where it stands for two names', () => {
+    expect(refusal({ 'node.id': 'one' }).message).toMatch(/^Invalid value one for configuration node\.id/)
+    expect(refusal({ 'broker.id': 'one' }).key).toBe('node.id')
   })
 })
 
@@ -201,6 +239,7 @@ test('unknown keys are ignored with a suggestion, wherever they stand', () => {
     'unknown configuration num.partitons is ignored; did you mean num.partitions?',
     'unknown configuration my.plugin.setting is ignored',
     'sasl.kerberos.service.name has no effect here and is ignored',
+    expect.stringMatching(/^without effect: listener\.name\.plaintext\.ssl\.client\.auth\./),
   ])
   expect(refusal({ 'listener.name.plaintext.ssl.client.auth': 'maybe' }).key).toBe(
     'listener.name.plaintext.ssl.client.auth',

@@ -11,6 +11,7 @@ import type { RawSettings } from './layers.ts'
 import { parseListeners, parseProtocolMap, securityProtocol } from './listeners.ts'
 import { suggestion } from './suggest.ts'
 import { parseValue, settingOf } from './value.ts'
+import { WrongValues } from './wrong-values.ts'
 
 /** What a parse has to say besides the result. */
 export interface ParsedBrokerConfig {
@@ -19,24 +20,32 @@ export interface ParsedBrokerConfig {
   readonly warnings: readonly string[]
 }
 
+/** Where a key was set, for messages (`server.properties:12`), or null where that is not known. */
+export type OriginOf = (key: string) => string | null
+
 /**
- * Parses, defaults and checks broker settings. Throws `ConfigurationError` for the first value that is wrong by itself or beside
- * others. Unknown keys are warned about and ignored, as in Kafka.
+ * Parses, defaults and checks broker settings. Throws `ConfigurationError`: for all values that are wrong by themselves
+ * (`WrongValuesError` if there are several), else for the first that is wrong beside others. Unknown keys are warned about and ignored,
+ * as in Kafka; `originOf` says where they stand.
  */
-export function parseBrokerConfig(given: RawSettings): ParsedBrokerConfig {
+export function parseBrokerConfig(given: RawSettings, originOf: OriginOf = () => null): ParsedBrokerConfig {
   const texts = withNodeId(given)
-  const warnings = unknownKeyWarnings(texts)
+  const warnings = [...unknownKeyWarnings(texts, originOf), ...repeatedDirectories(texts, originOf)]
   checkNodeIds(texts)
   const nodeCount = countNodes(texts)
   const settings: Record<string, unknown> = {}
+  const wrong = new WrongValues()
   for (const [key, definition] of Object.entries<Definition>(brokerDefinitions)) {
     const text = texts.get(key) ?? defaultTextOf(definition, nodeCount)
-    settings[camelCase(key)] = text === null ? null : settingOf(parseValue(key, definition, text))
+    wrong.collect(() => {
+      settings[camelCase(key)] = text === null ? null : settingOf(parseValue(key, definition, text))
+    })
   }
   for (const [key, text] of texts) {
     const definition = isListenerKey(key) ? brokerDefinitionOf(key) : null
-    if (definition !== null) parseValue(key, definition, text)
+    if (definition !== null) wrong.collect(() => parseValue(key, definition, text))
   }
+  wrong.throwIfAny(texts)
   const base = settings as unknown as BrokerSettings
   const config: BrokerConfig = { ...base, brokerId: base.nodeId, nodeCount, ...derive(base, texts) }
   warnings.push(...checkBrokerConfig(config))
@@ -67,14 +76,32 @@ function checkNodeIds(texts: RawSettings): void {
   }
 }
 
-function unknownKeyWarnings(texts: RawSettings): string[] {
+function unknownKeyWarnings(texts: RawSettings, originOf: OriginOf): string[] {
   const warnings: string[] = []
   for (const key of texts.keys()) {
     if (brokerDefinitionOf(key) !== null) continue
-    if (ineffectiveNames.has(key)) warnings.push(`${key} has no effect here and is ignored`)
-    else warnings.push(`unknown configuration ${key} is ignored${suggestion(key, knownBrokerKeys())}`)
+    const where = placeOf(key, originOf)
+    if (ineffectiveNames.has(key)) warnings.push(`${where}${key} has no effect here and is ignored`)
+    else warnings.push(`${where}unknown configuration ${key} is ignored${suggestion(key, knownBrokerKeys())}`)
   }
   return warnings
+}
+
+/** Repeated items of lists are dropped, as in Kafka; of directories somebody meant another one. */
+function repeatedDirectories(texts: RawSettings, originOf: OriginOf): string[] {
+  const key = 'log.dirs'
+  const directories =
+    texts
+      .get(key)
+      ?.trim()
+      .split(/\s*,\s*/) ?? []
+  const repeated = new Set(directories.filter((directory, slot) => directories.indexOf(directory) < slot))
+  return [...repeated].map((directory) => `${placeOf(key, originOf)}${key} names ${directory} more than once`)
+}
+
+function placeOf(key: string, originOf: OriginOf): string {
+  const origin = originOf(key)
+  return origin === null ? '' : `${origin}: `
 }
 
 /** Brokers of a cluster whose nodes are not all controllers too: nobody has said how many there are, so what Kafka takes for granted. */

@@ -26,9 +26,11 @@ describe('numbers', () => {
     expect(parse('num.partitions', '+3')).toBe(3)
     expect(parse('log.retention.bytes', '-1')).toBe(-1)
     for (const text of ['', '1.5', '1e3', '0x10', 'ten', '1_000', '2147483648', '9'.repeat(400)]) {
-      expect(complaint('num.partitions', text)).toContain('must be a whole number between -2147483648 and 2147483647')
+      expect(complaint('num.partitions', text)).toContain('must be a whole number between 1 and 2147483647')
     }
     expect(complaint('offsets.topic.replication.factor', '40000')).toContain('32767')
+    expect(complaint('compression.zstd.level', 'most')).toContain('must be a whole number between -131072 and 22')
+    expect(complaint('log.retention.hours', 'many')).toContain('between -2147483648 and 2147483647')
   })
 
   test('say what is allowed when they are out of their own range', () => {

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '@millrace/base'
-import { type ConfigValue, type Definition, formatDouble } from './definition.ts'
+import { type Check, type ConfigValue, type Definition, formatDouble } from './definition.ts'
 
 /**
  * Parses and checks the text of one setting, by Kafka's rules: surrounding space is dropped, lists are split at commas and lose
@@ -52,7 +52,7 @@ function parseByType(definition: Definition, text: string): ConfigValue | Compla
     case 'short':
     case 'int':
     case 'long':
-      return parseInteger(text, INTEGER_LIMITS[definition.type])
+      return parseInteger(text, INTEGER_LIMITS[definition.type], definition.check?.bounds)
     case 'double':
       return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text) ? Number(text) : new Complaint('must be a number')
     case 'list':
@@ -68,8 +68,8 @@ function parseBoolean(text: string): boolean | Complaint {
   return lower === 'true'
 }
 
-function parseInteger(text: string, max: bigint): number | bigint | Complaint {
-  const allowed = `must be a whole number between ${-max - 1n} and ${max}`
+function parseInteger(text: string, max: bigint, bounds?: Check['bounds']): number | bigint | Complaint {
+  const allowed = `must be a whole number between ${bounds?.min ?? -max - 1n} and ${bounds?.max ?? max}`
   // 20 characters hold every long; longer texts would only cost time.
   if (!/^[+-]?\d{1,20}$/.test(text)) return new Complaint(allowed)
   const value = BigInt(text.startsWith('+') ? text.slice(1) : text)
