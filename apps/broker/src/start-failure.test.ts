@@ -15,6 +15,13 @@ test('a data directory that cannot be written gives operation, path and the word
   expect(startFailureText(new DiskError('DISK_IO', 'open', './data/x', null))).toContain('open ./data/x: DISK_IO\n')
 })
 
+test('a data directory that is a file is called one', () => {
+  const text = startFailureText(new DiskError('DISK_OTHER', 'lock', '/src/package.json/.lock', 'ENOTDIR'))
+  expect(text).toContain('the data directory /src/package.json is a file')
+  expect(text).not.toContain('user may write')
+  expect(startFailureText(new DiskError('DISK_OTHER', 'make directory', './x', 'EEXIST'))).toContain('./x is a file')
+})
+
 test('a start that finds no descriptor says which limit to raise', () => {
   const text = startFailureText(new DiskError('DISK_OTHER', 'open', './data/t-0/x.log', 'EMFILE'))
   expect(text).toContain('open ./data/t-0/x.log: EMFILE')

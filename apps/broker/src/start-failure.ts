@@ -20,9 +20,13 @@ function diskFailureText({ operation, path, errno, message }: DiskError): string
   if (errno === 'EMFILE' || errno === 'ENFILE') {
     return `too few files can be open at a time: ${message}\n  Raise the limit of this process (ulimit -n).`
   }
+  if (errno === 'ENOTDIR' || errno === 'EEXIST') {
+    const directory = operation === 'lock' ? path.slice(0, path.lastIndexOf('/')) : path
+    return `the data directory ${directory} is a file, or lies in one\n  Name a directory with --data-dir or log.dirs.`
+  }
   const words = errno === null ? null : systemWords(errno)
   const reason = words === null ? message : `${message} (${words})`
-  return `the data directory cannot be used: ${reason}\n  Name a directory that this user may write to with --data-dir.`
+  return `the data directory cannot be used: ${reason}\n  Name a directory that this user may write to with --data-dir or log.dirs.`
 }
 
 /** The system's words for an error name such as `EACCES`; null for names that it does not know. */

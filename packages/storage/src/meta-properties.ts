@@ -22,14 +22,20 @@ export function openMetaProperties(
 ): MetaProperties {
   const path = `${directory}/${META_PROPERTIES_FILE}`
   const text = readIfPresent(disk, path).toString('utf8')
-  if (text === '' && holdsLogs(disk, directory)) throw new CorruptFileError(path, 'missing or empty beside logs')
+  if (text === '' && holdsLogs(disk, directory)) throw new CorruptFileError(path, missingReason(disk, directory))
   const known = text === '' ? null : parse(path, text)
   if (known !== null && known.nodeId !== expected.nodeId) {
-    throw new CorruptFileError(path, `belongs to node ${known.nodeId}, not ${expected.nodeId}`)
+    throw new CorruptFileError(
+      path,
+      `belongs to node ${known.nodeId}, not ${expected.nodeId}: correct node.id, or give this node a directory of its own (log.dirs)`,
+    )
   }
   if (known !== null && known.clusterId !== null && expected.clusterId !== null) {
     if (known.clusterId !== expected.clusterId)
-      throw new CorruptFileError(path, `belongs to cluster ${known.clusterId}`)
+      throw new CorruptFileError(
+        path,
+        `belongs to cluster ${known.clusterId}, not ${expected.clusterId}: correct cluster.id, or give this node a directory of its own (log.dirs)`,
+      )
   }
   const properties = {
     clusterId: expected.clusterId ?? known?.clusterId ?? null,
@@ -56,6 +62,16 @@ export function readDirectoryId(disk: Disk, directory: string): Uuid | null {
 function holdsLogs(disk: Disk, directory: string): boolean {
   return disk.listDirectory(directory).some((name) => parsePartitionDirectoryName(name) !== null)
 }
+
+/** The directories of a local cluster's nodes look like those of partitions: `node-1`. */
+function missingReason(disk: Disk, directory: string): string {
+  return disk.listDirectory(directory).includes(LOCAL_CLUSTER_FILE)
+    ? 'missing: the directory holds the nodes of a local cluster, start it with --cluster N'
+    : 'missing or empty beside logs: restore it from a copy, or choose another directory'
+}
+
+/** What the command line keeps of a local cluster (`start --cluster`), beside the directories of its nodes. */
+const LOCAL_CLUSTER_FILE = 'cluster.json'
 
 function encode({ clusterId, nodeId, directoryId }: MetaProperties): string {
   const cluster = clusterId === null ? '' : `cluster.id=${clusterId}\n`
