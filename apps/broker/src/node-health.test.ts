@@ -35,6 +35,13 @@ test('the loop’s time grows while it works and while it waits', async () => {
   expect(after.idleSeconds).toBeGreaterThan(before.idleSeconds)
 })
 
+test('processor time is that of the process, from its start on', () => {
+  const { user, system } = process.cpuUsage()
+  const time = new NodeHealth({}).processorTime()
+  expect(time.userSeconds + time.systemSeconds).toBeGreaterThanOrEqual((user + system) / 1e6)
+  expect(time.userSeconds).toBeGreaterThan(0)
+})
+
 test('collections are counted from the first question on, by kind', async () => {
   const health = new NodeHealth({})
   expect(health.collections().map(({ kind }) => kind)).toEqual(['minor', 'major', 'incremental', 'weak-callbacks'])

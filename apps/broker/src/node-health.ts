@@ -57,6 +57,11 @@ export class NodeHealth implements ProcessHealth {
     return { activeSeconds: active / 1000, idleSeconds: idle / 1000 }
   }
 
+  processorTime(): { userSeconds: number; systemSeconds: number } {
+    const { user, system } = process.cpuUsage()
+    return { userSeconds: user / 1e6, systemSeconds: system / 1e6 }
+  }
+
   collections(): readonly CollectionSample[] {
     this.#collections ??= observeCollections()
     return [...this.#collections.values()]

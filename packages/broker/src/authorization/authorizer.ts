@@ -114,7 +114,14 @@ export class Access {
     return this.allows(need, CLUSTER_RESOURCE_NAME)
   }
 
-  /** As {@link allows}, without a word: for filters, and for what another permission may still allow. */
+  /** As {@link sees}, for filters: what is let through is counted. */
+  passes(need: Need, name: string): boolean {
+    const isAllowed = this.sees(need, name)
+    if (isAllowed) this.#authorizer.onAllowed()
+    return isAllowed
+  }
+
+  /** As {@link allows}, without a word: for what another permission may still allow. */
   sees(need: Need, name: string): boolean {
     return (this.#operationsOn(need.resourceType, name) & (1 << need.operation)) !== 0
   }

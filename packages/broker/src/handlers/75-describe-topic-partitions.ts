@@ -49,7 +49,7 @@ export function describeTopicPartitionsHandler(
     const page = new Page(image, context.connection.listener, limit, access)
     for (const name of sorted) {
       // First, or the cursor of an answer would tell the name.
-      if (access !== null && !(all ? access.sees(need, name) : access.allows(need, name))) {
+      if (access !== null && !(all ? access.passes(need, name) : access.allows(need, name))) {
         if (!all) page.refuse(name, need.errorCode)
         continue
       }

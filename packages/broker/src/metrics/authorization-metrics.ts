@@ -12,12 +12,17 @@ export function defineAuthorizationMetrics(
   counter: DefineMetric,
   gauge: DefineMetric,
 ): void {
-  counter('millrace_authorizations_total', 'Permissions that requests needed, by outcome.', ['result'], (set) => {
-    const figures = authorization()
-    if (figures === null) return
-    set({ result: 'allowed' }, figures.allowed)
-    set({ result: 'denied' }, figures.denied)
-  })
+  counter(
+    'millrace_authorizations_total',
+    'Permissions that requests needed, by outcome; what a listing leaves out is in neither.',
+    ['result'],
+    (set) => {
+      const figures = authorization()
+      if (figures === null) return
+      set({ result: 'allowed' }, figures.allowed)
+      set({ result: 'denied' }, figures.denied)
+    },
+  )
   gauge('kafka_server_authorizer_metrics_acls_total_count', 'ACLs that the authorizer knows.', [], (set) => {
     const figures = authorization()
     if (figures !== null) set({}, figures.rules)

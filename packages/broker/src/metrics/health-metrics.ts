@@ -17,6 +17,7 @@ export function defineHealthMetrics(sources: HealthSources, counter: DefineMetri
   defineThreadPool(sources, gauge)
   const { health } = sources
   if (health === null) return
+  defineProcessorTime(health, counter)
   counter('millrace_loop_active_seconds_total', 'Time that the event loop worked.', [], (set) => {
     set({}, health.loopTime().activeSeconds)
   })
@@ -57,6 +58,20 @@ export function defineHealthMetrics(sources: HealthSources, counter: DefineMetri
     set({ kind: 'heap-total' }, memory.heapTotal)
     set({ kind: 'external' }, memory.external)
     set({ kind: 'array-buffers' }, memory.arrayBuffers)
+  })
+}
+
+/** Under the names of prom-client's, which begin to count at the first scrape. */
+function defineProcessorTime(health: ProcessHealth, counter: DefineMetric): void {
+  counter('process_cpu_user_seconds_total', 'User CPU time since the start, in seconds.', [], (set) => {
+    set({}, health.processorTime().userSeconds)
+  })
+  counter('process_cpu_system_seconds_total', 'System CPU time since the start, in seconds.', [], (set) => {
+    set({}, health.processorTime().systemSeconds)
+  })
+  counter('process_cpu_seconds_total', 'User and system CPU time since the start, in seconds.', [], (set) => {
+    const { userSeconds, systemSeconds } = health.processorTime()
+    set({}, userSeconds + systemSeconds)
   })
 }
 

@@ -9,6 +9,8 @@ export interface ProcessHealth {
   longestDelaySeconds(): number
   /** Time the event loop worked and waited, since the start of the process. */
   loopTime(): { readonly activeSeconds: number; readonly idleSeconds: number }
+  /** Processor time, since the start of the process. */
+  processorTime(): { readonly userSeconds: number; readonly systemSeconds: number }
   /** Garbage collections by kind, from the first call on: watching them costs a little, which nobody pays who never asks. */
   collections(): readonly CollectionSample[]
   /** Bytes by kind. */

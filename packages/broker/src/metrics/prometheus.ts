@@ -61,6 +61,13 @@ const WALKING_DEFAULTS: readonly string[] = [
   'process_open_fds',
 ]
 
+/** Of prom-client's own metrics those that count from the first scrape on; ours count from the start of the process. */
+const LATE_DEFAULTS = [
+  'process_cpu_user_seconds_total',
+  'process_cpu_system_seconds_total',
+  'process_cpu_seconds_total',
+]
+
 /**
  * `/metrics` in the names that dashboards of Kafka expect (those of the usual JMX exporter), next to Node's own process metrics.
  * Each metric is collected and written in a turn of its own, so that those who produce meanwhile wait for one of them, not for all; values
@@ -74,7 +81,7 @@ export async function createPrometheus(
   const { Registry: RegistryClass, collectDefaultMetrics, Counter, Gauge } = (await import('prom-client')).default
   const registry: Registry = new RegistryClass()
   collectDefaultMetrics({ register: registry })
-  for (const name of WALKING_DEFAULTS) registry.removeSingleMetric(name)
+  for (const name of [...WALKING_DEFAULTS, ...LATE_DEFAULTS]) registry.removeSingleMetric(name)
 
   const counter = (name: string, help: string, labelNames: string[], collect: CollectValues): void => {
     const metric: InstanceType<typeof Counter> = new Counter({

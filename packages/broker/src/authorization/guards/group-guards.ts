@@ -93,7 +93,7 @@ export const listGroupsGuard: Guard<ListGroupsRequest, ListGroupsResponse> = (re
   if (scene.access.seesCluster(anyGroup)) return next(request)
   return andThen(next(request), (response) =>
     andThen(
-      visible(scene, response.groups, ({ groupId }) => scene.access.sees(need, groupId)),
+      visible(scene, response.groups, ({ groupId }) => scene.access.passes(need, groupId)),
       (groups) => ({ ...response, groups }),
     ),
   )

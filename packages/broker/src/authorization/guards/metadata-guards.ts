@@ -38,7 +38,7 @@ export const metadataGuard: Guard<MetadataRequest, MetadataResponse> = (request,
   if (isAll) {
     return andThen(next(request), (response) =>
       andThen(
-        visible(scene, response.topics, ({ name }) => scene.access.sees(METADATA.topic, name!)),
+        visible(scene, response.topics, ({ name }) => scene.access.passes(METADATA.topic, name!)),
         (shown) => withOperations(request, { ...response, topics: shown }, scene),
       ),
     )

@@ -103,7 +103,7 @@ function fetchOfOne(
   if (named === null) {
     return andThen(next(request), (response) =>
       andThen(
-        visible(scene, response.topics, ({ name }) => access.sees(need, name)),
+        visible(scene, response.topics, ({ name }) => access.passes(need, name)),
         (topics) => ({ ...response, topics }),
       ),
     )
