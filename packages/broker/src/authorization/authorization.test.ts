@@ -569,6 +569,17 @@ test('metrics tell how much was allowed and denied, and how many rules there are
   expect(text).toContain('kafka_server_authorizer_metrics_acls_total_count 1\n')
 })
 
+test('metrics count as allowed what a listing lets through, and not what it leaves out', async () => {
+  const figures = async () => {
+    const text = await guarded.broker.metrics()
+    return ['allowed', 'denied'].map((result) => Number(new RegExp(`result="${result}"} (\\d+)`).exec(text)?.[1]))
+  }
+  await guarded.rule({ name: 'a', prefixed: true, operation: 'DESCRIBE' })
+  const [allowed, denied] = await figures()
+  await metadata({ topics: null })
+  expect(await figures()).toEqual([allowed! + 2, denied])
+})
+
 test('changes of rules are logged, with who made them', async () => {
   await guarded.rule({ name: 'a1', operation: 'READ' })
   await guarded.clear()
@@ -577,5 +588,13 @@ test('changes of rules are logged, with who made them', async () => {
     ['ACLs created', 'User:admin', 1],
     ['ACLs deleted', 'User:admin', 1],
   ])
-  expect(String(told[0]!.fields!.acls)).toContain('"resourceName":"a1"')
+  expect(told[0]!.fields!.acls).toEqual([
+    expect.objectContaining({
+      resourceType: 'TOPIC',
+      resourceName: 'a1',
+      patternType: 'LITERAL',
+      operation: 'READ',
+      permissionType: 'ALLOW',
+    }),
+  ])
 })

@@ -1,17 +1,12 @@
 import type { Clock } from '@millrace/base'
-import { AclOperation, AclResourceType } from '@millrace/consensus'
 import type { ConnectionContext } from '../handlers/handler.ts'
 import type { Logger } from '../logger.ts'
+import { MAX_TOLD_NAME_LENGTH, OPERATION_NAMES, RESOURCE_TYPE_NAMES } from './acl-words.ts'
 import type { Need } from './needs.ts'
 
 /** The same principal, host, operation and kind of resource are told once in this time: a consumer that may not read asks ten times a second. */
 const TELL_INTERVAL_MS = 60_000
 const MAX_TOLD = 1_000
-/** Names come from clients. */
-const MAX_NAME_LENGTH = 249
-
-const RESOURCE_NAMES = namesByNumber(AclResourceType)
-const OPERATION_NAMES = namesByNumber(AclOperation)
 
 /** Tells of refusals, for whoever looks later into who tried what (`kafka.authorizer.logger` of Kafka). */
 export class DenialLog {
@@ -39,13 +34,9 @@ export class DenialLog {
       principal,
       clientAddress,
       operation: OPERATION_NAMES.get(operation),
-      resourceType: RESOURCE_NAMES.get(resourceType),
-      resourceName: name.slice(0, MAX_NAME_LENGTH),
+      resourceType: RESOURCE_TYPE_NAMES.get(resourceType),
+      resourceName: name.slice(0, MAX_TOLD_NAME_LENGTH),
       ...(last === undefined || last.untold === 0 ? {} : { alsoRefused: last.untold }),
     })
   }
-}
-
-function namesByNumber(table: Readonly<Record<string, number>>): ReadonlyMap<number, string> {
-  return new Map(Object.entries(table).map(([name, number]) => [number, name]))
 }

@@ -1,4 +1,5 @@
 import type { AclBinding } from '@millrace/consensus'
+import { aclInWords } from '../authorization/acl-words.ts'
 import type { Logger } from '../logger.ts'
 import type { ConnectionContext } from './handler.ts'
 
@@ -13,6 +14,6 @@ export function logAclChange(
   acls: readonly AclBinding[],
 ): void {
   if (acls.length === 0) return
-  const told = acls.slice(0, MAX_TOLD).map((acl) => JSON.stringify(acl).slice(0, 500))
+  const told = acls.slice(0, MAX_TOLD).map(aclInWords)
   logger.info(message, { by: principal, clientAddress, count: acls.length, acls: told })
 }
