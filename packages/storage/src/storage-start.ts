@@ -133,8 +133,10 @@ export class StorageStart {
       disk.rename(path, aside)
     } catch (error) {
       if (!(error instanceof DiskError && error.code === 'DISK_FULL')) throw error
-      // The note stays with it, and it goes when that is settled.
-      logger.warn('a log that was replaced by another stays for now', { path, error: error.message })
+      logger.warn('a log that was replaced by another keeps its name until the note of it is settled', {
+        path,
+        error: error.message,
+      })
       return
     }
     home.mark.remove(markIdOf(other.topic, other.topicId), other.partition)
