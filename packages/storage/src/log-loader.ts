@@ -173,6 +173,17 @@ function noteStart(home: LogDirectory, log: Log, known: Known, countsLast: boole
   // It starts anew above what the mark knows, which would otherwise go on to tell its end.
   const isNewStart = log.sizeBytes === 0 && log.segments.first.exists
   if (mark !== null && isNewStart && log.logEndOffset > mark.durableOffset) home.onEmptied(log, log.logEndOffset)
+  // It was closed, and its successor never got a file: appends go into it again, behind what was synced of it, not below that.
+  const { active } = log.segments
+  if (mark !== null && mark.segmentBaseOffset > active.baseOffset && mark.durableOffset === log.logEndOffset) {
+    home.mark.note(
+      markIdOf(log.topic, log.topicId),
+      log.partition,
+      log.logEndOffset,
+      active.baseOffset,
+      active.writtenBytes,
+    )
+  }
 }
 
 /** Whether the log has, or had, more than its name: of thousands that do not, nothing needs to be settled. */
