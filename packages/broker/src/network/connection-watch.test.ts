@@ -1,4 +1,4 @@
-import { SimulatedClock, SimulatedTimers } from '@millrace/base'
+import { SeededRandom, SimulatedClock, SimulatedTimers } from '@millrace/base'
 import { describe, expect, it } from 'vitest'
 import type { Connection } from './connection.ts'
 import { type CloseReason, ConnectionWatch } from './connection-watch.ts'
@@ -61,7 +61,7 @@ describe('connection watch', () => {
     const perSlice = [...new Set(looks)].map((ms) => looks.filter((each) => each === ms).length)
     expect(perSlice).toEqual([256, 256, 256, 232])
     timers.advance(1)
-    expect(lookCounts.slice(0, 257)).toEqual([...new Array<number>(256).fill(2), 1])
+    expect(lookCounts.slice(-257)).toEqual([1, ...new Array<number>(256).fill(2)])
     watch.stop()
   })
 
@@ -84,6 +84,37 @@ describe('connection watch', () => {
       for (const connection of others.slice(0, 400)) watch.remove(connection)
     }
     expect(firstLooks).toBeGreaterThanOrEqual(8)
+    watch.stop()
+  })
+
+  it('misses nobody while others come and go, and forgets those that went', () => {
+    const clock = new SimulatedClock()
+    const timers = new SimulatedTimers(clock)
+    const random = new SeededRandom(7)
+    const watch = new ConnectionWatch(clock, timers, limits, () => undefined)
+    const looks = new Map<Connection, number>()
+    const make = (): Connection => {
+      const { connection } = waitingConnection(false)
+      connection.settleAnswers = () => void looks.set(connection, (looks.get(connection) ?? 0) + 1)
+      looks.set(connection, 0)
+      watch.add(connection)
+      return connection
+    }
+    const staying = Array.from({ length: 300 }, make)
+    const passing = Array.from({ length: 700 }, make)
+    for (let step = 0; step < 200; step++) {
+      for (let n = random.uint32() % 60; n > 0 && passing.length > 0; n--) {
+        const [gone] = passing.splice(random.uint32() % passing.length, 1)
+        watch.remove(gone!)
+        looks.delete(gone!)
+      }
+      for (let n = random.uint32() % 60; n > 0; n--) passing.push(make())
+      timers.advance(random.uint32() % 500)
+    }
+    // Two scans take ten seconds, of which there were more than four times as many.
+    for (const connection of staying) expect(looks.get(connection)).toBeGreaterThanOrEqual(8)
+    expect(watch.size).toBe(300 + passing.length)
+    expect(new Set(watch.connections())).toEqual(new Set(looks.keys()))
     watch.stop()
   })
 })

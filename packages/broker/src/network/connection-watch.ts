@@ -20,6 +20,8 @@ export interface WatchLimits {
 
 interface Watched {
   connection: Connection
+  /** Its place among all. */
+  slot: number
   /** Bytes received at the last change, and when that was. */
   receivedBytes: number
   changedMs: number
@@ -40,13 +42,16 @@ interface Watched {
  */
 export class ConnectionWatch {
   readonly #watched = new Map<Connection, Watched>()
+  /**
+   * The same, in no order: an iterator of the map, kept from slice to slice, would hold all that were removed since it was made.
+   */
+  readonly #all: Watched[] = []
   readonly #clock: Clock
   readonly #timers: Timers
   readonly #limits: WatchLimits
   readonly #onClosed: (connection: Connection, reason: CloseReason) => void
   #timer: Timer | null = null
-  /** The scan under way: who comes next, how many are left, and the pause between its slices. */
-  #next: Iterator<Watched> | null = null
+  /** The scan under way, from the last slot to the first: how many are left, and the pause between its slices. */
   #leftCount = 0
   #pauseMs = SCAN_MS
 
@@ -72,8 +77,9 @@ export class ConnectionWatch {
 
   add(connection: Connection): void {
     const nowMs = this.#clock.monotonicMs()
-    this.#watched.set(connection, {
+    const watched: Watched = {
       connection,
+      slot: this.#all.length,
       receivedBytes: 0,
       changedMs: nowMs,
       frameBytes: -1,
@@ -82,12 +88,21 @@ export class ConnectionWatch {
       takenBytes: 0,
       untakenBytes: 0,
       untakenSinceMs: 0,
-    })
+    }
+    this.#watched.set(connection, watched)
+    this.#all.push(watched)
     this.#timer ??= this.#timers.setTimer(SCAN_MS, () => this.#scan())
   }
 
   remove(connection: Connection): void {
+    const watched = this.#watched.get(connection)
+    if (watched === undefined) return
     this.#watched.delete(connection)
+    // The last one takes its place: a scan goes downwards, so it has had its turn, or has it twice, or came after the scan began.
+    const last = this.#all.pop()!
+    if (last === watched) return
+    this.#all[watched.slot] = last
+    last.slot = watched.slot
   }
 
   stop(): void {
@@ -100,13 +115,9 @@ export class ConnectionWatch {
     if (this.#leftCount === 0) this.#begin()
     for (let n = Math.min(SLICE_CONNECTIONS, this.#leftCount); n > 0; n--) {
       this.#leftCount--
-      // Those that were removed meanwhile are missing: the end comes early then.
-      const { value, done } = this.#next!.next()
-      if (done === true) {
-        this.#leftCount = 0
-        break
-      }
-      this.#check(value, nowMs)
+      // Where some were removed meanwhile the last slots may be empty.
+      const watched = this.#all[this.#leftCount]
+      if (watched !== undefined) this.#check(watched, nowMs)
     }
     this.#timer = this.#watched.size > 0 ? this.#timers.setTimer(this.#pauseMs, () => this.#scan()) : null
   }
@@ -114,7 +125,6 @@ export class ConnectionWatch {
   /** Who comes after this waits for the next scan, or a flood of new connections would keep this one from its end. */
   #begin(): void {
     const count = this.#watched.size
-    this.#next = this.#watched.values()
     this.#leftCount = count
     this.#pauseMs = SCAN_MS / Math.max(1, Math.ceil(count / SLICE_CONNECTIONS))
   }

@@ -39,9 +39,6 @@ const SETTINGS = {
   'metadata.log.max.record.bytes.between.snapshots': String(1 << 18),
 }
 
-/** How complaints of stalls end. */
-export const HELD = 'held the loop'
-
 /** What one broker's life gave. */
 export interface EpochResult {
   frameCount: number
@@ -65,8 +62,8 @@ export interface EpochOptions {
   /** Whether the run is told to end. */
   isStopped(): boolean
   onProgress(frameCount: number): void
-  /** Something did not hold: what, in which round, and what was sent by whom. */
-  onFailure(round: number, what: string, sent: readonly Buffer[]): void
+  /** Something did not hold: what, in which round, and what was sent by whom. `heldMs`: it is a turn that held the loop for so long. */
+  onFailure(round: number, what: string, sent: readonly Buffer[], heldMs: number | null): void
 }
 
 /**
@@ -109,7 +106,7 @@ export class BrokerEpoch {
     const turn = (): Promise<void> =>
       epoch?.watched(() => undefined) ?? new Promise<void>((resolve) => setImmediate(resolve))
     const onFailure = (what: string): void => {
-      if (epoch === null) options.onFailure(0, what, [])
+      if (epoch === null) options.onFailure(0, what, [], null)
       else epoch.#fail(what)
     }
     const neighbour = await EpochNeighbour.arrive({ broker, turn, onFailure })
@@ -140,7 +137,10 @@ export class BrokerEpoch {
     const heldMs = await this.#options.watch.turn(work)
     if (heldMs <= MAX_STALL_MS) return
     const { account } = this.#options.watch
-    this.#fail(`${heldMs.toFixed(0)} ms (${account}), beside ${largestOf(this.#connections)}, a turn ${HELD}`)
+    this.#fail(
+      `${heldMs.toFixed(0)} ms (${account}), beside ${largestOf(this.#connections)}, a turn held the loop`,
+      heldMs,
+    )
   }
 
   async #run(): Promise<void> {
@@ -198,14 +198,14 @@ export class BrokerEpoch {
     for (const probe of probes) {
       if (probe.isAnswered) this.#result.httpAnswerCount++
       const complaint = probe.finish()
-      if (complaint !== null) this.#options.onFailure(this.#round, complaint, [probe.sent])
+      if (complaint !== null) this.#options.onFailure(this.#round, complaint, [probe.sent], null)
     }
   }
 
   #finish(connection: FuzzConnection, reasons: ReadonlyMap<string, string>): void {
     const { checker, sent } = connection
     for (const complaint of connection.finish(reasons.get(connection.address)))
-      this.#options.onFailure(this.#round, complaint, sent)
+      this.#options.onFailure(this.#round, complaint, sent, null)
     this.#result.answeredCount += checker.answeredCount
     for (const key of checker.answered) this.#result.answered.add(key)
     for (const sessionId of checker.sessionIds) this.#source.useSession(sessionId)
@@ -284,11 +284,11 @@ export class BrokerEpoch {
   }
 
   /** With all that was sent in this round: nobody knows which of it did it. */
-  #fail(what: string): void {
+  #fail(what: string, heldMs: number | null = null): void {
     const sent = this.#connections
       .map((connection) => Buffer.concat(connection.sent))
       .filter(({ length }) => length > 0)
-    this.#options.onFailure(this.#round, what, sent)
+    this.#options.onFailure(this.#round, what, sent, heldMs)
   }
 }
 

@@ -19,7 +19,8 @@ export interface CrewOptions {
   /** Whether no further order is to be begun, and those under way are to end. */
   isOver(): boolean
   onProgress(frameCount: number): void
-  onFailure(order: Order, where: string, what: string, sent: readonly Buffer[]): void
+  /** `heldMs`: see `Report`. */
+  onFailure(order: Order, where: string, what: string, sent: readonly Buffer[], heldMs: number | null): void
   onDone(order: Order, result: OrderResult): void
 }
 
@@ -68,7 +69,7 @@ export class Crew {
         if (performance.now() - heardMs <= hangMs) return
         // Once: it ends when native code lets it, which may take several looks.
         clearInterval(timer)
-        onFailure(order, nameOf(order), `tells nothing for ${hangMs} ms`, [])
+        onFailure(order, nameOf(order), `tells nothing for ${hangMs} ms`, [], null)
         void worker.terminate()
       }, lookMs)
       const settle = (isUsable: boolean): void => {
@@ -83,7 +84,7 @@ export class Crew {
         if (report.kind === 'progress') this.#showProgress(slot, report.frameCount)
         else if (report.kind === 'failure') {
           const sent = report.sent.map((bytes) => Buffer.from(bytes))
-          onFailure(order, report.where, report.what, sent)
+          onFailure(order, report.where, report.what, sent, report.heldMs)
         } else {
           this.#doneFrames += report.result.frameCount
           this.#options.onDone(order, report.result)
@@ -92,7 +93,7 @@ export class Crew {
       }
       const onError = (error: Error): void => {
         const what = `ended its thread, as it would have ended a process: ${error.stack ?? error.message}`
-        onFailure(order, nameOf(order), what, [])
+        onFailure(order, nameOf(order), what, [], null)
       }
       const onExit = (): void => settle(false)
       worker.on('message', onMessage).on('error', onError).on('exit', onExit)

@@ -85,6 +85,8 @@ export class FuzzConnection {
       complaints.push(`${this.checker.overdueApi} is not answered`)
     }
     this.#socket.close()
+    // The broker may know the socket a little longer: nothing that was sent over it is to be held by that.
+    this.#socket.onBytes = () => undefined
     return complaints
   }
 

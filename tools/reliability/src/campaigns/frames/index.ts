@@ -6,6 +6,7 @@ import { writeCase } from './corpus.ts'
 import { missingVersions } from './coverage.ts'
 import { Crew } from './crew.ts'
 import { type Order, type OrderResult, ordersOf } from './orders.ts'
+import { type Stall, StallSuspects } from './stall-suspects.ts'
 
 const MEBIBYTE = 1024 * 1024
 /** After so many finds it is known that something is wrong. */
@@ -36,6 +37,8 @@ class FramesRun {
   /** Epochs that were begun and are not done: where a run that is stopped is to go on. */
   readonly #underWay = new Set<number>()
   #nextEpoch: number
+  readonly #suspects = new StallSuspects()
+  #stallsNotRepeated = { notRepeatedCount: 0, longestNotRepeatedMs: 0 }
   readonly #total = {
     checkCount: 0,
     frameCount: 0,
@@ -60,6 +63,7 @@ class FramesRun {
     const startMs = performance.now()
     await this.#runCrew()
     const seconds = (performance.now() - startMs) / 1000
+    await this.#judgeStalls()
     const tcp = tcpFrames > 0 && !this.#isOver() ? await this.#attackProcess(tcpFrames) : null
     if (!signal.aborted && this.#failures.length === 0) {
       for (const complaint of this.#missing(tcp)) this.#fail('in all', '', complaint, [])
@@ -86,9 +90,44 @@ class FramesRun {
       orders: this.#noted(ordersOf({ seed, frames, firstEpoch })),
       isOver: () => this.#isOver(),
       onProgress: (count) => progress(count, frames + size['tcp-frames']!),
-      onFailure: (order, where, what, sent) => this.#fail(where, optionsOf(order), what, sent),
+      onFailure: (order, where, what, sent, heldMs) => {
+        if (order.kind !== 'epoch' || heldMs === null) this.#fail(where, optionsOf(order), what, sent)
+        else this.#suspect({ order, where, what, sent, heldMs })
+      },
       onDone: (order, result) => this.#add(order, result),
     }).run()
+  }
+
+  #suspect(stall: Stall): void {
+    this.#suspects.note(stall)
+    this.#context.report(`${stall.what} (${stall.where}): to be played again`)
+  }
+
+  /** Plays epochs with stalls again, one after the other with nothing beside them, and fails those that have one again. */
+  async #judgeStalls(): Promise<void> {
+    const { seed, progress, report } = this.#context
+    const orders = this.#suspects.orders()
+    const repeated = new Set<number>()
+    const frames = orders.reduce((sum, order) => sum + order.frames, 0)
+    await new Crew({
+      seed,
+      threadCount: 1,
+      orders: orders[Symbol.iterator](),
+      isOver: () => this.#isOver(),
+      onProgress: (count) => progress(count, frames),
+      onFailure: (order, where, what, sent, heldMs) => {
+        if (order.kind !== 'epoch' || heldMs === null) this.#fail(where, optionsOf(order), what, sent)
+        else {
+          report(`${what} (${where}): again`)
+          repeated.add(order.epoch)
+        }
+      },
+      onDone: () => undefined,
+    }).run()
+    // Of what was not played to its end nobody knows.
+    const { guilty, ...others } = this.#suspects.judge(orders.length === 0 || this.#isOver() ? null : repeated)
+    this.#stallsNotRepeated = others
+    for (const { order, where, what, sent } of guilty) this.#fail(where, optionsOf(order), what, sent)
   }
 
   *#noted(orders: Iterable<Order>): Generator<Order, void> {
@@ -165,6 +204,8 @@ class FramesRun {
       batchesFoundStored: total.storedCount,
       httpAnswers: total.httpAnswerCount,
       longestStallMs: total.longestStallMs,
+      stallsNotRepeatedCount: this.#stallsNotRepeated.notRepeatedCount,
+      longestNotRepeatedMs: this.#stallsNotRepeated.longestNotRepeatedMs,
       longestGcPauseMs: total.longestPauseMs,
       heapGrowthMiB: total.heapGrowthBytes / MEBIBYTE,
       bufferGrowthMiB: total.bufferGrowthBytes / MEBIBYTE,

@@ -36,7 +36,9 @@ describe('the watch over stalls', () => {
       const held = await watch.turn(() => hold(2 * MAX_STALL_MS))
       expect(held).toBeGreaterThan(MAX_STALL_MS)
       expect(watch.longestMs).toBe(held)
-      expect(watch.account).toMatch(/^of \d{3,} ms \d{3,} of the processor, \d+ waiting for it, \d+ young and \d+ full/)
+      expect(watch.account).toMatch(
+        /^of \d{3,} ms \d{3,} of the processor, \d+ of them in the system, \d+ waiting for it, \d+ young and \d+ full/,
+      )
       const waited = await watch.turn(() => {
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * MAX_STALL_MS)
       })
@@ -53,6 +55,7 @@ describe('the watch over stalls', () => {
     const watch = new StallWatch({
       cpuMs: () => (cpuMs += callMs++ / 1000),
       nowMs: () => 2 * cpuMs - 1e9,
+      systemMs: () => 0,
       waitedMs: () => cpuMs,
     })
     try {
@@ -87,6 +90,7 @@ describe('the watch over stalls', () => {
       startMs: 1000,
       endMs: 1400,
       cpuMs: 200,
+      systemMs: 0,
       waitedMs: 0,
       elsewhere: [{ startMs: 1300, endMs: 1400 }],
     }

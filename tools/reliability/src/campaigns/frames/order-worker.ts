@@ -1,5 +1,5 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
-import { BrokerEpoch, type EpochResult, HELD } from './broker-epoch.ts'
+import { BrokerEpoch, type EpochResult } from './broker-epoch.ts'
 import { readCorpus } from './corpus.ts'
 import { nameOf, type Order, type OrderResult, type Report } from './orders.ts'
 import { replayCase } from './replay-case.ts'
@@ -68,7 +68,7 @@ class OrderWorker {
           watch,
           isStopped: () => Atomics.load(this.#stop, 0) !== 0,
           onProgress: (frameCount) => this.#progress(frameCount),
-          onFailure: (round, what, sent) => this.#fail(`${nameOf(order)}, round ${round}`, what, sent),
+          onFailure: (round, what, sent, heldMs) => this.#fail(`${nameOf(order)}, round ${round}`, what, sent, heldMs),
         })
       }
     }
@@ -86,8 +86,8 @@ class OrderWorker {
       watch,
       isStopped: () => false,
       onProgress: () => undefined,
-      onFailure: (round, what, sent) => {
-        if (!what.endsWith(HELD)) this.#fail(`warm-up, round ${round}`, what, sent)
+      onFailure: (round, what, sent, heldMs) => {
+        if (heldMs === null) this.#fail(`warm-up, round ${round}`, what, sent)
       },
     })
     watch.stop()
@@ -110,8 +110,8 @@ class OrderWorker {
     this.#tell({ kind: 'progress', frameCount })
   }
 
-  #fail(where: string, what: string, sent: readonly Buffer[]): void {
-    this.#tell({ kind: 'failure', where, what, sent })
+  #fail(where: string, what: string, sent: readonly Buffer[], heldMs: number | null = null): void {
+    this.#tell({ kind: 'failure', where, what, sent, heldMs })
   }
 
   #tell(report: Report): void {

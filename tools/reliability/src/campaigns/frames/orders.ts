@@ -21,11 +21,22 @@ export type OrderResult = EpochResult & {
   readonly longestPauseMs: number
 }
 
-/** What a thread tells: how far it is, what did not hold (`sent`: what each connection had sent), and that it is done. */
+/**
+ * What a thread tells: how far it is, what did not hold (`sent`: what each connection had sent; `heldMs`: it is a turn of an epoch that held
+ * the loop for so long), and that it is done.
+ */
 export type Report =
   | { readonly kind: 'progress'; readonly frameCount: number }
-  | { readonly kind: 'failure'; readonly where: string; readonly what: string; readonly sent: readonly Uint8Array[] }
+  | Found
   | { readonly kind: 'done'; readonly result: OrderResult }
+
+export interface Found {
+  readonly kind: 'failure'
+  readonly where: string
+  readonly what: string
+  readonly sent: readonly Uint8Array[]
+  readonly heldMs: number | null
+}
 
 /** A broker's life: long enough for state to pile up, short enough to run again for one find. */
 export const EPOCH_FRAMES = 25_000

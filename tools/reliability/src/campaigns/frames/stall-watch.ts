@@ -32,6 +32,8 @@ export interface StallClocks {
   nowMs(): number
   /** Processor time of this thread. A few microseconds a call. */
   cpuMs(): number
+  /** The part of it that the system took: calls, and pages of memory that were not there. */
+  systemMs(): number
   /** How long this thread has waited for a core that others had. */
   waitedMs(): number
 }
@@ -47,6 +49,7 @@ function clocksOfThread(): StallClocks & { close(): void } {
       const { user, system } = process.threadCpuUsage()
       return (user + system) / 1000
     },
+    systemMs: () => process.threadCpuUsage().system / 1000,
     waitedMs: () => {
       if (fd === null) return 0
       const sizeBytes = readSync(fd, text, 0, text.length, 0)
@@ -61,6 +64,7 @@ function clocksOfThread(): StallClocks & { close(): void } {
 /** A turn of the loop, without what was done elsewhere meanwhile. */
 interface Turn extends Spell {
   readonly cpuMs: number
+  readonly systemMs: number
   readonly waitedMs: number
   readonly elsewhere: readonly Spell[]
 }
@@ -138,16 +142,20 @@ export class StallWatch {
   }
 
   #accountOf(turn: Turn): string {
-    const { cpuMs, waitedMs, startMs, endMs } = turn
+    const { cpuMs, systemMs, waitedMs, startMs, endMs } = turn
     const parts = [
       endMs - startMs,
       cpuMs,
+      systemMs,
       waitedMs,
       pausedMsIn(turn, this.#youngPauses),
       pausedMsIn(turn, this.#pauses),
     ]
-    const [all, processor, waited, young, full] = parts.map((ms) => ms.toFixed(0))
-    return `of ${all} ms ${processor} of the processor, ${waited} waiting for it, ${young} young and ${full} full collections`
+    const [all, processor, system, waited, young, full] = parts.map((ms) => ms.toFixed(0))
+    return (
+      `of ${all} ms ${processor} of the processor, ${system} of them in the system, ${waited} waiting for it, ` +
+      `${young} young and ${full} full collections`
+    )
   }
 
   async #run(work: () => void): Promise<Turn> {
@@ -155,12 +163,15 @@ export class StallWatch {
     this.#elsewhereCpuMs = 0
     const startWaitedMs = this.#clocks.waitedMs()
     const startMs = this.#clocks.nowMs()
+    const startSystemMs = this.#clocks.systemMs()
     const startCpuMs = this.#clocks.cpuMs()
     work()
     await new Promise((resolve) => setImmediate(resolve))
     const cpuMs = this.#clocks.cpuMs() - startCpuMs - this.#elsewhereCpuMs
+    const systemMs = this.#clocks.systemMs() - startSystemMs
     const endMs = this.#clocks.nowMs()
-    return { startMs, endMs, cpuMs, waitedMs: this.#clocks.waitedMs() - startWaitedMs, elsewhere: this.#elsewhere }
+    const waitedMs = this.#clocks.waitedMs() - startWaitedMs
+    return { startMs, endMs, cpuMs, systemMs, waitedMs, elsewhere: this.#elsewhere }
   }
 }
 
