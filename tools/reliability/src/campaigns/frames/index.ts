@@ -220,7 +220,7 @@ class FramesRun {
   }
 
   #isOver(): boolean {
-    return this.#context.signal.aborted || this.#failures.length >= MAX_FAILURES
+    return this.#context.signal.aborted || this.#failures.length >= MAX_FAILURES || this.#suspects.areTooMany
   }
 
   #fail(where: string, option: string, what: string, sent: readonly Buffer[]): void {

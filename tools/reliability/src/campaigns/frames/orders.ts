@@ -30,6 +30,7 @@ export type Report =
   | Found
   | { readonly kind: 'done'; readonly result: OrderResult }
 
+/** What did not hold; see `Report`. */
 export interface Found {
   readonly kind: 'failure'
   readonly where: string

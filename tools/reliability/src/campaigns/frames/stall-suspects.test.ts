@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { ordersOf } from './orders.ts'
-import { MAX_SUSPECTS, type Stall, StallSuspects } from './stall-suspects.ts'
+import { MAX_STALLS, MAX_SUSPECTS, type Stall, StallSuspects } from './stall-suspects.ts'
 
 function stallOf(epoch: number, heldMs: number): Stall {
   const { value: order } = ordersOf({ seed: 1, frames: 25_000, firstEpoch: epoch }).next()
@@ -35,4 +35,10 @@ test('too many are not tried again', () => {
   const stalls = Array.from({ length: MAX_SUSPECTS + 1 }, (_, epoch) => stallOf(epoch + 1, 120))
   expect(suspectsOf(...stalls).orders()).toEqual([])
   expect(suspectsOf(...stalls.slice(1)).orders()).toHaveLength(2 * MAX_SUSPECTS)
+})
+
+test('many in one epoch are too many as well', () => {
+  const stalls = Array.from({ length: MAX_STALLS }, () => stallOf(4, 120))
+  expect(suspectsOf(...stalls).areTooMany).toBe(true)
+  expect(suspectsOf(...stalls.slice(1)).areTooMany).toBe(false)
 })

@@ -5,6 +5,9 @@ const LIVES = 2
 /** So many epochs with stalls are too many for a machine's whims: nothing is tried again then. */
 export const MAX_SUSPECTS = 12
 
+/** Nor are so many turns: each holds what was sent beside it. */
+export const MAX_STALLS = 40
+
 type Epoch = Extract<Order, { kind: 'epoch' }>
 
 /** A turn that took too long, as it was first seen. */
@@ -28,10 +31,19 @@ export class StallSuspects {
     this.#stalls.push(stall)
   }
 
+  /** It is known that something is wrong, with the broker or with the machine: there is no use in going on. */
+  get areTooMany(): boolean {
+    return this.#stalls.length >= MAX_STALLS || this.#epochs().size > MAX_SUSPECTS
+  }
+
+  #epochs(): Map<number, Epoch> {
+    return new Map(this.#stalls.map(({ order }) => [order.epoch, order]))
+  }
+
   /** Epochs to be played again, each as often as it takes; none if there are too many. */
   orders(): Epoch[] {
-    const epochs = new Map(this.#stalls.map(({ order }) => [order.epoch, order]))
-    if (epochs.size > MAX_SUSPECTS) return []
+    if (this.areTooMany) return []
+    const epochs = this.#epochs()
     return Array.from({ length: LIVES }, () => [...epochs.values()]).flat()
   }
 

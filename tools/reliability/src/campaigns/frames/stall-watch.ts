@@ -85,6 +85,7 @@ export class StallWatch {
   /** Of the turn at hand: work that has a thread of its own in a real broker. */
   #elsewhere: Spell[] = []
   #elsewhereCpuMs = 0
+  #elsewhereSystemMs = 0
   /** Full collections, and young ones. */
   #pauses: Spell[] = []
   #youngPauses: Spell[] = []
@@ -127,11 +128,13 @@ export class StallWatch {
   /** Runs what a real broker does beside the loop: its time is not counted. */
   elsewhere<Result>(work: () => Result): Result {
     const startMs = this.#clocks.nowMs()
+    const startSystemMs = this.#clocks.systemMs()
     const startCpuMs = this.#clocks.cpuMs()
     try {
       return work()
     } finally {
       this.#elsewhereCpuMs += this.#clocks.cpuMs() - startCpuMs
+      this.#elsewhereSystemMs += this.#clocks.systemMs() - startSystemMs
       this.#elsewhere.push({ startMs, endMs: this.#clocks.nowMs() })
     }
   }
@@ -161,6 +164,7 @@ export class StallWatch {
   async #run(work: () => void): Promise<Turn> {
     this.#elsewhere = []
     this.#elsewhereCpuMs = 0
+    this.#elsewhereSystemMs = 0
     const startWaitedMs = this.#clocks.waitedMs()
     const startMs = this.#clocks.nowMs()
     const startSystemMs = this.#clocks.systemMs()
@@ -168,7 +172,7 @@ export class StallWatch {
     work()
     await new Promise((resolve) => setImmediate(resolve))
     const cpuMs = this.#clocks.cpuMs() - startCpuMs - this.#elsewhereCpuMs
-    const systemMs = this.#clocks.systemMs() - startSystemMs
+    const systemMs = this.#clocks.systemMs() - startSystemMs - this.#elsewhereSystemMs
     const endMs = this.#clocks.nowMs()
     const waitedMs = this.#clocks.waitedMs() - startWaitedMs
     return { startMs, endMs, cpuMs, systemMs, waitedMs, elsewhere: this.#elsewhere }
