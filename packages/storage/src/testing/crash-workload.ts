@@ -19,6 +19,7 @@ import { SMALL } from './log-driver.ts'
 import { type PublishedFiles, publishRenamed } from './published-files.ts'
 import { type Harness, openStorage } from './storage-harness.ts'
 import { type LogExpectation, WorkloadLog } from './workload-log.ts'
+import { WorkloadReads } from './workload-reads.ts'
 
 /** A disk as it was before an operation, and what must be found on what a crash leaves of it. */
 export interface CrashPoint {
@@ -45,6 +46,8 @@ export type StepKind =
   | 'delete records'
   | 'checkpoint'
   | 'append large'
+  | 'append fast'
+  | 'read'
   | 'start again'
   | 'delete log'
   | 'next epoch'
@@ -106,6 +109,9 @@ export interface WorkloadOptions {
   isFaulty?: boolean
 }
 
+/** A log that gets so much at once is extended ahead of its writes, if its segments have room. */
+const FAST_VALUE_BYTES = 200_000
+const FAST_APPENDS = 7
 const IDEMPOTENT_PRODUCERS = 2
 const TRANSACTIONAL_PRODUCER = 10
 
@@ -121,6 +127,8 @@ export class CrashWorkload {
   operationCount: number
   /** Logs that were deleted. */
   deletedCount: number
+  /** Of steps `read`. */
+  readonly reads: WorkloadReads
   /** Errors that calls threw, where they are expected. */
   readonly refusals: DiskError[]
   /** What was reported by storage instances before the current one. */
@@ -153,6 +161,7 @@ export class CrashWorkload {
     this.evaluations = newEvaluations()
     this.operationCount = 0
     this.deletedCount = 0
+    this.reads = new WorkloadReads()
     this.refusals = []
     this.earlierErrors = []
     this.onOperation = () => undefined
@@ -188,6 +197,7 @@ export class CrashWorkload {
     for (let step = 0; step < stepCount && this.operationCount < operationCount; step++) {
       await this.#step(this.#drawKind())
       for (let turn = 0; turn < 4; turn++) await Promise.resolve()
+      this.reads.check()
       if (this.harness.failures.length > 0) break
       if (this.#disk.unsyncedCount > (this.#options.unsyncedMax ?? Number.POSITIVE_INFINITY)) this.#disk.writeBackAll()
     }
@@ -311,6 +321,10 @@ export class CrashWorkload {
     if (kind === 'append') for (let count = 1 + this.#draw(6); count > 0; count--) this.#append(entry, false)
     else if (kind === 'append large')
       this.#accept(entry.append([this.#largeValue(log)], this.#epoch, this.#now(), -1, false))
+    else if (kind === 'append fast')
+      for (let count = FAST_APPENDS; count > 0; count--)
+        this.#accept(entry.append([this.#value(FAST_VALUE_BYTES)], this.#epoch, this.#now(), -1, false))
+    else if (kind === 'read') this.reads.start(entry, this.#random)
     else if (kind === 'transaction') for (let count = 1 + this.#draw(2); count > 0; count--) this.#append(entry, true)
     else if (kind === 'end transaction') this.#endTransaction(entry)
     else if (kind === 'truncate') this.#truncate(entry)

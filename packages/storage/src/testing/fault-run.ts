@@ -1,6 +1,7 @@
 import { AssertionError, DiskError, RandomChoices, SeededRandom, type SimulatedDisk } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import { AppendResult } from '../index.ts'
+import type { LogConfig } from '../log-config.ts'
 import type { CrashCheck } from './crash-check.ts'
 import { sampleCrash } from './crash-explorer.ts'
 import { type CrashPoint, CrashWorkload, MIXED_STEPS, type StepWeights } from './crash-workload.ts'
@@ -13,6 +14,10 @@ import { batchOf } from './storage-harness.ts'
 const STEPS: StepWeights = { ...MIXED_STEPS, stop: 0, kill: 0, 'lose power': 0 }
 /** Files are closed, and opened again by the same process or the next one, which must not start without descriptors: see `onStarted`. */
 const CROWDED_STEPS: StepWeights = { ...STEPS, 'close idle': 8, truncate: 6, kill: 1.5, 'lose power': 0.7 }
+/** Logs that grow fast, in segments with room: else no file is extended ahead. */
+const FAST_STEPS: StepWeights = { ...STEPS, 'append fast': 6 }
+const ROOMY: Partial<LogConfig> = { segmentBytes: 16 << 20 }
+const READING_STEPS: StepWeights = { ...STEPS, read: 25 }
 /** What ends on the thread pool, whenever it began, and what timers take away: allowed when the directory has failed. */
 const ENDINGS = new Set(['sync', 'sync directory', 'extend', 'remove'])
 /** An input/output error of these is final: what is on the disk is not known any more. A read costs its reader only. */
@@ -42,7 +47,8 @@ export async function runWithFault(
     stepCount: 60,
     crashShare: 0.01,
     mapping,
-    steps: plan.kind === 'no descriptor' ? CROWDED_STEPS : STEPS,
+    steps: stepsOf(plan),
+    ...(plan.operation === 'extend' ? { config: ROOMY } : {}),
     isFaulty: true,
     disk: { finePageBytes: 1024 },
   })
@@ -56,6 +62,8 @@ export async function runWithFault(
   if (plan.kind === 'no descriptor') checkGoesOn(workload, check)
   if (isOffline) await checkOffline(workload, check)
   injector.end()
+  await turns(200)
+  checkReads(plan, workload, check)
   if (!isOffline && plan.kind !== 'never ends') await checkRecovers(workload, check)
   // Metadata of a log that is being made, of which a part was written: nothing of the log was promised, and it may be anyone's.
   if (plan.kind === 'short write') check.acceptedErrors.add('log left out')
@@ -63,6 +71,19 @@ export async function runWithFault(
   const last: CrashPoint = workload.pointNow('the end')
   for (const point of [...workload.crashPoints.slice(-4), last]) await sampleCrash(check, point, random)
   return { firedCount: injector.firedCount, isOffline }
+}
+
+function stepsOf({ kind, operation }: FaultPlan): StepWeights {
+  if (kind === 'no descriptor') return CROWDED_STEPS
+  if (operation === 'extend') return FAST_STEPS
+  return operation === 'read' ? READING_STEPS : STEPS
+}
+
+/** Reads that the disk let end have ended, each with what was appended or with an error. */
+function checkReads({ kind }: FaultPlan, { reads }: CrashWorkload, check: CrashCheck): void {
+  check.evaluations.S2 += reads.endedCount
+  reads.check()
+  if (kind !== 'never ends' && reads.pendingCount > 0) fail('S9', `${reads.pendingCount} reads do not end`)
 }
 
 /** After an error that leaves the disk's contents unknown the directory does not go on. What befell a deleted log says nothing. */
