@@ -56,3 +56,47 @@ test.each(['written and not synced', 'with entries in memory', 'empty'])(
     expect(disk.stat(PATH)).toBeNull()
   },
 )
+
+/** A disk that is full from the second entry of a write on, in the middle of the third. */
+function fillUpAmid(disk: SimulatedDisk): void {
+  disk.fault = (operation) => (operation === 'write' ? 'DISK_FULL' : null)
+  disk.shortWrite = () => 10
+}
+
+test('what a write left of an entry is gone with the next flush, also where no entry follows', () => {
+  const disk = new SimulatedDisk()
+  const file = new EntryFile(disk, PATH, 4, true)
+  for (let value = 1; value <= 5; value++) append(file, value)
+  fillUpAmid(disk)
+  expect(() => file.flush()).toThrow('ENOSPC')
+  expect(disk.peek(PATH).length).toBe(10)
+  disk.fault = () => null
+  file.truncateTo(1)
+  file.flush()
+  expect(disk.peek(PATH)).toEqual(Buffer.from([0, 0, 0, 1]))
+  expect(file.isFlushed).toBe(true)
+})
+
+test('a file that is cut to where its last whole write ended keeps nothing of the next one', () => {
+  const disk = new SimulatedDisk()
+  const file = new EntryFile(disk, PATH, 4, true)
+  append(file, 1)
+  file.flush()
+  for (let value = 2; value <= 5; value++) append(file, value)
+  fillUpAmid(disk)
+  expect(() => file.flush()).toThrow('ENOSPC')
+  disk.fault = () => null
+  file.truncateTo(1)
+  expect(disk.peek(PATH)).toEqual(Buffer.from([0, 0, 0, 1]))
+})
+
+test('a file that is found with a part of an entry loses it', () => {
+  const disk = new SimulatedDisk()
+  const half = disk.openFile(PATH, { create: true })
+  half.write(Buffer.from([0, 0, 0, 1, 9]), 0, 5, 0)
+  const file = new EntryFile(disk, PATH, 4, false)
+  expect(file.count).toBe(1)
+  expect(file.needsSync).toBe(true)
+  file.flush()
+  expect(disk.peek(PATH)).toEqual(Buffer.from([0, 0, 0, 1]))
+})

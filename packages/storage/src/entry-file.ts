@@ -22,6 +22,8 @@ export class EntryFile {
   #flushedCount: number
   #firstHeld: number
   #bytes: Buffer
+  /** Behind what was flushed the file may hold what no entry is to be read from: it was found with a part of one, or a write ended early. */
+  #hasExcess: boolean
 
   constructor(disk: Disk, path: string, entryBytes: number, isNew: boolean) {
     this.#disk = disk
@@ -34,6 +36,7 @@ export class EntryFile {
     this.#flushedCount = 0
     this.#firstHeld = 0
     this.#bytes = EMPTY
+    this.#hasExcess = false
   }
 
   get count(): number {
@@ -53,12 +56,12 @@ export class EntryFile {
   }
 
   get isFlushed(): boolean {
-    return this.#count < 0 || this.#flushedCount === this.#count
+    return this.#count < 0 || (this.#flushedCount === this.#count && !this.#hasExcess)
   }
 
-  /** The file was written, cut or made, and not synced since, whether or not it is still open. */
+  /** The file was written, cut or made, and not synced since, whether or not it is still open; or it has to be cut. */
   get hasUnsyncedFile(): boolean {
-    return this.#file !== null || this.#closedUnsynced
+    return this.#file !== null || this.#closedUnsynced || this.#hasExcess
   }
 
   get needsSync(): boolean {
@@ -157,7 +160,7 @@ export class EntryFile {
   truncateTo(count: number): void {
     if (count >= this.count) return
     // First, since it may be refused: entries that are forgotten here and still in the file would come back with the next start.
-    if (this.#flushedCount > count && !this.#isGone) this.#open().truncate(count * this.entryBytes)
+    if ((this.#flushedCount > count || this.#hasExcess) && !this.#isGone) this.#cut(Math.min(count, this.#flushedCount))
     if (count < this.#firstHeld) {
       this.#firstHeld = count
       this.#bytes = EMPTY
@@ -172,15 +175,20 @@ export class EntryFile {
    */
   openToCut(): void {
     this.loadNow()
-    if ((this.#flushedCount > 0 || this.#closedUnsynced) && !this.#isGone) this.#open()
+    if ((this.#flushedCount > 0 || this.#closedUnsynced || this.#hasExcess) && !this.#isGone) this.#open()
   }
 
   /** Hands the entries that are not in the file yet to it. */
   flush(): void {
     if (this.isFlushed || this.#isGone) return
+    if (this.#hasExcess) this.#cut(this.#flushedCount)
     const start = (this.#flushedCount - this.#firstHeld) * this.entryBytes
     const end = (this.#count - this.#firstHeld) * this.entryBytes
-    this.#open().write(this.#bytes, start, end, this.#flushedCount * this.entryBytes)
+    if (start === end) return
+    const file = this.#open()
+    this.#hasExcess = true
+    file.write(this.#bytes, start, end, this.#flushedCount * this.entryBytes)
+    this.#hasExcess = false
     this.#flushedCount = this.#count
   }
 
@@ -223,12 +231,18 @@ export class EntryFile {
     return file
   }
 
-  /** Cuts what is not a whole entry. */
+  /** What is not a whole entry does not count, and is cut off with the next change. */
   #look(): void {
-    const stat = this.#disk.stat(this.#path)
-    this.#count = stat === null ? 0 : Math.floor(stat.sizeBytes / this.entryBytes)
+    const sizeBytes = this.#disk.stat(this.#path)?.sizeBytes ?? 0
+    this.#count = Math.floor(sizeBytes / this.entryBytes)
+    this.#hasExcess = this.#count * this.entryBytes < sizeBytes
     this.#flushedCount = this.#count
     this.#firstHeld = this.#count
+  }
+
+  #cut(count: number): void {
+    this.#open().truncate(count * this.entryBytes)
+    this.#hasExcess = false
   }
 
   #open(): DiskFile {

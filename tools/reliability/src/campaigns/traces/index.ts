@@ -6,7 +6,7 @@ import { runTask, type Task, type TaskResult } from './task.ts'
 import { WorkerPool } from './worker-pool.ts'
 
 /** From this many fault runs on, a fault class that befell nothing is a gap in the workload. */
-const FAULT_RUNS_FOR_ALL = 2000
+const FAULT_RUNS_FOR_ALL = 1000
 /** From this many samples on, a check that looked at nothing is one. */
 const SAMPLES_FOR_ALL = 2000
 /** Fault runs that a process is given at once. */
