@@ -20,7 +20,7 @@ import { flavourOf, POINTS_PER_WORKLOAD, traceOptions } from './flavours.ts'
 import type { Tally } from './tally.ts'
 
 /** Of more outcomes of a crash while recovering as many are drawn, and it counts as sampled. */
-const SECOND_OUTCOMES_MAX = 40
+const SECOND_OUTCOMES_MAX = 12
 /** So many different outcomes are recovered for each whose recovery is interrupted, before each of its changes. */
 const SECOND_CRASH_INTERVAL = 100
 /** Every so many crash points one is also tried with a flipped bit, and with a fault during recovery. */
