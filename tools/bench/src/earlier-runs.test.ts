@@ -42,6 +42,7 @@ it('names the line of a results file that it cannot read', () => {
   const directory = mkdtempSync(join(tmpdir(), 'bench-'))
   try {
     const file = join(directory, 'rows.jsonl')
+    expect(readRows(file)).toEqual([])
     writeFileSync(file, `${JSON.stringify(row('kafka', 1))}\n\n${JSON.stringify(row('millrace', 1))}\n`)
     expect(readRows(file)).toEqual([row('kafka', 1), row('millrace', 1)])
     writeFileSync(file, `${JSON.stringify(row('kafka', 1))}\n{"group":"st`)

@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import type { ResultRow } from './bench-case.ts'
 import type { VariantName } from './variant.ts'
 
-/** The rows of a results file. */
+/** The rows of a results file; none of one that is not there yet. */
 export function readRows(file: string): ResultRow[] {
+  if (!existsSync(file)) return []
   const lines = readFileSync(file, 'utf8').split('\n')
   return lines.flatMap((line, index) => {
     if (line === '') return []
