@@ -7,6 +7,11 @@ export interface StartTimes {
   readonly waitedForCoreMs: number
 }
 
+/** Without what the process waited for a core that others had. */
+export function ownMsOf({ elapsedMs, waitedForCoreMs }: StartTimes): number {
+  return elapsedMs - waitedForCoreMs
+}
+
 /** What a run of the campaign has found so far. */
 export class Findings {
   readonly #isJudged: boolean
@@ -32,7 +37,7 @@ export class Findings {
   start(name: string, times: StartTimes, maxMs = Number.POSITIVE_INFINITY): void {
     this.figure(`${name}Ms`, times.elapsedMs)
     this.figure(`${name}CpuMs`, times.cpuMs)
-    this.figure(`${name}OwnMs`, times.elapsedMs - times.waitedForCoreMs, maxMs)
+    this.figure(`${name}OwnMs`, ownMsOf(times), maxMs)
   }
 
   /** Keeps a figure, by a name that ends in its unit; `max`: its target, inclusive. */

@@ -17,6 +17,11 @@ export function waitedForCoreMs(pid: number): number {
   return Number(waitedNs) / 1e6
 }
 
+/** What a process has had read from the disk, by itself or ahead. */
+export function diskReadMib(pid: number): number {
+  return Number(/^read_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))![1]) / 2 ** 20
+}
+
 /** What a process holds of the machine. */
 export interface Holdings {
   readonly anonymousMib: number
