@@ -1,5 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import type { IncomingMessage, Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Timer, Uuid } from '@millrace/base'
@@ -54,11 +53,12 @@ export class PeerListener {
       skipUTF8Validation: true,
     })
     const tls = options.tls
+    // Imported, they would bring Node's fetch along: 50 ms of a start.
     const settings = { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: limits.handshakeTimeoutMs }
     this.#server =
       tls === null
-        ? createServer(settings)
-        : createTlsServer({
+        ? globalThis.process.getBuiltinModule('node:http').createServer(settings)
+        : globalThis.process.getBuiltinModule('node:https').createServer({
             ...settings,
             key: tls.key,
             cert: tls.cert,
