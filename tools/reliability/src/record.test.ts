@@ -43,6 +43,17 @@ test('parts of a campaign, each with its seed, have a row each', () => {
   ])
 })
 
+test('parts of one seed, each of which begins where the one before ended, have a row each', () => {
+  const page = '<!-- runs: npm run reliability -- NAME --record writes from here -->\n<!-- to here -->\n'
+  const part = (first: number, passedCount: number) => ({ ...run('traces', passedCount), size: { traces: 10, first } })
+  const written = withRuns(page, [part(18, 3), part(10, 1), part(10, 2)])
+  const rows = written.split('\n').filter((line) => line.startsWith('| traces'))
+  expect(rows.map((row) => row.split(' | ').slice(1, 3))).toEqual([
+    ['traces 10, first 10', '2'],
+    ['traces 10, first 18', '3'],
+  ])
+})
+
 test('a run that was stopped is shown as one, until there is one that was not', () => {
   const page = '<!-- runs: npm run reliability -- NAME --record writes from here -->\n<!-- to here -->\n'
   const stopped = { ...run('kills', 300), isStopped: true }

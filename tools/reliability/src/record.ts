@@ -46,16 +46,17 @@ export function recordRun(root: string, run: RecordedRun): void {
 
 /**
  * Puts the newest run of each campaign and seed between the marks of a page: the newest that was not stopped, if there is one. A long
- * campaign that is run in parts has a seed for each.
+ * campaign that is run in parts has a seed for each, or begins each where the one before ended.
  */
 export function withRuns(page: string, runs: readonly RecordedRun[]): string {
   const [from, to] = [page.indexOf(begin), page.indexOf(end)]
   if (from < 0 || to < from) throw new Error(`the page lacks its marks ${begin} and ${end}`)
-  const partOf = ({ campaign, seed }: RecordedRun) => `${campaign} ${seed}`
+  const partOf = (run: RecordedRun) => `${run.campaign} ${run.seed} ${beginOf(run)}`
   const newest = new Map(runs.map((run) => [partOf(run), run]))
   for (const run of runs) if (run.isStopped !== true) newest.set(partOf(run), run)
   const rows = [...newest.values()].sort(
-    (left, right) => left.campaign.localeCompare(right.campaign, 'en') || left.seed - right.seed,
+    (left, right) =>
+      left.campaign.localeCompare(right.campaign, 'en') || left.seed - right.seed || beginOf(left) - beginOf(right),
   )
   const table = [
     '| campaign | size | passed | failed | figures | time | commit, date |',
@@ -63,6 +64,11 @@ export function withRuns(page: string, runs: readonly RecordedRun[]): string {
     ...rows.map(rowOf),
   ]
   return `${page.slice(0, from + begin.length)}\n\n${table.join('\n')}\n\n${page.slice(to)}`
+}
+
+/** The first trace, file or life of a part of a campaign. */
+function beginOf({ size }: RecordedRun): number {
+  return size.first ?? size.case ?? size.epoch ?? 0
 }
 
 function rowOf(run: RecordedRun): string {
