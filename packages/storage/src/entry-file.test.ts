@@ -60,7 +60,7 @@ test.each(['written and not synced', 'with entries in memory', 'empty'])(
 /** A disk that is full from the second entry of a write on, in the middle of the third. */
 function fillUpAmid(disk: SimulatedDisk): void {
   disk.fault = (operation) => (operation === 'write' ? 'DISK_FULL' : null)
-  disk.shortWrite = () => 10
+  disk.shortWrite = (_, sizeBytes) => Math.min(10, sizeBytes - 2)
 }
 
 test('what a write left of an entry is gone with the next flush, also where no entry follows', () => {
@@ -99,4 +99,14 @@ test('a file that is found with a part of an entry loses it', () => {
   expect(file.needsSync).toBe(true)
   file.flush()
   expect(disk.peek(PATH)).toEqual(Buffer.from([0, 0, 0, 1]))
+})
+
+test('a file that was given up after half a write has nothing left to be written', () => {
+  const disk = new SimulatedDisk()
+  const file = new EntryFile(disk, PATH, 4, true)
+  append(file, 1)
+  fillUpAmid(disk)
+  expect(() => file.flush()).toThrow('ENOSPC')
+  file.abandon()
+  expect(file.needsSync).toBe(false)
 })

@@ -153,6 +153,7 @@ export class EntryFile {
   abandon(): void {
     this.close()
     this.#closedUnsynced = false
+    this.#hasExcess = false
     this.#isGone = true
   }
 
