@@ -131,13 +131,13 @@ export async function readCold(read: SegmentRead, out: ReadResult): Promise<numb
 
 async function readOnce(read: SegmentRead, out: ReadResult): Promise<number> {
   const { segment } = read
-  const file = segment.file()
   const position = Math.max(0, segment.lookUp(read.fromOffset))
   const { lookedUpOffset } = segment
   let wantedBytes = read.maxBytes + read.indexIntervalBytes + BATCH_HEADER_BYTES
   for (;;) {
     const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(wantedBytes, segment.writtenBytes - position)))
-    const count = await file.readAsync(buffer, 0, buffer.length, position)
+    // Asked for anew: what was read first may have taken so long that the file is another one, or gone.
+    const count = await segment.file().readAsync(buffer, 0, buffer.length, position)
     if (lookedUpOffset >= 0 && (count < BATCH_HEADER_BYTES || lastOffsetOf(buffer, 0) !== lookedUpOffset)) {
       return out.fail(ErrorCode.CORRUPT_MESSAGE)
     }

@@ -68,25 +68,40 @@ export class LogReads {
     const { generation } = log
     log.pendingReadCount++
     try {
-      let code: number = EXHAUSTED
-      for (let slot = firstSlot; code === EXHAUSTED && slot < log.segments.count; slot++) {
+      for (let slot = firstSlot; ; ) {
         read.segment = log.segments.at(slot)
-        code = await this.#context.readCold(() => readCold(read, out))
-        if (log.failed) return refuse(out, ErrorCode.KAFKA_STORAGE_ERROR)
-        // Truncated meanwhile: what was read may be gone. The reader comes again.
-        if (generation !== log.generation) {
-          out.clear()
-          return true
-        }
+        const segmentEnd = log.segments.endOffsetOf(slot)
+        const isLast = slot + 1 === log.segments.count
+        const code = await this.#context.readCold(() => readCold(read, out))
+        const endedBy = this.#whatEndedRead(fromOffset, generation, out)
+        // What was read whole before its segment went is as good as it was.
+        const isRead = code === ErrorCode.NONE && endedBy === ErrorCode.OFFSET_OUT_OF_RANGE
+        if (endedBy !== null && !isRead) return endedBy === ErrorCode.NONE || refuse(out, endedBy)
+        if (code !== EXHAUSTED || isLast) return code === ErrorCode.NONE || code === EXHAUSTED
+        // Not by its place: retention may have taken segments before it meanwhile.
+        slot = Math.max(0, log.segments.slotFor(segmentEnd))
       }
-      return code === ErrorCode.NONE || code === EXHAUSTED
     } catch (error) {
-      // Retention or delete records took the segment away while it was read or waited its turn.
-      if (!log.failed && fromOffset < log.logStartOffset) return refuse(out, ErrorCode.OFFSET_OUT_OF_RANGE)
-      return refuse(out, this.#onReadError(error))
+      if (!(error instanceof DiskError)) throw error
+      const endedBy = this.#whatEndedRead(fromOffset, generation, out)
+      if (endedBy === null) return refuse(out, this.#onReadError(error))
+      return endedBy === ErrorCode.NONE || refuse(out, endedBy)
     } finally {
       log.pendingReadCount--
     }
+  }
+
+  /** What happened to the log while a read of it waited, so that what it read, or failed to read, says nothing; null if nothing did. */
+  #whatEndedRead(fromOffset: Offset, generation: number, out: ReadResult): number | null {
+    const log = this.#log
+    if (log.failed) return ErrorCode.KAFKA_STORAGE_ERROR
+    // Truncated: the reader comes again.
+    if (generation !== log.generation) {
+      out.clear()
+      return ErrorCode.NONE
+    }
+    // Retention or delete records took the segment away.
+    return fromOffset < log.logStartOffset ? ErrorCode.OFFSET_OUT_OF_RANGE : null
   }
 
   #soundEnd(fromOffset: Offset, endOffset: Offset): Offset {
@@ -131,7 +146,15 @@ export class LogReads {
     log.use()
     log.pendingReadCount++
     try {
-      return await task()
+      for (;;) {
+        const segments = [...log.segments.all]
+        try {
+          return await task()
+        } catch (error) {
+          // Retention took one of them away. It takes another round of it for the next try to meet the same.
+          if (!(error instanceof DiskError) || log.failed || !segments.some(({ isGone }) => isGone)) throw error
+        }
+      }
     } finally {
       log.pendingReadCount--
     }

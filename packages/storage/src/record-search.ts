@@ -1,4 +1,4 @@
-import type { DiskFile, Offset, TimestampMs } from '@millrace/base'
+import type { Offset, TimestampMs } from '@millrace/base'
 import {
   BATCH_HEADER_BYTES,
   baseOffsetOf,
@@ -26,11 +26,10 @@ export async function findRecordAtOrAfter(
   timestamp: TimestampMs,
   startOffset: Offset,
 ): Promise<FoundOffset | null> {
-  const file = segment.file()
   const { writtenBytes } = segment
   let at = position
   while (at + BATCH_HEADER_BYTES <= writtenBytes) {
-    const window = await readRange(file, at, Math.min(WINDOW_BYTES, writtenBytes - at))
+    const window = await readRange(segment, at, Math.min(WINDOW_BYTES, writtenBytes - at))
     let inWindow = 0
     while (inWindow + BATCH_HEADER_BYTES <= window.length) {
       const sizeBytes = batchSizeOf(window, inWindow)
@@ -39,7 +38,7 @@ export async function findRecordAtOrAfter(
         const batch =
           inWindow + sizeBytes <= window.length
             ? window.subarray(inWindow, inWindow + sizeBytes)
-            : await readRange(file, at + inWindow, sizeBytes)
+            : await readRange(segment, at + inWindow, sizeBytes)
         const found = findInBatch(batch, timestamp, startOffset)
         if (found !== null) return found
       }
@@ -62,11 +61,10 @@ export async function confirmsIndexes(
   named: { timestamp: TimestampMs; offset: Offset } | null,
 ): Promise<boolean> {
   if (lastOffset < 0 && named === null) return true
-  const file = segment.file()
   const { writtenBytes } = segment
   let at = position
   while (at + BATCH_HEADER_BYTES <= writtenBytes) {
-    const window = await readRange(file, at, Math.min(PROBE_BYTES, writtenBytes - at))
+    const window = await readRange(segment, at, Math.min(PROBE_BYTES, writtenBytes - at))
     let inWindow = 0
     while (inWindow + BATCH_HEADER_BYTES <= window.length) {
       const sizeBytes = batchSizeOf(window, inWindow)
@@ -98,7 +96,7 @@ function findInBatch(batch: Buffer, timestamp: TimestampMs, startOffset: Offset)
   return null
 }
 
-async function readRange(file: DiskFile, position: number, sizeBytes: number): Promise<Buffer> {
+async function readRange(segment: Segment, position: number, sizeBytes: number): Promise<Buffer> {
   const buffer = Buffer.alloc(sizeBytes)
-  return buffer.subarray(0, await file.readAsync(buffer, 0, sizeBytes, position))
+  return buffer.subarray(0, await segment.file().readAsync(buffer, 0, sizeBytes, position))
 }
