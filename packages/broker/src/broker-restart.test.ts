@@ -1,8 +1,9 @@
-import { SeededRandom, type SimulatedDisk } from '@millrace/base'
+import { SeededRandom, SimulatedClock, type SimulatedDisk, SimulatedTimers } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import { describe, expect, it } from 'vitest'
 import { batchOf, sequencedBatch } from './testing/batches.ts'
 import { valuesIn } from './testing/data-client.ts'
+import { MemoryNetwork } from './testing/memory-network.ts'
 import { TestBroker } from './testing/test-broker.ts'
 
 /** Fills a broker, then ends it one way or another, and gives what the next one finds. */
@@ -102,5 +103,34 @@ describe('a broker that starts again', () => {
       disk = broker.crash((count) => random.uint32() % count)
     }
     expect(acknowledged.length).toBeGreaterThan(40)
+  })
+
+  it('keeps what its topics are to keep, however long it takes to learn their settings', async () => {
+    const before = await TestBroker.start()
+    const client = before.connect()
+    await client.createTopic('kept', 1, { 'retention.ms': '-1' })
+    await client.createTopic('usual')
+    for (const topic of ['kept', 'usual']) await client.produce(topic, batchOf([{ value: 'old', timestamp: 1000 }]))
+    await before.stop()
+
+    const clock = new SimulatedClock()
+    const timers = new SimulatedTimers(clock)
+    const network = new MemoryNetwork()
+    const { listen } = network
+    const listenLate = async (...options: Parameters<typeof listen>) => {
+      for (let second = 0; second < 20; second++) {
+        timers.advance(1000)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      return listen(...options)
+    }
+    Object.defineProperty(network, 'listen', { value: listenLate })
+    const settings = { 'log.retention.check.interval.ms': '100' }
+    const disk = before.disk.killed()
+    await TestBroker.run({ disk, clock, timers, network, settings }, async (again, broker) => {
+      for (let second = 0; second < 5; second++) await broker.advance(1000)
+      expect((await again.listOffset('kept', -2)).offset).toBe(0)
+      expect((await again.listOffset('usual', -2)).offset).toBe(1)
+    })
   })
 })

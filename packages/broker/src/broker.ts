@@ -296,6 +296,7 @@ export class Broker {
       refuseLostDirectories(this.#metadata.image, nodeId, this.#logs, broker.logDirsForgotten)
     }
     this.#startPartitions()
+    this.#logs.startRetention()
     await this.#membership.register()
     this.#groups.startup()
     this.#groupLeadership.update()

@@ -135,11 +135,19 @@ export class LogManager {
       throw error
     }
     manager.#context.openSegments.maxCount = options.maxOpenSegments ?? Number.POSITIVE_INFINITY
-    manager.#every(options.retentionCheckIntervalMs, () => void manager.#retention.run())
     manager.#every(options.checkpointIntervalMs, () => manager.#writeCheckpoints())
     manager.#every(IDLE_MS, () => manager.#idleCloser.look())
     manager.#every(STRAYS_MS, () => manager.#lookAtStrays())
     return manager
+  }
+
+  /**
+   * Applies retention from now on, each `retentionCheckIntervalMs`. Not before the logs have the configuration of their topics
+   * ({@link Log.updateConfig}): by what they were opened with, a log that is to keep its records for ever could lose them.
+   */
+  startRetention(): void {
+    if (this.#closed) return
+    this.#every(this.#options.retentionCheckIntervalMs, () => void this.#retention.run())
   }
 
   /** The cluster that the directories name, or null while none does. */

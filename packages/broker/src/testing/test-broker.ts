@@ -15,6 +15,8 @@ export interface TestBrokerOptions {
   disk?: SimulatedDisk
   seed?: number
   clock?: SimulatedClock
+  /** For who lets time pass while it starts. */
+  timers?: SimulatedTimers
   /** Ports that another broker uses too. */
   network?: MemoryNetwork
   /** Where large batches are checked; in a turn of their own if left out. */
@@ -57,7 +59,7 @@ export class TestBroker {
 
   private constructor(options: TestBrokerOptions) {
     this.clock = options.clock ?? new SimulatedClock()
-    this.timers = new SimulatedTimers(this.clock)
+    this.timers = options.timers ?? new SimulatedTimers(this.clock)
     this.network = options.network ?? new MemoryNetwork()
     this.disk = options.disk ?? new SimulatedDisk({ random: new SeededRandom(options.seed ?? 1) })
   }

@@ -77,6 +77,7 @@ export async function openStorage(options: HarnessOptions): Promise<Harness> {
     timers,
     random,
   })
+  manager.startRetention()
   return { manager, ...harness }
 }
 

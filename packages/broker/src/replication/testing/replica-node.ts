@@ -86,6 +86,7 @@ export class ReplicaNode {
     node = new ReplicaNode(world, nodeId, disk, logs, timers, config, image, seed)
     node.replicas.brokerEpoch = brokerEpoch
     node.replicas.start(image, new Map())
+    logs.startRetention()
     node.replicas.onControllerPort(world.portOf(nodeId))
     node.#served = node.#handlers(timers, new SeededRandom(seed + 1))
     world.network.serve(nodeId, node.#served)

@@ -56,6 +56,7 @@ export async function openStorage(disk: SimulatedDisk): Promise<OpenedStorage> {
     onDamaged: () => undefined,
     onDirectoryFailed: (_directory, error) => directoryFailures.push(error.message),
   })
+  manager.startRetention()
   return { manager, timers, directoryFailures }
 }
 
