@@ -47,8 +47,17 @@ export const EXHAUSTED = -2
 /** Headers that are none, or whose offsets do not follow one another. */
 const CORRUPT = -3
 
+/** The batch that was asked for begins behind what was read: at {@link walkedBytes}. */
+const FURTHER_ON = -4
+
+/** A walk from batch to batch, where index entries are missing, reads as much at a time at most, beside what was asked for. */
+const WALK_BYTES_MAX = 1 << 20
+
 /** Where the last {@link endOfBatches} ended. Module state: reads are synchronous and this saves an object each. */
 let foundLastOffset: Offset = -1
+/** Where the last {@link startOfBatches} that found none ended, and the offset that should follow there (-1: not known). */
+let walkedBytes = 0
+let walkedOffset: Offset = -1
 
 /**
  * Reads if the range is in memory: a view into the mapping, without a copy. Otherwise {@link COLD}, with nothing done, for
@@ -72,7 +81,7 @@ export function readHot(read: SegmentRead, out: ReadResult): number {
     return COLD
   }
   const isChecked = segment.soundness.isDoubtedAt(position)
-  const start = startOfBatches(bytes, position, touchedEnd, fromOffset, isChecked)
+  const start = startOfBatches(bytes, position, touchedEnd, fromOffset, isChecked, -1)
   // A batch longer than the interval between index entries ends outside of what is known to be in memory.
   if (start < 0) {
     const isExhausted = start === EXHAUSTED && touchedEnd === writtenBytes && !(isChecked && lacksOffset(read))
@@ -109,8 +118,9 @@ function readByCopy(read: SegmentRead, position: number, out: ReadResult): numbe
   const buffer = Buffer.allocUnsafeSlow(wantedBytes)
   const count = read.segment.file().read(buffer, 0, wantedBytes, position)
   const isChecked = read.segment.soundness.isDoubtedAt(position)
-  const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, isChecked, out)
-  return missingBytes > 0 ? COLD : missingBytes === EXHAUSTED ? EXHAUSTED : out.errorCode
+  const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, -1, isChecked, out)
+  if (missingBytes > 0 || missingBytes === FURTHER_ON) return COLD
+  return missingBytes === EXHAUSTED ? EXHAUSTED : out.errorCode
 }
 
 /**
@@ -131,9 +141,12 @@ export async function readCold(read: SegmentRead, out: ReadResult): Promise<numb
 
 async function readOnce(read: SegmentRead, out: ReadResult): Promise<number> {
   const { segment } = read
-  const position = Math.max(0, segment.lookUp(read.fromOffset))
-  const { lookedUpOffset } = segment
-  let wantedBytes = read.maxBytes + read.indexIntervalBytes + BATCH_HEADER_BYTES
+  const leastBytes = read.maxBytes + read.indexIntervalBytes + BATCH_HEADER_BYTES
+  let position = Math.max(0, segment.lookUp(read.fromOffset))
+  let { lookedUpOffset } = segment
+  let expectedOffset = -1
+  let stepBytes = leastBytes
+  let wantedBytes = leastBytes
   for (;;) {
     const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(wantedBytes, segment.writtenBytes - position)))
     // Asked for anew: what was read first may have taken so long that the file is another one, or gone.
@@ -141,11 +154,19 @@ async function readOnce(read: SegmentRead, out: ReadResult): Promise<number> {
     if (lookedUpOffset >= 0 && (count < BATCH_HEADER_BYTES || lastOffsetOf(buffer, 0) !== lookedUpOffset)) {
       return out.fail(ErrorCode.CORRUPT_MESSAGE)
     }
+    lookedUpOffset = -1
     // Also what this process has written: the bytes come from the disk again, and the look costs less than the copy.
-    const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, !segment.soundness.isSearched, out)
-    if (missingBytes <= 0) return missingBytes === EXHAUSTED ? EXHAUSTED : out.errorCode
-    if (count < wantedBytes) return out.fail(ErrorCode.CORRUPT_MESSAGE)
-    wantedBytes += missingBytes
+    const isChecked = !segment.soundness.isSearched
+    const missingBytes = takeFromCopy(read, buffer.subarray(0, count), position, expectedOffset, isChecked, out)
+    if (missingBytes <= 0 && missingBytes !== FURTHER_ON) return missingBytes === EXHAUSTED ? EXHAUSTED : out.errorCode
+    if (count < buffer.length) return out.fail(ErrorCode.CORRUPT_MESSAGE)
+    if (missingBytes === FURTHER_ON) {
+      // On from there, not all of it again: what lies between two index entries can be a batch of any size, or all of the segment.
+      position += walkedBytes
+      expectedOffset = walkedOffset
+      stepBytes = Math.max(leastBytes, Math.min(2 * stepBytes, WALK_BYTES_MAX))
+      wantedBytes = stepBytes
+    } else wantedBytes += missingBytes
   }
 }
 
@@ -160,19 +181,21 @@ function stayOutOfHoles(read: SegmentRead): boolean {
 }
 
 /**
- * Takes what was asked for out of a copy of the file from `filePosition` on. Returns 0 when `out` is filled (or left empty),
- * {@link EXHAUSTED}, or how many bytes more are needed to have the first batch whole.
+ * Takes what was asked for out of a copy of the file from `filePosition` on, where the batch begins with `expectedOffset` (-1: with any).
+ * Returns 0 when `out` is filled (or left empty), {@link EXHAUSTED}, {@link FURTHER_ON}, or how many bytes more are needed to have the
+ * first batch whole.
  */
 function takeFromCopy(
   read: SegmentRead,
   buffer: Buffer,
   filePosition: number,
+  expectedOffset: Offset,
   isChecked: boolean,
   out: ReadResult,
 ): number {
   const writtenBytes = read.segment.writtenBytes - filePosition
-  const start = startOfBatches(buffer, 0, buffer.length, read.fromOffset, isChecked)
-  if (start === EXHAUSTED && buffer.length < writtenBytes) return read.indexIntervalBytes + BATCH_HEADER_BYTES
+  const start = startOfBatches(buffer, 0, buffer.length, read.fromOffset, isChecked, expectedOffset)
+  if (start === EXHAUSTED && buffer.length < writtenBytes) return FURTHER_ON
   const isMissing = start === EXHAUSTED && isChecked && lacksOffset(read)
   if (start === CORRUPT || isMissing) out.fail(ErrorCode.CORRUPT_MESSAGE)
   if (start < 0) return start === EXHAUSTED && !isMissing ? EXHAUSTED : 0
@@ -200,7 +223,7 @@ function takeFromCopy(
 
 /**
  * Position of the first batch that reaches `fromOffset`; EXHAUSTED if its header lies past `limit`. `isChecked`: CORRUPT where the
- * offsets of the batches on the way do not follow one another.
+ * offsets of the batches on the way do not follow one another, the first one `firstOffset` (-1: any).
  */
 function startOfBatches(
   bytes: Buffer,
@@ -208,9 +231,10 @@ function startOfBatches(
   limit: number,
   fromOffset: Offset,
   isChecked: boolean,
+  firstOffset: Offset,
 ): number {
   let start = position
-  let expectedOffset = -1
+  let expectedOffset = firstOffset
   while (start + BATCH_HEADER_BYTES <= limit) {
     const lastOffset = lastOffsetOf(bytes, start)
     if (isChecked && expectedOffset >= 0 && baseOffsetOf(bytes, start) !== expectedOffset) return CORRUPT
@@ -220,6 +244,8 @@ function startOfBatches(
     start += sizeBytes
     expectedOffset = lastOffset + 1
   }
+  walkedBytes = start
+  walkedOffset = expectedOffset
   return EXHAUSTED
 }
 
