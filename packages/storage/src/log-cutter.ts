@@ -88,7 +88,9 @@ export class LogCutter {
 
   /** Whether one of the segments behind the first `count` has a name that a crash leaves: without any, nothing would tell the log's end. */
   #isEndNamed(count: number): boolean {
-    return this.#log.segments.all.slice(count).some(({ exists, needsDirectorySync }) => exists && !needsDirectorySync)
+    const { segments, writer } = this.#log
+    if (writer.areFoundFilesUnsettled) return false
+    return segments.all.slice(count).some(({ exists, needsDirectorySync }) => exists && !needsDirectorySync)
   }
 
   /** Gives the active segment, or a new one if all are to go, such a name. False if the log was cut or failed meanwhile. */

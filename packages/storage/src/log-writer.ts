@@ -79,6 +79,11 @@ export class LogWriter {
     return this.#filesUnsettled || this.#log.segments.all.some(hasUnsyncedName)
   }
 
+  /** A start found them, and no sync has settled them: some of their names may be in memory only. */
+  get areFoundFilesUnsettled(): boolean {
+    return this.#filesUnsettled
+  }
+
   /** Has the next sync settle the files, although nothing was written. Of what was found, the end of the last one only is not known. */
   settleFiles(): void {
     if (!this.isUnsettled) return

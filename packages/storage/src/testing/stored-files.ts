@@ -13,7 +13,7 @@ import {
 
 const DATA = '/data'
 
-/** Partition directories that nobody deleted, with their log files: true if it begins with a sound batch, which is data. */
+/** Partition directories that nobody deleted, with their log files that are not empty: true if it begins with a sound batch, which is data. */
 export type Inventory = Map<string, Map<string, boolean>>
 
 export function inventory(disk: SimulatedDisk): Inventory {
@@ -23,7 +23,9 @@ export function inventory(disk: SimulatedDisk): Inventory {
     if (name.endsWith(DELETED_DIRECTORY_SUFFIX) || disk.stat(`${DATA}/${name}`)?.isDirectory !== true) continue
     const files = new Map<string, boolean>()
     for (const file of disk.listDirectory(`${DATA}/${name}`)) {
-      if (offsetOfFileName(file, LOG_SUFFIX) >= 0) files.set(file, beginsSoundly(disk.peek(`${DATA}/${name}/${file}`)))
+      if (offsetOfFileName(file, LOG_SUFFIX) < 0) continue
+      const bytes = disk.peek(`${DATA}/${name}/${file}`)
+      if (bytes.length > 0) files.set(file, beginsSoundly(bytes))
     }
     found.set(name, files)
   }

@@ -111,8 +111,8 @@ export const recoveryDefects: readonly Defect[] = [
   {
     name: 'names that recovery found not synced',
     file: 'log-loader.ts',
-    from: '    segment.needsDirectorySync = true\n',
-    to: '',
+    from: 'const filesUnsettled = !isAsClosed && hasFiles(names, mark)',
+    to: 'const filesUnsettled = false',
     shownBy: [crashes('kills')],
   },
   {

@@ -103,6 +103,10 @@ const LONG_FLAVOURS = {
     steps: { ...PLAIN, ...TRANSACTIONS, stop: 8, 'delete records': 5, truncate: 3, 'append large': 3, 'close idle': 2 },
   },
   kills: { steps: { ...PLAIN, settle: 15, kill: 8, 'lose power': 2, 'append large': 8, checkpoint: 2 } },
+  // Of what a killed process left in memory only, retention takes the first segments, and deleted records the rest.
+  'retention after kills': {
+    steps: { append: 20, 'append large': 20, flush: 20, settle: 8, wait: 1, kill: 10, 'delete records': 12 },
+  },
   // Also of those whose names were durable before they had any data.
   'young logs': {
     steps: { append: 20, 'append large': 15, flush: 20, settle: 10, 'delete log': 4, 'write back': 5 },
