@@ -61,6 +61,8 @@ export function epochsBetween(
   const first = batchWith(segments, startOffset)
   const last = batchWith(segments, endOffset - 1)
   if (first === null || last === null) return null
+  // Older than epochs are: Kafka's file does not tell of it either.
+  if (first.epoch < 0) return []
   const found = [{ epoch: first.epoch, startOffset }]
   return collectStarts(segments, first, last, found) ? found : null
 }

@@ -153,8 +153,9 @@ function areEpochsKnown(
   knownPoint: Offset,
 ): boolean {
   if (!epochsReadable(context, epochs, segments)) return false
-  // The fingerprint of a clean stop counts them, also where the log start has not been written yet.
-  if (stoppedCleanly || mark?.clean === true) return true
+  // The fingerprint of a clean stop counts them. The log start may not have been written yet, which came after it.
+  if (mark?.clean === true) return completeEpochs(epochs, segments, logStartOffset, mark.durableOffset)
+  if (stoppedCleanly) return true
   return (
     completeEpochs(epochs, segments, logStartOffset, knownPoint) &&
     epochsMatchLog(epochs.cache.entries(), segments, logStartOffset, knownPoint)
@@ -203,7 +204,6 @@ function closeUnneeded(context: StorageContext, log: Log, { unsynced, synced }: 
       segment.file().syncDataNow()
       segment.close()
     } else {
-      segment.needsDirectorySync = true
       log.writer.onWritten(segment)
     }
   }
@@ -382,7 +382,10 @@ function completeEpochs(
   const endOffset = Math.min(cache.entries()[0]?.startOffset ?? 0, recoveryPoint)
   if (first === undefined || endOffset <= startOffset) return true
   const earlier = epochsBetween(segments, startOffset, endOffset)
-  return earlier !== null && cache.prepend(earlier)
+  if (earlier === null || !cache.prepend(earlier)) return false
+  // An epoch without records was kept for a log that had none.
+  cache.truncateFromEnd(recoveryPoint)
+  return true
 }
 
 function openSegments(context: StorageContext, path: string, names: readonly string[], config: LogConfig): Segment[] {

@@ -1,6 +1,7 @@
 import { SimulatedDisk } from '@millrace/base'
 import { buildEndTxnMarker, ControlRecordType } from '@millrace/protocol'
 import { expect, test } from 'vitest'
+import { CLEAN_SHUTDOWN_FILE } from './file-names.ts'
 import { AppendResult, type Log, ReadResult } from './index.ts'
 import {
   append,
@@ -234,6 +235,30 @@ test.each([3, 12, 40, 59])(
     expect(logOf(third).epochOf(1)).toBe(1)
   },
 )
+
+test.each([
+  ['did not end', true],
+  ['ended', false],
+])('all records deleted before a stop that %s without the log starts are back with their epochs', async (_, isCut) => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await withEpochs(disk, [0, 11, 30])
+  log.setHighWatermark(60)
+  log.raiseLogStart(60)
+  // Of a leader that got no records. A log without records keeps it.
+  log.assignEpoch(4, 60)
+  await opened.manager.shutdown()
+  expect(disk.peek('/data/topic-0/leader-epoch-checkpoint').toString()).toContain('4 60\n')
+  // The mark has been written, and the checkpoints after it have not.
+  disk.removeFile('/data/log-start-offset-checkpoint')
+  if (isCut) disk.removeFile(`/data/${CLEAN_SHUTDOWN_FILE}`)
+  const again = await open(disk)
+  const found = logOf(again)
+  expect([found.logStartOffset, found.logEndOffset, found.recoveryPoint]).toEqual([0, 60, 60])
+  expect(found.epochs.cache.entries()).toEqual(
+    [0, 11, 30].map((startOffset, slot) => ({ epoch: slot + 1, startOffset })),
+  )
+  expect([again.warnings, again.errors]).toEqual([[], []])
+})
 
 test('an index that was lost is derived again by every start until it has been synced', async () => {
   const disk = new SimulatedDisk()
