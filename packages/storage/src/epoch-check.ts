@@ -6,6 +6,9 @@ import type { Segment } from './segment.ts'
 /** Epochs that are held against the log, from the newest back: each takes a short read, and a log may have thousands. */
 const CHECKED_COUNT = 64
 
+/** Epochs that are searched for in the log: each takes a bisection, and more of them than walking the log would. */
+const FOUND_COUNT_MAX = 1024
+
 /** Read at once: an index entry leads to within a few KiB of the batch. */
 const PROBE_BYTES = 4096
 
@@ -70,7 +73,7 @@ export function epochsBetween(
 /** Adds the epochs that start behind the first batch, up to the second one. False if they do not rise, or there are too many. */
 function collectStarts(segments: readonly Segment[], low: FoundBatch, high: FoundBatch, found: EpochStart[]): boolean {
   if (low.epoch === high.epoch) return true
-  if (low.epoch > high.epoch || found.length > CHECKED_COUNT) return false
+  if (low.epoch > high.epoch || found.length > FOUND_COUNT_MAX) return false
   if (high.baseOffset === low.lastOffset + 1) {
     found.push({ epoch: high.epoch, startOffset: high.baseOffset })
     return true

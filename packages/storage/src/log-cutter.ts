@@ -18,6 +18,8 @@ export class LogCutter {
   /** Segments that retention took out of the log and whose files still have their names. */
   readonly #givenUp: Segment[]
   #isRetaining: boolean
+  /** The names of what the start found are durable, although not all of it is settled. */
+  #areFoundFilesNamed: boolean
   /** What is left of a truncation: done again as a whole. */
   #unfinished: (() => void) | null
 
@@ -27,6 +29,7 @@ export class LogCutter {
     this.#log = log
     this.#givenUp = []
     this.#isRetaining = false
+    this.#areFoundFilesNamed = false
     this.#unfinished = null
   }
 
@@ -89,7 +92,7 @@ export class LogCutter {
   /** Whether one of the segments behind the first `count` has a name that a crash leaves: without any, nothing would tell the log's end. */
   #isEndNamed(count: number): boolean {
     const { segments, writer } = this.#log
-    if (writer.areFoundFilesUnsettled) return false
+    if (writer.areFoundFilesUnsettled && !this.#areFoundFilesNamed) return false
     return segments.all.slice(count).some(({ exists, needsDirectorySync }) => exists && !needsDirectorySync)
   }
 
@@ -99,7 +102,10 @@ export class LogCutter {
     const { generation } = log
     if (count === log.segments.count) log.roll(log.logEndOffset)
     log.segments.active.file()
+    // Else nobody would close it: where nothing is written the log is idle.
+    this.#context.openLogs.add(log)
     await this.#context.disk.syncDirectoryAsync(log.path)
+    this.#areFoundFilesNamed = true
     return !log.failed && generation === log.generation
   }
 

@@ -17,8 +17,11 @@ const SYNC_CONCURRENCY = 2
 /** Durable marks are written this long after the first commit they name, and synced this long after that. */
 const MARK_WRITE_MS = 25
 const MARK_SYNC_MS = 1000
-/** Appends are refused below this much free space, so that the files that recovery needs can still be written. */
-const SPACE_RESERVE_BYTES_MAX = 64 << 20
+/**
+ * Once a write has found no space appends are refused until this much is free, or a tenth of the disk if that is less: enough for the files
+ * that recovery needs, and as much again, so that a directory near full does not refuse and accept in turn.
+ */
+const SPACE_WANTED_BYTES_MAX = 128 << 20
 const SPACE_CHECK_MS = 1000
 /** After which is tried again what found no descriptor. */
 const PUT_OFF_MS = 100
@@ -364,32 +367,41 @@ export class LogDirectory implements LogHome {
   #onFull(error: DiskError): void {
     if (this.isFull || !this.online) return
     this.isFull = true
-    this.#context.logger.error('no space left, appends are refused', {
+    this.#context.logger.error('no space left, appends are refused until there is', {
       directory: this.path,
       error: error.message,
+      ...this.#spaceNow(),
     })
+    if (!this.online) return
     this.#context.closeIdleSoon()
     this.#spaceTimer = this.#context.timers.setTimer(SPACE_CHECK_MS, () => this.#checkSpace())
   }
 
   #checkSpace(): void {
     this.#spaceTimer = null
-    try {
-      const { totalBytes, usableBytes } = this.disk.space(this.path)
-      if (usableBytes < Math.min(SPACE_RESERVE_BYTES_MAX, totalBytes / 20)) {
-        this.#spaceTimer = this.#context.timers.setTimer(SPACE_CHECK_MS, () => this.#checkSpace())
-        return
-      }
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error
-      this.fail(error)
+    const space = this.#spaceNow()
+    if (space === null) return
+    if (space.usableBytes < space.wantedBytes) {
+      this.#spaceTimer = this.#context.timers.setTimer(SPACE_CHECK_MS, () => this.#checkSpace())
       return
     }
     this.isFull = false
-    this.#context.logger.info('appends are accepted again', { directory: this.path })
+    this.#context.logger.info('appends are accepted again', { directory: this.path, ...space })
     // What was staged when the disk filled up is still to be written.
     for (const log of this.logs) if (log.hasStaged) log.markDirty()
     this.#context.flushSoon()
+  }
+
+  /** Null: that cannot be told, and the directory has failed. */
+  #spaceNow(): { usableBytes: number; wantedBytes: number } | null {
+    try {
+      const { totalBytes, usableBytes } = this.disk.space(this.path)
+      return { usableBytes, wantedBytes: Math.min(SPACE_WANTED_BYTES_MAX, Math.floor(totalBytes / 10)) }
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.fail(error)
+      return null
+    }
   }
 
   #noteRecoveryPoint(log: LogCore, recoveryPoint: Offset): void {

@@ -510,3 +510,57 @@ test.each([
     expect(third.manager.log('topic', 0)?.logEndOffset).toBe(2)
   },
 )
+
+test('retention of a log that a start found and nobody writes to leaves no file open', async () => {
+  const disk = new SimulatedDisk()
+  const before = await open(disk)
+  const log = before.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(before, log, 60)
+  await log.checkpointer.complete()
+  log.setHighWatermark(60)
+  log.raiseLogStart(40)
+  // The checkpoint of log starts.
+  before.timers.advance(60_000)
+  await turns()
+  const opened = await open(disk.killed())
+  const found = opened.manager.log('topic', 0)!
+  const countBefore = found.segments.count
+  expect([found.logStartOffset, found.needsSync, opened.manager.openSegments().count]).toEqual([40, false, 0])
+  await found.applyRetention(0)
+  expect(found.segments.count).toBeLessThan(countBefore)
+  for (let look = 0; look < 3; look++) {
+    opened.timers.advance(31_000)
+    await turns()
+  }
+  expect(opened.manager.openSegments().count).toBe(0)
+})
+
+test('a directory that was full takes appends again once there is well more room than it needs, and says how much', async () => {
+  const disk = new SimulatedDisk({ capacityBytes: 4_000_000 })
+  const opened = await open(disk, { ...SMALL, segmentBytes: 1 << 20 })
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  const ballast = disk.openFile('/ballast', { create: true })
+  const leave = (usableBytes: number): void => {
+    ballast.truncate(0)
+    const { totalBytes } = disk.space('/')
+    const size = disk.space('/').usableBytes - usableBytes
+    ballast.write(Buffer.alloc(size), 0, size, 0)
+    expect([totalBytes, disk.space('/').usableBytes]).toEqual([4_000_000, usableBytes])
+  }
+  leave(100)
+  append(log, ['x'.repeat(1000)])
+  opened.manager.flushStaged()
+  await turns()
+  const refused = append(log, ['refused'])
+  expect(refused).not.toBe(0)
+  for (const [usableBytes, isTaken] of [
+    [399_000, false],
+    [401_000, true],
+  ] as const) {
+    leave(usableBytes)
+    opened.timers.advance(1000)
+    await turns()
+    expect(append(log, ['again']) === 0).toBe(isTaken)
+  }
+  expect(opened.errors).toEqual(['no space left, appends are refused until there is'])
+})

@@ -1,4 +1,4 @@
-import { type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
+import { DiskError, type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
 import type { CleanStop } from './clean-stop.ts'
 import { readDamagedRanges, rememberDamage } from './damaged-ranges.ts'
 import type { DurableMarkEntry } from './durable-mark-record.ts'
@@ -153,9 +153,11 @@ function areEpochsKnown(
   knownPoint: Offset,
 ): boolean {
   if (!epochsReadable(context, epochs, segments)) return false
-  // The fingerprint of a clean stop counts them. The log start may not have been written yet, which came after it.
-  if (mark?.clean === true) return completeEpochs(epochs, segments, logStartOffset, mark.durableOffset)
-  if (stoppedCleanly) return true
+  // The fingerprint of a clean stop counts them.
+  if (stoppedCleanly || mark?.clean === true) {
+    if (mark?.clean === true) addLostEpochs(context, epochs, segments, logStartOffset, mark.durableOffset)
+    return true
+  }
   return (
     completeEpochs(epochs, segments, logStartOffset, knownPoint) &&
     epochsMatchLog(epochs.cache.entries(), segments, logStartOffset, knownPoint)
@@ -386,6 +388,25 @@ function completeEpochs(
   // An epoch without records was kept for a log that had none.
   cache.truncateFromEnd(recoveryPoint)
   return true
+}
+
+/**
+ * After a stop that was cut off between its mark and the log starts records are back without their epochs, as {@link completeEpochs} says.
+ * What the log does not tell of them stays unknown: those that the file has are right, and no reason to walk it.
+ */
+function addLostEpochs(
+  { logger }: StorageContext,
+  epochs: LogEpochs,
+  segments: readonly Segment[],
+  logStartOffset: Offset,
+  endOffset: Offset,
+): void {
+  try {
+    completeEpochs(epochs, segments, logStartOffset, endOffset)
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error
+    logger.warn('epochs of the first records cannot be read', { path: error.path, error: error.message })
+  }
 }
 
 function openSegments(context: StorageContext, path: string, names: readonly string[], config: LogConfig): Segment[] {

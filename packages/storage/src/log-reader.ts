@@ -139,8 +139,10 @@ export async function readCold(read: SegmentRead, out: ReadResult): Promise<numb
   }
 }
 
+/** Empty if records of the segment were cut off meanwhile: what was read may be nobody's, and nothing is to be learned from it. */
 async function readOnce(read: SegmentRead, out: ReadResult): Promise<number> {
   const { segment } = read
+  const { cutCount } = segment
   const leastBytes = read.maxBytes + read.indexIntervalBytes + BATCH_HEADER_BYTES
   let position = Math.max(0, segment.lookUp(read.fromOffset))
   let { lookedUpOffset } = segment
@@ -151,6 +153,7 @@ async function readOnce(read: SegmentRead, out: ReadResult): Promise<number> {
     const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(wantedBytes, segment.writtenBytes - position)))
     // Asked for anew: what was read first may have taken so long that the file is another one, or gone.
     const count = await segment.file().readAsync(buffer, 0, buffer.length, position)
+    if (segment.cutCount !== cutCount) return ErrorCode.NONE
     if (lookedUpOffset >= 0 && (count < BATCH_HEADER_BYTES || lastOffsetOf(buffer, 0) !== lookedUpOffset)) {
       return out.fail(ErrorCode.CORRUPT_MESSAGE)
     }

@@ -7,6 +7,9 @@ import type { LogState } from './log-state.ts'
 import { isOutOfDescriptors } from './open-segments.ts'
 import type { StorageContext } from './storage-context.ts'
 
+/** A log that is cut off as often during one search is told what was found. */
+const TRIES_MAX = 5
+
 /** The read path of a log: from segment to segment, around what is lost, with files kept open for what comes from the disk in steps. */
 export class LogReads {
   readonly #context: StorageContext
@@ -130,8 +133,10 @@ export class LogReads {
   /** See `Log.offsetForTimestamp`. */
   offsetForTimestamp(timestamp: TimestampMs, upperOffset: Offset): Promise<FoundOffset | null> {
     const log = this.#log
-    const endOffset = Math.min(upperOffset, log.writtenOffset)
-    return this.#whileOpen(() => findByTimestamp(log.segments, log.logStartOffset, timestamp, endOffset))
+    return this.#whileOpen(() => {
+      const endOffset = Math.min(upperOffset, log.writtenOffset)
+      return findByTimestamp(log.segments, log.logStartOffset, timestamp, endOffset)
+    })
   }
 
   /** See `Log.offsetOfMaxTimestamp`. */
@@ -140,19 +145,26 @@ export class LogReads {
     return this.#whileOpen(() => findByMaxTimestamp(log.segments, log.writtenOffset))
   }
 
-  /** Does what opens files and reads them in steps: they stay open meanwhile, and are closed when the log is idle again. */
+  /**
+   * Does what opens files and reads them in steps: they stay open meanwhile, and are closed when the log is idle again. Again where records
+   * were cut off meanwhile, or retention took a segment away: what it found, or failed of, may be of what is gone.
+   */
   async #whileOpen<Result>(task: () => Promise<Result>): Promise<Result> {
     const log = this.#log
     log.use()
     log.pendingReadCount++
     try {
-      for (;;) {
+      for (let tryCount = 1; ; tryCount++) {
+        const { generation } = log
         const segments = [...log.segments.all]
+        const isCut = (): boolean => generation !== log.generation && tryCount < TRIES_MAX
         try {
-          return await task()
+          const result = await task()
+          if (log.failed || !isCut()) return result
         } catch (error) {
-          // Retention took one of them away. It takes another round of it for the next try to meet the same.
-          if (!(error instanceof DiskError) || log.failed || !segments.some(({ isGone }) => isGone)) throw error
+          // It takes another round of retention for the next try to meet the same.
+          const isGone = error instanceof DiskError && segments.some((segment) => segment.isGone)
+          if (log.failed || !(isGone || isCut())) throw error
         }
       }
     } finally {

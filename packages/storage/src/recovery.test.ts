@@ -260,6 +260,51 @@ test.each([
   expect([again.warnings, again.errors]).toEqual([[], []])
 })
 
+test.each([
+  ['is damaged', false],
+  ['cannot be read', true],
+])('a log whose head %s is not walked by the starts after clean stops', async (_, isUnreadable) => {
+  const disk = new SimulatedDisk()
+  const { opened } = await withEpochs(disk, [0])
+  await opened.manager.shutdown()
+  const head = '/data/topic-0/00000000000000000000.log'
+  for (let position = 0; position < 61; position++) disk.corrupt(head, position, 0xff)
+  // Something that makes a start walk all of it, which finds the epochs from behind the damage on.
+  disk.removeFile('/data/topic-0/leader-epoch-checkpoint')
+  const walked = await open(disk)
+  expect(logOf(walked).epochs.cache.entries()).toEqual([{ epoch: 1, startOffset: 1 }])
+  await turns()
+  await walked.manager.shutdown()
+  for (let start = 0; start < 2; start++) {
+    disk.fault = (operation, path) => (isUnreadable && operation === 'read' && path === head ? 'DISK_IO' : null)
+    const again = await open(disk)
+    expect(logOf(again).recoveryPoint).toBe(60)
+    expect(logOf(again).epochs.cache.entries()).toEqual([{ epoch: 1, startOffset: 1 }])
+    disk.fault = () => null
+    await turns()
+    await again.manager.shutdown()
+  }
+})
+
+test('of records that are back many epochs are found without a walk', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  for (let epoch = 1; epoch <= 100; epoch++) {
+    expect(append(log, ['x'.repeat(50)], epoch)).toBe(0)
+    opened.manager.flushStaged()
+    await turns(3)
+  }
+  await settle(opened, log)
+  log.setHighWatermark(100)
+  log.raiseLogStart(98)
+  await opened.manager.shutdown()
+  disk.removeFile('/data/log-start-offset-checkpoint')
+  disk.removeFile(`/data/${CLEAN_SHUTDOWN_FILE}`)
+  const found = logOf(await open(disk))
+  expect([found.logStartOffset, found.recoveryPoint]).toEqual([0, 100])
+  expect(found.epochs.cache.entries()).toHaveLength(100)
+})
+
 test('an index that was lost is derived again by every start until it has been synced', async () => {
   const disk = new SimulatedDisk()
   const { opened, log } = await create(disk)

@@ -68,8 +68,10 @@ export class Segment implements OpenableSegment {
   #fingerprint: number | null
   /** How long the segment was when it got its fingerprint. */
   #fingerprintedBytes: number
+  /** How often records were cut off: what was read before may not be what stands there now. */
+  cutCount: number
   /** How often the tail that was extended ahead was cut off, and how many of these cuts are known to be on the disk. */
-  #cutCount: number
+  #tailCutCount: number
   #settledCutCount: number
   /** The sync under way, or the one that failed. */
   #syncing: Promise<void> | null
@@ -114,7 +116,8 @@ export class Segment implements OpenableSegment {
     this.#hints = new PositionHints()
     this.#fingerprint = null
     this.#fingerprintedBytes = 0
-    this.#cutCount = 0
+    this.cutCount = 0
+    this.#tailCutCount = 0
     this.#settledCutCount = 0
     this.#syncing = null
     this.#recent = new RecentWrites(this.sizeBytes)
@@ -263,12 +266,12 @@ export class Segment implements OpenableSegment {
 
   /** Nobody knows whether the file ends on the disk where it ends now: another process may have cut it. */
   distrustEnd(): void {
-    this.#cutCount++
+    this.#tailCutCount++
   }
 
   /** Of a closed segment: its file may be longer than its data, or be so again after a loss of power. */
   get hasUnsettledEnd(): boolean {
-    const isCutUnsettled = this.#cutCount > this.#settledCutCount
+    const isCutUnsettled = this.#tailCutCount > this.#settledCutCount
     return this.extending || isCutUnsettled || (this.exists && this.fileBytes > this.writtenBytes)
   }
 
@@ -277,7 +280,7 @@ export class Segment implements OpenableSegment {
     await this.extension
     if (this.#gone) return
     this.trim()
-    const cutCount = this.#cutCount
+    const cutCount = this.#tailCutCount
     if (cutCount === this.#settledCutCount) return
     await this.sync()
     // Not before: what is noted in the mark meanwhile must not name the size.
@@ -317,6 +320,7 @@ export class Segment implements OpenableSegment {
    */
   cut(position: number, endOffset: Offset): void {
     if (!this.exists) return
+    this.cutCount++
     if (this.#copy !== null) this.#replaceBy(this.#copy)
     else this.file().truncate(position)
     // At once: what is cut off must not come back under what is appended in its place.
@@ -428,7 +432,7 @@ export class Segment implements OpenableSegment {
     if (this.extending || !this.exists || this.fileBytes <= this.writtenBytes) return false
     this.file().truncate(this.writtenBytes)
     this.fileBytes = this.writtenBytes
-    this.#cutCount++
+    this.#tailCutCount++
     return true
   }
 
