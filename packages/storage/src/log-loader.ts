@@ -116,13 +116,16 @@ function openLog(
   if (segments.length === 0) opened = openEmpty(context, base, epochs, mark, checkpoints)
   else if (covered) opened = openCovered(context, base, segments, epochs, mark)
   else {
-    // Transaction indexes are built anew from here on. A crash may leave what came of it, and the one that was found is known to be wrong.
-    if (mark !== null && recoveryPoint < mark.recoveryPoint) {
-      const fingerprint = fingerprintOfClosed(segments, recoveryPoint)
-      home.mark.lowerRecoveryPointNow(markIdOf(topic, topicId), partition, recoveryPoint, fingerprint)
+    const lowerTo = (point: Offset): void => {
+      if (mark === null || point >= mark.recoveryPoint) return
+      const fingerprint = fingerprintOfClosed(segments, point)
+      home.mark.lowerRecoveryPointNow(markIdOf(topic, topicId), partition, point, fingerprint)
     }
+    // Transaction indexes are built anew from here on. A crash may leave what came of it, and the one that was found is known to be wrong.
+    lowerTo(recoveryPoint)
     const synced = syncedOf(isKnown, mark, checkpoints)
-    opened = openUncovered(context, base, segments, epochs, synced, unsettled, { ...checkpoints, recoveryPoint })
+    const points = { ...checkpoints, recoveryPoint }
+    opened = openUncovered(context, base, segments, epochs, synced, unsettled, points, () => lowerTo(0))
   }
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
   const { disk, logger } = context

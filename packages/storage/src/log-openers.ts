@@ -115,7 +115,7 @@ export function openEmpty(
   }
 }
 
-/** Walks what lies above the recovery point. */
+/** Walks what lies above the recovery point. `forgetClosed`: before all that the mark counts goes, has it count nothing, durably. */
 export function openUncovered(
   context: StorageContext,
   base: LogBase,
@@ -124,6 +124,7 @@ export function openUncovered(
   synced: SyncedEnd,
   unsettled: Segment | null,
   checkpoints: Checkpoints,
+  forgetClosed: () => void,
 ): OpenedLog {
   const durableOffset = synced.isKnown ? synced.offset : 0
   const logStartOffset = Math.max(list[0]!.baseOffset, checkpoints.logStartOffset)
@@ -156,8 +157,10 @@ export function openUncovered(
   if (output.needsNewSegment && segments.active.baseOffset < output.logEndOffset) {
     segments.add(newSegment(context, base, output.logEndOffset))
   }
-  if (output.logEndOffset < logStartOffset)
+  if (output.logEndOffset < logStartOffset) {
+    forgetClosed()
     return startAgain(context, base, segments, epochs, producers, logStartOffset)
+  }
   const { logEndOffset } = output
   epochs.cache.truncateFromEnd(logEndOffset)
   epochs.cache.truncateFromStart(logStartOffset)

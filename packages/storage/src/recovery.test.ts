@@ -3,6 +3,7 @@ import { buildEndTxnMarker, ControlRecordType } from '@millrace/protocol'
 import { expect, test } from 'vitest'
 import { CLEAN_SHUTDOWN_FILE } from './file-names.ts'
 import { AppendResult, type Log, ReadResult } from './index.ts'
+import { FILES_CHANGED } from './testing/live-check.ts'
 import {
   append,
   extendSlowly,
@@ -303,6 +304,29 @@ test('of records that are back many epochs are found without a walk', async () =
   const found = logOf(await open(disk))
   expect([found.logStartOffset, found.recoveryPoint]).toEqual([0, 100])
   expect(found.epochs.cache.entries()).toHaveLength(100)
+})
+
+test('a kill while a log is begun anew at its start is no damage, at whatever moment it comes', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 40)
+  await settle(opened, log)
+  log.setHighWatermark(40)
+  // The checkpoint of log starts is of a log that reached further than what a crash leaves of this one.
+  const start = Buffer.from('0\n1\ntopic 0 90\n')
+  overwriteFile(disk, '/data/log-start-offset-checkpoint', start)
+  const killed = disk.killed()
+  const moments: SimulatedDisk[] = []
+  killed.onChange = () => moments.push(killed.fork())
+  const begun = logOf(await open(killed))
+  expect([begun.logStartOffset, begun.logEndOffset]).toEqual([90, 90])
+  killed.onChange = () => undefined
+  expect(moments.length).toBeGreaterThan(10)
+  for (const moment of moments) {
+    const again = await open(moment.killed())
+    expect(again.warnings).not.toContain(FILES_CHANGED)
+    expect([again.errors, logOf(again).logStartOffset, logOf(again).logEndOffset]).toEqual([[], 90, 90])
+  }
 })
 
 test('an index that was lost is derived again by every start until it has been synced', async () => {
