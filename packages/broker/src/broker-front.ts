@@ -10,12 +10,13 @@ import type { Membership } from './cluster/membership.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { CoordinatorFinder, CoordinatorKeyType } from './coordinator/coordinator-finder.ts'
 import type { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
+import type { Transactions } from './coordinator/transaction/transactions.ts'
 import { ProduceHandler } from './handlers/00-produce.ts'
 import { BrokerProofs } from './handlers/broker-proofs.ts'
 import { LeaderHints } from './handlers/leader-hints.ts'
 import type { NextTurn } from './handlers/slices.ts'
 import { IdleWork } from './idle-work.ts'
-import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
+import { GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC } from './metadata/internal-topics.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
 import { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
 import type { DiskActivity } from './metrics/disk-activity.ts'
@@ -52,6 +53,7 @@ export interface BrokerNode {
   /** Null where all replicas are here. */
   readonly replicas: ReplicaManager | null
   readonly groups: GroupCoordinator
+  readonly transactions: Transactions
   /** By which the nodes of a cluster know each other. */
   readonly secret: Buffer | null
   isStopping(): boolean
@@ -161,6 +163,13 @@ export class BrokerFront {
           CoordinatorKeyType.GROUP,
           { topic: GROUP_METADATA_TOPIC, partitionFor: (groupId: string) => this.#node.groups.partitionFor(groupId) },
         ],
+        [
+          CoordinatorKeyType.TRANSACTION,
+          {
+            topic: TRANSACTION_STATE_TOPIC,
+            partitionFor: (id: string) => this.#node.transactions.coordinator.partitionFor(id),
+          },
+        ],
       ]),
     )
     return new Dispatcher({
@@ -181,6 +190,8 @@ export class BrokerFront {
           logger,
         }),
         groups: this.#node.groups,
+        transactions: this.#node.transactions,
+        clock: ports.clock,
         coordinators,
         topicCreation,
         loggers: this.#node.options.loggers,
@@ -206,9 +217,19 @@ export class BrokerFront {
 
   #createProduce(config: BrokerConfig): ProduceHandler {
     const { clock } = this.#node.turn
+    const { configuration } = this.#node.options
+    const isVerificationRequired = (): boolean => configuration.broker.transactionPartitionVerificationEnable
     return new ProduceHandler({
       partitions: this.#node.partitions,
-      appender: new ProduceAppender(this.#node.partitions, clock, this.#node.topicMetrics, this.#producers),
+      appender: new ProduceAppender(
+        this.#node.partitions,
+        clock,
+        this.#node.topicMetrics,
+        this.#producers,
+        isVerificationRequired,
+      ),
+      verifier: this.#node.transactions.verifier,
+      isVerificationRequired,
       clock,
       metrics: this.#node.topicMetrics,
       checks: this.#checks,

@@ -1,4 +1,4 @@
-import { assert, type Random, type Timers } from '@millrace/base'
+import { assert, type Clock, type Random, type Timers } from '@millrace/base'
 import { type MetadataImage, SUPPORTED_FEATURES } from '@millrace/consensus'
 import { ApiKey, ErrorCode } from '@millrace/protocol'
 import type { Log, LogManager } from '@millrace/storage'
@@ -8,6 +8,7 @@ import { NEEDS } from './authorization/needs.ts'
 import type { Configuration } from './config/configuration.ts'
 import type { CoordinatorFinder } from './coordinator/coordinator-finder.ts'
 import type { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
+import type { Transactions } from './coordinator/transaction/transactions.ts'
 import { fetchHandler } from './handlers/01-fetch.ts'
 import { listOffsetsHandler } from './handlers/02-list-offsets.ts'
 import { metadataHandler } from './handlers/03-metadata.ts'
@@ -27,6 +28,11 @@ import { deleteTopicsHandler } from './handlers/20-delete-topics.ts'
 import { deleteRecordsHandler } from './handlers/21-delete-records.ts'
 import { initProducerIdHandler } from './handlers/22-init-producer-id.ts'
 import { offsetForLeaderEpochHandler } from './handlers/23-offset-for-leader-epoch.ts'
+import { addPartitionsToTxnHandler } from './handlers/24-add-partitions-to-txn.ts'
+import { addOffsetsToTxnHandler } from './handlers/25-add-offsets-to-txn.ts'
+import { endTxnHandler } from './handlers/26-end-txn.ts'
+import { writeTxnMarkersHandler } from './handlers/27-write-txn-markers.ts'
+import { txnOffsetCommitHandler } from './handlers/28-txn-offset-commit.ts'
 import { describeAclsHandler } from './handlers/29-describe-acls.ts'
 import { createAclsHandler } from './handlers/30-create-acls.ts'
 import { deleteAclsHandler } from './handlers/31-delete-acls.ts'
@@ -51,6 +57,8 @@ import { updateFeaturesHandler } from './handlers/57-update-features.ts'
 import { describeClusterHandler } from './handlers/60-describe-cluster.ts'
 import { describeProducersHandler } from './handlers/61-describe-producers.ts'
 import { unregisterBrokerHandler } from './handlers/64-unregister-broker.ts'
+import { describeTransactionsHandler } from './handlers/65-describe-transactions.ts'
+import { listTransactionsHandler } from './handlers/66-list-transactions.ts'
 import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
 import { addRaftVoterHandler } from './handlers/80-add-raft-voter.ts'
@@ -64,7 +72,6 @@ import { type DeclaredApi, servedApis } from './handlers/served-apis.ts'
 import type { NextTurn } from './handlers/slices.ts'
 import type { Logger } from './logger.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
-import { ProducerIdSource } from './metadata/producer-id-source.ts'
 import type { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
 import type { TopicMetrics } from './metrics/topic-metrics.ts'
 import type { RawHandler } from './network/request-dispatcher.ts'
@@ -86,6 +93,7 @@ export interface HandlerParts {
   /** Null: everybody may do everything. */
   readonly authorizer: Authorizer | null
   readonly groups: GroupCoordinator
+  readonly transactions: Transactions
   readonly coordinators: CoordinatorFinder
   readonly topicCreation: TopicAutoCreation
   readonly loggers: LoggerLevels
@@ -93,6 +101,7 @@ export interface HandlerParts {
   readonly logs: LogManager
   readonly topicMetrics: TopicMetrics
   readonly timers: Timers
+  readonly clock: Clock
   readonly logger: Logger
   readonly nextTurn: NextTurn
   /** Served besides, by handlers of their own kind. */
@@ -108,6 +117,7 @@ export function brokerHandlers(parts: HandlerParts): ApiHandler[] {
   const handlers = [
     ...dataHandlers(parts),
     ...groupHandlers(parts),
+    ...transactionHandlers(parts),
     ...adminHandlers(parts),
     ...accessHandlers(parts),
   ] as ApiHandler[]
@@ -213,6 +223,25 @@ function groupHandlers({ groups, coordinators }: HandlerParts) {
   ]
 }
 
+function transactionHandlers({ transactions, groups, partitions, configuration, clock, nextTurn }: HandlerParts) {
+  const { coordinator, verifier, markers, producerIds } = transactions
+  return [
+    initProducerIdHandler({ producerIds, transactions: coordinator }),
+    addPartitionsToTxnHandler({ transactions: coordinator }),
+    addOffsetsToTxnHandler({ transactions: coordinator }),
+    endTxnHandler({ transactions: coordinator }),
+    writeTxnMarkersHandler({ markers, requestTimeoutMs: configuration.broker.requestTimeoutMs, nextTurn }),
+    txnOffsetCommitHandler({
+      groups,
+      verifier,
+      find: (topic, partition) => partitions.find(topic, partition),
+      isVerificationRequired: () => configuration.broker.transactionPartitionVerificationEnable,
+    }),
+    describeTransactionsHandler({ transactions: coordinator, nextTurn }),
+    listTransactionsHandler({ transactions: coordinator, clock, nextTurn }),
+  ]
+}
+
 function adminHandlers(parts: HandlerParts) {
   const { configuration, metadata, partitions, topicCreation, loggers, random, nextTurn } = parts
   const image = (): MetadataImage => metadata.image
@@ -227,7 +256,6 @@ function adminHandlers(parts: HandlerParts) {
     }),
     createTopicsHandler({ metadata }),
     deleteTopicsHandler({ metadata, isEnabled: () => configuration.broker.deleteTopicEnable }),
-    initProducerIdHandler({ producerIds: new ProducerIdSource(metadata) }),
     describeConfigsHandler({ image, configuration, loggers, nextTurn }),
     alterConfigsHandler({ metadata, image, configuration }),
     alterReplicaLogDirsHandler({ move: (topic, number, path) => partitions.move(topic, number, path) }),

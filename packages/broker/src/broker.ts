@@ -21,10 +21,11 @@ import { SingleMembership } from './cluster/single-membership.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { createConfigRules } from './config/config-rules.ts'
 import { controllerSettings } from './config/controller-settings.ts'
+import { CoordinatorLeadership } from './coordinator/coordinator-leadership.ts'
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
-import { GroupLeadership } from './coordinator/group-leadership.ts'
+import { Transactions } from './coordinator/transaction/transactions.ts'
 import { TurnQueue } from './handlers/turn-queue.ts'
-import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
+import { GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC } from './metadata/internal-topics.ts'
 import { LocalMetadata } from './metadata/local-metadata.ts'
 import { journalPath } from './metadata/metadata-journal.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
@@ -54,7 +55,9 @@ export class Broker {
   readonly #replicas: ReplicaManager | null
   readonly #partitions: PartitionManager
   readonly #groups: GroupCoordinator
-  readonly #groupLeadership: GroupLeadership
+  readonly #transactions: Transactions
+  /** By internal topic. */
+  readonly #leaderships: ReadonlyMap<string, CoordinatorLeadership>
   readonly #front: BrokerFront
   readonly #nextTurn = new TurnQueue((callback) => this.#options.ports.scheduleTurn(callback)).next
   #endpoints: readonly ListenerEndpoint[] = []
@@ -132,7 +135,8 @@ export class Broker {
       nextTurn: this.#nextTurn,
       onFault: (error) => this.#onFault(error),
     })
-    this.#groupLeadership = new GroupLeadership(this.#groups, this.#partitions, logger)
+    this.#transactions = this.#createTransactions()
+    this.#leaderships = this.#createLeaderships()
     this.#front = new BrokerFront({
       options,
       turn,
@@ -144,9 +148,40 @@ export class Broker {
       partitions: this.#partitions,
       replicas: this.#replicas,
       groups: this.#groups,
+      transactions: this.#transactions,
       secret: this.#secret,
       isStopping: () => this.#stopping !== null,
     })
+  }
+
+  #createTransactions(): Transactions {
+    const { configuration, ports, logger } = this.#options
+    return new Transactions({
+      configuration,
+      ...{ clock: ports.clock, timers: ports.timers, logger },
+      metadata: this.#metadata,
+      partitions: this.#partitions,
+      groups: this.#groups,
+      connections: this.#replicas?.connections ?? null,
+      enqueueEndOfTurn: (callback) => this.#turn.beforeFlush(callback),
+      nextTurn: this.#nextTurn,
+      onFault: (error) => this.#onFault(error),
+    })
+  }
+
+  #createLeaderships(): ReadonlyMap<string, CoordinatorLeadership> {
+    const { configuration, logger } = this.#options
+    const isVerificationRequired = (): boolean => configuration.broker.transactionPartitionVerificationEnable
+    const common = { partitions: this.#partitions, logger, isVerificationRequired }
+    const coordinators = [
+      { topic: GROUP_METADATA_TOPIC, coordinator: this.#groups },
+      { topic: TRANSACTION_STATE_TOPIC, coordinator: this.#transactions.coordinator },
+    ]
+    return new Map(coordinators.map((led) => [led.topic, new CoordinatorLeadership({ ...led, ...common })]))
+  }
+
+  #updateLeaderships(): void {
+    for (const leadership of this.#leaderships.values()) leadership.update()
   }
 
   /** By which the nodes of a cluster know each other. */
@@ -226,7 +261,7 @@ export class Broker {
       onFault: (error) => this.#onFault(error),
       settingsOf: (topic) => new PartitionSettings(configuration.topic(this.#metadata.image, topic)),
       onAckScan: () => this.#front.expireAcks(),
-      onPlaced: () => this.#groupLeadership.update(),
+      onPlaced: () => this.#updateLeaderships(),
     }
   }
 
@@ -280,6 +315,7 @@ export class Broker {
     if (this.#replicas === null) this.#partitions.close()
     else this.#replicas.stop()
     this.#groups.shutdown()
+    this.#transactions.shutdown()
     await this.#front.close()
     await this.#membership.close()
     await this.#logs.shutdown()
@@ -299,7 +335,8 @@ export class Broker {
     this.#logs.startRetention()
     await this.#membership.register()
     this.#groups.startup()
-    this.#groupLeadership.update()
+    this.#transactions.coordinator.startup()
+    this.#updateLeaderships()
     this.#front.serve()
     await this.#membership.unfence()
     for (const warning of configuration.warnings) logger.warn(warning)
@@ -317,7 +354,7 @@ export class Broker {
   #onBrokerEpoch(epoch: number): void {
     if (this.#replicas === null) return
     this.#replicas.brokerEpoch = epoch
-    this.#groupLeadership.update()
+    this.#updateLeaderships()
   }
 
   /** Where others reach this broker, with the bound ports. */
@@ -359,7 +396,8 @@ export class Broker {
     if (this.#replicas !== null) this.#replicas.apply(image, delta)
     else if (changed.size > 0) this.#partitions.apply(image, changed)
     this.#applyConfigs(delta)
-    this.#groupLeadership.update()
+    this.#updateLeaderships()
+    this.#transactions.coordinator.onMetadata()
     if (delta.removedTopics.length > 0) this.#groups.onTopicsDeleted(delta.removedTopics)
   }
 
@@ -374,7 +412,7 @@ export class Broker {
     }
     if (all) this.#partitions.updateConfigs(null)
     else if (topics.size > 0) this.#partitions.updateConfigs(topics)
-    if (all || topics.has(GROUP_METADATA_TOPIC)) this.#groupLeadership.retryFailed()
+    for (const [topic, leadership] of this.#leaderships) if (all || topics.has(topic)) leadership.retryFailed()
   }
 
   #onFault(error: unknown): void {

@@ -95,7 +95,7 @@ export class LogCheckpointer {
 
   /** The active segment ends at `baseOffset`: Kafka expects a snapshot at the base of each segment. Throws `DiskError`. */
   onRoll(baseOffset: Offset): void {
-    this.#log.producerStates.writeSnapshot(this.#log.logStartOffset, baseOffset)?.close()
+    this.#log.producerStates.writeSnapshot(this.#log.logStartOffset, baseOffset, this.#log.highWatermark)?.close()
     this.request()
   }
 
@@ -182,7 +182,10 @@ export class LogCheckpointer {
   /** Producer snapshot and indexes of what lies below `offset`, with their names. Before its end the log may fail or be cut. */
   async #syncDerived(segments: readonly Segment[], offset: Offset, generation: number): Promise<void> {
     const log = this.#log
-    const snapshot = offset > log.logStartOffset ? log.producerStates.writeSnapshot(log.logStartOffset, offset) : null
+    const snapshot =
+      offset > log.logStartOffset
+        ? log.producerStates.writeSnapshot(log.logStartOffset, offset, log.highWatermark)
+        : null
     try {
       for (const segment of segments) if (segment.indexes.hasChanges) segment.flushIndexes(false)
       await this.#whenDurable(offset)

@@ -49,11 +49,12 @@ export class LogCloser {
   }
 
   #writeDerived(): void {
-    const { segments, logStartOffset, logEndOffset, producerStates } = this.#log
+    const { segments, logStartOffset, logEndOffset, highWatermark, producerStates } = this.#log
     for (const segment of segments.all) {
       if (segment === segments.active || segment.indexes.hasChanges) segment.flushIndexes(segment === segments.active)
     }
-    if (logEndOffset > logStartOffset) producerStates.writeSnapshot(logStartOffset, logEndOffset)?.close()
+    if (logEndOffset > logStartOffset)
+      producerStates.writeSnapshot(logStartOffset, logEndOffset, highWatermark)?.close()
   }
 
   /** See `LogCore.onSyncedAll`. */

@@ -179,7 +179,7 @@ export class LogCutter {
     })
     if (log.failed) return
     try {
-      log.producerStates.stateAt(log.logStartOffset, log.logEndOffset)
+      log.currentProducers()
     } catch (error) {
       // Built when it is asked for next.
       reportError(this.#home, error)

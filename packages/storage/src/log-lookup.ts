@@ -29,8 +29,8 @@ export function findAborted(
 ): { producerId: ProducerId; firstOffset: Offset }[] {
   const found: { producerId: ProducerId; firstOffset: Offset }[] = []
   for (let slot = Math.max(0, segments.slotFor(fromOffset)); slot < segments.count; slot++) {
-    for (const transaction of segments.at(slot).indexes.transactions.all()) {
-      if (transaction.lastOffset >= fromOffset && transaction.firstOffset < endOffset) {
+    for (const transaction of segments.at(slot).indexes.transactions.from(fromOffset)) {
+      if (transaction.firstOffset < endOffset) {
         found.push({ producerId: transaction.producerId, firstOffset: transaction.firstOffset })
       }
       if (transaction.lastStableOffset >= endOffset) return found

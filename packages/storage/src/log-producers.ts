@@ -35,6 +35,8 @@ export class LogProducers {
   /** Those that were written, by a roll for example, and not synced: a checkpoint at the same offset does that. Counts the writes. */
   readonly #unsynced: Map<Offset, number>
   #writeCount: number
+  /** The state was read from a snapshot at this offset that knows ended transactions, of which it does not say when they ended; -1: it was not. */
+  #snapshotOffset: Offset
   /** Snapshots were removed and the directory not synced since: a crash may bring them back, with what a truncation took. */
   hasRemovedNames: boolean
 
@@ -47,6 +49,7 @@ export class LogProducers {
     this.#snapshots = null
     this.#unsynced = new Map()
     this.#writeCount = 0
+    this.#snapshotOffset = -1
     this.hasRemovedNames = false
   }
 
@@ -65,11 +68,13 @@ export class LogProducers {
   }
 
   /** The state at `logEndOffset`. The log must be in its files up to there when this is first asked for. */
-  stateAt(logStartOffset: Offset, logEndOffset: Offset): ProducerState {
+  stateAt(logStartOffset: Offset, logEndOffset: Offset, highWatermark: Offset): ProducerState {
     if (this.#state !== null) return this.#state
     const state = new ProducerState(logStartOffset)
     if (this.#knownEmpty) state.mapEndOffset = logEndOffset
-    else this.#rebuild(state, logStartOffset, logEndOffset)
+    else this.#rebuild(state, logStartOffset, logEndOffset, highWatermark)
+    // What was replayed counts as open until the high watermark has passed it, which may have been long ago.
+    state.onHighWatermark(highWatermark)
     this.#state = state
     return state
   }
@@ -78,9 +83,17 @@ export class LogProducers {
   loadForRecovery(logStartOffset: Offset, offset: Offset): ProducerState {
     const state = new ProducerState(logStartOffset)
     this.#knownEmpty = false
-    this.#loadNewestSnapshot(state, logStartOffset, offset)
+    this.#loadNewestSnapshot(state, logStartOffset, offset, Number.POSITIVE_INFINITY)
     this.#state = state
     return state
+  }
+
+  /**
+   * What recovery read, it read from where it had to begin. Where the high watermark lies below, transactions that ended in between would
+   * pass for committed: then the state is built anew when it is asked for.
+   */
+  forgetUnlessKnownSince(highWatermark: Offset): void {
+    if (this.#snapshotOffset > highWatermark) this.#state = null
   }
 
   /** Lists the snapshot files: from now on {@link removeSnapshots} cannot be refused for want of a descriptor. Throws `DiskError`. */
@@ -104,12 +117,12 @@ export class LogProducers {
    * Writes a snapshot of the state at the log's end, unsynced; the caller closes it. Where there is one at this offset that was not synced
    * either, as a roll leaves it, it is given to be synced; null if it was.
    */
-  writeSnapshot(logStartOffset: Offset, logEndOffset: Offset): SnapshotFile | null {
+  writeSnapshot(logStartOffset: Offset, logEndOffset: Offset, highWatermark: Offset): SnapshotFile | null {
     const isThere = this.#list().includes(logEndOffset)
     if (isThere && !this.#unsynced.has(logEndOffset)) return null
     const file = isThere
       ? this.#ports.disk.openFile(this.#path(logEndOffset), { create: true })
-      : this.#createSnapshot(logStartOffset, logEndOffset)
+      : this.#createSnapshot(logStartOffset, logEndOffset, highWatermark)
     const write = this.#unsynced.get(logEndOffset)
     // Of one that was cut off with its records meanwhile, another may stand in the place.
     const onSynced = (): void => {
@@ -125,8 +138,8 @@ export class LogProducers {
     }
   }
 
-  #createSnapshot(logStartOffset: Offset, logEndOffset: Offset): DiskFile {
-    const state = this.stateAt(logStartOffset, logEndOffset)
+  #createSnapshot(logStartOffset: Offset, logEndOffset: Offset, highWatermark: Offset): DiskFile {
+    const state = this.stateAt(logStartOffset, logEndOffset, highWatermark)
     const contents = encodeProducerSnapshot(state.producers(), state.count)
     const file = openEmpty(this.#ports.disk, this.#path(logEndOffset))
     try {
@@ -149,8 +162,8 @@ export class LogProducers {
     })
   }
 
-  #rebuild(state: ProducerState, logStartOffset: Offset, logEndOffset: Offset): void {
-    this.#loadNewestSnapshot(state, logStartOffset, logEndOffset)
+  #rebuild(state: ProducerState, logStartOffset: Offset, logEndOffset: Offset, highWatermark: Offset): void {
+    this.#loadNewestSnapshot(state, logStartOffset, logEndOffset, highWatermark)
     const first = Math.max(0, this.#segments.slotFor(state.mapEndOffset))
     for (let slot = first; slot < this.#segments.count; slot++) {
       if (this.#segments.at(slot).writtenBytes > 0) replaySegment(state, this.#segments.at(slot), logEndOffset)
@@ -158,12 +171,20 @@ export class LogProducers {
     state.mapEndOffset = logEndOffset
   }
 
-  #loadNewestSnapshot(state: ProducerState, logStartOffset: Offset, maxOffset: Offset): void {
+  /**
+   * A snapshot does not say of a transaction that ended whether its marker lies below the high watermark, before which nobody may see that
+   * it ended. So one above the watermark is of use only if no producer of it has ended any.
+   */
+  #loadNewestSnapshot(state: ProducerState, logStartOffset: Offset, maxOffset: Offset, highWatermark: Offset): void {
     const { disk, clock, producerIdExpirationMs } = this.#ports
+    this.#snapshotOffset = -1
     for (const offset of this.#list().toReversed()) {
       if (offset > maxOffset || offset <= logStartOffset) continue
       try {
         const entries = decodeProducerSnapshot(this.#path(offset), disk.readFile(this.#path(offset)))
+        const hasEnded = entries.some(({ coordinatorEpoch }) => coordinatorEpoch >= 0)
+        if (hasEnded && offset > highWatermark) continue
+        if (hasEnded) this.#snapshotOffset = offset
         state.load(entries, offset, clock.wallMs(), producerIdExpirationMs)
         return
       } catch (error) {

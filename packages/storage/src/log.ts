@@ -137,6 +137,7 @@ export class Log implements LogState {
     this.unflushedRecordCount = 0
     this.refusesWrites = false
     this.#unflushedSinceMs = -1
+    parts.producers.forgetUnlessKnownSince(parts.highWatermark)
     if (parts.producers.isLoaded) this.currentProducers().onHighWatermark(parts.highWatermark)
   }
 
@@ -144,7 +145,9 @@ export class Log implements LogState {
   get lastStableOffset(): Offset {
     if (this.producerStates.isKnownEmpty) return this.highWatermark
     const first = this.currentProducers().firstUnstableOffset
-    return first >= 0 && first < this.highWatermark ? first : this.highWatermark
+    if (first < 0 || first >= this.highWatermark) return this.highWatermark
+    // The beginning of an open transaction may have been deleted.
+    return Math.max(first, this.logStartOffset)
   }
 
   /** -1 before the first. */
@@ -524,11 +527,7 @@ export class Log implements LogState {
   }
 
   currentProducers(): ProducerState {
-    if (this.producerStates.isLoaded) return this.producerStates.stateAt(this.logStartOffset, this.logEndOffset)
-    this.use()
-    const state = this.producerStates.stateAt(this.logStartOffset, this.logEndOffset)
-    // What was replayed counts as open until the high watermark has passed it, which may have been long ago.
-    state.onHighWatermark(this.highWatermark)
-    return state
+    if (!this.producerStates.isLoaded) this.use()
+    return this.producerStates.stateAt(this.logStartOffset, this.logEndOffset, this.highWatermark)
   }
 }

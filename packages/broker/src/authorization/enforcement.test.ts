@@ -53,6 +53,7 @@ async function ask({ api, request }: SampleRequest, version: number): Promise<nu
 const RESOURCES: Readonly<Record<number, { type: keyof typeof AclResourceType; name: string }>> = {
   [AclResourceType.TOPIC]: { type: 'TOPIC', name: '*' },
   [AclResourceType.GROUP]: { type: 'GROUP', name: SAMPLE.group },
+  [AclResourceType.TRANSACTIONAL_ID]: { type: 'TRANSACTIONAL_ID', name: SAMPLE.transactionalId },
   [AclResourceType.CLUSTER]: { type: 'CLUSTER', name: CLUSTER_RESOURCE_NAME },
 }
 

@@ -2,6 +2,8 @@ import { assert } from '@millrace/base'
 import {
   type ApiDefinition,
   ApiKey,
+  addOffsetsToTxnApi,
+  addPartitionsToTxnApi,
   addRaftVoterApi,
   alterClientQuotasApi,
   alterConfigsApi,
@@ -23,8 +25,10 @@ import {
   describeLogDirsApi,
   describeProducersApi,
   describeQuorumApi,
+  describeTransactionsApi,
   describeUserScramCredentialsApi,
   electLeadersApi,
+  endTxnApi,
   findCoordinatorApi,
   heartbeatApi,
   incrementalAlterConfigsApi,
@@ -35,6 +39,7 @@ import {
   listGroupsApi,
   listOffsetsApi,
   listPartitionReassignmentsApi,
+  listTransactionsApi,
   metadataApi,
   offsetCommitApi,
   offsetDeleteApi,
@@ -42,8 +47,10 @@ import {
   offsetForLeaderEpochApi,
   removeRaftVoterApi,
   syncGroupApi,
+  txnOffsetCommitApi,
   unregisterBrokerApi,
   updateFeaturesApi,
+  writeTxnMarkersApi,
 } from '@millrace/protocol'
 import type { ApiHandler } from '../handlers/handler.ts'
 import type { Authorizer } from './authorizer.ts'
@@ -89,6 +96,15 @@ import {
   listOffsetsGuard,
   offsetForLeaderEpochGuard,
 } from './guards/topic-data-guards.ts'
+import {
+  addOffsetsToTxnGuard,
+  addPartitionsToTxnGuard,
+  describeTransactionsGuard,
+  endTxnGuard,
+  listTransactionsGuard,
+  txnOffsetCommitGuard,
+  writeTxnMarkersGuard,
+} from './guards/transaction-guards.ts'
 import { NEEDS } from './needs.ts'
 
 /** By API key. */
@@ -109,6 +125,11 @@ const GUARDS: ReadonlyMap<number, Guard<unknown, unknown>> = new Map([
   guardOf(deleteRecordsApi, deleteRecordsGuard),
   guardOf(initProducerIdApi, initProducerIdGuard),
   guardOf(offsetForLeaderEpochApi, offsetForLeaderEpochGuard),
+  guardOf(addPartitionsToTxnApi, addPartitionsToTxnGuard),
+  guardOf(addOffsetsToTxnApi, addOffsetsToTxnGuard),
+  guardOf(endTxnApi, endTxnGuard),
+  guardOf(writeTxnMarkersApi, writeTxnMarkersGuard),
+  guardOf(txnOffsetCommitApi, txnOffsetCommitGuard),
   guardOf(describeAclsApi, describeAclsGuard),
   guardOf(createAclsApi, createAclsGuard),
   guardOf(deleteAclsApi, deleteAclsGuard),
@@ -132,6 +153,8 @@ const GUARDS: ReadonlyMap<number, Guard<unknown, unknown>> = new Map([
   guardOf(describeClusterApi, describeClusterGuard),
   guardOf(describeProducersApi, describeProducersGuard),
   guardOf(unregisterBrokerApi, unregisterBrokerGuard),
+  guardOf(describeTransactionsApi, describeTransactionsGuard),
+  guardOf(listTransactionsApi, listTransactionsGuard),
   guardOf(listConfigResourcesApi, listConfigResourcesGuard),
   guardOf(addRaftVoterApi, addRaftVoterGuard),
   guardOf(removeRaftVoterApi, removeRaftVoterGuard),

@@ -84,11 +84,6 @@ describe('FindCoordinator', () => {
     expect((await finder([GROUP_METADATA_TOPIC], false).ask({})).coordinators[0]!.errorCode).toBe(15)
   })
 
-  test('is final for transactions, which have no coordinator to wait for', async () => {
-    const ofTransactions = await finder().ask({ keyType: CoordinatorKeyType.TRANSACTION })
-    expect(ofTransactions.coordinators[0]!.errorCode).toBe(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
-  })
-
   test('is INVALID_REQUEST for an unknown type, and for share groups below version 6', async () => {
     const code = async (keyType: number, version: number) =>
       (await finder().ask({ keyType }, version)).coordinators[0]!.errorCode

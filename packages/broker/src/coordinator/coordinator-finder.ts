@@ -42,12 +42,6 @@ interface Node {
   readonly port: number
 }
 
-/**
- * There is no coordinator of transactions at all. Producers ask for it first: told "not available", they would ask on until a time limit
- * and never come to InitProducerId, which refuses with this error, final for all clients.
- */
-const NO_TRANSACTIONS = { errorCode: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, node: NO_NODE }
-
 /** Answers FindCoordinator for all kinds of coordinators there are. */
 export class CoordinatorFinder {
   readonly #deps: CoordinatorFinderDeps
@@ -104,7 +98,7 @@ export class CoordinatorFinder {
     }
     const unavailable = { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, node: NO_NODE }
     const directory = this.#directories.get(keyType)
-    if (directory === undefined) return keyType === CoordinatorKeyType.TRANSACTION ? NO_TRANSACTIONS : unavailable
+    if (directory === undefined) return unavailable
     const partition = directory.partitionFor(key)
     if (partition === null) return unavailable
     const image = this.#deps.metadata()

@@ -1,4 +1,5 @@
 import { BaseError, type Offset } from '@millrace/base'
+import type { Verification } from '../partition/transaction-verifications.ts'
 
 /** What a log cannot give any more though it was written: its disk lost `[startOffset, endOffset)`. */
 export class LogDamageError extends BaseError {
@@ -10,6 +11,14 @@ export class LogDamageError extends BaseError {
     this.startOffset = startOffset
     this.endOffset = endOffset
   }
+}
+
+/** What the append of a producer's transaction is held against. */
+export interface TransactionalAppend {
+  /** That the producer may begin here; null for a marker, and where the transaction is open here already. */
+  readonly verification: Verification | null
+  /** Of a marker: the level of `transaction.version`, which says how strictly the producer's epoch is checked (KIP-890). */
+  readonly transactionVersion: number
 }
 
 /**
@@ -27,9 +36,9 @@ export interface CoordinatorLog {
   readonly acceptsLoss: boolean
   /**
    * Appends one encoded record batch (base offset 0, CRC set, origin COORDINATOR) and returns the error code (0: appended).
-   * After success `logEndOffset` has moved past the batch; the bytes were copied.
+   * After success `logEndOffset` has moved past the batch; the bytes were copied. `transaction`: the batch is part of one, or its marker.
    */
-  append(batch: Buffer): number
+  append(batch: Buffer, transaction?: TransactionalAppend): number
   /** Called with the new high watermark each time it rises, outside any call into the log. One listener. */
   onHighWatermark(listener: (highWatermark: Offset) => void): void
   /**

@@ -244,7 +244,7 @@ describe('a produced batch', () => {
         [Buffer.alloc(0), ErrorCode.INVALID_RECORD],
         [Buffer.concat([good, good]), ErrorCode.INVALID_RECORD],
         [old, ErrorCode.INVALID_RECORD],
-        [marker, ErrorCode.INVALID_RECORD],
+        [marker, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED],
         [damaged, ErrorCode.CORRUPT_MESSAGE],
       ]
       for (const [records, errorCode] of cases) {

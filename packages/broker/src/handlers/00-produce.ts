@@ -2,6 +2,7 @@ import { type Clock, ZERO_UUID } from '@millrace/base'
 import { ApiKey, ErrorCode, Reader } from '@millrace/protocol'
 import type { Access, Authorizer } from '../authorization/authorizer.ts'
 import { NEEDS } from '../authorization/needs.ts'
+import type { PartitionVerifier } from '../coordinator/transaction/partition-verifier.ts'
 import type { BudgetSample } from '../metrics/budget.ts'
 import type { TopicMetrics } from '../metrics/topic-metrics.ts'
 import type { Connection } from '../network/connection.ts'
@@ -16,6 +17,7 @@ import { HeavyProduce, type HeavyRequest } from './heavy-produce.ts'
 import type { LeaderHints } from './leader-hints.ts'
 import { ProduceRequestView } from './produce-request.ts'
 import { type PartitionOutcome, ProduceSlot } from './produce-slot.ts'
+import { isTransactionalAt, ProduceVerification } from './produce-verification.ts'
 
 const ACKS_ALL = -1
 const ELEMENT_LIMIT = elementLimitOf(ApiKey.PRODUCE)
@@ -35,6 +37,10 @@ export interface ProduceDeps {
   maxCheckBytes: number
   /** Says who may write what; null: everybody everything. */
   authorizer: Authorizer | null
+  /** Asks whether transactions know of the partitions that their producers write to. */
+  verifier: Pick<PartitionVerifier, 'verify'>
+  /** `transaction.partition.verification.enable` now. */
+  isVerificationRequired(): boolean
   /** Who leads instead, for producers that ask the wrong broker; left out where nobody else can. */
   leaderHints?: LeaderHints
   /** The checks of a request broke off: nobody can say what became of it. */
@@ -83,9 +89,13 @@ export class ProduceHandler implements RawHandler {
     if (view.partitionCount !== 1) this.#findAll()
     else this.#findLone()
     const access = this.#deps.authorizer?.accessOf(connection.context) ?? null
-    if (access !== null && !mayWriteTransaction(access, view, reader.buffer)) return this.#refuse(header)
-    if (this.#heavyBytes(reader.buffer, header, access) > MAX_HEAVY_BYTES) {
-      return this.#startHeavy(reader, start, header, connection, access)
+    if (access !== null && !mayWriteTransaction(access, view, reader.buffer)) {
+      return this.#refuse(header, NEEDS[ApiKey.PRODUCE].transaction.errorCode)
+    }
+    const verification = this.#beginVerification(reader.buffer, header, access)
+    if (verification?.isMixed === true) return this.#refuse(header, ErrorCode.INVALID_PRODUCER_ID_MAPPING)
+    if (verification !== null || this.#heavyBytes(reader.buffer, header, access) > MAX_HEAVY_BYTES) {
+      return this.#startHeavy(reader, start, header, connection, access, verification)
     }
     const slot = new ProduceSlot(header, view.acks, this.#deps.clock.monotonicMs() + view.timeoutMs)
     slot.hintBy(this.#deps.leaderHints ?? null, connection.context.listener)
@@ -108,10 +118,27 @@ export class ProduceHandler implements RawHandler {
     return slot.settle()
   }
 
-  /** Every partition of a request that takes part in a transaction which is not the client's. */
-  #refuse(header: RequestHeader): ResponseSlot | null {
+  /** What must be asked before this is appended; null: nothing, as of all but the first batches of transactions. Hot path. */
+  #beginVerification(buffer: Buffer, header: RequestHeader, access: Access | null): ProduceVerification | null {
     const view = this.#view
-    const { errorCode } = NEEDS[ApiKey.PRODUCE].transaction
+    if (view.transactionalId === null) return null
+    const verification = new ProduceVerification(view.transactionalId, header.apiVersion)
+    const isNeeded = verification.isNeeded(this.#deps.isVerificationRequired())
+    for (let at = 0; at < view.partitionCount; at++) {
+      if (this.#superseded[at]! || !isTransactionalAt(view, buffer, at)) continue
+      verification.noteProducer(buffer, view.recordsStart[at]!)
+      const hosted = this.#hosted[at]
+      if (!isNeeded || this.#guard(view, hosted, at, header, access) !== ErrorCode.NONE) continue
+      const partition = hosted!.partitions[view.partition[at]!]!
+      if (partition.checkLeader(-1) === ErrorCode.NONE)
+        verification.begin(partition, buffer, view.recordsStart[at]!, at)
+    }
+    return verification.isEmpty && !verification.isMixed ? null : verification
+  }
+
+  /** Every partition of a request that takes part in a transaction in which the client may not, or that is not one producer's. */
+  #refuse(header: RequestHeader, errorCode: number): ResponseSlot | null {
+    const view = this.#view
     const slot = new ProduceSlot(header, view.acks, 0)
     for (let at = 0; at < view.partitionCount; at++) {
       if (this.#superseded[at]!) continue
@@ -146,15 +173,16 @@ export class ProduceHandler implements RawHandler {
     return sizeBytes > 0 && this.#guard(view, hosted, at, header, access) === ErrorCode.NONE ? sizeBytes : 0
   }
 
-  /** Batches are checked elsewhere; the connection waits for the answer. */
+  /** Batches are checked elsewhere, or a coordinator is asked first; the connection waits for the answer. */
   #startHeavy(
     reader: Reader,
     start: number,
     header: RequestHeader,
     connection: Connection,
     access: Access | null,
+    verification: ProduceVerification | null,
   ): ResponseSlot | null {
-    const { clock, metrics, partitions } = this.#deps
+    const { clock, metrics, partitions, verifier } = this.#deps
     const bytes = Buffer.from(reader.buffer.subarray(start, reader.position))
     const view = new ProduceRequestView()
     view.read(new Reader(bytes), header.apiVersion)
@@ -183,6 +211,8 @@ export class ProduceHandler implements RawHandler {
       clientAddress: connection.context.clientAddress,
       acksAll: acks === ACKS_ALL,
       entries,
+      prepare: verification === null ? null : () => verification.ask(verifier),
+      verification,
       guard: (at) => this.#guard(view, this.#find(view, at), at, kept, access),
       append: (outcome, at) => this.#append(view, outcome, this.#find(view, at), bytes, at, kept, connection, access),
       onDone: (failedCount) => {
@@ -262,6 +292,10 @@ export class ProduceHandler implements RawHandler {
   ): number {
     const guarded = this.#guard(view, hosted, at, header, access)
     if (guarded !== ErrorCode.NONE) return guarded
+    // A transaction without a name is nobody's.
+    if (view.transactionalId === null && isTransactionalAt(view, buffer, at)) {
+      return NEEDS[ApiKey.PRODUCE].transaction.errorCode
+    }
     const partition = hosted!.partitions[view.partition[at]!]!
     outcome.partition = partition
     return this.#deps.appender.append(
@@ -277,17 +311,10 @@ export class ProduceHandler implements RawHandler {
   }
 }
 
-const MAGIC_POSITION = 16
-const ATTRIBUTES_POSITION = 21
-const TRANSACTIONAL_FLAG = 0x10
-
 /** Whether no batch takes part in a transaction, or in one whose id the client may write under. */
 function mayWriteTransaction(access: Access, view: ProduceRequestView, buffer: Buffer): boolean {
   for (let at = 0; at < view.partitionCount; at++) {
-    const start = view.recordsStart[at]!
-    if (start < 0 || view.recordsEnd[at]! < start + ATTRIBUTES_POSITION + 2) continue
-    if (buffer[start + MAGIC_POSITION] !== 2) continue
-    if ((buffer[start + ATTRIBUTES_POSITION + 1]! & TRANSACTIONAL_FLAG) === 0) continue
+    if (!isTransactionalAt(view, buffer, at)) continue
     const { transactionalId } = view
     // One id for all of the request.
     return transactionalId !== null && access.allows(NEEDS[ApiKey.PRODUCE].transaction, transactionalId)

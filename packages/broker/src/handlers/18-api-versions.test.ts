@@ -16,6 +16,7 @@ const handler = apiVersionsHandler({
     imageOf(
       { type: 'FeatureLevelRecord', name: 'metadata.version', featureLevel: 30 },
       { type: 'FeatureLevelRecord', name: 'eligible.leader.replicas.version', featureLevel: 1 },
+      { type: 'FeatureLevelRecord', name: 'transaction.version', featureLevel: 2 },
       { type: 'NoOpRecord' },
     ),
   nodeId: 1,
@@ -42,11 +43,13 @@ test('features come from v3 on, those with a least level of 0 from v4 on', async
   expect(v4.supportedFeatures).toMatchObject([
     { name: 'metadata.version', minVersion: 7, maxVersion: 30 },
     { name: 'eligible.leader.replicas.version', minVersion: 0, maxVersion: 1 },
+    { name: 'transaction.version', minVersion: 0, maxVersion: 2 },
   ])
-  expect(v4.finalizedFeaturesEpoch).toBe(2)
+  expect(v4.finalizedFeaturesEpoch).toBe(3)
   expect(v4.finalizedFeatures).toMatchObject([
     { name: 'metadata.version', minVersionLevel: 30, maxVersionLevel: 30 },
     { name: 'eligible.leader.replicas.version', minVersionLevel: 1, maxVersionLevel: 1 },
+    { name: 'transaction.version', minVersionLevel: 2, maxVersionLevel: 2 },
   ])
 })
 

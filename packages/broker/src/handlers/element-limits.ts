@@ -20,6 +20,9 @@ const NAMING_PARTITIONS: ReadonlySet<number> = new Set([
   ApiKey.OFFSET_FOR_LEADER_EPOCH,
   ApiKey.OFFSET_DELETE,
   ApiKey.DELETE_RECORDS,
+  ApiKey.ADD_PARTITIONS_TO_TXN,
+  ApiKey.WRITE_TXN_MARKERS,
+  ApiKey.TXN_OFFSET_COMMIT,
 ])
 
 /** See {@link MANY_ELEMENTS}. */

@@ -5,6 +5,7 @@ import type { HostedTopic } from '../partition/partition-manager.ts'
 import type { ProduceAppender } from '../partition/produce-appender.ts'
 import type { ProduceRequestView } from './produce-request.ts'
 import type { PartitionOutcome, ProduceSlot } from './produce-slot.ts'
+import type { ProduceVerification } from './produce-verification.ts'
 
 export interface HeavyProduceDeps {
   readonly appender: ProduceAppender
@@ -15,7 +16,7 @@ export interface HeavyProduceDeps {
   find(view: ProduceRequestView, at: number): HostedTopic | undefined
 }
 
-/** One request with batches whose checks take long. */
+/** One request with batches whose checks take long, or that a coordinator must be asked about. */
 export interface HeavyRequest {
   readonly view: ProduceRequestView
   /** All bytes of the request: its own copy. */
@@ -26,6 +27,10 @@ export interface HeavyRequest {
   readonly acksAll: boolean
   /** Positions of the entries to append, in order, and whether each is checked elsewhere. */
   readonly entries: readonly { readonly at: number; readonly isHeavy: boolean }[]
+  /** What comes first; null: nothing. Never rejects. */
+  readonly prepare: (() => Promise<void>) | null
+  /** What the coordinator of its transaction said then; null: it was not asked. */
+  readonly verification: ProduceVerification | null
   /** Why an entry cannot be appended whatever its bytes are, as things are now, or 0. */
   guard(at: number): number
   /** Appends an entry that needs no check elsewhere. Returns the error code. */
@@ -35,7 +40,8 @@ export interface HeavyRequest {
 }
 
 /**
- * Appends requests whose batches must be expanded or compressed anew, one entry after the other, while the loop goes on. Their connections
+ * Appends requests whose batches must be expanded or compressed anew, or whose transaction must be asked for, one entry after the other,
+ * while the loop goes on. Their connections
  * start nothing before they are answered, so that the order of a producer's batches stays.
  */
 export class HeavyProduce {
@@ -72,7 +78,7 @@ export class HeavyProduce {
   }
 
   async #run(request: HeavyRequest): Promise<void> {
-    const { view, slot, entries, append, onDone } = request
+    const { view, slot, entries, prepare, onDone } = request
     let failedCount = entries.length
     const outcomes = entries.map(({ at }) => {
       const hosted = this.#deps.find(view, at)
@@ -82,11 +88,13 @@ export class HeavyProduce {
       return outcome
     })
     try {
+      if (prepare !== null) await prepare()
       for (const [slotNumber, { at, isHeavy }] of entries.entries()) {
         // Nobody waits any more: what was not appended stays so. Who wanted no answer was never waiting.
         if (slot.ready || (slot.abandoned && !slot.silent)) return
         const outcome = outcomes[slotNumber]!
-        const errorCode = isHeavy ? await this.#checkAndAppend(request, at, outcome) : append(outcome, at)
+        const appended = this.#append(request, at, isHeavy, outcome)
+        const errorCode = typeof appended === 'number' ? appended : await appended
         if (slot.ready) return
         outcome.errorCode = errorCode
         if (errorCode !== ErrorCode.NONE) continue
@@ -96,6 +104,17 @@ export class HeavyProduce {
     } finally {
       onDone(failedCount)
     }
+  }
+
+  #append(request: HeavyRequest, at: number, isHeavy: boolean, outcome: PartitionOutcome): number | Promise<number> {
+    const { verification } = request
+    if (verification !== null) {
+      const { errorCode, text } = verification.refusal(at)
+      outcome.errorMessage = text
+      if (errorCode !== ErrorCode.NONE) return errorCode
+      outcome.verification = verification.verificationOf(at)
+    }
+    return isHeavy ? this.#checkAndAppend(request, at, outcome) : request.append(outcome, at)
   }
 
   async #checkAndAppend(request: HeavyRequest, at: number, outcome: PartitionOutcome): Promise<number> {

@@ -16,6 +16,7 @@ import type { RequestHeader } from '../network/request-header.ts'
 import { ResponseSlot } from '../network/response-slot.ts'
 import type { HighWatermarkWaiter, Partition } from '../partition/partition.ts'
 import type { ProduceOutcome, RecordError } from '../partition/produce-appender.ts'
+import type { Verification } from '../partition/transaction-verifications.ts'
 import type { LeaderHintCollection, LeaderHints } from './leader-hints.ts'
 
 const ACKS_ALL = -1
@@ -35,6 +36,7 @@ export class PartitionOutcome implements ProduceOutcome, HighWatermarkWaiter {
   requiredOffset: Offset = 0
   recordErrors: readonly RecordError[] | null = null
   errorMessage: string | null = null
+  verification: Verification | null = null
   /** The acknowledgement is awaited. */
   waiting = false
   readonly #slot: ProduceSlot

@@ -1,7 +1,7 @@
 import type { Offset } from '@millrace/base'
-import { ErrorCode } from '@millrace/protocol'
+import { ErrorCode, isControlBatch, producerEpochOf, producerIdOf } from '@millrace/protocol'
 import { AppendResult, ReadResult } from '@millrace/storage'
-import { type CoordinatorLog, LogDamageError } from '../coordinator/coordinator-log.ts'
+import { type CoordinatorLog, LogDamageError, type TransactionalAppend } from '../coordinator/coordinator-log.ts'
 import type { Partition } from './partition.ts'
 import type { PartitionManager } from './partition-manager.ts'
 
@@ -12,11 +12,14 @@ const REPLAY_CHUNK_BYTES = 1024 * 1024
 export class PartitionCoordinatorLog implements CoordinatorLog {
   readonly #partition: Partition
   readonly #partitions: PartitionManager
+  readonly #isVerificationRequired: () => boolean
   readonly #appended = new AppendResult()
 
-  constructor(partition: Partition, partitions: PartitionManager) {
+  /** `isVerificationRequired`: `transaction.partition.verification.enable`, as it is now. */
+  constructor(partition: Partition, partitions: PartitionManager, isVerificationRequired: () => boolean = () => true) {
     this.#partition = partition
     this.#partitions = partitions
+    this.#isVerificationRequired = isVerificationRequired
   }
 
   get topic(): string {
@@ -43,15 +46,34 @@ export class PartitionCoordinatorLog implements CoordinatorLog {
     return this.#partition.config.acceptsLoss
   }
 
-  append(batch: Buffer): number {
+  append(batch: Buffer, transaction?: TransactionalAppend): number {
     const error = this.#partition.checkLeader(-1)
     if (error !== 0) return error
     // As for a producer with acks=all: it could not be committed soon.
     if (!this.#partition.hasEnoughReplicas()) return ErrorCode.NOT_ENOUGH_REPLICAS
     const { log, leaderEpoch } = this.#partition
-    const code = log.append(batch, 0, batch.length, 'coordinator', leaderEpoch, this.#appended)
-    if (code === 0) this.#partitions.touched(this.#partition)
+    const refusal = transaction === undefined ? 0 : this.#refusal(batch, transaction)
+    if (refusal !== 0) return refusal
+    const version = transaction?.transactionVersion ?? 0
+    const code = log.append(batch, 0, batch.length, 'coordinator', leaderEpoch, this.#appended, version)
+    if (code !== 0) return code
+    if (transaction !== undefined) this.#onTransaction(batch)
+    this.#partitions.touched(this.#partition)
     return code
+  }
+
+  #refusal(batch: Buffer, { verification }: TransactionalAppend): number {
+    if (isControlBatch(batch, 0)) return ErrorCode.NONE
+    const { verifications, log } = this.#partition
+    const [producerId, producerEpoch] = [producerIdOf(batch, 0), producerEpochOf(batch, 0)]
+    return verifications.refusal(log, producerId, producerEpoch, -1, verification, this.#isVerificationRequired())
+  }
+
+  #onTransaction(batch: Buffer): void {
+    const { verifications } = this.#partition
+    const [producerId, producerEpoch] = [producerIdOf(batch, 0), producerEpochOf(batch, 0)]
+    if (isControlBatch(batch, 0)) verifications.onMarker(producerId, producerEpoch)
+    else verifications.onAppended(producerId, producerEpoch)
   }
 
   onHighWatermark(listener: (highWatermark: Offset) => void): void {

@@ -7,6 +7,7 @@ import type { FollowerState } from '../replication/follower-state.ts'
 import type { CommittedIsr, IsrOwner, IsrProposal } from '../replication/isr-proposal.ts'
 import { type LeaderContext, LeaderState } from '../replication/leader-state.ts'
 import type { PartitionSettings } from './partition-settings.ts'
+import { TransactionVerifications } from './transaction-verifications.ts'
 
 /** Waits in a partition until the high watermark reaches its offset. Intrusive: the waiter itself is the queue's node. */
 export interface HighWatermarkWaiter {
@@ -84,6 +85,8 @@ export class Partition implements IsrOwner {
   repair: ReplicaRepair | null = null
   /** Of the leadership of this node, null while it has none. */
   leading: LeaderState | null = null
+  /** Of producers that begin a transaction here, while this node leads. */
+  readonly verifications = new TransactionVerifications()
   readonly #nodeId: number
   readonly #replication: ReplicationPorts
   #ackWaiters: HighWatermarkWaiter[] = []
@@ -177,6 +180,7 @@ export class Partition implements IsrOwner {
       this.advanceHighWatermark()
       return
     }
+    this.verifications.clear()
     this.log.assignEpoch(this.leaderEpoch, this.log.logEndOffset)
     this.leading = new LeaderState(this.#nodeId, image, this.log.logEndOffset, this.#replication.context)
     // Those who fetch with the old epoch must hear that it is over.
@@ -186,6 +190,7 @@ export class Partition implements IsrOwner {
 
   #endLeadership(): void {
     this.leading = null
+    this.verifications.clear()
     this.fail(ErrorCode.NOT_LEADER_OR_FOLLOWER)
   }
 

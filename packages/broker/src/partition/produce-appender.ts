@@ -13,6 +13,7 @@ import type { Partition } from './partition.ts'
 import type { PartitionManager } from './partition-manager.ts'
 import type { ProducerLimit } from './producer-limit.ts'
 import { RefusedProducers } from './refused-producers.ts'
+import type { Verification } from './transaction-verifications.ts'
 
 export type { RecordError } from '@millrace/protocol'
 
@@ -26,6 +27,8 @@ export interface ProduceOutcome {
   requiredOffset: Offset
   recordErrors: readonly RecordError[] | null
   errorMessage: string | null
+  /** That the producer's transaction may begin in the partition was asked for; null: it was not, or need not be. */
+  readonly verification: Verification | null
 }
 
 /** Entries of RecordErrors in one answer: enough to find the fault, too few to make a large answer of a small request. */
@@ -37,6 +40,7 @@ export class ProduceAppender {
   readonly #clock: Clock
   readonly #metrics: TopicMetrics
   readonly #producers: ProducerLimit
+  readonly #isVerificationRequired: () => boolean
   readonly #refusedProducers = new RefusedProducers()
   /** Filled anew for each append: the object would otherwise be garbage half a million times a second. */
   readonly #rules: ProduceRules = {
@@ -55,7 +59,15 @@ export class ProduceAppender {
   readonly #validation = new ProduceValidation()
   readonly #appended = new AppendResult()
 
-  constructor(partitions: PartitionManager, clock: Clock, metrics: TopicMetrics, producers: ProducerLimit) {
+  /** `isVerificationRequired`: `transaction.partition.verification.enable`, as it is now. */
+  constructor(
+    partitions: PartitionManager,
+    clock: Clock,
+    metrics: TopicMetrics,
+    producers: ProducerLimit,
+    isVerificationRequired: () => boolean = () => true,
+  ) {
+    this.#isVerificationRequired = isVerificationRequired
     this.#partitions = partitions
     this.#clock = clock
     this.#metrics = metrics
@@ -129,10 +141,10 @@ export class ProduceAppender {
       this.#metrics.total.bytesRejected += sizeBytes
       return this.#refused(partition, validation, outcome)
     }
-    // There is no transaction coordinator: no transaction can be open.
-    if (validation.transactional) return ErrorCode.INVALID_TXN_STATE
     const { log } = partition
-    const { producerId, producerEpoch, baseSequence } = validation
+    const { producerId, producerEpoch, baseSequence, transactional } = validation
+    const refusal = transactional ? this.#transactionRefusal(partition, validation, outcome.verification) : 0
+    if (refusal !== ErrorCode.NONE) return refusal
     if (producerId >= 0 && !this.#refusedProducers.admits(partition, producerId, producerEpoch, baseSequence))
       return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
     if (producerId >= 0 && !this.#producers.admits(log, producerId, clientAddress)) {
@@ -157,10 +169,25 @@ export class ProduceAppender {
     outcome.logStartOffset = log.logStartOffset
     outcome.requiredOffset = appended.lastOffset + 1
     if (!appended.duplicate) {
+      if (transactional) partition.verifications.onAppended(producerId, producerEpoch)
       this.#count(partition, size, validation.recordCount)
       this.#partitions.touched(partition)
     }
     return ErrorCode.NONE
+  }
+
+  /** Of a batch that comes again the answer is known, whatever became of its transaction since. */
+  #transactionRefusal(
+    partition: Partition,
+    { producerId, producerEpoch, baseSequence, lastSequence }: ProduceValidation,
+    verification: Verification | null,
+  ): number {
+    const { log, verifications } = partition
+    if (producerId < 0) return ErrorCode.INVALID_TXN_STATE
+    const entry = log.currentProducers().entry(producerId)
+    if (entry !== null && entry.findBatch(producerEpoch, baseSequence, lastSequence) >= 0) return ErrorCode.NONE
+    const isRequired = this.#isVerificationRequired()
+    return verifications.refusal(log, producerId, producerEpoch, baseSequence, verification, isRequired)
   }
 
   #rulesOf(partition: Partition, apiVersion: number): ProduceRules {

@@ -5,8 +5,14 @@ import { type ApiDefinition, ApiKey } from '@millrace/protocol'
 import { batchOf } from '../../testing/batches.ts'
 import type { NEEDS } from '../needs.ts'
 
-/** What the samples are about: topics by these names and a group. */
-export const SAMPLE = { topic: 'orders', oldTopic: 'payments', newTopic: 'fresh', group: 'billing' } as const
+/** What the samples are about: topics by these names, a group and a transactional id. */
+export const SAMPLE = {
+  topic: 'orders',
+  oldTopic: 'payments',
+  newTopic: 'fresh',
+  group: 'billing',
+  transactionalId: 'settlement',
+} as const
 
 /** A request of an API that meets some of its needs. */
 export interface SampleRequest<Key extends keyof typeof NEEDS = keyof typeof NEEDS> {
@@ -220,6 +226,7 @@ export const SAMPLES: readonly SampleRequest[] = [
       ],
     }),
   ),
+  ...transactionSamples(),
   ...configSamples(),
   sample(protocol.alterReplicaLogDirsApi, ApiKey.ALTER_REPLICA_LOG_DIRS, ['cluster'], () =>
     protocol.createAlterReplicaLogDirsRequest({
@@ -326,6 +333,59 @@ export const SAMPLES: readonly SampleRequest[] = [
     protocol.createRemoveRaftVoterRequest({ voterId: 3 }),
   ),
 ]
+
+/** Of producers with a transactional id, and of the brokers that serve them. */
+function transactionSamples(): SampleRequest[] {
+  const { transactionalId, group: groupId, topic } = SAMPLE
+  const producer = { transactionalId, producerId: 1, producerEpoch: 0 }
+  const enlisted = [protocol.createAddPartitionsToTxnTopic({ name: topic, partitions: [0] })]
+  return [
+    sample(protocol.initProducerIdApi, ApiKey.INIT_PRODUCER_ID, ['transaction'], () =>
+      protocol.createInitProducerIdRequest({ transactionalId, transactionTimeoutMs: 1_000 }),
+    ),
+    sample(
+      { ...protocol.addPartitionsToTxnApi, maxVersion: 3 },
+      ApiKey.ADD_PARTITIONS_TO_TXN,
+      ['transaction', 'topic'],
+      () =>
+        protocol.createAddPartitionsToTxnRequest({
+          v3AndBelowTransactionalId: transactionalId,
+          v3AndBelowProducerId: 1,
+          v3AndBelowTopics: enlisted,
+        }),
+    ),
+    sample({ ...protocol.addPartitionsToTxnApi, minVersion: 4 }, ApiKey.ADD_PARTITIONS_TO_TXN, ['broker'], () => {
+      const transaction = protocol.createAddPartitionsToTxnTransaction({ ...producer, topics: enlisted })
+      return protocol.createAddPartitionsToTxnRequest({ transactions: [transaction] })
+    }),
+    sample(protocol.addOffsetsToTxnApi, ApiKey.ADD_OFFSETS_TO_TXN, ['transaction', 'group'], () =>
+      protocol.createAddOffsetsToTxnRequest({ ...producer, groupId }),
+    ),
+    sample(protocol.endTxnApi, ApiKey.END_TXN, ['transaction'], () => protocol.createEndTxnRequest({ ...producer })),
+    sample(protocol.writeTxnMarkersApi, ApiKey.WRITE_TXN_MARKERS, ['broker'], () => {
+      const topics = [protocol.createWritableTxnMarkerTopic({ name: topic, partitionIndexes: [0] })]
+      return protocol.createWriteTxnMarkersRequest({
+        markers: [protocol.createWritableTxnMarker({ producerId: 1, topics })],
+      })
+    }),
+    sample(
+      protocol.txnOffsetCommitApi,
+      ApiKey.TXN_OFFSET_COMMIT,
+      ['transaction', 'group', 'topic'],
+      (version, topicId) => {
+        const partitions = [protocol.createTxnOffsetCommitRequestPartition({ partitionIndex: 0, committedOffset: 0 })]
+        const topics = [protocol.createTxnOffsetCommitRequestTopic({ ...named(version, 6, topicId), partitions })]
+        return protocol.createTxnOffsetCommitRequest({ ...producer, groupId, topics })
+      },
+    ),
+    sample(protocol.describeTransactionsApi, ApiKey.DESCRIBE_TRANSACTIONS, ['transaction'], () =>
+      protocol.createDescribeTransactionsRequest({ transactionalIds: [transactionalId] }),
+    ),
+    sample(protocol.listTransactionsApi, ApiKey.LIST_TRANSACTIONS, [], () =>
+      protocol.createListTransactionsRequest({}),
+    ),
+  ]
+}
 
 /** Of each kind of resource that has settings. */
 function configSamples(): SampleRequest[] {

@@ -1,4 +1,4 @@
-import { atLeast, bool, int, short, upToNodes } from '../definition.ts'
+import { atLeast, bool, int, long, short, upToNodes } from '../definition.ts'
 
 /** Transactions and idempotent producers. Facts: `configs.md`, "Broker and controller". */
 export const transactionDefinitions = {
@@ -38,6 +38,18 @@ export const transactionDefinitions = {
     'none',
     'How long the state of an unused transactional id is kept.',
     atLeast(1),
+  ),
+  'transaction.coordinator.max.ids': int(
+    1_000_000,
+    'none',
+    'Most transactional ids that a node remembers; above it new ones are refused until others have expired.',
+    atLeast(1),
+  ),
+  'transaction.coordinator.max.bytes': long(
+    0,
+    'none',
+    'Most memory for transactional ids and the partitions of their transactions; 0: an eighth of what there is for budgets.',
+    atLeast(0),
   ),
   'transaction.abort.timed.out.transaction.cleanup.interval.ms': int(
     10_000,

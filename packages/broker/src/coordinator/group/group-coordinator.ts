@@ -33,6 +33,8 @@ import {
   type OffsetFetchResponseGroup,
   type SyncGroupRequest,
   type SyncGroupResponse,
+  type TxnOffsetCommitRequest,
+  type TxnOffsetCommitResponse,
 } from '@millrace/protocol'
 import type { RequestContext } from '../../handlers/handler.ts'
 import {
@@ -50,6 +52,7 @@ import { GROUP_METADATA_TOPIC } from '../../metadata/internal-topics.ts'
 import type { BudgetSample } from '../../metrics/budget.ts'
 import type { CoordinatorLog } from '../coordinator-log.ts'
 import { CoordinatorRuntime, type ReadOutcome } from '../runtime/coordinator-runtime.ts'
+import type { TransactionEnd } from '../runtime/coordinator-shard.ts'
 import { responseErrorOf } from '../runtime/operation-errors.ts'
 import type { ParkedReply, ReplyToken } from '../runtime/step.ts'
 import type { LeaveAnswer } from './classic-membership.ts'
@@ -72,7 +75,9 @@ import {
 } from './group-requests.ts'
 import type { GroupUsage } from './group-usage.ts'
 import { fetchRequestGroups, fetchResponse, offsetFetchFailure, questionOf } from './offset-fetch-versions.ts'
+import type { CommitAnswer } from './offset-operations.ts'
 import { CommitPlan, DeletePlan, FetchPlan, portionsOf } from './offset-requests.ts'
+import { plainCommitOf, transactionalResponse, type VerifyOffsets } from './transactional-requests.ts'
 
 /** What the group coordinator needs of the rest of the broker. */
 export interface GroupCoordinatorDeps {
@@ -285,6 +290,47 @@ export class GroupCoordinator {
     const outcome = await this.#write(partition, (machine, step) => machine.commit(input, step))
     this.#maybeTellRefusals()
     return plan.response(outcome.response ?? { errorCode: responseErrorOf(outcome.errorCode), partitionErrors: [] })
+  }
+
+  /** Offsets of a producer's transaction, once `verify` has let it in. */
+  async commitTransactionalOffsets(
+    request: TxnOffsetCommitRequest,
+    context: RequestContext,
+    verify: VerifyOffsets,
+  ): Promise<TxnOffsetCommitResponse> {
+    const { apiVersion, connection } = context
+    const plain = plainCommitOf(request, apiVersion)
+    const plan = new CommitPlan(plain.request, plain.apiVersion, this.#deps.metadata())
+    const input = plan.input(plain.apiVersion, connection.clientAddress)
+    const respond = (answer: CommitAnswer): TxnOffsetCommitResponse =>
+      transactionalResponse(plan.response(answer), apiVersion)
+    const failed = (errorCode: number): TxnOffsetCommitResponse => respond({ errorCode, partitionErrors: [] })
+    if (input === null) return failed(ErrorCode.NONE)
+    const partition = this.partitionFor(request.groupId)
+    if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    if (request.groupId === '') return failed(ErrorCode.INVALID_GROUP_ID)
+    const verified = await verify(partition)
+    if (verified.errorCode !== ErrorCode.NONE) return failed(responseErrorOf(verified.errorCode))
+    const producer = {
+      producerId: Number(request.producerId),
+      producerEpoch: request.producerEpoch,
+      verification: verified.verification,
+    }
+    const outcome = await new Promise<ReadOutcome<CommitAnswer>>((resolve) => {
+      this.#runtime.write(
+        partition,
+        (machine, step) => machine.commitTransactional({ ...input, ...producer }, step),
+        (errorCode, response) => resolve({ errorCode, response }),
+        producer,
+      )
+    })
+    this.#maybeTellRefusals()
+    return outcome.response === null ? failed(responseErrorOf(outcome.errorCode)) : respond(outcome.response)
+  }
+
+  /** The end of a transaction that has offsets in the partition: resolves to an error code once it is committed. */
+  endTransaction(partition: number, end: TransactionEnd): Promise<number> {
+    return new Promise((resolve) => this.#runtime.endTransaction(partition, end, resolve))
   }
 
   async fetchOffsets(request: OffsetFetchRequest, context: RequestContext): Promise<OffsetFetchResponse> {

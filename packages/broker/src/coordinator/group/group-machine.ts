@@ -52,6 +52,7 @@ import {
   fetchOffsets,
 } from './offset-operations.ts'
 import { OffsetStore } from './offset-store.ts'
+import { commitTransactionalOffsets, type TransactionalCommitInput } from './transactional-offsets.ts'
 
 const EXPIRY_TIMER_KEY = 'expire-offsets'
 /** All partitions may look at their groups at the same time: some fifty times so many groups or offsets in one turn take 20 ms. */
@@ -125,6 +126,11 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
 
   commit(input: CommitInput, step: GroupStep): CommitAnswer {
     return commitOffsets(this.#context, this.#offsets, input, step)
+  }
+
+  /** In a write of the producer's transaction. */
+  commitTransactional(input: TransactionalCommitInput, step: GroupStep): CommitAnswer {
+    return commitTransactionalOffsets(this.#context, this.#offsets, input, step)
   }
 
   /** Stable: the newest state, so only inside a write operation. Else the last committed. */

@@ -67,7 +67,9 @@ export function commitOffsets(
   const { groupId, retentionTimeMs } = input
   const expireTimestampMs =
     retentionTimeMs === -1 ? -1 : Math.min(step.nowMs + retentionTimeMs, Number.MAX_SAFE_INTEGER)
-  const admission = new OffsetAdmission(context, offsets, input, owner)
+  const admission = new OffsetAdmission(context, input, owner, (topic, partition) =>
+    offsets.committed.get(groupId, topic, partition),
+  )
   const partitionErrors = input.topics.map(({ topic, topicId, partitions }) =>
     partitions.map(({ partition, committedOffset, leaderEpoch, metadata }) => {
       if (metadata.length > context.config.offsetMetadataMaxBytes) return ErrorCode.OFFSET_METADATA_TOO_LARGE
@@ -96,20 +98,24 @@ export function commitOffsets(
 }
 
 /** What one commit may add, and in whose share. Far below the limits nothing is looked up. */
-class OffsetAdmission {
+export class OffsetAdmission {
   readonly #context: GroupContext
-  readonly #offsets: OffsetStore
-  readonly #groupId: string
   readonly #owner: string | null
+  readonly #existing: (topic: string, partition: number) => StoredOffset | undefined
   readonly #isTight: boolean
   #count: number
   #bytes: number
 
-  constructor(context: GroupContext, offsets: OffsetStore, { groupId, topics }: CommitInput, owner: string | null) {
+  /** `existing` gives the offset that one of the commit takes the place of. */
+  constructor(
+    context: GroupContext,
+    { topics }: CommitInput,
+    owner: string | null,
+    existing: (topic: string, partition: number) => StoredOffset | undefined,
+  ) {
     this.#context = context
-    this.#offsets = offsets
-    this.#groupId = groupId
     this.#owner = owner
+    this.#existing = existing
     let wantedCount = 0
     let wantedBytes = 0
     for (const { partitions } of topics) {
@@ -125,14 +131,14 @@ class OffsetAdmission {
   /** An offset that exists stays in the share that it is in: to commit it again must not use up anybody's. */
   ownerOf(topic: string, partition: number): string | null {
     if (this.#owner === null) return null
-    const existing = this.#offsets.committed.get(this.#groupId, topic, partition)
+    const existing = this.#existing(topic, partition)
     return existing === undefined ? this.#owner : existing.owner
   }
 
   /** An offset that exists may always change; only its text must not grow without room. */
   admits(topic: string, partition: number, metadata: string): boolean {
     if (!this.#isTight) return true
-    const existing = this.#offsets.committed.get(this.#groupId, topic, partition)
+    const existing = this.#existing(topic, partition)
     const newCount = existing === undefined ? 1 : 0
     const newBytes = Math.max(0, metadata.length - (existing?.value.metadata.length ?? 0))
     if (newCount > Math.max(0, this.#count) || newBytes > Math.max(0, this.#bytes)) {

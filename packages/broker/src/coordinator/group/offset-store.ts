@@ -17,13 +17,15 @@ export interface StoredOffset {
 export class OffsetStore {
   readonly committed: OffsetMap<StoredOffset>
   readonly #timeline: Timeline
+  readonly #tally: OffsetTally
   readonly #pendingByProducer: TimelineMap<ProducerId, OffsetMap<StoredOffset>>
   /** Producers with an open transaction by the partition whose offset it holds. Replaced, never changed, since versioned. */
   readonly #openTransactions: OffsetMap<ReadonlySet<ProducerId>>
 
   constructor(timeline: Timeline, usage: GroupUsage) {
     this.#timeline = timeline
-    this.committed = new OffsetMap(timeline, new OffsetTally(usage))
+    this.#tally = new OffsetTally(usage)
+    this.committed = new OffsetMap(timeline, this.#tally)
     this.#pendingByProducer = new TimelineMap(timeline)
     this.#openTransactions = new OffsetMap(timeline)
   }
@@ -36,13 +38,18 @@ export class OffsetStore {
   putPending(producerId: ProducerId, groupId: string, topic: string, partition: number, stored: StoredOffset): void {
     let pending = this.#pendingByProducer.get(producerId)
     if (pending === undefined) {
-      pending = new OffsetMap(this.#timeline)
+      pending = new OffsetMap(this.#timeline, this.#tally)
       this.#pendingByProducer.set(producerId, pending)
     }
     pending.set(groupId, topic, partition, stored)
     const producers = this.#openTransactions.get(groupId, topic, partition)
     if (producers?.has(producerId) === true) return
     this.#openTransactions.set(groupId, topic, partition, new Set([...(producers ?? []), producerId]))
+  }
+
+  /** What the producer's open transaction holds for a partition. */
+  pending(producerId: ProducerId, groupId: string, topic: string, partition: number): StoredOffset | undefined {
+    return this.#pendingByProducer.get(producerId)?.get(groupId, topic, partition)
   }
 
   /** Deletes a committed offset and what open transactions hold for the same partition. */
@@ -59,8 +66,10 @@ export class OffsetStore {
     const pending = this.#pendingByProducer.get(producerId)
     if (pending === undefined) return
     this.#pendingByProducer.delete(producerId)
-    for (const groupId of pending.groupIds()) {
-      for (const { topic, partition, value } of pending.entries(groupId)) {
+    for (const groupId of [...pending.groupIds()]) {
+      for (const { topic, partition, value } of [...pending.entries(groupId)]) {
+        // One by one, since each was counted.
+        pending.delete(groupId, topic, partition)
         this.#closeTransaction(producerId, groupId, topic, partition)
         if (!committed) continue
         const existing = this.committed.get(groupId, topic, partition)
@@ -102,7 +111,7 @@ export class OffsetStore {
   }
 }
 
-/** Counts the committed offsets of a map, and the texts beside them. */
+/** Counts the offsets of maps, committed and pending ones alike, and the texts beside them. */
 class OffsetTally implements ValueTally<StoredOffset> {
   readonly #usage: GroupUsage
 

@@ -1,8 +1,9 @@
 import { ErrorCode } from '@millrace/protocol'
 import type { CoordinatorLog } from '../coordinator-log.ts'
 import type { Coordinator } from './coordinator.ts'
-import { CoordinatorShard, type ShardPorts, type ShardState } from './coordinator-shard.ts'
+import { CoordinatorShard, type ShardPorts, type ShardState, type TransactionEnd } from './coordinator-shard.ts'
 import type { Step } from './step.ts'
+import type { TransactionalProducer } from './write-batch.ts'
 import type { Complete } from './write-operation.ts'
 
 /** What a read gave: the error code is 0 or says why there is no response. */
@@ -52,10 +53,18 @@ export class CoordinatorRuntime<Machine extends Coordinator<Record, Event, Reply
     partition: number,
     compute: (machine: Machine, step: Step<Record, Event, Reply>) => Response,
     complete: Complete<Response>,
+    producer: TransactionalProducer | null = null,
   ): void {
     const shard = this.#shards.get(partition)
     if (shard === undefined) complete(ErrorCode.NOT_COORDINATOR, null)
-    else shard.write(compute, complete)
+    else shard.write(compute, complete, producer)
+  }
+
+  /** Ends a producer's transaction in the partition's log; see {@link CoordinatorShard.endTransaction}. */
+  endTransaction(partition: number, end: TransactionEnd, complete: Complete<true>): void {
+    const shard = this.#shards.get(partition)
+    if (shard === undefined) complete(ErrorCode.NOT_COORDINATOR, null)
+    else shard.endTransaction(end, complete)
   }
 
   /** Reads the partition's committed state. */

@@ -1,5 +1,5 @@
-import { BaseError, type Clock, type Offset, type Timer, type Timers } from '@millrace/base'
-import { ErrorCode } from '@millrace/protocol'
+import { BaseError, type Clock, type Offset, type ProducerId, type Timer, type Timers } from '@millrace/base'
+import { buildEndTxnMarker, ControlRecordType, ErrorCode } from '@millrace/protocol'
 import type { Logger } from '../../logger.ts'
 import type { CoordinatorLog } from '../coordinator-log.ts'
 import type { Coordinator, EncodedRecord, RecordCodec } from './coordinator.ts'
@@ -9,7 +9,7 @@ import { replayLog } from './log-replay.ts'
 import { encodeRecordBatch } from './record-batch.ts'
 import { type ParkedReply, Step, type TimerCommand } from './step.ts'
 import { Timeline } from './timeline.ts'
-import { recordSizeBytes, WriteBatch } from './write-batch.ts'
+import { recordSizeBytes, type TransactionalProducer, WriteBatch } from './write-batch.ts'
 import { type Complete, WriteOperation } from './write-operation.ts'
 
 /** A log that could not be read is tried again after so long, then twice as long, up to the most. */
@@ -29,6 +29,15 @@ export interface WriteLimits {
   readonly maxBatchSizeBytes: number
   /** How long a batch stays open for more operations: -1 until the end of the turn, 0 not at all. */
   readonly appendLingerMs: number
+}
+
+/** The end of a producer's transaction, as its coordinator tells it. */
+export interface TransactionEnd {
+  readonly producerId: ProducerId
+  readonly producerEpoch: number
+  readonly commit: boolean
+  readonly coordinatorEpoch: number
+  readonly transactionVersion: number
 }
 
 /** What all shards of a runtime share. */
@@ -161,10 +170,14 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
     this.#machine = this.#ports.createCoordinator(this.partition, this.#timeline)
   }
 
-  /** Takes one step and writes what it emits. `complete` is called in the order of the operations. */
+  /**
+   * Takes one step and writes what it emits. `complete` is called in the order of the operations. Records of a `producer` are part of its
+   * transaction: they are a batch of their own, which is appended at once.
+   */
   write<Response>(
     compute: (machine: Machine, step: Step<Record, Event, Reply>) => Response,
     complete: Complete<Response>,
+    producer: TransactionalProducer | null = null,
   ): void {
     if (this.#state !== 'active') {
       complete(this.#stateError(), null)
@@ -194,7 +207,55 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
       complete as Complete<unknown>,
     )
     if (encoded.length === 0) this.#awaitEarlierWrites(operation)
-    else this.#append(step, encoded, operation)
+    else if (producer === null) this.#append(step, encoded, operation)
+    else this.#appendTransactional(step, encoded, operation, producer)
+  }
+
+  /** A transaction has ended: its marker is written behind all that is under way, and counts for the state at once. */
+  endTransaction(end: TransactionEnd, complete: Complete<true>): void {
+    if (this.#state !== 'active') {
+      complete(this.#stateError(), null)
+      return
+    }
+    const flushError = this.#openBatch === null ? 0 : this.#flush()
+    if (flushError !== 0) {
+      complete(flushError, null)
+      return
+    }
+    const { clock, limits } = this.#ports
+    const { producerId, producerEpoch, commit, coordinatorEpoch, transactionVersion } = end
+    const version = this.#timeline.begin()
+    this.#machine.endTransaction(producerId, commit)
+    const type = commit ? ControlRecordType.COMMIT : ControlRecordType.ABORT
+    const timestamp = clock.wallMs()
+    const marker = buildEndTxnMarker({ type, coordinatorEpoch, producerId, producerEpoch, timestamp })
+    const batch = new WriteBatch<Event>(this.#log.logEndOffset, version, timestamp)
+    batch.add(MARKER_RECORD)
+    const deadlineMs = clock.monotonicMs() + limits.writeTimeoutMs
+    batch.operations.push(new WriteOperation<Event>(version, deadlineMs, null, true, complete as Complete<unknown>))
+    this.#appendBatch(batch, () => this.#log.append(marker, { verification: null, transactionVersion }))
+  }
+
+  #appendTransactional(
+    step: Step<Record, Event, Reply>,
+    encoded: readonly EncodedRecord[],
+    operation: WriteOperation<Event>,
+    producer: TransactionalProducer,
+  ): void {
+    const flushError = this.#openBatch === null ? 0 : this.#flush()
+    if (flushError !== 0) {
+      // The step saw what was just taken back.
+      this.#end(operation, flushError)
+      return
+    }
+    this.#openBatch = new WriteBatch<Event>(
+      this.#log.logEndOffset,
+      operation.version,
+      this.#ports.clock.wallMs(),
+      producer,
+    )
+    this.#append(step, encoded, operation)
+    if (this.#openBatch !== null) this.#flush()
   }
 
   /** Answers from the state; only its `Committed` faces may be read. The error code is 0 or that of an inactive shard. */
@@ -307,7 +368,12 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
     const baseOffset = this.#openBatch!.endOffset
     for (let slot = start; slot < end; slot++) {
       if (step.alreadyApplied[slot]) continue
-      const position = { offset: baseOffset + slot - start, producerId: -1, producerEpoch: -1 }
+      const producer = this.#openBatch!.producer
+      const position = {
+        offset: baseOffset + slot - start,
+        producerId: producer?.producerId ?? -1,
+        producerEpoch: producer?.producerEpoch ?? -1,
+      }
       this.#machine.apply(step.records[slot]!, position)
     }
   }
@@ -323,7 +389,17 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
       for (const operation of batch.operations) this.#awaitEarlierWrites(operation)
       return 0
     }
-    const errorCode = this.#log.append(encodeRecordBatch(batch.records, batch.timestampMs, batch.sizeBytes))
+    return this.#appendBatch(batch, () => this.#appendRecords(batch))
+  }
+
+  #appendRecords({ records, timestampMs, sizeBytes, producer }: WriteBatch<Event>): number {
+    const bytes = encodeRecordBatch(records, timestampMs, sizeBytes, producer)
+    if (producer === null) return this.#log.append(bytes)
+    return this.#log.append(bytes, { verification: producer.verification, transactionVersion: 0 })
+  }
+
+  #appendBatch(batch: WriteBatch<Event>, append: () => number): number {
+    const errorCode = append()
     if (errorCode !== 0) {
       this.#ports.logger.warn('append of a coordinator failed', {
         topic: this.#log.topic,
@@ -439,6 +515,10 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
     }
   }
 }
+
+const EMPTY = Buffer.alloc(0)
+/** Stands for a marker in the count of a batch's records. */
+const MARKER_RECORD: EncodedRecord = { key: EMPTY, value: null }
 
 /** The log is not what it was, or not what this coordinator can follow: it will be no other the next time. */
 function isLasting(error: unknown): boolean {

@@ -300,5 +300,6 @@ function emptyOutcome(): ProduceOutcome {
     requiredOffset: 0,
     recordErrors: null,
     errorMessage: null,
+    verification: null,
   }
 }

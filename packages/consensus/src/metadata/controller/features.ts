@@ -2,6 +2,8 @@ import type { FeatureRange } from '../image.ts'
 
 export const METADATA_VERSION = 'metadata.version'
 export const ELIGIBLE_LEADER_REPLICAS_VERSION = 'eligible.leader.replicas.version'
+/** 1: records of transactions with tagged fields; 2: other epochs after each transaction, and implicit enlisting (KIP-890). */
+export const TRANSACTION_VERSION = 'transaction.version'
 
 /** Oldest level that may be finalized (3.3-IV3). */
 export const MIN_METADATA_VERSION = 7
@@ -23,6 +25,7 @@ const DEPENDENCIES: readonly (readonly [string, number, string, number])[] = [
 export const SUPPORTED_FEATURES: ReadonlyMap<string, FeatureRange> = new Map([
   [METADATA_VERSION, { min: MIN_METADATA_VERSION, max: LATEST_METADATA_VERSION }],
   [ELIGIBLE_LEADER_REPLICAS_VERSION, { min: 0, max: 1 }],
+  [TRANSACTION_VERSION, { min: 0, max: 2 }],
 ])
 
 /** Levels of a new cluster: the newest of everything. */
