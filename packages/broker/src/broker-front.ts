@@ -10,12 +10,14 @@ import type { Membership } from './cluster/membership.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { CoordinatorFinder, CoordinatorKeyType } from './coordinator/coordinator-finder.ts'
 import type { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
+import { partitionOfKeyText } from './coordinator/share/share-coordinator.ts'
+import { parseShareKey } from './coordinator/share/share-state.ts'
 import { ProduceHandler } from './handlers/00-produce.ts'
 import { BrokerProofs } from './handlers/broker-proofs.ts'
 import { LeaderHints } from './handlers/leader-hints.ts'
 import type { NextTurn } from './handlers/slices.ts'
 import { IdleWork } from './idle-work.ts'
-import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
+import { GROUP_METADATA_TOPIC, SHARE_GROUP_STATE_TOPIC } from './metadata/internal-topics.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
 import { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
 import type { DiskActivity } from './metrics/disk-activity.ts'
@@ -38,6 +40,7 @@ import type { PartitionManager } from './partition/partition-manager.ts'
 import { ProduceAppender } from './partition/produce-appender.ts'
 import { ProducerLimit } from './partition/producer-limit.ts'
 import type { ReplicaManager } from './replication/replica-manager.ts'
+import type { Shares } from './share/shares.ts'
 
 /** What the front needs of the node behind it. */
 export interface BrokerNode {
@@ -52,6 +55,7 @@ export interface BrokerNode {
   /** Null where all replicas are here. */
   readonly replicas: ReplicaManager | null
   readonly groups: GroupCoordinator
+  readonly shares: Shares
   /** By which the nodes of a cluster know each other. */
   readonly secret: Buffer | null
   isStopping(): boolean
@@ -161,6 +165,14 @@ export class BrokerFront {
           CoordinatorKeyType.GROUP,
           { topic: GROUP_METADATA_TOPIC, partitionFor: (groupId: string) => this.#node.groups.partitionFor(groupId) },
         ],
+        [
+          CoordinatorKeyType.SHARE,
+          {
+            topic: SHARE_GROUP_STATE_TOPIC,
+            isKey: (key: string) => parseShareKey(key) !== null,
+            partitionFor: (key: string) => partitionOfKeyText(this.#node.shares.coordinator, key),
+          },
+        ],
       ]),
     )
     return new Dispatcher({
@@ -181,6 +193,7 @@ export class BrokerFront {
           logger,
         }),
         groups: this.#node.groups,
+        shares: this.#node.shares,
         coordinators,
         topicCreation,
         loggers: this.#node.options.loggers,
@@ -200,7 +213,10 @@ export class BrokerFront {
       nextTurn: this.#node.nextTurn,
       making: this.#making,
       onFatal: (error) => this.#node.options.onFatal(error),
-      onClosed: (connection) => this.#sockets.onConnectionClosed(connection),
+      onClosed: (connection) => {
+        this.#sockets.onConnectionClosed(connection)
+        this.#node.shares.sessions.onConnectionClosed(connection.context.connectionId)
+      },
     })
   }
 
@@ -307,6 +323,7 @@ export class BrokerFront {
               },
               authorizer: this.#authorizer,
               groups: this.#node.groups,
+              shares: this.#node.shares,
               logs: this.#node.logs,
             }),
             { nextTurn: this.#node.nextTurn, clock: this.#node.options.ports.clock },

@@ -8,6 +8,7 @@ import { NEEDS } from './authorization/needs.ts'
 import type { Configuration } from './config/configuration.ts'
 import type { CoordinatorFinder } from './coordinator/coordinator-finder.ts'
 import type { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
+import { ShareStateRequests } from './coordinator/share/share-requests.ts'
 import { fetchHandler } from './handlers/01-fetch.ts'
 import { listOffsetsHandler } from './handlers/02-list-offsets.ts'
 import { metadataHandler } from './handlers/03-metadata.ts'
@@ -53,8 +54,15 @@ import { describeProducersHandler } from './handlers/61-describe-producers.ts'
 import { unregisterBrokerHandler } from './handlers/64-unregister-broker.ts'
 import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
+import { shareFetchHandler } from './handlers/78-share-fetch.ts'
+import { shareAcknowledgeHandler } from './handlers/79-share-acknowledge.ts'
 import { addRaftVoterHandler } from './handlers/80-add-raft-voter.ts'
 import { removeRaftVoterHandler } from './handlers/81-remove-raft-voter.ts'
+import { initializeShareGroupStateHandler } from './handlers/83-initialize-share-group-state.ts'
+import { readShareGroupStateHandler } from './handlers/84-read-share-group-state.ts'
+import { writeShareGroupStateHandler } from './handlers/85-write-share-group-state.ts'
+import { deleteShareGroupStateHandler } from './handlers/86-delete-share-group-state.ts'
+import { readShareGroupStateSummaryHandler } from './handlers/87-read-share-group-state-summary.ts'
 import type { BrokerProofs } from './handlers/broker-proofs.ts'
 import { withElementLimit } from './handlers/element-limits.ts'
 import type { ApiHandler } from './handlers/handler.ts'
@@ -72,6 +80,7 @@ import type { FetchLimits } from './partition/fetch-limits.ts'
 import type { FetchReplication } from './partition/fetch-operation.ts'
 import type { FetchSessionCache } from './partition/fetch-session-cache.ts'
 import type { PartitionManager } from './partition/partition-manager.ts'
+import type { Shares } from './share/shares.ts'
 
 /** What the handlers are made of. */
 export interface HandlerParts {
@@ -86,6 +95,7 @@ export interface HandlerParts {
   /** Null: everybody may do everything. */
   readonly authorizer: Authorizer | null
   readonly groups: GroupCoordinator
+  readonly shares: Shares
   readonly coordinators: CoordinatorFinder
   readonly topicCreation: TopicAutoCreation
   readonly loggers: LoggerLevels
@@ -108,6 +118,7 @@ export function brokerHandlers(parts: HandlerParts): ApiHandler[] {
   const handlers = [
     ...dataHandlers(parts),
     ...groupHandlers(parts),
+    ...shareHandlers(parts),
     ...adminHandlers(parts),
     ...accessHandlers(parts),
   ] as ApiHandler[]
@@ -210,6 +221,27 @@ function groupHandlers({ groups, coordinators }: HandlerParts) {
     listGroupsHandler({ groups }),
     deleteGroupsHandler({ groups }),
     offsetDeleteHandler({ groups }),
+  ]
+}
+
+function shareHandlers({ shares, metadata, authorizer, fetchLimits, timers, configuration, partitions }: HandlerParts) {
+  const shareStates = new ShareStateRequests(shares.coordinator)
+  const data = {
+    shares,
+    timers,
+    partitions,
+    authorizer,
+    image: () => metadata.image,
+    leaderHints: new LeaderHints(() => metadata.image),
+  }
+  return [
+    shareFetchHandler({ ...data, limits: fetchLimits, fetchMaxBytes: configuration.broker.fetchMaxBytes }),
+    shareAcknowledgeHandler(data),
+    initializeShareGroupStateHandler({ shareStates }),
+    readShareGroupStateHandler({ shareStates }),
+    writeShareGroupStateHandler({ shareStates }),
+    deleteShareGroupStateHandler({ shareStates }),
+    readShareGroupStateSummaryHandler({ shareStates }),
   ]
 }
 

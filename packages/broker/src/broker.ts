@@ -21,10 +21,10 @@ import { SingleMembership } from './cluster/single-membership.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { createConfigRules } from './config/config-rules.ts'
 import { controllerSettings } from './config/controller-settings.ts'
+import { CoordinatorLeadership } from './coordinator/coordinator-leadership.ts'
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
-import { GroupLeadership } from './coordinator/group-leadership.ts'
 import { TurnQueue } from './handlers/turn-queue.ts'
-import { GROUP_METADATA_TOPIC } from './metadata/internal-topics.ts'
+import { GROUP_METADATA_TOPIC, SHARE_GROUP_STATE_TOPIC } from './metadata/internal-topics.ts'
 import { LocalMetadata } from './metadata/local-metadata.ts'
 import { journalPath } from './metadata/metadata-journal.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
@@ -39,6 +39,7 @@ import { PartitionManager, type PartitionManagerOptions } from './partition/part
 import { PartitionSettings } from './partition/partition-settings.ts'
 import { ReplicaManager } from './replication/replica-manager.ts'
 import { replicationSettingsOf } from './replication/replication-settings.ts'
+import { Shares } from './share/shares.ts'
 
 /** Directory of the metadata journal in the first data directory. */
 const METADATA_DIRECTORY = 'metadata'
@@ -54,7 +55,9 @@ export class Broker {
   readonly #replicas: ReplicaManager | null
   readonly #partitions: PartitionManager
   readonly #groups: GroupCoordinator
-  readonly #groupLeadership: GroupLeadership
+  readonly #shares: Shares
+  /** By internal topic. */
+  readonly #leaderships: ReadonlyMap<string, CoordinatorLeadership>
   readonly #front: BrokerFront
   readonly #nextTurn = new TurnQueue((callback) => this.#options.ports.scheduleTurn(callback)).next
   #endpoints: readonly ListenerEndpoint[] = []
@@ -132,7 +135,8 @@ export class Broker {
       nextTurn: this.#nextTurn,
       onFault: (error) => this.#onFault(error),
     })
-    this.#groupLeadership = new GroupLeadership(this.#groups, this.#partitions, logger)
+    this.#shares = this.#createShares()
+    this.#leaderships = this.#createLeaderships()
     this.#front = new BrokerFront({
       options,
       turn,
@@ -144,9 +148,37 @@ export class Broker {
       partitions: this.#partitions,
       replicas: this.#replicas,
       groups: this.#groups,
+      shares: this.#shares,
       secret: this.#secret,
       isStopping: () => this.#stopping !== null,
     })
+  }
+
+  #createShares(): Shares {
+    const { configuration, ports, logger } = this.#options
+    return new Shares({
+      configuration,
+      ...{ clock: ports.clock, timers: ports.timers, logger },
+      metadata: this.#metadata,
+      partitions: this.#partitions,
+      connections: this.#replicas?.connections ?? null,
+      enqueueEndOfTurn: (callback) => this.#turn.beforeFlush(callback),
+      nextTurn: this.#nextTurn,
+      onFault: (error) => this.#onFault(error),
+    })
+  }
+
+  #createLeaderships(): ReadonlyMap<string, CoordinatorLeadership> {
+    const common = { partitions: this.#partitions, logger: this.#options.logger }
+    const coordinators = [
+      { topic: GROUP_METADATA_TOPIC, coordinator: this.#groups },
+      { topic: SHARE_GROUP_STATE_TOPIC, coordinator: this.#shares.coordinator },
+    ]
+    return new Map(coordinators.map((led) => [led.topic, new CoordinatorLeadership({ ...led, ...common })]))
+  }
+
+  #updateLeaderships(): void {
+    for (const leadership of this.#leaderships.values()) leadership.update()
   }
 
   /** By which the nodes of a cluster know each other. */
@@ -226,7 +258,7 @@ export class Broker {
       onFault: (error) => this.#onFault(error),
       settingsOf: (topic) => new PartitionSettings(configuration.topic(this.#metadata.image, topic)),
       onAckScan: () => this.#front.expireAcks(),
-      onPlaced: () => this.#groupLeadership.update(),
+      onPlaced: () => this.#updateLeaderships(),
     }
   }
 
@@ -280,6 +312,7 @@ export class Broker {
     if (this.#replicas === null) this.#partitions.close()
     else this.#replicas.stop()
     this.#groups.shutdown()
+    this.#shares.shutdown()
     await this.#front.close()
     await this.#membership.close()
     await this.#logs.shutdown()
@@ -299,7 +332,8 @@ export class Broker {
     this.#logs.startRetention()
     await this.#membership.register()
     this.#groups.startup()
-    this.#groupLeadership.update()
+    this.#shares.coordinator.startup()
+    this.#updateLeaderships()
     this.#front.serve()
     await this.#membership.unfence()
     for (const warning of configuration.warnings) logger.warn(warning)
@@ -317,7 +351,7 @@ export class Broker {
   #onBrokerEpoch(epoch: number): void {
     if (this.#replicas === null) return
     this.#replicas.brokerEpoch = epoch
-    this.#groupLeadership.update()
+    this.#updateLeaderships()
   }
 
   /** Where others reach this broker, with the bound ports. */
@@ -359,8 +393,10 @@ export class Broker {
     if (this.#replicas !== null) this.#replicas.apply(image, delta)
     else if (changed.size > 0) this.#partitions.apply(image, changed)
     this.#applyConfigs(delta)
-    this.#groupLeadership.update()
-    if (delta.removedTopics.length > 0) this.#groups.onTopicsDeleted(delta.removedTopics)
+    this.#updateLeaderships()
+    if (delta.removedTopics.length === 0) return
+    this.#groups.onTopicsDeleted(delta.removedTopics)
+    this.#shares.coordinator.onTopicsDeleted(delta.removedTopics)
   }
 
   #applyConfigs(delta: MetadataDelta): void {
@@ -374,7 +410,7 @@ export class Broker {
     }
     if (all) this.#partitions.updateConfigs(null)
     else if (topics.size > 0) this.#partitions.updateConfigs(topics)
-    if (all || topics.has(GROUP_METADATA_TOPIC)) this.#groupLeadership.retryFailed()
+    for (const [topic, leadership] of this.#leaderships) if (all || topics.has(topic)) leadership.retryFailed()
   }
 
   #onFault(error: unknown): void {

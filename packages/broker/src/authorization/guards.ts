@@ -14,6 +14,7 @@ import {
   deleteAclsApi,
   deleteGroupsApi,
   deleteRecordsApi,
+  deleteShareGroupStateApi,
   deleteTopicsApi,
   describeAclsApi,
   describeClientQuotasApi,
@@ -28,6 +29,7 @@ import {
   findCoordinatorApi,
   heartbeatApi,
   incrementalAlterConfigsApi,
+  initializeShareGroupStateApi,
   initProducerIdApi,
   joinGroupApi,
   leaveGroupApi,
@@ -40,10 +42,13 @@ import {
   offsetDeleteApi,
   offsetFetchApi,
   offsetForLeaderEpochApi,
+  readShareGroupStateApi,
+  readShareGroupStateSummaryApi,
   removeRaftVoterApi,
   syncGroupApi,
   unregisterBrokerApi,
   updateFeaturesApi,
+  writeShareGroupStateApi,
 } from '@millrace/protocol'
 import type { ApiHandler } from '../handlers/handler.ts'
 import type { Authorizer } from './authorizer.ts'
@@ -82,6 +87,13 @@ import {
 import { describeClusterGuard, metadataGuard } from './guards/metadata-guards.ts'
 import { offsetCommitGuard, offsetDeleteGuard, offsetFetchGuard } from './guards/offset-guards.ts'
 import { initProducerIdGuard } from './guards/producer-id-guard.ts'
+import {
+  deleteShareGroupStateGuard,
+  initializeShareGroupStateGuard,
+  readShareGroupStateGuard,
+  readShareGroupStateSummaryGuard,
+  writeShareGroupStateGuard,
+} from './guards/share-guards.ts'
 import { createPartitionsGuard, createTopicsGuard, deleteTopicsGuard } from './guards/topic-admin-guards.ts'
 import {
   deleteRecordsGuard,
@@ -135,6 +147,11 @@ const GUARDS: ReadonlyMap<number, Guard<unknown, unknown>> = new Map([
   guardOf(listConfigResourcesApi, listConfigResourcesGuard),
   guardOf(addRaftVoterApi, addRaftVoterGuard),
   guardOf(removeRaftVoterApi, removeRaftVoterGuard),
+  guardOf(initializeShareGroupStateApi, initializeShareGroupStateGuard),
+  guardOf(readShareGroupStateApi, readShareGroupStateGuard),
+  guardOf(writeShareGroupStateApi, writeShareGroupStateGuard),
+  guardOf(deleteShareGroupStateApi, deleteShareGroupStateGuard),
+  guardOf(readShareGroupStateSummaryApi, readShareGroupStateSummaryGuard),
 ])
 
 /** What a guard takes and gives is what its API does. */
@@ -151,6 +168,8 @@ export const ASKED_BY_HANDLERS: ReadonlySet<number> = new Set([
   ApiKey.PRODUCE,
   ApiKey.FETCH,
   ApiKey.DESCRIBE_TOPIC_PARTITIONS,
+  ApiKey.SHARE_FETCH,
+  ApiKey.SHARE_ACKNOWLEDGE,
 ])
 
 /** The handler behind its guard. An API without a place in the table of needs cannot be served where there is an authorizer. */

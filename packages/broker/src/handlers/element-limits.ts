@@ -20,6 +20,8 @@ const NAMING_PARTITIONS: ReadonlySet<number> = new Set([
   ApiKey.OFFSET_FOR_LEADER_EPOCH,
   ApiKey.OFFSET_DELETE,
   ApiKey.DELETE_RECORDS,
+  ApiKey.SHARE_FETCH,
+  ApiKey.SHARE_ACKNOWLEDGE,
 ])
 
 /** See {@link MANY_ELEMENTS}. */

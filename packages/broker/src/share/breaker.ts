@@ -14,13 +14,13 @@ export class Breaker {
 
   /** Counts records that were given up. True: deliveries end now. */
   onFailed(recordCount: number, settings: BreakerSettings, nowMs: number): boolean {
-    if (settings.deadLetterCount === 0 || nowMs < this.#openUntilMs) return false
+    if (settings.failureCount === 0 || nowMs < this.#openUntilMs) return false
     if (nowMs - this.#windowStartMs >= settings.windowMs) {
       this.#windowStartMs = nowMs
       this.#count = 0
     }
     this.#count += recordCount
-    if (this.#count < settings.deadLetterCount) return false
+    if (this.#count < settings.failureCount) return false
     this.#count = 0
     this.#windowStartMs = Number.NEGATIVE_INFINITY
     this.#openUntilMs = nowMs + settings.pauseMs

@@ -10,7 +10,7 @@ export type OffsetReset =
 /** When so many records of a share partition fail in so short a time that what fails is not the records. */
 export interface BreakerSettings {
   /** 0: never. */
-  readonly deadLetterCount: number
+  readonly failureCount: number
   readonly windowMs: number
   /** How long nothing is delivered then. */
   readonly pauseMs: number

@@ -2,6 +2,8 @@ import type { FeatureRange } from '../image.ts'
 
 export const METADATA_VERSION = 'metadata.version'
 export const ELIGIBLE_LEADER_REPLICAS_VERSION = 'eligible.leader.replicas.version'
+/** 1: share groups (KIP-932). */
+export const SHARE_VERSION = 'share.version'
 
 /** Oldest level that may be finalized (3.3-IV3). */
 export const MIN_METADATA_VERSION = 7
@@ -23,6 +25,7 @@ const DEPENDENCIES: readonly (readonly [string, number, string, number])[] = [
 export const SUPPORTED_FEATURES: ReadonlyMap<string, FeatureRange> = new Map([
   [METADATA_VERSION, { min: MIN_METADATA_VERSION, max: LATEST_METADATA_VERSION }],
   [ELIGIBLE_LEADER_REPLICAS_VERSION, { min: 0, max: 1 }],
+  [SHARE_VERSION, { min: 0, max: 1 }],
 ])
 
 /** Levels of a new cluster: the newest of everything. */
