@@ -10,13 +10,15 @@ import type { Membership } from './cluster/membership.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { CoordinatorFinder, CoordinatorKeyType } from './coordinator/coordinator-finder.ts'
 import type { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
+import { partitionOfKeyText } from './coordinator/share/share-coordinator.ts'
+import { parseShareKey } from './coordinator/share/share-state.ts'
 import type { Transactions } from './coordinator/transaction/transactions.ts'
 import { ProduceHandler } from './handlers/00-produce.ts'
 import { BrokerProofs } from './handlers/broker-proofs.ts'
 import { LeaderHints } from './handlers/leader-hints.ts'
 import type { NextTurn } from './handlers/slices.ts'
 import { IdleWork } from './idle-work.ts'
-import { GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC } from './metadata/internal-topics.ts'
+import { GROUP_METADATA_TOPIC, SHARE_GROUP_STATE_TOPIC, TRANSACTION_STATE_TOPIC } from './metadata/internal-topics.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
 import { TopicAutoCreation } from './metadata/topic-auto-creation.ts'
 import type { DiskActivity } from './metrics/disk-activity.ts'
@@ -39,6 +41,7 @@ import type { PartitionManager } from './partition/partition-manager.ts'
 import { ProduceAppender } from './partition/produce-appender.ts'
 import { ProducerLimit } from './partition/producer-limit.ts'
 import type { ReplicaManager } from './replication/replica-manager.ts'
+import type { Shares } from './share/shares.ts'
 
 /** What the front needs of the node behind it. */
 export interface BrokerNode {
@@ -54,6 +57,7 @@ export interface BrokerNode {
   readonly replicas: ReplicaManager | null
   readonly groups: GroupCoordinator
   readonly transactions: Transactions
+  readonly shares: Shares
   /** By which the nodes of a cluster know each other. */
   readonly secret: Buffer | null
   isStopping(): boolean
@@ -170,6 +174,14 @@ export class BrokerFront {
             partitionFor: (id: string) => this.#node.transactions.coordinator.partitionFor(id),
           },
         ],
+        [
+          CoordinatorKeyType.SHARE,
+          {
+            topic: SHARE_GROUP_STATE_TOPIC,
+            isKey: (key: string) => parseShareKey(key) !== null,
+            partitionFor: (key: string) => partitionOfKeyText(this.#node.shares.coordinator, key),
+          },
+        ],
       ]),
     )
     return new Dispatcher({
@@ -192,6 +204,7 @@ export class BrokerFront {
         groups: this.#node.groups,
         transactions: this.#node.transactions,
         clock: ports.clock,
+        shares: this.#node.shares,
         coordinators,
         topicCreation,
         loggers: this.#node.options.loggers,
@@ -211,7 +224,10 @@ export class BrokerFront {
       nextTurn: this.#node.nextTurn,
       making: this.#making,
       onFatal: (error) => this.#node.options.onFatal(error),
-      onClosed: (connection) => this.#sockets.onConnectionClosed(connection),
+      onClosed: (connection) => {
+        this.#sockets.onConnectionClosed(connection)
+        this.#node.shares.sessions.onConnectionClosed(connection.context.connectionId)
+      },
     })
   }
 
@@ -328,6 +344,7 @@ export class BrokerFront {
               },
               authorizer: this.#authorizer,
               groups: this.#node.groups,
+              shares: this.#node.shares,
               logs: this.#node.logs,
             }),
             { nextTurn: this.#node.nextTurn, clock: this.#node.options.ports.clock },

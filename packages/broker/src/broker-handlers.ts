@@ -8,6 +8,7 @@ import { NEEDS } from './authorization/needs.ts'
 import type { Configuration } from './config/configuration.ts'
 import type { CoordinatorFinder } from './coordinator/coordinator-finder.ts'
 import type { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
+import { ShareStateRequests } from './coordinator/share/share-requests.ts'
 import type { Transactions } from './coordinator/transaction/transactions.ts'
 import { fetchHandler } from './handlers/01-fetch.ts'
 import { listOffsetsHandler } from './handlers/02-list-offsets.ts'
@@ -61,8 +62,15 @@ import { describeTransactionsHandler } from './handlers/65-describe-transactions
 import { listTransactionsHandler } from './handlers/66-list-transactions.ts'
 import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
+import { shareFetchHandler } from './handlers/78-share-fetch.ts'
+import { shareAcknowledgeHandler } from './handlers/79-share-acknowledge.ts'
 import { addRaftVoterHandler } from './handlers/80-add-raft-voter.ts'
 import { removeRaftVoterHandler } from './handlers/81-remove-raft-voter.ts'
+import { initializeShareGroupStateHandler } from './handlers/83-initialize-share-group-state.ts'
+import { readShareGroupStateHandler } from './handlers/84-read-share-group-state.ts'
+import { writeShareGroupStateHandler } from './handlers/85-write-share-group-state.ts'
+import { deleteShareGroupStateHandler } from './handlers/86-delete-share-group-state.ts'
+import { readShareGroupStateSummaryHandler } from './handlers/87-read-share-group-state-summary.ts'
 import type { BrokerProofs } from './handlers/broker-proofs.ts'
 import { withElementLimit } from './handlers/element-limits.ts'
 import type { ApiHandler } from './handlers/handler.ts'
@@ -79,6 +87,7 @@ import type { FetchLimits } from './partition/fetch-limits.ts'
 import type { FetchReplication } from './partition/fetch-operation.ts'
 import type { FetchSessionCache } from './partition/fetch-session-cache.ts'
 import type { PartitionManager } from './partition/partition-manager.ts'
+import type { Shares } from './share/shares.ts'
 
 /** What the handlers are made of. */
 export interface HandlerParts {
@@ -94,6 +103,7 @@ export interface HandlerParts {
   readonly authorizer: Authorizer | null
   readonly groups: GroupCoordinator
   readonly transactions: Transactions
+  readonly shares: Shares
   readonly coordinators: CoordinatorFinder
   readonly topicCreation: TopicAutoCreation
   readonly loggers: LoggerLevels
@@ -118,6 +128,7 @@ export function brokerHandlers(parts: HandlerParts): ApiHandler[] {
     ...dataHandlers(parts),
     ...groupHandlers(parts),
     ...transactionHandlers(parts),
+    ...shareHandlers(parts),
     ...adminHandlers(parts),
     ...accessHandlers(parts),
   ] as ApiHandler[]
@@ -239,6 +250,27 @@ function transactionHandlers({ transactions, groups, partitions, configuration, 
     }),
     describeTransactionsHandler({ transactions: coordinator, nextTurn }),
     listTransactionsHandler({ transactions: coordinator, clock, nextTurn }),
+  ]
+}
+
+function shareHandlers({ shares, metadata, authorizer, fetchLimits, timers, configuration, partitions }: HandlerParts) {
+  const shareStates = new ShareStateRequests(shares.coordinator)
+  const data = {
+    shares,
+    timers,
+    partitions,
+    authorizer,
+    image: () => metadata.image,
+    leaderHints: new LeaderHints(() => metadata.image),
+  }
+  return [
+    shareFetchHandler({ ...data, limits: fetchLimits, fetchMaxBytes: configuration.broker.fetchMaxBytes }),
+    shareAcknowledgeHandler(data),
+    initializeShareGroupStateHandler({ shareStates }),
+    readShareGroupStateHandler({ shareStates }),
+    writeShareGroupStateHandler({ shareStates }),
+    deleteShareGroupStateHandler({ shareStates }),
+    readShareGroupStateSummaryHandler({ shareStates }),
   ]
 }
 

@@ -25,7 +25,7 @@ import { CoordinatorLeadership } from './coordinator/coordinator-leadership.ts'
 import { GroupCoordinator } from './coordinator/group/group-coordinator.ts'
 import { Transactions } from './coordinator/transaction/transactions.ts'
 import { TurnQueue } from './handlers/turn-queue.ts'
-import { GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC } from './metadata/internal-topics.ts'
+import { GROUP_METADATA_TOPIC, SHARE_GROUP_STATE_TOPIC, TRANSACTION_STATE_TOPIC } from './metadata/internal-topics.ts'
 import { LocalMetadata } from './metadata/local-metadata.ts'
 import { journalPath } from './metadata/metadata-journal.ts'
 import type { MetadataService } from './metadata/metadata-service.ts'
@@ -40,6 +40,7 @@ import { PartitionManager, type PartitionManagerOptions } from './partition/part
 import { PartitionSettings } from './partition/partition-settings.ts'
 import { ReplicaManager } from './replication/replica-manager.ts'
 import { replicationSettingsOf } from './replication/replication-settings.ts'
+import { Shares } from './share/shares.ts'
 
 /** Directory of the metadata journal in the first data directory. */
 const METADATA_DIRECTORY = 'metadata'
@@ -56,6 +57,7 @@ export class Broker {
   readonly #partitions: PartitionManager
   readonly #groups: GroupCoordinator
   readonly #transactions: Transactions
+  readonly #shares: Shares
   /** By internal topic. */
   readonly #leaderships: ReadonlyMap<string, CoordinatorLeadership>
   readonly #front: BrokerFront
@@ -136,6 +138,7 @@ export class Broker {
       onFault: (error) => this.#onFault(error),
     })
     this.#transactions = this.#createTransactions()
+    this.#shares = this.#createShares()
     this.#leaderships = this.#createLeaderships()
     this.#front = new BrokerFront({
       options,
@@ -149,6 +152,7 @@ export class Broker {
       replicas: this.#replicas,
       groups: this.#groups,
       transactions: this.#transactions,
+      shares: this.#shares,
       secret: this.#secret,
       isStopping: () => this.#stopping !== null,
     })
@@ -169,6 +173,20 @@ export class Broker {
     })
   }
 
+  #createShares(): Shares {
+    const { configuration, ports, logger } = this.#options
+    return new Shares({
+      configuration,
+      ...{ clock: ports.clock, timers: ports.timers, logger },
+      metadata: this.#metadata,
+      partitions: this.#partitions,
+      connections: this.#replicas?.connections ?? null,
+      enqueueEndOfTurn: (callback) => this.#turn.beforeFlush(callback),
+      nextTurn: this.#nextTurn,
+      onFault: (error) => this.#onFault(error),
+    })
+  }
+
   #createLeaderships(): ReadonlyMap<string, CoordinatorLeadership> {
     const { configuration, logger } = this.#options
     const isVerificationRequired = (): boolean => configuration.broker.transactionPartitionVerificationEnable
@@ -176,6 +194,7 @@ export class Broker {
     const coordinators = [
       { topic: GROUP_METADATA_TOPIC, coordinator: this.#groups },
       { topic: TRANSACTION_STATE_TOPIC, coordinator: this.#transactions.coordinator },
+      { topic: SHARE_GROUP_STATE_TOPIC, coordinator: this.#shares.coordinator },
     ]
     return new Map(coordinators.map((led) => [led.topic, new CoordinatorLeadership({ ...led, ...common })]))
   }
@@ -316,6 +335,7 @@ export class Broker {
     else this.#replicas.stop()
     this.#groups.shutdown()
     this.#transactions.shutdown()
+    this.#shares.shutdown()
     await this.#front.close()
     await this.#membership.close()
     await this.#logs.shutdown()
@@ -336,6 +356,7 @@ export class Broker {
     await this.#membership.register()
     this.#groups.startup()
     this.#transactions.coordinator.startup()
+    this.#shares.coordinator.startup()
     this.#updateLeaderships()
     this.#front.serve()
     await this.#membership.unfence()
@@ -398,7 +419,9 @@ export class Broker {
     this.#applyConfigs(delta)
     this.#updateLeaderships()
     this.#transactions.coordinator.onMetadata()
-    if (delta.removedTopics.length > 0) this.#groups.onTopicsDeleted(delta.removedTopics)
+    if (delta.removedTopics.length === 0) return
+    this.#groups.onTopicsDeleted(delta.removedTopics)
+    this.#shares.coordinator.onTopicsDeleted(delta.removedTopics)
   }
 
   #applyConfigs(delta: MetadataDelta): void {

@@ -16,6 +16,7 @@ import {
   deleteAclsApi,
   deleteGroupsApi,
   deleteRecordsApi,
+  deleteShareGroupStateApi,
   deleteTopicsApi,
   describeAclsApi,
   describeClientQuotasApi,
@@ -32,6 +33,7 @@ import {
   findCoordinatorApi,
   heartbeatApi,
   incrementalAlterConfigsApi,
+  initializeShareGroupStateApi,
   initProducerIdApi,
   joinGroupApi,
   leaveGroupApi,
@@ -45,11 +47,14 @@ import {
   offsetDeleteApi,
   offsetFetchApi,
   offsetForLeaderEpochApi,
+  readShareGroupStateApi,
+  readShareGroupStateSummaryApi,
   removeRaftVoterApi,
   syncGroupApi,
   txnOffsetCommitApi,
   unregisterBrokerApi,
   updateFeaturesApi,
+  writeShareGroupStateApi,
   writeTxnMarkersApi,
 } from '@millrace/protocol'
 import type { ApiHandler } from '../handlers/handler.ts'
@@ -89,6 +94,13 @@ import {
 import { describeClusterGuard, metadataGuard } from './guards/metadata-guards.ts'
 import { offsetCommitGuard, offsetDeleteGuard, offsetFetchGuard } from './guards/offset-guards.ts'
 import { initProducerIdGuard } from './guards/producer-id-guard.ts'
+import {
+  deleteShareGroupStateGuard,
+  initializeShareGroupStateGuard,
+  readShareGroupStateGuard,
+  readShareGroupStateSummaryGuard,
+  writeShareGroupStateGuard,
+} from './guards/share-guards.ts'
 import { createPartitionsGuard, createTopicsGuard, deleteTopicsGuard } from './guards/topic-admin-guards.ts'
 import {
   deleteRecordsGuard,
@@ -158,6 +170,11 @@ const GUARDS: ReadonlyMap<number, Guard<unknown, unknown>> = new Map([
   guardOf(listConfigResourcesApi, listConfigResourcesGuard),
   guardOf(addRaftVoterApi, addRaftVoterGuard),
   guardOf(removeRaftVoterApi, removeRaftVoterGuard),
+  guardOf(initializeShareGroupStateApi, initializeShareGroupStateGuard),
+  guardOf(readShareGroupStateApi, readShareGroupStateGuard),
+  guardOf(writeShareGroupStateApi, writeShareGroupStateGuard),
+  guardOf(deleteShareGroupStateApi, deleteShareGroupStateGuard),
+  guardOf(readShareGroupStateSummaryApi, readShareGroupStateSummaryGuard),
 ])
 
 /** What a guard takes and gives is what its API does. */
@@ -174,6 +191,8 @@ export const ASKED_BY_HANDLERS: ReadonlySet<number> = new Set([
   ApiKey.PRODUCE,
   ApiKey.FETCH,
   ApiKey.DESCRIBE_TOPIC_PARTITIONS,
+  ApiKey.SHARE_FETCH,
+  ApiKey.SHARE_ACKNOWLEDGE,
 ])
 
 /** The handler behind its guard. An API without a place in the table of needs cannot be served where there is an authorizer. */

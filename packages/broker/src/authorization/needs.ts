@@ -24,6 +24,7 @@ function need(operation: number, resourceType: number, errorCode = ERROR_OF[reso
 }
 
 const describeCluster = { cluster: need(DESCRIBE, CLUSTER) }
+const clusterAction = { cluster: need(CLUSTER_ACTION, CLUSTER) }
 const alterCluster = { cluster: need(ALTER, CLUSTER) }
 const readGroup = { group: need(READ, GROUP) }
 const configs = (operation: number) => ({
@@ -131,6 +132,13 @@ export const NEEDS = {
   [ApiKey.LIST_TRANSACTIONS]: { transaction: need(DESCRIBE, TRANSACTIONAL_ID) },
   [ApiKey.LIST_CONFIG_RESOURCES]: { cluster: need(DESCRIBE_CONFIGS, CLUSTER) },
   [ApiKey.DESCRIBE_TOPIC_PARTITIONS]: { topic: need(DESCRIBE, TOPIC) },
+  [ApiKey.SHARE_FETCH]: { group: need(READ, GROUP), topic: need(READ, TOPIC) },
+  [ApiKey.SHARE_ACKNOWLEDGE]: { group: need(READ, GROUP), topic: need(READ, TOPIC) },
   [ApiKey.ADD_RAFT_VOTER]: alterCluster,
   [ApiKey.REMOVE_RAFT_VOTER]: alterCluster,
+  [ApiKey.INITIALIZE_SHARE_GROUP_STATE]: clusterAction,
+  [ApiKey.READ_SHARE_GROUP_STATE]: clusterAction,
+  [ApiKey.WRITE_SHARE_GROUP_STATE]: clusterAction,
+  [ApiKey.DELETE_SHARE_GROUP_STATE]: clusterAction,
+  [ApiKey.READ_SHARE_GROUP_STATE_SUMMARY]: clusterAction,
 } as const satisfies Readonly<Record<number, Readonly<Record<string, Need>>>>

@@ -23,6 +23,8 @@ const NO_NODE: Node = { id: -1, host: '', port: -1 }
 export interface CoordinatorDirectory {
   /** Internal topic whose leaders are the coordinators. */
   readonly topic: string
+  /** Left out: every text is a key. */
+  isKey?(key: string): boolean
   /** Partition of a key, or null while coordinators of the kind are not running. */
   partitionFor(key: string): number | null
 }
@@ -99,6 +101,7 @@ export class CoordinatorFinder {
     const unavailable = { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, node: NO_NODE }
     const directory = this.#directories.get(keyType)
     if (directory === undefined) return unavailable
+    if (directory.isKey?.(key) === false) return { errorCode: ErrorCode.INVALID_REQUEST, node: NO_NODE }
     const partition = directory.partitionFor(key)
     if (partition === null) return unavailable
     const image = this.#deps.metadata()

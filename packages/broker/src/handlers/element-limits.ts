@@ -23,6 +23,8 @@ const NAMING_PARTITIONS: ReadonlySet<number> = new Set([
   ApiKey.ADD_PARTITIONS_TO_TXN,
   ApiKey.WRITE_TXN_MARKERS,
   ApiKey.TXN_OFFSET_COMMIT,
+  ApiKey.SHARE_FETCH,
+  ApiKey.SHARE_ACKNOWLEDGE,
 ])
 
 /** See {@link MANY_ELEMENTS}. */

@@ -63,8 +63,15 @@ const SERVED_KEYS: readonly number[] = [
   ApiKey.LIST_TRANSACTIONS,
   ApiKey.LIST_CONFIG_RESOURCES,
   ApiKey.DESCRIBE_TOPIC_PARTITIONS,
+  ApiKey.SHARE_FETCH,
+  ApiKey.SHARE_ACKNOWLEDGE,
   ApiKey.ADD_RAFT_VOTER,
   ApiKey.REMOVE_RAFT_VOTER,
+  ApiKey.INITIALIZE_SHARE_GROUP_STATE,
+  ApiKey.READ_SHARE_GROUP_STATE,
+  ApiKey.WRITE_SHARE_GROUP_STATE,
+  ApiKey.DELETE_SHARE_GROUP_STATE,
+  ApiKey.READ_SHARE_GROUP_STATE_SUMMARY,
 ]
 
 /** The table, by key. The broker asserts at start that its handlers are exactly these. */

@@ -8,6 +8,7 @@ import type { FetchPurgatory } from '../partition/fetch-limits.ts'
 import type { FetchSessionCache } from '../partition/fetch-session-cache.ts'
 import type { PartitionManager } from '../partition/partition-manager.ts'
 import type { ProducerLimit } from '../partition/producer-limit.ts'
+import type { Shares } from '../share/shares.ts'
 import type { BudgetSample } from './budget.ts'
 import type { ClusterSources } from './cluster-metrics.ts'
 import type { DiskActivity } from './disk-activity.ts'
@@ -39,6 +40,7 @@ export interface MeasuredBroker {
   /** Null: there is none. */
   authorizer: Authorizer | null
   groups: GroupCoordinator
+  shares: Shares
   logs: LogManager
 }
 
@@ -75,6 +77,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
       { name: 'producers', unit: 'count', used: broker.producers.count(), limit: broker.producers.maxCount },
       broker.produce.budget(),
       ...broker.groups.budgets(),
+      ...broker.shares.budgets(),
     ],
   }
 }

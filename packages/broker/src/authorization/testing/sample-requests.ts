@@ -40,6 +40,8 @@ const named = (version: number, since: number, topicId: Uuid) =>
 const configResource = { resourceType: ConfigResourceType.TOPIC, resourceName: SAMPLE.topic }
 const configChange = { name: 'retention.ms', value: '60000' }
 
+const shareMember = { groupId: SAMPLE.group, memberId: 'member', shareSessionEpoch: 0, maxBytes: 1_000 }
+
 /** A topic that was made once is not new any more. */
 let freshCount = 0
 
@@ -325,6 +327,51 @@ export const SAMPLES: readonly SampleRequest[] = [
       topics: [protocol.createDescribeTopicPartitionsRequestTopicRequest({ name: SAMPLE.topic })],
       responsePartitionLimit: 10,
     }),
+  ),
+  sample(protocol.shareFetchApi, ApiKey.SHARE_FETCH, ['group', 'topic'], (_version, topicId) => {
+    const partitions = [protocol.createShareFetchRequestFetchPartition({ partitionIndex: 0 })]
+    return protocol.createShareFetchRequest({
+      ...shareMember,
+      topics: [protocol.createShareFetchRequestFetchTopic({ topicId, partitions })],
+    })
+  }),
+  sample(protocol.shareAcknowledgeApi, ApiKey.SHARE_ACKNOWLEDGE, ['group'], () =>
+    protocol.createShareAcknowledgeRequest({ ...shareMember, memberId: 'nobody', shareSessionEpoch: 1 }),
+  ),
+  sample(
+    protocol.initializeShareGroupStateApi,
+    ApiKey.INITIALIZE_SHARE_GROUP_STATE,
+    ['cluster'],
+    (_version, topicId) => {
+      const partitions = [protocol.createInitializeShareGroupStateRequestPartitionData({})]
+      const topics = [protocol.createInitializeStateData({ topicId, partitions })]
+      return protocol.createInitializeShareGroupStateRequest({ groupId: SAMPLE.group, topics })
+    },
+  ),
+  sample(protocol.readShareGroupStateApi, ApiKey.READ_SHARE_GROUP_STATE, ['cluster'], (_version, topicId) => {
+    const partitions = [protocol.createReadShareGroupStateRequestPartitionData({})]
+    const topics = [protocol.createReadStateData({ topicId, partitions })]
+    return protocol.createReadShareGroupStateRequest({ groupId: SAMPLE.group, topics })
+  }),
+  sample(protocol.writeShareGroupStateApi, ApiKey.WRITE_SHARE_GROUP_STATE, ['cluster'], (_version, topicId) => {
+    const partitions = [protocol.createWriteShareGroupStateRequestPartitionData({})]
+    const topics = [protocol.createWriteStateData({ topicId, partitions })]
+    return protocol.createWriteShareGroupStateRequest({ groupId: SAMPLE.group, topics })
+  }),
+  sample(protocol.deleteShareGroupStateApi, ApiKey.DELETE_SHARE_GROUP_STATE, ['cluster'], (_version, topicId) => {
+    const partitions = [protocol.createDeleteShareGroupStateRequestPartitionData({})]
+    const topics = [protocol.createDeleteStateData({ topicId, partitions })]
+    return protocol.createDeleteShareGroupStateRequest({ groupId: SAMPLE.group, topics })
+  }),
+  sample(
+    protocol.readShareGroupStateSummaryApi,
+    ApiKey.READ_SHARE_GROUP_STATE_SUMMARY,
+    ['cluster'],
+    (_version, topicId) => {
+      const partitions = [protocol.createReadShareGroupStateSummaryRequestPartitionData({})]
+      const topics = [protocol.createReadStateSummaryData({ topicId, partitions })]
+      return protocol.createReadShareGroupStateSummaryRequest({ groupId: SAMPLE.group, topics })
+    },
   ),
   sample(protocol.addRaftVoterApi, ApiKey.ADD_RAFT_VOTER, ['cluster'], () =>
     protocol.createAddRaftVoterRequest({ voterId: 3, timeoutMs: 1_000 }),

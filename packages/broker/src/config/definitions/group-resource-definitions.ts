@@ -73,6 +73,46 @@ export const groupResourceDefinitions = {
     'none',
     'Whether members of the share group may prolong their hold on a record.',
   ),
+  'share.redelivery.delay.ms': int(
+    0,
+    'none',
+    'How long a record that was released, or held too long, waits before it is delivered again; doubled with each delivery.',
+    atLeast(0),
+  ),
+  'share.redelivery.max.delay.ms': int(
+    300_000,
+    'none',
+    'Longest that a record waits before it is delivered again.',
+    atLeast(0),
+  ),
+  'share.breaker.failures': int(
+    0,
+    'none',
+    'Records of a partition that may be given up within share.breaker.window.ms before its deliveries pause; 0: they never do.',
+    atLeast(0),
+  ),
+  'share.breaker.window.ms': int(
+    60_000,
+    'none',
+    'Time within which records that are given up are counted for share.breaker.failures.',
+    atLeast(1),
+  ),
+  'share.breaker.pause.ms': int(
+    60_000,
+    'none',
+    'How long the deliveries of a partition pause after share.breaker.failures.',
+    atLeast(1),
+  ),
+  'errors.deadletterqueue.topic.name': string(
+    '',
+    'none',
+    'Topic that gets a record for each one that the share group gives up, which is archived afterwards; empty: none.',
+  ),
+  'errors.deadletterqueue.copy.record.enable': bool(
+    false,
+    'none',
+    'Whether the dead letters of the share group have key, value and headers of the records that they are about.',
+  ),
   'streams.session.timeout.ms': int(
     45_000,
     'none',

@@ -1,4 +1,4 @@
-import { atLeast, between, INT_MAX, int, list, nonEmptyList, short, upToNodes } from '../definition.ts'
+import { atLeast, between, bool, INT_MAX, int, list, nonEmptyList, short, string, upToNodes } from '../definition.ts'
 
 /** Share groups, streams groups and the share coordinator. Facts: `configs.md`, "Broker and controller". */
 export const sharingDefinitions = {
@@ -113,6 +113,34 @@ export const sharingDefinitions = {
     between(2000, 10_000),
   ),
   'group.share.max.share.sessions': int(2000, 'none', 'Most share sessions on this node.', atLeast(1)),
+  'group.share.max.session.partitions': int(
+    200_000,
+    'none',
+    'Most partitions of all share sessions on this node.',
+    atLeast(1),
+  ),
+  'group.share.max.partitions': int(
+    10_000,
+    'none',
+    'Most share partitions on this node: partitions that share groups consume, each once per group.',
+    atLeast(1),
+  ),
+  'group.share.max.in.flight.records': int(
+    1_000_000,
+    'none',
+    'Most records in flight of all share groups on this node; above it no new ones are delivered.',
+    atLeast(1),
+  ),
+  'errors.deadletterqueue.auto.create.topics.enable': bool(
+    false,
+    'none',
+    'Whether dead-letter topics that share groups name are created when they are first needed.',
+  ),
+  'errors.deadletterqueue.topic.name.prefix': string(
+    'dlq.',
+    'none',
+    'What names of dead-letter topics must begin with; empty: anything.',
+  ),
   'group.streams.session.timeout.ms': int(
     45_000,
     'none',
@@ -214,6 +242,12 @@ export const sharingDefinitions = {
     5_242_880,
     'none',
     'Bytes read at once when the state of share groups is loaded.',
+    atLeast(1),
+  ),
+  'share.coordinator.max.partitions': int(
+    200_000,
+    'none',
+    'Most share partitions whose state the share coordinator of this node keeps; above it none is initialized.',
     atLeast(1),
   ),
   'share.coordinator.snapshot.update.records.per.snapshot': int(

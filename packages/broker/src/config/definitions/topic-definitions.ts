@@ -171,6 +171,11 @@ export const topicDefinitions = {
     'none',
     'Accepted for compatibility, without effect: there is no tiered storage.',
   ),
+  'errors.deadletterqueue.group.enable': bool(
+    false,
+    'none',
+    'Whether groups may use the topic for their dead letters.',
+  ),
   'write.caching': bool(
     false,
     'none',

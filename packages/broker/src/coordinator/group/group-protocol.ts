@@ -4,6 +4,15 @@ import type { GroupRecord } from './group-record.ts'
 /** Where a classic group stands between two rebalances (`coordinators.md`, 2). */
 export type ClassicGroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
 
+/**
+ * Where a group stands whose partitions the coordinator assigns (KIP-848): Assigning until there is an assignment for its newest epoch,
+ * Reconciling until all members have it. Share groups know Empty and Stable only.
+ */
+export type ModernGroupState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable'
+
+/** Of any group. */
+export type GroupState = ClassicGroupState | ModernGroupState
+
 /** One assignment protocol that a member supports, in the order of its preference. The metadata is the group's own copy. */
 export interface MemberProtocol {
   readonly name: string

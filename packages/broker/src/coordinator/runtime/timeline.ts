@@ -1,7 +1,7 @@
 import { assert } from '@millrace/base'
 
-/** A map whose changes a {@link Timeline} can commit or take back. */
-interface TimelineOwner {
+/** Something whose changes a {@link Timeline} can commit or take back. */
+export interface TimelineOwner {
   /** The oldest uncommitted change of the key is now committed. */
   commitOldest(key: unknown): void
   /** The newest uncommitted change of the key is taken back. */
@@ -80,7 +80,7 @@ export class Timeline {
     }
   }
 
-  /** For maps only: remembers that `key` changes for the first time in the open version. */
+  /** For owners only: remembers that `key` changes for the first time in the open version. */
   remember(owner: TimelineOwner, key: unknown): void {
     this.#changes.push({ owner, key, version: this.#version })
   }
@@ -116,6 +116,11 @@ export class TimelineMap<Key, Value> implements TimelineOwner {
 
   get size(): number {
     return this.#current.size
+  }
+
+  /** Both faces are the same. */
+  get isCommitted(): boolean {
+    return this.#pending === null
   }
 
   get(key: Key): Value | undefined {

@@ -140,6 +140,7 @@ test('a new cluster has the newest features', () => {
     'metadata.version': 30,
     'eligible.leader.replicas.version': 1,
     'transaction.version': 2,
+    'share.version': 1,
   })
   expect(configsOf(after, ConfigResourceType.BROKER, '').get('min.insync.replicas')).toBe('1')
 })

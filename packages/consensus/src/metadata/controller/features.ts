@@ -4,6 +4,8 @@ export const METADATA_VERSION = 'metadata.version'
 export const ELIGIBLE_LEADER_REPLICAS_VERSION = 'eligible.leader.replicas.version'
 /** 1: records of transactions with tagged fields; 2: other epochs after each transaction, and implicit enlisting (KIP-890). */
 export const TRANSACTION_VERSION = 'transaction.version'
+/** 1: share groups (KIP-932). */
+export const SHARE_VERSION = 'share.version'
 
 /** Oldest level that may be finalized (3.3-IV3). */
 export const MIN_METADATA_VERSION = 7
@@ -26,6 +28,7 @@ export const SUPPORTED_FEATURES: ReadonlyMap<string, FeatureRange> = new Map([
   [METADATA_VERSION, { min: MIN_METADATA_VERSION, max: LATEST_METADATA_VERSION }],
   [ELIGIBLE_LEADER_REPLICAS_VERSION, { min: 0, max: 1 }],
   [TRANSACTION_VERSION, { min: 0, max: 2 }],
+  [SHARE_VERSION, { min: 0, max: 1 }],
 ])
 
 /** Levels of a new cluster: the newest of everything. */
