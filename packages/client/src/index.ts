@@ -26,11 +26,21 @@ export type { RebalanceListener } from './consumer/rebalancer.ts'
 export * from './errors/client-errors.ts'
 export * from './errors/protocol-error.ts'
 export * from './errors/retriable.ts'
+export {
+  AbortableTransactionError,
+  FatalTransactionError,
+  ProducerFencedError,
+  TransactionAbortedError,
+  TransactionError,
+} from './errors/transaction-errors.ts'
 export type { BrokerAddress, Transport, TransportChannel, TransportHandler } from './network/transport.ts'
+export type { Committer as ConsumerGroupMetadata } from './offsets/committed-offsets.ts'
 export type { IsolationLevel, OffsetSpec } from './offsets/offset-lookup.ts'
+export type { OffsetToCommit } from './offsets/offset-to-commit.ts'
 export type { ClientPorts } from './ports/client-ports.ts'
 export { PartialDeliveryError } from './producer/delivery.ts'
 export type { Partitioner } from './producer/partitioner.ts'
 export { Producer } from './producer/producer.ts'
 export type { CompressionType, ProducerOptions } from './producer/producer-options.ts'
 export type { Bytes, HeadersInput, ProducerRecord, RecordMetadata } from './producer/producer-record.ts'
+export type { Transaction } from './producer/transactions/transaction.ts'

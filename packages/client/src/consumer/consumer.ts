@@ -4,9 +4,10 @@ import { ClientCore } from '../client/client-core.ts'
 import { partitionKey, type TopicPartition } from '../cluster/topic-partition.ts'
 import { ClientClosedError, StateError, TimeoutError } from '../errors/client-errors.ts'
 import { ProtocolError } from '../errors/protocol-error.ts'
-import { type CommittedOffset, fetchCommitted, outsideCommitter } from '../offsets/committed-offsets.ts'
+import { type CommittedOffset, type Committer, fetchCommitted, outsideCommitter } from '../offsets/committed-offsets.ts'
 import type { FoundOffset, OffsetSpec } from '../offsets/offset-lookup.ts'
 import { offsetNumber } from '../offsets/offset-number.ts'
+import { type OffsetToCommit, toCommitted } from '../offsets/offset-to-commit.ts'
 import { findOffsets } from '../offsets/topic-offsets.ts'
 import { wait } from '../retry/wait.ts'
 import { AssignedPartitions } from './assigned-partitions.ts'
@@ -24,13 +25,6 @@ import { Subscription } from './subscription.ts'
 /** A partition to read, and where to begin: at an offset, at an end, at a time, or (left out) where the group or the policy says. */
 export interface AssignedPartition extends TopicPartition {
   start?: bigint | number | OffsetSpec
-}
-
-/** An offset to commit: that of the next record to read. */
-export interface OffsetToCommit extends TopicPartition {
-  offset: bigint | number
-  leaderEpoch?: number
-  metadata?: string
 }
 
 /** A committed offset as a group keeps it. */
@@ -303,6 +297,16 @@ export class Consumer implements AsyncDisposable {
     await this.#committer.commit(list, this.#core.options.defaultApiTimeoutMs)
   }
 
+  /**
+   * Who this consumer is in its group, for offsets that a transaction commits (KIP-447): as of the last poll, so that a transaction about
+   * partitions that were lost meanwhile is refused. Ask anew for each transaction, before polling again.
+   */
+  groupMetadata(): Committer {
+    const { groupId } = this.#options
+    if (groupId === null) throw new StateError('group metadata needs a groupId')
+    return this.#mode === 'subscribed' ? this.#membership!.committerInUse() : outsideCommitter(groupId)
+  }
+
   /** What the group has committed for these partitions; absent where it has nothing. */
   async committed(places: readonly TopicPartition[]): Promise<GroupOffset[]> {
     this.#assertOpen()
@@ -508,10 +512,6 @@ export class Consumer implements AsyncDisposable {
   #assertOpen(): void {
     if (this.#closing !== null) throw new ClientClosedError('consumer')
   }
-}
-
-function toCommitted({ topic, partition, offset, leaderEpoch, metadata }: OffsetToCommit): CommittedOffset {
-  return { topic, partition, offset: offsetNumber(offset), leaderEpoch: leaderEpoch ?? -1, metadata: metadata ?? '' }
 }
 
 function errorKey(error: unknown): string {

@@ -44,6 +44,8 @@ export class GroupMembership {
   readonly #callbacks: MembershipCallbacks
   readonly #ending = new AbortController()
   #identity: GroupIdentity = { memberId: '', generationId: -1, protocolName: null }
+  /** As whom the partitions in use were taken over: a join that has ended since is not in use before its assignment is. */
+  #identityInUse: GroupIdentity = this.#identity
   #state: MembershipState = 'outside'
   #outcome: JoinOutcome | null = null
   /** Aborted when the member leaves before the join under way has ended: nothing that comes of it counts. */
@@ -92,6 +94,15 @@ export class GroupMembership {
     return { groupId: this.#groupId, memberId, generationId, groupInstanceId: this.#options.groupInstanceId }
   }
 
+  /**
+   * As whom what `poll` handed out is held. Unlike {@link committer} it stays behind while a newer assignment waits to be taken over, in
+   * which partitions may be someone else's: offsets sent under the new generation would be taken for those.
+   */
+  committerInUse(): Committer {
+    const { memberId, generationId } = this.#identityInUse
+    return { groupId: this.#groupId, memberId, generationId, groupInstanceId: this.#options.groupInstanceId }
+  }
+
   /** The subscription or something else of ours changed. */
   requestRejoin(reason: string): void {
     this.#rejoinReason ??= reason
@@ -135,6 +146,7 @@ export class GroupMembership {
   takeAssignment(): TopicPartition[] {
     const outcome = this.#outcome!
     this.#outcome = null
+    this.#identityInUse = this.#identity
     this.#state = 'stable'
     this.#watch(outcome.partitionCounts)
     const { generationId, memberId } = this.#identity

@@ -77,6 +77,29 @@ describe('a group', () => {
     expect(cluster.world.clientTimerCount).toBe(0)
   })
 
+  test('the group metadata of a transaction stays that of the last poll while a join ends in the background', async () => {
+    const cluster = new FakeCluster()
+    cluster.createTopic('t', 2)
+    const options = { ...cluster.clientOptions, groupId: 'g', heartbeatIntervalMs: 100 }
+    const consumer = new Consumer(options)
+    consumer.subscribe('t')
+    const assigned = async () => {
+      while (consumer.assignment().length < 2) await consumer.poll({ timeoutMs: 50 })
+    }
+    await cluster.world.run(assigned())
+    const before = consumer.groupMetadata()
+    const other = new Member(cluster)
+    await cluster.world.pass(300)
+    // Hears of the rebalance and joins again in the background; the assignment waits to be taken over.
+    await cluster.world.run(consumer.poll({ timeoutMs: 0 }))
+    await cluster.world.pass(500)
+    expect(cluster.group('g').generationId).toBeGreaterThan(before.generationId)
+    expect(consumer.groupMetadata()).toEqual(before)
+    await cluster.world.run(consumer.poll({ timeoutMs: 0 }))
+    expect(consumer.groupMetadata().generationId).toBeGreaterThan(before.generationId)
+    await cluster.world.run(Promise.all([consumer.close(), other.consumer.close()]))
+  })
+
   test('cooperative members keep what they have while another joins', async () => {
     const cluster = new FakeCluster()
     cluster.createTopic('t', 6)

@@ -8,12 +8,27 @@ export interface ServedApi {
   maxVersion: number
 }
 
+/** The level of a feature that the whole cluster has agreed on (KIP-584). */
+export interface FinalizedFeature {
+  name: string
+  level: number
+}
+
 /** What one broker serves, learnt from ApiVersions when the connection opened. */
 export class ApiVersionsTable {
+  /** Finalized features as the broker knew them, and the epoch that says which of two brokers knows more; -1 if it does not tell. */
+  readonly finalizedFeatures: readonly FinalizedFeature[]
+  readonly finalizedFeaturesEpoch: number
   readonly #served = new Map<number, ServedApi>()
 
-  constructor(served: readonly ServedApi[]) {
+  constructor(
+    served: readonly ServedApi[],
+    finalizedFeatures: readonly FinalizedFeature[] = [],
+    finalizedFeaturesEpoch = -1,
+  ) {
     for (const api of served) this.#served.set(api.key, api)
+    this.finalizedFeatures = finalizedFeatures
+    this.finalizedFeaturesEpoch = finalizedFeaturesEpoch
   }
 
   /** The range of one API, or null if the broker does not know it. */

@@ -2,6 +2,7 @@ import type { Timer } from '@millrace/base'
 import { ClientClosedError, ConnectionError, TimeoutError } from '../errors/client-errors.ts'
 import type { ClientPorts } from '../ports/client-ports.ts'
 import type { Api, RequestMessage } from './api.ts'
+import type { ApiVersionsTable } from './api-versions-table.ts'
 import { BrokerLink, type Handshake, type LinkOptions } from './broker-link.ts'
 import type { Answer, RequestOptions } from './connection.ts'
 import { negotiateVersions } from './handshake.ts'
@@ -34,6 +35,8 @@ export class Connections {
   readonly #links = new Map<string, BrokerLink>()
   #bootstrapLinks: BrokerLink[]
   #idleTimer: Timer | null = null
+  #features: ReadonlyMap<string, number> = new Map()
+  #featuresEpoch = -1
   #closed = false
 
   /** `onLost` hears of every connection that failed or broke. */
@@ -41,7 +44,11 @@ export class Connections {
     this.#ports = ports
     this.#options = options
     this.#onLost = onLost
-    this.#handshake = (connection) => negotiateVersions(connection, options.requestTimeoutMs)
+    this.#handshake = async (connection) => {
+      const table = await negotiateVersions(connection, options.requestTimeoutMs)
+      this.#learnFeatures(table)
+      return table
+    }
     this.#bootstrapLinks = options.bootstrapServers.map((address) => this.#newLink(address))
     this.#watchIdle()
   }
@@ -66,6 +73,11 @@ export class Connections {
   /** Ids of the brokers that metadata named last. */
   nodeIds(): number[] {
     return [...this.#addresses.keys()]
+  }
+
+  /** The level of a feature that the cluster has agreed on, as of the newest answer of any broker; 0 if none names it. */
+  featureLevel(name: string): number {
+    return this.#features.get(name) ?? 0
   }
 
   /** The way to a broker, or null if metadata does not name it. */
@@ -98,6 +110,12 @@ export class Connections {
     this.#idleTimer?.cancel()
     for (const link of this.#links.values()) link.close()
     for (const link of this.#bootstrapLinks) link.close()
+  }
+
+  #learnFeatures({ finalizedFeatures, finalizedFeaturesEpoch }: ApiVersionsTable): void {
+    if (finalizedFeaturesEpoch < this.#featuresEpoch) return
+    this.#featuresEpoch = finalizedFeaturesEpoch
+    this.#features = new Map(finalizedFeatures.map(({ name, level }) => [name, level]))
   }
 
   #newLink(address: BrokerAddress): BrokerLink {

@@ -39,6 +39,8 @@ export async function negotiateVersions(connection: Connection, timeoutMs: numbe
     if (response.errorCode === ErrorCode.NONE) {
       return new ApiVersionsTable(
         response.apiKeys.map(({ apiKey, minVersion, maxVersion }) => ({ key: apiKey, minVersion, maxVersion })),
+        response.finalizedFeatures.map(({ name, maxVersionLevel }) => ({ name, level: maxVersionLevel })),
+        Number(response.finalizedFeaturesEpoch),
       )
     }
     if (response.errorCode !== ErrorCode.UNSUPPORTED_VERSION || version === 0) {

@@ -13,6 +13,7 @@ import {
   offsetFetchApi,
 } from '@millrace/protocol'
 import type { ClientCore } from '../client/client-core.ts'
+import type { CoordinatorKind } from '../client/coordinator-finder.ts'
 import { groupByTopic, partitionKey, type TopicPartition } from '../cluster/topic-partition.ts'
 import { ProtocolError, throwIfError } from '../errors/protocol-error.ts'
 import { isRetriable } from '../errors/retriable.ts'
@@ -140,25 +141,26 @@ export async function fetchCommitted(
   return committed
 }
 
-/** Runs a call on the group's coordinator; a connection that fails or an error that says so makes it be looked up again next time. */
+/** Runs a call on the coordinator; a connection that fails or an error that says so makes it be looked up again next time. */
 export async function withCoordinator<T>(
   core: ClientCore,
-  groupId: string,
+  key: string,
   call: (nodeId: number) => Promise<T>,
+  kind: CoordinatorKind = 'group',
 ): Promise<T> {
-  const nodeId = await core.coordinators.find(groupId)
+  const nodeId = await core.coordinators.find(key, kind)
   try {
     return await call(nodeId)
   } catch (error) {
-    if (isRetriable(error)) core.coordinators.forget(groupId)
+    if (isRetriable(error)) core.coordinators.forget(key, kind)
     throw error
   }
 }
 
 /** Forgets the coordinator if the error code says that it is another one. */
-export function forgetIfMoved(core: ClientCore, groupId: string, errorCode: number): void {
+export function forgetIfMoved(core: ClientCore, key: string, errorCode: number, kind: CoordinatorKind = 'group'): void {
   const moved = errorCode === ErrorCode.NOT_COORDINATOR || errorCode === ErrorCode.COORDINATOR_NOT_AVAILABLE
-  if (moved) core.coordinators.forget(groupId)
+  if (moved) core.coordinators.forget(key, kind)
 }
 
 function fetchRequest(

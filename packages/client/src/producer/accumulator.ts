@@ -56,7 +56,9 @@ export class Accumulator {
     const codec = codecIdOf(options.compressionType) ?? CodecId.NONE
     // Half of what the buffer may hold: under load that is what is in flight and answered in turn.
     const poolCount = Math.max(1, Math.min(MAX_FREE_BUILDERS, Math.floor(options.bufferMemory / options.batchSize / 2)))
-    this.#builders = new BuilderPool({ codec, level: options.compressionLevel }, options.batchSize, poolCount)
+    const transactional = options.transactionalId !== null
+    const batchOptions = { codec, level: options.compressionLevel, transactional }
+    this.#builders = new BuilderPool(batchOptions, options.batchSize, poolCount)
   }
 
   /** Puts a record into its partition's batch. Memory for it is reserved. Throws {@link ArgumentError} for a partition that is none. */

@@ -39,6 +39,8 @@ export type BatchState = 'open' | 'waiting' | 'in-flight' | 'retry' | 'done'
 
 /** Where new identities come from; `ProducerIdentitySource` in the real producer. */
 export interface IdentitySource {
+  /** The identity changes between transactions only, and what is missing breaks the transaction: numbers are never given anew. */
+  readonly isTransactional?: boolean
   current(): ProducerIdentity | null
   after(spent: ProducerIdentity): ProducerIdentity | null
 }
@@ -119,6 +121,7 @@ export class PartitionQueue<Batch extends QueuedBatch> {
   peek(nodeId: number): Batch | null {
     if (this.#inFlightCount > 0 && this.#inFlightNodeId !== nodeId) return null
     if (this.#inFlightCount >= this.#maxInFlight) return null
+    this.#adoptIdentity()
     // What another leader refused says nothing of this one's log.
     if (this.#inFlightNodeId !== nodeId) this.#beginRound()
     if (!this.#renumberIfDue()) return null
@@ -222,19 +225,31 @@ export class PartitionQueue<Batch extends QueuedBatch> {
     batch.state = 'done'
   }
 
-  /** A batch that is certainly not stored gives way to several smaller ones with new numbers. With idempotence only the first. */
+  /**
+   * A batch that is certainly not stored gives way to several smaller ones: with new numbers, or, in a transaction, those of its records.
+   * With idempotence only the first.
+   */
   replace(batch: Batch, parts: readonly Batch[]): void {
     this.#landed(batch)
-    this.#pending.splice(this.#pending.indexOf(batch), 1, ...parts)
+    const slot = this.#pending.indexOf(batch)
+    this.#pending.splice(slot, 1, ...parts)
     batch.state = 'done'
-    for (const part of parts) {
+    const keepsNumbers = this.#identities?.isTransactional === true
+    let sequence = batch.baseSequence
+    for (const [ordinal, part] of parts.entries()) {
       part.state = 'retry'
       part.identity = batch.identity
-      part.place = batch.place
-      part.baseSequence = batch.baseSequence
+      part.place = batch.place + (keepsNumbers ? ordinal : 0)
+      part.baseSequence = sequence
+      if (keepsNumbers) sequence = (sequence + part.recordCount) % SEQUENCE_MODULUS
     }
     this.#beginRound()
-    if (this.#identity !== null) this.#mustRenumber = true
+    if (keepsNumbers) {
+      for (const later of this.#pending.slice(slot + parts.length)) later.place += parts.length - 1
+      this.#nextPlace += parts.length - 1
+    } else if (this.#identity !== null) {
+      this.#mustRenumber = true
+    }
   }
 
   #landed(batch: Batch): void {
@@ -296,6 +311,16 @@ export class PartitionQueue<Batch extends QueuedBatch> {
     if (slot < this.#inFlightCount || (this.#gapSequence !== NO_GAP && this.#inFlightCount > 0)) return 'blocked'
     const retry = this.#pending[slot]!
     return retry.place - this.#pending[0]!.place >= this.#maxInFlight ? 'blocked' : retry
+  }
+
+  /** Another transaction may have another epoch, whose numbers begin at 0. Nothing of the one before is left then. */
+  #adoptIdentity(): void {
+    if (this.#identities?.isTransactional !== true || this.#pending.length > 0) return
+    if (this.#identities.current() === this.#identity) return
+    this.#identity = null
+    this.#nextPlace = 0
+    this.#gapSequence = NO_GAP
+    this.#mustRenumber = false
   }
 
   /** Gives new numbers when the old ones cannot be used. False while that must wait. */

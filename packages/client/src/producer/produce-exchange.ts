@@ -43,8 +43,7 @@ export function maxProduceVersion(sent: readonly SentBatch[], view: ClusterView)
 export function produceRequest(
   sent: readonly SentBatch[],
   view: ClusterView,
-  acks: number,
-  timeoutMs: number,
+  options: { acks: number; timeoutMs: number; transactionalId: string | null },
 ): ProduceRequest {
   const byTopic = Map.groupBy(sent, ({ buffer }) => buffer.topic)
   const topicData = [...byTopic].map(([name, list]) =>
@@ -56,7 +55,7 @@ export function produceRequest(
       ),
     }),
   )
-  return createProduceRequest({ acks, timeoutMs, topicData })
+  return createProduceRequest({ ...options, topicData })
 }
 
 /** Answers by batch; a batch that the response forgot is absent. `view` is the one that the request was made with. */

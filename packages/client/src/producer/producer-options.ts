@@ -29,6 +29,12 @@ export interface ProducerOptions extends ClientOptions {
   deliveryTimeoutMs?: number
   retries?: number
   partitioner?: Partitioner
+  /**
+   * Makes all records parts of transactions ({@link Producer.begin}). One id is used by one producer at a time: a newer one fences the older.
+   */
+  transactionalId?: string
+  /** The coordinator aborts a transaction that takes longer. */
+  transactionTimeoutMs?: number
   /** Called for each batch of `post`ed records that could not be delivered. */
   onDeliveryError?: (error: unknown, topic: string, partition: number, recordCount: number) => void
   /** Called for each attempt that failed and is made again, of a batch or at getting a producer id: why records are not stored yet. */
@@ -51,6 +57,8 @@ export interface ResolvedProducerOptions {
   retries: number
   requestTimeoutMs: number
   partitioner: Partitioner | null
+  transactionalId: string | null
+  transactionTimeoutMs: number
   onDeliveryError: (error: unknown, topic: string, partition: number, recordCount: number) => void
   onRetry: (error: unknown) => void
 }
@@ -65,6 +73,7 @@ export function resolveProducerOptions(options: ProducerOptions): ResolvedProduc
   const maxInFlight = wholeNumber('maxInFlightRequestsPerConnection', options.maxInFlightRequestsPerConnection, 5, 1)
   const retries = wholeNumber('retries', options.retries, 2_147_483_647, 0)
   const enableIdempotence = resolveIdempotence(options.enableIdempotence, acks, maxInFlight, retries)
+  const transactionalId = resolveTransactionalId(options.transactionalId, enableIdempotence)
   const lingerMs = wholeNumber('lingerMs', options.lingerMs, 0, 0)
   const requestTimeoutMs = wholeNumber('requestTimeoutMs', options.requestTimeoutMs, 30_000, 1)
   return {
@@ -82,6 +91,8 @@ export function resolveProducerOptions(options: ProducerOptions): ResolvedProduc
     retries,
     requestTimeoutMs,
     partitioner: options.partitioner ?? null,
+    transactionalId,
+    transactionTimeoutMs: wholeNumber('transactionTimeoutMs', options.transactionTimeoutMs, 60_000, 1),
     onDeliveryError: guarded(options.onDeliveryError ?? (() => undefined)),
     onRetry: guarded(options.onRetry ?? (() => undefined)),
   }
@@ -102,6 +113,13 @@ function resolveIdempotence(asked: boolean | undefined, acks: number, maxInFligh
     )
   }
   return asked ?? possible
+}
+
+function resolveTransactionalId(id: string | undefined, enableIdempotence: boolean): string | null {
+  if (id === undefined) return null
+  if (id === '') throw new ConfigurationError('transactionalId', 'transactionalId must not be empty')
+  if (!enableIdempotence) throw new ConfigurationError('transactionalId', 'transactionalId needs enableIdempotence')
+  return id
 }
 
 function resolveCompression(type: CompressionType | undefined): CompressionType {

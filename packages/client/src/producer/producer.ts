@@ -1,7 +1,7 @@
 import { recordSizeBound } from '@millrace/protocol'
 import { ClientCore } from '../client/client-core.ts'
 import type { TopicView } from '../cluster/cluster-view.ts'
-import { ArgumentError, ClientClosedError, RecordTooLargeError } from '../errors/client-errors.ts'
+import { ArgumentError, ClientClosedError, RecordTooLargeError, StateError } from '../errors/client-errors.ts'
 import { ProtocolError } from '../errors/protocol-error.ts'
 import { wait } from '../retry/wait.ts'
 import { Accumulator, type PreparedRecord } from './accumulator.ts'
@@ -11,6 +11,8 @@ import { ProducerIdentitySource } from './producer-identity.ts'
 import { type ProducerOptions, type ResolvedProducerOptions, resolveProducerOptions } from './producer-options.ts'
 import { type ProducerRecord, type RecordMetadata, toBuffer, toHeaders, toValue } from './producer-record.ts'
 import { Sender } from './sender.ts'
+import { Transaction } from './transactions/transaction.ts'
+import { TransactionManager } from './transactions/transaction-manager.ts'
 
 /** A record that waits for metadata or memory before it can join a batch. */
 interface WaitingRecord {
@@ -19,6 +21,8 @@ interface WaitingRecord {
   place: number
   /** When `maxBlockMs` is over, in monotonic milliseconds. */
   deadlineMs: number
+  /** Its transaction was given up: it has been told so. */
+  isDropped: boolean
 }
 
 /**
@@ -31,6 +35,7 @@ export class Producer implements AsyncDisposable {
   readonly #memory: BufferMemory
   readonly #accumulator: Accumulator
   readonly #sender: Sender
+  readonly #transactions: TransactionManager | null
   /** Records that wait, by topic: later ones line up behind them, so that order is kept. */
   readonly #lines = new Map<string, WaitingRecord[]>()
   #closing: Promise<void> | null = null
@@ -43,6 +48,7 @@ export class Producer implements AsyncDisposable {
       allowAutoTopicCreation: true,
     })
     this.#memory = new BufferMemory(this.#options.bufferMemory, this.#core.ports)
+    this.#transactions = this.#newTransactions()
     const identities = this.#options.enableIdempotence
       ? new ProducerIdentitySource(
           this.#core,
@@ -51,16 +57,21 @@ export class Producer implements AsyncDisposable {
           this.#options.onRetry,
         )
       : null
-    this.#accumulator = new Accumulator(this.#core, this.#options, identities)
-    this.#sender = new Sender(this.#core, this.#options, this.#accumulator, this.#memory)
+    this.#accumulator = new Accumulator(this.#core, this.#options, this.#transactions ?? identities)
+    this.#sender = new Sender(this.#core, this.#options, this.#accumulator, this.#memory, this.#transactions)
   }
 
   /**
    * Sends one record and resolves when it is stored as `acks` asks. Waits when the buffer is full, so awaiting it is back-pressure.
    * Rejects with `ProtocolError`, `TimeoutError` (`maxBlockMs` before it entered the buffer, `deliveryTimeoutMs` after),
-   * `RecordTooLargeError` or `ClientClosedError`. Calls keep their order per partition whether or not they are awaited.
+   * `RecordTooLargeError` or `ClientClosedError`. Calls keep their order per partition whether or not they are awaited. A producer with a
+   * `transactionalId` sends through {@link begin} only.
    */
   send(record: ProducerRecord): Promise<RecordMetadata> {
+    return this.#transactions === null ? this.#send(record) : Promise.reject(outsideTransaction())
+  }
+
+  #send(record: ProducerRecord): Promise<RecordMetadata> {
     const delivery = new SingleDelivery()
     this.#submit(record, delivery, 0)
     return delivery.promise
@@ -71,6 +82,10 @@ export class Producer implements AsyncDisposable {
    * `PartialDeliveryError` once the fate of all is known.
    */
   sendMany(records: readonly ProducerRecord[]): Promise<RecordMetadata[]> {
+    return this.#transactions === null ? this.#sendMany(records) : Promise.reject(outsideTransaction())
+  }
+
+  #sendMany(records: readonly ProducerRecord[]): Promise<RecordMetadata[]> {
     const delivery = new ManyDelivery(records.length)
     for (let place = 0; place < records.length; place++) this.#submit(records[place]!, delivery, place)
     return delivery.promise
@@ -81,9 +96,40 @@ export class Producer implements AsyncDisposable {
    * not known yet; await {@link ready} and post it again. Failed deliveries go to `onDeliveryError`. Hot path.
    */
   post(record: ProducerRecord): boolean {
+    if (this.#transactions !== null) throw outsideTransaction()
+    return this.#post(record)
+  }
+
+  #post(record: ProducerRecord): boolean {
     this.#assertOpen()
     const prepared = this.#prepare(record)
     return this.#tryAppend(prepared, null, 0)
+  }
+
+  /**
+   * Gets the producer's identity from the coordinator, which fences every earlier producer with this `transactionalId` and ends what it
+   * left open. {@link begin} does it by itself; a consumer whose offsets go with the transactions should wait for it, since what was left
+   * open holds up readers until then. Rejects with `ProtocolError`, a fatal
+   * `TransactionError` or, after `maxBlockMs`, `TimeoutError`; it may be called again.
+   */
+  async initTransactions(): Promise<void> {
+    this.#assertOpen()
+    await this.#withTransactions().init()
+  }
+
+  /**
+   * Opens a transaction: `await using transaction = await producer.begin()`. One at a time: while the one before ends, this waits. Rejects
+   * as {@link initTransactions}, and with `StateError` while one is open.
+   */
+  async begin(): Promise<Transaction> {
+    this.#assertOpen()
+    const manager = this.#withTransactions()
+    await manager.begin()
+    return new Transaction(manager, {
+      send: (record) => this.#send(record),
+      sendMany: (records) => this.#sendMany(records),
+      post: (record) => this.#post(record),
+    })
   }
 
   /** Resolves when the topic is known and the buffer has room. Rejects as {@link send} does. */
@@ -116,7 +162,8 @@ export class Producer implements AsyncDisposable {
   }
 
   /**
-   * Flushes for at most `timeoutMs`, then fails what is left and closes the connections. Later calls give the same promise.
+   * Flushes for at most `timeoutMs`, then fails what is left and closes the connections. A transaction that is open is aborted, one that
+   * is ending is waited for. Later calls give the same promise.
    */
   close(options: { timeoutMs?: number } = {}): Promise<void> {
     this.#closing ??= this.#close(options.timeoutMs ?? this.#options.deliveryTimeoutMs)
@@ -129,7 +176,8 @@ export class Producer implements AsyncDisposable {
 
   async #close(timeoutMs: number): Promise<void> {
     const limit = new AbortController()
-    await Promise.race([this.flush(), wait(this.#core.ports.timers, timeoutMs, limit.signal)])
+    const done = this.#transactions?.shutDown() ?? this.flush()
+    await Promise.race([done, wait(this.#core.ports.timers, timeoutMs, limit.signal)])
     limit.abort()
     this.#sender.close()
     this.#memory.close()
@@ -142,10 +190,16 @@ export class Producer implements AsyncDisposable {
       const prepared = this.#prepare(record)
       if (this.#tryAppend(prepared, delivery, place)) return
       const deadlineMs = this.#core.ports.clock.monotonicMs() + this.#options.maxBlockMs
-      this.#lineUp({ record: prepared, delivery, place, deadlineMs })
+      this.#lineUp({ record: prepared, delivery, place, deadlineMs, isDropped: false })
     } catch (error) {
-      delivery.onFailed(error, place)
+      this.#refuse(delivery, place, error)
     }
+  }
+
+  /** A record that does not even become part of a batch breaks the transaction all the same: it was meant to be in it. */
+  #refuse(delivery: Delivery, place: number, error: unknown): void {
+    delivery.onFailed(error, place)
+    this.#transactions?.onFailure(error, 'produce')
   }
 
   #prepare(record: ProducerRecord): PreparedRecord {
@@ -180,6 +234,7 @@ export class Producer implements AsyncDisposable {
     try {
       // It may have waited until after the end: nobody would ever send it.
       if (this.#sender.fatalError !== null) throw this.#sender.fatalError
+      this.#transactions?.assertSending()
       this.#accumulator.append(topic, record, delivery, place)
     } catch (error) {
       this.#memory.release(record.sizeBytes)
@@ -201,15 +256,17 @@ export class Producer implements AsyncDisposable {
   }
 
   /** Moves a line into batches one by one, each as soon as its topic is known and memory is free. Never rejects. */
-  async #serve(name: string, line: readonly WaitingRecord[]): Promise<void> {
+  async #serve(name: string, line: WaitingRecord[]): Promise<void> {
     const { clock } = this.#core.ports
     this.#core.metadata.addTopic(name)
     let refusal: unknown = null
     let refusedCount = 0
     for (let head = 0; head < line.length; head++) {
-      const { record, delivery, place, deadlineMs } = line[head]!
+      const waiting = line[head]!
+      const { record, delivery, place, deadlineMs } = waiting
+      if (waiting.isDropped) continue
       if (head < refusedCount) {
-        delivery.onFailed(refusal, place)
+        this.#refuse(delivery, place, refusal)
         continue
       }
       try {
@@ -221,9 +278,11 @@ export class Producer implements AsyncDisposable {
         }
         const topic = await this.#core.metadata.awaitTopic(name, Math.max(0, deadlineMs - clock.monotonicMs()))
         await this.#reserve(record.sizeBytes, Math.max(0, deadlineMs - clock.monotonicMs()))
-        this.#append(topic, record, delivery, place)
+        if (waiting.isDropped) this.#memory.release(record.sizeBytes)
+        else this.#append(topic, record, delivery, place)
       } catch (error) {
-        delivery.onFailed(error, place)
+        if (waiting.isDropped) continue
+        this.#refuse(delivery, place, error)
         if (!(error instanceof ProtocolError)) continue
         // The topic may not be used: that is the answer to all who stood in line when it came, without a request for each.
         refusal = error
@@ -241,10 +300,46 @@ export class Producer implements AsyncDisposable {
     return reserved
   }
 
+  #dropWaiting(error: unknown): void {
+    for (const line of this.#lines.values()) {
+      for (const waiting of line) {
+        if (waiting.isDropped) continue
+        waiting.isDropped = true
+        waiting.delivery.onFailed(error, waiting.place)
+      }
+    }
+  }
+
+  #newTransactions(): TransactionManager | null {
+    const { transactionalId, transactionTimeoutMs, maxBlockMs } = this.#options
+    if (transactionalId === null) return null
+    return new TransactionManager(
+      this.#core,
+      { transactionalId, transactionTimeoutMs, maxBlockMs },
+      {
+        flush: () => this.flush(),
+        dropWaiting: (error) => this.#dropWaiting(error),
+        whenIdle: () => this.#sender.whenIdle(),
+        schedule: () => this.#sender.schedule(),
+        failAll: (error) => this.#sender.failAll(error),
+        onRetry: this.#options.onRetry,
+      },
+    )
+  }
+
+  #withTransactions(): TransactionManager {
+    if (this.#transactions === null) throw new StateError('transactions need a transactionalId')
+    return this.#transactions
+  }
+
   #assertOpen(): void {
     if (this.#closing !== null) throw new ClientClosedError('producer')
     if (this.#sender.fatalError !== null) throw this.#sender.fatalError
   }
+}
+
+function outsideTransaction(): StateError {
+  return new StateError('with a transactionalId records are sent in transactions: see begin')
 }
 
 /** Resolves when the delivery has its outcome, whatever it is. */

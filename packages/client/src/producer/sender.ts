@@ -19,6 +19,7 @@ import {
 } from './produce-exchange.ts'
 import type { ProducerBatch } from './producer-batch.ts'
 import type { ResolvedProducerOptions } from './producer-options.ts'
+import type { TransactionManager } from './transactions/transaction-manager.ts'
 
 /** Without an answer there is no way to learn that a topic id is stale: topics go by name, which later versions cannot. */
 const NAMES_UP_TO_VERSION = 12
@@ -27,7 +28,14 @@ const NAMES_UP_TO_VERSION = 12
  * Refusals before anything was appended. Any other may come after the append: a leader that waits for replicas answers so when it
  * loses the partition or the time is over.
  */
-const CERTAINLY_NOT_STORED: ReadonlySet<number> = new Set([ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.MESSAGE_TOO_LARGE])
+const CERTAINLY_NOT_STORED: ReadonlySet<number> = new Set([
+  ErrorCode.NOT_ENOUGH_REPLICAS,
+  ErrorCode.MESSAGE_TOO_LARGE,
+  // The transaction before is still being completed (KIP-890).
+  ErrorCode.CONCURRENT_TRANSACTIONS,
+])
+
+const ANY_VERSION = { minVersion: 0, maxVersion: Number.MAX_SAFE_INTEGER }
 
 const NO_ANSWER: BatchAnswer = {
   errorCode: ErrorCode.NETWORK_EXCEPTION,
@@ -47,6 +55,7 @@ export class Sender {
   readonly #options: ResolvedProducerOptions
   readonly #accumulator: Accumulator
   readonly #memory: BufferMemory
+  readonly #transactions: TransactionManager | null
   readonly #requestsByNode = new Map<number, number>()
   readonly #connecting = new Set<number>()
   /** Nodes whose connection has more to write than it likes. */
@@ -60,12 +69,21 @@ export class Sender {
   #rotation = 0
   #closed = false
   #fatalError: unknown = null
+  #idleWaiters: (() => void)[] = []
 
-  constructor(core: ClientCore, options: ResolvedProducerOptions, accumulator: Accumulator, memory: BufferMemory) {
+  /** `transactions` is null for a producer without. */
+  constructor(
+    core: ClientCore,
+    options: ResolvedProducerOptions,
+    accumulator: Accumulator,
+    memory: BufferMemory,
+    transactions: TransactionManager | null,
+  ) {
     this.#core = core
     this.#options = options
     this.#accumulator = accumulator
     this.#memory = memory
+    this.#transactions = transactions
     this.#stopListening = core.metadata.onUpdate(() => this.schedule())
   }
 
@@ -94,6 +112,14 @@ export class Sender {
     this.#flushCount--
   }
 
+  /** Resolves once no batch is left and every produce request has been answered. */
+  whenIdle(): Promise<void> {
+    if (this.#closed || this.#isIdle) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#idleWaiters.push(resolve)
+    })
+  }
+
   /** Nothing can be sent any more: every batch fails with the error. */
   failAll(error: unknown): void {
     this.#fatalError = error
@@ -109,6 +135,17 @@ export class Sender {
     this.#timer?.cancel()
     this.#stopListening()
     this.failAll(new ClientClosedError('producer'))
+    this.#wakeIdle()
+  }
+
+  get #isIdle(): boolean {
+    if (this.#accumulator.active.size > 0) return false
+    for (const count of this.#requestsByNode.values()) if (count > 0) return false
+    return true
+  }
+
+  #wakeIdle(): void {
+    for (const wake of this.#idleWaiters.splice(0)) wake()
   }
 
   #pump(): void {
@@ -116,6 +153,7 @@ export class Sender {
     const byNode = new Map<number, PartitionBuffer[]>()
     let wakeAtMs = Number.POSITIVE_INFINITY
     let leaderMissing = false
+    this.#dropUnsent()
     for (const buffer of this.#accumulator.active) {
       this.#expire(buffer, nowMs)
       this.#giveUpUnsettled(buffer)
@@ -133,6 +171,16 @@ export class Sender {
     if (leaderMissing) this.#core.metadata.requestUpdate()
     for (const [nodeId, buffers] of byNode) this.#sendTo(nodeId, buffers, nowMs)
     this.#wakeAt(wakeAtMs)
+    if (this.#idleWaiters.length > 0 && this.#isIdle) this.#wakeIdle()
+  }
+
+  /** In a transaction that will be aborted nothing is sent any more; answers to what was sent are waited for. */
+  #dropUnsent(): void {
+    const reason = this.#transactions?.dropReason ?? null
+    if (reason === null) return
+    for (const buffer of [...this.#accumulator.active]) {
+      for (const batch of buffer.batches) if (batch.state !== 'in-flight') this.#giveUp(buffer, batch, reason)
+    }
   }
 
   /** When a pump could find more to do for the buffer without anything else happening. */
@@ -162,6 +210,7 @@ export class Sender {
         // Kept until its answer shows whether its sequence numbers are used.
         batch.abandoned = true
         batch.fail(error, this.#options.onDeliveryError)
+        this.#transactions?.onFailure(error, 'produce')
       } else {
         this.#giveUp(buffer, batch, error)
       }
@@ -238,6 +287,7 @@ export class Sender {
     this.#rotation = (this.#rotation + 1) % buffers.length
     for (let step = 0; step < buffers.length; step++) {
       const buffer = buffers[(this.#rotation + step) % buffers.length]!
+      if (this.#transactions !== null && !this.#transactions.admits(buffer.topic, buffer.partition)) continue
       const batch = buffer.nextFor(nodeId, nowMs, force)
       if (batch === null) continue
       if (sent.length > 0 && sizeBytes + batch.wireSizeBytes > this.#options.maxRequestSize) continue
@@ -251,19 +301,25 @@ export class Sender {
 
   #send(nodeId: number, connection: Connection, sent: readonly SentBatch[]): void {
     const view = this.#core.metadata.view
-    const { acks, requestTimeoutMs } = this.#options
-    const message = () => produceRequest(sent, view, acks, requestTimeoutMs)
+    const { acks, requestTimeoutMs, transactionalId } = this.#options
+    const message = () => produceRequest(sent, view, { acks, timeoutMs: requestTimeoutMs, transactionalId })
     if (acks === 0) {
       this.#sendWithoutAnswer(connection, message, sent)
       return
     }
+    const versions = this.#transactions?.produceVersions ?? ANY_VERSION
+    this.#transactions?.noteSent()
     this.#requestsByNode.set(nodeId, (this.#requestsByNode.get(nodeId) ?? 0) + 1)
     const landed = () => {
       this.#requestsByNode.set(nodeId, this.#requestsByNode.get(nodeId)! - 1)
       this.schedule()
     }
     connection
-      .request(produceApi, message, { timeoutMs: requestTimeoutMs, maxVersion: maxProduceVersion(sent, view) })
+      .request(produceApi, message, {
+        timeoutMs: requestTimeoutMs,
+        minVersion: versions.minVersion,
+        maxVersion: Math.min(versions.maxVersion, maxProduceVersion(sent, view)),
+      })
       .then(
         (answer) => {
           landed()
@@ -399,6 +455,7 @@ export class Sender {
     if (!buffer.dropOpen(batch)) buffer.queue.giveUp(batch)
     this.#release(buffer, batch)
     batch.fail(error, this.#options.onDeliveryError)
+    this.#transactions?.onFailure(error, 'produce')
     this.schedule()
   }
 

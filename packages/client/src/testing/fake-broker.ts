@@ -3,6 +3,7 @@ import {
   apis,
   createApiVersion,
   createApiVersionsResponse,
+  createFinalizedFeatureKey,
   decodeRequestHeader,
   encodeResponseHeader,
   Reader,
@@ -34,6 +35,8 @@ export class FakeBroker {
   readonly requests: FakeRequest[] = []
   /** Versions served, other than all that the protocol package knows; null: not served. */
   readonly versionLimits = new Map<number, { min: number; max: number } | null>()
+  /** Levels that the cluster has agreed on, by feature. */
+  readonly features = new Map<string, number>()
   readonly #network: FakeNetwork
   readonly #handle: FakeHandler
 
@@ -120,7 +123,16 @@ export class FakeBroker {
         })
       })
     const isUnknown = limit !== undefined && limit !== null && asked > limit.max
-    return createApiVersionsResponse({ errorCode: isUnknown ? 35 : 0, apiKeys })
+    const finalizedFeatures = [...this.features].map(([name, level]) =>
+      createFinalizedFeatureKey({ name, minVersionLevel: level, maxVersionLevel: level }),
+    )
+    const finalizedFeaturesEpoch = finalizedFeatures.length > 0 ? 1 : -1
+    return createApiVersionsResponse({
+      errorCode: isUnknown ? 35 : 0,
+      apiKeys,
+      finalizedFeatures,
+      finalizedFeaturesEpoch,
+    })
   }
 
   #reply(channel: ServerChannel, correlationId: number, apiKey: number, version: number, body: object): void {

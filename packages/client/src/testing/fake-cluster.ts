@@ -1,9 +1,13 @@
 import { type Uuid, ZERO_UUID } from '@millrace/base'
 import {
+  type AddOffsetsToTxnRequest,
+  type AddPartitionsToTxnRequest,
   ApiKey,
+  createAddOffsetsToTxnResponse,
   createDescribeTopicPartitionsResponse,
   createDescribeTopicPartitionsResponsePartition,
   createDescribeTopicPartitionsResponseTopic,
+  createEndTxnResponse,
   createFetchableTopicResponse,
   createFetchResponse,
   createFetchResponsePartitionData,
@@ -28,10 +32,13 @@ import {
   createProduceResponse,
   createTopicProduceResponse,
   type DescribeTopicPartitionsRequest,
+  type EndTxnRequest,
   ErrorCode,
   type FetchRequest,
   type FindCoordinatorRequest,
   type HeartbeatRequest,
+  type InitProducerIdRequest,
+  isTransactionalBatch,
   type JoinGroupRequest,
   type LeaveGroupRequest,
   type ListOffsetsRequest,
@@ -39,12 +46,16 @@ import {
   type OffsetCommitRequest,
   type OffsetFetchRequest,
   type ProduceRequest,
+  producerEpochOf,
+  producerIdOf,
   type SyncGroupRequest,
+  type TxnOffsetCommitRequest,
 } from '@millrace/protocol'
 import { type FakeAnswer, FakeBroker, type FakeHandler, type FakeRequest } from './fake-broker.ts'
 import { FakeGroup } from './fake-group.ts'
 import { FakeNetwork } from './fake-network.ts'
 import { FakePartition } from './fake-partition.ts'
+import { FakeTransactions, refusedPartitions, refusedTxnOffsets } from './fake-transactions.ts'
 import { VirtualWorld } from './virtual-world.ts'
 
 interface FakeTopic {
@@ -63,6 +74,7 @@ export class FakeCluster {
   readonly topics = new Map<string, FakeTopic>()
   readonly groups = new Map<string, FakeGroup>()
   readonly committed = new Map<string, Map<string, number>>()
+  readonly transactions: FakeTransactions
   readonly #interceptors = new Map<number, Interceptor>()
   readonly #sessionTargets = new Map<number, Map<string, { topic: string; partition: number; offset: number }>>()
   autoCreatePartitions = 1
@@ -72,6 +84,17 @@ export class FakeCluster {
 
   constructor(options: { brokers?: number; seed?: number } = {}) {
     this.world = new VirtualWorld(options.seed ?? 1)
+    this.transactions = new FakeTransactions({
+      timers: this.world.timers,
+      partition: (topic, partition) => this.topics.get(topic)?.partitions[partition] ?? null,
+      newProducerId: () => this.#nextProducerId++,
+      checkMember: (groupId, memberId, epoch) => {
+        const errorCode = this.group(groupId).check(memberId, epoch)
+        // Offsets of a transaction are taken in any state of the group.
+        return errorCode === ErrorCode.REBALANCE_IN_PROGRESS ? ErrorCode.NONE : errorCode
+      },
+      storeOffset: (groupId, topic, partition, offset) => this.#storeOffset(groupId, `${topic}-${partition}`, offset),
+    })
     for (let nodeId = 1; nodeId <= (options.brokers ?? 1); nodeId++) {
       const broker = new FakeBroker(this.network, nodeId, (request) => this.#handle(request))
       this.brokers.set(nodeId, broker)
@@ -83,6 +106,17 @@ export class FakeCluster {
   get clientOptions() {
     const servers = [...this.brokers.values()].map(({ address }) => `${address.host}:${address.port}`)
     return { bootstrapServers: servers, ports: this.world.ports(this.network) }
+  }
+
+  /** The cluster agrees on a level of `transaction.version`; connections that are open do not hear of it. */
+  set transactionVersion(level: number) {
+    for (const broker of this.brokers.values()) broker.features.set('transaction.version', level)
+  }
+
+  /** Groups and transactions are another broker's from now on. */
+  moveCoordinator(nodeId: number): void {
+    this.coordinatorId = nodeId
+    this.transactions.move()
   }
 
   createTopic(name: string, partitions = 1): FakeTopic {
@@ -124,8 +158,30 @@ export class FakeCluster {
   readonly #handlers: Readonly<Record<number, FakeHandler>> = {
     [ApiKey.METADATA]: (request) => this.#metadata(request.body as MetadataRequest),
     [ApiKey.DESCRIBE_TOPIC_PARTITIONS]: ({ body }) => this.#describeTopics(body as DescribeTopicPartitionsRequest),
-    [ApiKey.INIT_PRODUCER_ID]: () =>
-      createInitProducerIdResponse({ producerId: this.#nextProducerId++, producerEpoch: 0 }),
+    [ApiKey.INIT_PRODUCER_ID]: (request) => {
+      const body = request.body as InitProducerIdRequest
+      if (body.transactionalId === null) {
+        return createInitProducerIdResponse({ producerId: this.#nextProducerId++, producerEpoch: 0 })
+      }
+      return this.#coordinates(request)
+        ? this.transactions.init(body)
+        : createInitProducerIdResponse({ errorCode: ErrorCode.NOT_COORDINATOR, producerId: -1, producerEpoch: -1 })
+    },
+    [ApiKey.ADD_PARTITIONS_TO_TXN]: (request) => this.#addPartitions(request as FakeRequest<AddPartitionsToTxnRequest>),
+    [ApiKey.ADD_OFFSETS_TO_TXN]: (request) =>
+      this.#coordinates(request)
+        ? this.transactions.addOffsets(request.body as AddOffsetsToTxnRequest)
+        : createAddOffsetsToTxnResponse({ errorCode: ErrorCode.NOT_COORDINATOR }),
+    [ApiKey.TXN_OFFSET_COMMIT]: (request) => {
+      const body = request.body as TxnOffsetCommitRequest
+      return this.#coordinates(request)
+        ? this.transactions.commitOffsets(body, request.version)
+        : refusedTxnOffsets(body, ErrorCode.NOT_COORDINATOR)
+    },
+    [ApiKey.END_TXN]: (request) =>
+      this.#coordinates(request)
+        ? this.transactions.end(request.body as EndTxnRequest, request.version)
+        : createEndTxnResponse({ errorCode: ErrorCode.NOT_COORDINATOR }),
     [ApiKey.PRODUCE]: (request) => this.#produce(request as FakeRequest<ProduceRequest>),
     [ApiKey.FETCH]: (request) => this.#fetch(request as FakeRequest<FetchRequest>),
     [ApiKey.LIST_OFFSETS]: (request) => this.#listOffsets(request as FakeRequest<ListOffsetsRequest>),
@@ -209,9 +265,34 @@ export class FakeCluster {
     return null
   }
 
+  #coordinates({ nodeId }: FakeRequest): boolean {
+    return nodeId === this.coordinatorId
+  }
+
+  #addPartitions(request: FakeRequest<AddPartitionsToTxnRequest>): object {
+    const { body } = request
+    if (this.#coordinates(request)) return this.transactions.addPartitions(body)
+    return refusedPartitions(body, ErrorCode.NOT_COORDINATOR)
+  }
+
+  #storeOffset(groupId: string, key: string, offset: number): void {
+    const offsets = this.committed.get(groupId) ?? new Map<string, number>()
+    this.committed.set(groupId, offsets)
+    offsets.set(key, offset)
+  }
+
+  /** What the leader says before it looks at a batch of a transaction, 0 if nothing. */
+  #admitBatch(request: FakeRequest<ProduceRequest>, topic: string, partition: number, records: Buffer): number {
+    const { transactionalId } = request.body
+    if (transactionalId === null || !isTransactionalBatch(records, 0)) return ErrorCode.NONE
+    const producerId = producerIdOf(records, 0)
+    const epoch = producerEpochOf(records, 0)
+    return this.transactions.admit(transactionalId, producerId, epoch, { topic, partition }, request.version)
+  }
+
   #produce(request: FakeRequest<ProduceRequest>): FakeAnswer {
     const responses = request.body.topicData.map(({ name, topicId, partitionData }) => {
-      const topic = this.#topicBy(name, topicId)?.[1]
+      const [topicName, topic] = this.#topicBy(name, topicId) ?? [name, undefined]
       return createTopicProduceResponse({
         name,
         topicId,
@@ -223,6 +304,8 @@ export class FakeCluster {
           if (partition.leaderId !== request.nodeId) {
             return createPartitionProduceResponse({ index, errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER })
           }
+          const errorCode = this.#admitBatch(request, topicName, index, records!)
+          if (errorCode !== ErrorCode.NONE) return createPartitionProduceResponse({ index, errorCode })
           return createPartitionProduceResponse({ index, logAppendTimeMs: -1, ...partition.append(records!) })
         }),
       })
@@ -269,7 +352,8 @@ export class FakeCluster {
         : inRange
           ? ErrorCode.NONE
           : ErrorCode.OFFSET_OUT_OF_RANGE
-      const records = errorCode === 0 ? partition!.read(offset, body.maxBytes) : Buffer.alloc(0)
+      const limit = body.isolationLevel === 1 ? partition?.lastStableOffset : undefined
+      const records = errorCode === 0 ? partition!.read(offset, body.maxBytes, limit) : Buffer.alloc(0)
       if (errorCode === 0 && records.length === 0) continue
       responses.push(
         createFetchableTopicResponse({
@@ -280,9 +364,9 @@ export class FakeCluster {
               partitionIndex,
               errorCode,
               highWatermark: partition?.endOffset ?? -1,
-              lastStableOffset: partition?.endOffset ?? -1,
+              lastStableOffset: partition?.lastStableOffset ?? -1,
               logStartOffset: partition?.logStartOffset ?? -1,
-              abortedTransactions: partition?.abortedTransactions ?? null,
+              abortedTransactions: partition?.abortedFrom(offset) ?? null,
               records,
             }),
           ],
@@ -321,14 +405,13 @@ export class FakeCluster {
 
   #commit(request: OffsetCommitRequest): object {
     const errorCode = this.group(request.groupId).check(request.memberId, request.generationIdOrMemberEpoch)
-    const offsets = this.committed.get(request.groupId) ?? new Map<string, number>()
-    this.committed.set(request.groupId, offsets)
     return createOffsetCommitResponse({
       topics: request.topics.map(({ name, partitions }) =>
         createOffsetCommitResponseTopic({
           name,
           partitions: partitions.map(({ partitionIndex, committedOffset }) => {
-            if (errorCode === 0) offsets.set(`${name}-${partitionIndex}`, Number(committedOffset))
+            if (errorCode === 0)
+              this.#storeOffset(request.groupId, `${name}-${partitionIndex}`, Number(committedOffset))
             return createOffsetCommitResponsePartition({ partitionIndex, errorCode })
           }),
         }),
@@ -348,10 +431,16 @@ export class FakeCluster {
           createOffsetFetchResponseTopics({
             name,
             partitions: partitionIndexes.map((partitionIndex) =>
-              createOffsetFetchResponsePartitions({
-                partitionIndex,
-                committedOffset: offsets.get(`${name}-${partitionIndex}`) ?? -1,
-              }),
+              request.requireStable && this.transactions.hasPendingOffset(groupId, name, partitionIndex)
+                ? createOffsetFetchResponsePartitions({
+                    partitionIndex,
+                    committedOffset: -1,
+                    errorCode: ErrorCode.UNSTABLE_OFFSET_COMMIT,
+                  })
+                : createOffsetFetchResponsePartitions({
+                    partitionIndex,
+                    committedOffset: offsets.get(`${name}-${partitionIndex}`) ?? -1,
+                  }),
             ),
           }),
         ),

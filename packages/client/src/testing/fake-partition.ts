@@ -2,7 +2,12 @@ import {
   type AbortedTransaction,
   baseSequenceOf,
   batchSizeOf,
+  buildEndTxnMarker,
+  ControlRecordType,
+  createAbortedTransaction,
   ErrorCode,
+  isControlBatch,
+  isTransactionalBatch,
   lastOffsetDeltaOf,
   maxTimestampOf,
   producerEpochOf,
@@ -34,8 +39,11 @@ export class FakePartition {
   logStartOffset = 0
   /** Refuses larger batches. */
   maxMessageBytes = 1_048_588
-  /** What fetches say of aborted transactions. */
+  /** What fetches say of aborted transactions, in place of what is known of them. */
   abortedTransactions: AbortedTransaction[] | null = null
+  /** First offsets of transactions without a marker, by producer id. */
+  readonly openTransactions = new Map<number, number>()
+  readonly #aborted: { producerId: number; firstOffset: number; lastOffset: number }[] = []
   readonly batches: StoredBatch[] = []
   readonly #producers = new Map<number, ProducerState>()
 
@@ -45,6 +53,29 @@ export class FakePartition {
 
   get endOffset(): number {
     return this.batches.at(-1) === undefined ? this.logStartOffset : this.batches.at(-1)!.lastOffset + 1
+  }
+
+  get lastStableOffset(): number {
+    return Math.min(this.endOffset, ...this.openTransactions.values())
+  }
+
+  /** The aborted transactions that a read from `offset` on may meet. */
+  abortedFrom(offset: number): AbortedTransaction[] | null {
+    if (this.abortedTransactions !== null) return this.abortedTransactions
+    return this.#aborted
+      .filter(({ lastOffset }) => lastOffset >= offset)
+      .map(({ producerId, firstOffset }) => createAbortedTransaction({ producerId, firstOffset }))
+  }
+
+  /** The batches that a reader with read_committed sees. */
+  committedBatches(): StoredBatch[] {
+    return this.batches.filter(({ baseOffset, bytes }) => {
+      if (isControlBatch(bytes, 0) || baseOffset >= this.lastStableOffset) return false
+      const producerId = producerIdOf(bytes, 0)
+      return !this.#aborted.some(
+        (one) => one.producerId === producerId && one.firstOffset <= baseOffset && baseOffset < one.lastOffset,
+      )
+    })
   }
 
   moveTo(leaderId: number): void {
@@ -68,12 +99,30 @@ export class FakePartition {
       const verdict = this.#checkSequence(producerId, batch)
       if (verdict !== null) return verdict
     }
+    if (isTransactionalBatch(batch, 0) && !this.openTransactions.has(producerId)) {
+      this.openTransactions.set(producerId, this.endOffset)
+    }
     return { errorCode: ErrorCode.NONE, baseOffset: this.#store(batch) }
   }
 
   /** Stores what only a leader writes: a marker has no sequence number to check. */
   appendMarker(batch: Buffer): void {
+    this.openTransactions.delete(producerIdOf(batch, 0))
     this.#store(batch)
+  }
+
+  /** Ends a producer's transaction by a marker. Batches of lower epochs are refused from now on. */
+  endTransaction(producerId: number, producerEpoch: number, committed: boolean): void {
+    const type = committed ? ControlRecordType.COMMIT : ControlRecordType.ABORT
+    const firstOffset = this.openTransactions.get(producerId)
+    if (firstOffset !== undefined && !committed) {
+      this.#aborted.push({ producerId, firstOffset, lastOffset: this.endOffset })
+    }
+    this.appendMarker(buildEndTxnMarker({ type, producerId, producerEpoch, coordinatorEpoch: 0, timestamp: 0 }))
+    const state = this.#producers.get(producerId)
+    if (state === undefined || producerEpoch > state.epoch) {
+      this.#producers.set(producerId, { epoch: producerEpoch, nextSequence: 0, recent: new Map() })
+    }
   }
 
   #store(batch: Buffer): number {
@@ -85,12 +134,13 @@ export class FakePartition {
     return baseOffset
   }
 
-  /** Whole batches from the one with `offset` on, at most `maxBytes` but at least one. */
-  read(offset: number, maxBytes: number): Buffer {
+  /** Whole batches from the one with `offset` on, below `endOffset`, at most `maxBytes` but at least one. */
+  read(offset: number, maxBytes: number, endOffset = Number.MAX_SAFE_INTEGER): Buffer {
     const found: Buffer[] = []
     let sizeBytes = 0
     for (const { lastOffset, bytes } of this.batches) {
       if (lastOffset < offset) continue
+      if (lastOffset >= endOffset) break
       if (found.length > 0 && sizeBytes + bytes.length > maxBytes) break
       found.push(bytes)
       sizeBytes += bytes.length
