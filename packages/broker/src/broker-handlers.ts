@@ -56,7 +56,7 @@ import { alterUserScramCredentialsHandler } from './handlers/51-alter-user-scram
 import { describeQuorumHandler } from './handlers/55-describe-quorum.ts'
 import { updateFeaturesHandler } from './handlers/57-update-features.ts'
 import { describeClusterHandler } from './handlers/60-describe-cluster.ts'
-import { describeProducersHandler } from './handlers/61-describe-producers.ts'
+import { type ActiveProducer, describeProducersHandler } from './handlers/61-describe-producers.ts'
 import { unregisterBrokerHandler } from './handlers/64-unregister-broker.ts'
 import { describeTransactionsHandler } from './handlers/65-describe-transactions.ts'
 import { listTransactionsHandler } from './handlers/66-list-transactions.ts'
@@ -353,17 +353,28 @@ function describeLog({ topic, partition, directory, sizeBytes, logEndOffset, isF
   return { topic, partition, directory, sizeBytes, offsetLag, isFuture }
 }
 
-function describeProducers({ partitions }: HandlerParts, topic: string, partition: number) {
+function describeProducers(
+  { partitions }: HandlerParts,
+  topic: string,
+  partition: number,
+): Iterable<ActiveProducer> | { readonly errorCode: number } {
   const found = partitions.find(topic, partition)
   if (found === null) return { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }
   const errorCode = found.checkLeader(-1)
   if (errorCode !== ErrorCode.NONE) return { errorCode }
-  return [...found.log.producers()].map((entry) => ({
-    producerId: entry.producerId,
-    producerEpoch: entry.producerEpoch,
-    lastSequence: entry.lastSequence,
-    lastTimestamp: entry.lastTimestamp,
-    coordinatorEpoch: entry.coordinatorEpoch,
-    currentTxnStartOffset: entry.currentTransactionFirstOffset,
-  }))
+  return activeProducers(found.log)
+}
+
+/** As they are when it is their turn: what was asked for may take several. */
+function* activeProducers(log: Log): Generator<ActiveProducer> {
+  for (const entry of log.producers()) {
+    yield {
+      producerId: entry.producerId,
+      producerEpoch: entry.producerEpoch,
+      lastSequence: entry.lastSequence,
+      lastTimestamp: entry.lastTimestamp,
+      coordinatorEpoch: entry.coordinatorEpoch,
+      currentTxnStartOffset: entry.currentTransactionFirstOffset,
+    }
+  }
 }

@@ -11,6 +11,13 @@ export type { NewVoter, QuorumDescription, QuorumReplica, VoterListener } from '
 export type { OngoingReassignment, Reassignment } from './admin/reassignments.ts'
 export type { RecordsToDelete } from './admin/records.ts'
 export type { CreatedTopic, NewTopic, PartitionDescription, TopicDescription, TopicListing } from './admin/topics.ts'
+export type {
+  ProducerDescription,
+  TransactionDescription,
+  TransactionFilter,
+  TransactionListing,
+  TransactionToAbort,
+} from './admin/transactions.ts'
 export type { ClientOptions } from './client/client-options.ts'
 export type { BrokerNode, ClusterView, PartitionView, TopicView } from './cluster/cluster-view.ts'
 export { groupByTopic, type TopicPartition } from './cluster/topic-partition.ts'

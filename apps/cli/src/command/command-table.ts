@@ -46,6 +46,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async (dispatch) => (await import('../acl/acl-commands.ts')).aclCommands(dispatch),
   },
   {
+    name: 'txn',
+    summary: 'List and describe transactions, abort one that hangs',
+    load: async (dispatch) => (await import('../txn/txn-commands.ts')).txnCommands(dispatch),
+  },
+  {
     name: 'perf',
     summary: 'Measure throughput and latency',
     load: async (dispatch) => (await import('../perf/perf-commands.ts')).perfCommands(dispatch),

@@ -13,7 +13,7 @@ import {
 } from '@millrace/protocol'
 import { defineHandler } from './define-handler.ts'
 import type { ApiHandler } from './handler.ts'
-import { mapInSlices, type NextTurn, whenMapped } from './slices.ts'
+import { type NextTurn, turnFor, watch } from './slices.ts'
 
 /** What a partition remembers of a producer. -1 stands for none. */
 export interface ActiveProducer {
@@ -28,19 +28,22 @@ export interface ActiveProducer {
 
 export interface DescribeProducersDeps {
   image(): MetadataImage
-  /** The producers that the partition's leader knows, or the error if this node does not lead it. */
-  producersOf(topic: string, partition: number): readonly ActiveProducer[] | { readonly errorCode: number }
+  /** The producers that the partition's leader knows, one after the other, or the error if this node does not lead it. */
+  producersOf(topic: string, partition: number): Iterable<ActiveProducer> | { readonly errorCode: number }
   readonly nextTurn: NextTurn
 }
 
-/** A partition may have some hundred producers. */
-const SLICE_PARTITIONS = 10
+/** Idempotent producers are remembered for a day: a partition may have some hundred thousand. */
+const SLICE_PRODUCERS = 1_000
 
-/** DescribeProducers 0: producers active on partitions that this node leads (KIP-664). A partition that is named again is answered once. */
+/**
+ * DescribeProducers 0: producers active on partitions that this node leads (KIP-664), the idempotent ones among them. A partition that is
+ * named again is answered once. Many producers take several turns, within one partition, too.
+ */
 export function describeProducersHandler(
   deps: DescribeProducersDeps,
 ): ApiHandler<DescribeProducersRequest, DescribeProducersResponse> {
-  return defineHandler(describeProducersApi, (request, context) => {
+  return defineHandler(describeProducersApi, async (request, context) => {
     const wanted = new Map<string, Set<number>>()
     for (const { name, partitionIndexes } of request.topics) {
       const indexes = wanted.get(name) ?? new Set()
@@ -52,19 +55,21 @@ export function describeProducersHandler(
       const refusal = topicError(deps, topic.name)
       return Array.from(wanted.get(topic.name)!, (partitionIndex) => ({ topic, partitionIndex, refusal }))
     })
-    const described = mapInSlices(
-      places,
-      deps.nextTurn,
-      ({ topic, partitionIndex, refusal }) => {
-        const partition = describePartition(deps, topic.name, partitionIndex, refusal)
-        topic.partitions.push(partition)
-        return partition
-      },
-      context,
-      SLICE_PARTITIONS,
-      ({ activeProducers }) => 1 + activeProducers.length,
-    )
-    return whenMapped(described, () => createDescribeProducersResponse({ topics }))
+    const isGone = watch(context)
+    let left = SLICE_PRODUCERS
+    for (const { topic, partitionIndex, refusal } of places) {
+      const partition = createPartitionResponse({ partitionIndex, errorMessage: null })
+      topic.partitions.push(partition)
+      for (const producer of describePartition(deps, topic.name, partition, refusal)) {
+        if (producer !== null) partition.activeProducers.push(createProducerState(producer))
+        if (--left > 0) continue
+        await turnFor(context, deps.nextTurn)
+        if (isGone()) return createDescribeProducersResponse({})
+        context.growAnswer(SLICE_PRODUCERS)
+        left = SLICE_PRODUCERS
+      }
+    }
+    return createDescribeProducersResponse({ topics })
   })
 }
 
@@ -81,20 +86,19 @@ function topicError(deps: DescribeProducersDeps, name: string): Refusal | null {
   return { errorCode, errorMessage: errorInfo(errorCode).description }
 }
 
-function describePartition(
+/** The producers of a partition, behind a null for the partition itself; of one that is refused only that, with its error set. */
+function* describePartition(
   deps: DescribeProducersDeps,
   topic: string,
-  partitionIndex: number,
+  partition: PartitionResponse,
   refusal: Refusal | null,
-): PartitionResponse {
-  if (refusal !== null) return createPartitionResponse({ partitionIndex, ...refusal })
-  const producers = deps.producersOf(topic, partitionIndex)
-  if ('errorCode' in producers) {
-    return createPartitionResponse({ partitionIndex, errorCode: producers.errorCode, errorMessage: null })
+): Generator<ActiveProducer | null> {
+  yield null
+  if (refusal !== null) {
+    Object.assign(partition, refusal)
+    return
   }
-  return createPartitionResponse({
-    partitionIndex,
-    errorMessage: null,
-    activeProducers: producers.map((producer) => createProducerState(producer)),
-  })
+  const producers = deps.producersOf(topic, partition.partitionIndex)
+  if ('errorCode' in producers) partition.errorCode = producers.errorCode
+  else yield* producers
 }

@@ -1,6 +1,8 @@
-import type { LogManager } from '@millrace/storage'
+import type { Clock } from '@millrace/base'
+import type { Log, LogManager } from '@millrace/storage'
 import type { Authorizer } from '../authorization/authorizer.ts'
 import type { GroupCoordinator } from '../coordinator/group/group-coordinator.ts'
+import type { TransactionCoordinator } from '../coordinator/transaction/transaction-coordinator.ts'
 import type { ProduceHandler } from '../handlers/00-produce.ts'
 import type { AnswerBudget } from '../network/answer-budget.ts'
 import type { SocketServer } from '../network/socket-server.ts'
@@ -41,6 +43,10 @@ export interface MeasuredBroker {
   authorizer: Authorizer | null
   groups: GroupCoordinator
   shares: Shares
+  transactions: TransactionCoordinator
+  /** `transaction.max.timeout.ms`. */
+  transactionMaxTimeoutMs: number
+  clock: Clock
   logs: LogManager
 }
 
@@ -59,6 +65,8 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     authorization: () => broker.authorizer?.figures() ?? null,
     groups: () => broker.groups.countByState(),
     groupCounters: broker.groups.counters,
+    transactions: broker.transactions,
+    lateTransactions: () => countLate(broker),
     partitions: () => samples(broker.partitions),
     cluster: broker.cluster,
     replication: () => broker.replication ?? NO_REPLICATION_FIGURES,
@@ -78,8 +86,27 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
       broker.produce.budget(),
       ...broker.groups.budgets(),
       ...broker.shares.budgets(),
+      ...broker.transactions.budgets(),
     ],
   }
+}
+
+/** Beyond the longest time that a producer may ask for: by then its coordinator must have ended a transaction. */
+const LATE_AFTER_MS = 5 * 60_000
+
+function countLate({ partitions, clock, transactionMaxTimeoutMs }: MeasuredBroker): number {
+  const lateMs = clock.wallMs() - transactionMaxTimeoutMs - LATE_AFTER_MS
+  let count = 0
+  for (const { log } of partitions.all()) if (oldestTransactionMs(log) < lateMs) count++
+  return count
+}
+
+/** When the oldest open transaction was last written to. Logs whose producers nobody has asked for are not read for this. */
+function oldestTransactionMs(log: Log): number {
+  if (!log.producerStates.isLoaded || log.producerStates.isKnownEmpty) return Number.POSITIVE_INFINITY
+  const [oldest] = log.openTransactions()
+  const entry = oldest === undefined ? null : log.currentProducers().entry(oldest.producerId)
+  return entry === null ? Number.POSITIVE_INFINITY : entry.lastTimestamp
 }
 
 function countOf(items: Iterable<unknown>): number {

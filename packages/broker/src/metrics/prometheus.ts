@@ -11,9 +11,10 @@ import { defineHealthMetrics, type HealthSources, healthHistograms } from './hea
 import type { NetworkMetrics } from './network-metrics.ts'
 import { defineReplicationMetrics, type ReplicaSample, type ReplicationSources } from './replication-metrics.ts'
 import type { TopicCounters, TopicMetrics } from './topic-metrics.ts'
+import { defineTransactionMetrics, type TransactionSources } from './transaction-metrics.ts'
 
 /** What the rest of the broker tells when somebody scrapes. Every call is cheap and gives the state of now. */
-export interface MetricSources extends HealthSources, ReplicationSources, AuthorizationSources {
+export interface MetricSources extends HealthSources, ReplicationSources, AuthorizationSources, TransactionSources {
   network: NetworkMetrics
   topics: TopicMetrics
   connectionCount(): number
@@ -106,6 +107,7 @@ export async function createPrometheus(
   defineNetworkMetrics(sources, counter, gauge)
   defineAuthorizationMetrics(sources, counter, gauge)
   defineGroupMetrics(sources, counter, gauge)
+  defineTransactionMetrics(sources, counter, gauge)
   defineLogMetrics(sources, gauge)
   defineReplicationMetrics(sources, counter, gauge)
   defineClusterMetrics(sources.cluster, gauge)

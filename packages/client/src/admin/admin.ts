@@ -51,6 +51,18 @@ import {
   type TopicListing,
 } from './topics.ts'
 
+import {
+  abortTransaction,
+  describeProducers,
+  describeTransactions,
+  listTransactions,
+  type ProducerDescription,
+  type TransactionDescription,
+  type TransactionFilter,
+  type TransactionListing,
+  type TransactionToAbort,
+} from './transactions.ts'
+
 /**
  * Manages a cluster. Calls about several things give an outcome for each, with its own error, and reject only when nothing could be
  * asked: with `TimeoutError` (whose cause is the last failure), `UnsupportedVersionError` or `ProtocolError`.
@@ -277,6 +289,32 @@ export class Admin implements AsyncDisposable {
   /** Begins moves of replicas between log directories of their brokers, or ends them; `describeLogDirs` shows what is under way. */
   alterReplicaLogDirs(moves: readonly LogDirMove[], options: AdminCallOptions = {}): Promise<Outcome<LogDirMove>[]> {
     return alterReplicaLogDirs(this.#core, moves, options)
+  }
+
+  /** Transactional ids of all brokers, by id. */
+  listTransactions(options: AdminCallOptions & TransactionFilter = {}): Promise<TransactionListing[]> {
+    return listTransactions(this.#core, options)
+  }
+
+  /** What transactional ids are at. */
+  describeTransactions(
+    transactionalIds: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<TransactionDescription>[]> {
+    return describeTransactions(this.#core, transactionalIds, options)
+  }
+
+  /** The producers that the leaders of partitions remember, with their open transactions. */
+  describeProducers(
+    partitions: readonly TopicPartition[],
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<TopicPartition & { producers: ProducerDescription[] }>[]> {
+    return describeProducers(this.#core, partitions, options)
+  }
+
+  /** Aborts an open transaction in one partition, whatever its coordinator says. Rejects with `ProtocolError`. */
+  abortTransaction(transaction: TransactionToAbort, options: AdminCallOptions = {}): Promise<void> {
+    return abortTransaction(this.#core, transaction, options)
   }
 
   /** Closes the connections; calls under way reject. May be called any number of times. */
