@@ -360,6 +360,7 @@ export class Broker {
     else if (changed.size > 0) this.#partitions.apply(image, changed)
     this.#applyConfigs(delta)
     this.#groupLeadership.update()
+    this.#groups.onMetadata(image, delta.changedTopics)
     if (delta.removedTopics.length > 0) this.#groups.onTopicsDeleted(delta.removedTopics)
   }
 

@@ -20,6 +20,7 @@ const NAMING_PARTITIONS: ReadonlySet<number> = new Set([
   ApiKey.OFFSET_FOR_LEADER_EPOCH,
   ApiKey.OFFSET_DELETE,
   ApiKey.DELETE_RECORDS,
+  ApiKey.CONSUMER_GROUP_HEARTBEAT,
 ])
 
 /** See {@link MANY_ELEMENTS}. */

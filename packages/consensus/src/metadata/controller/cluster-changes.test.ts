@@ -136,7 +136,11 @@ describe('features', () => {
 test('a new cluster has the newest features', () => {
   const image = imageOf()
   const after = applyRecords(image, bootstrapRecords(contextOf(image))).image
-  expect(Object.fromEntries(after.features)).toEqual({ 'metadata.version': 30, 'eligible.leader.replicas.version': 1 })
+  expect(Object.fromEntries(after.features)).toEqual({
+    'metadata.version': 30,
+    'eligible.leader.replicas.version': 1,
+    'group.version': 1,
+  })
   expect(configsOf(after, ConfigResourceType.BROKER, '').get('min.insync.replicas')).toBe('1')
 })
 

@@ -1,6 +1,8 @@
 import type { FeatureRange } from '../image.ts'
 
 export const METADATA_VERSION = 'metadata.version'
+/** Level 1: consumer groups (KIP-848) are served. */
+export const GROUP_VERSION = 'group.version'
 export const ELIGIBLE_LEADER_REPLICAS_VERSION = 'eligible.leader.replicas.version'
 
 /** Oldest level that may be finalized (3.3-IV3). */
@@ -23,6 +25,7 @@ const DEPENDENCIES: readonly (readonly [string, number, string, number])[] = [
 export const SUPPORTED_FEATURES: ReadonlyMap<string, FeatureRange> = new Map([
   [METADATA_VERSION, { min: MIN_METADATA_VERSION, max: LATEST_METADATA_VERSION }],
   [ELIGIBLE_LEADER_REPLICAS_VERSION, { min: 0, max: 1 }],
+  [GROUP_VERSION, { min: 0, max: 1 }],
 ])
 
 /** Levels of a new cluster: the newest of everything. */
