@@ -48,7 +48,6 @@ test('features come from v3 on, those with a least level of 0 from v4 on', async
   expect(v4.finalizedFeatures).toMatchObject([
     { name: 'metadata.version', minVersionLevel: 30, maxVersionLevel: 30 },
     { name: 'eligible.leader.replicas.version', minVersionLevel: 1, maxVersionLevel: 1 },
-    { name: 'group.version', minVersionLevel: 1, maxVersionLevel: 1 },
   ])
 })
 
