@@ -60,6 +60,8 @@ import { type ActiveProducer, describeProducersHandler } from './handlers/61-des
 import { unregisterBrokerHandler } from './handlers/64-unregister-broker.ts'
 import { describeTransactionsHandler } from './handlers/65-describe-transactions.ts'
 import { listTransactionsHandler } from './handlers/66-list-transactions.ts'
+import { consumerGroupHeartbeatHandler } from './handlers/68-consumer-group-heartbeat.ts'
+import { consumerGroupDescribeHandler } from './handlers/69-consumer-group-describe.ts'
 import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
 import { shareFetchHandler } from './handlers/78-share-fetch.ts'
@@ -218,7 +220,7 @@ function dataHandlers({
   ]
 }
 
-function groupHandlers({ groups, coordinators }: HandlerParts) {
+function groupHandlers({ groups, coordinators, authorizer }: HandlerParts) {
   return [
     offsetCommitHandler({ groups }),
     offsetFetchHandler({ groups }),
@@ -231,6 +233,8 @@ function groupHandlers({ groups, coordinators }: HandlerParts) {
     listGroupsHandler({ groups }),
     deleteGroupsHandler({ groups }),
     offsetDeleteHandler({ groups }),
+    consumerGroupHeartbeatHandler({ groups, authorizer }),
+    consumerGroupDescribeHandler({ groups }),
   ]
 }
 

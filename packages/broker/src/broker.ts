@@ -419,6 +419,7 @@ export class Broker {
     this.#applyConfigs(delta)
     this.#updateLeaderships()
     this.#transactions.coordinator.onMetadata()
+    this.#groups.onMetadata(image, delta.changedTopics)
     if (delta.removedTopics.length === 0) return
     this.#groups.onTopicsDeleted(delta.removedTopics)
     this.#shares.coordinator.onTopicsDeleted(delta.removedTopics)

@@ -10,6 +10,8 @@ import {
   alterPartitionReassignmentsApi,
   alterReplicaLogDirsApi,
   alterUserScramCredentialsApi,
+  consumerGroupDescribeApi,
+  consumerGroupHeartbeatApi,
   createAclsApi,
   createPartitionsApi,
   createTopicsApi,
@@ -81,6 +83,7 @@ import {
   updateFeaturesGuard,
 } from './guards/cluster-guards.ts'
 import { alterConfigsGuard, describeConfigsGuard, incrementalAlterConfigsGuard } from './guards/config-guards.ts'
+import { consumerGroupDescribeGuard, consumerGroupHeartbeatGuard } from './guards/consumer-group-guards.ts'
 import {
   deleteGroupsGuard,
   describeGroupsGuard,
@@ -167,6 +170,8 @@ const GUARDS: ReadonlyMap<number, Guard<unknown, unknown>> = new Map([
   guardOf(unregisterBrokerApi, unregisterBrokerGuard),
   guardOf(describeTransactionsApi, describeTransactionsGuard),
   guardOf(listTransactionsApi, listTransactionsGuard),
+  guardOf(consumerGroupHeartbeatApi, consumerGroupHeartbeatGuard),
+  guardOf(consumerGroupDescribeApi, consumerGroupDescribeGuard),
   guardOf(listConfigResourcesApi, listConfigResourcesGuard),
   guardOf(addRaftVoterApi, addRaftVoterGuard),
   guardOf(removeRaftVoterApi, removeRaftVoterGuard),

@@ -130,6 +130,8 @@ export const NEEDS = {
   [ApiKey.UNREGISTER_BROKER]: alterCluster,
   [ApiKey.DESCRIBE_TRANSACTIONS]: { transaction: need(DESCRIBE, TRANSACTIONAL_ID), topic: need(DESCRIBE, TOPIC) },
   [ApiKey.LIST_TRANSACTIONS]: { transaction: need(DESCRIBE, TRANSACTIONAL_ID) },
+  [ApiKey.CONSUMER_GROUP_HEARTBEAT]: { group: need(READ, GROUP), topic: need(DESCRIBE, TOPIC) },
+  [ApiKey.CONSUMER_GROUP_DESCRIBE]: { group: need(DESCRIBE, GROUP), topic: need(DESCRIBE, TOPIC) },
   [ApiKey.LIST_CONFIG_RESOURCES]: { cluster: need(DESCRIBE_CONFIGS, CLUSTER) },
   [ApiKey.DESCRIBE_TOPIC_PARTITIONS]: { topic: need(DESCRIBE, TOPIC) },
   [ApiKey.SHARE_FETCH]: { group: need(READ, GROUP), topic: need(READ, TOPIC) },

@@ -45,6 +45,7 @@ test('features come from v3 on, those with a least level of 0 from v4 on', async
     { name: 'eligible.leader.replicas.version', minVersion: 0, maxVersion: 1 },
     { name: 'transaction.version', minVersion: 0, maxVersion: 2 },
     { name: 'share.version', minVersion: 0, maxVersion: 1 },
+    { name: 'group.version', minVersion: 0, maxVersion: 1 },
   ])
   expect(v4.finalizedFeaturesEpoch).toBe(3)
   expect(v4.finalizedFeatures).toMatchObject([

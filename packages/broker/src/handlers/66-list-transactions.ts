@@ -8,7 +8,7 @@ import {
   type ListTransactionsResponseTransactionState,
   listTransactionsApi,
 } from '@millrace/protocol'
-import { LinearPattern, PatternError } from '../coordinator/transaction/linear-pattern.ts'
+import { compileTopicRegex } from '../coordinator/group/consumer/topic-regex.ts'
 import type { TransactionCoordinator } from '../coordinator/transaction/transaction-coordinator.ts'
 import {
   statusName,
@@ -59,15 +59,9 @@ function filterOf(request: ListTransactionsRequest, nowMs: number): ((state: Tra
   const producerIds = new Set(request.producerIdFilters.map(Number))
   const durationMs = Number(request.durationFilter)
   const { transactionalIdPattern } = request
-  let pattern: LinearPattern | null = null
-  try {
-    if (transactionalIdPattern !== null && transactionalIdPattern !== '') {
-      pattern = new LinearPattern(transactionalIdPattern)
-    }
-  } catch (error) {
-    if (error instanceof PatternError) return null
-    throw error
-  }
+  const hasPattern = transactionalIdPattern !== null && transactionalIdPattern !== ''
+  const pattern = hasPattern ? compileTopicRegex(transactionalIdPattern) : null
+  if (hasPattern && pattern === null) return null
   return ({ transactionalId, producerId, status, startMs }) => {
     if (producerIds.size > 0 && !producerIds.has(producerId)) return false
     if (statuses.size > 0 && !statuses.has(status)) return false

@@ -25,6 +25,7 @@ const NAMING_PARTITIONS: ReadonlySet<number> = new Set([
   ApiKey.TXN_OFFSET_COMMIT,
   ApiKey.SHARE_FETCH,
   ApiKey.SHARE_ACKNOWLEDGE,
+  ApiKey.CONSUMER_GROUP_HEARTBEAT,
 ])
 
 /** See {@link MANY_ELEMENTS}. */

@@ -1,8 +1,8 @@
 import type { Offset, ProducerId } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
-import type { ClassicGroup } from './classic-group.ts'
 import type { GroupContext } from './group-context.ts'
 import type { GroupStep } from './group-protocol.ts'
+import { checkCommit } from './member-check.ts'
 import { type CommitAnswer, type CommitInput, OffsetAdmission } from './offset-operations.ts'
 import type { OffsetStore } from './offset-store.ts'
 
@@ -24,7 +24,8 @@ export function commitTransactionalOffsets(
 ): CommitAnswer {
   const { groupId, producerId } = input
   const group = context.groups.get(groupId)
-  const errorCode = validateTransactionalCommit(group, input)
+  // Who says that it is a member must be one; who says nothing may always commit: producers of older versions know nothing of members.
+  const errorCode = checkCommit(group, { ...input, isTransactional: true, knowsGroupIdNotFound: false })
   if (errorCode !== ErrorCode.NONE) return { errorCode, partitionErrors: [] }
   const { limits } = context
   const owner = limits.ownerAt(input.clientAddress)
@@ -58,19 +59,4 @@ interface CommitOffset {
   readonly committedOffset: Offset
   readonly leaderEpoch: number
   readonly metadata: string
-}
-
-/**
- * Who says that it is a member must be one; who says nothing may always commit, since producers of older versions know nothing of
- * members. The state of the group does not matter: a rebalance under way fences by the generation.
- */
-function validateTransactionalCommit(group: ClassicGroup | undefined, input: TransactionalCommitInput): number {
-  const { generationId, memberId, groupInstanceId } = input
-  if (group === undefined) return generationId < 0 ? ErrorCode.NONE : ErrorCode.ILLEGAL_GENERATION
-  if (group.state === 'Dead') return ErrorCode.COORDINATOR_NOT_AVAILABLE
-  if (generationId < 0 && group.isEmpty) return ErrorCode.NONE
-  if (generationId < 0 && memberId === '' && groupInstanceId === null) return ErrorCode.NONE
-  const errorCode = group.validateMember(memberId, groupInstanceId)
-  if (errorCode !== ErrorCode.NONE) return errorCode
-  return generationId === group.generationId ? ErrorCode.NONE : ErrorCode.ILLEGAL_GENERATION
 }

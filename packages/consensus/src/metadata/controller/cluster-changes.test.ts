@@ -141,6 +141,7 @@ test('a new cluster has the newest features', () => {
     'eligible.leader.replicas.version': 1,
     'transaction.version': 2,
     'share.version': 1,
+    'group.version': 1,
   })
   expect(configsOf(after, ConfigResourceType.BROKER, '').get('min.insync.replicas')).toBe('1')
 })

@@ -1,6 +1,8 @@
 import type { FeatureRange } from '../image.ts'
 
 export const METADATA_VERSION = 'metadata.version'
+/** Level 1: consumer groups (KIP-848) are served. */
+export const GROUP_VERSION = 'group.version'
 export const ELIGIBLE_LEADER_REPLICAS_VERSION = 'eligible.leader.replicas.version'
 /** 1: records of transactions with tagged fields; 2: other epochs after each transaction, and implicit enlisting (KIP-890). */
 export const TRANSACTION_VERSION = 'transaction.version'
@@ -29,6 +31,7 @@ export const SUPPORTED_FEATURES: ReadonlyMap<string, FeatureRange> = new Map([
   [ELIGIBLE_LEADER_REPLICAS_VERSION, { min: 0, max: 1 }],
   [TRANSACTION_VERSION, { min: 0, max: 2 }],
   [SHARE_VERSION, { min: 0, max: 1 }],
+  [GROUP_VERSION, { min: 0, max: 1 }],
 ])
 
 /** Levels of a new cluster: the newest of everything. */

@@ -1,0 +1,114 @@
+import { ErrorCode } from '@millrace/protocol'
+import { describe, expect, test } from 'vitest'
+import { imageOf } from '../../testing/coordinator-fixture.ts'
+import { GROUP, GroupDriver, topicId } from '../../testing/group-driver.ts'
+import { compileTopicRegex } from './topic-regex.ts'
+
+const REGEX = { subscribedTopics: null }
+
+function driverOf(topics: readonly string[]): GroupDriver {
+  const driver = new GroupDriver()
+  driver.image = imageOf(topics, 2)
+  return driver
+}
+
+const topicsOf = (driver: GroupDriver, memberId: string) => {
+  const found = driver.consumerGroup!.members.find(({ member }) => member.memberId === memberId)!
+  return [...found.member.assigned.keys()].map((id) => driver.directory.nameOf(id)).sort()
+}
+
+describe('a regular expression', () => {
+  test('is matched after the heartbeat that brings it, and gives topics at the next one', () => {
+    const driver = driverOf(['orders-1', 'orders-2', 'payments'])
+    const joined = driver.consumer('a', 0, { ...REGEX, topicRegex: 'orders-.*' })
+    expect([joined.errorCode, joined.memberEpoch, joined.assignment?.size]).toEqual([0, 1, 0])
+    driver.advance(0)
+    expect(driver.records.at(-2)).toMatchObject({ type: 'consumer-regex', value: { topics: ['orders-1', 'orders-2'] } })
+    const answer = driver.consumer('a', 1)
+    expect([answer.memberEpoch, answer.assignment?.size]).toEqual([2, 2])
+    expect(topicsOf(driver, 'a')).toEqual(['orders-1', 'orders-2'])
+    expect(driver.machine.describeConsumerGroup(GROUP)!.members[0]!.member.metadata.topicRegex).toBe('orders-.*')
+    // Another that brings it too has it at once.
+    expect(driver.consumer('b', 0, { ...REGEX, topicRegex: 'orders-.*' }).memberEpoch).toBe(3)
+    expect(driver.reload().consumerGroup).toEqual(driver.consumerGroup)
+  })
+
+  test('matches whole names, and those only that the client may know of', () => {
+    const driver = driverOf(['orders', 'old-orders', 'orders-secret'])
+    driver.consumer('a', 0, {
+      ...REGEX,
+      topicRegex: 'orders(-.*)?',
+      mayDescribe: (topic) => !topic.endsWith('secret'),
+    })
+    driver.advance(0)
+    driver.consumer('a', 1)
+    expect(topicsOf(driver, 'a')).toEqual(['orders'])
+  })
+
+  test('finds topics that are created later, but no more often than every ten seconds', () => {
+    const driver = driverOf(['orders-1'])
+    driver.consumer('a', 0, { ...REGEX, topicRegex: 'orders-.*' })
+    driver.advance(0)
+    driver.consumer('a', 1)
+    const written = driver.records.length
+    driver.image = imageOf(['orders-1', 'orders-2'], 2)
+    driver.directory.onCreated()
+    driver.advance(5000)
+    driver.consumer('a', 2)
+    driver.advance(0)
+    expect(driver.records.length).toBe(written)
+    driver.advance(5001)
+    driver.consumer('a', 2)
+    driver.advance(0)
+    driver.consumer('a', 2)
+    expect(topicsOf(driver, 'a')).toEqual(['orders-1', 'orders-2'])
+    // Nothing new, nothing written.
+    const later = driver.records.length
+    driver.advance(30_000)
+    driver.consumer('a', 3)
+    driver.advance(0)
+    expect(driver.records.length).toBe(later)
+  })
+
+  test('stands beside names, and is forgotten with its last member', () => {
+    const driver = driverOf(['orders-1', 'payments'])
+    driver.consumer('a', 0, { subscribedTopics: ['payments'], topicRegex: 'orders-.*' })
+    driver.advance(0)
+    driver.consumer('a', 1)
+    expect(topicsOf(driver, 'a')).toEqual(['orders-1', 'payments'])
+    const owned = driver.consumerGroup!.members[0]!.member.assigned
+    const answer = driver.consumer('a', 2, { topicRegex: '', owned })
+    expect([...answer.assignment!.keys()]).toEqual([topicId('payments')])
+    expect(driver.records).toContainEqual({ type: 'consumer-regex', groupId: GROUP, regex: 'orders-.*', value: null })
+  })
+
+  test('that is none is refused, and leaves no group', () => {
+    const driver = driverOf(['orders-1'])
+    for (const topicRegex of ['(', 'a{1001}', '(?=a)', '\\1', `${'a'.repeat(3000)}`]) {
+      const answer = driver.consumer('a', 0, { ...REGEX, topicRegex })
+      expect(answer.errorCode).toBe(ErrorCode.INVALID_REGULAR_EXPRESSION)
+    }
+    expect(driver.consumerGroup).toBeNull()
+    expect(driver.records).toEqual([])
+  })
+
+  test('that would take long is refused, and no other holds the loop', () => {
+    expect(compileTopicRegex('((a{100}){10}b){1000}')).toBeNull()
+    expect(compileTopicRegex(`${'(?:[a-z]{100}){10}'.repeat(20)}`)).toBeNull()
+    expect(compileTopicRegex('.{1000}'.repeat(200))).toBeNull()
+    const uuid = compileTopicRegex('[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}')
+    expect(uuid?.matches('6fa459ea-ee8a-3ca4-894e-db77e160355e')).toBe(true)
+    const hostile = compileTopicRegex('(a+)+(a+)+(a+)+$')!
+    expect(hostile.matches(`${'a'.repeat(240)}b`)).toBe(false)
+  })
+
+  test('over very many topics is matched a slice at a time', () => {
+    const driver = driverOf(Array.from({ length: 5000 }, (_, n) => `topic-${n}`))
+    driver.consumer('a', 0, { ...REGEX, topicRegex: 'topic-.*7' })
+    driver.advance(0)
+    expect(driver.records.filter(({ type }) => type === 'consumer-regex')).toEqual([])
+    driver.advance(100)
+    const record = driver.records.find(({ type }) => type === 'consumer-regex')
+    expect(record).toMatchObject({ value: { topics: { length: 500 } } })
+  })
+})
