@@ -59,6 +59,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     authorization: () => broker.authorizer?.figures() ?? null,
     groups: () => broker.groups.countByState(),
     groupCounters: broker.groups.counters,
+    shares: () => broker.shares.figures(),
     partitions: () => samples(broker.partitions),
     cluster: broker.cluster,
     replication: () => broker.replication ?? NO_REPLICATION_FIGURES,
