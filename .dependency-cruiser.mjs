@@ -89,6 +89,7 @@ const guarded = {
   fastify: ['packages/broker/src/http/', 'packages/broker/src/network/', 'apps/broker/'],
   'prom-client': ['packages/broker/src/metrics/', 'apps/broker/'],
   pino: ['apps/broker/'],
+  re2js: ['packages/broker/src/coordinator/group/consumer/'],
   commander: ['apps/cli/'],
   esbuild: ['tools/build/'],
 }

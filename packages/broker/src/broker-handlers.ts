@@ -52,6 +52,8 @@ import { updateFeaturesHandler } from './handlers/57-update-features.ts'
 import { describeClusterHandler } from './handlers/60-describe-cluster.ts'
 import { describeProducersHandler } from './handlers/61-describe-producers.ts'
 import { unregisterBrokerHandler } from './handlers/64-unregister-broker.ts'
+import { consumerGroupHeartbeatHandler } from './handlers/68-consumer-group-heartbeat.ts'
+import { consumerGroupDescribeHandler } from './handlers/69-consumer-group-describe.ts'
 import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
 import { shareFetchHandler } from './handlers/78-share-fetch.ts'
@@ -208,7 +210,7 @@ function dataHandlers({
   ]
 }
 
-function groupHandlers({ groups, coordinators }: HandlerParts) {
+function groupHandlers({ groups, coordinators, authorizer }: HandlerParts) {
   return [
     offsetCommitHandler({ groups }),
     offsetFetchHandler({ groups }),
@@ -221,6 +223,8 @@ function groupHandlers({ groups, coordinators }: HandlerParts) {
     listGroupsHandler({ groups }),
     deleteGroupsHandler({ groups }),
     offsetDeleteHandler({ groups }),
+    consumerGroupHeartbeatHandler({ groups, authorizer }),
+    consumerGroupDescribeHandler({ groups }),
   ]
 }
 

@@ -394,6 +394,7 @@ export class Broker {
     else if (changed.size > 0) this.#partitions.apply(image, changed)
     this.#applyConfigs(delta)
     this.#updateLeaderships()
+    this.#groups.onMetadata(image, delta.changedTopics)
     if (delta.removedTopics.length === 0) return
     this.#groups.onTopicsDeleted(delta.removedTopics)
     this.#shares.coordinator.onTopicsDeleted(delta.removedTopics)

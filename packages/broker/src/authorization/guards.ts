@@ -8,6 +8,8 @@ import {
   alterPartitionReassignmentsApi,
   alterReplicaLogDirsApi,
   alterUserScramCredentialsApi,
+  consumerGroupDescribeApi,
+  consumerGroupHeartbeatApi,
   createAclsApi,
   createPartitionsApi,
   createTopicsApi,
@@ -74,6 +76,7 @@ import {
   updateFeaturesGuard,
 } from './guards/cluster-guards.ts'
 import { alterConfigsGuard, describeConfigsGuard, incrementalAlterConfigsGuard } from './guards/config-guards.ts'
+import { consumerGroupDescribeGuard, consumerGroupHeartbeatGuard } from './guards/consumer-group-guards.ts'
 import {
   deleteGroupsGuard,
   describeGroupsGuard,
@@ -144,6 +147,8 @@ const GUARDS: ReadonlyMap<number, Guard<unknown, unknown>> = new Map([
   guardOf(describeClusterApi, describeClusterGuard),
   guardOf(describeProducersApi, describeProducersGuard),
   guardOf(unregisterBrokerApi, unregisterBrokerGuard),
+  guardOf(consumerGroupHeartbeatApi, consumerGroupHeartbeatGuard),
+  guardOf(consumerGroupDescribeApi, consumerGroupDescribeGuard),
   guardOf(listConfigResourcesApi, listConfigResourcesGuard),
   guardOf(addRaftVoterApi, addRaftVoterGuard),
   guardOf(removeRaftVoterApi, removeRaftVoterGuard),

@@ -114,6 +114,8 @@ export const NEEDS = {
   [ApiKey.DESCRIBE_CLUSTER]: { clusterOperations: need(DESCRIBE, CLUSTER) },
   [ApiKey.DESCRIBE_PRODUCERS]: { topic: need(READ, TOPIC) },
   [ApiKey.UNREGISTER_BROKER]: alterCluster,
+  [ApiKey.CONSUMER_GROUP_HEARTBEAT]: { group: need(READ, GROUP), topic: need(DESCRIBE, TOPIC) },
+  [ApiKey.CONSUMER_GROUP_DESCRIBE]: { group: need(DESCRIBE, GROUP), topic: need(DESCRIBE, TOPIC) },
   [ApiKey.LIST_CONFIG_RESOURCES]: { cluster: need(DESCRIBE_CONFIGS, CLUSTER) },
   [ApiKey.DESCRIBE_TOPIC_PARTITIONS]: { topic: need(DESCRIBE, TOPIC) },
   [ApiKey.SHARE_FETCH]: { group: need(READ, GROUP), topic: need(READ, TOPIC) },

@@ -42,6 +42,7 @@ test('features come from v3 on, those with a least level of 0 from v4 on', async
   expect(v4.supportedFeatures).toMatchObject([
     { name: 'metadata.version', minVersion: 7, maxVersion: 30 },
     { name: 'eligible.leader.replicas.version', minVersion: 0, maxVersion: 1 },
+    { name: 'group.version', minVersion: 0, maxVersion: 1 },
     { name: 'share.version', minVersion: 0, maxVersion: 1 },
   ])
   expect(v4.finalizedFeaturesEpoch).toBe(2)

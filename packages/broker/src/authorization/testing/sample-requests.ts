@@ -135,6 +135,18 @@ export const SAMPLES: readonly SampleRequest[] = [
   sample(protocol.describeGroupsApi, ApiKey.DESCRIBE_GROUPS, ['group'], () =>
     protocol.createDescribeGroupsRequest({ groups: [SAMPLE.group] }),
   ),
+  sample(protocol.consumerGroupHeartbeatApi, ApiKey.CONSUMER_GROUP_HEARTBEAT, ['group', 'topic'], () =>
+    protocol.createConsumerGroupHeartbeatRequest({
+      groupId: SAMPLE.group,
+      memberId: 'member',
+      // No group comes of it: what others ask for must be there or not, whatever was asked before.
+      memberEpoch: 1,
+      subscribedTopicNames: [SAMPLE.topic],
+    }),
+  ),
+  sample(protocol.consumerGroupDescribeApi, ApiKey.CONSUMER_GROUP_DESCRIBE, ['group'], () =>
+    protocol.createConsumerGroupDescribeRequest({ groupIds: [SAMPLE.group] }),
+  ),
   sample(protocol.listGroupsApi, ApiKey.LIST_GROUPS, [], () => protocol.createListGroupsRequest({})),
   sample(protocol.saslHandshakeApi, ApiKey.SASL_HANDSHAKE, [], () =>
     protocol.createSaslHandshakeRequest({ mechanism: 'PLAIN' }),

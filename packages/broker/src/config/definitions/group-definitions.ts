@@ -181,6 +181,12 @@ export const groupDefinitions = {
     'Largest assignment interval that a single consumer group may be given.',
     atLeast(0),
   ),
+  'group.consumer.regex.refresh.interval.ms': int(
+    600_000,
+    'none',
+    'How often the regular expressions of consumer groups are matched anew, besides when topics were created.',
+    atLeast(10_000),
+  ),
   'group.consumer.max.size': int(INT_MAX, 'none', 'Most members of a consumer group.', atLeast(1)),
   'group.consumer.assignors': list(
     'uniform,range',

@@ -8,7 +8,6 @@ export const ineffectiveNames: ReadonlySet<string> = new Set([
   'controller.performance.sample.period.ms',
   'cordoned.log.dirs',
   'follower.fetch.last.tiered.offset.enable',
-  'group.consumer.regex.refresh.interval.ms',
   'group.share.initialize.retry.interval.ms',
   'group.share.persister.class.name',
   'internal.metadata.delete.delay.millis',

@@ -2,13 +2,11 @@ import { assert, type TimestampMs } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import type { ReplyToken } from '../runtime/step.ts'
 import { ClassicMember } from './classic-member.ts'
-import { parseSubscribedTopics } from './consumer-protocol.ts'
-import type { ClassicGroupState, JoinAnswerMember, MemberProtocol } from './group-protocol.ts'
+import { CONSUMER_PROTOCOL_TYPE, parseSubscribedTopics } from './consumer-protocol.ts'
+import type { ClassicGroupState, JoinAnswerMember } from './group-protocol.ts'
 import type { GroupMetadata } from './group-record.ts'
 import type { GroupUsage } from './group-usage.ts'
-
-/** Protocol type of groups of consumers, whose metadata the coordinator can read. */
-const CONSUMER_PROTOCOL_TYPE = 'consumer'
+import type { MemberProtocol } from './member-protocol.ts'
 
 /** A group keeps its type when its members have gone, and nobody counts it. Those that clients use have some ten characters. */
 const MAX_PROTOCOL_TYPE_LENGTH = 1_000
@@ -27,6 +25,7 @@ const LEGAL_PREDECESSORS: Record<ClassicGroupState, readonly ClassicGroupState[]
  * the order in which they joined.
  */
 export class ClassicGroup {
+  readonly type = 'classic'
   readonly groupId: string
   #state: ClassicGroupState
   /** What the state was before the last transition: a rebalance from Empty waits for more members. */
@@ -88,6 +87,15 @@ export class ClassicGroup {
     if (group.members.size > 0) group.#state = 'Stable'
     group.#subscribedTopics = group.#computeSubscribedTopics()
     return group
+  }
+
+  /** Takes over members of a consumer group that has become a classic one, at once in Stable. Of a group that is new. */
+  takeOver(generationId: number, members: readonly ClassicMember[]): void {
+    for (const member of members) this.add(member, null)
+    this.generationId = generationId
+    this.protocolName = this.selectProtocol()
+    this.#state = 'Stable'
+    this.#subscribedTopics = this.#computeSubscribedTopics()
   }
 
   get state(): ClassicGroupState {

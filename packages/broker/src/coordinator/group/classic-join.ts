@@ -16,6 +16,7 @@ import {
 } from './classic-rebalance.ts'
 import { NEW_MEMBER_JOIN_TIMEOUT_MS } from './group-config.ts'
 import { type GroupContext, sessionTimerKey } from './group-context.ts'
+import { classicGroupOf } from './group-lookup.ts'
 import { clientReason, noteGroup } from './group-notes.ts'
 import { EMPTY_BYTES, type GroupStep, type JoinInput, joinError, type StaticMemberWritten } from './group-protocol.ts'
 
@@ -29,7 +30,7 @@ const MAX_MEMBER_ID_PREFIX_LENGTH = 8192
 export function joinGroup(context: GroupContext, input: JoinInput, token: ReplyToken, step: GroupStep): void {
   const { groupId, memberId } = input
   step.continuation = { type: 'join-written', groupId, token }
-  let group = context.groups.get(groupId)
+  let group = classicGroupOf(context, groupId)
   if (group === undefined && memberId !== '') {
     step.reply(token, joinError(ErrorCode.UNKNOWN_MEMBER_ID, memberId))
     return
@@ -92,9 +93,9 @@ export function onJoinWritten(
   step: GroupStep,
 ): void {
   if (logError === 0) return
-  for (const member of context.groups.get(groupId)?.members.values() ?? []) {
+  for (const member of classicGroupOf(context, groupId)?.members.values() ?? []) {
     if (member.joinToken !== token) continue
-    failParkedRequests(context.groups.get(groupId)!, member, responseErrorOf(logError), member.memberId, step)
+    failParkedRequests(classicGroupOf(context, groupId)!, member, responseErrorOf(logError), member.memberId, step)
     return
   }
   step.reply(token, joinError(responseErrorOf(logError), ''))
@@ -265,7 +266,7 @@ export function onStaticMemberWritten(
   logError: number,
   step: GroupStep,
 ): void {
-  const group = context.groups.get(event.groupId)
+  const group = classicGroupOf(context, event.groupId)
   const member = group?.members.get(event.newMemberId)
   // Removed, replaced again, or answered with a later generation meanwhile.
   if (group === undefined || member === undefined || member.joinToken !== event.token) {

@@ -1,6 +1,7 @@
 import { assert } from '@millrace/base'
 import type { ReplyToken } from '../runtime/step.ts'
-import { EMPTY_BYTES, type MemberProtocol } from './group-protocol.ts'
+import { EMPTY_BYTES } from './group-protocol.ts'
+import type { MemberProtocol } from './member-protocol.ts'
 
 /** What is known of a member when it joins. */
 export interface ClassicMemberInit {

@@ -2,6 +2,7 @@ import { ErrorCode } from '@millrace/protocol'
 import type { ClassicGroup } from './classic-group.ts'
 import { maybeCompleteJoin, rebalanceOrCompleteJoin, removeMember, restartSession } from './classic-rebalance.ts'
 import { type GroupContext, sessionTimerKey } from './group-context.ts'
+import { classicGroupOf } from './group-lookup.ts'
 import { clientReason, namedMembers, noteGroup } from './group-notes.ts'
 import type { GroupStep } from './group-protocol.ts'
 
@@ -30,7 +31,7 @@ export interface LeaveAnswer {
 
 /** Handles Heartbeat and gives its error code. Every valid one restarts the member's session. */
 export function heartbeat(context: GroupContext, input: HeartbeatInput, step: GroupStep): number {
-  const group = context.groups.get(input.groupId)
+  const group = classicGroupOf(context, input.groupId)
   if (group === undefined) return ErrorCode.UNKNOWN_MEMBER_ID
   if (group.state === 'Dead') return ErrorCode.COORDINATOR_NOT_AVAILABLE
   const errorCode = group.validateMember(input.memberId, input.groupInstanceId)
@@ -48,7 +49,7 @@ export function leaveGroup(
   members: readonly LeavingMember[],
   step: GroupStep,
 ): LeaveAnswer {
-  const group = context.groups.get(groupId)
+  const group = classicGroupOf(context, groupId)
   if (group === undefined) return { errorCode: 0, memberErrors: members.map(() => ErrorCode.UNKNOWN_MEMBER_ID) }
   if (group.state === 'Dead') return { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, memberErrors: [] }
   const memberErrors = members.map((member) => leaveMember(group, member, step))

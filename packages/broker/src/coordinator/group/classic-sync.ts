@@ -4,6 +4,7 @@ import type { ReplyToken } from '../runtime/step.ts'
 import type { ClassicGroup } from './classic-group.ts'
 import { failAssignment, propagateAssignment, rebalanceOrCompleteJoin, restartSession } from './classic-rebalance.ts'
 import { type GroupContext, syncTimerKey } from './group-context.ts'
+import { classicGroupOf } from './group-lookup.ts'
 import { noteGroup } from './group-notes.ts'
 import { EMPTY_BYTES, type GroupEvent, type GroupStep, type SyncInput, syncError } from './group-protocol.ts'
 
@@ -13,7 +14,7 @@ import { EMPTY_BYTES, type GroupEvent, type GroupStep, type SyncInput, syncError
  */
 export function syncGroup(context: GroupContext, input: SyncInput, token: ReplyToken, step: GroupStep): void {
   const { groupId, memberId } = input
-  const group = context.groups.get(groupId)
+  const group = classicGroupOf(context, groupId)
   const errorCode = group === undefined ? ErrorCode.UNKNOWN_MEMBER_ID : validateSync(group, input)
   if (group === undefined || errorCode !== 0) {
     step.reply(token, syncError(errorCode))
@@ -89,7 +90,7 @@ export function onAssignmentWritten(
   logError: number,
   step: GroupStep,
 ): void {
-  const group = context.groups.get(groupId)
+  const group = classicGroupOf(context, groupId)
   group?.endAssignment(assignments)
   if (group?.state !== 'CompletingRebalance' || group.generationId !== generationId) return
   if (logError !== 0) {
@@ -112,7 +113,7 @@ export function onStableSyncWritten(
   logError: number,
   step: GroupStep,
 ): void {
-  const group = context.groups.get(event.groupId)
+  const group = classicGroupOf(context, event.groupId)
   const member = group?.members.get(event.memberId)
   if (logError !== 0) step.reply(event.token, syncError(responseErrorOf(logError)))
   else if (group === undefined || member === undefined) step.reply(event.token, syncError(ErrorCode.UNKNOWN_MEMBER_ID))
@@ -134,7 +135,7 @@ export function onSyncWritten(
   step: GroupStep,
 ): void {
   if (logError === 0) return
-  const group = context.groups.get(groupId)
+  const group = classicGroupOf(context, groupId)
   for (const member of group?.members.values() ?? []) {
     if (member.syncToken !== token) continue
     member.syncToken = null

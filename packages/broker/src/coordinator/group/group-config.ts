@@ -11,6 +11,22 @@ export interface GroupCoordinatorConfig {
   readonly groupMinSessionTimeoutMs: number
   readonly groupMaxSessionTimeoutMs: number
   readonly groupMaxSize: number
+  readonly groupConsumerSessionTimeoutMs: number
+  readonly groupConsumerMinSessionTimeoutMs: number
+  readonly groupConsumerMaxSessionTimeoutMs: number
+  readonly groupConsumerHeartbeatIntervalMs: number
+  readonly groupConsumerMinHeartbeatIntervalMs: number
+  readonly groupConsumerMaxHeartbeatIntervalMs: number
+  readonly groupConsumerAssignmentIntervalMs: number
+  readonly groupConsumerMinAssignmentIntervalMs: number
+  readonly groupConsumerMaxAssignmentIntervalMs: number
+  readonly groupConsumerRegexRefreshIntervalMs: number
+  readonly groupConsumerMaxSize: number
+  /** Names; the first is that of groups whose members ask for none. */
+  readonly groupConsumerAssignors: readonly string[]
+  /** DISABLED, DOWNGRADE, UPGRADE or BIDIRECTIONAL, in any case. */
+  readonly groupConsumerMigrationPolicy: string
+  readonly groupCoordinatorRebalanceProtocols: readonly string[]
   /** Bounds of the node, over all groups (`group-limits.ts`). */
   readonly groupCoordinatorMaxGroups: number
   readonly groupCoordinatorMaxMembers: number

@@ -1,7 +1,12 @@
 import type { Clock, Random, Timers, Uuid } from '@millrace/base'
-import type { MetadataImage } from '@millrace/consensus'
+import { GROUP_VERSION, type MetadataImage } from '@millrace/consensus'
 import {
+  type ConsumerGroupDescribeRequest,
+  type ConsumerGroupDescribeResponse,
+  type ConsumerGroupHeartbeatRequest,
+  type ConsumerGroupHeartbeatResponse,
   coordinatorPartition,
+  createConsumerGroupDescribeResponse,
   createDeletableGroupResult,
   createDeleteGroupsResponse,
   createDescribeGroupsResponse,
@@ -53,6 +58,15 @@ import { CoordinatorRuntime, type ReadOutcome } from '../runtime/coordinator-run
 import { responseErrorOf } from '../runtime/operation-errors.ts'
 import type { ParkedReply, ReplyToken } from '../runtime/step.ts'
 import type { LeaveAnswer } from './classic-membership.ts'
+import { consumerError } from './consumer/consumer-inputs.ts'
+import {
+  describedConsumerGroup,
+  failedConsumerGroup,
+  heartbeatComplaint,
+  heartbeatInput,
+  heartbeatResponse,
+  unknownConsumerGroup,
+} from './consumer/consumer-requests.ts'
 import { describedGroup, failedGroup } from './describe-response.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import { GroupCounters } from './group-counters.ts'
@@ -70,7 +84,9 @@ import {
   syncInput,
   syncResponse,
 } from './group-requests.ts'
+import { GroupSettings } from './group-settings.ts'
 import type { GroupUsage } from './group-usage.ts'
+import { TopicDirectory } from './modern/topic-directory.ts'
 import { fetchRequestGroups, fetchResponse, offsetFetchFailure, questionOf } from './offset-fetch-versions.ts'
 import { CommitPlan, DeletePlan, FetchPlan, portionsOf } from './offset-requests.ts'
 
@@ -108,6 +124,9 @@ export class GroupCoordinator {
   readonly #deps: GroupCoordinatorDeps
   readonly #runtime: GroupRuntime
   readonly #limits: GroupLimits
+  readonly #directory: TopicDirectory
+  #knownTopics: MetadataImage['topics'] | null = null
+  readonly #settings: GroupSettings
   /** By partition: one of each shard, for the limits. */
   readonly #machines = new Map<number, GroupMachine>()
   #toldRefusals = 0
@@ -122,6 +141,8 @@ export class GroupCoordinator {
     this.#deps = deps
     const { config } = deps
     this.#limits = new GroupLimits(config)
+    this.#directory = new TopicDirectory(() => deps.metadata())
+    this.#settings = new GroupSettings(config, () => deps.metadata())
     this.#runtime = new CoordinatorRuntime({
       clock: deps.clock,
       timers: deps.timers,
@@ -134,7 +155,15 @@ export class GroupCoordinator {
       },
       createCoordinator: (partition, timeline) => {
         this.#closeMachine(partition)
-        const machine = new GroupMachine(config, deps.random, this.counters, this.#limits, timeline)
+        const machine = new GroupMachine(
+          config,
+          deps.random,
+          this.counters,
+          this.#limits,
+          this.#directory,
+          this.#settings,
+          timeline,
+        )
         this.#machines.set(partition, machine)
         return machine
       },
@@ -210,6 +239,17 @@ export class GroupCoordinator {
     }
   }
 
+  /** There is newer metadata, with these topics created or changed: regular expressions may match new ones. */
+  onMetadata(image: MetadataImage, changedTopics: Iterable<string>): void {
+    const former = this.#knownTopics
+    this.#knownTopics = image.topics
+    for (const name of changedTopics) {
+      if (former?.get(name)?.id === image.topics.get(name)?.id) continue
+      this.#directory.onCreated()
+      return
+    }
+  }
+
   joinGroup(request: JoinGroupRequest, context: RequestContext): Promise<JoinGroupResponse> {
     const { apiVersion } = context
     const { groupId, memberId, sessionTimeoutMs } = request
@@ -274,6 +314,64 @@ export class GroupCoordinator {
     return respond(outcome.response ?? { errorCode: responseErrorOf(outcome.errorCode), memberErrors: [] })
   }
 
+  /** `mayDescribe` says of topics which the client may know of: it is told of those that its regular expression matches. */
+  async consumerGroupHeartbeat(
+    request: ConsumerGroupHeartbeatRequest,
+    context: RequestContext,
+    mayDescribe: (topic: string) => boolean,
+  ): Promise<ConsumerGroupHeartbeatResponse> {
+    const failed = (errorCode: number, message: string | null): ConsumerGroupHeartbeatResponse =>
+      heartbeatResponse(consumerError(errorCode, message))
+    if (!this.#servesConsumerProtocol) {
+      return failed(ErrorCode.UNSUPPORTED_VERSION, 'The consumer group protocol is not enabled.')
+    }
+    const complaint = heartbeatComplaint(request, context.apiVersion)
+    if (complaint !== null) return failed(ErrorCode.INVALID_REQUEST, complaint)
+    const partition = this.partitionFor(request.groupId)
+    if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE, null)
+    const input = heartbeatInput(request, context, mayDescribe)
+    const outcome = await this.#write(partition, (machine, step) => machine.consumerHeartbeat(input, step))
+    this.#maybeTellRefusals()
+    if (outcome.response === null) return failed(responseErrorOf(outcome.errorCode), null)
+    return heartbeatResponse(outcome.response)
+  }
+
+  /** Groups named more than once are described once. */
+  consumerGroupDescribe(
+    request: ConsumerGroupDescribeRequest,
+    context: RequestContext,
+  ): ConsumerGroupDescribeResponse | Promise<ConsumerGroupDescribeResponse> {
+    const described = mapInSlices(
+      [...new Set(request.groupIds)],
+      this.#deps.nextTurn,
+      (groupId) => this.#describeConsumerGroup(groupId, context, request.includeAuthorizedOperations),
+      context,
+      SLICE_GROUPS,
+      ({ members }) => 1 + members.length,
+    )
+    return whenMapped(described, (groups) => createConsumerGroupDescribeResponse({ groups }))
+  }
+
+  #describeConsumerGroup(groupId: string, { apiVersion }: RequestContext, includeAuthorizedOperations: boolean) {
+    if (!this.#servesConsumerProtocol) return failedConsumerGroup(groupId, ErrorCode.UNSUPPORTED_VERSION)
+    const partition = this.partitionFor(groupId)
+    if (partition === null) return failedConsumerGroup(groupId, ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    if (groupId === '') return failedConsumerGroup(groupId, ErrorCode.INVALID_GROUP_ID)
+    const { response, errorCode } = this.#runtime.read(partition, (machine) => ({
+      group: machine.describeConsumerGroup(groupId),
+    }))
+    if (response === null) return failedConsumerGroup(groupId, responseErrorOf(errorCode))
+    if (response.group === null) return unknownConsumerGroup(groupId)
+    return describedConsumerGroup(response.group, this.#directory, apiVersion, includeAuthorizedOperations)
+  }
+
+  /** The feature is finalized and the broker offers the protocol. */
+  get #servesConsumerProtocol(): boolean {
+    const { config, metadata } = this.#deps
+    const isOffered = config.groupCoordinatorRebalanceProtocols.includes('consumer')
+    return isOffered && (metadata().features.get(GROUP_VERSION) ?? 0) >= 1
+  }
+
   /** The empty group id is a group like others here, for clients that only store offsets. */
   async commitOffsets(request: OffsetCommitRequest, context: RequestContext): Promise<OffsetCommitResponse> {
     const plan = new CommitPlan(request, context.apiVersion, this.#deps.metadata())
@@ -320,13 +418,17 @@ export class GroupCoordinator {
     // Stable offsets wait for what is being written; others are those of the last committed state.
     const take = async <Result>(compute: (machine: GroupMachine) => Result): Promise<ReadOutcome<Result>> =>
       requireStable ? this.#write(partition, compute) : this.#runtime.read(partition, compute)
+    const claim = { memberId: group.memberId, memberEpoch: group.memberEpoch }
     const all = await take((machine) => {
+      const refusal = machine.fetchError(groupId, claim, requireStable)
+      if (refusal !== 0) return { refusal, count: 0, fetched: [], topics: null }
       const count = plan.topics === null ? machine.offsetCountOf(groupId) : plan.partitionCount
       return count <= SLICE_ELEMENTS
-        ? { count, fetched: machine.fetch(groupId, plan.topics, requireStable), topics: null }
-        : { count, fetched: null, topics: plan.topics ?? machine.offsetTopics(groupId, requireStable) }
+        ? { refusal, count, fetched: machine.fetch(groupId, plan.topics, requireStable), topics: null }
+        : { refusal, count, fetched: null, topics: plan.topics ?? machine.offsetTopics(groupId, requireStable) }
     })
     if (all.response === null) return failed(all.errorCode)
+    if (all.response.refusal !== 0) return failed(all.response.refusal)
     plan.add(all.response.fetched ?? [], false)
     if (isOneOfMany && all.response.fetched !== null) context.growAnswer(all.response.count)
     // Longer ones a portion a turn, each as of its own moment: that one group's offsets are of one moment nobody was promised.
@@ -397,16 +499,21 @@ export class GroupCoordinator {
     for (const partition of this.#runtime.partitions) {
       const { errorCode, response } = this.#runtime.read(partition, (machine) => machine.list())
       if (errorCode === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS) return createListGroupsResponse({ errorCode })
-      if (types.length > 0 && !types.includes('classic')) continue
       for (const group of response ?? []) {
-        if (states.size === 0 || states.has(group.state.toLowerCase())) found.push(group)
+        if (types.length > 0 && !types.includes(group.type)) continue
+        if (states.size === 0 || states.has(listedState(group).toLowerCase())) found.push(group)
       }
     }
     const listed = mapInSlices(
       found,
       this.#deps.nextTurn,
-      ({ groupId, protocolType, state }) =>
-        createListedGroup({ groupId, protocolType: protocolType ?? '', groupState: state, groupType: 'Classic' }),
+      (group) =>
+        createListedGroup({
+          groupId: group.groupId,
+          protocolType: group.protocolType ?? '',
+          groupState: listedState(group),
+          groupType: group.type === 'consumer' ? 'Consumer' : 'Classic',
+        }),
       context,
     )
     return whenMapped(listed, (groups) => createListGroupsResponse({ groups }))
@@ -467,6 +574,11 @@ export class GroupCoordinator {
     this.#parked.delete(token)
     respond(reply)
   }
+}
+
+/** As of the last commit. */
+function listedState(group: ListedGroup): string {
+  return group.type === 'classic' ? group.state : group.committedState
 }
 
 function usageFields({ groups, members, offsets, bytes }: GroupUsage) {

@@ -10,4 +10,6 @@ export class GroupCounters {
   limitRefusals = 0
   /** Rebalances that ended with an assignment. */
   completedRebalances = 0
+  /** New epochs of consumer groups. */
+  consumerGroupRebalances = 0
 }

@@ -22,10 +22,29 @@ import {
   restartSession,
 } from './classic-rebalance.ts'
 import { onAssignmentWritten, onStableSyncWritten, onSyncWritten, syncGroup } from './classic-sync.ts'
+import {
+  heartbeatConsumerGroup,
+  joinConsumerGroup,
+  leaveAsClassicMembers,
+  onConsumerJoinWritten,
+  onConsumerSyncWritten,
+  syncConsumerGroup,
+} from './consumer/classic-members.ts'
+import { type DescribedConsumerGroup, describeConsumerGroup } from './consumer/consumer-description.ts'
+import type { ConsumerGroup } from './consumer/consumer-group.ts'
+import { consumerHeartbeat } from './consumer/consumer-heartbeat.ts'
+import type { ConsumerAnswer, ConsumerHeartbeatInput } from './consumer/consumer-inputs.ts'
+import { onClassicMemberExpired, onMemberSessionExpired, onRevocationExpired } from './consumer/consumer-leave.ts'
+import { applyConsumerRecord } from './consumer/consumer-replay.ts'
+import { deleteConsumerGroup } from './consumer/group-downgrade.ts'
+import { onMembersWritten, restartMemberTimers } from './consumer/member-writes.ts'
+import { onRegexDue } from './consumer/regex-resolution.ts'
+import type { Group } from './group.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import type { GroupContext } from './group-context.ts'
 import type { GroupCounters } from './group-counters.ts'
 import type { GroupLimits } from './group-limits.ts'
+import { consumerGroupOf } from './group-lookup.ts'
 import {
   type ClassicGroupState,
   EMPTY_BYTES,
@@ -36,8 +55,10 @@ import {
   type SyncInput,
 } from './group-protocol.ts'
 import type { GroupRecord } from './group-record.ts'
+import type { GroupSettings } from './group-settings.ts'
 import { GroupTally } from './group-tally.ts'
 import type { GroupUsage } from './group-usage.ts'
+import type { TopicDirectory } from './modern/topic-directory.ts'
 import {
   type CommitAnswer,
   type CommitInput,
@@ -47,8 +68,10 @@ import {
   deleteOffsets,
   deleteTopicOffsets,
   expireGroup,
+  type FetchClaim,
   type FetchedTopic,
   type FetchTopic,
+  fetchError,
   fetchOffsets,
 } from './offset-operations.ts'
 import { OffsetStore } from './offset-store.ts'
@@ -59,7 +82,7 @@ const EXPIRY_SLICE_ELEMENTS = 100
 const EXPIRY_SLICE_DELAY_MS = 5
 
 /** A group as ListGroups shows it: the group itself, since there may be very many. */
-export type ListedGroup = Pick<ClassicGroup, 'groupId' | 'protocolType' | 'state'>
+export type ListedGroup = Group
 
 /** A group as DescribeGroups shows it. */
 export interface DescribedGroup {
@@ -99,28 +122,48 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
     random: Random,
     counters: GroupCounters,
     limits: GroupLimits,
+    directory: TopicDirectory,
+    settings: GroupSettings,
     timeline: Timeline,
   ) {
     this.usage = limits.openUsage()
-    const groups = new TimelineMap<string, ClassicGroup>(timeline, new GroupTally(this.usage))
-    this.#context = { config, random, counters, limits, groups }
+    const groups = new TimelineMap<string, Group>(timeline, new GroupTally(this.usage))
+    this.#context = { config, settings, random, counters, limits, directory, timeline, groups }
     this.#offsets = new OffsetStore(timeline, this.usage)
   }
 
   join(input: JoinInput, token: ReplyToken, step: GroupStep): void {
+    const group = consumerGroupOf(this.#context, input.groupId)
+    if (group !== undefined && !group.isEmpty) {
+      joinConsumerGroup(this.#context, group, input, token, step)
+      return
+    }
+    // Committed offsets stay when an empty group of the one kind becomes one of the other.
+    if (group !== undefined) deleteConsumerGroup(this.#context, group, step)
     joinGroup(this.#context, input, token, step)
   }
 
   sync(input: SyncInput, token: ReplyToken, step: GroupStep): void {
-    syncGroup(this.#context, input, token, step)
+    const group = consumerGroupOf(this.#context, input.groupId)
+    if (group === undefined) syncGroup(this.#context, input, token, step)
+    else syncConsumerGroup(this.#context, group, input, token, step)
   }
 
   heartbeat(input: HeartbeatInput, step: GroupStep): number {
-    return heartbeat(this.#context, input, step)
+    const group = consumerGroupOf(this.#context, input.groupId)
+    if (group === undefined) return heartbeat(this.#context, input, step)
+    return heartbeatConsumerGroup(this.#context, group, input, step)
   }
 
   leave(groupId: string, members: readonly LeavingMember[], step: GroupStep): LeaveAnswer {
-    return leaveGroup(this.#context, groupId, members, step)
+    const group = consumerGroupOf(this.#context, groupId)
+    if (group === undefined) return leaveGroup(this.#context, groupId, members, step)
+    return leaveAsClassicMembers(this.#context, group, members, step)
+  }
+
+  /** ConsumerGroupHeartbeat (KIP-848). */
+  consumerHeartbeat(input: ConsumerHeartbeatInput, step: GroupStep): ConsumerAnswer {
+    return consumerHeartbeat(this.#context, input, step)
   }
 
   commit(input: CommitInput, step: GroupStep): CommitAnswer {
@@ -130,6 +173,11 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   /** Stable: the newest state, so only inside a write operation. Else the last committed. */
   fetch(groupId: string, topics: readonly FetchTopic[] | null, requireStable: boolean): FetchedTopic[] {
     return fetchOffsets(this.#context, this.#offsets, groupId, topics, requireStable)
+  }
+
+  /** Why offsets are not told, as of the state that {@link fetch} answers from; 0: they are. */
+  fetchError(groupId: string, claim: FetchClaim, requireStable: boolean): number {
+    return fetchError(this.#context, groupId, claim, requireStable)
   }
 
   /** How many offsets a group has, about. */
@@ -169,7 +217,7 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
 
   describe(groupId: string): DescribedGroup {
     const group = this.#context.groups.getCommitted(groupId)
-    if (group === undefined) return { groupId, state: 'Dead', protocolType: '', protocolName: '', members: [] }
+    if (group?.type !== 'classic') return { groupId, state: 'Dead', protocolType: '', protocolName: '', members: [] }
     const isStable = group.state === 'Stable'
     return {
       groupId,
@@ -187,12 +235,23 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
     }
   }
 
+  /** A consumer group as ConsumerGroupDescribe shows it; null: there is none of that id. */
+  describeConsumerGroup(groupId: string): DescribedConsumerGroup | null {
+    const group = this.#context.groups.getCommitted(groupId)
+    if (group?.type !== 'consumer') return null
+    return describeConsumerGroup(group, this.#context)
+  }
+
   apply(record: GroupRecord, position: RecordPosition): void {
     const { groups } = this.#context
     const { groupId } = record
     if (record.type === 'group-metadata') {
-      if (record.value === null) groups.delete(groupId)
-      else groups.set(groupId, ClassicGroup.load(groupId, record.value))
+      if (record.value !== null) groups.set(groupId, ClassicGroup.load(groupId, record.value))
+      else if (groups.get(groupId)?.type === 'classic') groups.delete(groupId)
+      return
+    }
+    if (record.type !== 'offset-commit') {
+      applyConsumerRecord(this.#context, record)
       return
     }
     const { topic, partition, value, owner = null } = record
@@ -213,6 +272,10 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
 
   onLoaded(step: GroupStep): void {
     for (const group of this.#context.groups.values()) {
+      if (group.type === 'consumer') {
+        for (const member of group.members.values()) restartMemberTimers(this.#context, group, member, step)
+        continue
+      }
       for (const member of group.members.values()) restartSession(group, member, step)
       // The limit may have been lowered. The rebalance lets the members commit before some of them are turned away.
       if (group.members.size <= this.#context.config.groupMaxSize) continue
@@ -223,6 +286,7 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
 
   onUnloaded(step: GroupStep): void {
     for (const group of this.#context.groups.values()) {
+      if (group.type === 'consumer') continue
       group.transitionTo('Dead', step.nowMs)
       for (const member of group.members.values()) {
         failParkedRequests(group, member, ErrorCode.NOT_COORDINATOR, member.memberId, step)
@@ -235,9 +299,13 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
       this.#expireOffsets(step)
       return
     }
+    // Timers outlive a group that was deleted, or became one of the other kind.
     const group = this.#context.groups.get(event.groupId)
-    // Timers outlive a group that was deleted.
-    if (group === undefined) return
+    if (group?.type === 'classic') this.#onClassicTimer(group, event, step)
+    else if (group?.type === 'consumer') this.#onConsumerTimer(group, event, step)
+  }
+
+  #onClassicTimer(group: ClassicGroup, event: GroupEvent, step: GroupStep): void {
     switch (event.type) {
       case 'session-expired':
         onSessionExpired(this.#context, group, event.memberId, step)
@@ -254,8 +322,38 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
     }
   }
 
+  #onConsumerTimer(group: ConsumerGroup, event: GroupEvent, step: GroupStep): void {
+    const context = this.#context
+    switch (event.type) {
+      case 'session-expired':
+        onMemberSessionExpired(context, group, event.memberId, step)
+        break
+      case 'revocation-expired':
+        onRevocationExpired(context, group, event.memberId, event.memberEpoch, step)
+        break
+      case 'member-rejoin-expired':
+        onClassicMemberExpired(context, group, event.memberId, 'it did not join again in time', step)
+        break
+      case 'member-sync-expired':
+        onClassicMemberExpired(context, group, event.memberId, 'it sent no SyncGroup in time', step)
+        break
+      case 'regex-due':
+        onRegexDue(context, event.groupId, step)
+        break
+    }
+  }
+
   onWriteDone(event: GroupEvent, errorCode: number, step: GroupStep): void {
     switch (event.type) {
+      case 'members-written':
+        onMembersWritten(this.#context, event.groupId, event.memberIds, errorCode, step)
+        break
+      case 'consumer-join-written':
+        onConsumerJoinWritten(this.#context, event, errorCode, step)
+        break
+      case 'consumer-sync-written':
+        onConsumerSyncWritten(this.#context, event, errorCode, step)
+        break
       case 'join-written':
         onJoinWritten(this.#context, event.groupId, event.token, errorCode, step)
         break

@@ -20,6 +20,21 @@ export function noteGroup(
   step.note(message, { group: groupId, generation: generationId, members: members.size, ...fields })
 }
 
+/** As {@link noteGroup}, of a group whose partitions the coordinator assigns. */
+export function noteModernGroup(
+  group: {
+    readonly groupId: string
+    readonly epoch: { readonly epoch: number }
+    readonly members: { readonly size: number }
+  },
+  message: string,
+  fields: Record<string, unknown>,
+  step: GroupStep,
+): void {
+  const { groupId, epoch, members } = group
+  step.note(message, { group: groupId, epoch: epoch.epoch, members: members.size, ...fields })
+}
+
 /** Why a client says that it joins or leaves (JoinGroup v8, LeaveGroup v5). */
 export function clientReason(reason: string | null | undefined): string {
   return reason === null || reason === undefined || reason === '' ? 'not provided' : reason.slice(0, MAX_REASON_LENGTH)

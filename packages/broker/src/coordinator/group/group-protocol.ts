@@ -1,5 +1,6 @@
 import type { ReplyToken, Step } from '../runtime/step.ts'
 import type { GroupRecord } from './group-record.ts'
+import type { MemberProtocol } from './member-protocol.ts'
 
 /** Where a classic group stands between two rebalances (`coordinators.md`, 2). */
 export type ClassicGroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
@@ -12,12 +13,6 @@ export type ModernGroupState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable'
 
 /** Of any group. */
 export type GroupState = ClassicGroupState | ModernGroupState
-
-/** One assignment protocol that a member supports, in the order of its preference. The metadata is the group's own copy. */
-export interface MemberProtocol {
-  readonly name: string
-  readonly metadata: Buffer
-}
 
 /** A JoinGroup request, freed of its version. */
 export interface JoinInput {
@@ -97,6 +92,24 @@ export type GroupEvent =
     }
   | { readonly type: 'join-expired'; readonly groupId: string }
   | { readonly type: 'sync-expired'; readonly groupId: string; readonly generationId: number }
+  | {
+      readonly type: 'revocation-expired'
+      readonly groupId: string
+      readonly memberId: string
+      readonly memberEpoch: number
+    }
+  | { readonly type: 'member-rejoin-expired'; readonly groupId: string; readonly memberId: string }
+  | { readonly type: 'member-sync-expired'; readonly groupId: string; readonly memberId: string }
+  | { readonly type: 'regex-due'; readonly groupId: string }
+  | { readonly type: 'members-written'; readonly groupId: string; readonly memberIds: readonly string[] }
+  | ConsumerJoinWritten
+  | {
+      readonly type: 'consumer-sync-written'
+      readonly groupId: string
+      readonly memberId: string
+      readonly token: ReplyToken
+      readonly answer: SyncAnswer
+    }
   | { readonly type: 'offsets-expiry-due' }
   | { readonly type: 'join-written'; readonly groupId: string; readonly token: ReplyToken }
   | { readonly type: 'sync-written'; readonly groupId: string; readonly token: ReplyToken }
@@ -114,6 +127,15 @@ export type GroupEvent =
       readonly assignments: ReadonlyMap<string, Buffer>
     }
   | StaticMemberWritten
+
+/** A member that speaks the classic protocol joined a consumer group, and that was written. */
+export interface ConsumerJoinWritten {
+  readonly type: 'consumer-join-written'
+  readonly groupId: string
+  readonly token: ReplyToken
+  readonly answer: JoinAnswer
+  readonly rebalanceTimeoutMs: number
+}
 
 /** A static member came back under a new id without a rebalance, and the group's record with the new id was written. */
 export interface StaticMemberWritten {

@@ -115,7 +115,7 @@ describe('records of __consumer_offsets', () => {
   })
 
   test('of other types are not known', () => {
-    expect(codec.decode(Buffer.from('0003000161', 'hex'), Buffer.alloc(0))).toBeNull()
+    expect(codec.decode(Buffer.from('0009000161', 'hex'), Buffer.alloc(0))).toBeNull()
     expect(codec.decode(Buffer.from('ffff', 'hex'), null)).toBeNull()
   })
 

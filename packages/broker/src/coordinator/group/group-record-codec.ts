@@ -17,7 +17,9 @@ import {
   Writer,
 } from '@millrace/protocol'
 import type { EncodedRecord, RecordCodec } from '../runtime/coordinator.ts'
+import { decodeConsumerRecord, encodeConsumerKey, encodeConsumerValue } from './consumer/consumer-record-codec.ts'
 import type { GroupMetadata, GroupRecord, OffsetValue } from './group-record.ts'
+import { safeNumber } from './record-numbers.ts'
 
 /** Types of records, which stand as a version before the key (`coordinators.md`, 3.9). */
 const LEGACY_OFFSET_COMMIT = 0
@@ -42,6 +44,15 @@ export class GroupRecordCodec implements RecordCodec<GroupRecord> {
       encodeOffsetCommitKey(this.#writer, createOffsetCommitKey({ group: groupId, topic, partition }), KEY_VERSION)
       return { key: this.#take(), value: value === null ? null : this.#encodeOffset(value) }
     }
+    if (record.type !== 'group-metadata') {
+      this.#writer.reset()
+      encodeConsumerKey(this.#writer, record)
+      const key = this.#take()
+      if (record.value === null) return { key, value: null }
+      this.#writer.reset()
+      encodeConsumerValue(this.#writer, record)
+      return { key, value: this.#take() }
+    }
     this.#begin(GROUP_METADATA)
     encodeGroupMetadataKey(this.#writer, createGroupMetadataKey({ group: groupId }), KEY_VERSION)
     return { key: this.#take(), value: record.value === null ? null : this.#encodeGroup(record.value) }
@@ -62,7 +73,7 @@ export class GroupRecordCodec implements RecordCodec<GroupRecord> {
         return { type: 'group-metadata', groupId: group, value: value === null ? null : decodeGroup(value) }
       }
       default:
-        return null
+        return decodeConsumerRecord(type, reader, value === null ? null : new Reader(value))
     }
   }
 
@@ -158,10 +169,4 @@ function decodeGroup(bytes: Buffer): GroupMetadata {
 /** No coordinator writes a group in which two members are one; the state machine takes it for granted. */
 function requireDistinct(ids: readonly string[]): void {
   if (new Set(ids).size < ids.length) throw new MalformedMessageError('an id occurs twice among the members of a group')
-}
-
-/** Only another broker can have written such a value, and nothing is there where it points: the largest number serves as well. */
-function safeNumber(value: number | bigint): number {
-  if (typeof value === 'number') return value
-  return value > 0n ? Number.MAX_SAFE_INTEGER : Number.MIN_SAFE_INTEGER
 }

@@ -1,4 +1,5 @@
 import type { LeaderEpoch, Offset, TimestampMs, Uuid } from '@millrace/base'
+import type { ConsumerGroupRecord } from './consumer/consumer-record.ts'
 
 /** A committed offset as `__consumer_offsets` stores it. */
 export interface OffsetValue {
@@ -57,5 +58,5 @@ interface GroupMetadataRecord {
   readonly value: GroupMetadata | null
 }
 
-/** The records of `__consumer_offsets` that this coordinator writes and understands (`coordinators.md`, 3.9: types 0 to 2). */
-export type GroupRecord = OffsetCommitRecord | GroupMetadataRecord
+/** The records of `__consumer_offsets` that this coordinator writes and understands (`coordinators.md`, 3.9). */
+export type GroupRecord = OffsetCommitRecord | GroupMetadataRecord | ConsumerGroupRecord

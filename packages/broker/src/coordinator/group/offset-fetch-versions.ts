@@ -29,9 +29,9 @@ export function fetchRequestGroups(
 }
 
 /** A group and what of it is wanted, as text: the same for groups with the same answer, no longer than what the client sent. */
-export function questionOf({ groupId, topics }: OffsetFetchRequestGroup): string {
+export function questionOf({ groupId, memberId, memberEpoch, topics }: OffsetFetchRequestGroup): string {
   const wanted = topics?.map(({ name, topicId, partitionIndexes }) => [name, topicId, partitionIndexes])
-  return JSON.stringify([groupId, wanted ?? null])
+  return JSON.stringify([groupId, memberId, memberEpoch, wanted ?? null])
 }
 
 /** The response in the shape of its version. Before version 2 an error of the group stands at each partition. */

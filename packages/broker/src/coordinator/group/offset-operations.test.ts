@@ -394,6 +394,7 @@ describe('the counters', () => {
       offsetDeletions: 2,
       offsetExpirations: 1,
       completedRebalances: 1,
+      consumerGroupRebalances: 0,
       limitRefusals: 0,
     })
     driver.commit({ topic: 1 }, { groupId: 'second' })

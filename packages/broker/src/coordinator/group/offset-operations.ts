@@ -1,10 +1,12 @@
 import { type Offset, type TimestampMs, type Uuid, ZERO_UUID } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
-import type { ClassicGroup } from './classic-group.ts'
 import { restartSession } from './classic-rebalance.ts'
+import { consumerTombstones } from './consumer/group-downgrade.ts'
+import type { Group } from './group.ts'
 import type { GroupContext } from './group-context.ts'
-import { noteGroup } from './group-notes.ts'
+import { noteGroup, noteModernGroup } from './group-notes.ts'
 import type { GroupStep } from './group-protocol.ts'
+import { checkCommit, checkFetch } from './member-check.ts'
 import type { OffsetStore, StoredOffset } from './offset-store.ts'
 
 /** One partition of an OffsetCommit request. */
@@ -52,7 +54,7 @@ export function commitOffsets(
   step: GroupStep,
 ): CommitAnswer {
   const group = context.groups.get(input.groupId)
-  const errorCode = validateCommit(group, input)
+  const errorCode = checkCommit(group, { ...input, isTransactional: false })
   if (errorCode !== 0) return { errorCode, partitionErrors: [] }
   const { limits } = context
   const owner = limits.ownerAt(input.clientAddress)
@@ -61,7 +63,7 @@ export function commitOffsets(
     context.counters.limitRefusals++
     return { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, partitionErrors: [] }
   }
-  if (group !== undefined && (group.state === 'Stable' || group.state === 'PreparingRebalance')) {
+  if (group?.type === 'classic' && (group.state === 'Stable' || group.state === 'PreparingRebalance')) {
     restartSession(group, group.members.get(input.memberId)!, step)
   }
   const { groupId, retentionTimeMs } = input
@@ -145,22 +147,6 @@ class OffsetAdmission {
   }
 }
 
-function validateCommit(group: ClassicGroup | undefined, input: CommitInput): number {
-  const { generationId, memberId, groupInstanceId } = input
-  if (group === undefined) {
-    if (generationId < 0) return ErrorCode.NONE
-    return input.knowsGroupIdNotFound ? ErrorCode.GROUP_ID_NOT_FOUND : ErrorCode.ILLEGAL_GENERATION
-  }
-  if (group.state === 'Dead') return ErrorCode.COORDINATOR_NOT_AVAILABLE
-  // An administrator, or a consumer that does not use the group for membership.
-  if (generationId < 0 && group.isEmpty) return ErrorCode.NONE
-  if (generationId < 0 && memberId === '' && groupInstanceId === null) return ErrorCode.UNKNOWN_MEMBER_ID
-  const errorCode = group.validateMember(memberId, groupInstanceId)
-  if (errorCode !== 0) return errorCode
-  if (generationId !== group.generationId) return ErrorCode.ILLEGAL_GENERATION
-  return group.state === 'CompletingRebalance' ? ErrorCode.REBALANCE_IN_PROGRESS : ErrorCode.NONE
-}
-
 /** One topic of an OffsetFetch request. */
 export interface FetchTopic {
   readonly topic: string
@@ -184,6 +170,24 @@ export interface FetchedTopic {
   readonly partitions: readonly FetchedPartition[]
 }
 
+/** Who asks for offsets, as far as it says (v9). */
+export interface FetchClaim {
+  /** Null: it does not say. */
+  readonly memberId: string | null
+  readonly memberEpoch: number
+}
+
+/** The error of a group of OffsetFetch, from the state that {@link fetchOffsets} answers from. */
+export function fetchError(
+  context: GroupContext,
+  groupId: string,
+  { memberId, memberEpoch }: FetchClaim,
+  requireStable: boolean,
+): number {
+  const group = requireStable ? context.groups.get(groupId) : context.groups.getCommitted(groupId)
+  return checkFetch(group, memberId, memberEpoch)
+}
+
 /**
  * Handles one group of OffsetFetch; topics null: all there are. With `requireStable` the newest state counts and the caller
  * releases the answer when that is committed; offsets that an open transaction may change are withheld. Otherwise the last
@@ -197,7 +201,7 @@ export function fetchOffsets(
   requireStable: boolean,
 ): FetchedTopic[] {
   const group = requireStable ? context.groups.get(groupId) : context.groups.getCommitted(groupId)
-  const exists = group !== undefined && group.state !== 'Dead'
+  const exists = group !== undefined && !isDead(group)
   const read = (topic: string, partition: number, stored: StoredOffset | undefined): FetchedPartition => {
     if (requireStable && exists && offsets.isInOpenTransaction(groupId, topic, partition)) {
       return noOffset(partition, ErrorCode.UNSTABLE_OFFSET_COMMIT)
@@ -252,7 +256,7 @@ export function deleteOffsets(
   step: GroupStep,
 ): { errorCode: number; topicErrors: number[] } {
   const group = context.groups.get(groupId)
-  if (group === undefined || group.state === 'Dead') return { errorCode: ErrorCode.GROUP_ID_NOT_FOUND, topicErrors: [] }
+  if (group === undefined || isDead(group)) return { errorCode: ErrorCode.GROUP_ID_NOT_FOUND, topicErrors: [] }
   if (!group.isEmpty && !group.usesConsumerProtocol) return { errorCode: ErrorCode.NON_EMPTY_GROUP, topicErrors: [] }
   const topicErrors = topics.map(({ topic, partitions }) => {
     if (group.isSubscribedTo(topic)) return ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
@@ -271,7 +275,7 @@ export function deleteOffsets(
 /** Handles one group of DeleteGroups: deletes its offsets, pending ones too, and then the group. */
 export function deleteGroup(context: GroupContext, offsets: OffsetStore, groupId: string, step: GroupStep): number {
   const group = context.groups.get(groupId)
-  if (group === undefined || group.state === 'Dead') return ErrorCode.GROUP_ID_NOT_FOUND
+  if (group === undefined || isDead(group)) return ErrorCode.GROUP_ID_NOT_FOUND
   if (!group.isEmpty) return ErrorCode.NON_EMPTY_GROUP
   for (const { topic, partition } of offsets.committed.entries(groupId)) {
     writeTombstone(groupId, topic, partition, step)
@@ -282,8 +286,7 @@ export function deleteGroup(context: GroupContext, offsets: OffsetStore, groupId
     }
   }
   context.counters.offsetDeletions += step.records.length
-  noteGroup(group, 'group deleted on request', { offsets: step.records.length }, step)
-  step.write({ type: 'group-metadata', groupId, value: null })
+  writeGroupTombstones(group, 'group deleted on request', { offsets: step.records.length }, step)
   return ErrorCode.NONE
 }
 
@@ -310,7 +313,7 @@ export function deleteTopicOffsets(
 }
 
 /** Deletes the expired offsets of a group and the group itself if it is empty and nothing is left of it. */
-export function expireGroup(context: GroupContext, offsets: OffsetStore, group: ClassicGroup, step: GroupStep): void {
+export function expireGroup(context: GroupContext, offsets: OffsetStore, group: Group, step: GroupStep): void {
   const { groupId } = group
   const retentionMs = context.config.offsetsRetentionMinutes * 60_000
   let isAllExpired = true
@@ -328,17 +331,28 @@ export function expireGroup(context: GroupContext, offsets: OffsetStore, group: 
     }
   }
   context.counters.offsetExpirations += expiredCount
-  if (expiredCount > 0) noteGroup(group, 'group offsets expired', { offsets: expiredCount, all: isAllExpired }, step)
+  if (expiredCount > 0) note(group, 'group offsets expired', { offsets: expiredCount, all: isAllExpired }, step)
   if (isAllExpired && group.isEmpty && !offsets.hasOpenTransaction(groupId)) {
-    noteGroup(group, 'group deleted: it is empty and has no offsets', {}, step)
-    step.write({ type: 'group-metadata', groupId, value: null })
+    writeGroupTombstones(group, 'group deleted: it is empty and has no offsets', {}, step)
   }
 }
 
-function isOffsetExpired(group: ClassicGroup, stored: StoredOffset, nowMs: TimestampMs, retentionMs: number): boolean {
+/** Applied as they are written, since an expiry may be written in parts. */
+function writeGroupTombstones(group: Group, message: string, fields: Record<string, unknown>, step: GroupStep): void {
+  note(group, message, fields, step)
+  if (group.type === 'classic') step.write({ type: 'group-metadata', groupId: group.groupId, value: null })
+  else for (const record of consumerTombstones(group)) step.write(record)
+}
+
+function note(group: Group, message: string, fields: Record<string, unknown>, step: GroupStep): void {
+  if (group.type === 'classic') noteGroup(group, message, fields, step)
+  else noteModernGroup(group, message, fields, step)
+}
+
+function isOffsetExpired(group: Group, stored: StoredOffset, nowMs: TimestampMs, retentionMs: number): boolean {
   const { commitTimestampMs, expireTimestampMs } = stored.value
   let baseMs = commitTimestampMs
-  if (group.protocolType !== null) {
+  if (group.type === 'classic' && group.protocolType !== null) {
     if (group.isEmpty) baseMs = group.stateTimestampMs === -1 ? commitTimestampMs : group.stateTimestampMs
     else if (!group.usesConsumerProtocol || !group.knowsSubscribedTopics || group.state !== 'Stable') return false
   }
@@ -347,4 +361,9 @@ function isOffsetExpired(group: ClassicGroup, stored: StoredOffset, nowMs: Times
 
 function writeTombstone(groupId: string, topic: string, partition: number, step: GroupStep): void {
   step.write({ type: 'offset-commit', groupId, topic, partition, value: null })
+}
+
+/** Its shard is being unloaded. */
+function isDead(group: Group): boolean {
+  return group.type === 'classic' && group.state === 'Dead'
 }

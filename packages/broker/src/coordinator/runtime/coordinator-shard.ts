@@ -221,6 +221,7 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
 
   #applyTimer(command: TimerCommand<Event>): void {
     if (command.event === null) this.#keyedTimers.cancel(command.key)
+    else if (command.onlyIfAbsent === true && this.#keyedTimers.has(command.key)) return
     else this.#keyedTimers.schedule(command.key, command.delayMs, command.event, command.retryDelayMs)
   }
 

@@ -10,6 +10,8 @@ export interface TimerCommand<Event> {
   readonly event: Event | null
   /** If the write that the timer causes fails, the timer is set again after this time; null: it is not. */
   readonly retryDelayMs: number | null
+  /** A timer that is set under the key already stays as it is. */
+  readonly onlyIfAbsent?: boolean
 }
 
 /** A line for the broker's log. */
@@ -62,6 +64,11 @@ export class Step<Record, Event, Reply> {
   /** Sets a timer, in place of any other under the same key. */
   schedule(key: string, delayMs: number, event: Event, retryDelayMs: number | null = null): void {
     this.timers.push({ key, delayMs, event, retryDelayMs })
+  }
+
+  /** Sets a timer unless there is one under the same key. */
+  scheduleIfAbsent(key: string, delayMs: number, event: Event, retryDelayMs: number | null = null): void {
+    this.timers.push({ key, delayMs, event, retryDelayMs, onlyIfAbsent: true })
   }
 
   cancel(key: string): void {

@@ -1,12 +1,18 @@
 import { SeededRandom, type Uuid } from '@millrace/base'
+import { emptyImage, type MetadataImage } from '@millrace/consensus'
 import { createConsumerProtocolSubscription, encodeConsumerProtocolSubscription, Writer } from '@millrace/protocol'
 import type { HeartbeatInput, LeaveAnswer, LeavingMember } from '../group/classic-membership.ts'
+import type { DescribedConsumerGroup } from '../group/consumer/consumer-description.ts'
+import type { ConsumerAnswer, ConsumerHeartbeatInput } from '../group/consumer/consumer-inputs.ts'
 import type { GroupCoordinatorConfig } from '../group/group-config.ts'
 import { GroupCounters } from '../group/group-counters.ts'
 import { GroupLimits } from '../group/group-limits.ts'
 import { GroupMachine } from '../group/group-machine.ts'
 import type { GroupEvent, GroupStep, JoinAnswer, JoinInput, SyncAnswer, SyncInput } from '../group/group-protocol.ts'
 import type { GroupRecord } from '../group/group-record.ts'
+import { GroupSettings } from '../group/group-settings.ts'
+import { EMPTY_ASSIGNMENT } from '../group/modern/assignment.ts'
+import { TopicDirectory } from '../group/modern/topic-directory.ts'
 import type { CommitAnswer, CommitInput } from '../group/offset-operations.ts'
 import { type ReplyToken, Step, type StepNote } from '../runtime/step.ts'
 import { Timeline } from '../runtime/timeline.ts'
@@ -24,6 +30,20 @@ export const TEST_CONFIG: GroupCoordinatorConfig = {
   groupMinSessionTimeoutMs: 6000,
   groupMaxSessionTimeoutMs: 1_800_000,
   groupMaxSize: 2 ** 31 - 1,
+  groupConsumerSessionTimeoutMs: 45_000,
+  groupConsumerMinSessionTimeoutMs: 45_000,
+  groupConsumerMaxSessionTimeoutMs: 60_000,
+  groupConsumerHeartbeatIntervalMs: 5000,
+  groupConsumerMinHeartbeatIntervalMs: 5000,
+  groupConsumerMaxHeartbeatIntervalMs: 15_000,
+  groupConsumerAssignmentIntervalMs: 0,
+  groupConsumerMinAssignmentIntervalMs: 0,
+  groupConsumerMaxAssignmentIntervalMs: 15_000,
+  groupConsumerRegexRefreshIntervalMs: 600_000,
+  groupConsumerMaxSize: 2 ** 31 - 1,
+  groupConsumerAssignors: ['uniform', 'range'],
+  groupConsumerMigrationPolicy: 'bidirectional',
+  groupCoordinatorRebalanceProtocols: ['classic', 'consumer'],
   groupCoordinatorMaxGroups: 100_000,
   groupCoordinatorMaxMembers: 100_000,
   groupCoordinatorMaxOffsets: 1_000_000,
@@ -60,6 +80,9 @@ export class GroupDriver {
   /** What was logged. */
   readonly notes: StepNote[] = []
   nowMs = 1_000_000
+  /** The topics that groups see. */
+  image: MetadataImage = emptyImage('cluster')
+  readonly directory: TopicDirectory
   holdsWrites = false
   readonly #timeline = new Timeline()
   readonly #machine: GroupMachine
@@ -72,7 +95,17 @@ export class GroupDriver {
   constructor(config: Partial<GroupCoordinatorConfig> = {}) {
     this.config = { ...TEST_CONFIG, ...config }
     this.limits = new GroupLimits(this.config)
-    this.#machine = new GroupMachine(this.config, new SeededRandom(1), this.counters, this.limits, this.#timeline)
+    const image = () => this.image
+    this.directory = new TopicDirectory(image)
+    this.#machine = new GroupMachine(
+      this.config,
+      new SeededRandom(1),
+      this.counters,
+      this.limits,
+      this.directory,
+      new GroupSettings(this.config, image),
+      this.#timeline,
+    )
   }
 
   get machine(): GroupMachine {
@@ -93,7 +126,8 @@ export class GroupDriver {
     const step: GroupStep = new Step(this.nowMs)
     const version = this.#timeline.begin()
     const result = compute(this.#machine, step)
-    for (const { key, delayMs, event } of step.timers) {
+    for (const { key, delayMs, event, onlyIfAbsent } of step.timers) {
+      if (onlyIfAbsent === true && this.timers.has(key)) continue
       if (event === null) this.timers.delete(key)
       else this.timers.set(key, { atMs: this.nowMs + delayMs, event })
     }
@@ -159,6 +193,33 @@ export class GroupDriver {
     }
     this.step((machine, step) => machine.join(full, token, step))
     return token
+  }
+
+  /** Sends ConsumerGroupHeartbeat: a member that is there and has nothing to say, unless told otherwise. */
+  consumer(memberId: string, memberEpoch: number, input: Partial<ConsumerHeartbeatInput> = {}): ConsumerAnswer {
+    const isJoining = memberEpoch === 0
+    const full: ConsumerHeartbeatInput = {
+      groupId: GROUP,
+      memberId,
+      memberEpoch,
+      instanceId: null,
+      rackId: null,
+      rebalanceTimeoutMs: isJoining ? 30_000 : -1,
+      subscribedTopics: isJoining && input.topicRegex === undefined ? ['topic'] : null,
+      topicRegex: null,
+      serverAssignor: null,
+      owned: isJoining ? EMPTY_ASSIGNMENT : null,
+      clientId: 'client',
+      clientHost: '/127.0.0.1',
+      mayDescribe: () => true,
+      ...input,
+    }
+    return this.step((machine, step) => machine.consumerHeartbeat(full, step))
+  }
+
+  /** The consumer group as ConsumerGroupDescribe shows it. */
+  get consumerGroup(): DescribedConsumerGroup | null {
+    return this.#machine.describeConsumerGroup(GROUP)
   }
 
   sync(input: Partial<SyncInput> & { memberId: string }): ReplyToken {
@@ -245,6 +306,7 @@ export class GroupDriver {
   reload(config: Partial<GroupCoordinatorConfig> = {}): GroupDriver {
     const other = new GroupDriver({ ...this.config, ...config })
     other.nowMs = this.nowMs
+    other.image = this.image
     for (const record of [...this.#log]) other.#apply(record)
     other.step((machine, step) => machine.onLoaded(step))
     return other

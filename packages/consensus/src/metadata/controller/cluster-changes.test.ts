@@ -139,6 +139,7 @@ test('a new cluster has the newest features', () => {
   expect(Object.fromEntries(after.features)).toEqual({
     'metadata.version': 30,
     'eligible.leader.replicas.version': 1,
+    'group.version': 1,
     'share.version': 1,
   })
   expect(configsOf(after, ConfigResourceType.BROKER, '').get('min.insync.replicas')).toBe('1')

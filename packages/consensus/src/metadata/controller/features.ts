@@ -1,6 +1,8 @@
 import type { FeatureRange } from '../image.ts'
 
 export const METADATA_VERSION = 'metadata.version'
+/** Level 1: consumer groups (KIP-848) are served. */
+export const GROUP_VERSION = 'group.version'
 export const ELIGIBLE_LEADER_REPLICAS_VERSION = 'eligible.leader.replicas.version'
 /** 1: share groups (KIP-932). */
 export const SHARE_VERSION = 'share.version'
@@ -25,6 +27,7 @@ const DEPENDENCIES: readonly (readonly [string, number, string, number])[] = [
 export const SUPPORTED_FEATURES: ReadonlyMap<string, FeatureRange> = new Map([
   [METADATA_VERSION, { min: MIN_METADATA_VERSION, max: LATEST_METADATA_VERSION }],
   [ELIGIBLE_LEADER_REPLICAS_VERSION, { min: 0, max: 1 }],
+  [GROUP_VERSION, { min: 0, max: 1 }],
   [SHARE_VERSION, { min: 0, max: 1 }],
 ])
 

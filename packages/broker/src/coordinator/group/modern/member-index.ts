@@ -1,7 +1,7 @@
 import type { Uuid } from '@millrace/base'
 import type { ValueTally } from '../../runtime/timeline.ts'
 import type { Assignment } from './assignment.ts'
-import type { ModernMember } from './modern-member.ts'
+import { type ModernMember, namesBytes } from './modern-member.ts'
 
 /**
  * What can be told from the members of one group, kept up to date as they come, change and go, and as changes of theirs are taken
@@ -19,6 +19,8 @@ export class MemberIndex<Member extends ModernMember> implements ValueTally<Memb
   /** In how many of the lists each name stands. */
   readonly #names = new Map<string, number>()
   readonly #knowsOwners: boolean
+  /** What the lists of names take, each once. */
+  namesBytes = 0
 
   /** Owners make sense where a partition has one at a time, which in share groups (KIP-932) it has not. */
   constructor(knowsOwners: boolean) {
@@ -62,6 +64,7 @@ export class MemberIndex<Member extends ModernMember> implements ValueTally<Memb
     const count = this.#lists.get(subscribedTopics) ?? 0
     this.#lists.set(subscribedTopics, count + 1)
     if (count > 0) return
+    this.namesBytes += namesBytes(subscribedTopics)
     for (const name of subscribedTopics) this.#names.set(name, (this.#names.get(name) ?? 0) + 1)
   }
 
@@ -85,6 +88,7 @@ export class MemberIndex<Member extends ModernMember> implements ValueTally<Memb
       return
     }
     this.#lists.delete(subscribedTopics)
+    this.namesBytes -= namesBytes(subscribedTopics)
     for (const name of subscribedTopics) {
       const nameCount = this.#names.get(name)! - 1
       if (nameCount === 0) this.#names.delete(name)

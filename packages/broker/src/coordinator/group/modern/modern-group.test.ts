@@ -92,9 +92,8 @@ test('a partition has the owner that took it last, also when changes are taken b
 test('instance ids and subscriptions follow the members', () => {
   const timeline = new Timeline()
   const group = new PlainGroup(timeline)
-  const list = subscriptionOf(['y', 'x', 'y'], [])
+  const list = subscriptionOf(['y', 'x', 'y'])
   expect(list).toEqual(['x', 'y'])
-  expect(subscriptionOf(['x', 'y'], [undefined, list])).toBe(list)
   group.members.set('a', member('a', 1, { instanceId: 'i', subscribedTopics: list }))
   timeline.begin()
   group.members.set('b', member('b', 1, { instanceId: 'i', subscribedTopics: ['y', 'z'] }))

@@ -63,13 +63,17 @@ export abstract class ModernGroup<Member extends ModernMember> {
     this.#target = new TimelineValue<TargetEpoch>(timeline, NO_TARGET, onChange)
     this.members = new TimelineMap(timeline, {
       onAdded: (member) => {
+        const namesBytes = index.namesBytes
         index.onAdded(member)
         this.#countMember(1, member)
+        this.countBytes(index.namesBytes - namesBytes)
         alsoTold?.onAdded(member)
       },
       onRemoved: (member) => {
+        const namesBytes = index.namesBytes
         index.onRemoved(member)
         this.#countMember(-1, member)
+        this.countBytes(index.namesBytes - namesBytes)
         alsoTold?.onRemoved(member)
       },
     })

@@ -32,50 +32,37 @@ export interface ModernMember {
   readonly owner: string | null
 }
 
-/** What an entry of a list takes besides the text: a pointer and the head of a string. */
-const ENTRY_BYTES = 24
+/** What an entry of a list takes besides the text: a pointer, the head of a string, and its place in the index of names. */
+const ENTRY_BYTES = 64
 /** A number in a list, and its place in the index of owners. */
 const PARTITION_BYTES = 64
 const MEMBER_BYTES = 512
 
-/** Of the fields that all members have. Lists that members share count for each of them: they may cease to be shared. */
+/** Of the fields that all members have, but for the names that it subscribes to: its group counts each list once. */
 export function modernMemberBytes(
   member: Pick<
     ModernMember,
-    | 'memberId'
-    | 'instanceId'
-    | 'rackId'
-    | 'clientId'
-    | 'clientHost'
-    | 'subscribedTopics'
-    | 'assigned'
-    | 'pendingRevocation'
+    'memberId' | 'instanceId' | 'rackId' | 'clientId' | 'clientHost' | 'assigned' | 'pendingRevocation'
   >,
 ): number {
-  const { memberId, instanceId, rackId, clientId, clientHost, subscribedTopics } = member
-  const names =
-    memberId.length + (instanceId?.length ?? 0) + (rackId?.length ?? 0) + clientId.length + clientHost.length
-  let bytes = MEMBER_BYTES + names
-  for (const topic of subscribedTopics) bytes += ENTRY_BYTES + topic.length
-  return bytes + assignmentBytes(member.assigned) + assignmentBytes(member.pendingRevocation)
+  const { memberId, instanceId, rackId, clientId, clientHost, assigned, pendingRevocation } = member
+  const names = memberId.length + (instanceId?.length ?? 0) + (rackId?.length ?? 0)
+  const client = clientId.length + clientHost.length
+  return MEMBER_BYTES + names + client + assignmentBytes(assigned) + assignmentBytes(pendingRevocation)
+}
+
+/** Of a list of names. */
+export function namesBytes(names: readonly string[]): number {
+  let bytes = 0
+  for (const name of names) bytes += ENTRY_BYTES + name.length
+  return bytes
 }
 
 export function assignmentBytes(assignment: Assignment): number {
   return partitionCountOf(assignment) * PARTITION_BYTES
 }
 
-/** The list that a member keeps of the names it sent: ascending, each once, and the very one that is known if it is the same. */
-export function subscriptionOf(
-  names: readonly string[],
-  known: readonly (readonly string[] | undefined)[],
-): readonly string[] {
-  const sorted = [...new Set(names)].sort()
-  for (const list of known) if (list !== undefined && isSameList(list, sorted)) return list
-  return sorted
-}
-
-function isSameList(left: readonly string[], right: readonly string[]): boolean {
-  if (left.length !== right.length) return false
-  for (let slot = 0; slot < left.length; slot++) if (left[slot] !== right[slot]) return false
-  return true
+/** The list that a member keeps of the names it sent: ascending, each once. */
+export function subscriptionOf(names: readonly string[]): readonly string[] {
+  return [...new Set(names)].sort()
 }

@@ -9,6 +9,7 @@ import { type TopicHash, topicHash } from './topic-hash.ts'
  */
 export class TopicDirectory {
   readonly #image: () => MetadataImage
+  #createdCount = 0
   #brokers: ReadonlyMap<number, BrokerImage> | null = null
   /** By broker; empty: nobody says where it stands. */
   #racks = new Map<number, string>()
@@ -17,6 +18,16 @@ export class TopicDirectory {
 
   constructor(image: () => MetadataImage) {
     this.#image = image
+  }
+
+  /** Grows with every topic that is created: what matched nothing yet may match it. */
+  get createdCount(): number {
+    return this.#createdCount
+  }
+
+  /** Some topic was created. */
+  onCreated(): void {
+    this.#createdCount++
   }
 
   /** Another object whenever any topic or any broker may have changed, and so what {@link hashOf} gives. */

@@ -1,0 +1,134 @@
+import { ErrorCode } from '@millrace/protocol'
+import type { ClassicGroup } from '../classic-group.ts'
+import type { GroupContext } from '../group-context.ts'
+import { consumerGroupOf } from '../group-lookup.ts'
+import { namedMembers, noteModernGroup } from '../group-notes.ts'
+import type { GroupStep } from '../group-protocol.ts'
+import { LEAVE_GROUP_STATIC_MEMBER_EPOCH } from '../modern/modern-member.ts'
+import type { ConsumerGroup } from './consumer-group.ts'
+import { type ConsumerAnswer, type ConsumerHeartbeatInput, consumerError } from './consumer-inputs.ts'
+import { type ConsumerMember, leftForAWhile } from './consumer-member.ts'
+import { MemberState } from './consumer-record.ts'
+import { write } from './consumer-replay.ts'
+import { canDowngradeWithout, downgrade } from './group-downgrade.ts'
+import { bumpEpoch } from './group-epochs.ts'
+import { awaitMembers, cancelMemberTimers, writeMemberRemoval } from './member-writes.ts'
+import { dropUnusedRegexes } from './regex-resolution.ts'
+
+/** A heartbeat by which a member leaves, for good or, if it is static, for a while. */
+export function leaveConsumerGroup(
+  context: GroupContext,
+  input: ConsumerHeartbeatInput,
+  step: GroupStep,
+): ConsumerAnswer {
+  const { groupId, memberId, memberEpoch, instanceId } = input
+  const group = consumerGroupOf(context, groupId)
+  if (group === undefined) return consumerError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${groupId} not found.`)
+  if (instanceId !== null) {
+    const currentId = group.staticMemberId(instanceId)
+    if (currentId === undefined) {
+      return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, `Instance id ${instanceId} is unknown.`)
+    }
+    if (currentId !== memberId) {
+      const message = `Static member ${memberId} with instance id ${instanceId} was fenced by another one.`
+      return consumerError(ErrorCode.FENCED_INSTANCE_ID, message)
+    }
+  }
+  const member = group.members.get(memberId)
+  if (member === undefined) {
+    const message = `Member ${memberId} is not a member of group ${groupId}.`
+    return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, message)
+  }
+  if (memberEpoch === LEAVE_GROUP_STATIC_MEMBER_EPOCH) {
+    leaveForAWhile(context, group, member, step)
+  } else {
+    noteModernGroup(group, 'consumer group member left', { member: memberId, instanceId }, step)
+    fenceMembers(context, group, [member], step)
+  }
+  return {
+    errorCode: ErrorCode.NONE,
+    errorMessage: null,
+    memberId,
+    memberEpoch,
+    heartbeatIntervalMs: 0,
+    assignment: null,
+  }
+}
+
+/** It keeps its target, and its session runs on: until then it may come back, under another id if it likes. */
+function leaveForAWhile(context: GroupContext, group: ConsumerGroup, member: ConsumerMember, step: GroupStep): void {
+  const { groupId } = group
+  const { memberId, instanceId } = member
+  noteModernGroup(group, 'static consumer group member left for a while', { member: memberId, instanceId }, step)
+  const value = leftForAWhile(member.current, LEAVE_GROUP_STATIC_MEMBER_EPOCH)
+  write(context, { type: 'consumer-current', groupId, memberId, value }, step)
+  awaitMembers(groupId, [memberId], step)
+}
+
+/**
+ * Takes members out of their group, which has another epoch then. If only members are left that speak the classic protocol it becomes a
+ * classic group, if it may.
+ */
+export function fenceMembers(
+  context: GroupContext,
+  group: ConsumerGroup,
+  members: readonly ConsumerMember[],
+  step: GroupStep,
+): ClassicGroup | null {
+  if (members.length === 0) return null
+  const { groupId } = group
+  const memberIds = members.map(({ memberId }) => memberId)
+  for (const memberId of memberIds) cancelMemberTimers(groupId, memberId, step)
+  if (canDowngradeWithout(context, group, members)) {
+    return downgrade(context, group, members, `members left: ${namedMembers(memberIds)}`, step)
+  }
+  for (const memberId of memberIds) writeMemberRemoval(context, groupId, memberId, step)
+  dropUnusedRegexes(context, group, step)
+  bumpEpoch(context, group, `members left: ${namedMembers(memberIds)}`, step)
+  awaitMembers(groupId, memberIds, step)
+  return null
+}
+
+/** No heartbeat came for the time of a session. */
+export function onMemberSessionExpired(
+  context: GroupContext,
+  group: ConsumerGroup,
+  memberId: string,
+  step: GroupStep,
+): void {
+  fenceById(context, group, memberId, 'its session timed out', step)
+}
+
+/** A member had to give partitions up, and did not say in time that it has. */
+export function onRevocationExpired(
+  context: GroupContext,
+  group: ConsumerGroup,
+  memberId: string,
+  memberEpoch: number,
+  step: GroupStep,
+): void {
+  const member = group.members.get(memberId)
+  // It has moved on, and its timer was left from a step that was taken back.
+  if (member?.state !== MemberState.UNREVOKED_PARTITIONS || member.memberEpoch !== memberEpoch) return
+  fenceById(context, group, memberId, 'it did not give up its partitions in time', step)
+}
+
+/** A member that speaks the classic protocol did not join again, or did not ask for its assignment, in time. */
+export function onClassicMemberExpired(
+  context: GroupContext,
+  group: ConsumerGroup,
+  memberId: string,
+  what: string,
+  step: GroupStep,
+): void {
+  if (group.members.get(memberId)?.classic == null) return
+  fenceById(context, group, memberId, what, step)
+}
+
+function fenceById(context: GroupContext, group: ConsumerGroup, memberId: string, why: string, step: GroupStep): void {
+  const member = group.members.get(memberId)
+  if (member === undefined) return
+  const fields = { member: memberId, instanceId: member.instanceId }
+  noteModernGroup(group, `consumer group member removed: ${why}`, fields, step)
+  fenceMembers(context, group, [member], step)
+}

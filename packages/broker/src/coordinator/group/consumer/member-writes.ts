@@ -1,0 +1,104 @@
+import {
+  type GroupContext,
+  memberSyncTimerKey,
+  rejoinTimerKey,
+  revocationTimerKey,
+  sessionTimerKey,
+} from '../group-context.ts'
+import { consumerGroupOf } from '../group-lookup.ts'
+import type { GroupStep } from '../group-protocol.ts'
+import type { ConsumerGroup } from './consumer-group.ts'
+import type { ConsumerMember } from './consumer-member.ts'
+import { MemberState } from './consumer-record.ts'
+import { write } from './consumer-replay.ts'
+
+/** A timer whose write failed fires again after so long. */
+const TIMER_RETRY_MS = 500
+
+/** Every heartbeat of a member begins its session anew. */
+export function restartMemberSession(
+  context: GroupContext,
+  { groupId }: ConsumerGroup,
+  { memberId, classic }: ConsumerMember,
+  step: GroupStep,
+): void {
+  const timeoutMs = classic?.sessionTimeoutMs ?? context.settings.consumer(groupId).sessionTimeoutMs
+  const event = { type: 'session-expired', groupId, memberId } as const
+  step.schedule(sessionTimerKey(groupId, memberId), timeoutMs, event, TIMER_RETRY_MS)
+}
+
+/** A member that has to give something up has its own rebalance timeout for it. One that speaks the classic protocol has other timers. */
+export function scheduleRevocation({ groupId }: ConsumerGroup, member: ConsumerMember, step: GroupStep): void {
+  const { memberId, memberEpoch, metadata } = member
+  if (member.state !== MemberState.UNREVOKED_PARTITIONS || member.classic !== null) {
+    step.cancel(revocationTimerKey(groupId, memberId))
+    return
+  }
+  const event = { type: 'revocation-expired', groupId, memberId, memberEpoch } as const
+  step.schedule(revocationTimerKey(groupId, memberId), metadata.rebalanceTimeoutMs, event, TIMER_RETRY_MS)
+}
+
+/** A member that speaks the classic protocol was told to join again. The time it has is not prolonged by telling it once more. */
+export function scheduleRejoin({ groupId }: ConsumerGroup, member: ConsumerMember, step: GroupStep): void {
+  const { memberId, metadata } = member
+  const event = { type: 'member-rejoin-expired', groupId, memberId } as const
+  step.scheduleIfAbsent(rejoinTimerKey(groupId, memberId), metadata.rebalanceTimeoutMs, event, TIMER_RETRY_MS)
+}
+
+export function scheduleMemberSync(
+  { groupId }: ConsumerGroup,
+  memberId: string,
+  timeoutMs: number,
+  step: GroupStep,
+): void {
+  const event = { type: 'member-sync-expired', groupId, memberId } as const
+  step.schedule(memberSyncTimerKey(groupId, memberId), timeoutMs, event, TIMER_RETRY_MS)
+}
+
+/** The timers that follow from what is known of a member: after a load, and when a step that changed them was taken back. */
+export function restartMemberTimers(
+  context: GroupContext,
+  group: ConsumerGroup,
+  member: ConsumerMember,
+  step: GroupStep,
+): void {
+  restartMemberSession(context, group, member, step)
+  scheduleRevocation(group, member, step)
+}
+
+export function cancelMemberTimers(groupId: string, memberId: string, step: GroupStep): void {
+  step.cancel(sessionTimerKey(groupId, memberId))
+  step.cancel(revocationTimerKey(groupId, memberId))
+  step.cancel(rejoinTimerKey(groupId, memberId))
+  step.cancel(memberSyncTimerKey(groupId, memberId))
+}
+
+/** Takes a member out of its group, in Kafka's order of records. */
+export function writeMemberRemoval(context: GroupContext, groupId: string, memberId: string, step: GroupStep): void {
+  write(context, { type: 'consumer-current', groupId, memberId, value: null }, step)
+  write(context, { type: 'consumer-target', groupId, memberId, value: null }, step)
+  write(context, { type: 'consumer-member', groupId, memberId, value: null }, step)
+}
+
+/** Once the step's records are written, or could not be, its members are looked at again ({@link onMembersWritten}). */
+export function awaitMembers(groupId: string, memberIds: readonly string[], step: GroupStep): void {
+  step.continuation ??= { type: 'members-written', groupId, memberIds }
+}
+
+/** The records of a step were not written: the state is what it was before, so must be the timers. */
+export function onMembersWritten(
+  context: GroupContext,
+  groupId: string,
+  memberIds: readonly string[],
+  logError: number,
+  step: GroupStep,
+): void {
+  if (logError === 0) return
+  const group = consumerGroupOf(context, groupId)
+  if (group === undefined) return
+  group.seenMetadata = null
+  for (const memberId of memberIds) {
+    const member = group.members.get(memberId)
+    if (member !== undefined) restartMemberTimers(context, group, member, step)
+  }
+}

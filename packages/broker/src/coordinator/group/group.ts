@@ -1,0 +1,5 @@
+import type { ClassicGroup } from './classic-group.ts'
+import type { ConsumerGroup } from './consumer/consumer-group.ts'
+
+/** A group of any kind. */
+export type Group = ClassicGroup | ConsumerGroup
