@@ -40,6 +40,11 @@ describe('health metrics', () => {
         'group-members',
         'committed-offsets',
         'group-metadata',
+        'share-sessions',
+        'share-session-partitions',
+        'share-partitions',
+        'share-in-flight-records',
+        'share-states',
       ])
       expect(sampleOf('millrace_disk_operation_seconds_count{operation="sync"}')).toBeGreaterThan(0)
       expect(sampleOf('millrace_disk_operations{state="waiting"}')).toBe(0)

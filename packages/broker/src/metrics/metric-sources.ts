@@ -67,6 +67,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     groupCounters: broker.groups.counters,
     transactions: broker.transactions,
     lateTransactions: () => countLate(broker),
+    shares: () => broker.shares.figures(),
     partitions: () => samples(broker.partitions),
     cluster: broker.cluster,
     replication: () => broker.replication ?? NO_REPLICATION_FIGURES,

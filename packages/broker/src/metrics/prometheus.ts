@@ -10,11 +10,17 @@ import type { CollectValues, DefineMetric, SetValue } from './define-metric.ts'
 import { defineHealthMetrics, type HealthSources, healthHistograms } from './health-metrics.ts'
 import type { NetworkMetrics } from './network-metrics.ts'
 import { defineReplicationMetrics, type ReplicaSample, type ReplicationSources } from './replication-metrics.ts'
+import { defineShareMetrics, type ShareSources } from './share-metrics.ts'
 import type { TopicCounters, TopicMetrics } from './topic-metrics.ts'
 import { defineTransactionMetrics, type TransactionSources } from './transaction-metrics.ts'
 
 /** What the rest of the broker tells when somebody scrapes. Every call is cheap and gives the state of now. */
-export interface MetricSources extends HealthSources, ReplicationSources, AuthorizationSources, TransactionSources {
+export interface MetricSources
+  extends HealthSources,
+    ReplicationSources,
+    AuthorizationSources,
+    TransactionSources,
+    ShareSources {
   network: NetworkMetrics
   topics: TopicMetrics
   connectionCount(): number
@@ -108,6 +114,7 @@ export async function createPrometheus(
   defineAuthorizationMetrics(sources, counter, gauge)
   defineGroupMetrics(sources, counter, gauge)
   defineTransactionMetrics(sources, counter, gauge)
+  defineShareMetrics(sources, counter, gauge)
   defineLogMetrics(sources, gauge)
   defineReplicationMetrics(sources, counter, gauge)
   defineClusterMetrics(sources.cluster, gauge)

@@ -108,6 +108,13 @@ export class Shares {
     ]
   }
 
+  /** For metrics. */
+  figures(): { totals: ShareTotals; sessionCount: number; pausedPartitions: number } {
+    let pausedPartitions = 0
+    for (const { pauseLeftMs } of this.partitions.all()) if (pauseLeftMs > 0) pausedPartitions++
+    return { totals: this.totals, sessionCount: this.sessions.sessions.size, pausedPartitions }
+  }
+
   shutdown(): void {
     this.#deadLetters.close()
     this.partitions.close()
