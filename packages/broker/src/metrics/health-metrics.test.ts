@@ -45,6 +45,8 @@ describe('health metrics', () => {
         'share-partitions',
         'share-in-flight-records',
         'share-states',
+        'transactional-ids',
+        'transactional-ids',
       ])
       expect(sampleOf('millrace_disk_operation_seconds_count{operation="sync"}')).toBeGreaterThan(0)
       expect(sampleOf('millrace_disk_operations{state="waiting"}')).toBe(0)
