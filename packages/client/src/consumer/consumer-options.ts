@@ -13,12 +13,21 @@ export type OffsetReset = 'earliest' | 'latest' | 'none' | { byDurationMs: numbe
 /** Names of the built-in assignors. */
 export type AssignorName = 'cooperative-sticky' | 'range' | 'roundrobin'
 
+export type GroupProtocol = 'classic' | 'consumer'
+
 /** Consumer settings; names and meanings are Kafka's unless said otherwise. */
 export interface ConsumerOptions extends ClientOptions {
   /** Left out: no group; partitions are assigned by hand and offsets are not committed. */
   groupId?: string
   /** Makes the member static: it keeps its partitions over a restart within the session timeout. */
   groupInstanceId?: string
+  /**
+   * `classic`: members join in rounds and one of them assigns. `consumer`: the coordinator assigns and members go over one by one (KIP-848);
+   * session timeout and heartbeat interval are the brokers' then, and there are no assignors here.
+   */
+  groupProtocol?: GroupProtocol
+  /** Which of the brokers' assignors the group should use, with `groupProtocol` consumer. Left out: the brokers choose. */
+  groupRemoteAssignor?: string
   sessionTimeoutMs?: number
   heartbeatIntervalMs?: number
   /** The longest time between two polls; after it the member leaves, so that others take over. */
@@ -65,6 +74,8 @@ export type ConsumerEvent =
 export interface ResolvedConsumerOptions {
   groupId: string | null
   groupInstanceId: string | null
+  groupProtocol: GroupProtocol
+  groupRemoteAssignor: string | null
   sessionTimeoutMs: number
   heartbeatIntervalMs: number
   maxPollIntervalMs: number
@@ -106,6 +117,8 @@ export function resolveConsumerOptions(options: ConsumerOptions): ResolvedConsum
   return {
     groupId,
     groupInstanceId: options.groupInstanceId ?? null,
+    groupProtocol: resolveGroupProtocol(options),
+    groupRemoteAssignor: options.groupRemoteAssignor ?? null,
     sessionTimeoutMs,
     heartbeatIntervalMs,
     maxPollIntervalMs: wholeNumber('maxPollIntervalMs', options.maxPollIntervalMs, 300_000, 1),
@@ -141,6 +154,23 @@ function resolveGroupId(options: ConsumerOptions): string | null {
   }
   if (options.groupId === '') throw new ConfigurationError('groupId', 'groupId must not be empty')
   return options.groupId
+}
+
+/** Settings of one protocol that the other has no use for are refused: whoever set them expects something of them. */
+function resolveGroupProtocol(options: ConsumerOptions): GroupProtocol {
+  const protocol = options.groupProtocol ?? 'classic'
+  if (protocol !== 'classic' && protocol !== 'consumer') {
+    throw new ConfigurationError('groupProtocol', `groupProtocol must be 'classic' or 'consumer', not ${protocol}`)
+  }
+  const useless: readonly (keyof ConsumerOptions)[] =
+    protocol === 'classic'
+      ? ['groupRemoteAssignor']
+      : ['sessionTimeoutMs', 'heartbeatIntervalMs', 'partitionAssignmentStrategy']
+  for (const key of useless) {
+    if (options[key] === undefined) continue
+    throw new ConfigurationError(key, `${key} means nothing with groupProtocol ${protocol}`)
+  }
+  return protocol
 }
 
 function resolveAutoCommit(asked: boolean | undefined, groupId: string | null): boolean {

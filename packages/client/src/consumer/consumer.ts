@@ -11,16 +11,20 @@ import { type OffsetToCommit, toCommitted } from '../offsets/offset-to-commit.ts
 import { findOffsets } from '../offsets/topic-offsets.ts'
 import { wait } from '../retry/wait.ts'
 import { AssignedPartitions } from './assigned-partitions.ts'
+import { ConsumerGroupMembership } from './consumer-group/consumer-group-membership.ts'
+import { Reconciler } from './consumer-group/reconciler.ts'
 import { type ConsumerOptions, type ResolvedConsumerOptions, resolveConsumerOptions } from './consumer-options.ts'
 import type { ConsumerBatch, ConsumerRecord } from './consumer-record.ts'
 import { Fetcher } from './fetcher.ts'
 import { GroupMembership } from './group-membership.ts'
+import type { GroupSteps, Membership } from './membership.ts'
 import { OffsetCommitter } from './offset-committer.ts'
+import { PartitionHandover, type RebalanceListener } from './partition-handover.ts'
 import { PositionResolver } from './position-resolver.ts'
 import { Progress } from './progress.ts'
-import { type RebalanceListener, Rebalancer } from './rebalancer.ts'
+import { Rebalancer } from './rebalancer.ts'
 import { RecordTaker } from './record-taker.ts'
-import { Subscription } from './subscription.ts'
+import { Subscription, SubscriptionPattern } from './subscription.ts'
 
 /** A partition to read, and where to begin: at an offset, at an end, at a time, or (left out) where the group or the policy says. */
 export interface AssignedPartition extends TopicPartition {
@@ -60,8 +64,8 @@ export class Consumer implements AsyncDisposable {
   readonly #resolver: PositionResolver
   readonly #fetcher: Fetcher
   readonly #committer: OffsetCommitter
-  readonly #membership: GroupMembership | null
-  readonly #rebalancer: Rebalancer | null
+  readonly #membership: Membership | null
+  readonly #rebalancer: GroupSteps | null
   readonly #errors: unknown[] = []
   #mode: 'none' | 'subscribed' | 'assigned' = 'none'
   #subscription: Subscription | null = null
@@ -82,36 +86,38 @@ export class Consumer implements AsyncDisposable {
     this.#progress = new Progress(this.#core.ports)
     const onProgress = () => this.#pump()
     const onError = (error: unknown) => this.#report(error)
-    this.#resolver = new PositionResolver(this.#core, this.#options, this.#assigned, onProgress, onError)
+    const member = () =>
+      this.#mode === 'subscribed' && this.#options.groupProtocol === 'consumer' ? this.#membership!.committer() : null
+    this.#resolver = new PositionResolver(this.#core, this.#options, this.#assigned, member, onProgress, onError)
     this.#fetcher = new Fetcher(this.#core, this.#options, this.#assigned, this.#resolver, onProgress, onError)
     const { groupId } = this.#options
-    this.#membership =
-      groupId === null
-        ? null
-        : new GroupMembership(this.#core, this.#options, groupId, {
-            topics: () => this.#subscription?.topics() ?? [],
-            owned: () => this.#assigned.list(),
-            onProgress: () => this.#progress.notify(),
-          })
-    const membership = this.#membership
+    const classic = groupId !== null && this.#options.groupProtocol === 'classic' ? this.#newClassic(groupId) : null
+    const modern = groupId !== null && this.#options.groupProtocol === 'consumer' ? this.#newModern(groupId) : null
+    const membership: Membership | null = classic ?? modern
+    this.#membership = membership
     this.#committer = new OffsetCommitter(
       this.#core,
       this.#options,
       this.#assigned,
       () => (this.#mode === 'subscribed' ? membership!.committer() : outsideCommitter(groupId ?? '')),
-      () => membership?.state === 'joining',
+      () => membership?.isRejoining === true,
       () => membership?.requestRejoin('a commit met a rebalance'),
     )
-    this.#rebalancer =
-      membership === null
-        ? null
-        : new Rebalancer(membership, this.#assigned, this.#committer, () => this.#subscription?.topics() ?? [])
+    const handover = new PartitionHandover(this.#assigned, this.#committer)
+    if (classic !== null) {
+      this.#rebalancer = new Rebalancer(classic, this.#assigned, handover, () => this.#subscription?.topics() ?? [])
+    } else {
+      this.#rebalancer = modern && new Reconciler(this.#core, modern, this.#assigned, handover)
+    }
     this.#core.metadata.onUpdate(({ topicErrors }) => this.#onMetadata(topicErrors))
   }
 
-  /** Joins the group for these topics at the next poll: names, or a pattern that new topics may match later. */
-  subscribe(topics: string | readonly string[] | RegExp, listener: RebalanceListener = {}): void {
+  /** Joins the group for these topics at the next poll: names, or a pattern that new topics may match later, here or at the brokers. */
+  subscribe(topics: string | readonly string[] | RegExp | SubscriptionPattern, listener: RebalanceListener = {}): void {
     this.#assertOpen()
+    if (topics instanceof SubscriptionPattern && this.#options.groupProtocol === 'classic') {
+      throw new StateError("a pattern that brokers match needs groupProtocol 'consumer'")
+    }
     if (this.#rebalancer === null) throw new StateError('subscribe needs a groupId; use assign without a group')
     if (this.#mode === 'assigned') throw new StateError('partitions are assigned by hand; unsubscribe first')
     const before = this.#subscription
@@ -391,6 +397,29 @@ export class Consumer implements AsyncDisposable {
     }
   }
 
+  #newClassic(groupId: string): GroupMembership {
+    return new GroupMembership(this.#core, this.#options, groupId, {
+      topics: () => this.#subscription?.topics() ?? [],
+      owned: () => this.#assigned.list(),
+      onProgress: () => this.#progress.notify(),
+    })
+  }
+
+  #newModern(groupId: string): ConsumerGroupMembership {
+    const { groupRemoteAssignor: serverAssignor, clientRack: rackId, maxPollIntervalMs } = this.#options
+    return new ConsumerGroupMembership(this.#core, this.#options, groupId, {
+      wishes: () => ({
+        topics: this.#subscription?.topics() ?? [],
+        pattern: this.#subscription?.serverPattern ?? null,
+        serverAssignor,
+        rackId,
+        rebalanceTimeoutMs: maxPollIntervalMs,
+      }),
+      onProgress: () => this.#progress.notify(),
+      onError: (error) => this.#report(error),
+    })
+  }
+
   #poll(options: PollOptions, maxBatches: number): Promise<ConsumerBatch[]> {
     return this.#exclusively(() => this.#pollLoop(options, maxBatches))
   }
@@ -490,7 +519,7 @@ export class Consumer implements AsyncDisposable {
       if (isOurs && !errorInfo(errorCode).retriable) this.#report(new ProtocolError(errorCode, { topic }))
     }
     this.#resolver.checkLeaders()
-    this.#membership?.checkPartitionCounts()
+    this.#membership?.onMetadata()
     if (this.#subscription?.refresh()) this.#membership!.requestRejoin('other topics match the subscription')
     this.#pump()
   }
@@ -505,7 +534,7 @@ export class Consumer implements AsyncDisposable {
   #armPollTimer(): void {
     if (this.#membership === null || this.#mode !== 'subscribed' || this.#closing !== null) return
     this.#pollTimer = this.#core.ports.timers.setTimer(this.#options.maxPollIntervalMs, () => {
-      if (this.#membership!.state !== 'outside') void this.#membership!.expire(this.#core.options.requestTimeoutMs)
+      if (this.#membership!.isMember) void this.#membership!.expire(this.#core.options.requestTimeoutMs)
     })
   }
 

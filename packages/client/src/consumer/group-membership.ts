@@ -16,6 +16,7 @@ import { Backoff } from '../retry/backoff.ts'
 import { wait } from '../retry/wait.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
 import { type GroupIdentity, type JoinOutcome, joinRound } from './join-round.ts'
+import type { Membership } from './membership.ts'
 
 /**
  * `outside`: no member, or about to join anew. `joining`: a join is under way in the background. `joined`: it ended and its assignment
@@ -37,7 +38,7 @@ export interface MembershipCallbacks {
  * partitions is the consumer's, which does it between records. Heartbeats do not depend on how long records take: only
  * `maxPollIntervalMs` decides that a member is stuck.
  */
-export class GroupMembership {
+export class GroupMembership implements Membership {
   readonly #core: ClientCore
   readonly #options: ResolvedConsumerOptions
   readonly #groupId: string
@@ -71,6 +72,14 @@ export class GroupMembership {
 
   get state(): MembershipState {
     return this.#state
+  }
+
+  get isMember(): boolean {
+    return this.#state !== 'outside'
+  }
+
+  get isRejoining(): boolean {
+    return this.#state === 'joining'
   }
 
   /** Whether members keep their partitions while they join. */
@@ -164,7 +173,7 @@ export class GroupMembership {
   }
 
   /** The leader's job: when partitions were added to what it has assigned, everybody joins again. */
-  checkPartitionCounts(): void {
+  onMetadata(): void {
     if (this.#state === 'stable') this.#compareCounts(() => true)
   }
 

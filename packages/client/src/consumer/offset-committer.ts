@@ -16,8 +16,12 @@ class OvertakenError extends BaseError {
   }
 }
 
-/** What a coordinator says of the generation before while members join. */
-const OVERTAKEN: ReadonlySet<number> = new Set([ErrorCode.ILLEGAL_GENERATION, ErrorCode.REBALANCE_IN_PROGRESS])
+/** What a coordinator says of the generation before while members join, and of an epoch that the member has not heard the end of. */
+const OVERTAKEN: ReadonlySet<number> = new Set([
+  ErrorCode.ILLEGAL_GENERATION,
+  ErrorCode.REBALANCE_IN_PROGRESS,
+  ErrorCode.STALE_MEMBER_EPOCH,
+])
 
 /**
  * Commits offsets, one request at a time in the order asked for, so that a slow older commit can never overwrite a newer one; by
@@ -131,7 +135,10 @@ export class OffsetCommitter {
   #isOvertaken(sentAs: Committer, error: unknown): error is ProtocolError {
     if (!(error instanceof ProtocolError) || !OVERTAKEN.has(error.errorCode)) return false
     const { memberId, generationId } = this.#committer()
-    return memberId === sentAs.memberId && (this.#isJoining() || generationId > sentAs.generationId)
+    if (memberId !== sentAs.memberId) return false
+    // The answer to a heartbeat that tells the newer epoch is on its way, or tells that there is none for this member.
+    if (error.errorCode === ErrorCode.STALE_MEMBER_EPOCH) return generationId > 0
+    return this.#isJoining() || generationId > sentAs.generationId
   }
 
   /**

@@ -12,7 +12,7 @@ import { partitionKey } from '../cluster/topic-partition.ts'
 import { LogTruncationError, NoOffsetError } from '../errors/client-errors.ts'
 import { ProtocolError } from '../errors/protocol-error.ts'
 import { isRetriable } from '../errors/retriable.ts'
-import { fetchCommitted } from '../offsets/committed-offsets.ts'
+import { type Committer, fetchCommitted } from '../offsets/committed-offsets.ts'
 import { askOffsets } from '../offsets/offset-lookup.ts'
 import { backoffMs } from '../retry/backoff.ts'
 import type { AssignedPartitions } from './assigned-partitions.ts'
@@ -21,6 +21,8 @@ import type { PartitionState } from './partition-state.ts'
 
 /** OffsetForLeaderEpoch tells old from new leaders since version 2 (KIP-320). */
 const VALIDATION_FROM_VERSION = 2
+
+const STALE_MEMBER: ReadonlySet<number> = new Set([ErrorCode.STALE_MEMBER_EPOCH, ErrorCode.UNKNOWN_MEMBER_ID])
 
 /**
  * Gives every assigned partition a position: the committed offset, else what `autoOffsetReset` says; looks up resets and seeks by
@@ -31,6 +33,7 @@ export class PositionResolver {
   readonly #core: ClientCore
   readonly #options: ResolvedConsumerOptions
   readonly #assigned: AssignedPartitions
+  readonly #member: () => Committer | null
   readonly #onProgress: () => void
   readonly #onError: (error: unknown) => void
   #timer: Timer | null = null
@@ -39,16 +42,19 @@ export class PositionResolver {
   #roundPauseMs: number | null = null
   #closed = false
 
+  /** `member` says as which member of a group committed offsets are asked for (KIP-848), null where that does not matter. */
   constructor(
     core: ClientCore,
     options: ResolvedConsumerOptions,
     assigned: AssignedPartitions,
+    member: () => Committer | null,
     onProgress: () => void,
     onError: (error: unknown) => void,
   ) {
     this.#core = core
     this.#options = options
     this.#assigned = assigned
+    this.#member = member
     this.#onProgress = onProgress
     this.#onError = onError
   }
@@ -113,7 +119,7 @@ export class PositionResolver {
     run(states)
       .catch((error: unknown) => {
         this.#later(current())
-        if (!isRetriable(error) && !this.#closed) this.#onError(error)
+        if (!isRetriable(error) && !isStaleMember(error) && !this.#closed) this.#onError(error)
       })
       .finally(() => {
         this.#failureCount = this.#roundPauseMs === null ? 0 : this.#failureCount + 1
@@ -135,7 +141,8 @@ export class PositionResolver {
     const versions = states.map((state) => state.version)
     const requireStable = isolationLevel === 'read_committed'
     const { requestTimeoutMs } = this.#core.options
-    const committed = await fetchCommitted(this.#core, groupId, states, requireStable, requestTimeoutMs)
+    const member = this.#member()
+    const committed = await fetchCommitted(this.#core, groupId, states, requireStable, requestTimeoutMs, member)
     const byKey = new Map(committed.map((entry) => [partitionKey(entry.topic, entry.partition), entry]))
     for (const [slot, state] of states.entries()) {
       if (state.version !== versions[slot] || state.status !== 'unpositioned') continue
@@ -261,4 +268,9 @@ export class PositionResolver {
       this.pump()
     })
   }
+}
+
+/** The membership moves on, and what it becomes will be heard of: not an error of the application's. */
+function isStaleMember(error: unknown): boolean {
+  return error instanceof ProtocolError && STALE_MEMBER.has(error.errorCode)
 }

@@ -1,42 +1,32 @@
-import { comparePartitions, partitionKey, type TopicPartition } from '../cluster/topic-partition.ts'
+import { comparePartitions, partitionKey } from '../cluster/topic-partition.ts'
 import type { AssignedPartitions } from './assigned-partitions.ts'
 import type { GroupMembership } from './group-membership.ts'
-import type { OffsetCommitter } from './offset-committer.ts'
-import type { PartitionState } from './partition-state.ts'
+import type { GroupSteps } from './membership.ts'
+import type { PartitionHandover, RebalanceListener } from './partition-handover.ts'
 
-/** Hears of partitions that come and go. Each may be async and is waited for; all run inside `poll` or `close`. */
-export interface RebalanceListener {
-  onPartitionsAssigned?(partitions: TopicPartition[]): void | Promise<void>
-  /** They are still owned: commit here what was dealt with. Automatic commits have been made before. */
-  onPartitionsRevoked?(partitions: TopicPartition[]): void | Promise<void>
-  /** They may belong to others already: commits would be refused. */
-  onPartitionsLost?(partitions: TopicPartition[]): void | Promise<void>
-}
-
-/** How long offsets may be tried to be committed before partitions are given up: others wait for it. */
-const COMMIT_LIMIT_MS = 10_000
-
-/** Gives up and takes over partitions between records, as the membership's state asks. */
-export class Rebalancer {
+/** Gives up and takes over partitions between records, as the classic protocol's membership asks. */
+export class Rebalancer implements GroupSteps {
   readonly #membership: GroupMembership
   readonly #assigned: AssignedPartitions
-  readonly #committer: OffsetCommitter
+  readonly #handover: PartitionHandover
   readonly #subscribedTopics: () => string[]
-  listener: RebalanceListener = {}
 
   constructor(
     membership: GroupMembership,
     assigned: AssignedPartitions,
-    committer: OffsetCommitter,
+    handover: PartitionHandover,
     subscribedTopics: () => string[],
   ) {
     this.#membership = membership
     this.#assigned = assigned
-    this.#committer = committer
+    this.#handover = handover
     this.#subscribedTopics = subscribedTopics
   }
 
-  /** Does what is due. Rejects with what the listener throws, or what ended the membership for good. */
+  set listener(listener: RebalanceListener) {
+    this.#handover.listener = listener
+  }
+
   async step(): Promise<void> {
     this.#membership.throwFatal()
     if (this.#membership.needsJoin) {
@@ -46,20 +36,19 @@ export class Rebalancer {
     if (this.#membership.state === 'joined') await this.#takeOver()
   }
 
-  /** Gives up everything in order, before leaving. */
   async giveUpAll(): Promise<void> {
-    if (this.#membership.isLost) await this.#lose()
-    else await this.#giveUp(this.#assigned.all())
+    if (this.#membership.isLost) await this.#handover.lose()
+    else await this.#handover.giveUp(this.#assigned.all())
   }
 
   async #prepareJoin(): Promise<void> {
     if (this.#membership.isLost) {
-      await this.#lose()
+      await this.#handover.lose()
     } else if (this.#membership.isCooperative) {
       const topics = new Set(this.#subscribedTopics())
-      await this.#giveUp(this.#assigned.all().filter(({ topic }) => !topics.has(topic)))
+      await this.#handover.giveUp(this.#assigned.all().filter(({ topic }) => !topics.has(topic)))
     } else {
-      await this.#giveUp(this.#assigned.all())
+      await this.#handover.giveUp(this.#assigned.all())
     }
   }
 
@@ -68,39 +57,11 @@ export class Rebalancer {
     const wanted = new Set(assignment.map(({ topic, partition }) => partitionKey(topic, partition)))
     const surplus = this.#assigned.all().filter(({ topic, partition }) => !wanted.has(partitionKey(topic, partition)))
     try {
-      await this.#giveUp(surplus)
+      await this.#handover.giveUp(surplus)
     } finally {
       // Others wait for these partitions: the next round gives them away.
       if (surplus.length > 0) this.#membership.requestRejoin(`gave up ${surplus.length} partitions`)
-      const { added } = this.#assigned.replace(assignment)
-      await this.listener.onPartitionsAssigned?.(places(added))
+      await this.#handover.takeOver(assignment)
     }
   }
-
-  /** Whatever the listener throws, the partitions are someone else's afterwards. */
-  async #giveUp(states: readonly PartitionState[]): Promise<void> {
-    if (states.length === 0) return
-    try {
-      await this.#committer.commitProcessed(COMMIT_LIMIT_MS, states)
-      await this.listener.onPartitionsRevoked?.(places(states))
-    } finally {
-      this.#drop(states)
-    }
-  }
-
-  async #lose(): Promise<void> {
-    const states = this.#assigned.all()
-    if (states.length === 0) return
-    this.#drop(states)
-    await this.listener.onPartitionsLost?.(places(states))
-  }
-
-  #drop(states: readonly PartitionState[]): void {
-    const gone = new Set(states)
-    this.#assigned.replace(this.#assigned.all().filter((state) => !gone.has(state)))
-  }
-}
-
-function places(states: readonly PartitionState[]): TopicPartition[] {
-  return states.map(({ topic, partition }) => ({ topic, partition }))
 }

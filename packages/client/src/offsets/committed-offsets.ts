@@ -100,7 +100,8 @@ export async function tryCommit(
 
 /**
  * Committed offsets of a group, once: of the partitions given, or of all (null). Partitions without one are left out. Rejects with
- * {@link ProtocolError}, retriable ones included. `requireStable`: offsets of open transactions count as not there yet.
+ * {@link ProtocolError}, retriable ones included. `requireStable`: offsets of open transactions count as not there yet. `member`: who asks, where the group
+ * should refuse those it has gone on without (KIP-848).
  */
 export async function fetchCommitted(
   core: ClientCore,
@@ -108,13 +109,14 @@ export async function fetchCommitted(
   partitions: readonly TopicPartition[] | null,
   requireStable: boolean,
   timeoutMs: number,
+  member: Committer | null = null,
 ): Promise<CommittedOffset[]> {
   const { response, version } = await withCoordinator(core, groupId, (nodeId) =>
     core.requestNode(
       nodeId,
       'coordinator',
       offsetFetchApi,
-      (requestVersion) => fetchRequest(groupId, partitions, requireStable, requestVersion),
+      (requestVersion) => fetchRequest(groupId, partitions, requireStable, requestVersion, member),
       { timeoutMs, minVersion: 2, maxVersion: NAMES_UP_TO_VERSION },
     ),
   )
@@ -168,12 +170,15 @@ function fetchRequest(
   partitions: readonly TopicPartition[] | null,
   requireStable: boolean,
   version: number,
+  member: Committer | null,
 ): OffsetFetchRequest {
   const byTopic = partitions === null ? null : [...groupByTopic(partitions)]
   if (version >= GROUPS_FROM_VERSION) {
     const topics =
       byTopic?.map(([name, partitionIndexes]) => createOffsetFetchRequestTopics({ name, partitionIndexes })) ?? null
-    return createOffsetFetchRequest({ requireStable, groups: [createOffsetFetchRequestGroup({ groupId, topics })] })
+    const asMember = member === null ? {} : { memberId: member.memberId, memberEpoch: member.generationId }
+    const groups = [createOffsetFetchRequestGroup({ groupId, topics, ...asMember })]
+    return createOffsetFetchRequest({ requireStable, groups })
   }
   const topics =
     byTopic?.map(([name, partitionIndexes]) => createOffsetFetchRequestTopic({ name, partitionIndexes })) ?? null

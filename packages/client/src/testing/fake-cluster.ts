@@ -3,7 +3,9 @@ import {
   type AddOffsetsToTxnRequest,
   type AddPartitionsToTxnRequest,
   ApiKey,
+  type ConsumerGroupHeartbeatRequest,
   createAddOffsetsToTxnResponse,
+  createConsumerGroupHeartbeatResponse,
   createDescribeTopicPartitionsResponse,
   createDescribeTopicPartitionsResponsePartition,
   createDescribeTopicPartitionsResponseTopic,
@@ -52,6 +54,7 @@ import {
   type TxnOffsetCommitRequest,
 } from '@millrace/protocol'
 import { type FakeAnswer, FakeBroker, type FakeHandler, type FakeRequest } from './fake-broker.ts'
+import { FakeConsumerGroup } from './fake-consumer-group.ts'
 import { FakeGroup } from './fake-group.ts'
 import { FakeNetwork } from './fake-network.ts'
 import { FakePartition } from './fake-partition.ts'
@@ -73,6 +76,7 @@ export class FakeCluster {
   readonly brokers = new Map<number, FakeBroker>()
   readonly topics = new Map<string, FakeTopic>()
   readonly groups = new Map<string, FakeGroup>()
+  readonly consumerGroups = new Map<string, FakeConsumerGroup>()
   readonly committed = new Map<string, Map<string, number>>()
   readonly transactions: FakeTransactions
   readonly #interceptors = new Map<number, Interceptor>()
@@ -88,11 +92,7 @@ export class FakeCluster {
       timers: this.world.timers,
       partition: (topic, partition) => this.topics.get(topic)?.partitions[partition] ?? null,
       newProducerId: () => this.#nextProducerId++,
-      checkMember: (groupId, memberId, epoch) => {
-        const errorCode = this.group(groupId).check(memberId, epoch)
-        // Offsets of a transaction are taken in any state of the group.
-        return errorCode === ErrorCode.REBALANCE_IN_PROGRESS ? ErrorCode.NONE : errorCode
-      },
+      checkMember: (request) => this.#checkTransactional(request),
       storeOffset: (groupId, topic, partition, offset) => this.#storeOffset(groupId, `${topic}-${partition}`, offset),
     })
     for (let nodeId = 1; nodeId <= (options.brokers ?? 1); nodeId++) {
@@ -192,8 +192,47 @@ export class FakeCluster {
       this.group((body as HeartbeatRequest).groupId).heartbeat(body as HeartbeatRequest),
     [ApiKey.LEAVE_GROUP]: ({ body }) =>
       this.group((body as LeaveGroupRequest).groupId).leave(body as LeaveGroupRequest),
+    [ApiKey.CONSUMER_GROUP_HEARTBEAT]: (request) => {
+      const body = request.body as ConsumerGroupHeartbeatRequest
+      return this.#coordinates(request)
+        ? this.consumerGroup(body.groupId).heartbeat(body)
+        : createConsumerGroupHeartbeatResponse({ errorCode: ErrorCode.NOT_COORDINATOR })
+    },
     [ApiKey.OFFSET_COMMIT]: ({ body }) => this.#commit(body as OffsetCommitRequest),
     [ApiKey.OFFSET_FETCH]: ({ body }) => this.#fetchOffsets(body as OffsetFetchRequest),
+  }
+
+  /** A group by the newer protocol; there from the first call on. */
+  consumerGroup(groupId: string): FakeConsumerGroup {
+    let group = this.consumerGroups.get(groupId)
+    if (group === undefined) {
+      group = new FakeConsumerGroup(this.world.timers, () =>
+        [...this.topics].map(([name, { topicId, partitions }]) => {
+          return { name, topicId, partitionCount: partitions.length }
+        }),
+      )
+      this.consumerGroups.set(groupId, group)
+    }
+    return group
+  }
+
+  #keysOf({ topics }: OffsetCommitRequest | TxnOffsetCommitRequest): string[] {
+    return topics.flatMap(({ name, partitions }) =>
+      partitions.map(({ partitionIndex }) => `${this.topics.get(name)?.topicId}/${partitionIndex}`),
+    )
+  }
+
+  #checkTransactional(request: TxnOffsetCommitRequest): number {
+    const { groupId, memberId, generationIdOrMemberEpoch } = request
+    const errorCode = this.#checkCommit(groupId, memberId, generationIdOrMemberEpoch, this.#keysOf(request))
+    // Offsets of a transaction are taken in any state of the group.
+    if (errorCode === ErrorCode.REBALANCE_IN_PROGRESS) return ErrorCode.NONE
+    return errorCode === ErrorCode.STALE_MEMBER_EPOCH ? ErrorCode.ILLEGAL_GENERATION : errorCode
+  }
+
+  #checkCommit(groupId: string, memberId: string, epoch: number, keys: readonly string[]): number {
+    const group = this.consumerGroups.get(groupId)
+    return group === undefined ? this.group(groupId).check(memberId, epoch) : group.check(memberId, epoch, keys)
   }
 
   group(groupId: string): FakeGroup {
@@ -404,7 +443,8 @@ export class FakeCluster {
   }
 
   #commit(request: OffsetCommitRequest): object {
-    const errorCode = this.group(request.groupId).check(request.memberId, request.generationIdOrMemberEpoch)
+    const { groupId, memberId, generationIdOrMemberEpoch } = request
+    const errorCode = this.#checkCommit(groupId, memberId, generationIdOrMemberEpoch, this.#keysOf(request))
     return createOffsetCommitResponse({
       topics: request.topics.map(({ name, partitions }) =>
         createOffsetCommitResponseTopic({
@@ -420,7 +460,12 @@ export class FakeCluster {
   }
 
   #fetchOffsets(request: OffsetFetchRequest): object {
-    const groups = request.groups.map(({ groupId, topics }) => {
+    const groups = request.groups.map(({ groupId, topics, memberId, memberEpoch }) => {
+      const member = this.consumerGroups.get(groupId)?.members.get(memberId ?? '')
+      if (this.consumerGroups.has(groupId) && memberId !== null && member?.epoch !== memberEpoch) {
+        const errorCode = member === undefined ? ErrorCode.UNKNOWN_MEMBER_ID : ErrorCode.STALE_MEMBER_EPOCH
+        return createOffsetFetchResponseGroup({ groupId, errorCode })
+      }
       const offsets = this.committed.get(groupId) ?? new Map<string, number>()
       const asked =
         topics?.map(({ name, partitionIndexes }) => ({ name, partitionIndexes })) ??

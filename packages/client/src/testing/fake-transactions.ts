@@ -26,7 +26,7 @@ export interface TransactionsHost {
   partition(topic: string, partition: number): FakePartition | null
   newProducerId(): number
   /** The error that the group's coordinator has for who commits, 0 for none. */
-  checkMember(groupId: string, memberId: string, epoch: number): number
+  checkMember(request: TxnOffsetCommitRequest): number
   storeOffset(groupId: string, topic: string, partition: number, offset: number): void
 }
 
@@ -201,7 +201,7 @@ export class FakeTransactions {
     if (error === ErrorCode.PRODUCER_FENCED) return ErrorCode.INVALID_PRODUCER_EPOCH
     if (error !== ErrorCode.NONE) return error
     if (memberId !== '' || generationIdOrMemberEpoch >= 0) {
-      const refused = this.#host.checkMember(groupId, memberId, generationIdOrMemberEpoch)
+      const refused = this.#host.checkMember(request)
       if (refused !== ErrorCode.NONE) return refused
     }
     const known = this.byId.get(transactionalId)!

@@ -2,6 +2,7 @@ import { ApiKey, type HeartbeatRequest, RecordReader } from '@millrace/protocol'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Consumer } from '../../consumer/consumer.ts'
+import type { GroupProtocol } from '../../consumer/consumer-options.ts'
 import { FakeCluster } from '../../testing/fake-cluster.ts'
 import { fill, numbered } from '../../testing/fake-records.ts'
 import { SeverableTransport } from '../../testing/severable-transport.ts'
@@ -30,8 +31,10 @@ class Life {
   isOver = false
   readonly #cluster: FakeCluster
   readonly #slot: number
+  readonly #groupProtocol: GroupProtocol
 
-  constructor(cluster: FakeCluster, slot: number) {
+  constructor(cluster: FakeCluster, slot: number, groupProtocol: GroupProtocol) {
+    this.#groupProtocol = groupProtocol
     this.#cluster = cluster
     this.#slot = slot
     this.transport = new SeverableTransport(cluster.network)
@@ -56,7 +59,8 @@ class Life {
       enableAutoCommit: false,
       isolationLevel: 'read_committed',
       autoOffsetReset: 'earliest',
-      heartbeatIntervalMs: 50,
+      groupProtocol: this.#groupProtocol,
+      ...(this.#groupProtocol === 'classic' ? { heartbeatIntervalMs: 50 } : {}),
       fetchMaxWaitMs: 20,
     })
     const producer = new Producer({
@@ -129,7 +133,7 @@ function visible(cluster: FakeCluster): string[] {
   return values
 }
 
-async function run(seed: number, level: number, percent: number): Promise<void> {
+async function run(seed: number, level: number, groupProtocol: GroupProtocol, percent: number): Promise<void> {
   const cluster = new FakeCluster({ brokers: 3, seed })
   cluster.transactionVersion = level
   const random = cluster.world.random.fork('chaos')
@@ -147,10 +151,11 @@ async function run(seed: number, level: number, percent: number): Promise<void> 
     })
   }
   const sessions = new Sessions(cluster)
+  if (groupProtocol === 'consumer') cluster.consumerGroup('g').sessionTimeoutMs = SESSION_MS
   const lives: Life[] = []
   const ends: Promise<void>[] = []
   const start = (slot: number): Life => {
-    const life = new Life(cluster, slot)
+    const life = new Life(cluster, slot, groupProtocol)
     lives.push(life)
     ends.push(life.live())
     return life
@@ -181,12 +186,16 @@ async function run(seed: number, level: number, percent: number): Promise<void> 
   expect(visible(cluster).sort()).toEqual(input.sort())
 }
 
-test.each([1, 2])(
-  'each input has exactly one output with transaction version %i',
-  async (level) => {
+test.each([
+  [1, 'classic'],
+  [2, 'classic'],
+  [2, 'consumer'],
+] as const)(
+  'each input has exactly one output with transaction version %i and a %s group',
+  async (level, protocol) => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 2 ** 30 }), fc.integer({ min: 0, max: 30 }), (seed, percent) =>
-        run(seed, level, percent),
+        run(seed, level, protocol, percent),
       ),
       { numRuns: 6 },
     )
