@@ -5,6 +5,7 @@ import {
   DELETED_SUFFIX,
   INDEX_SUFFIXES,
   LOG_SUFFIX,
+  offsetFileName,
   offsetOfFileName,
   SWAP_SUFFIX,
 } from './file-names.ts'
@@ -37,7 +38,11 @@ export function finishInterruptedSwaps(context: StorageContext, path: string, na
 }
 
 function swapIn(disk: Disk, path: string, names: readonly string[]): string[] {
-  const swaps = names.filter((name) => name.endsWith(SWAP_SUFFIX))
+  const all = names.filter((name) => name.endsWith(SWAP_SUFFIX))
+  const hasLog = (name: string): boolean => names.includes(logSwapName(name))
+  const swaps = all.filter(hasLog)
+  // An exchange that was taken back: its log went first.
+  for (const name of all) if (!hasLog(name)) disk.removeFile(`${path}/${name}`)
   let minOffset = Number.POSITIVE_INFINITY
   let maxOffset = -1
   for (const name of swaps) {
@@ -55,6 +60,10 @@ function swapIn(disk: Disk, path: string, names: readonly string[]): string[] {
   for (const name of swaps) disk.rename(`${path}/${name}`, `${path}/${name.slice(0, -SWAP_SUFFIX.length)}`)
   disk.syncDirectory(path)
   return disk.listDirectory(path)
+}
+
+function logSwapName(name: string): string {
+  return offsetFileName(Number.parseInt(name, 10), `${LOG_SUFFIX}${SWAP_SUFFIX}`)
 }
 
 function endOfLogFile(disk: Disk, path: string, baseOffset: Offset): Offset {

@@ -33,6 +33,7 @@ export interface LogCheckpoints {
   recoveryPoint: Offset
   logStartOffset: Offset
   highWatermark: Offset
+  cleanedOffset: Offset
 }
 
 /**
@@ -121,7 +122,8 @@ function openLog(
       const fingerprint = fingerprintOfClosed(segments, recoveryPoint)
       home.mark.lowerRecoveryPointNow(markIdOf(topic, topicId), partition, recoveryPoint, fingerprint)
     }
-    const synced = syncedOf(isKnown, mark, checkpoints)
+    const asNoted = new Set(segments.slice(0, Math.max(0, match?.countedEnd ?? 0)))
+    const synced = syncedOf(isKnown, mark, checkpoints, asNoted)
     opened = openUncovered(context, base, segments, epochs, synced, unsettled, { ...checkpoints, recoveryPoint })
   }
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
@@ -133,7 +135,9 @@ function openLog(
   const namesUnsynced = mark === null || mark.isAssumed || mark.durableOffset === 0 || segments.length === 0
   const isAsClosed = mark?.clean === true && match !== null && (covered || segments.length === 0)
   const filesUnsettled = !isAsClosed && hasFiles(names, mark)
-  const ends = { logStartOffset, highWatermark }
+  // What lies outside was said of another log, or of what a crash took: then nothing is known to be compacted.
+  const isCleaned = checkpoints.cleanedOffset > logStartOffset && checkpoints.cleanedOffset <= opened.logEndOffset
+  const ends = { logStartOffset, highWatermark, cleanedOffset: isCleaned ? checkpoints.cleanedOffset : 0 }
   const parts = { ...base, ...opened, ...ends, faultyRanges, namesUnsynced, filesUnsettled, onDurable }
   const log = new Log(context, home, parts)
   const isSynced = closeUnneeded(context, log, opened)
@@ -337,10 +341,15 @@ function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null): boole
 }
 
 /** Up to where the log was synced. Not known of a lost mark, but the checkpoint says at least something. */
-function syncedOf(isKnown: boolean, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): SyncedEnd {
-  if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, end: null }
+function syncedOf(
+  isKnown: boolean,
+  mark: DurableMarkEntry | null,
+  checkpoints: LogCheckpoints,
+  asNoted: ReadonlySet<Segment>,
+): SyncedEnd {
+  if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, end: null, asNoted }
   const { durableOffset: offset, segmentBaseOffset, positionBytes } = mark
-  return { offset, isKnown, end: isKnown ? { segmentBaseOffset, positionBytes } : null }
+  return { offset, isKnown, end: isKnown ? { segmentBaseOffset, positionBytes } : null, asNoted }
 }
 
 /** What earlier starts found to be lost, null if that cannot be read: the whole log is then walked, which finds it again. */
