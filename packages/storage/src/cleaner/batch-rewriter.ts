@@ -43,14 +43,22 @@ export class BatchRewriter {
   readonly #order: CleanOrder
   readonly #keys: KeyOffsets
   readonly #transactions: CleanTransactions
+  /** Of each known producer what it sent last, as far as that is told or was indexed. */
   readonly #lastDataOffsets: ReadonlyMap<ProducerId, Offset>
+  readonly #laterProducers: ReadonlySet<ProducerId>
   readonly #markerEpochs: ReadonlyMap<ProducerId, number>
   readonly #reader: RecordReader
   readonly #builder: BatchBuilder
   /** Which records of the batch stay, one byte each. */
   #stays: Uint8Array
 
-  constructor(order: CleanOrder, keys: KeyOffsets, transactions: CleanTransactions) {
+  /** `lastIndexed`: of each of the order's later producers, the last offset of its last data batch in the dirty part, if it has one. */
+  constructor(
+    order: CleanOrder,
+    keys: KeyOffsets,
+    transactions: CleanTransactions,
+    lastIndexed: ReadonlyMap<ProducerId, Offset>,
+  ) {
     this.rewritten = Buffer.alloc(0)
     this.readRecordCount = 0
     this.keptRecordCount = 0
@@ -59,7 +67,8 @@ export class BatchRewriter {
     this.#order = order
     this.#keys = keys
     this.#transactions = transactions
-    this.#lastDataOffsets = new Map(order.lastDataOffsets)
+    this.#lastDataOffsets = new Map([...order.lastDataOffsets, ...lastIndexed])
+    this.#laterProducers = new Set(order.laterProducers)
     this.#markerEpochs = new Map(order.markerEpochs)
     this.#reader = new RecordReader()
     this.#builder = new BatchBuilder()
@@ -93,9 +102,14 @@ export class BatchRewriter {
   #isLastOfProducer(buffer: Buffer, position: number): boolean {
     const producerId = producerIdOf(buffer, position)
     if (producerId < 0) return false
+    if (isControlBatch(buffer, position))
+      return this.#markerEpochs.get(producerId) === producerEpochOf(buffer, position)
     const lastOffset = this.#lastDataOffsets.get(producerId)
-    if (lastOffset !== undefined) return lastOffset === lastOffsetOf(buffer, position)
-    return isControlBatch(buffer, position) && this.#markerEpochs.get(producerId) === producerEpochOf(buffer, position)
+    // Of what lies in the clean part alone nobody knows which is the last: all of them stay, until the producer is met in a dirty one.
+    // Nor of what was not indexed, since the memory for keys was full.
+    const isUnknown = lastOffset === undefined || lastOffsetOf(buffer, position) > this.#keys.latestOffset
+    if (isUnknown && this.#laterProducers.has(producerId)) return true
+    return lastOffset === lastOffsetOf(buffer, position)
   }
 
   #rewriteMarker(buffer: Buffer, position: number, isSpent: boolean, horizonMs: number, mustStay: boolean): BatchFate {

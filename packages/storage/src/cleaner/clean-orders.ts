@@ -19,8 +19,10 @@ export interface CleanOrder {
   readonly endOffset: Offset
   /** Aborted transactions that may have records in the segments, all of the log. */
   readonly aborted: readonly AbortedTransaction[]
-  /** Producer id, offset of its last record, of those that are known and have one. */
+  /** Producer id, offset of its last record, of those that are known and have it below the end. */
   readonly lastDataOffsets: readonly (readonly [ProducerId, Offset])[]
+  /** Known producers that have been there since: a crash may take that, and what they sent last below the end is then their last. */
+  readonly laterProducers: readonly ProducerId[]
   /** Producer id and epoch of those that are known by a marker only. */
   readonly markerEpochs: readonly (readonly [ProducerId, number])[]
   /** When the clean began; tombstones and markers whose horizon is not later may go. */

@@ -1,10 +1,11 @@
-import { assert, type Clock, type Disk, type Timers } from '@millrace/base'
+import { assert, type Clock, type Disk, type Offset, type ProducerId, type Timers } from '@millrace/base'
 import {
   batchSizeOf,
   CompressionError,
   CorruptBatchError,
   isControlBatch,
   lastOffsetOf,
+  producerIdOf,
   RecordReader,
 } from '@millrace/protocol'
 import { BatchRewriter } from './batch-rewriter.ts'
@@ -82,11 +83,13 @@ export class LocalCleanEngine implements CleanEngine {
     this.#keys.reset(order.memoryBytes, order.loadFactor, order.endOffset - order.firstDirtyOffset)
     const transactions = new CleanTransactions(order.aborted, () => undefined)
     const counts = { recordCount: 0, readBytes: 0 }
+    const lastIndexed = new Map<ProducerId, Offset>()
+    const later = new Set(order.laterProducers)
     let isFull = false
     for (const segment of order.dirty) {
       const source = new BatchSource(this.#ports.disk, segment, order.ioBufferBytes)
       try {
-        const outcome = await this.#indexSegment(source, segment, transactions, counts)
+        const outcome = await this.#indexSegment(source, segment, transactions, counts, later, lastIndexed)
         if (outcome !== 'end' && outcome !== 'full') return outcome
         isFull = outcome === 'full'
       } finally {
@@ -99,7 +102,7 @@ export class LocalCleanEngine implements CleanEngine {
     const rewriterTransactions = new CleanTransactions(order.aborted, (transaction) =>
       this.#cleaned!.addAborted(transaction),
     )
-    this.#rewriter = new BatchRewriter(order, this.#keys, rewriterTransactions)
+    this.#rewriter = new BatchRewriter(order, this.#keys, rewriterTransactions, lastIndexed)
     const { count: keyCount, fill, latestOffset } = this.#keys
     return { kind: 'indexed', endOffset: latestOffset + 1, keyCount, fill, ...counts }
   }
@@ -109,6 +112,8 @@ export class LocalCleanEngine implements CleanEngine {
     segment: SourceSegment,
     transactions: CleanTransactions,
     counts: { recordCount: number },
+    later: ReadonlySet<ProducerId>,
+    lastIndexed: Map<ProducerId, Offset>,
   ): Promise<IndexOutcome | 'end' | 'full'> {
     const { firstDirtyOffset } = this.#order!
     for (;;) {
@@ -117,7 +122,10 @@ export class LocalCleanEngine implements CleanEngine {
       if (found === 'damaged') return damageAt(segment, source)
       const { buffer, position, end } = source
       const lastOffset = lastOffsetOf(buffer, position)
-      if (isControlBatch(buffer, position)) transactions.isSpent(buffer, position, end)
+      const isControl = isControlBatch(buffer, position)
+      const producerId = producerIdOf(buffer, position)
+      if (!isControl && later.has(producerId)) lastIndexed.set(producerId, lastOffset)
+      if (isControl) transactions.isSpent(buffer, position, end)
       else if (!transactions.isAborted(buffer, position) && lastOffset >= firstDirtyOffset) {
         try {
           if (!this.#indexBatch(buffer, position, counts)) return 'full'

@@ -146,10 +146,9 @@ export class LogCompaction {
     if (paths === null && !this.#isUnsettled) return
     const { disk } = this.#context
     if (!this.#log.failed) {
-      // The log first: as long as it is there a start would take the rest for the whole.
-      if (paths !== null) removeFiles(disk, paths.slice(0, 1))
+      // As soon as one of them is called incomplete a start forgets all of them.
+      for (const path of paths ?? []) if (disk.stat(path) !== null) disk.rename(path, cleanedPath(path))
       disk.syncDirectory(this.#log.path)
-      if (paths !== null) removeFiles(disk, paths.slice(1))
     }
     this.#swapPaths = null
     this.#isUnsettled = false
@@ -260,15 +259,18 @@ export class LogCompaction {
   }
 
   /** What must stay of producers so that a replay of the log finds them as they are. */
-  #producers(endOffset: Offset): Pick<CleanOrder, 'lastDataOffsets' | 'markerEpochs'> {
+  #producers(endOffset: Offset): Pick<CleanOrder, 'lastDataOffsets' | 'laterProducers' | 'markerEpochs'> {
     const lastDataOffsets: [ProducerId, Offset][] = []
+    const laterProducers: ProducerId[] = []
     const markerEpochs: [ProducerId, number][] = []
-    if (this.#log.producerStates.isKnownEmpty) return { lastDataOffsets, markerEpochs }
+    if (this.#log.producerStates.isKnownEmpty) return { lastDataOffsets, laterProducers, markerEpochs }
     for (const { producerId, producerEpoch, lastDataOffset } of this.#log.currentProducers().producers()) {
+      if (lastDataOffset >= 0 && lastDataOffset < endOffset) lastDataOffsets.push([producerId, lastDataOffset])
+      else laterProducers.push(producerId)
+      // Nobody remembers where the marker stands.
       if (lastDataOffset < 0) markerEpochs.push([producerId, producerEpoch])
-      else if (lastDataOffset < endOffset) lastDataOffsets.push([producerId, lastDataOffset])
     }
-    return { lastDataOffsets, markerEpochs }
+    return { lastDataOffsets, laterProducers, markerEpochs }
   }
 
   #pause(): Promise<void> {
@@ -279,4 +281,8 @@ export class LogCompaction {
 /** Paths of the files that a new segment may have; the log first, the transaction index, which it need not have, last. */
 function pathsOf(directory: string, baseOffset: Offset, suffix: string): string[] {
   return CLEANED_KINDS.map((kind) => `${directory}/${offsetFileName(baseOffset, kind)}${suffix}`)
+}
+
+function cleanedPath(swapPath: string): string {
+  return swapPath.slice(0, -SWAP_SUFFIX.length) + CLEANED_SUFFIX
 }

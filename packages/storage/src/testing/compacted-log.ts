@@ -53,7 +53,7 @@ export function openCompacted(
   disk: SimulatedDisk,
   config: Partial<LogConfig> = {},
   settings: Partial<CleanerSettings> = {},
-  options: { clock?: SimulatedClock; timers?: SimulatedTimers } = {},
+  options: { clock?: SimulatedClock; timers?: SimulatedTimers; directories?: readonly string[] } = {},
 ): Promise<Opened> {
   const cleaner = { settings: () => ({ ...CLEANER, ...settings }) }
   return open(disk, { ...COMPACTED, ...config }, { ...options, cleaner })

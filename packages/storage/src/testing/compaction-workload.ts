@@ -3,7 +3,7 @@ import { buildEndTxnMarker, CodecId, ControlRecordType } from '@millrace/protoco
 import { AppendResult, type CleanerSettings, type Log } from '../index.ts'
 import { compact, type KeyedRecord, keyedBatch, openCompacted } from './compacted-log.ts'
 import { type AppendedBatch, CompactionModel, checkCompacted } from './compaction-model.ts'
-import { type Opened, turns } from './log-driver.ts'
+import { type Opened, turns, WALKED } from './log-driver.ts'
 import { TOPIC_ID } from './storage-harness.ts'
 
 const PRODUCERS = [11, 12, 13]
@@ -98,6 +98,7 @@ export class CompactionWorkload {
           const { opened, log } = await this.#reopened(disk)
           if (log.logEndOffset < point.durableOffset)
             throw new Error(`ends at ${log.logEndOffset}, not ${point.durableOffset}`)
+          if (kind === 'killed' && opened.warnings.includes(WALKED)) throw new Error('the log was walked')
           const model = new CompactionModel(point.batches)
           model.cutTo(log.logEndOffset)
           await checkCompacted(log, model)
