@@ -16,7 +16,8 @@ export class IoThrottle {
     this.#windowBytes += sizeBytes
     const elapsedMs = nowMs - this.#windowStartMs
     const dueMs = (this.#windowBytes / maxBytesPerSecond) * 1000
-    if (dueMs > elapsedMs) return Math.ceil(dueMs - elapsedMs)
+    // Less is not waited for; it counts with what follows.
+    if (dueMs - elapsedMs >= 1) return Math.ceil(dueMs - elapsedMs)
     if (elapsedMs >= WINDOW_MS) {
       // What was not used is not saved up.
       this.#windowStartMs = nowMs

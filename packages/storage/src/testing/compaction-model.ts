@@ -144,6 +144,8 @@ async function checkTimes(log: Log, batches: readonly StoredBatch[]): Promise<vo
     const found = await log.offsetForTimestamp(timestamp, log.logEndOffset)
     same(`look-up of time ${timestamp}`, found?.offset, expected.offset)
   }
+  const newest = records.reduce((max, { timestamp }) => Math.max(max, timestamp), -1)
+  same('the newest record', (await log.offsetOfMaxTimestamp())?.timestamp, newest < 0 ? undefined : newest)
 }
 
 function same(what: string, found: unknown, expected: unknown): void {
