@@ -15,6 +15,7 @@ import { type LogLevel, ProcessLogger } from './process-logger.ts'
 import { startFailureText } from './start-failure.ts'
 import { withinStopLimit } from './stop-limit.ts'
 import { ThreadBatchChecks } from './thread-batch-checks.ts'
+import { ThreadCleanEngine } from './thread-clean-engine.ts'
 
 /** What the command line says. */
 export interface RunOptions {
@@ -146,6 +147,7 @@ function startBroker(
       scheduleTurn: (callback) => setImmediate(callback),
       preloads: true,
       batchChecks: new ThreadBatchChecks(),
+      createCleanEngine: () => new ThreadCleanEngine(),
       ...(quorum === null ? {} : { cluster: quorum }),
     },
   })

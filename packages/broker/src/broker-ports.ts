@@ -1,4 +1,5 @@
 import type { Clock, Disk, Random, Timers } from '@millrace/base'
+import type { CleanEngine } from '@millrace/storage'
 import type { ClusterAccess } from './cluster/cluster-membership.ts'
 import type { Configuration } from './config/configuration.ts'
 import type { LoggerLevels } from './handlers/logger-levels.ts'
@@ -34,6 +35,8 @@ export interface BrokerPorts {
   readonly cluster?: ClusterAccess
   /** Checks large batches beside the event loop; on it, a batch a turn, if left out. Closed by the broker. */
   readonly batchChecks?: BatchChecks
+  /** Makes what compacts logs beside the event loop; on it, a piece at a time, if left out. Closed by the broker. */
+  readonly createCleanEngine?: () => CleanEngine
 }
 
 export interface BrokerOptions {

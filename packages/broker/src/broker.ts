@@ -35,6 +35,7 @@ import { TopicMetrics } from './metrics/topic-metrics.ts'
 import type { ListenerEndpoint } from './network/socket-server.ts'
 import { connectTcp } from './network/tcp-connect.ts'
 import { Turn } from './network/turn.ts'
+import { cleanerSettings } from './partition/cleaner-settings.ts'
 import type { Partition } from './partition/partition.ts'
 import { PartitionManager, type PartitionManagerOptions } from './partition/partition-manager.ts'
 import { PartitionSettings } from './partition/partition-settings.ts'
@@ -94,6 +95,10 @@ export class Broker {
       onDamaged: (log) => broker?.onDamaged(log),
       onDirectoryFailed: (directory, error) => broker?.onDirectoryFailed(directory, error),
       maxOpenSegments: maxOpenSegments(ports.descriptorLimit),
+      cleaner: {
+        settings: () => cleanerSettings(configuration.broker),
+        ...(ports.createCleanEngine === undefined ? {} : { createEngine: ports.createCleanEngine }),
+      },
       ...(ports.health === undefined ? {} : { poolThreadCount: ports.health.poolThreadCount }),
     })
     const turn = new Turn(

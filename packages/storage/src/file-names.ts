@@ -27,6 +27,7 @@ export const META_PROPERTIES_FILE = 'meta.properties'
 export const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown'
 export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint'
 export const LOG_START_FILE = 'log-start-offset-checkpoint'
+export const CLEANER_OFFSET_FILE = 'cleaner-offset-checkpoint'
 export const HIGH_WATERMARK_FILE = 'replication-offset-checkpoint'
 export const DURABLE_MARK_FILE = 'durable-mark'
 /** Ours alone: which logs of this directory were replaced by others elsewhere. */

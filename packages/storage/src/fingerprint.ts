@@ -27,10 +27,39 @@ export function fingerprintOfSegment(
   sizeBytes: number,
   hasTransactionIndex: boolean,
 ): number {
-  const crc = crc32cUpdate(0, Buffer.from(`${baseOffset} ${sizeBytes}`))
-  if (!hasTransactionIndex) return crc
-  return crc32cUpdate(crc, readIfPresent(disk, `${directory}/${offsetFileName(baseOffset, TRANSACTION_INDEX_SUFFIX)}`))
+  if (!hasTransactionIndex) return fingerprintOf(baseOffset, sizeBytes, NO_TRANSACTIONS)
+  const path = `${directory}/${offsetFileName(baseOffset, TRANSACTION_INDEX_SUFFIX)}`
+  return fingerprintOf(baseOffset, sizeBytes, readIfPresent(disk, path))
 }
+
+/** The same from what was read. */
+export function fingerprintOf(baseOffset: Offset, sizeBytes: number, transactionIndex: Buffer): number {
+  return crc32cUpdate(crc32cUpdate(0, Buffer.from(`${baseOffset} ${sizeBytes}`)), transactionIndex)
+}
+
+/**
+ * Fingerprints that `fingerprint` would be, had the mark been written after compaction put one of the segments in the place of others,
+ * which are among `retired` (by base offset): one for each segment that it may have been. The mark is written just behind the exchange, and
+ * one at a time, so that there is one at most of which it does not know. Reads transaction indexes; throws `DiskError`.
+ */
+export function* exchangedFingerprints(
+  segments: readonly FingerprintedSegment[],
+  fingerprint: number,
+  retired: ReadonlyMap<Offset, number>,
+): Iterable<number> {
+  for (let slot = 0; slot + 1 < segments.length; slot++) {
+    const segment = segments[slot]!
+    if (!retired.has(segment.baseOffset)) continue
+    const endOffset = segments[slot + 1]!.baseOffset
+    let sum = (fingerprint + segment.fingerprint()) >>> 0
+    for (const [baseOffset, former] of retired) {
+      if (baseOffset >= segment.baseOffset && baseOffset < endOffset) sum = (sum - former) >>> 0
+    }
+    yield sum
+  }
+}
+
+const NO_TRANSACTIONS = Buffer.alloc(0)
 
 /**
  * What cannot be told from the files of a log alone: which closed segments there are up to an offset, how long they are, and which

@@ -173,6 +173,8 @@ export class FutureLogs {
     // Until its name is durable a crash may leave the source in its place, with no more than was synced of that.
     future.durableOffset = Math.min(future.durableOffset, source.durableOffset)
     future.isFuture = false
+    // While there is a future log its source is not compacted: this is as far compacted as that.
+    future.cleanedOffset = source.cleanedOffset
     this.#futures.delete(nameOf(future))
     logs.set(nameOf(future), future)
     home.onOffsetsChanged()

@@ -1,3 +1,14 @@
+export {
+  type CleanEngine,
+  CleanEngineError,
+  type CleanOrder,
+  type IndexOutcome,
+  type RewriteOrder,
+  type RewriteOutcome,
+} from './cleaner/clean-orders.ts'
+export type { CleanerOptions, CleanerSettings } from './cleaner/cleaner-settings.ts'
+export { LocalCleanEngine } from './cleaner/local-clean-engine.ts'
+export type { CleanerStatus } from './cleaner/log-cleaner.ts'
 export { canBeMoved } from './file-names.ts'
 export type { FutureLogs } from './future-logs.ts'
 export type { EpochEnd } from './leader-epoch-cache.ts'

@@ -144,7 +144,9 @@ export class LogAppender {
     const log = this.#log
     const lastOffset = baseOffset + lastOffsetDeltaOf(buffer, start)
     const maxTimestamp = maxTimestampOf(buffer, start)
-    if (log.segments.active.shouldRoll(log.config, end - start, maxTimestamp, lastOffset)) this.#maybeRoll(baseOffset)
+    if (log.segments.active.shouldRoll(log.config, end - start, maxTimestamp, lastOffset)) {
+      this.#maybeRoll(baseOfNext(log.logEndOffset, baseOffset, lastOffset))
+    }
     const { active } = log.segments
     const { cache } = log.epochs
     // Whatever may be refused comes first: once the bytes are stored, nothing that counts them asks anything of the disk.
@@ -234,3 +236,14 @@ export class LogAppender {
     }
   }
 }
+
+/**
+ * Where a segment begins whose first batch is `[baseOffset, lastOffset]`: where the one before it ends, also if compaction on the leader
+ * has left a gap between them, so that records which are lost can be told from such a gap. Unless the batch were too far away for that.
+ */
+function baseOfNext(logEndOffset: Offset, baseOffset: Offset, lastOffset: Offset): Offset {
+  return lastOffset - logEndOffset > RELATIVE_OFFSET_MAX ? baseOffset : logEndOffset
+}
+
+/** A relative offset is an int32 in the indexes. */
+const RELATIVE_OFFSET_MAX = 2 ** 31 - 1

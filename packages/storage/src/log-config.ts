@@ -9,7 +9,13 @@ export interface LogConfig {
   retentionBytes: number
   cleanupDelete: boolean
   cleanupCompact: boolean
+  /** Share of the log that must be new before it is compacted again, 0 to 1. */
+  minCleanableDirtyRatio: number
+  /** Records stay uncompacted at least, and at most, so long. */
+  minCompactionLagMs: number
   maxCompactionLagMs: number
+  /** How long tombstones and end markers stay once compaction has met them. */
+  deleteRetentionMs: number
   /** With `writeCaching`: a sync after this many records or this time; otherwise every append schedules one. -1 is never. */
   flushMessages: number
   flushMs: number

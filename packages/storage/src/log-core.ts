@@ -23,6 +23,8 @@ export interface LogCore extends Syncable {
   readonly highWatermark: Offset
   durableOffset: Offset
   recoveryPoint: Offset
+  /** Everything below was compacted; 0 if nothing was. Counts only within the log. */
+  cleanedOffset: Offset
   /** Raised by truncation: what began before it says nothing any more. */
   readonly generation: number
   /** Used since the manager last looked for idle logs. */

@@ -36,7 +36,7 @@ export class LogCutter {
   /** See `Log.applyRetention`. */
   async applyRetention(nowMs: TimestampMs): Promise<number> {
     const log = this.#log
-    if (log.failed || this.#isRetaining || this.isUnfinished) return 0
+    if (log.failed || this.#isRetaining || this.isUnfinished || log.compaction.isSwapping) return 0
     this.#isRetaining = true
     try {
       const found = removableSegments(log, nowMs)
@@ -134,6 +134,7 @@ export class LogCutter {
   /** The log has failed: what was to be removed is removed with it, or by the next start. */
   abandon(): void {
     for (const segment of this.#givenUp.splice(0)) segment.abandon()
+    this.#log.compaction.abandon()
     this.#unfinished = null
   }
 
@@ -228,6 +229,7 @@ export class LogCutter {
       this.#unfinished?.()
       this.#unfinished = null
       this.#removeGivenUpNow()
+      log.compaction.undoNow()
       log.producerStates.listSnapshots()
       return prepare()
     } catch (error) {

@@ -1,6 +1,7 @@
 import { type Disk, DiskError, type Offset, type Uuid, ZERO_UUID } from '@millrace/base'
 import type { CleanStop } from './clean-stop.ts'
 import {
+  CLEANER_OFFSET_FILE,
   DELETED_DIRECTORY_SUFFIX,
   HIGH_WATERMARK_FILE,
   LOG_START_FILE,
@@ -95,6 +96,7 @@ export function loadDirectory(parts: LoaderParts, { home, names, identities }: F
     }
   }
   if (home.online) home.mark.complete()
+  if (home.online) home.settleCleanedOffsets()
   if (stop === null) home.onOffsetsChanged()
   reportStrays(context, home)
   return count
@@ -119,10 +121,12 @@ function loadFuture(
   try {
     topicId = readPartitionMetadata(context.disk, path)
     const isAlone = !names.includes(current) && futures.get(topic, partition) === undefined
+    // Of the log that was here before; what is compacted of this one its source will tell.
+    const futureCheckpoints = { ...checkpointsOf(current), cleanedOffset: 0 }
     // Without its topic's id nothing of it has reached the disk for certain.
     const log =
       isAlone && topicId !== ZERO_UUID
-        ? loadLog(context, home, name, topic, partition, topicId, checkpointsOf(current), stop, onDurable)
+        ? loadLog(context, home, name, topic, partition, topicId, futureCheckpoints, stop, onDurable)
         : null
     if (log !== null && log.faultyRanges.length === 0) {
       home.logs.add(log)
@@ -174,10 +178,13 @@ function readCheckpoints(context: StorageContext, home: LogDirectory): (name: st
   const logStarts = readCheckpoint(context, home, LOG_START_FILE)
   home.onLogStartsRead(logStarts.keys())
   const highWatermarks = readCheckpoint(context, home, HIGH_WATERMARK_FILE)
+  const cleanedOffsets = readCheckpoint(context, home, CLEANER_OFFSET_FILE)
+  home.onCleanedOffsetsRead(cleanedOffsets)
   return (name) => ({
     recoveryPoint: recoveryPoints.get(name) ?? 0,
     logStartOffset: logStarts.get(name) ?? 0,
     highWatermark: highWatermarks.get(name) ?? 0,
+    cleanedOffset: cleanedOffsets.get(name) ?? 0,
   })
 }
 

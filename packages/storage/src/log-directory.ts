@@ -1,7 +1,13 @@
 import { type Disk, DiskError, type FileSystem, type Offset, type Timer, type Uuid } from '@millrace/base'
 import { replaceFile, replaceFileAsync } from './atomic-file.ts'
 import { DurableMark } from './durable-mark.ts'
-import { HIGH_WATERMARK_FILE, LOG_START_FILE, partitionDirectoryName, RECOVERY_POINT_FILE } from './file-names.ts'
+import {
+  CLEANER_OFFSET_FILE,
+  HIGH_WATERMARK_FILE,
+  LOG_START_FILE,
+  partitionDirectoryName,
+  RECOVERY_POINT_FILE,
+} from './file-names.ts'
 import { fingerprintOfAll, fingerprintOfClosed } from './fingerprint.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { LogCore, LogHome } from './log-core.ts'
@@ -61,6 +67,8 @@ export class LogDirectory implements LogHome {
   #logStartNames: Set<string>
   /** What the start found in the checkpoint of recovery points, by such names, until that is written anew: more, perhaps, than the logs say. */
   #foundRecoveryPoints: ReadonlyMap<string, Offset>
+  /** What the checkpoint of compacted offsets on the disk may hold, by such names. */
+  #cleanedOffsets: ReadonlyMap<string, Offset>
 
   /** `moved`: what the directory's `moved-replicas` says. */
   constructor(
@@ -96,6 +104,7 @@ export class LogDirectory implements LogHome {
     this.#pointsWrittenCount = 0
     this.#logStartNames = new Set()
     this.#foundRecoveryPoints = new Map()
+    this.#cleanedOffsets = new Map()
   }
 
   get disk(): Disk {
@@ -180,7 +189,14 @@ export class LogDirectory implements LogHome {
   lowerMark(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
     // What may find no descriptor comes first: a mark that was lowered although nothing went would take damage for a torn tail.
     const fingerprint = fingerprintOfClosed(log.segments.all, offset)
-    const found = this.#foundRecoveryPoints.get(partitionDirectoryName(log.topic, log.partition)) ?? 0
+    const name = partitionDirectoryName(log.topic, log.partition)
+    const found = this.#foundRecoveryPoints.get(name) ?? 0
+    if (Math.max(log.cleanedOffset, this.#cleanedOffsets.get(name) ?? 0) > offset) {
+      // At once as well: tombstones that are appended in the place of what goes would be taken for old ones, and go before the records
+      // that they delete.
+      log.cleanedOffset = Math.min(log.cleanedOffset, offset)
+      this.#writeCleanedOffsetsNow()
+    }
     if (Math.max(log.recoveryPoint, found) > offset) {
       // At once: above the old point, recovery would trust indexes, epochs and producer snapshots of what was cut off. Where the mark is
       // lost, it would also take what was cut off for lost.
@@ -215,7 +231,26 @@ export class LogDirectory implements LogHome {
    */
   onCreated(log: LogCore): void {
     this.logs.add(log)
-    if (this.#logStartNames.has(partitionDirectoryName(log.topic, log.partition))) this.onLogStartLowered()
+    const name = partitionDirectoryName(log.topic, log.partition)
+    if (this.#logStartNames.has(name)) this.onLogStartLowered()
+    // Nor may this one be taken for compacted as far as that one was.
+    if (this.#cleanedOffsets.has(name)) this.#writeCleanedOffsetsNow()
+  }
+
+  /** The checkpoint of compacted offsets, by the names of the logs' directories. A start may take the logs for less. */
+  onCleanedOffsetsRead(offsets: ReadonlyMap<string, Offset>): void {
+    this.#cleanedOffsets = offsets
+  }
+
+  /** All logs are loaded: what the checkpoint says of one that ends below is no more true of what comes next. Throws `DiskError`. */
+  settleCleanedOffsets(): void {
+    for (const { topic, partition, cleanedOffset, isFuture } of this.logs) {
+      const found = this.#cleanedOffsets.get(partitionDirectoryName(topic, partition)) ?? 0
+      if (!isFuture && found > cleanedOffset) {
+        this.#writeCleanedOffsetsNow()
+        return
+      }
+    }
   }
 
   onLogStartLowered(): void {
@@ -292,6 +327,7 @@ export class LogDirectory implements LogHome {
     const highWatermarks = encodeTextCheckpoint(
       Array.from(this.logs, ({ topic, partition, highWatermark }) => `${topic} ${partition} ${highWatermark}`),
     )
+    const cleaned = this.#cleaned()
     this.#context.failpoint('offset-checkpoint')
     const pointsWrittenCount = this.#pointsWrittenCount
     const isCurrent = (): boolean => this.online && pointsWrittenCount === this.#pointsWrittenCount
@@ -301,6 +337,44 @@ export class LogDirectory implements LogHome {
     await replaceFileAsync(this.disk, this.path, LOG_START_FILE, encodeTextCheckpoint(logStarts), isCurrent)
     if (isCurrent()) this.#logStartNames = namesOf(logStarts)
     await replaceFileAsync(this.disk, this.path, HIGH_WATERMARK_FILE, highWatermarks, () => this.online)
+    await this.#writeCleanedOffsets(cleaned, isCurrent)
+  }
+
+  /** Only what changed: most directories have nothing compacted, or not every time. */
+  async #writeCleanedOffsets(cleaned: ReadonlyMap<string, Offset>, isCurrent: () => boolean): Promise<void> {
+    const before = this.#cleanedOffsets
+    if (linesOf(cleaned).join() === linesOf(before).join() || !isCurrent()) return
+    // Either may be what a crash leaves.
+    this.#cleanedOffsets = new Map([...before, ...cleaned])
+    const contents = encodeTextCheckpoint(linesOf(cleaned))
+    await replaceFileAsync(this.disk, this.path, CLEANER_OFFSET_FILE, contents, isCurrent)
+    if (isCurrent()) this.#cleanedOffsets = cleaned
+  }
+
+  #writeCleanedOffsetsNow(): void {
+    this.#pointsWrittenCount++
+    this.onOffsetsChanged()
+    const cleaned = this.#cleaned()
+    try {
+      replaceFile(this.disk, this.path, CLEANER_OFFSET_FILE, encodeTextCheckpoint(linesOf(cleaned)), '.lowered')
+      this.#cleanedOffsets = cleaned
+    } catch (error) {
+      if (!(error instanceof DiskError && error.code === 'DISK_FULL')) throw error
+      // Without the file logs are compacted from their beginning, and nothing is wrong; taking it away needs no space.
+      if (this.disk.stat(`${this.path}/${CLEANER_OFFSET_FILE}`) !== null) {
+        this.disk.removeFile(`${this.path}/${CLEANER_OFFSET_FILE}`)
+        this.disk.syncDirectory(this.path)
+      }
+      this.#cleanedOffsets = new Map()
+    }
+  }
+
+  #cleaned(): Map<string, Offset> {
+    const cleaned = new Map<string, Offset>()
+    for (const { topic, partition, cleanedOffset, isFuture } of this.logs) {
+      if (cleanedOffset > 0 && !isFuture) cleaned.set(partitionDirectoryName(topic, partition), cleanedOffset)
+    }
+    return cleaned
   }
 
   #writeRecoveryPointsNow(): void {
@@ -448,6 +522,14 @@ export class LogDirectory implements LogHome {
     this.#putOffTimer?.cancel()
     this.#putOffTimer = null
   }
+}
+
+/** Lines of a checkpoint, from offsets by the names of the logs' directories. */
+function linesOf(offsets: ReadonlyMap<string, Offset>): string[] {
+  return Array.from(offsets, ([name, offset]) => {
+    const split = name.lastIndexOf('-')
+    return `${name.slice(0, split)} ${name.slice(split + 1)} ${offset}`
+  })
 }
 
 /** The logs that lines of a checkpoint are about, as their directories are named. */

@@ -14,7 +14,7 @@ import {
   PARTITION_METADATA_FILE,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts'
-import { type FingerprintMatch, fingerprintOfClosed, matchFingerprint } from './fingerprint.ts'
+import { exchangedFingerprints, type FingerprintMatch, fingerprintOfClosed, matchFingerprint } from './fingerprint.ts'
 import { finishInterruptedSwaps } from './interrupted-swaps.ts'
 import { Log } from './log.ts'
 import type { LogConfig } from './log-config.ts'
@@ -33,6 +33,7 @@ export interface LogCheckpoints {
   recoveryPoint: Offset
   logStartOffset: Offset
   highWatermark: Offset
+  cleanedOffset: Offset
 }
 
 /**
@@ -53,7 +54,7 @@ export function loadLog(
 ): Log | null {
   const path = `${home.path}/${name}`
   const listed = context.disk.listDirectory(path)
-  const names = finishInterruptedSwaps(context, path, listed)
+  const { names, retired } = finishInterruptedSwaps(context, path, listed)
   home.strays.addFrom(path, names)
   if (topicId === ZERO_UUID && !names.some((file) => file.endsWith(LOG_SUFFIX))) return null
   const config = context.configOf(topic)
@@ -63,7 +64,7 @@ export function loadLog(
   const stoppedCleanly = wasStoppedCleanly(mark, cleanStop)
   // A truncation may have been cut short: what it took away must not come back over what is going to be appended in its place.
   if (!stoppedCleanly && names.some((file) => file.endsWith(DELETED_SUFFIX))) context.disk.syncDirectory(path)
-  const known: Known = { names, mark, isKnown: isSyncedKnown(home, mark), stoppedCleanly, checkpoints }
+  const known: Known = { names, retired, mark, isKnown: isSyncedKnown(home, mark), stoppedCleanly, checkpoints }
   try {
     return openLog(context, home, base, known, onDurable)
   } catch (error) {
@@ -77,6 +78,8 @@ export function loadLog(
 interface Known {
   /** Of its files. */
   names: readonly string[]
+  /** See `SettledDirectory.retired`. */
+  retired: ReadonlyMap<Offset, number>
   mark: DurableMarkEntry | null
   /** See {@link isSyncedKnown}. */
   isKnown: boolean
@@ -92,10 +95,10 @@ function openLog(
   onDurable: (log: Log) => void,
 ): Log {
   const { path, topic, topicId, partition } = base
-  const { names, mark, isKnown, stoppedCleanly, checkpoints } = known
+  const { names, retired, mark, isKnown, stoppedCleanly, checkpoints } = known
   const segments = withoutLostHead(context, [...base.made], isKnown, mark, checkpoints)
   const epochs = new LogEpochs(context.disk, path, !names.includes(LEADER_EPOCH_FILE))
-  const match = matchMark(context, path, segments, epochs, mark, stoppedCleanly)
+  const match = matchMark(context, path, segments, epochs, mark, stoppedCleanly, retired)
   if (match !== null && match.surplusCount > 0) raiseLogStart(context, segments, match.surplusCount, checkpoints)
   const unsettled = unsettledOf(segments, mark, match)
   const damage = knownDamage(context, path, names)
@@ -123,7 +126,8 @@ function openLog(
     }
     // Transaction indexes are built anew from here on. A crash may leave what came of it, and the one that was found is known to be wrong.
     lowerTo(recoveryPoint)
-    const synced = syncedOf(isKnown, mark, checkpoints)
+    const asNoted = new Set(segments.slice(0, Math.max(0, match?.countedEnd ?? 0)))
+    const synced = syncedOf(isKnown, mark, checkpoints, asNoted)
     const points = { ...checkpoints, recoveryPoint }
     opened = openUncovered(context, base, segments, epochs, synced, unsettled, points, () => lowerTo(0))
   }
@@ -136,12 +140,16 @@ function openLog(
   const namesUnsynced = mark === null || mark.isAssumed || mark.durableOffset === 0 || segments.length === 0
   const isAsClosed = mark?.clean === true && match !== null && (covered || segments.length === 0)
   const filesUnsettled = !isAsClosed && hasFiles(names, mark)
-  const ends = { logStartOffset, highWatermark }
+  // What lies outside was said of another log, or of what a crash took: then nothing is known to be compacted.
+  const isCleaned = checkpoints.cleanedOffset > logStartOffset && checkpoints.cleanedOffset <= opened.logEndOffset
+  const ends = { logStartOffset, highWatermark, cleanedOffset: isCleaned ? checkpoints.cleanedOffset : 0 }
   const parts = { ...base, ...opened, ...ends, faultyRanges, namesUnsynced, filesUnsettled, onDurable }
   const log = new Log(context, home, parts)
   const isSynced = closeUnneeded(context, log, opened)
   if (!stoppedCleanly) distrustEnds(segments, match)
-  noteStart(home, log, known, countsLast, segments.length === 0)
+  // What compaction took out of use is gone with this start: the mark must not go on counting it.
+  const isNews = countsLast || retired.size > 0
+  noteStart(home, log, known, isNews, segments.length === 0)
   if (isSynced) home.onSynced(log, log.logEndOffset, log.segments.active.baseOffset, log.segments.active.writtenBytes)
   else home.scheduleSync(log)
   return log
@@ -168,9 +176,9 @@ function areEpochsKnown(
 }
 
 /** What is said of the log before it may change. `wasEmpty`: there was no segment. */
-function noteStart(home: LogDirectory, log: Log, known: Known, countsLast: boolean, wasEmpty: boolean): void {
+function noteStart(home: LogDirectory, log: Log, known: Known, isNews: boolean, wasEmpty: boolean): void {
   const { mark, isKnown, checkpoints } = known
-  noteOpened(home, log, countsLast)
+  noteOpened(home, log, isNews)
   if (mark === null && !isKnown && !wasEmpty) {
     // Kept before anything replaces the checkpoint: a start after this one, which may be killed, must know as much.
     const assumedOffset = Math.min(checkpoints.recoveryPoint, log.logEndOffset)
@@ -220,15 +228,16 @@ function closeUnneeded(context: StorageContext, log: Log, { unsynced, synced }: 
 }
 
 /**
- * The mark learns up to where the log needs no recovery. `countsLast`: its fingerprint counts the last segment as closed, whose successor
- * never got a file; appends go into it again now, so that the mark must say otherwise before they come (`DurableMark.complete`).
+ * The mark learns up to where the log needs no recovery. `isNews`: it says otherwise, and must be right before anything else changes
+ * (`DurableMark.complete`). Its fingerprint counts the last segment as closed, for one, whose successor never got a file: appends go into
+ * that again now.
  */
-function noteOpened({ mark }: LogDirectory, log: Log, countsLast: boolean): void {
+function noteOpened({ mark }: LogDirectory, log: Log, isNews: boolean): void {
   const { topic, topicId, partition, recoveryPoint, segments } = log
   const markId = markIdOf(topic, topicId)
   const fingerprint = fingerprintOfClosed(segments.all, recoveryPoint)
   mark.onOpened(markId, partition, recoveryPoint, fingerprint)
-  if (countsLast) mark.noteRecoveryPoint(markId, partition, recoveryPoint, fingerprint)
+  if (isNews) mark.noteRecoveryPoint(markId, partition, recoveryPoint, fingerprint)
 }
 
 /**
@@ -278,12 +287,18 @@ function matchMark(
   epochs: LogEpochs,
   mark: DurableMarkEntry | null,
   stoppedCleanly: boolean,
+  retired: ReadonlyMap<Offset, number>,
 ): FingerprintMatch | null {
   // Of a clean stop that somebody else made: what was written behind the recovery point is not what the mark was told of.
   if (mark === null || (stoppedCleanly && !mark.clean)) return NOTHING_COUNTED
   const { fingerprint, clean, recoveryPoint } = mark
   const checksum = epochs.fileChecksum
-  const match = matchFingerprint(context.disk, path, segments, fingerprint, clean, recoveryPoint, checksum)
+  let match = matchFingerprint(context.disk, path, segments, fingerprint, clean, recoveryPoint, checksum)
+  if (match === null && !clean) {
+    for (const exchanged of exchangedFingerprints(segments, fingerprint, retired)) {
+      match ??= matchFingerprint(context.disk, path, segments, exchanged, clean, recoveryPoint, checksum)
+    }
+  }
   if (match === null) context.logger.warn('files are not as they were, walking the log', { path })
   return match
 }
@@ -342,10 +357,15 @@ function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null): boole
 }
 
 /** Up to where the log was synced. Not known of a lost mark, but the checkpoint says at least something. */
-function syncedOf(isKnown: boolean, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): SyncedEnd {
-  if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, end: null }
+function syncedOf(
+  isKnown: boolean,
+  mark: DurableMarkEntry | null,
+  checkpoints: LogCheckpoints,
+  asNoted: ReadonlySet<Segment>,
+): SyncedEnd {
+  if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, end: null, asNoted }
   const { durableOffset: offset, segmentBaseOffset, positionBytes } = mark
-  return { offset, isKnown, end: isKnown ? { segmentBaseOffset, positionBytes } : null }
+  return { offset, isKnown, end: isKnown ? { segmentBaseOffset, positionBytes } : null, asNoted }
 }
 
 /** What earlier starts found to be lost, null if that cannot be read: the whole log is then walked, which finds it again. */

@@ -1,7 +1,7 @@
 import type { Offset, ProducerId, TimestampMs } from '@millrace/base'
 import type { FoundOffset } from './log-results.ts'
 import type { LogSegments } from './log-segments.ts'
-import { confirmsIndexes, findRecordAtOrAfter } from './record-search.ts'
+import { confirmsIndexes, findRecordAtOrAfter, largestRecordTimestamp } from './record-search.ts'
 import type { Segment } from './segment.ts'
 
 /** Bytes of `[fromOffset, endOffset)`, exact where the ends were just written or read, else as far as the indexes in memory tell. */
@@ -85,15 +85,25 @@ async function confirmedPosition(
 
 /** First record whose timestamp is the largest of the log. */
 export async function findByMaxTimestamp(segments: LogSegments, endOffset: Offset): Promise<FoundOffset | null> {
-  let largest = null
-  for (const segment of [...segments.all]) {
-    if (segment.sizeBytes > 0) await segment.loadMaxTimestamp()
-    if (segment.sizeBytes > 0 && (largest === null || segment.maxTimestamp > largest.maxTimestamp)) largest = segment
+  const filled = segments.all.filter(({ sizeBytes }) => sizeBytes > 0)
+  for (const segment of filled) await segment.loadMaxTimestamp()
+  let best: FoundOffset | null = null
+  // The sort is stable: of equal ones the first segment counts.
+  for (const segment of filled.toSorted((left, right) => right.maxTimestamp - left.maxTimestamp)) {
+    if (segment.maxTimestamp < 0 || (best !== null && segment.maxTimestamp <= best.timestamp)) break
+    const found = await newestIn(segment)
+    if (found !== null && (best === null || found.timestamp > best.timestamp)) best = found
   }
-  if (largest === null || largest.maxTimestamp < 0) return null
-  const { maxTimestamp, maxTimestampOffset } = largest.indexes
-  await largest.loadIndex()
-  const position = await confirmedPosition(largest, maxTimestampOffset, null)
-  const found = await findRecordAtOrAfter(largest, position, maxTimestamp, largest.baseOffset)
-  return found !== null && found.offset < endOffset ? found : null
+  return best !== null && best.offset < endOffset ? best : null
+}
+
+async function newestIn(segment: Segment): Promise<FoundOffset | null> {
+  const { maxTimestamp, maxTimestampOffset } = segment.indexes
+  await segment.loadIndex()
+  const position = await confirmedPosition(segment, maxTimestampOffset, null)
+  const found = await findRecordAtOrAfter(segment, position, maxTimestamp, segment.baseOffset)
+  if (found !== null) return found
+  // That timestamp is the one of a batch which compaction has emptied.
+  const largest = await largestRecordTimestamp(segment)
+  return largest < 0 ? null : findRecordAtOrAfter(segment, 0, largest, segment.baseOffset)
 }

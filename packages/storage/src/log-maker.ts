@@ -83,6 +83,7 @@ export class LogMaker {
       durableOffset: 0,
       recoveryPoint: 0,
       highWatermark: 0,
+      cleanedOffset: 0,
       faultyRanges: [],
       namesUnsynced: true,
       filesUnsettled: false,

@@ -1,4 +1,6 @@
 import { assert, DiskError, type Timer, type Uuid } from '@millrace/base'
+import type { CleanerOptions } from './cleaner/cleaner-settings.ts'
+import { type CleanerStatus, LogCleaner } from './cleaner/log-cleaner.ts'
 import { ColdReads } from './cold-reads.ts'
 import { DELETED_DIRECTORY_SUFFIX, partitionDirectoryName, STRAY_DIRECTORY_SUFFIX } from './file-names.ts'
 import { FlushSchedule } from './flush-schedule.ts'
@@ -51,6 +53,8 @@ export class LogManager {
   readonly #removals: RemovalQueue
   readonly #retention: RetentionSweep
   readonly #idleCloser: IdleCloser
+  /** Null where nothing is compacted. */
+  readonly #cleaner: LogCleaner | null
   #closed: boolean
 
   private constructor(options: StorageOptions) {
@@ -117,6 +121,7 @@ export class LogManager {
       producerIdExpirationMs: () => options.producerIdExpirationMs,
       yieldTurn: () => this.#context.yieldTurn(),
     })
+    this.#cleaner = options.cleaner === undefined ? null : this.#createCleaner(options.cleaner)
   }
 
   /**
@@ -142,11 +147,12 @@ export class LogManager {
   }
 
   /**
-   * Applies retention from now on, each `retentionCheckIntervalMs`. Not before the logs have the configuration of their topics
+   * Applies retention from now on, each `retentionCheckIntervalMs`, and compacts. Not before the logs have the configuration of their topics
    * ({@link Log.updateConfig}): by what they were opened with, a log that is to keep its records for ever could lose them.
    */
   startRetention(): void {
     if (this.#closed) return
+    this.#cleaner?.start()
     this.#every(this.#options.retentionCheckIntervalMs, () => void this.#retention.run())
   }
 
@@ -196,6 +202,16 @@ export class LogManager {
       const { count: strayCount, sizeBytes: strayBytes } = directory.strays.totals()
       return { path, id, online: directory.online, ...space, strayCount, strayBytes }
     })
+  }
+
+  /** How compaction is doing; null where nothing is compacted. */
+  get cleanerStatus(): CleanerStatus | null {
+    return this.#cleaner?.status ?? null
+  }
+
+  /** Compacts all logs that need it now, which happens by itself now and then. Resolves when none needs it any more. */
+  async compact(): Promise<void> {
+    await this.#cleaner?.runOnce()
   }
 
   /** Segments whose files are open, and how many may be. */
@@ -261,6 +277,17 @@ export class LogManager {
     })
   }
 
+  #createCleaner(options: CleanerOptions): LogCleaner {
+    return new LogCleaner({
+      context: this.#context,
+      options,
+      futures: this.futures,
+      logs: () => this.#logs.current.values(),
+      onCleaned: (log) => this.#directoryOf(log.path)?.onOffsetsChanged(),
+      onDiskError: (log, error) => this.#directoryOf(log.path)?.onDiskError(error),
+    })
+  }
+
   #createStart(): StorageStart {
     const { disk, random, logger, directories, nodeId, clusterId, onDurable } = this.#options
     return new StorageStart({
@@ -310,6 +337,7 @@ export class LogManager {
     this.#context.openSegments.maxCount = Number.POSITIVE_INFINITY
     this.flushStaged()
     this.#stopWork()
+    await this.#cleaner?.stop()
     await this.futures.whenIdle()
     for (const directory of this.#directories) {
       if (directory.online) await closeDirectory(this.#context, directory, this.brokerEpoch)

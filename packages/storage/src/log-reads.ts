@@ -75,7 +75,18 @@ export class LogReads {
         read.segment = log.segments.at(slot)
         const segmentEnd = log.segments.endOffsetOf(slot)
         const isLast = slot + 1 === log.segments.count
-        const code = await this.#context.readCold(() => readCold(read, out))
+        const code = await this.#readColdOnce(read, out)
+        // Another segment, which compaction made, has its records.
+        if (
+          code !== ErrorCode.NONE &&
+          read.segment.isGone &&
+          this.#whatEndedRead(fromOffset, generation, out) === null
+        ) {
+          out.clear()
+          read.endOffset = endOffset
+          slot = Math.max(0, log.segments.slotFor(fromOffset))
+          continue
+        }
         const endedBy = this.#whatEndedRead(fromOffset, generation, out)
         // What was read whole before its segment went is as good as it was.
         const isRead = code === ErrorCode.NONE && endedBy === ErrorCode.OFFSET_OUT_OF_RANGE
@@ -91,6 +102,16 @@ export class LogReads {
       return endedBy === ErrorCode.NONE || refuse(out, endedBy)
     } finally {
       log.pendingReadCount--
+    }
+  }
+
+  /** As `readCold`; {@link GONE} if the files of the segment went meanwhile. Rejects with `DiskError`. */
+  async #readColdOnce(read: SegmentRead, out: ReadResult): Promise<number> {
+    try {
+      return await this.#context.readCold(() => readCold(read, out))
+    } catch (error) {
+      if (error instanceof DiskError && read.segment.isGone) return GONE
+      throw error
     }
   }
 
@@ -187,6 +208,9 @@ export class LogReads {
     return ErrorCode.KAFKA_STORAGE_ERROR
   }
 }
+
+/** What no other outcome of a read is. */
+const GONE = -4
 
 /** The answer of a read that fails with an error code. */
 function refuse(out: ReadResult, errorCode: number): false {

@@ -71,6 +71,15 @@ export class LogSegments implements SegmentHolder {
     this.#countClosedBytes()
   }
 
+  /** Puts one segment, which covers their offsets, in the place of `count` closed ones. */
+  replace(slot: number, count: number, segment: Segment): void {
+    assert(slot + count < this.#segments.length, 'the active segment stays')
+    assert(this.#segments[slot]!.baseOffset === segment.baseOffset, 'a replacement begins where the first one does')
+    segment.holder = this
+    this.#segments.splice(slot, count, segment)
+    this.#countClosedBytes()
+  }
+
   /** Takes the first `count` out. */
   removeFirst(count: number): Segment[] {
     const removed = this.#segments.splice(0, count)

@@ -1,5 +1,6 @@
 import { DiskError, type Offset } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
+import type { LogCompaction } from './cleaner/log-compaction.ts'
 import type { LogCheckpointer } from './log-checkpointer.ts'
 import type { FaultyRange, LogCore, LogHome } from './log-core.ts'
 import type { LogWriter } from './log-writer.ts'
@@ -16,6 +17,7 @@ export interface LogState extends LogCore {
   readonly sizeBytes: number
   readonly writer: LogWriter
   readonly checkpointer: LogCheckpointer
+  readonly compaction: LogCompaction
   /** Offsets that are lost as a whole: the files end before them. */
   readonly lostRanges: FaultyRange[]
   /** Records appended since the last sync began. */

@@ -1,4 +1,5 @@
 import { DiskError, type LeaderEpoch, type Offset, type ProducerId, type TimestampMs, type Uuid } from '@millrace/base'
+import { LogCompaction } from './cleaner/log-compaction.ts'
 import type { SyncState } from './group-commit.ts'
 import type { EpochEnd } from './leader-epoch-cache.ts'
 import { LogAppender } from './log-appender.ts'
@@ -41,6 +42,8 @@ export interface LogParts {
   durableOffset: Offset
   recoveryPoint: Offset
   highWatermark: Offset
+  /** Everything below was compacted, as the checkpoint says. */
+  cleanedOffset: Offset
   faultyRanges: FaultyRange[]
   /** The names of its directory and metadata may not be durable: the first sync makes them so. */
   namesUnsynced: boolean
@@ -86,6 +89,7 @@ export class Log implements LogState {
   readonly lostRanges: FaultyRange[]
   readonly writer: LogWriter
   readonly checkpointer: LogCheckpointer
+  readonly compaction: LogCompaction
   /** Raised by truncation: syncs, reads and checkpoints that began before it say nothing any more. */
   generation: number
   /** Used since the manager last looked for idle logs. */
@@ -125,6 +129,7 @@ export class Log implements LogState {
     this.lostRanges = parts.faultyRanges
     this.writer = new LogWriter(context, home, this, parts.namesUnsynced, parts.filesUnsettled)
     this.checkpointer = new LogCheckpointer(context, home, this)
+    this.compaction = new LogCompaction(context, home, this, parts.cleanedOffset)
     this.generation = 0
     this.touched = false
     this.#context = context
@@ -157,6 +162,20 @@ export class Log implements LogState {
 
   get sizeBytes(): number {
     return this.segments.sizeBytes
+  }
+
+  /** See `LogCore.cleanedOffset`. */
+  get cleanedOffset(): Offset {
+    return this.compaction.cleanedOffset
+  }
+
+  set cleanedOffset(offset: Offset) {
+    this.compaction.cleanedOffset = offset
+  }
+
+  /** Retention takes segments from it, or has yet to remove some. */
+  get isRetaining(): boolean {
+    return this.#cutter.isRetaining
   }
 
   /** Reads that come from the disk in steps: files stay open for them. */
@@ -193,7 +212,8 @@ export class Log implements LogState {
   /** Nothing is under way that reaches files of the log by their names: its directory may be renamed. */
   get isQuiet(): boolean {
     const isSyncing = this.syncState !== 'idle' || this.needsSync || this.hasStaged
-    if (isSyncing || this.isHalfCut || this.checkpointer.isRunning || this.#cutter.isRetaining) return false
+    if (isSyncing || this.isHalfCut || this.checkpointer.isRunning || this.isRetaining || this.compaction.isSwapping)
+      return false
     return !this.segments.all.some(({ extending }) => extending)
   }
 

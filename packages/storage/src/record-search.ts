@@ -7,6 +7,7 @@ import {
   maxTimestampOf,
   partitionLeaderEpochOf,
   RecordReader,
+  recordCountOf,
 } from '@millrace/protocol'
 import type { FoundOffset } from './log-results.ts'
 import type { Segment } from './segment.ts'
@@ -48,6 +49,28 @@ export async function findRecordAtOrAfter(
     at += inWindow
   }
   return null
+}
+
+/**
+ * Largest timestamp of a segment's batches that hold records, -1 if there is none: compaction leaves batches without any, which keep the
+ * timestamp they had. Reads all headers, off the event loop. Rejects with `DiskError`.
+ */
+export async function largestRecordTimestamp(segment: Segment): Promise<TimestampMs> {
+  const { writtenBytes } = segment
+  let largest = -1
+  for (let at = 0; at + BATCH_HEADER_BYTES <= writtenBytes; ) {
+    const window = await readRange(segment, at, Math.min(WINDOW_BYTES, writtenBytes - at))
+    let inWindow = 0
+    while (inWindow + BATCH_HEADER_BYTES <= window.length) {
+      const sizeBytes = batchSizeOf(window, inWindow)
+      if (sizeBytes < BATCH_HEADER_BYTES) return largest
+      if (recordCountOf(window, inWindow) > 0) largest = Math.max(largest, maxTimestampOf(window, inWindow))
+      inWindow += sizeBytes
+    }
+    if (inWindow === 0) return largest
+    at += inWindow
+  }
+  return largest
 }
 
 /**

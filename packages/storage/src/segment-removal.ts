@@ -29,6 +29,16 @@ export function removeSegments(context: StorageContext, segments: readonly Segme
 }
 
 /**
+ * The same for segments whose records are in another one: gives the new paths of their files, which the caller removes. Throws `DiskError` if
+ * a rename fails; some have lost their names then.
+ */
+export function retireSegments(context: StorageContext, segments: readonly Segment[]): string[] {
+  const deletedPaths: string[] = []
+  for (const segment of segments) renameFiles(context, segment, DELETED_SUFFIX, deletedPaths)
+  return deletedPaths
+}
+
+/**
  * Takes the files of segments out of use that recovery cannot use and nobody asked to delete: renamed to `.<hex>.stray`, where the
  * operator finds them, durably. Empty ones are removed. Throws `DiskError`.
  */

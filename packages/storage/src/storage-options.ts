@@ -1,4 +1,5 @@
 import type { Clock, Disk, DiskError, Random, Timers, Uuid } from '@millrace/base'
+import type { CleanerOptions } from './cleaner/cleaner-settings.ts'
 import type { Log } from './log.ts'
 import type { LogConfig, StorageLogger } from './log-config.ts'
 
@@ -29,6 +30,8 @@ export interface StorageOptions {
   maxOpenSegments?: number
   /** Threads of the pool that disk operations share; Node's default if left out. */
   poolThreadCount?: number
+  /** Compaction; nothing is compacted if left out. */
+  cleaner?: CleanerOptions
   /** Called at each step where a crash is worth testing. */
   failpoint?(name: string): void
 }

@@ -73,6 +73,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     replication: () => broker.replication ?? NO_REPLICATION_FIGURES,
     moves: () => broker.partitions.moves,
     directories: () => broker.logs.directories(),
+    cleaner: () => broker.logs.cleanerStatus,
     parkedFetches: () => ({ count: broker.purgatory.size, evictions: broker.purgatory.evictions }),
     answersShed: () => broker.answers.shedCount,
     framesShed: () => broker.sockets.framesShed,

@@ -5,6 +5,7 @@ import type { GroupCounters } from '../coordinator/group/group-counters.ts'
 import type { NextTurn } from '../handlers/slices.ts'
 import type { Scrape } from '../network/scrapes.ts'
 import { type AuthorizationSources, defineAuthorizationMetrics } from './authorization-metrics.ts'
+import { type CleanerSources, defineCleanerMetrics } from './cleaner-metrics.ts'
 import { type ClusterSources, defineClusterMetrics } from './cluster-metrics.ts'
 import type { CollectValues, DefineMetric, SetValue } from './define-metric.ts'
 import { defineHealthMetrics, type HealthSources, healthHistograms } from './health-metrics.ts'
@@ -16,7 +17,8 @@ import { defineTransactionMetrics, type TransactionSources } from './transaction
 
 /** What the rest of the broker tells when somebody scrapes. Every call is cheap and gives the state of now. */
 export interface MetricSources
-  extends HealthSources,
+  extends CleanerSources,
+    HealthSources,
     ReplicationSources,
     AuthorizationSources,
     TransactionSources,
@@ -118,6 +120,7 @@ export async function createPrometheus(
   defineLogMetrics(sources, gauge)
   defineReplicationMetrics(sources, counter, gauge)
   defineClusterMetrics(sources.cluster, gauge)
+  defineCleanerMetrics(sources, counter, gauge)
   defineHealthMetrics(sources, counter, gauge)
 
   const writers = [

@@ -80,6 +80,17 @@ describe('a damaged replica', () => {
     expect(nodes.leaderOf(0)!.nodeId).toBe(1)
   })
 
+  it('that was compacted once gets all of its records again: those in front of the damage may be deleted ones', async () => {
+    const nodes = await start()
+    const damaged = nodes.nodes.get(2)!
+    logOf(damaged).cleanedOffset = 1
+    await rotAndRead(damaged)
+    await nodes.advance(600)
+    await expectWhole(nodes, RECORDS)
+    const fields = damaged.logger.lines.find(({ message }) => message.startsWith('damaged records of'))?.fields
+    expect(fields).toMatchObject({ from: 0 })
+  })
+
   it('that leads hands leadership to one in sync first', async () => {
     const nodes = await start({ 'min.insync.replicas': '2' })
     const damaged = nodes.nodes.get(1)!

@@ -113,7 +113,7 @@ export class ReplicaRepairs {
     const [first] = damageOf(partition)
     const { repair, leaderEpoch, log } = partition
     const { logEndOffset } = log
-    const fromOffset = first?.startOffset ?? logEndOffset
+    const fromOffset = first === undefined ? logEndOffset : repairStart(partition, first.startOffset)
     if (repair !== null && fromOffset < repair.fromOffset) {
       // Of what lies between the leader was told that it is here.
       Object.assign(damaged, { toldEpoch: leaderEpoch, isOut: false })
@@ -203,6 +203,14 @@ export class ReplicaRepairs {
     }
     this.#ask()
   }
+}
+
+/**
+ * From where a log with damage at `offset` is fetched again. A log that is or was compacted: from its beginning. What it has in front of
+ * the damage may be an older state than its leader's: records are in it whose tombstones, behind the damage, the leader has removed.
+ */
+function repairStart({ log }: Partition, offset: number): number {
+  return log.config.cleanupCompact || log.cleanedOffset > 0 ? log.logStartOffset : offset
 }
 
 /** What of its damage still lies in the log, in order. */

@@ -1,7 +1,7 @@
 import { SimulatedClock, type SimulatedDisk, SimulatedTimers } from '@millrace/base'
 import { AppendResult, type Log } from '../index.ts'
 import type { LogConfig } from '../log-config.ts'
-import { batchOf, type Harness, openStorage } from './storage-harness.ts'
+import { batchOf, type Harness, type HarnessOptions, openStorage } from './storage-harness.ts'
 
 /** A dozen records make a segment, and several index entries. */
 export const SMALL: Partial<LogConfig> = {
@@ -17,10 +17,17 @@ export interface Opened extends Harness {
 }
 
 /** Opens storage on a simulated disk; time stands still until it is advanced. */
-export async function open(disk: SimulatedDisk, config: Partial<LogConfig> = SMALL): Promise<Opened> {
-  const clock = new SimulatedClock()
-  const timers = new SimulatedTimers(clock)
-  return { ...(await openStorage({ disk, clock, timers, config })), clock, timers }
+export async function open(
+  disk: SimulatedDisk,
+  config: Partial<LogConfig> = SMALL,
+  options: Omit<Partial<HarnessOptions>, 'disk' | 'config' | 'clock' | 'timers'> & {
+    clock?: SimulatedClock
+    timers?: SimulatedTimers
+  } = {},
+): Promise<Opened> {
+  const clock = options.clock ?? new SimulatedClock()
+  const timers = options.timers ?? new SimulatedTimers(clock)
+  return { ...(await openStorage({ ...options, disk, clock, timers, config })), clock, timers }
 }
 
 /** Appends one batch; returns the error code. */

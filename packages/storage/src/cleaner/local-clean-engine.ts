@@ -1,0 +1,261 @@
+import { assert, type Clock, type Disk, type Offset, type ProducerId, type Timers } from '@millrace/base'
+import {
+  batchSizeOf,
+  CompressionError,
+  CorruptBatchError,
+  isControlBatch,
+  lastOffsetOf,
+  producerIdOf,
+  RecordReader,
+} from '@millrace/protocol'
+import { BatchRewriter } from './batch-rewriter.ts'
+import { BatchSource } from './batch-source.ts'
+import type {
+  CleanEngine,
+  CleanOrder,
+  FoundDamage,
+  IndexOutcome,
+  RewriteOrder,
+  RewriteOutcome,
+  SourceSegment,
+  Uncleanable,
+} from './clean-orders.ts'
+import { CleanTransactions } from './clean-transactions.ts'
+import { CleanedSegment } from './cleaned-segment.ts'
+import { IoThrottle } from './io-throttle.ts'
+import { KeyOffsets } from './key-offsets.ts'
+
+export interface LocalCleanEnginePorts {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly timers: Timers
+  /** 16 random bytes, which nobody else knows. */
+  readonly secret: Buffer
+  /** Resolves when other work of the thread has had its turn. */
+  nextTurn(): Promise<void>
+}
+
+/** Read, and as a rule written, between two turns of the thread. */
+const STEP_BYTES = 256 * 1024
+
+/** Compacts on the thread where it is, a piece at a time: the work of a thread for it, and of brokers in tests and simulations. */
+export class LocalCleanEngine implements CleanEngine {
+  readonly #ports: LocalCleanEnginePorts
+  readonly #keys: KeyOffsets
+  readonly #reader: RecordReader
+  readonly #throttle: IoThrottle
+  #order: CleanOrder | null
+  #rewriter: BatchRewriter | null
+  /** The segment that is being written, which takes the entries of aborted transactions. */
+  #cleaned: CleanedSegment | null
+  #isAborted: boolean
+  /** Bytes since the last turn of the thread. */
+  #stepBytes: number
+
+  constructor(ports: LocalCleanEnginePorts) {
+    this.#ports = ports
+    this.#keys = new KeyOffsets(ports.secret)
+    this.#reader = new RecordReader()
+    this.#throttle = new IoThrottle(ports.clock.monotonicMs())
+    this.#order = null
+    this.#rewriter = null
+    this.#cleaned = null
+    this.#isAborted = false
+    this.#stepBytes = 0
+  }
+
+  get memoryBytes(): number {
+    return this.#keys.memoryBytes
+  }
+
+  abort(): void {
+    this.#isAborted = true
+  }
+
+  close(): void {
+    this.abort()
+    this.#keys.release()
+  }
+
+  async index(order: CleanOrder): Promise<IndexOutcome> {
+    this.#isAborted = false
+    this.#order = order
+    this.#keys.reset(order.memoryBytes, order.loadFactor, order.endOffset - order.firstDirtyOffset)
+    const transactions = new CleanTransactions(order.aborted, () => undefined)
+    const counts = { recordCount: 0, readBytes: 0 }
+    const lastIndexed = new Map<ProducerId, Offset>()
+    const later = new Set(order.laterProducers)
+    let isFull = false
+    for (const segment of order.dirty) {
+      const source = new BatchSource(this.#ports.disk, segment, order.ioBufferBytes)
+      try {
+        const outcome = await this.#indexSegment(source, segment, transactions, counts, later, lastIndexed)
+        if (outcome !== 'end' && outcome !== 'full') return outcome
+        isFull = outcome === 'full'
+      } finally {
+        source.close()
+        counts.readBytes += source.readBytes
+      }
+      if (isFull) break
+    }
+    if (!isFull) this.#keys.latestOffset = order.endOffset - 1
+    const rewriterTransactions = new CleanTransactions(order.aborted, (transaction) =>
+      this.#cleaned!.addAborted(transaction),
+    )
+    this.#rewriter = new BatchRewriter(order, this.#keys, rewriterTransactions, lastIndexed)
+    const { count: keyCount, fill, latestOffset } = this.#keys
+    return { kind: 'indexed', endOffset: latestOffset + 1, keyCount, fill, ...counts }
+  }
+
+  async #indexSegment(
+    source: BatchSource,
+    segment: SourceSegment,
+    transactions: CleanTransactions,
+    counts: { recordCount: number },
+    later: ReadonlySet<ProducerId>,
+    lastIndexed: Map<ProducerId, Offset>,
+  ): Promise<IndexOutcome | 'end' | 'full'> {
+    const { firstDirtyOffset } = this.#order!
+    for (;;) {
+      const found = source.next()
+      if (found === 'end') return 'end'
+      if (found === 'damaged') return damageAt(segment, source)
+      const { buffer, position, end } = source
+      const lastOffset = lastOffsetOf(buffer, position)
+      const isControl = isControlBatch(buffer, position)
+      const producerId = producerIdOf(buffer, position)
+      if (!isControl && later.has(producerId)) lastIndexed.set(producerId, lastOffset)
+      if (isControl) transactions.isSpent(buffer, position, end)
+      else if (!transactions.isAborted(buffer, position) && lastOffset >= firstDirtyOffset) {
+        try {
+          if (!this.#indexBatch(buffer, position, counts)) return 'full'
+        } catch (error) {
+          return uncleanableAt(segment, source, error)
+        }
+      }
+      if (lastOffset >= firstDirtyOffset) this.#keys.latestOffset = lastOffset
+      if (this.#isStepOver(end - position) && !(await this.#pause())) return { kind: 'aborted' }
+    }
+  }
+
+  /** False if the memory for keys is full; {@link KeyOffsets.latestOffset} tells how far it got. */
+  #indexBatch(buffer: Buffer, position: number, counts: { recordCount: number }): boolean {
+    const { firstDirtyOffset } = this.#order!
+    const reader = this.#reader
+    reader.open(buffer, position)
+    while (reader.next()) {
+      counts.recordCount++
+      const { offset, keyPosition, keyLength } = reader
+      if (keyLength < 0 || offset < firstDirtyOffset) continue
+      if (!this.#keys.put(reader.bytes, keyPosition, keyPosition + keyLength, offset)) return false
+    }
+    return true
+  }
+
+  async rewrite({ sources, directory, suffix }: RewriteOrder): Promise<RewriteOutcome> {
+    const order = this.#order
+    const rewriter = this.#rewriter
+    assert(order !== null && rewriter !== null, 'keys are indexed before segments are rewritten')
+    if (this.#isAborted) return { kind: 'aborted' }
+    const { ioBufferBytes, indexIntervalBytes } = order
+    const { baseOffset } = sources[0]!
+    const { disk } = this.#ports
+    const cleaned = new CleanedSegment(disk, directory, suffix, baseOffset, ioBufferBytes, indexIntervalBytes)
+    this.#cleaned = cleaned
+    rewriter.readRecordCount = 0
+    rewriter.keptRecordCount = 0
+    rewriter.keylessCount = 0
+    rewriter.changedCount = 0
+    let readBytes = 0
+    try {
+      for (const segment of sources) {
+        const source = new BatchSource(disk, segment, ioBufferBytes)
+        try {
+          const outcome = await this.#rewriteSegment(source, segment, cleaned, segment === sources.at(-1))
+          if (outcome !== 'end') return outcome
+        } finally {
+          source.close()
+          readBytes += source.readBytes
+        }
+      }
+      await cleaned.finish(directory)
+    } finally {
+      cleaned.close()
+      this.#cleaned = null
+    }
+    const { readRecordCount, keptRecordCount, keylessCount } = rewriter
+    const isUnchanged = rewriter.changedCount === 0
+    const { sizeBytes, nextOffset, hasTransactions: hasTransactionIndex } = cleaned
+    const counts = { readBytes, readRecordCount, keptRecordCount, keylessCount }
+    return { kind: 'rewritten', sizeBytes, nextOffset, hasTransactionIndex, isUnchanged, ...counts }
+  }
+
+  async #rewriteSegment(
+    source: BatchSource,
+    segment: SourceSegment,
+    cleaned: CleanedSegment,
+    isLastSource: boolean,
+  ): Promise<RewriteOutcome | 'end'> {
+    const rewriter = this.#rewriter!
+    for (;;) {
+      const found = source.next()
+      if (found === 'end') return 'end'
+      if (found === 'damaged') return damageAt(segment, source)
+      const { buffer, position, end } = source
+      const isLast = isLastSource && source.filePosition + end - position === segment.sizeBytes
+      let writtenBytes = 0
+      try {
+        const fate = rewriter.rewrite(buffer, position, isLast)
+        if (fate !== 'as it is') rewriter.changedCount++
+        if (fate !== 'gone') {
+          const stays = fate === 'as it is'
+          const from = stays ? position : 0
+          writtenBytes = batchSizeOf(stays ? buffer : rewriter.rewritten, from)
+          if (!cleaned.hasRoom(writtenBytes)) return tooLargeAt(segment, source)
+          cleaned.append(stays ? buffer : rewriter.rewritten, from, from + writtenBytes)
+        }
+      } catch (error) {
+        return uncleanableAt(segment, source, error)
+      }
+      if (this.#isStepOver(end - position + writtenBytes) && !(await this.#pause())) return { kind: 'aborted' }
+    }
+  }
+
+  /** Counts bytes; whether it is time for {@link #pause}. */
+  #isStepOver(sizeBytes: number): boolean {
+    this.#stepBytes += sizeBytes
+    return this.#stepBytes >= STEP_BYTES
+  }
+
+  /** Lets others have their turn, and the disk its rest. False if the work was given up. */
+  async #pause(): Promise<boolean> {
+    const { clock, timers, nextTurn } = this.#ports
+    const { maxBytesPerSecond } = this.#order!
+    let waitMs = this.#throttle.onBytes(this.#stepBytes, maxBytesPerSecond, clock.monotonicMs())
+    this.#stepBytes = 0
+    await nextTurn()
+    while (waitMs > 0 && !this.#isAborted) {
+      const pauseMs = Math.min(waitMs, PAUSE_MS_MAX)
+      await new Promise<void>((resolve) => timers.setTimer(pauseMs, resolve))
+      waitMs -= pauseMs
+    }
+    return !this.#isAborted
+  }
+}
+
+/** So that whoever gives the work up need not wait for the rest of a long pause. */
+const PAUSE_MS_MAX = 500
+
+function damageAt({ baseOffset }: SourceSegment, { filePosition }: BatchSource): FoundDamage {
+  return { kind: 'damaged', segmentBaseOffset: baseOffset, position: filePosition }
+}
+
+function tooLargeAt({ baseOffset }: SourceSegment, { filePosition }: BatchSource): Uncleanable {
+  const reason = 'with its delete horizons the segment would be larger than one may be'
+  return { kind: 'uncleanable', segmentBaseOffset: baseOffset, position: filePosition, reason }
+}
+
+function uncleanableAt({ baseOffset }: SourceSegment, { filePosition }: BatchSource, error: unknown): Uncleanable {
+  if (!(error instanceof CorruptBatchError || error instanceof CompressionError)) throw error
+  return { kind: 'uncleanable', segmentBaseOffset: baseOffset, position: filePosition, reason: error.message }
+}

@@ -1,0 +1,72 @@
+import { SimulatedDisk } from '@millrace/base'
+import { expect, test } from 'vitest'
+import type { Log } from '../index.ts'
+import { appendKeyed, compact, latestOf, openCompacted, readBatches } from '../testing/compacted-log.ts'
+import { type Opened, settle } from '../testing/log-driver.ts'
+import { TOPIC_ID } from '../testing/storage-harness.ts'
+
+async function create(
+  disk = new SimulatedDisk(),
+  ...rest: Parameters<typeof openCompacted> extends [unknown, ...infer R] ? R : never
+): Promise<{ opened: Opened; log: Log }> {
+  const opened = await openCompacted(disk, ...rest)
+  return { opened, log: opened.manager.createLog('topic', 0, TOPIC_ID) }
+}
+
+const PADDING = '.'.repeat(60)
+
+test('the newest record of each key stays, at its offset', async () => {
+  const { opened, log } = await create()
+  for (let count = 0; count < 200; count++) {
+    appendKeyed(opened, log, [{ key: `key ${count % 7}`, value: `${count} ${PADDING}` }])
+  }
+  await settle(opened, log)
+  const before = await readBatches(log)
+  const sizeBefore = log.sizeBytes
+  await compact(opened)
+  const after = await readBatches(log)
+  expect(latestOf(after)).toEqual(latestOf(before))
+  expect(log.sizeBytes).toBeLessThan(sizeBefore / 2)
+  expect(log.cleanedOffset).toBe(log.segments.active.baseOffset)
+  for (const { records } of after) for (const { offset, value } of records) expect(value).toBe(`${offset} ${PADDING}`)
+  expect(opened.errors).toEqual([])
+  expect(opened.warnings).toEqual([])
+})
+
+test('a deleted key goes with its tombstone, once that has been met for long enough', async () => {
+  const { opened, log } = await create()
+  appendKeyed(opened, log, [{ key: 'a', value: PADDING }])
+  appendKeyed(opened, log, [{ key: 'a', value: null }])
+  for (let count = 0; count < 60; count++) appendKeyed(opened, log, [{ key: `b ${count}`, value: PADDING }])
+  await settle(opened, log)
+  await compact(opened)
+  const keysOf = async () => (await readBatches(log)).flatMap(({ records }) => records.map(({ key }) => key))
+  expect((await keysOf()).filter((key) => key === 'a')).toHaveLength(1)
+  opened.timers.advance(20_000)
+  for (let count = 0; count < 60; count++) appendKeyed(opened, log, [{ key: `c ${count}`, value: PADDING }])
+  await settle(opened, log)
+  await compact(opened)
+  expect((await keysOf()).filter((key) => key === 'a')).toHaveLength(0)
+})
+
+test('what is compacted is found again by the next start, without a walk', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  for (let count = 0; count < 200; count++) {
+    appendKeyed(opened, log, [{ key: `key ${count % 7}`, value: `${count} ${PADDING}` }])
+  }
+  await settle(opened, log)
+  await compact(opened)
+  const batches = await readBatches(log)
+  const { cleanedOffset } = log
+  await settle(opened, log)
+  const killed = await openCompacted(disk.killed())
+  expect(await readBatches(killed.manager.log('topic', 0)!)).toEqual(batches)
+  expect(killed.warnings).toEqual([])
+  await opened.manager.shutdown()
+  const again = await openCompacted(disk.killed())
+  const found = again.manager.log('topic', 0)!
+  expect(await readBatches(found)).toEqual(batches)
+  expect(found.cleanedOffset).toBe(cleanedOffset)
+  expect(again.warnings).toEqual([])
+})
