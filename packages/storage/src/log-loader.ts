@@ -126,7 +126,8 @@ function openLog(
     }
     // Transaction indexes are built anew from here on. A crash may leave what came of it, and the one that was found is known to be wrong.
     lowerTo(recoveryPoint)
-    const asNoted = new Set(segments.slice(0, Math.max(0, match?.countedEnd ?? 0)))
+    // Where nobody knows what was lost, each gap may be that.
+    const asNoted = new Set(damage === null ? [] : segments.slice(0, Math.max(0, match?.countedEnd ?? 0)))
     const synced = syncedOf(isKnown, mark, checkpoints, asNoted)
     const points = { ...checkpoints, recoveryPoint }
     opened = openUncovered(context, base, segments, epochs, synced, unsettled, points, () => lowerTo(0))
