@@ -46,6 +46,9 @@ function commonSettings(size: number): Settings {
     'min.insync.replicas': minIsr,
     'offsets.topic.replication.factor': replicas,
     'offsets.topic.num.partitions': '8',
+    'transaction.state.log.replication.factor': replicas,
+    'transaction.state.log.min.isr': minIsr,
+    'transaction.state.log.num.partitions': '8',
     'group.initial.rebalance.delay.ms': '0',
   }
 }

@@ -6,9 +6,10 @@ batch; every third batch is aborted and done again. Prints the values that a con
 """
 import json
 import sys
+import time
 import uuid
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 bootstrap, source, target, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 group = 'copy-' + uuid.uuid4().hex
@@ -24,27 +25,56 @@ consumer = Consumer({
 })
 consumer.subscribe([source])
 producer = Producer({'bootstrap.servers': bootstrap, 'transactional.id': group, 'transaction.timeout.ms': 20000})
-producer.init_transactions(30)
-copied, batch_number = 0, 0
-while copied < count:
-    batch = consumer.consume(10, timeout=10)
-    if not batch:
-        sys.exit('nothing to copy')
-    producer.begin_transaction()
-    for message in batch:
-        if message.error():
-            sys.exit(str(message.error()))
-        producer.produce(target, value='copy of ' + message.value().decode())
+
+
+def insist(call, *args):
+    """As long as the client says that trying again can help."""
+    deadline = time.time() + 60
+    while True:
+        try:
+            return call(*args)
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.time() > deadline:
+                raise
+
+
+def copy(batch):
+    """Whether the batch was copied; else its transaction was aborted."""
+    global batch_number
     batch_number += 1
-    if batch_number % 3 == 0:
-        producer.abort_transaction(30)
+    producer.begin_transaction()
+    try:
+        for message in batch:
+            producer.produce(target, value='copy of ' + message.value().decode())
+        if batch_number % 3 != 0:
+            offsets = [TopicPartition(m.topic(), m.partition(), m.offset() + 1) for m in batch]
+            insist(producer.send_offsets_to_transaction, offsets, consumer.consumer_group_metadata(), 30)
+            insist(producer.commit_transaction, 30)
+            return True
+        # Of a transaction that its coordinator has not heard of yet, librdkafka does not survive the abort.
+        producer.flush(30)
+    except KafkaException as error:
+        if not error.args[0].txn_requires_abort():
+            raise
+    insist(producer.abort_transaction, 30)
+    return False
+
+
+insist(producer.init_transactions, 30)
+copied, batch_number, failures = 0, 0, 0
+while copied < count:
+    # While a broker is lost there are errors between the records, and pauses.
+    batch = [message for message in consumer.consume(10, timeout=10) if not message.error()]
+    if not batch:
+        failures += 1
+        if failures > 6:
+            sys.exit('nothing to copy')
+        continue
+    if copy(batch):
+        copied += len(batch)
+    else:
         first = batch[0]
         consumer.seek(TopicPartition(first.topic(), first.partition(), first.offset()))
-        continue
-    offsets = [TopicPartition(m.topic(), m.partition(), m.offset() + 1) for m in batch]
-    producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 30)
-    producer.commit_transaction(30)
-    copied += len(batch)
 committed = consumer.committed([TopicPartition(source, 0)], 30)[0].offset
 consumer.close()
 

@@ -1,4 +1,4 @@
-import type { Timers } from '@millrace/base'
+import type { Timer, Timers } from '@millrace/base'
 import { isActiveBroker, type MetadataImage } from '@millrace/consensus'
 import { ErrorCode, errorInfo } from '@millrace/protocol'
 import type { NextTurn } from '../../handlers/next-turn.ts'
@@ -81,7 +81,7 @@ export class MarkerSender {
   /** Partitions that did not take their last marker. */
   readonly #slow = new Set<string>()
   /** By the pause after which they are tried again: whoever joins others waits less. */
-  readonly #waiting = new Map<number, MarkerWork[]>()
+  readonly #waiting = new Map<number, { readonly works: MarkerWork[]; readonly timer: Timer }>()
   #isClosed = false
 
   constructor(ports: MarkerSenderPorts) {
@@ -129,16 +129,24 @@ export class MarkerSender {
   /** The metadata changed: what waits may have a leader now. */
   onMetadata(): void {
     if (this.#waiting.size === 0) return
-    const waiting = [...this.#waiting.values()]
-    this.#waiting.clear()
-    for (const works of waiting) for (const work of works) this.#route(work)
+    for (const work of this.#takeWaiting()) this.#route(work)
   }
 
   close(): void {
     this.#isClosed = true
     for (const transaction of this.#transactions.values()) transaction.isCancelled = true
     this.#transactions.clear()
+    this.#takeWaiting()
+  }
+
+  #takeWaiting(): MarkerWork[] {
+    const works: MarkerWork[] = []
+    for (const { works: waiting, timer } of this.#waiting.values()) {
+      timer.cancel()
+      for (const work of waiting) works.push(work)
+    }
     this.#waiting.clear()
+    return works
   }
 
   #route(work: MarkerWork): void {
@@ -300,16 +308,15 @@ export class MarkerSender {
     work.retryCount++
     const together = this.#waiting.get(delayMs)
     if (together !== undefined) {
-      together.push(work)
+      together.works.push(work)
       return
     }
     const works = [work]
-    this.#waiting.set(delayMs, works)
-    this.#ports.timers.setTimer(delayMs, () => {
-      if (this.#waiting.get(delayMs) !== works) return
+    const timer = this.#ports.timers.setTimer(delayMs, () => {
       this.#waiting.delete(delayMs)
       for (const waiting of works) this.#route(waiting)
     })
+    this.#waiting.set(delayMs, { works, timer })
   }
 }
 

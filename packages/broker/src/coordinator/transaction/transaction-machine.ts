@@ -117,13 +117,20 @@ export class TransactionMachine implements Coordinator<TransactionRecord, Transa
     return identityOf(state)
   }
 
-  /** AddPartitionsToTxn and AddOffsetsToTxn, of clients or of the leaders of partitions: an error code. */
+  /**
+   * AddPartitionsToTxn and AddOffsetsToTxn, of clients or of the leaders of partitions: an error code. Where an epoch lasts for several
+   * transactions, a yes without effect is written all the same: a coordinator that was replaced and does not know it would take the
+   * transaction for the one before, in which the partition is, and a write is what it cannot get done.
+   */
   addPartitions(input: EnlistInput, step: TransactionStep): number {
     const state = this.#states.get(input.transactionalId)
     const errorCode = identify(state, input)
     if (state === undefined || errorCode !== ErrorCode.NONE) return errorCode
     const isOngoing = state.status === TransactionStatus.ONGOING
-    if (isOngoing && containsPartitions(state.partitions, input.partitions)) return ErrorCode.NONE
+    if (isOngoing && containsPartitions(state.partitions, input.partitions)) {
+      if (input.clientVersion < EPOCH_BUMP_VERSION) write(state, step)
+      return ErrorCode.NONE
+    }
     if (!this.#context.limits.hasRoom) return ErrorCode.COORDINATOR_NOT_AVAILABLE
     write(
       {
@@ -154,7 +161,7 @@ export class TransactionMachine implements Coordinator<TransactionRecord, Transa
     return { errorCode: identify(state, input), contains }
   }
 
-  /** EndTxn. */
+  /** EndTxn. One that comes again, of a client whose epoch stays, is written all the same, for the reason above. */
   end(input: EndInput, freshProducerId: ProducerId | null, step: TransactionStep): IdentityAnswer | NeedsProducerId {
     const state = this.#states.get(input.transactionalId)
     if (state === undefined) return identityError(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
@@ -162,7 +169,10 @@ export class TransactionMachine implements Coordinator<TransactionRecord, Transa
     if (outcome === NEEDS_PRODUCER_ID) return outcome
     const isBumped = input.clientVersion >= EPOCH_BUMP_VERSION
     if (typeof outcome === 'number') {
-      return outcome === ErrorCode.NONE && isBumped ? identityOf(state) : identityError(outcome)
+      if (outcome !== ErrorCode.NONE) return identityError(outcome)
+      if (isBumped) return identityOf(state)
+      write(state, step)
+      return identityError(outcome)
     }
     this.#writeDecision(outcome, step)
     return isBumped ? identityOf(completedIdentity(outcome)) : identityError(ErrorCode.NONE)
