@@ -11,7 +11,12 @@ import { exitCode, exitInTime, tail } from './run.ts'
 import type { Broker, Settings } from './running-broker.ts'
 
 /** What tests want different from the defaults: rebalances without a first delay, and few partitions to load at a restart. */
-const testSettings: Settings = { 'group.initial.rebalance.delay.ms': '0', 'offsets.topic.num.partitions': '8' }
+const testSettings: Settings = {
+  'group.initial.rebalance.delay.ms': '0',
+  'group.consumer.heartbeat.interval.ms': '500',
+  'group.consumer.min.heartbeat.interval.ms': '500',
+  'offsets.topic.num.partitions': '8',
+}
 
 export interface StartOptions {
   /** Where its files go: made by the caller, removed by `dispose`. Default: a new folder for temporary files. */
