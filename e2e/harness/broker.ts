@@ -13,6 +13,8 @@ import type { Broker, Settings } from './running-broker.ts'
 /** What tests want different from the defaults: rebalances without a first delay, and few partitions to load at a restart. */
 const testSettings: Settings = {
   'group.initial.rebalance.delay.ms': '0',
+  'group.consumer.heartbeat.interval.ms': '500',
+  'group.consumer.min.heartbeat.interval.ms': '500',
   'offsets.topic.num.partitions': '8',
   'transaction.state.log.num.partitions': '8',
 }

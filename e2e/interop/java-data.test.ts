@@ -1,10 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import { describe, expect, inject, it } from 'vitest'
-import { javaCommand, javaTool } from '../harness/java-tools.ts'
-import { exitCode, exitInTime } from '../harness/run.ts'
+import { javaTool } from '../harness/java-tools.ts'
 import { createTopic, uniqueName } from '../harness/topics.ts'
 import { until } from '../harness/until.ts'
+import { VerifiableConsumer } from '../harness/verifiable-consumer.ts'
 import { allCodecs } from './client.ts'
 
 const bootstrap = inject('bootstrap')
@@ -95,8 +93,8 @@ describe("Kafka's verifiable producer and consumer", () => {
   it('share partitions, and one takes over when the other is stopped', async () => {
     const topic = await createTopic(bootstrap, { partitions: 4 })
     const group = uniqueName('verifiable-pair')
-    const first = new VerifiableConsumer(topic, group)
-    const second = new VerifiableConsumer(topic, group)
+    const first = new VerifiableConsumer(bootstrap, topic, group)
+    const second = new VerifiableConsumer(bootstrap, topic, group)
     try {
       await until('each has two partitions', () => first.partitions.size === 2 && second.partitions.size === 2, 60_000)
       expect([...first.partitions, ...second.partitions].sort()).toEqual([0, 1, 2, 3])
@@ -110,37 +108,6 @@ describe("Kafka's verifiable producer and consumer", () => {
     }
   })
 })
-
-class VerifiableConsumer {
-  readonly partitions = new Set<number>()
-  recordCount = 0
-  readonly #child: ChildProcess
-  readonly #exit: Promise<number>
-
-  constructor(topic: string, group: string) {
-    const [command, args] = javaCommand('verifiable-consumer', [
-      ...server,
-      ...['--topic', topic, '--group-id', group, '--reset-policy', 'earliest', '--session-timeout', '10000'],
-    ])
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    this.#child = child
-    this.#exit = exitCode(child)
-    createInterface({ input: child.stdout }).on('line', (line) => this.#onEvent(JSON.parse(line)))
-  }
-
-  #onEvent(event: { name: string; count?: number; partitions?: { partition: number }[] }): void {
-    if (event.name === 'records_consumed') this.recordCount += event.count ?? 0
-    for (const { partition } of event.partitions ?? []) {
-      if (event.name === 'partitions_assigned') this.partitions.add(partition)
-      if (event.name === 'partitions_revoked') this.partitions.delete(partition)
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.#child.kill('SIGTERM')
-    await exitInTime(this.#child, this.#exit)
-  }
-}
 
 describe("Kafka's performance tools", () => {
   it('finish and count every record', async () => {

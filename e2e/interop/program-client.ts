@@ -72,7 +72,8 @@ export class ProgramClient implements InteropClient {
     return (await this.#program.call('offsetForTime', options)) as number
   }
 
-  async join(options: { group: string; topic: string }): Promise<GroupMember> {
+  /** `protocol`: of the group, for programs that know several. */
+  async join(options: { group: string; topic: string; protocol?: 'classic' | 'consumer' }): Promise<GroupMember> {
     const program = new Program(this.#options, this.#bootstrap)
     this.#members.add(program)
     await program.call('join', options)

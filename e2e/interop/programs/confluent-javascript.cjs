@@ -80,11 +80,19 @@ function offsetForTime({ topic, partition, timestampMs }) {
 let member = null
 const received = []
 
-async function join({ group, topic }) {
+/** With the consumer protocol (KIP-848) the broker says how long sessions are and how often heartbeats come. */
+async function join({ group, topic, protocol = 'classic' }) {
+  const isClassic = protocol === 'classic'
   member = kafka.consumer({
-    'heartbeat.interval.ms': 300,
+    'group.protocol': protocol,
+    ...(isClassic ? { 'heartbeat.interval.ms': 300 } : {}),
     'fetch.wait.max.ms': 100,
-    kafkaJS: { groupId: group, fromBeginning: true, autoCommit: true, sessionTimeout: 10_000 },
+    kafkaJS: {
+      groupId: group,
+      fromBeginning: true,
+      autoCommit: true,
+      ...(isClassic ? { sessionTimeout: 10_000 } : {}),
+    },
   })
   await member.connect()
   await member.subscribe({ topics: [topic] })

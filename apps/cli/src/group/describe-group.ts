@@ -30,6 +30,9 @@ const MEMBER_COLUMNS: readonly Column[] = [
   { key: 'partitions' },
 ]
 
+/** What members of consumer groups (KIP-848) have besides. */
+const EPOCH_COLUMNS: readonly Column[] = [{ key: 'epoch' }, { key: 'protocol' }]
+
 export const describeGroup: CommandDefinition<DescribeOptions> = {
   name: 'describe',
   arguments: [['[groups...]', 'group ids']],
@@ -85,8 +88,10 @@ function lagRows(lag: readonly GroupLag[]): Row[] {
 }
 
 function memberRows(group: GroupDescription): Row[] {
-  return group.members.map(({ memberId, groupInstanceId, clientId, host, assignment }) => ({
+  return group.members.map(({ memberId, epoch, protocol, groupInstanceId, clientId, host, assignment }) => ({
     memberId,
+    epoch,
+    protocol,
     groupInstanceId,
     clientId,
     host: host.replace(/^\//, ''),
@@ -95,13 +100,15 @@ function memberRows(group: GroupDescription): Row[] {
 }
 
 function toData(group: GroupDescription, lag: readonly GroupLag[]): Row {
-  const { groupId, state, type, protocolType, assignor, coordinator } = group
+  const { groupId, state, type, protocolType, assignor, epoch, assignmentEpoch, coordinator } = group
   return {
     group: groupId,
     state,
     type,
     protocolType,
     assignor,
+    epoch,
+    assignmentEpoch,
     coordinator,
     totalLag: totalLag(lag),
     members: memberRows(group),
@@ -112,13 +119,25 @@ function toData(group: GroupDescription, lag: readonly GroupLag[]): Row {
 function toText(group: GroupDescription, lag: readonly GroupLag[], members: boolean): string {
   const facts = [
     group.state,
+    `${group.type} group`,
+    ...epochFacts(group),
     formatCount(group.members.length, 'member'),
     ...(group.assignor === '' ? [] : [group.assignor]),
     `coordinator ${group.coordinator}`,
     `total lag ${formatNumber(Number(totalLag(lag)))}`,
   ]
   const table = members
-    ? renderRows(memberRows(group), MEMBER_COLUMNS, 'table')
+    ? renderRows(memberRows(group), memberColumns(group), 'table')
     : renderRows(lagRows(lag), LAG_COLUMNS, 'table')
   return `${printable(`${group.groupId}: ${facts.join(', ')}`)}\n${table}`
+}
+
+function memberColumns({ epoch }: GroupDescription): readonly Column[] {
+  return epoch === null ? MEMBER_COLUMNS : [...MEMBER_COLUMNS, ...EPOCH_COLUMNS]
+}
+
+/** An assignment that is behind the group is about to be made. */
+function epochFacts({ epoch, assignmentEpoch }: GroupDescription): string[] {
+  if (epoch === null) return []
+  return [assignmentEpoch === epoch ? `epoch ${epoch}` : `epoch ${epoch}, assigned for ${assignmentEpoch}`]
 }

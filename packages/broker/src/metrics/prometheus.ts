@@ -34,7 +34,7 @@ export interface MetricSources
   answersShed(): number
   /** Connections closed because their frames took long and others waited for the memory. */
   framesShed(): number
-  groups(): Record<string, number>
+  groups(): readonly { readonly protocol: string; readonly state: string; readonly count: number }[]
   groupCounters: GroupCounters
   partitions(): Iterable<PartitionSample>
   cluster: ClusterSources
@@ -229,8 +229,18 @@ function defineGroupMetrics(
   counter: DefineMetric,
   gauge: DefineMetric,
 ): void {
-  gauge('kafka_coordinator_group_groupcoordinatormetrics_numgroups', 'Groups by state.', ['state'], (set) => {
-    for (const [state, count] of Object.entries(groups())) set({ state }, count)
+  const ofKind = (name: string, help: string, kind: string): void => {
+    gauge(name, help, ['state'], (set) => {
+      for (const { protocol, state, count } of groups()) if (protocol === kind) set({ state }, count)
+    })
+  }
+  ofKind('kafka_coordinator_group_groupcoordinatormetrics_numgroups', 'Classic groups by state.', 'classic')
+  const prefix = 'kafka_server_group_coordinator_metrics'
+  ofKind(`${prefix}_consumer_group_count`, 'Consumer groups (KIP-848) by state.', 'consumer')
+  gauge(`${prefix}_group_count`, 'Groups by protocol.', ['protocol'], (set) => {
+    const counts = new Map<string, number>()
+    for (const { protocol, count } of groups()) counts.set(protocol, (counts.get(protocol) ?? 0) + count)
+    for (const [protocol, count] of counts) set({ protocol }, count)
   })
   const one = (name: string, help: string, value: () => number): void => {
     counter(`kafka_server_group_coordinator_metrics_${name}_total`, help, [], (set) => set({}, value()))
@@ -241,6 +251,7 @@ function defineGroupMetrics(
   one('classic_group_completed_rebalance', 'Rebalances of classic groups that completed.', () => {
     return groupCounters.completedRebalances
   })
+  one('consumer_group_rebalance', 'New epochs of consumer groups.', () => groupCounters.consumerGroupRebalances)
 }
 
 function defineLogMetrics(sources: MetricSources, gauge: DefineMetric): void {

@@ -34,6 +34,10 @@ export interface GroupMember {
   clientId: string
   host: string
   assignment: TopicPartition[]
+  /** Of members of consumer groups (KIP-848), else null: how far the member has come. */
+  epoch: number | null
+  /** How the member talks to its coordinator: in a group that changes its protocol it may be either way. */
+  protocol: 'classic' | 'consumer'
 }
 
 export interface GroupDescription {
@@ -43,10 +47,16 @@ export interface GroupDescription {
   state: string
   /** Assignor in use, empty if none. */
   assignor: string
+  /** Of consumer groups (KIP-848), else null: that of the group, and that for which there is an assignment. */
+  epoch: number | null
+  assignmentEpoch: number | null
   /** Node id. */
   coordinator: number
   members: GroupMember[]
 }
+
+/** How ConsumerGroupDescribe says that a member speaks the classic protocol (v1). */
+const CLASSIC_MEMBER = 0
 
 /** Filters by state came with version 4 (KIP-518), by type with version 5 (KIP-848). */
 const STATES_FROM_VERSION = 4
@@ -164,17 +174,24 @@ async function describeModern(
       protocolType: 'consumer',
       state: group.groupState,
       assignor: group.assignorName,
+      epoch: group.groupEpoch,
+      assignmentEpoch: group.assignmentEpoch,
       coordinator: nodeId,
       error: errorOf(errorCode, { subject: `group ${groupId}`, message: group.errorMessage }),
-      members: group.members.map(({ memberId, instanceId, clientId, clientHost, assignment }) => ({
-        memberId,
-        groupInstanceId: instanceId,
-        clientId,
-        host: clientHost,
-        assignment: assignment.topicPartitions.flatMap(({ topicName, partitions }) =>
-          partitions.map((partition) => ({ topic: topicName, partition })),
-        ),
-      })),
+      members: group.members.map(
+        ({ memberId, instanceId, clientId, clientHost, assignment, memberEpoch, memberType }) => ({
+          memberId,
+          epoch: memberEpoch,
+          // Version 0 does not tell.
+          protocol: memberType === CLASSIC_MEMBER ? 'classic' : 'consumer',
+          groupInstanceId: instanceId,
+          clientId,
+          host: clientHost,
+          assignment: assignment.topicPartitions.flatMap(({ topicName, partitions }) =>
+            partitions.map((partition) => ({ topic: topicName, partition })),
+          ),
+        }),
+      ),
     }
   } catch (error) {
     if (error instanceof UnsupportedVersionError) return null
@@ -201,10 +218,14 @@ async function describeClassic(
     protocolType: group?.protocolType ?? '',
     state: group?.groupState ?? '',
     assignor: group?.protocolData ?? '',
+    epoch: null,
+    assignmentEpoch: null,
     coordinator: nodeId,
     error: errorOf(errorCode, { subject: `group ${groupId}`, message: group?.errorMessage ?? null }),
     members: (group?.members ?? []).map(({ memberId, groupInstanceId, clientId, clientHost, memberAssignment }) => ({
       memberId,
+      epoch: null,
+      protocol: 'classic',
       groupInstanceId,
       clientId,
       host: clientHost,

@@ -8,7 +8,7 @@ import {
   Reader,
   Writer,
 } from '@millrace/protocol'
-import type { Assignment } from './modern/assignment.ts'
+import { type Assignment, toAssignment } from './modern/assignment.ts'
 import type { TopicDirectory } from './modern/topic-directory.ts'
 
 /** Protocol type of groups of consumers, whose metadata the coordinator can read. */
@@ -66,6 +66,16 @@ export function parseAssignment(
     const { assignedPartitions, userData } = decodeConsumerProtocolAssignment(reader, version)
     return { topics: assignedPartitions, hasUserData: userData !== null && userData.length > 0 }
   })
+}
+
+/** By the ids that the topics have now. Topics that are gone are left out. */
+export function partitionsOf(topics: readonly NamedPartitions[], directory: TopicDirectory): Assignment {
+  return toAssignment(
+    topics.flatMap(({ topic, partitions }) => {
+      const topicId = directory.idOf(topic)
+      return topicId === null ? [] : [{ topicId, partitions }]
+    }),
+  )
 }
 
 /** An assignment in the version of a member's metadata, which it can therefore read. Topics that are gone are left out. */

@@ -225,9 +225,12 @@ export class GroupCoordinator {
     ]
   }
 
-  /** How many groups there are in each state that any is in. */
-  countByState(): Record<string, number> {
-    return Object.fromEntries(this.#limits.usage.states)
+  /** How many groups there are of each kind and in each state that any is in. */
+  countByState(): { protocol: string; state: string; count: number }[] {
+    return Array.from(this.#limits.usage.states, ([key, count]) => {
+      const [protocol, state] = key.includes(' ') ? key.split(' ') : ['classic', key]
+      return { protocol: protocol!, state: state!, count }
+    })
   }
 
   /** Deletes the offsets that groups have in deleted topics. */

@@ -11,9 +11,6 @@ export type ClassicGroupState = 'Empty' | 'PreparingRebalance' | 'CompletingReba
  */
 export type ModernGroupState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable'
 
-/** Of any group. */
-export type GroupState = ClassicGroupState | ModernGroupState
-
 /** A JoinGroup request, freed of its version. */
 export interface JoinInput {
   readonly groupId: string

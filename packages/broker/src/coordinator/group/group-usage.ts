@@ -1,5 +1,3 @@
-import type { GroupState } from './group-protocol.ts'
-
 /** What of a node's bounds one client holds, counted from where clients have shares. */
 export interface ClientHoldings {
   groups: number
@@ -22,7 +20,8 @@ export class GroupUsage {
   offsets = 0
   /** Of what clients have the groups keep: names and ids, metadata and assignments of members, texts beside offsets. */
   bytes = 0
-  readonly states = new Map<GroupState, number>()
+  /** Of classic groups by their state, of others by their kind and their state, as `consumer Stable`. */
+  readonly states = new Map<string, number>()
   readonly #holdings = new Map<string, ClientHoldings>()
   #whole: GroupUsage | null
 
@@ -36,14 +35,14 @@ export class GroupUsage {
   }
 
   /** `sign` is 1 or -1 here and below. */
-  countGroup(sign: number, state: GroupState, owner: string | null): void {
+  countGroup(sign: number, state: string, owner: string | null): void {
     this.groups += sign
     this.#countState(sign, state)
     this.#hold(owner, 'groups', sign)
     this.#whole?.countGroup(sign, state, owner)
   }
 
-  moveGroup(from: GroupState, to: GroupState): void {
+  moveGroup(from: string, to: string): void {
     this.#countState(-1, from)
     this.#countState(1, to)
     this.#whole?.moveGroup(from, to)
@@ -87,7 +86,7 @@ export class GroupUsage {
     }
   }
 
-  #countState(change: number, state: GroupState): void {
+  #countState(change: number, state: string): void {
     const count = (this.states.get(state) ?? 0) + change
     if (count === 0) this.states.delete(state)
     else this.states.set(state, count)

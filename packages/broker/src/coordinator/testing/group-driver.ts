@@ -1,4 +1,4 @@
-import { SeededRandom, type Uuid } from '@millrace/base'
+import { type Random, SeededRandom, type Uuid } from '@millrace/base'
 import { emptyImage, type MetadataImage } from '@millrace/consensus'
 import { createConsumerProtocolSubscription, encodeConsumerProtocolSubscription, Writer } from '@millrace/protocol'
 import type { HeartbeatInput, LeaveAnswer, LeavingMember } from '../group/classic-membership.ts'
@@ -63,6 +63,8 @@ export function subscription(...topics: string[]): Buffer {
 /** A step whose write is not decided yet. */
 interface HeldWrite {
   readonly version: number
+  /** Records in the log before it. */
+  readonly logLength: number
   readonly continuation: GroupEvent | null
 }
 
@@ -84,22 +86,25 @@ export class GroupDriver {
   image: MetadataImage = emptyImage('cluster')
   readonly directory: TopicDirectory
   holdsWrites = false
+  /** Also of its later lives: ids must not come twice. */
+  readonly #random: Random
   readonly #timeline = new Timeline()
   readonly #machine: GroupMachine
   readonly #answers = new Map<ReplyToken, JoinAnswer | SyncAnswer>()
   #held: HeldWrite[] = []
   #nextToken = 1
-  /** Records applied, those of a former life too. */
+  /** Records written and not taken back, those of a former life too. */
   readonly #log: GroupRecord[] = []
 
-  constructor(config: Partial<GroupCoordinatorConfig> = {}) {
+  constructor(config: Partial<GroupCoordinatorConfig> = {}, random: Random = new SeededRandom(1)) {
     this.config = { ...TEST_CONFIG, ...config }
+    this.#random = random
     this.limits = new GroupLimits(this.config)
     const image = () => this.image
     this.directory = new TopicDirectory(image)
     this.#machine = new GroupMachine(
       this.config,
-      new SeededRandom(1),
+      random,
       this.counters,
       this.limits,
       this.directory,
@@ -125,6 +130,7 @@ export class GroupDriver {
   step<Result>(compute: (machine: GroupMachine, step: GroupStep) => Result): Result {
     const step: GroupStep = new Step(this.nowMs)
     const version = this.#timeline.begin()
+    const logLength = this.#log.length
     const result = compute(this.#machine, step)
     for (const { key, delayMs, event, onlyIfAbsent } of step.timers) {
       if (onlyIfAbsent === true && this.timers.has(key)) continue
@@ -139,7 +145,7 @@ export class GroupDriver {
       else this.#keep(record)
     })
     const waits = step.records.length > 0 || this.#held.length > 0
-    this.#held.push({ version, continuation: step.continuation })
+    this.#held.push({ version, logLength, continuation: step.continuation })
     if (!this.holdsWrites || !waits) this.settle(0)
     return result
   }
@@ -150,7 +156,10 @@ export class GroupDriver {
     this.#held = []
     if (held.length === 0) return
     if (errorCode === 0) this.#timeline.commitThrough(held.at(-1)!.version)
-    else this.#timeline.rollbackFrom(held[0]!.version)
+    else {
+      this.#timeline.rollbackFrom(held[0]!.version)
+      this.#log.length = held[0]!.logLength
+    }
     for (const { continuation } of held) {
       if (continuation !== null) this.step((machine, step) => machine.onWriteDone(continuation, errorCode, step))
     }
@@ -304,7 +313,7 @@ export class GroupDriver {
 
   /** A machine made from the records that this one wrote. */
   reload(config: Partial<GroupCoordinatorConfig> = {}): GroupDriver {
-    const other = new GroupDriver({ ...this.config, ...config })
+    const other = new GroupDriver({ ...this.config, ...config }, this.#random)
     other.nowMs = this.nowMs
     other.image = this.image
     for (const record of [...this.#log]) other.#apply(record)

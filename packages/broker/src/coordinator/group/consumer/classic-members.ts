@@ -8,6 +8,7 @@ import {
   encodeAssignment,
   type ParsedSubscription,
   parseSubscription,
+  partitionsOf,
 } from '../consumer-protocol.ts'
 import { type GroupContext, memberSyncTimerKey, rejoinTimerKey } from '../group-context.ts'
 import { consumerGroupOf } from '../group-lookup.ts'
@@ -23,8 +24,6 @@ import {
   type SyncInput,
   syncError,
 } from '../group-protocol.ts'
-import { type Assignment, toAssignment } from '../modern/assignment.ts'
-import type { TopicDirectory } from '../modern/topic-directory.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
 import { changeMember, reconcileMember, replaceStaticMember } from './consumer-heartbeat.ts'
 import { fenceMembers } from './consumer-leave.ts'
@@ -93,7 +92,7 @@ function refuseJoin(
   if (input.groupInstanceId === null && input.memberId === '' && input.requiresKnownMemberId) {
     return refuse(ErrorCode.MEMBER_ID_REQUIRED, memberId)
   }
-  const errorCode = existingError(group, input)
+  const errorCode = existingError(group, input, subscription)
   if (errorCode !== 0) return refuse(errorCode)
   if (hasRoom(context, group, input, memberId)) return null
   context.counters.limitRefusals++
@@ -128,29 +127,35 @@ function takeIn(
   if (!isDowngrade) maybeAssign(context, group, step)
   if (!(isDowngrade && isStale)) {
     const member = group.members.get(memberId)!
-    const owned = ownedOf(subscription, context.directory)
+    const owned = partitionsOf(subscription.owned, context.directory)
     if (reconcileMember(context, group, member, hasSubscriptionChanged, owned, step) === null) {
       // The state is one of a later version; without the member the group goes on, and it may join anew.
       fenceMembers(context, group, [member], step)
       return false
     }
   }
-  if (isDowngrade) downgrade(context, group, [], isStale ? 'its newest members have no assignment' : null, step)
+  if (isDowngrade) {
+    // Targets may go out as assignments only if nobody still has what is another's by now.
+    const isSettled = group.state === 'Stable'
+    downgrade(context, group, [], isSettled ? null : 'its members had not come to their targets', step)
+  }
   return true
 }
 
-function ownedOf({ owned }: ParsedSubscription, directory: TopicDirectory): Assignment {
-  return toAssignment(
-    owned.flatMap(({ topic, partitions }) => {
-      const topicId = directory.idOf(topic)
-      return topicId === null ? [] : [{ topicId, partitions }]
-    }),
-  )
-}
-
-/** A static member that names an id must be the one that has the instance. */
-function existingError(group: ConsumerGroup, { memberId, groupInstanceId }: JoinInput): number {
-  if (groupInstanceId === null || memberId === '') return ErrorCode.NONE
+/**
+ * A static member that names an id must be the one that has the instance. A dynamic one that is unknown may join under the id that it was
+ * told; but if it has partitions it was removed without having heard of it, and must give them up first: they are others' by now. (Kafka
+ * 4.3 takes it in as it is.)
+ */
+function existingError(
+  group: ConsumerGroup,
+  { memberId, groupInstanceId }: JoinInput,
+  { owned }: ParsedSubscription,
+): number {
+  if (memberId === '') return ErrorCode.NONE
+  if (groupInstanceId === null) {
+    return group.members.has(memberId) || owned.length === 0 ? ErrorCode.NONE : ErrorCode.UNKNOWN_MEMBER_ID
+  }
   const currentId = group.staticMemberId(groupInstanceId)
   if (currentId === undefined) return ErrorCode.UNKNOWN_MEMBER_ID
   return currentId === memberId ? ErrorCode.NONE : ErrorCode.FENCED_INSTANCE_ID

@@ -87,7 +87,6 @@ export function maybeAssign(context: GroupContext, group: ConsumerGroup, step: G
     return ErrorCode.UNKNOWN_SERVER_ERROR
   }
   write(context, { type: 'consumer-targets', groupId, value: { epoch: epoch.epoch, timestampMs: step.nowMs } }, step)
-  context.counters.completedRebalances++
   return ErrorCode.NONE
 }
 

@@ -2,7 +2,7 @@ import { ErrorCode } from '@millrace/protocol'
 import type { ClassicGroup } from '../classic-group.ts'
 import type { ClassicMember } from '../classic-member.ts'
 import { failParkedRequests } from '../classic-rebalance.ts'
-import { parseAssignment, parseSubscription } from '../consumer-protocol.ts'
+import { parseAssignment, parseSubscription, partitionsOf } from '../consumer-protocol.ts'
 import type { GroupContext } from '../group-context.ts'
 import { noteModernGroup } from '../group-notes.ts'
 import { EMPTY_BYTES, type GroupStep } from '../group-protocol.ts'
@@ -38,6 +38,7 @@ export function upgradeOf(context: GroupContext, classic: ClassicGroup): Consume
     group.targets.set(member.memberId, member.assigned)
     group.members.set(member.memberId, member)
   }
+  for (const each of classic.members.values()) keepWhatIsNotGivenUp(classic, each, group, directory)
   group.epoch = { epoch: generationId, metadataHash: directory.hashOf(group.subscribedTopics()) }
   group.target = { epoch: generationId, timestampMs: 0 }
   return group
@@ -53,8 +54,11 @@ function memberOf(
   const { memberId, groupInstanceId, clientId, clientHost, rebalanceTimeoutMs, sessionTimeoutMs } = member
   const chosen = member.protocols.find(({ name }) => name === classic.protocolName) ?? member.protocols[0]!
   const subscription = parseSubscription(chosen.metadata)
-  const assigned = assignmentOf(member.assignment, directory)
-  if (subscription === null || assigned === null) return null
+  const known = assignmentOf(member.assignment, directory)
+  if (subscription === null || known === null) return null
+  // A rebalance that was broken off has taken its assignment away, not what it has: a cooperative member says so itself.
+  const isBetween = known.size === 0 && classic.state !== 'Stable'
+  const assigned = isBetween ? unowned(partitionsOf(subscription.owned, directory), group) : known
   const metadata = {
     instanceId: groupInstanceId,
     rackId: subscription.rackId,
@@ -77,15 +81,38 @@ function memberOf(
   return new ConsumerMember(memberId, metadata, current, member.owner)
 }
 
+/**
+ * A cooperative member that was assigned less than it had may still work on the rest: it gives that up after it has heard of it, and says
+ * so by joining again. Until then it is nobody else's. Kafka 4.3 takes it for free.
+ */
+function keepWhatIsNotGivenUp(
+  classic: ClassicGroup,
+  { memberId, protocols }: ClassicMember,
+  group: ConsumerGroup,
+  directory: TopicDirectory,
+): void {
+  const chosen = protocols.find(({ name }) => name === classic.protocolName) ?? protocols[0]!
+  const claimed = unowned(partitionsOf(parseSubscription(chosen.metadata)!.owned, directory), group)
+  if (claimed.size === 0) return
+  const member = group.members.get(memberId)!
+  const pendingRevocation = withEpoch(claimed, classic.generationId)
+  const state = MemberState.UNREVOKED_PARTITIONS
+  group.members.set(memberId, member.withCurrent({ ...member.current, state, pendingRevocation }))
+}
+
 function assignmentOf(bytes: Buffer, directory: TopicDirectory): Assignment | null {
   if (bytes.length === EMPTY_BYTES.length) return EMPTY_ASSIGNMENT
   const parsed = parseAssignment(bytes)
-  if (parsed === null || parsed.hasUserData) return null
+  return parsed === null || parsed.hasUserData ? null : partitionsOf(parsed.topics, directory)
+}
+
+/** Without what another member has. */
+function unowned(claimed: Assignment, group: ConsumerGroup): Assignment {
   return toAssignment(
-    parsed.topics.flatMap(({ topic, partitions }) => {
-      const topicId = directory.idOf(topic)
-      return topicId === null ? [] : [{ topicId, partitions }]
-    }),
+    Array.from(claimed, ([topicId, partitions]) => ({
+      topicId,
+      partitions: partitions.filter((partition) => group.ownerOf(topicId, partition) === undefined),
+    })),
   )
 }
 

@@ -40,7 +40,11 @@ test('the state follows epochs and members, is counted, and is taken back with t
   const usage = new GroupUsage()
   const group = new PlainGroup(timeline)
   group.countIn(usage)
-  const states = () => [group.state, group.committedState, ...usage.states.keys()]
+  const states = () => [
+    group.state,
+    group.committedState,
+    ...Array.from(usage.states.keys(), (state) => state.replace('consumer ', '')),
+  ]
   expect(states()).toEqual(['Empty', 'Empty', 'Empty'])
 
   timeline.begin()

@@ -89,6 +89,11 @@ export abstract class ModernGroup<Member extends ModernMember> {
     this.#usage?.countBytes(change, this.owner)
   }
 
+  /** Under which name the group is counted. */
+  protected get kind(): string {
+    return 'consumer'
+  }
+
   protected get index(): MemberIndex<Member> {
     return this.#index
   }
@@ -196,7 +201,7 @@ export abstract class ModernGroup<Member extends ModernMember> {
 
   #countAll(sign: number): void {
     const usage = this.#usage!
-    usage.countGroup(sign, this.#countedState, this.owner)
+    usage.countGroup(sign, `${this.kind} ${this.#countedState}`, this.owner)
     usage.countBytes(sign * (this.groupId.length + this.#extraBytes), this.owner)
     for (const { owner, keptBytes } of this.members.values()) {
       usage.countMember(sign, owner)
@@ -216,7 +221,7 @@ export abstract class ModernGroup<Member extends ModernMember> {
     if (this.#usage === null) return
     const { state } = this
     if (state === this.#countedState) return
-    this.#usage.moveGroup(this.#countedState, state)
+    this.#usage.moveGroup(`${this.kind} ${this.#countedState}`, `${this.kind} ${state}`)
     this.#countedState = state
   }
 }
