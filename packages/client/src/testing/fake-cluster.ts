@@ -32,6 +32,7 @@ import {
   createOffsetFetchResponseTopics,
   createPartitionProduceResponse,
   createProduceResponse,
+  createShareGroupHeartbeatResponse,
   createTopicProduceResponse,
   type DescribeTopicPartitionsRequest,
   type EndTxnRequest,
@@ -50,6 +51,9 @@ import {
   type ProduceRequest,
   producerEpochOf,
   producerIdOf,
+  type ShareAcknowledgeRequest,
+  type ShareFetchRequest,
+  type ShareGroupHeartbeatRequest,
   type SyncGroupRequest,
   type TxnOffsetCommitRequest,
 } from '@millrace/protocol'
@@ -58,6 +62,7 @@ import { FakeConsumerGroup } from './fake-consumer-group.ts'
 import { FakeGroup } from './fake-group.ts'
 import { FakeNetwork } from './fake-network.ts'
 import { FakePartition } from './fake-partition.ts'
+import { FakeShareGroup } from './fake-share-group.ts'
 import { FakeTransactions, refusedPartitions, refusedTxnOffsets } from './fake-transactions.ts'
 import { VirtualWorld } from './virtual-world.ts'
 
@@ -76,6 +81,7 @@ export class FakeCluster {
   readonly brokers = new Map<number, FakeBroker>()
   readonly topics = new Map<string, FakeTopic>()
   readonly groups = new Map<string, FakeGroup>()
+  readonly shareGroups = new Map<string, FakeShareGroup>()
   readonly consumerGroups = new Map<string, FakeConsumerGroup>()
   readonly committed = new Map<string, Map<string, number>>()
   readonly transactions: FakeTransactions
@@ -192,6 +198,16 @@ export class FakeCluster {
       this.group((body as HeartbeatRequest).groupId).heartbeat(body as HeartbeatRequest),
     [ApiKey.LEAVE_GROUP]: ({ body }) =>
       this.group((body as LeaveGroupRequest).groupId).leave(body as LeaveGroupRequest),
+    [ApiKey.SHARE_GROUP_HEARTBEAT]: (request) => {
+      const body = request.body as ShareGroupHeartbeatRequest
+      return this.#coordinates(request)
+        ? this.shareGroup(body.groupId).heartbeat(body)
+        : createShareGroupHeartbeatResponse({ errorCode: ErrorCode.NOT_COORDINATOR })
+    },
+    [ApiKey.SHARE_FETCH]: ({ nodeId, body }) =>
+      this.shareGroup((body as ShareFetchRequest).groupId!).fetch(nodeId, body as ShareFetchRequest),
+    [ApiKey.SHARE_ACKNOWLEDGE]: ({ nodeId, body }) =>
+      this.shareGroup((body as ShareAcknowledgeRequest).groupId!).acknowledge(nodeId, body as ShareAcknowledgeRequest),
     [ApiKey.CONSUMER_GROUP_HEARTBEAT]: (request) => {
       const body = request.body as ConsumerGroupHeartbeatRequest
       return this.#coordinates(request)
@@ -200,6 +216,19 @@ export class FakeCluster {
     },
     [ApiKey.OFFSET_COMMIT]: ({ body }) => this.#commit(body as OffsetCommitRequest),
     [ApiKey.OFFSET_FETCH]: ({ body }) => this.#fetchOffsets(body as OffsetFetchRequest),
+  }
+
+  /** A share group; there from the first call on. */
+  shareGroup(groupId: string): FakeShareGroup {
+    let group = this.shareGroups.get(groupId)
+    if (group === undefined) {
+      group = new FakeShareGroup({
+        timers: this.world.timers,
+        topics: () => [...this.topics].map(([name, { topicId, partitions }]) => ({ name, topicId, partitions })),
+      })
+      this.shareGroups.set(groupId, group)
+    }
+    return group
   }
 
   /** A group by the newer protocol; there from the first call on. */

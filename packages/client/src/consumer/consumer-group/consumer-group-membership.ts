@@ -7,6 +7,7 @@ import {
   ErrorCode,
 } from '@millrace/protocol'
 import type { ClientCore } from '../../client/client-core.ts'
+import { HeartbeatLoop } from '../../client/heartbeat-loop.ts'
 import { ProtocolError } from '../../errors/protocol-error.ts'
 import { isRetriable } from '../../errors/retriable.ts'
 import { type Committer, forgetIfMoved, withCoordinator } from '../../offsets/committed-offsets.ts'
@@ -22,7 +23,6 @@ import {
   type MemberWishes,
   STATIC_LEAVE_EPOCH,
 } from './group-member.ts'
-import { HeartbeatLoop } from './heartbeat-loop.ts'
 
 export interface ConsumerGroupCallbacks {
   wishes(): MemberWishes
