@@ -33,6 +33,8 @@ export class CleanedSegment {
   nextOffset: Offset
   hasTransactions: boolean
   #isClosed: boolean
+  /** Given to the file since its last sync. */
+  #unsyncedBytes: number
 
   /** Replaces what an earlier try left. Throws `DiskError`. */
   constructor(
@@ -59,6 +61,7 @@ export class CleanedSegment {
     this.nextOffset = baseOffset
     this.hasTransactions = false
     this.#isClosed = false
+    this.#unsyncedBytes = 0
     this.#file = openEmpty(disk, path(LOG_SUFFIX))
   }
 
@@ -94,6 +97,16 @@ export class CleanedSegment {
     this.hasTransactions = true
   }
 
+  /**
+   * Syncs what the file was given, once that is much: a gigabyte at once would keep the syncs of appends waiting until it is on the disk.
+   * Rejects with `DiskError`.
+   */
+  async settle(): Promise<void> {
+    if (this.#unsyncedBytes < UNSYNCED_BYTES_MAX) return
+    this.#unsyncedBytes = 0
+    await this.#file.syncData()
+  }
+
   /** Everything is in its files, and durable with its names. Rejects with `DiskError`. */
   async finish(directory: string): Promise<void> {
     this.#flush()
@@ -124,6 +137,7 @@ export class CleanedSegment {
   #write(bytes: Buffer, start: number, end: number): void {
     if (this.#bufferedBytes + end - start > this.#buffer.length) this.#flush()
     if (end - start > this.#buffer.length) {
+      this.#unsyncedBytes += end - start
       this.#file.write(bytes, start, end, this.sizeBytes)
       return
     }
@@ -134,6 +148,7 @@ export class CleanedSegment {
   #flush(): void {
     if (this.#bufferedBytes === 0) return
     this.#file.write(this.#buffer, 0, this.#bufferedBytes, this.sizeBytes - this.#bufferedBytes)
+    this.#unsyncedBytes += this.#bufferedBytes
     this.#bufferedBytes = 0
   }
 }
@@ -147,3 +162,4 @@ export function removeFiles(disk: Disk, paths: readonly string[]): void {
 }
 
 const BUFFER_BYTES_MIN = 4096
+const UNSYNCED_BYTES_MAX = 1 << 20
