@@ -1,5 +1,5 @@
-import type { Disk, DiskFile, Offset, TimestampMs } from '@millrace/base'
-import { lastOffsetOf, maxTimestampOf } from '@millrace/protocol'
+import type { Disk, DiskFile, LeaderEpoch, Offset, TimestampMs } from '@millrace/base'
+import { BatchBuilder, lastOffsetOf, maxTimestampOf, partitionLeaderEpochOf } from '@millrace/protocol'
 import { openEmpty } from '../atomic-file.ts'
 import {
   LOG_SUFFIX,
@@ -32,6 +32,9 @@ export class CleanedSegment {
   sizeBytes: number
   nextOffset: Offset
   hasTransactions: boolean
+  /** An empty batch was added at its end. */
+  isFilled: boolean
+  #lastEpoch: LeaderEpoch
   #isClosed: boolean
   /** Given to the file since its last sync. */
   #unsyncedBytes: number
@@ -60,6 +63,8 @@ export class CleanedSegment {
     this.sizeBytes = 0
     this.nextOffset = baseOffset
     this.hasTransactions = false
+    this.isFilled = false
+    this.#lastEpoch = -1
     this.#isClosed = false
     this.#unsyncedBytes = 0
     this.#file = openEmpty(disk, path(LOG_SUFFIX))
@@ -89,6 +94,21 @@ export class CleanedSegment {
     this.#write(bytes, start, end)
     this.sizeBytes += batchBytes
     this.nextOffset = lastOffset + 1
+    this.#lastEpoch = partitionLeaderEpochOf(bytes, start)
+  }
+
+  /**
+   * Has the segment end at `endOffset`, with an empty batch if it does not yet: Kafka's compaction lets segments end earlier, which could
+   * not be told from a loss. Throws `DiskError`.
+   */
+  fillTo(endOffset: Offset): void {
+    if (this.nextOffset >= endOffset) return
+    const { nextOffset: baseOffset } = this
+    const lastOffsetDelta = endOffset - 1 - baseOffset
+    // The epoch of the batch before: the log's epochs are held against it.
+    const batch = new BatchBuilder({ baseOffset, lastOffsetDelta, partitionLeaderEpoch: this.#lastEpoch }).build()
+    this.isFilled = true
+    this.append(batch, 0, batch.length)
   }
 
   /** An aborted transaction whose marker stays. In order of the markers. */

@@ -178,13 +178,14 @@ export class LocalCleanEngine implements CleanEngine {
           readBytes += source.readBytes
         }
       }
+      cleaned.fillTo(sources.at(-1)!.endOffset)
       await cleaned.finish(directory)
     } finally {
       cleaned.close()
       this.#cleaned = null
     }
     const { readRecordCount, keptRecordCount, keylessCount } = rewriter
-    const isUnchanged = rewriter.changedCount === 0
+    const isUnchanged = rewriter.changedCount === 0 && !cleaned.isFilled
     const { sizeBytes, nextOffset, hasTransactions: hasTransactionIndex } = cleaned
     const counts = { readBytes, readRecordCount, keptRecordCount, keylessCount }
     return { kind: 'rewritten', sizeBytes, nextOffset, hasTransactionIndex, isUnchanged, ...counts }
