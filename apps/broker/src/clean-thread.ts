@@ -1,4 +1,4 @@
-import { constants, setPriority } from 'node:os'
+import { constants, getPriority, setPriority } from 'node:os'
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import {
   AssertionError,
@@ -58,6 +58,9 @@ export interface CleanFailure {
   readonly isAssertion: boolean
 }
 
+/** By how much the thread is nicer than the rest of the process. */
+const NICER = 10
+
 function failureOf(id: number, error: unknown): CleanDiskFailure | CleanFailure {
   if (error instanceof DiskError) {
     const { code, operation, path, errno } = error
@@ -70,7 +73,7 @@ function failureOf(id: number, error: unknown): CleanDiskFailure | CleanFailure 
 if (!isMainThread && workerData === CLEANING && parentPort !== null) {
   const port = parentPort
   // Linux gives threads priorities of their own: where processors are short, clients come first.
-  if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL)
+  if (process.platform === 'linux') setPriority(0, Math.min(getPriority(0) + NICER, constants.priority.PRIORITY_LOW))
   const engine = new LocalCleanEngine({
     disk: new RealDisk(),
     clock: new RealClock(),

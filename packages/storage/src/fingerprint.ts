@@ -47,10 +47,10 @@ export function* exchangedFingerprints(
   fingerprint: number,
   retired: ReadonlyMap<Offset, number>,
 ): Iterable<number> {
-  for (let slot = 0; slot + 1 < segments.length; slot++) {
-    const segment = segments[slot]!
+  for (const [slot, segment] of segments.entries()) {
     if (!retired.has(segment.baseOffset)) continue
-    const endOffset = segments[slot + 1]!.baseOffset
+    // The last one, too: a new segment has no file before its first write.
+    const endOffset = segments[slot + 1]?.baseOffset ?? Number.POSITIVE_INFINITY
     let sum = (fingerprint + segment.fingerprint()) >>> 0
     for (const [baseOffset, former] of retired) {
       if (baseOffset >= segment.baseOffset && baseOffset < endOffset) sum = (sum - former) >>> 0

@@ -126,9 +126,7 @@ function openLog(
     }
     // Transaction indexes are built anew from here on. A crash may leave what came of it, and the one that was found is known to be wrong.
     lowerTo(recoveryPoint)
-    // Where nobody knows what was lost, each gap may be that.
-    const asNoted = new Set(damage === null ? [] : segments.slice(0, Math.max(0, match?.countedEnd ?? 0)))
-    const synced = syncedOf(isKnown, mark, checkpoints, asNoted)
+    const synced = syncedOf(isKnown, mark, checkpoints)
     const points = { ...checkpoints, recoveryPoint }
     opened = openUncovered(context, base, segments, epochs, synced, unsettled, points, () => lowerTo(0))
   }
@@ -358,15 +356,10 @@ function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null): boole
 }
 
 /** Up to where the log was synced. Not known of a lost mark, but the checkpoint says at least something. */
-function syncedOf(
-  isKnown: boolean,
-  mark: DurableMarkEntry | null,
-  checkpoints: LogCheckpoints,
-  asNoted: ReadonlySet<Segment>,
-): SyncedEnd {
-  if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, end: null, asNoted }
+function syncedOf(isKnown: boolean, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): SyncedEnd {
+  if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, end: null }
   const { durableOffset: offset, segmentBaseOffset, positionBytes } = mark
-  return { offset, isKnown, end: isKnown ? { segmentBaseOffset, positionBytes } : null, asNoted }
+  return { offset, isKnown, end: isKnown ? { segmentBaseOffset, positionBytes } : null }
 }
 
 /** What earlier starts found to be lost, null if that cannot be read: the whole log is then walked, which finds it again. */

@@ -49,8 +49,6 @@ export interface SyncedEnd {
   isKnown: boolean
   /** Where that is in the files; null if not known. */
   end: DurableEnd | null
-  /** Segments whose files are as long as the mark says. */
-  asNoted: ReadonlySet<Segment>
 }
 
 /** What is not walked ends where the next segment begins. */
@@ -146,7 +144,6 @@ export function openUncovered(
     durableOffset: synced.offset,
     isDurableKnown: synced.isKnown,
     durableEnd: synced.end,
-    asNoted: synced.asNoted,
     unsettled,
     epochs: epochs.cache,
     producers: state,

@@ -22,8 +22,6 @@ export interface RecoveryInput {
   isDurableKnown: boolean
   /** Where in the files `durableOffset` is; null if not known. */
   durableEnd: DurableEnd | null
-  /** Segments whose files are as long as the durable mark says. */
-  asNoted: ReadonlySet<Segment>
   /** Ends at the recovery point and was closed after that was noted: what had been reserved behind its data may be back. */
   unsettled: Segment | null
   epochs: LeaderEpochCache
@@ -78,12 +76,12 @@ export function recoverSegments(input: RecoveryInput): RecoveryOutput {
  * Whether batches between the end of a segment and the next one never reached the disk: the next is then of no use. What is missing
  * below the mark is corruption, and the next goes on behind it. What the topic's policy says is no help: it is not known yet, and a log may
  * have been compacted long ago. Nor is it needed: here each segment begins where the one before it ends, also in a log that is or was
- * compacted, but for gaps that no segment could span. Kafka's compaction leaves gaps; what it wrote is known by its size, which the
- * mark's fingerprint confirms, or there is no mark yet.
+ * compacted, but for gaps that no segment could span. Kafka's
+ * compaction leaves gaps: in its directories, which have no mark yet, they are none, and the first compaction here fills them.
  */
 function endsEarly(input: RecoveryInput, segment: Segment, upperOffset: Offset, output: RecoveryOutput): boolean {
   if (segment.nextOffset >= upperOffset || upperOffset === Number.POSITIVE_INFINITY) return false
-  if (!input.isDurableKnown || input.asNoted.has(segment)) return false
+  if (!input.isDurableKnown) return false
   if (upperOffset - segment.baseOffset > RELATIVE_OFFSET_MAX) return false
   if (segment.nextOffset >= input.durableOffset) {
     input.logger.warn('log ends at a gap', { segment: segment.logPath, offset: segment.nextOffset })

@@ -22,11 +22,13 @@ export interface Broker {
 /** Scripts that run an Apache Kafka and its tools, by the folder `peers`. */
 export const kafkaScript = (peers: string, name: string) => join(peers, 'kafka', name)
 
-export async function startKafka(peers: string, directory: string): Promise<Broker> {
+export async function startKafka(peers: string, directory: string, settings: readonly string[] = []): Promise<Broker> {
   mkdirSync(directory, { recursive: true })
   const port = await freePortPair()
   // Deleted topics give their space back at once, as they do in the other broker.
-  await run(kafkaScript(peers, 'start'), [port, directory, 'log.segment.delete.delay.ms=1000'], { timeoutMs: 120_000 })
+  await run(kafkaScript(peers, 'start'), [port, directory, 'log.segment.delete.delay.ms=1000', ...settings], {
+    timeoutMs: 120_000,
+  })
   const pid = Number(readFileSync(join(directory, 'pid'), 'utf8'))
   const stop = async () => {
     await run(kafkaScript(peers, 'stop'), [directory])
@@ -41,10 +43,15 @@ export function millraceCommand(root: string, port: number, directory: string): 
   return [process.execPath, [launcher, 'start', '--port', String(port), '--data-dir', directory]]
 }
 
-export async function startMillrace(root: string, directory: string): Promise<Broker> {
+export async function startMillrace(
+  root: string,
+  directory: string,
+  settings: readonly string[] = [],
+): Promise<Broker> {
   mkdirSync(directory, { recursive: true })
   const [command, args] = millraceCommand(root, 0, directory)
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const all = [...args, ...settings.flatMap((setting) => ['--set', setting])]
+  const child = spawn(command, all, { stdio: ['ignore', 'pipe', 'inherit'] })
   const port = await readyPort(child)
   const stop = async () => {
     await endProcess(child)

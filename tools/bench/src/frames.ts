@@ -52,6 +52,10 @@ function record(offsetDelta: number, value: Buffer): Buffer {
 function batch(valueBytes: number, recordCount: number): Buffer {
   const value = Buffer.alloc(valueBytes, 'x')
   const records = Array.from({ length: recordCount }, (_, offsetDelta) => record(offsetDelta, value))
+  return sealed(recordCount, records)
+}
+
+function sealed(recordCount: number, records: readonly Buffer[]): Buffer {
   const now = int64(Date.now())
   // attributes, lastOffsetDelta, both timestamps, producerId, producerEpoch, baseSequence, record count
   const head = [int16(0), int32(recordCount - 1), now, now, int64(-1), int16(-1), int32(-1), int32(recordCount)]
@@ -61,9 +65,32 @@ function batch(valueBytes: number, recordCount: number): Buffer {
   return Buffer.concat([int64(0), int32(9 + checked.length), int32(-1), Buffer.from([2]), crc, checked])
 }
 
+/** The same with a key of its own for each record; the values begin with the number of the record. */
+export function keyedBatch(
+  firstNumber: number,
+  recordCount: number,
+  keyOf: (number: number) => string,
+  valueBytes: number,
+): Buffer {
+  const records = Array.from({ length: recordCount }, (_, offsetDelta) => {
+    const number = firstNumber + offsetDelta
+    const key = Buffer.from(keyOf(number))
+    const value = Buffer.alloc(valueBytes, '.')
+    value.write(`${number} `)
+    const fields = Buffer.from([0, 0, ...varint(offsetDelta), ...varint(key.length)])
+    const content = Buffer.concat([fields, key, Buffer.from(varint(value.length)), value, Buffer.from([0])])
+    return Buffer.concat([Buffer.from(varint(content.length)), content])
+  })
+  return sealed(recordCount, records)
+}
+
 /** Produce v7 of a batch, of one record unless more are wanted, to a partition (0). */
 export function produceFrame(topic: string, acks: number, valueBytes: number, recordCount = 1, partition = 0): Buffer {
-  const records = batch(valueBytes, recordCount)
+  return produceFrameOf(topic, acks, batch(valueBytes, recordCount), partition)
+}
+
+/** The same of a batch that is there. */
+export function produceFrameOf(topic: string, acks: number, records: Buffer, partition = 0): Buffer {
   const data = Buffer.concat([int32(1), int32(partition), int32(records.length), records])
   return frame(0, 7, Buffer.concat([int16(-1), int16(acks), int32(30_000), int32(1), text(topic), data]))
 }

@@ -33,7 +33,10 @@ const LEADERS_LIMIT_MS = 30_000
 
 let counter = 0
 
-async function withAdmin<T>({ broker }: Variant, use: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
+async function withAdmin<T>(
+  { broker }: Pick<Variant, 'broker'>,
+  use: (admin: kafkajs.Admin) => Promise<T>,
+): Promise<T> {
   const brokers = broker.bootstrap.split(',')
   const kafka = new kafkajs.Kafka({ clientId: 'bench', brokers, logLevel: kafkajs.logLevel.NOTHING })
   const admin = kafka.admin()
@@ -46,11 +49,16 @@ async function withAdmin<T>({ broker }: Variant, use: (admin: kafkajs.Admin) => 
 }
 
 /** Creates a topic with a new name: a partition for each node, so that each leads one. Not by Kafka's tool, which refuses configurations that it does not know. */
-export async function createTopic(variant: Variant): Promise<string> {
+export async function createTopic({ broker, topicConfigs }: Variant): Promise<string> {
+  return createTopicWith(broker, topicConfigs)
+}
+
+/** The same with these configurations. */
+export async function createTopicWith(broker: Broker, configs: Readonly<Record<string, string>>): Promise<string> {
   const topic = `bench-${process.pid}-${++counter}`
-  const configEntries = Object.entries(variant.topicConfigs).map(([name, value]) => ({ name, value }))
-  const { pids, replicas } = variant.broker
-  await withAdmin(variant, async (admin) => {
+  const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
+  const { pids, replicas } = broker
+  await withAdmin({ broker }, async (admin) => {
     await admin.createTopics({
       waitForLeaders: false,
       topics: [{ topic, numPartitions: pids.length, replicationFactor: replicas, configEntries }],
@@ -83,6 +91,17 @@ export function leaderPorts(variant: Variant, topic: string): Promise<number[]> 
     const partitions = topics[0]!.partitions.toSorted((left, right) => left.partitionId - right.partitionId)
     return partitions.map(({ leader }) => brokers.find(({ nodeId }) => nodeId === leader)!.port)
   })
+}
+
+/** Replaces all configurations of a topic. */
+export function setTopicConfigs(
+  broker: Broker,
+  topic: string,
+  configs: Readonly<Record<string, string>>,
+): Promise<unknown> {
+  const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
+  const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configEntries }]
+  return withAdmin({ broker }, (admin) => admin.alterConfigs({ validateOnly: false, resources }))
 }
 
 export function deleteTopic(variant: Variant, topic: string): Promise<void> {

@@ -28,6 +28,7 @@ interface Given {
 async function clean(
   batches: readonly Buffer[],
   order: Partial<CleanOrder> = {},
+  segmentEnd = 0,
 ): Promise<{ outcome: RewriteOutcome; bytes: Buffer; batches: StoredBatch[] }> {
   const disk = new SimulatedDisk()
   disk.makeDirectory('/data')
@@ -42,7 +43,7 @@ async function clean(
   const source: SourceSegment = {
     path: '/data/00000000000000000000.log',
     baseOffset: 0,
-    endOffset,
+    endOffset: Math.max(endOffset, segmentEnd),
     sizeBytes: contents.length,
   }
   const clock = new SimulatedClock()
@@ -157,6 +158,18 @@ describe('a batch', () => {
     const at = bytes.length - 61
     expect([recordCountOf(bytes, at), maxTimestampOf(bytes, at), baseTimestampOf(bytes, at)]).toEqual([0, 900, -1])
     expect(outcome).toMatchObject({ nextOffset: 3, readRecordCount: 3, keptRecordCount: 1, keylessCount: 1 })
+  })
+
+  test('that is empty stands where Kafka let a segment end too early', async () => {
+    const given = batch(0, [{ key: 'a', value: '1' }])
+    const { batches, outcome } = await clean([given], { endOffset: 1 }, 10)
+    expect(batches.map(({ baseOffset, lastOffset, records }) => [baseOffset, lastOffset, records.length])).toEqual([
+      [0, 0, 1],
+      [1, 9, 0],
+    ])
+    expect(outcome).toMatchObject({ nextOffset: 10, isUnchanged: false })
+    // Leader epochs are held against it.
+    expect(batches[1]!.header.readInt32BE(12)).toBe(3)
   })
 
   test('of which a producer knows its sequence stays, if empty', async () => {

@@ -1,5 +1,5 @@
-import type { Disk, DiskFile, Offset, TimestampMs } from '@millrace/base'
-import { lastOffsetOf, maxTimestampOf } from '@millrace/protocol'
+import type { Disk, DiskFile, LeaderEpoch, Offset, TimestampMs } from '@millrace/base'
+import { BatchBuilder, lastOffsetOf, maxTimestampOf, partitionLeaderEpochOf } from '@millrace/protocol'
 import { openEmpty } from '../atomic-file.ts'
 import {
   LOG_SUFFIX,
@@ -32,7 +32,12 @@ export class CleanedSegment {
   sizeBytes: number
   nextOffset: Offset
   hasTransactions: boolean
+  /** An empty batch was added at its end. */
+  isFilled: boolean
+  #lastEpoch: LeaderEpoch
   #isClosed: boolean
+  /** Given to the file since its last sync. */
+  #unsyncedBytes: number
 
   /** Replaces what an earlier try left. Throws `DiskError`. */
   constructor(
@@ -58,7 +63,10 @@ export class CleanedSegment {
     this.sizeBytes = 0
     this.nextOffset = baseOffset
     this.hasTransactions = false
+    this.isFilled = false
+    this.#lastEpoch = -1
     this.#isClosed = false
+    this.#unsyncedBytes = 0
     this.#file = openEmpty(disk, path(LOG_SUFFIX))
   }
 
@@ -86,12 +94,37 @@ export class CleanedSegment {
     this.#write(bytes, start, end)
     this.sizeBytes += batchBytes
     this.nextOffset = lastOffset + 1
+    this.#lastEpoch = partitionLeaderEpochOf(bytes, start)
+  }
+
+  /**
+   * Has the segment end at `endOffset`, with an empty batch if it does not yet: Kafka's compaction lets segments end earlier, which could
+   * not be told from a loss. Throws `DiskError`.
+   */
+  fillTo(endOffset: Offset): void {
+    if (this.nextOffset >= endOffset) return
+    const { nextOffset: baseOffset } = this
+    const lastOffsetDelta = endOffset - 1 - baseOffset
+    // The epoch of the batch before: the log's epochs are held against it.
+    const batch = new BatchBuilder({ baseOffset, lastOffsetDelta, partitionLeaderEpoch: this.#lastEpoch }).build()
+    this.isFilled = true
+    this.append(batch, 0, batch.length)
   }
 
   /** An aborted transaction whose marker stays. In order of the markers. */
   addAborted(transaction: AbortedTransaction): void {
     this.#transactions.append(transaction)
     this.hasTransactions = true
+  }
+
+  /**
+   * Syncs what the file was given, once that is much: a gigabyte at once would keep the syncs of appends waiting until it is on the disk.
+   * Rejects with `DiskError`.
+   */
+  async settle(): Promise<void> {
+    if (this.#unsyncedBytes < UNSYNCED_BYTES_MAX) return
+    this.#unsyncedBytes = 0
+    await this.#file.syncData()
   }
 
   /** Everything is in its files, and durable with its names. Rejects with `DiskError`. */
@@ -124,6 +157,7 @@ export class CleanedSegment {
   #write(bytes: Buffer, start: number, end: number): void {
     if (this.#bufferedBytes + end - start > this.#buffer.length) this.#flush()
     if (end - start > this.#buffer.length) {
+      this.#unsyncedBytes += end - start
       this.#file.write(bytes, start, end, this.sizeBytes)
       return
     }
@@ -134,6 +168,7 @@ export class CleanedSegment {
   #flush(): void {
     if (this.#bufferedBytes === 0) return
     this.#file.write(this.#buffer, 0, this.#bufferedBytes, this.sizeBytes - this.#bufferedBytes)
+    this.#unsyncedBytes += this.#bufferedBytes
     this.#bufferedBytes = 0
   }
 }
@@ -147,3 +182,4 @@ export function removeFiles(disk: Disk, paths: readonly string[]): void {
 }
 
 const BUFFER_BYTES_MIN = 4096
+const UNSYNCED_BYTES_MAX = 1 << 20

@@ -316,11 +316,19 @@ describe('what the operator changes', () => {
   })
 
   test('a log that is deleted, or a broker that stops, while a log is compacted', async () => {
-    for (const end of ['deleted', 'stopped']) {
-      const { opened, log } = await create()
+    for (const [number, end] of Array.from({ length: 24 }, (_, number) => [
+      number,
+      number % 2 ? 'deleted' : 'stopped',
+    ])) {
+      const { opened, log } = await create(new SimulatedDisk(), { segmentBytes: 400_000 })
       await fill(opened, log, 300)
+      log.updateConfig({ ...log.config, segmentBytes: 2_000 })
+      for (let count = 0; count < 4; count++) await fill(opened, log, 40)
       const compacted = opened.manager.compact()
-      await turns(20)
+      for (let turn = 0; turn < Number(number); turn++) {
+        opened.timers.advance(1)
+        await turns(3)
+      }
       if (end === 'deleted') opened.manager.deleteLog(log)
       const stopped = end === 'stopped' ? opened.manager.shutdown() : Promise.resolve()
       let isDone = false

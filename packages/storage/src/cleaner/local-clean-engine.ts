@@ -178,13 +178,14 @@ export class LocalCleanEngine implements CleanEngine {
           readBytes += source.readBytes
         }
       }
+      cleaned.fillTo(sources.at(-1)!.endOffset)
       await cleaned.finish(directory)
     } finally {
       cleaned.close()
       this.#cleaned = null
     }
     const { readRecordCount, keptRecordCount, keylessCount } = rewriter
-    const isUnchanged = rewriter.changedCount === 0
+    const isUnchanged = rewriter.changedCount === 0 && !cleaned.isFilled
     const { sizeBytes, nextOffset, hasTransactions: hasTransactionIndex } = cleaned
     const counts = { readBytes, readRecordCount, keptRecordCount, keylessCount }
     return { kind: 'rewritten', sizeBytes, nextOffset, hasTransactionIndex, isUnchanged, ...counts }
@@ -234,6 +235,10 @@ export class LocalCleanEngine implements CleanEngine {
     let waitMs = this.#throttle.onBytes(this.#stepBytes, maxBytesPerSecond, clock.monotonicMs())
     this.#stepBytes = 0
     await nextTurn()
+    const syncedMs = clock.monotonicMs()
+    await this.#cleaned?.settle()
+    // The disk has as long for others as it was busy for this: their syncs wait for one of these at most.
+    waitMs = Math.max(waitMs, Math.floor(clock.monotonicMs() - syncedMs))
     while (waitMs > 0 && !this.#isAborted) {
       const pauseMs = Math.min(waitMs, PAUSE_MS_MAX)
       await new Promise<void>((resolve) => timers.setTimer(pauseMs, resolve))

@@ -1,4 +1,5 @@
 import { DiskError, type Offset } from '@millrace/base'
+import { CLEANED_SUFFIX } from '../file-names.ts'
 import type { Log } from '../log.ts'
 import type { Segment } from '../segment.ts'
 import { isTemporary } from '../settle-all.ts'
@@ -82,6 +83,7 @@ export class LogClean {
       const end = await this.#cleanGroup(group, isCurrent)
       if (end !== null) return end
     }
+    if (!isCurrent()) return { kind: 'aborted' }
     log.compaction.cleanedOffset = indexed.endOffset
     return { kind: 'cleaned', endOffset: indexed.endOffset }
   }
@@ -101,7 +103,8 @@ export class LogClean {
       this.#count(made)
       if (group.length === 1 && made.isUnchanged) return null
       isSwapped = await compaction.swapIn(group, made, isCurrent)
-      return isSwapped ? null : { kind: 'aborted' }
+      if (isSwapped) return null
+      return isCurrent() ? { kind: 'failed', reason: 'its segments were being taken away' } : { kind: 'aborted' }
     } finally {
       if (!isSwapped) this.#discard(group)
     }
@@ -171,8 +174,16 @@ export class LogClean {
   #onDiskError(error: DiskError): CleanEnd {
     const { log, onDiskError } = this.#parts
     if (log.failed) return { kind: 'aborted' }
-    const isOwn = error.code === 'DISK_FULL' || error.operation === 'read'
-    if (!isOwn || isTemporary(error)) onDiskError(error)
+    if (!isOwn(error) || isTemporary(error)) onDiskError(error)
     return { kind: 'failed', reason: error.message }
   }
+}
+
+/**
+ * Whether the error says nothing of the log as it is: a place that cannot be read, no space for a copy, or a segment that retention took
+ * away meanwhile. A sync that found no space is final (S7), but for that of a copy.
+ */
+function isOwn({ code, operation, path }: DiskError): boolean {
+  if (code === 'DISK_NOT_FOUND' || operation === 'read') return true
+  return code === 'DISK_FULL' && (!operation.startsWith('sync') || path.endsWith(CLEANED_SUFFIX))
 }

@@ -145,7 +145,8 @@ export class CompactionWorkload {
     else if (draw < 84) await this.#settle()
     else if (draw < 93) await this.#compact()
     else if (draw < 95) this.#truncate()
-    else if (draw < 97) this.#clock.advance(8_000)
+    else if (draw < 96) this.#clock.advance(8_000)
+    else if (draw < 97) this.#log!.roll(this.#log!.logEndOffset)
     else await this.#restart()
   }
 

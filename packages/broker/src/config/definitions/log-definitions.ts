@@ -104,7 +104,7 @@ export const logDefinitions = {
     'What happens to old records: `delete` by age and size, `compact` down to the newest per key, both, or, if empty, nothing.',
     listOf('compact', 'delete'),
   ),
-  'log.cleaner.enable': bool(true, 'none', 'Whether compaction runs.'),
+  'log.cleaner.enable': bool(true, 'none', 'Whether logs are compacted whose policy says so.'),
   'log.cleaner.threads': int(1, 'cluster', 'How many logs are compacted at the same time.', atLeast(0)),
   'log.cleaner.min.cleanable.ratio': double(
     0.5,
@@ -128,7 +128,7 @@ export const logDefinitions = {
   'log.cleaner.dedupe.buffer.size': long(
     134_217_728,
     'cluster',
-    'Memory for the key tables of compaction, over all threads.',
+    'Memory for the key tables of compaction, over all threads: 24 bytes a key, taken while logs are compacted.',
   ),
   'log.cleaner.io.buffer.size': int(
     524_288,
@@ -140,7 +140,7 @@ export const logDefinitions = {
   'log.cleaner.io.max.bytes.per.second': double(
     Number.MAX_VALUE,
     'cluster',
-    'Most bytes per second that compaction reads and writes.',
+    'Most bytes per second that compaction reads and writes, over all threads. Without it the disk rests as long as each sync of compaction took.',
   ),
   'log.cleaner.backoff.ms': long(15_000, 'cluster', 'Pause of compaction when no log needs it.', atLeast(0)),
   'log.index.interval.bytes': int(4096, 'cluster', 'Bytes of log between two entries of the offset index.', atLeast(0)),

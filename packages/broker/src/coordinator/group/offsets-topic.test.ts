@@ -55,6 +55,28 @@ describe('the offsets topic', () => {
     expect(broker.fatalErrors).toEqual([])
   })
 
+  test('that was compacted gives a restarted broker what was committed last', async () => {
+    const broker = await TestBroker.start()
+    const client = broker.connect()
+    const topicId = await client.createTopic('t')
+    const configs = { 'internal.segment.bytes': '1000', 'min.cleanable.dirty.ratio': '0.01' }
+    await client.createTopic(GROUP_METADATA_TOPIC, 1, { 'cleanup.policy': 'compact', ...configs })
+    await broker.idle()
+    for (let offset = 0; offset < 60; offset++) expect(await commit(client, offset)).toBe(0)
+    const sizeBytes = () => folderBytes(broker, `/data/${GROUP_METADATA_TOPIC}-0`)
+    const before = sizeBytes()
+    await broker.advance(2_000)
+    await broker.advance(16_000)
+    for (let count = 0; count < 60; count++) await broker.advance(10)
+    expect(sizeBytes()).toBeLessThan(before / 2)
+    const again = await TestBroker.start({ disk: broker.kill() })
+    again.topicIds.set('t', topicId)
+    await again.idle()
+    expect(await fetch(again.connect())).toEqual([59])
+    await again.stop()
+    expect(again.fatalErrors).toEqual([])
+  })
+
   test('that was deleted takes its groups with it, and made again it serves new ones', async () => {
     await TestBroker.run({}, async (client, broker) => {
       await client.createTopic('t')
@@ -75,3 +97,8 @@ describe('the offsets topic', () => {
     })
   })
 })
+
+function folderBytes({ disk }: TestBroker, path: string): number {
+  const logs = disk.listDirectory(path).filter((name) => name.endsWith('.log'))
+  return logs.reduce((sum, name) => sum + disk.stat(`${path}/${name}`)!.sizeBytes, 0)
+}
