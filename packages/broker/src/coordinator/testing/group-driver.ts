@@ -126,8 +126,8 @@ export class GroupDriver {
     return this.group.state
   }
 
-  /** Takes one step as the runtime does. */
-  step<Result>(compute: (machine: GroupMachine, step: GroupStep) => Result): Result {
+  /** Takes one step as the runtime does, as part of a transaction if a producer is named. */
+  step<Result>(compute: (machine: GroupMachine, step: GroupStep) => Result, producerId = -1): Result {
     const step: GroupStep = new Step(this.nowMs)
     const version = this.#timeline.begin()
     const logLength = this.#log.length
@@ -141,7 +141,7 @@ export class GroupDriver {
     for (const { token, reply } of step.replies) if (!this.#answers.has(token)) this.#answers.set(token, reply)
     step.records.forEach((record, slot) => {
       this.records.push(record)
-      if (!step.alreadyApplied[slot]) this.#apply(record)
+      if (!step.alreadyApplied[slot]) this.#apply(record, producerId)
       else this.#keep(record)
     })
     const waits = step.records.length > 0 || this.#held.length > 0
@@ -260,7 +260,23 @@ export class GroupDriver {
 
   /** Commits offsets of partition 0 of these topics, as no member unless told otherwise. */
   commit(offsets: { [topic: string]: number }, input: Partial<CommitInput> = {}): CommitAnswer {
-    const full: CommitInput = {
+    const full = this.#commitInput(offsets, input)
+    return this.step((machine, step) => machine.commit(full, step))
+  }
+
+  /** The same, in a transaction of a producer. */
+  commitIn(producerId: number, offsets: { [topic: string]: number }, input: Partial<CommitInput> = {}): CommitAnswer {
+    const full = { ...this.#commitInput(offsets, input), producerId, producerEpoch: 0 }
+    return this.step((machine, step) => machine.commitTransactional(full, step), producerId)
+  }
+
+  /** The producer's transaction ends. */
+  endTransaction(producerId: number, commit: boolean): void {
+    this.step((machine) => machine.endTransaction(producerId, commit))
+  }
+
+  #commitInput(offsets: { [topic: string]: number }, input: Partial<CommitInput>): CommitInput {
+    return {
       groupId: GROUP,
       memberId: '',
       groupInstanceId: null,
@@ -275,7 +291,6 @@ export class GroupDriver {
       })),
       ...input,
     }
-    return this.step((machine, step) => machine.commit(full, step))
   }
 
   /** The committed offset of partition 0, -1 for none. */
@@ -321,8 +336,8 @@ export class GroupDriver {
     return other
   }
 
-  #apply(record: GroupRecord): void {
-    this.#machine.apply(record, { offset: this.#keep(record), producerId: -1, producerEpoch: -1 })
+  #apply(record: GroupRecord, producerId = -1): void {
+    this.#machine.apply(record, { offset: this.#keep(record), producerId, producerEpoch: -1 })
   }
 
   /** Gives its offset. */
