@@ -105,4 +105,22 @@ describe("Kafka's dump tool", () => {
     expect(data).toMatch(/"protocolType":"consumer"/)
     expect(data).not.toContain('Error')
   })
+
+  it('reads the records of consumer groups', async () => {
+    const topic = await createTopic(broker.bootstrap)
+    const server = ['--bootstrap-server', broker.bootstrap]
+    await javaTool('console-producer', [...server, '--topic', topic], { input: 'a\nb\n' })
+    const group = ['--group', 'dumped', '--command-property', 'group.protocol=consumer']
+    const bounds = ['--from-beginning', '--max-messages', '2']
+    await javaTool('console-consumer', [...server, '--include', topic, ...group, ...bounds])
+    await broker.stop()
+    const partitions = Array.from({ length: 8 }, (_, partition) =>
+      filesOf('__consumer_offsets', partition, '.log'),
+    ).flat()
+    const data = await dump(partitions, '--offsets-decoder')
+    const types = [...data.matchAll(/key: \{"type":"(\d+)".*payload: \{/g)].map((match) => Number(match[1]))
+    expect(new Set(types)).toEqual(new Set([1, 3, 5, 6, 7, 8, 16]))
+    expect(data).toMatch(new RegExp(`"regularExpression":"${topic}".*"topics":\\["${topic}"\\]`))
+    expect(data).not.toContain('Error')
+  })
 })

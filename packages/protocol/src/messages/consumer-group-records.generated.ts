@@ -327,8 +327,7 @@ export function createConsumerGroupMemberMetadataValue(
     subscribedTopicRegex: init.subscribedTopicRegex === undefined ? '' : init.subscribedTopicRegex,
     rebalanceTimeoutMs: init.rebalanceTimeoutMs ?? -1,
     serverAssignor: init.serverAssignor === undefined ? '' : init.serverAssignor,
-    classicMemberMetadata:
-      init.classicMemberMetadata === undefined ? createClassicMemberMetadata() : init.classicMemberMetadata,
+    classicMemberMetadata: init.classicMemberMetadata ?? null,
     unknownTaggedFields: init.unknownTaggedFields ?? null,
   }
 }
@@ -383,7 +382,7 @@ export function decodeConsumerGroupMemberMetadataValue(
   const subscribedTopicRegex = reader.compactNullableString()
   const rebalanceTimeoutMs = reader.int32()
   const serverAssignor = reader.compactNullableString()
-  let classicMemberMetadata: ClassicMemberMetadata | null = createClassicMemberMetadata()
+  let classicMemberMetadata: ClassicMemberMetadata | null = null
   let unknownTaggedFields: TaggedField[] | null = null
   let tag = -1
   for (let count = reader.taggedFieldCount(); count > 0; count--) {
@@ -447,8 +446,7 @@ export function encodeConsumerGroupMemberMetadataValue(
   writer.compactNullableString(value.subscribedTopicRegex)
   writer.int32(value.rebalanceTimeoutMs)
   writer.compactNullableString(value.serverAssignor)
-  const hasClassicMemberMetadata =
-    value.classicMemberMetadata === null || !isDefaultClassicMemberMetadata(value.classicMemberMetadata)
+  const hasClassicMemberMetadata = value.classicMemberMetadata !== null
   const unknown = value.unknownTaggedFields
   writer.unsignedVarint((unknown === null ? 0 : unknown.length) + (hasClassicMemberMetadata ? 1 : 0))
   let nextSlot = 0
@@ -480,14 +478,6 @@ function encodeClassicProtocol(writer: Writer, value: ClassicProtocol): void {
   writer.compactString(value.name)
   writer.compactBytes(value.metadata)
   writer.unknownTaggedFields(value.unknownTaggedFields)
-}
-
-function isDefaultClassicMemberMetadata(value: ClassicMemberMetadata): boolean {
-  return (
-    !(value.sessionTimeoutMs !== 0) &&
-    !(value.supportedProtocols.length !== 0) &&
-    (value.unknownTaggedFields === null || value.unknownTaggedFields.length === 0)
-  )
 }
 
 /** ConsumerGroupTargetAssignmentMetadataKey (coordinator-key, key 6), version 0, never flexible. */
@@ -807,7 +797,7 @@ export function createConsumerGroupCurrentMemberAssignmentValueTopicPartitions(
   return {
     topicId: init.topicId ?? ZERO_UUID,
     partitions: init.partitions ?? [],
-    assignmentEpochs: init.assignmentEpochs === undefined ? [] : init.assignmentEpochs,
+    assignmentEpochs: init.assignmentEpochs ?? null,
     unknownTaggedFields: init.unknownTaggedFields ?? null,
   }
 }
@@ -852,7 +842,7 @@ function decodeConsumerGroupCurrentMemberAssignmentValueTopicPartitions(
   for (let slot = 0; slot < partitionsCount; slot++) {
     partitions.push(reader.int32())
   }
-  let assignmentEpochs: number[] | null = []
+  let assignmentEpochs: number[] | null = null
   let unknownTaggedFields: TaggedField[] | null = null
   let tag = -1
   for (let count = reader.taggedFieldCount(); count > 0; count--) {
@@ -906,7 +896,7 @@ function encodeConsumerGroupCurrentMemberAssignmentValueTopicPartitions(
   for (let slot = 0; slot < partitions.length; slot++) {
     writer.int32(partitions[slot]!)
   }
-  const hasAssignmentEpochs = value.assignmentEpochs === null || value.assignmentEpochs.length !== 0
+  const hasAssignmentEpochs = value.assignmentEpochs !== null
   const unknown = value.unknownTaggedFields
   writer.unsignedVarint((unknown === null ? 0 : unknown.length) + (hasAssignmentEpochs ? 1 : 0))
   let nextSlot = 0
