@@ -6,10 +6,16 @@ export type { ElectionType } from './admin/elections.ts'
 export type { GroupLag, GroupOffsetEntry, PlannedOffset, ResetTarget } from './admin/group-offsets.ts'
 export type { GroupDescription, GroupListing, GroupMember } from './admin/groups.ts'
 export type { LogDirMove } from './admin/log-dirs.ts'
+export type {
+  ConsumerGroupDescription,
+  ConsumerGroupMember,
+  ShareGroupDescription,
+} from './admin/modern-groups.ts'
 export type { Outcome } from './admin/outcome.ts'
 export type { NewVoter, QuorumDescription, QuorumReplica, VoterListener } from './admin/quorum.ts'
 export type { OngoingReassignment, Reassignment } from './admin/reassignments.ts'
 export type { RecordsToDelete } from './admin/records.ts'
+export type { ShareGroupOffset, ShareGroupOffsetChange } from './admin/share-offsets.ts'
 export type { CreatedTopic, NewTopic, PartitionDescription, TopicDescription, TopicListing } from './admin/topics.ts'
 export type {
   ProducerDescription,

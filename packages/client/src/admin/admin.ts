@@ -35,10 +35,23 @@ import {
 } from './group-offsets.ts'
 import { deleteGroups, describeGroups, type GroupDescription, type GroupListing, listGroups } from './groups.ts'
 import { alterReplicaLogDirs, type LogDirMove } from './log-dirs.ts'
+import {
+  type ConsumerGroupDescription,
+  describeConsumerGroups,
+  describeShareGroups,
+  type ShareGroupDescription,
+} from './modern-groups.ts'
 import { type AdminCallOptions, limitOf, type Outcome } from './outcome.ts'
 import { addVoter, describeQuorum, type NewVoter, type QuorumDescription, removeVoter } from './quorum.ts'
 import { alterReassignments, listReassignments, type OngoingReassignment, type Reassignment } from './reassignments.ts'
 import { deleteRecords, type RecordsToDelete } from './records.ts'
+import {
+  alterShareGroupOffsets,
+  deleteShareGroupOffsets,
+  listShareGroupOffsets,
+  type ShareGroupOffset,
+  type ShareGroupOffsetChange,
+} from './share-offsets.ts'
 import {
   type CreatedTopic,
   createPartitions,
@@ -171,6 +184,48 @@ export class Admin implements AsyncDisposable {
   /** Committed offset, end of the log and lag of every partition that the group committed or reads. */
   groupLag(groupId: string, options: AdminCallOptions = {}): Promise<GroupLag[]> {
     return groupLag(this.#core, groupId, options)
+  }
+
+  /** Groups of the newer consumer protocol, with their epochs (KIP-848). */
+  describeConsumerGroups(
+    groupIds: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<ConsumerGroupDescription>[]> {
+    return describeConsumerGroups(this.#core, groupIds, options)
+  }
+
+  /** Share groups (KIP-932). */
+  describeShareGroups(
+    groupIds: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<ShareGroupDescription>[]> {
+    return describeShareGroups(this.#core, groupIds, options)
+  }
+
+  /** How far a share group is: in some partitions, or all that it has begun with. */
+  listShareGroupOffsets(
+    groupId: string,
+    options: AdminCallOptions & { partitions?: readonly TopicPartition[] } = {},
+  ): Promise<Outcome<ShareGroupOffset>[]> {
+    return listShareGroupOffsets(this.#core, groupId, options.partitions ?? null, options)
+  }
+
+  /** Lets a share group without members go on at other places. */
+  alterShareGroupOffsets(
+    groupId: string,
+    changes: readonly ShareGroupOffsetChange[],
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<TopicPartition>[]> {
+    return alterShareGroupOffsets(this.#core, groupId, changes, options)
+  }
+
+  /** Makes a share group without members forget topics. */
+  deleteShareGroupOffsets(
+    groupId: string,
+    topics: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<Outcome<{ topic: string }>[]> {
+    return deleteShareGroupOffsets(this.#core, groupId, topics, options)
   }
 
   /** Works out what a reset of a group's offsets would do, without doing it: {@link alterGroupOffsets} does. */
