@@ -8,7 +8,7 @@ import { CompactionWorkload } from '../testing/compaction-workload.ts'
  */
 const [fromSeed, toSeed] = (process.env.COMPACTION_SEEDS ?? '0-5').split('-').map(Number)
 
-/** A truncation meets an exchange that is announced. */
+/** The durable mark lagged behind: it named a position in a segment that was exchanged. */
 const KEPT_SEEDS = process.env.COMPACTION_SEEDS === undefined ? [7] : []
 
 test.each([...Array.from({ length: toSeed! - fromSeed! }, (_, number) => fromSeed! + number), ...KEPT_SEEDS])(
