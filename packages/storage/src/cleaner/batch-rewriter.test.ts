@@ -8,7 +8,9 @@ import {
   hasDeleteHorizon,
   lastOffsetDeltaOf,
   maxTimestampOf,
+  RecordReader,
   recordCountOf,
+  sealBatch,
 } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import { batchesIn, type StoredBatch } from '../testing/compacted-log.ts'
@@ -192,6 +194,24 @@ describe('a batch', () => {
     ]
     const { batches } = await clean(given, { memoryBytes: 24 * 6 })
     expect(batches[0]!.records).toHaveLength(40)
+  })
+
+  test.each([
+    [1, 1],
+    [3, 2],
+    [0, 9],
+  ])('of a client that sent offsets %i and %i ends the clean, and nothing else', async (first, second) => {
+    // As nobody but a hostile client does: records are written one by one, each with the offset that it is to claim.
+    const bytes = batch(0, [{ key: 'a', value: '1' }, { key: 'a', value: '2' }, FILLER])
+    const reader = new RecordReader()
+    reader.open(bytes, 0)
+    for (const offset of [first, second]) {
+      reader.next()
+      // Lengths, attributes and a timestamp's delta of one byte each come before it.
+      bytes[reader.recordPosition + 3] = offset << 1
+    }
+    sealBatch(bytes, 0)
+    expect((await clean([bytes])).outcome).toMatchObject({ kind: 'uncleanable', position: 0 })
   })
 
   test('that is damaged, or expands beyond measure, ends the clean', async () => {

@@ -24,6 +24,7 @@ import {
 import type { CleanOrder } from './clean-orders.ts'
 import type { CleanTransactions } from './clean-transactions.ts'
 import type { KeyOffsets } from './key-offsets.ts'
+import { OffsetOrder } from './offset-order.ts'
 
 /** A batch that stays goes as it is, or anew in {@link BatchRewriter.rewritten}; one that goes leaves nothing. */
 export type BatchFate = 'as it is' | 'rewritten' | 'gone'
@@ -153,8 +154,10 @@ export class BatchRewriter {
     let keptCount = 0
     let readCount = 0
     let hasTombstones = false
+    const offsets = new OffsetOrder(buffer, position)
     reader.open(buffer, position)
     for (; reader.next(); readCount++) {
+      offsets.check(reader.offsetDelta)
       const stays = this.#stayed(isExpired)
       if (stays) keptCount++
       if (stays && reader.valueLength < 0) hasTombstones = true

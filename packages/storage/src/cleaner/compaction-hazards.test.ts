@@ -110,6 +110,56 @@ describe('how far a log is compacted', () => {
   })
 })
 
+describe('an exchange of segments that is announced', () => {
+  /** Compacts until new segments have their announced names, and goes no further before it is let. */
+  async function announced(): Promise<{ disk: SimulatedDisk; opened: Opened; log: Log; go: () => Promise<void> }> {
+    const disk = new SimulatedDisk()
+    const { opened, log } = await create(disk)
+    await fill(opened, log, 120)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const names = () => disk.listDirectory('/data/topic-0')
+    disk.settle = (operation) =>
+      operation === 'sync directory' && names().some((name) => name.endsWith('.swap')) ? promise : Promise.resolve()
+    const compacted = compact(opened)
+    for (let count = 0; count < 500 && !names().some((name) => name.endsWith('.log.swap')); count++) await turns(5)
+    expect(names().filter((name) => name.endsWith('.log.swap'))).toHaveLength(1)
+    const go = (): Promise<void> => {
+      disk.settle = () => Promise.resolve()
+      resolve()
+      return compacted
+    }
+    return { disk, opened, log, go }
+  }
+
+  test('is taken back by a truncation, for good', async () => {
+    const { disk, opened, log, go } = await announced()
+    log.truncateTo(5)
+    expect(disk.listDirectory('/data/topic-0').filter((name) => name.endsWith('.swap'))).toEqual([])
+    for (const left of [disk.killed().fork(), disk.copy()]) {
+      const again = await openCompacted(left)
+      expect([logOf(again).logEndOffset, logOf(again).faultyRanges]).toEqual([5, []])
+    }
+    await go()
+    expect(log.logEndOffset).toBe(5)
+    await fill(opened, log, 60)
+    expect((await readBatches(log)).map(({ baseOffset }) => baseOffset)).toContain(64)
+    expect(opened.failures).toEqual([])
+  })
+
+  test('keeps retention waiting, and the other way around', async () => {
+    const { opened, log, go } = await announced()
+    log.updateConfig({ ...log.config, cleanupDelete: true, retentionBytes: 3_000 })
+    expect(await log.applyRetention(opened.clock.wallMs())).toBe(0)
+    await go()
+    const expected = latestOf(await readBatches(log))
+    const { first } = log.segments
+    expect(await log.applyRetention(opened.clock.wallMs())).toBeGreaterThanOrEqual(0)
+    expect(log.logStartOffset).toBeGreaterThanOrEqual(first.baseOffset)
+    for (const [key, value] of latestOf(await readBatches(log))) expect(value).toBe(expected.get(key))
+    expect(opened.errors).toEqual([])
+  })
+})
+
 describe('a gap', () => {
   test('that a follower of a compacted log has at the end of a segment is no loss, whatever the policy', async () => {
     const disk = new SimulatedDisk()

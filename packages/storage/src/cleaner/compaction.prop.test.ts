@@ -8,7 +8,10 @@ import { CompactionWorkload } from '../testing/compaction-workload.ts'
  */
 const [fromSeed, toSeed] = (process.env.COMPACTION_SEEDS ?? '0-5').split('-').map(Number)
 
-test.each(Array.from({ length: toSeed! - fromSeed! }, (_, number) => fromSeed! + number))(
+/** The durable mark lagged behind: it named a position in a segment that was exchanged. */
+const KEPT_SEEDS = process.env.COMPACTION_SEEDS === undefined ? [7] : []
+
+test.each([...Array.from({ length: toSeed! - fromSeed! }, (_, number) => fromSeed! + number), ...KEPT_SEEDS])(
   'what is compacted is what was appended, whenever it crashes, seed %i',
   async (seed) => {
     const disk = { looseNames: seed % 3 === 0, finePageBytes: seed % 2 === 0 ? 1024 : 0 }

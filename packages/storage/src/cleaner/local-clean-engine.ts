@@ -24,6 +24,7 @@ import { CleanTransactions } from './clean-transactions.ts'
 import { CleanedSegment } from './cleaned-segment.ts'
 import { IoThrottle } from './io-throttle.ts'
 import { KeyOffsets } from './key-offsets.ts'
+import { OffsetOrder } from './offset-order.ts'
 
 export interface LocalCleanEnginePorts {
   readonly disk: Disk
@@ -142,8 +143,10 @@ export class LocalCleanEngine implements CleanEngine {
   #indexBatch(buffer: Buffer, position: number, counts: { recordCount: number }): boolean {
     const { firstDirtyOffset } = this.#order!
     const reader = this.#reader
+    const offsets = new OffsetOrder(buffer, position)
     reader.open(buffer, position)
     while (reader.next()) {
+      offsets.check(reader.offsetDelta)
       counts.recordCount++
       const { offset, keyPosition, keyLength } = reader
       if (keyLength < 0 || offset < firstDirtyOffset) continue

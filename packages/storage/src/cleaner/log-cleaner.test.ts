@@ -1,4 +1,4 @@
-import { SimulatedDisk } from '@millrace/base'
+import { randomUuid, SeededRandom, SimulatedDisk } from '@millrace/base'
 import { expect, test } from 'vitest'
 import type { Log } from '../index.ts'
 import { appendKeyed, compact, latestOf, openCompacted, readBatches } from '../testing/compacted-log.ts'
@@ -69,4 +69,26 @@ test('what is compacted is found again by the next start, without a walk', async
   expect(await readBatches(found)).toEqual(batches)
   expect(found.cleanedOffset).toBe(cleanedOffset)
   expect(again.warnings).toEqual([])
+})
+
+test('several logs at a time share memory and disk', async () => {
+  const settings = { threadCount: 2, maxBytesPerSecond: 100_000 }
+  const { opened, log } = await create(new SimulatedDisk(), {}, settings)
+  const other = opened.manager.createLog('other', 0, randomUuid(new SeededRandom(3)))
+  for (const filled of [log, other]) {
+    for (let count = 0; count < 300; count++) {
+      appendKeyed(opened, filled, [{ key: `key ${count % 7}`, value: `${count} ${PADDING}` }])
+    }
+    await settle(opened, filled)
+  }
+  const startMs = opened.clock.monotonicMs()
+  await compact(opened)
+  const { readBytes, writtenBytes, cleanedCount, memoryBytes } = opened.manager.cleanerStatus!
+  expect(cleanedCount).toBe(2)
+  // What is read and written takes its time, up to what each of them had not paused for yet.
+  const paidBytes = readBytes + writtenBytes - 2 * (1 << 18)
+  expect(opened.clock.monotonicMs() - startMs).toBeGreaterThanOrEqual((paidBytes / 100_000) * 1000)
+  // Given back with the last log.
+  expect(memoryBytes).toBe(0)
+  expect([log, other].map(({ cleanedOffset }) => cleanedOffset > 250)).toEqual([true, true])
 })

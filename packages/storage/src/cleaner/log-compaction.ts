@@ -117,6 +117,9 @@ export class LogCompaction {
     if (log.isRetaining || !isCurrent()) return false
     this.#isSwapping = true
     try {
+      // The mark on the disk lags: it may name a position in one of these segments, where another batch will stand.
+      await this.#home.beforeRemoval(log)
+      if (!isCurrent()) return false
       const paths = await this.#announce(group[0]!.baseOffset, made)
       // A truncation has taken them back.
       if (this.#swapPaths === null || !isCurrent()) {

@@ -101,7 +101,7 @@ export async function checkCompacted(log: Log, model: CompactionModel): Promise<
 }
 
 /** Each record is what was appended at its offset, in order, in the batch that it was in. */
-function checkRecords(batches: readonly StoredBatch[], model: CompactionModel): void {
+export function checkRecords(batches: readonly StoredBatch[], model: CompactionModel): void {
   let expected = 0
   for (const { baseOffset, lastOffset, isControl, records } of batches) {
     if (baseOffset < expected) fail('S1', `batch ${baseOffset} comes behind ${expected}`)

@@ -1,8 +1,8 @@
 import { RandomChoices, SeededRandom, SimulatedClock, SimulatedDisk, SimulatedTimers } from '@millrace/base'
 import { buildEndTxnMarker, CodecId, ControlRecordType } from '@millrace/protocol'
-import { AppendResult, type CleanerSettings, type Log } from '../index.ts'
-import { compact, type KeyedRecord, keyedBatch, openCompacted } from './compacted-log.ts'
-import { type AppendedBatch, CompactionModel, checkCompacted } from './compaction-model.ts'
+import { AppendResult, type CleanerSettings, type Log, ReadResult } from '../index.ts'
+import { batchesIn, compact, type KeyedRecord, keyedBatch, openCompacted } from './compacted-log.ts'
+import { type AppendedBatch, CompactionModel, checkCompacted, checkRecords } from './compaction-model.ts'
 import { type Opened, turns, WALKED } from './log-driver.ts'
 import { TOPIC_ID } from './storage-harness.ts'
 
@@ -222,15 +222,34 @@ export class CompactionWorkload {
     this.#isCompacting = true
     const done = compact(this.#opened!)
     // Appends and reads go on meanwhile.
+    const reads: Promise<void>[] = []
     for (let count = this.#random.uint32() % 6; count > 0; count--) {
       await turns(this.#random.uint32() % 40)
+      reads.push(this.#read())
       this.#append()
     }
     if (this.#random.uint32() % 8 === 0) this.#truncate()
     await done
+    await Promise.all(reads)
     this.#isCompacting = false
     if (this.#opened!.manager.cleanerStatus!.cleanedCount > before) this.cleanedCount++
     if (this.#random.uint32() % 3 === 0) await this.#check()
+  }
+
+  /** What is read while segments are exchanged is what was appended, and none of it is refused. */
+  async #read(): Promise<void> {
+    const log = this.#log!
+    const { generation } = log
+    const model = new CompactionModel(this.#model.batches)
+    const out = new ReadResult()
+    const offset = log.logStartOffset + (this.#random.uint32() % (1 + log.writtenOffset - log.logStartOffset))
+    const isRead = await log.read(offset, 1500, log.writtenOffset, true, out)
+    if (generation !== log.generation) return
+    if (!isRead) throw new Error(`read at ${offset} is refused: ${out.errorCode}`)
+    const batches = batchesIn(Buffer.concat(out.buffers))
+    const [first] = batches
+    if (first !== undefined && first.lastOffset < offset) throw new Error(`read at ${offset} gives ${first.baseOffset}`)
+    checkRecords(batches, model)
   }
 
   /** What is not committed goes, as on a follower. */
