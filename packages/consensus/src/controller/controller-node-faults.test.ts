@@ -300,7 +300,9 @@ describe('the log', () => {
     const levels = cluster.broker(1).records.filter((record) => record.type === 'FeatureLevelRecord')
     expect(levels.map((record) => record.name).sort()).toEqual([
       'eligible.leader.replicas.version',
+      'group.version',
       'metadata.version',
+      'share.version',
       'transaction.version',
     ])
   })
