@@ -44,6 +44,6 @@ function toText(transaction: TransactionDescription): string {
     `times out after ${formatDuration(timeoutMs)}`,
     `coordinator ${coordinator}`,
   ]
-  const places = partitions.map(({ topic, partition }) => `  ${topic}:${partition}\n`).join('')
-  return `${printable(`${transactionalId}: ${facts.join(', ')}`)}\n${printable(places)}`
+  const places = partitions.map(({ topic, partition }) => `  ${topic}:${partition}`)
+  return [`${transactionalId}: ${facts.join(', ')}`, ...places].map((line) => `${printable(line)}\n`).join('')
 }

@@ -1,5 +1,15 @@
 import { SimulatedClock, SimulatedTimers } from '@millrace/base'
-import { BatchBuilder, buildEndTxnMarker, ControlRecordType, ErrorCode, recordCountOf } from '@millrace/protocol'
+import {
+  BatchBuilder,
+  buildEndTxnMarker,
+  ControlRecordType,
+  ErrorCode,
+  isControlBatch,
+  isTransactionalBatch,
+  producerEpochOf,
+  producerIdOf,
+  recordCountOf,
+} from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import { FakeCoordinatorLog } from '../testing/fake-coordinator-log.ts'
 import { ManualTurn } from '../testing/manual-turn.ts'
@@ -257,6 +267,99 @@ describe('an append that fails', () => {
     expect(table().map.get('a')).toBe('first')
     log.commit()
     expect(outcomes).toEqual(['second 56 null', 'first 0 first'])
+  })
+})
+
+describe('a write in a transaction', () => {
+  const producer = { producerId: 7, producerEpoch: 2, verification: null }
+  const end = { producerId: 7, producerEpoch: 2, coordinatorEpoch: 1, transactionVersion: 0 }
+  const kinds = ({ batches }: FakeCoordinatorLog): string[] =>
+    batches.map((batch) => {
+      const who = `${producerIdOf(batch, 0)}/${producerEpochOf(batch, 0)}`
+      if (isControlBatch(batch, 0)) return `marker ${who}`
+      return isTransactionalBatch(batch, 0) ? `of ${who}` : 'plain'
+    })
+
+  async function started() {
+    const shard = await active()
+    const { runtime, outcomes } = shard
+    const putIn = (name: string, key: string): void =>
+      runtime.write(
+        PARTITION,
+        (_table, step) => {
+          step.write({ key, value: name })
+          return name
+        },
+        (errorCode, response) => outcomes.push(`${name} ${errorCode} ${response}`),
+        producer,
+      )
+    const mark = (commit: boolean): void =>
+      runtime.endTransaction(PARTITION, { ...end, commit }, (errorCode) => outcomes.push(`marker ${errorCode}`))
+    return { ...shard, putIn, mark }
+  }
+
+  test('is a batch of its own, behind what came before, and told with its producer', async () => {
+    const { log, turn, put, putIn, outcomes, table } = await started()
+    put('a', 'x')
+    putIn('b', 'y')
+    put('c', 'z')
+    turn.end()
+    expect(kinds(log)).toEqual(['plain', 'of 7/2', 'plain'])
+    expect(table().positions.map(({ offset, producerId }) => [offset, producerId])).toEqual([
+      [0, -1],
+      [1, 7],
+      [2, -1],
+    ])
+    log.commit()
+    expect(outcomes).toEqual(['a 0 a', 'b 0 b', 'c 0 c'])
+  })
+
+  test('ends with a marker, behind what is under way, which is answered when it is committed', async () => {
+    const { log, turn, put, putIn, mark, outcomes, table } = await started()
+    putIn('b', 'y')
+    put('a', 'x')
+    mark(true)
+    turn.end()
+    expect(kinds(log)).toEqual(['of 7/2', 'plain', 'marker 7/2'])
+    expect(table().events).toContain('transaction of 7 committed')
+    log.commit(2)
+    expect(outcomes).toEqual(['b 0 b', 'a 0 a'])
+    log.commit()
+    expect(outcomes.at(-1)).toBe('marker 0')
+  })
+
+  test('that the log refuses is taken back, alone', async () => {
+    const { log, turn, put, putIn, outcomes, committed } = await started()
+    put('a', 'x')
+    turn.end()
+    log.appendError = ErrorCode.INVALID_PRODUCER_EPOCH
+    putIn('b', 'x')
+    log.appendError = 0
+    log.commit()
+    expect(outcomes).toEqual([`b ${ErrorCode.INVALID_PRODUCER_EPOCH} null`, 'a 0 a'])
+    expect(committed('x')).toBe('a')
+  })
+
+  test('is taken back with the batch before it, which it may have seen', async () => {
+    const { log, turn, put, putIn, mark, outcomes, table } = await started()
+    put('a', 'x')
+    log.appendError = ErrorCode.NOT_ENOUGH_REPLICAS
+    putIn('b', 'y')
+    put('c', 'z')
+    mark(true)
+    turn.end()
+    const error = ErrorCode.NOT_ENOUGH_REPLICAS
+    expect(outcomes).toEqual([`a ${error} null`, `b ${error} null`, `c ${error} null`, `marker ${error}`])
+    expect(['x', 'y', 'z'].map((key) => table().map.get(key))).toEqual([undefined, undefined, undefined])
+    expect(log.batches).toEqual([])
+  })
+
+  test('and markers are refused where the shard is not active', async () => {
+    const { runtime, putIn, mark, outcomes } = await started()
+    runtime.onResignation(PARTITION)
+    putIn('b', 'y')
+    mark(true)
+    expect(outcomes).toEqual([`b ${ErrorCode.NOT_COORDINATOR} null`, `marker ${ErrorCode.NOT_COORDINATOR}`])
   })
 })
 

@@ -27,7 +27,7 @@ class Asking {
   /** What the coordinator on this node says. */
   localCodes: number[] = []
   askedHere = 0
-  image = ledImage([1, 2, 3], { __transaction_state: [1, 2, 3, -1], t: [1, 1] })
+  image = ledImage([1, 2, 3], { __transaction_state: [1, 2, 3, -1, 2], t: [1, 1] })
   readonly verifier = new PartitionVerifier({
     nodeId: HERE,
     clock: this.clock,
@@ -40,7 +40,7 @@ class Asking {
       const code = this.localCodes.shift() ?? ErrorCode.NONE
       return Promise.resolve(transactions.map((transaction) => resultOf(transaction, code)))
     },
-    ask: (brokerId, transactions) =>
+    ask: (brokerId, _statePartition, transactions) =>
       new Promise((resolve, reject) => {
         this.requests.push({
           ...{ brokerId, transactions },
@@ -114,19 +114,19 @@ describe('the coordinator', () => {
 })
 
 describe('what many producers ask', () => {
-  test('of one broker goes together, each id once a request, and other brokers do not wait for it', async () => {
+  test('of one coordinator goes together, each id once a request, and others do not wait for it', async () => {
     const asking = new Asking()
-    for (const id of ['1/a', '1/b', '1/a', '2/c']) void asking.verify(id)
+    for (const id of ['1/a', '1/b', '1/a', '2/c', '4/d']) void asking.verify(id)
     await asking.settle()
     const idsOf = (request: Request): string[] => request.transactions.map(({ transactionalId }) => transactionalId)
-    expect(asking.requests.map(idsOf)).toEqual([['1/a', '1/b'], ['2/c']])
+    expect(asking.requests.map(idsOf)).toEqual([['1/a', '1/b'], ['2/c'], ['4/d']])
     void asking.verify('1/d')
     await asking.settle()
     // One at a time.
-    expect(asking.requests).toHaveLength(2)
+    expect(asking.requests).toHaveLength(3)
     asking.requests[0]!.fail()
     await asking.settle()
-    expect(idsOf(asking.requests[2]!)).toEqual(['1/a', '1/d'])
+    expect(idsOf(asking.requests[3]!)).toEqual(['1/a', '1/d'])
   })
 
   test('never grows beyond what a request may name', async () => {

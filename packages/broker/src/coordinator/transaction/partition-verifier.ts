@@ -60,18 +60,22 @@ interface Question {
   resolve(verdicts: Verdicts): void
 }
 
-/** What is to be asked of one broker: one request is under way at a time. */
+/** What is to be asked of one broker about ids of one partition of `__transaction_state`: one request is under way at a time. */
 interface Line {
+  readonly key: string
+  readonly brokerId: number
+  readonly statePartition: number
   queue: Question[]
 }
 
 /**
  * Asks the coordinators of transactions on behalf of the partitions that this node leads: no record of a transaction is appended of which
- * its coordinator does not know (T4, KIP-890). What many producers ask of one broker goes together.
+ * its coordinator does not know (T4, KIP-890). What many producers ask of one coordinator goes together; a partition of
+ * `__transaction_state` that cannot commit holds up its own ids only.
  */
 export class PartitionVerifier {
   readonly #ports: PartitionVerifierPorts
-  readonly #lines = new Map<number, Line>()
+  readonly #lines = new Map<string, Line>()
 
   constructor(ports: PartitionVerifierPorts) {
     this.#ports = ports
@@ -109,7 +113,7 @@ export class PartitionVerifier {
       statePartition === null
         ? -1
         : (metadata.topics.get(TRANSACTION_STATE_TOPIC)?.partitions[statePartition]?.leader ?? -1)
-    if (leader < 0 || !isActiveBroker(metadata, leader))
+    if (statePartition === null || leader < 0 || !isActiveBroker(metadata, leader))
       return Promise.resolve(() => ErrorCode.COORDINATOR_NOT_AVAILABLE)
     const transaction = createAddPartitionsToTxnTransaction({
       ...{ transactionalId, producerId, producerEpoch },
@@ -119,33 +123,35 @@ export class PartitionVerifier {
       ),
     })
     if (leader === nodeId) return this.#ports.askHere([transaction]).then(([result]) => verdictsOf(result))
-    return new Promise((resolve) => this.#enqueue(leader, { transaction, resolve }))
+    return new Promise((resolve) => this.#enqueue(leader, statePartition, { transaction, resolve }))
   }
 
-  #enqueue(brokerId: number, question: Question): void {
-    const line = this.#lines.get(brokerId)
+  #enqueue(brokerId: number, statePartition: number, question: Question): void {
+    const key = `${brokerId}/${statePartition}`
+    const line = this.#lines.get(key)
     if (line !== undefined) {
       line.queue.push(question)
       return
     }
-    const opened: Line = { queue: [question] }
-    this.#lines.set(brokerId, opened)
-    void this.#drain(brokerId, opened)
+    const opened: Line = { key, brokerId, statePartition, queue: [question] }
+    this.#lines.set(key, opened)
+    void this.#drain(opened)
   }
 
   /** Never rejects. */
-  async #drain(brokerId: number, line: Line): Promise<void> {
+  async #drain(line: Line): Promise<void> {
     // What else comes in this turn goes with it.
     await Promise.resolve()
-    while (line.queue.length > 0) await this.#askThere(brokerId, takeDistinct(line))
-    this.#lines.delete(brokerId)
+    while (line.queue.length > 0) await this.#askThere(line, takeDistinct(line))
+    this.#lines.delete(line.key)
   }
 
-  async #askThere(brokerId: number, questions: readonly Question[]): Promise<void> {
+  async #askThere({ brokerId, statePartition }: Line, questions: readonly Question[]): Promise<void> {
     const transactions = questions.map(({ transaction }) => transaction)
     try {
       const { errorCode, results } = await this.#ports.ask(
         brokerId,
+        statePartition,
         transactions,
         this.#ports.settings().requestTimeoutMs,
       )

@@ -68,18 +68,21 @@ function codesOf(works: readonly MarkerWork[], { markers }: WriteTxnMarkersRespo
 }
 
 /**
- * Asks the coordinator on another broker whether partitions are in transactions, or adds them. Rejects with `BrokerConnectionError`.
+ * Asks the coordinator on another broker whether partitions are in transactions, or adds them; all of ids of one partition of
+ * `__transaction_state`. Rejects with `BrokerConnectionError`.
  */
 export type AskCoordinator = (
   brokerId: number,
+  statePartition: number,
   transactions: AddPartitionsToTxnTransaction[],
   timeoutMs: number,
 ) => Promise<{ errorCode: number; results: readonly AddPartitionsToTxnResult[] }>
 
 export function askCoordinatorOver(peers: PeerCalls): AskCoordinator {
-  return (brokerId, transactions, timeoutMs) => {
+  return (brokerId, statePartition, transactions, timeoutMs) => {
     const request = createAddPartitionsToTxnRequest({ transactions })
-    return peers.call(brokerId, 'verification', addPartitionsToTxnApi, request, timeoutMs, (response) => ({
+    const purpose = `verification ${statePartition}`
+    return peers.call(brokerId, purpose, addPartitionsToTxnApi, request, timeoutMs, (response) => ({
       errorCode: response.errorCode,
       results: response.resultsByTransaction,
     }))
