@@ -92,3 +92,36 @@ test('several logs at a time share memory and disk', async () => {
   expect(memoryBytes).toBe(0)
   expect([log, other].map(({ cleanedOffset }) => cleanedOffset > 250)).toEqual([true, true])
 })
+
+test('the dirtiest log comes first, and before it one whose records are overdue', async () => {
+  const disk = new SimulatedDisk()
+  const order: string[] = []
+  const { opened, log: dirty } = await create(disk)
+  const overdue = opened.manager.createLog('overdue', 0, randomUuid(new SeededRandom(4)))
+  const cleaner = opened.manager.createLog('cleaner', 0, randomUuid(new SeededRandom(5)))
+  overdue.updateConfig({ ...overdue.config, maxCompactionLagMs: 60_000, minCleanableDirtyRatio: 1 })
+  const fill = async (log: Log, count: number): Promise<void> => {
+    const timestamp = opened.clock.wallMs()
+    for (let number = 0; number < count; number++) {
+      appendKeyed(opened, log, [{ key: `key ${number}`, value: PADDING }], { timestamp })
+    }
+    await settle(opened, log)
+  }
+  await fill(cleaner, 100)
+  await compact(opened)
+  await fill(cleaner, 40)
+  await fill(dirty, 100)
+  await fill(overdue, 60)
+  opened.timers.advance(61_000)
+  disk.onChange = (operation, path) => {
+    const [, , name] = path.split('/')
+    if (operation === 'rename' && path.endsWith('.log.swap') && order.at(-1) !== name) order.push(name!)
+  }
+  for (const log of [dirty, overdue, cleaner]) {
+    // So that something goes.
+    for (let number = 0; number < 40; number++) appendKeyed(opened, log, [{ key: `key ${number}`, value: PADDING }])
+    await settle(opened, log)
+  }
+  await compact(opened)
+  expect(order).toEqual(['overdue-0', 'topic-0', 'cleaner-0'])
+})
