@@ -49,6 +49,28 @@ test('a deleted key goes with its tombstone, once that has been met for long eno
   expect((await keysOf()).filter((key) => key === 'a')).toHaveLength(0)
 })
 
+test('tombstones go although nothing is written any more, and without more ado after that', async () => {
+  const { opened, log } = await create()
+  for (let count = 0; count < 40; count++) appendKeyed(opened, log, [{ key: `a ${count}`, value: PADDING }])
+  for (let count = 0; count < 40; count++) appendKeyed(opened, log, [{ key: `a ${count}`, value: null }])
+  for (let count = 0; count < 20; count++) appendKeyed(opened, log, [{ key: `b ${count}`, value: PADDING }])
+  await settle(opened, log)
+  await compact(opened)
+  const tombstones = async () =>
+    (await readBatches(log)).flatMap(({ records }) => records).filter(({ value }) => value === null).length
+  expect(await tombstones()).toBe(40)
+  const { cleanedCount } = opened.manager.cleanerStatus!
+  await compact(opened)
+  expect(opened.manager.cleanerStatus!.cleanedCount).toBe(cleanedCount)
+  opened.timers.advance(20_000)
+  await compact(opened)
+  expect(await tombstones()).toBe(0)
+  expect(opened.manager.cleanerStatus!.cleanedCount).toBe(cleanedCount + 1)
+  opened.timers.advance(20_000)
+  await compact(opened)
+  expect(opened.manager.cleanerStatus!.cleanedCount).toBe(cleanedCount + 1)
+})
+
 test('what is compacted is found again by the next start, without a walk', async () => {
   const disk = new SimulatedDisk()
   const { opened, log } = await create(disk)
