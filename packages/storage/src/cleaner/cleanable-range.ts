@@ -63,12 +63,18 @@ export function firstDirtyOffsetOf(log: MeasuredLog): Offset {
   return cleanedOffset < logStartOffset || cleanedOffset > logEndOffset ? logStartOffset : cleanedOffset
 }
 
-/** Behind the last closed segment from `firstSlot` on that ends at or below `offset` and needs no recovery. */
+/**
+ * Behind the last closed segment from `firstSlot` on that ends at or below `offset`, needs no recovery, and has its end on the disk: only
+ * then it is one that the durable mark counts for certain.
+ */
 function endSlotBelow(log: MeasuredLog, firstSlot: number, offset: Offset): number {
   const { segments } = log
   const upperOffset = Math.min(offset, log.recoveryPoint, log.durableOffset)
   let slot = firstSlot
-  while (slot < segments.count - 1 && segments.endOffsetOf(slot) <= upperOffset) slot++
+  while (slot < segments.count - 1 && segments.endOffsetOf(slot) <= upperOffset) {
+    if (segments.at(slot).hasUnsettledEnd) break
+    slot++
+  }
   return slot
 }
 

@@ -293,6 +293,8 @@ export class LogCleaner {
     const nowMs = this.#parts.context.clock.wallMs()
     try {
       if (isActiveOverdue(log, nowMs)) log.roll(log.logEndOffset)
+      // After a crash nobody else would, as long as nothing is written.
+      if (hasUnsettledEnds(log)) log.checkpointer.request()
       return await cleanableRange(log, nowMs)
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
@@ -331,6 +333,10 @@ interface Picked extends Candidate {
 interface CleanWorker {
   engine: CleanEngine | null
   running: Promise<void> | null
+}
+
+function hasUnsettledEnds({ segments: { all, active } }: Log): boolean {
+  return all.some((segment) => segment !== active && segment.hasUnsettledEnd)
 }
 
 function isDue(log: Log, { dirtyRatio, isOverdue }: CleanableRange): boolean {
