@@ -43,9 +43,15 @@ describe('the thread for compaction', () => {
     append(manager, log, 0, RECORDS)
     await whenCheckpointed(log)
     const sizeBytes = log.sizeBytes
+    // A consumer's, who takes its time.
+    const held = new ReadResult()
+    expect(await log.read(0, 1 << 20, log.logEndOffset, true, held)).toBe(true)
+    const views = held.buffers
+    const copy = Buffer.concat(views)
     const compacted = manager.compact()
     append(manager, log, RECORDS, RECORDS + 50)
     await compacted
+    expect(Buffer.concat(views).equals(copy)).toBe(true)
     expect(manager.cleanerStatus).toMatchObject({ brokenCount: 0, uncleanableCount: 0 })
     expect(log.cleanedOffset).toBeGreaterThan(RECORDS / 2)
     expect(log.sizeBytes).toBeLessThan(sizeBytes / 2)

@@ -108,7 +108,9 @@ function recoverSegment(input: RecoveryInput, segment: Segment, upperOffset: Off
     const isComplete = scanner.expectedOffset >= upperOffset
     // What belongs to the next segment, which has it.
     if (found === 'batch' && scanner.lastOffset >= upperOffset && (isTorn || isComplete)) break
-    if (isTorn || (isComplete && scanner.isZeroToEnd())) {
+    // All that was synced has been met: the segment behind it may have lost its name, which never held anything that counts.
+    const isWhole = isComplete || scanner.expectedOffset >= input.durableOffset
+    if (isTorn || (isWhole && scanner.isZeroToEnd())) {
       const cutBytes = segment.fileBytes - scanner.position
       if (!scanner.isZeroAt(scanner.position)) {
         input.logger.warn('torn tail cut', { segment: segment.logPath, offset: scanner.expectedOffset, cutBytes })

@@ -582,3 +582,28 @@ test('segments that nothing known leads to are set aside', async () => {
   await turns()
   expect(strays(killed).filter((name) => name.includes('.log.'))).toEqual(moved)
 })
+
+test('what was reserved behind the last batch is none where the mark names a segment behind it that has lost its name', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 8)
+  await settle(opened, log)
+  const { logPath, writtenBytes } = log.segments.active
+  log.roll(8)
+  append(log, ['cut off again'])
+  opened.manager.flushStaged()
+  log.truncateTo(8)
+  const left = disk.fork()
+  // As a crash may leave it: neither the end of the one nor the name of the other were synced.
+  for (const name of left.listDirectory('/data/topic-0')) {
+    if (name.startsWith('00000000000000000008.')) left.removeFile(`/data/topic-0/${name}`)
+  }
+  const file = left.openFile(logPath, { create: false })
+  file.write(Buffer.alloc(107), 0, 107, writtenBytes)
+  file.close()
+  const again = await open(left)
+  const found = logOf(again)
+  expect([found.logEndOffset, found.faultyRanges, found.sizeBytes]).toEqual([8, [], writtenBytes])
+  expect(left.stat(logPath)!.sizeBytes).toBe(writtenBytes)
+  expect(again.errors).toEqual([])
+})

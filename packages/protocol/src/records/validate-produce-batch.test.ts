@@ -306,6 +306,17 @@ describe('timestamps', () => {
 })
 
 describe('compacted topics', () => {
+  it('refuses offsets that are not consecutive on a compacted topic, which could never be compacted again', () => {
+    const builder = new BatchBuilder()
+    for (const offsetDelta of [0, 2, 5]) builder.appendAt(offsetDelta, NOW, 'key', 'value')
+    const batch = Buffer.from(builder.build())
+    // As many offsets as records, as a producer must say.
+    batch.writeInt32BE(2, 23)
+    sealBatch(batch, 0)
+    expect(validate(batch, { compactedTopic: true }).errorCode).toBe(ErrorCode.INVALID_RECORD)
+    expect(validate(batch, { compactedTopic: false }).errorCode).toBe(0)
+  })
+
   it.each([CodecId.NONE, CodecId.ZSTD])('need keys, codec %i', (codec) => {
     const batch = batchOf([{}, { key: null }, { key: '' }, { key: null, timestamp: NOW + 2 * HOUR_MS }], { codec })
     const { errorCode, recordErrors } = validate(batch, { compactedTopic: true })

@@ -155,6 +155,10 @@ function checkRecords(buffer: Buffer, position: number, rules: ProduceRules, res
   const rebuild = rules.targetCodec !== null && rules.targetCodec !== codec
   if (codec === CodecId.NONE) {
     if (!scanBytes(buffer, position + BATCH_HEADER_BYTES, result.end, result)) return false
+    // Kafka takes them, and never compacts their partition again.
+    if (rules.compactedTopic && scan.oddOffsetCount > 0) {
+      return result.refuse(ErrorCode.INVALID_RECORD, 'offsets of a batch for a compacted topic are not consecutive')
+    }
     if (!checkScanned(buffer, position, null, rules, result)) return false
     return rebuild ? rebuildBatch(buffer, position, null, rules, result) : stamp(buffer, position, rules, result)
   }

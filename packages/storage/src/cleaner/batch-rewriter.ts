@@ -41,6 +41,8 @@ export class BatchRewriter {
   keylessCount: number
   /** Batches that went, or were written anew. */
   changedCount: number
+  /** When the first of the tombstones and markers that stay, and that nothing else keeps, may go; Infinity: there are none. */
+  nextHorizonMs: number
   readonly #order: CleanOrder
   readonly #keys: KeyOffsets
   readonly #transactions: CleanTransactions
@@ -65,6 +67,7 @@ export class BatchRewriter {
     this.keptRecordCount = 0
     this.keylessCount = 0
     this.changedCount = 0
+    this.nextHorizonMs = Number.POSITIVE_INFINITY
     this.#order = order
     this.#keys = keys
     this.#transactions = transactions
@@ -119,6 +122,7 @@ export class BatchRewriter {
       return mustStay ? this.#leaveEmpty(buffer, position) : 'gone'
     }
     this.keptRecordCount++
+    if (isSpent) this.#noteHorizon(horizonMs)
     if (!isSpent || horizonMs >= 0) return 'as it is'
     this.#begin(buffer, position, this.#newHorizonMs())
     this.#reader.open(buffer, position)
@@ -132,6 +136,8 @@ export class BatchRewriter {
     this.readRecordCount += readCount
     this.keptRecordCount += keptCount
     if (keptCount === 0) return mustStay ? this.#leaveEmpty(buffer, position) : 'gone'
+    // What lies behind the keys that are known stays for other reasons.
+    if (hasTombstones && lastOffsetOf(buffer, position) <= this.#keys.latestOffset) this.#noteHorizon(horizonMs)
     const needsHorizon = hasTombstones && horizonMs < 0
     if (keptCount === readCount && !needsHorizon) return 'as it is'
     this.#begin(buffer, position, needsHorizon ? this.#newHorizonMs() : horizonMs >= 0 ? horizonMs : null)
@@ -183,6 +189,10 @@ export class BatchRewriter {
     const grown = new Uint8Array(2 * this.#stays.length)
     grown.set(this.#stays)
     this.#stays = grown
+  }
+
+  #noteHorizon(horizonMs: number): void {
+    this.nextHorizonMs = Math.min(this.nextHorizonMs, horizonMs < 0 ? this.#newHorizonMs() : horizonMs)
   }
 
   #newHorizonMs(): number {

@@ -70,6 +70,8 @@ export interface RewrittenSegment {
   readonly keylessCount: number
   /** All batches are as they were. */
   readonly isUnchanged: boolean
+  /** When the first of its tombstones and markers may go; Infinity: it has none that may. */
+  readonly nextHorizonMs: number
 }
 
 /** A batch cannot be what was written: nothing of the order counts. */

@@ -46,18 +46,35 @@ export async function cleanableRange(log: MeasuredLog, nowMs: TimestampMs): Prom
   }
 }
 
+/**
+ * The part of a log that is compacted already, to be gone over again for the tombstones in it, although nothing was written since; null if
+ * that does not end where a segment does, which the next clean sees to.
+ */
+export function compactedRange(log: MeasuredLog): CleanableRange | null {
+  const { segments, cleanedOffset: endOffset } = log
+  const slot = segments.slotFor(endOffset)
+  if (slot < 1 || segments.at(slot).baseOffset !== endOffset || endOffset <= log.logStartOffset) return null
+  return { firstDirtyOffset: endOffset, endOffset, dirtyBytes: 0, dirtyRatio: 0, isOverdue: false }
+}
+
 /** Where what was not compacted yet begins. What the checkpoint says counts only within the log. */
 export function firstDirtyOffsetOf(log: MeasuredLog): Offset {
   const { cleanedOffset, logStartOffset, logEndOffset } = log
   return cleanedOffset < logStartOffset || cleanedOffset > logEndOffset ? logStartOffset : cleanedOffset
 }
 
-/** Behind the last closed segment from `firstSlot` on that ends at or below `offset` and needs no recovery. */
+/**
+ * Behind the last closed segment from `firstSlot` on that ends at or below `offset`, needs no recovery, and has its end on the disk: only
+ * then it is one that the durable mark counts for certain.
+ */
 function endSlotBelow(log: MeasuredLog, firstSlot: number, offset: Offset): number {
   const { segments } = log
   const upperOffset = Math.min(offset, log.recoveryPoint, log.durableOffset)
   let slot = firstSlot
-  while (slot < segments.count - 1 && segments.endOffsetOf(slot) <= upperOffset) slot++
+  while (slot < segments.count - 1 && segments.endOffsetOf(slot) <= upperOffset) {
+    if (segments.at(slot).hasUnsettledEnd) break
+    slot++
+  }
   return slot
 }
 

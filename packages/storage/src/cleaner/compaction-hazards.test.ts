@@ -304,6 +304,25 @@ describe('a disk that fails while a log is compacted', () => {
   })
 })
 
+test('a log that nobody writes to after a crash is compacted all the same', async () => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  for (let number = 0; number < 100; number++) {
+    appendKeyed(opened, log, [{ key: `key ${number % 7}`, value: PADDING }])
+    if (number % 10 === 0) await turns(20)
+  }
+  const again = await openCompacted(disk.fork())
+  const found = logOf(again)
+  found.setHighWatermark(found.logEndOffset)
+  for (let look = 0; look < 3; look++) {
+    again.timers.advance(2_000)
+    await turns()
+    await compact(again)
+  }
+  expect(found.cleanedOffset).toBe(found.segments.active.baseOffset)
+  expect(latestOf(await readBatches(found)).size).toBe(7)
+})
+
 describe('what the operator changes', () => {
   test('a topic that is compacted from now on, or no more', async () => {
     const { opened, log } = await create(new SimulatedDisk(), { cleanupCompact: false })

@@ -169,6 +169,7 @@ export class LocalCleanEngine implements CleanEngine {
     rewriter.keptRecordCount = 0
     rewriter.keylessCount = 0
     rewriter.changedCount = 0
+    rewriter.nextHorizonMs = Number.POSITIVE_INFINITY
     let readBytes = 0
     try {
       for (const segment of sources) {
@@ -187,11 +188,11 @@ export class LocalCleanEngine implements CleanEngine {
       cleaned.close()
       this.#cleaned = null
     }
-    const { readRecordCount, keptRecordCount, keylessCount } = rewriter
+    const { readRecordCount, keptRecordCount, keylessCount, nextHorizonMs } = rewriter
     const isUnchanged = rewriter.changedCount === 0 && !cleaned.isFilled
     const { sizeBytes, nextOffset, hasTransactions: hasTransactionIndex } = cleaned
     const counts = { readBytes, readRecordCount, keptRecordCount, keylessCount }
-    return { kind: 'rewritten', sizeBytes, nextOffset, hasTransactionIndex, isUnchanged, ...counts }
+    return { kind: 'rewritten', sizeBytes, nextOffset, hasTransactionIndex, isUnchanged, nextHorizonMs, ...counts }
   }
 
   async #rewriteSegment(

@@ -50,10 +50,12 @@ const SPACE_RESERVE_BYTES = 128 << 20
 export class LogClean {
   readonly stats: CleanStats
   readonly #parts: LogCleanParts
+  #nextHorizonMs: number
 
   constructor(parts: LogCleanParts) {
     this.stats = { readBytes: 0, writtenBytes: 0, readRecordCount: 0, keptRecordCount: 0, keylessCount: 0, fill: 0 }
     this.#parts = parts
+    this.#nextHorizonMs = Number.POSITIVE_INFINITY
   }
 
   /** Never rejects with a `DiskError`. */
@@ -85,6 +87,7 @@ export class LogClean {
     }
     if (!isCurrent()) return { kind: 'aborted' }
     log.compaction.cleanedOffset = indexed.endOffset
+    log.compaction.nextHorizonMs = this.#nextHorizonMs
     return { kind: 'cleaned', endOffset: indexed.endOffset }
   }
 
@@ -116,6 +119,7 @@ export class LogClean {
     this.stats.readRecordCount += made.readRecordCount
     this.stats.keptRecordCount += made.keptRecordCount
     this.stats.keylessCount += made.keylessCount
+    this.#nextHorizonMs = Math.min(this.#nextHorizonMs, made.nextHorizonMs)
   }
 
   /** Waits for the engine, and has it give up what nobody wants any more: descriptors of a deleted log keep its space. */

@@ -49,6 +49,28 @@ test('a deleted key goes with its tombstone, once that has been met for long eno
   expect((await keysOf()).filter((key) => key === 'a')).toHaveLength(0)
 })
 
+test('tombstones go although nothing is written any more, and without more ado after that', async () => {
+  const { opened, log } = await create()
+  for (let count = 0; count < 40; count++) appendKeyed(opened, log, [{ key: `a ${count}`, value: PADDING }])
+  for (let count = 0; count < 40; count++) appendKeyed(opened, log, [{ key: `a ${count}`, value: null }])
+  for (let count = 0; count < 20; count++) appendKeyed(opened, log, [{ key: `b ${count}`, value: PADDING }])
+  await settle(opened, log)
+  await compact(opened)
+  const tombstones = async () =>
+    (await readBatches(log)).flatMap(({ records }) => records).filter(({ value }) => value === null).length
+  expect(await tombstones()).toBe(40)
+  const { cleanedCount } = opened.manager.cleanerStatus!
+  await compact(opened)
+  expect(opened.manager.cleanerStatus!.cleanedCount).toBe(cleanedCount)
+  opened.timers.advance(20_000)
+  await compact(opened)
+  expect(await tombstones()).toBe(0)
+  expect(opened.manager.cleanerStatus!.cleanedCount).toBe(cleanedCount + 1)
+  opened.timers.advance(20_000)
+  await compact(opened)
+  expect(opened.manager.cleanerStatus!.cleanedCount).toBe(cleanedCount + 1)
+})
+
 test('what is compacted is found again by the next start, without a walk', async () => {
   const disk = new SimulatedDisk()
   const { opened, log } = await create(disk)
@@ -91,4 +113,37 @@ test('several logs at a time share memory and disk', async () => {
   // Given back with the last log.
   expect(memoryBytes).toBe(0)
   expect([log, other].map(({ cleanedOffset }) => cleanedOffset > 250)).toEqual([true, true])
+})
+
+test('the dirtiest log comes first, and before it one whose records are overdue', async () => {
+  const disk = new SimulatedDisk()
+  const order: string[] = []
+  const { opened, log: dirty } = await create(disk)
+  const overdue = opened.manager.createLog('overdue', 0, randomUuid(new SeededRandom(4)))
+  const cleaner = opened.manager.createLog('cleaner', 0, randomUuid(new SeededRandom(5)))
+  overdue.updateConfig({ ...overdue.config, maxCompactionLagMs: 60_000, minCleanableDirtyRatio: 1 })
+  const fill = async (log: Log, count: number): Promise<void> => {
+    const timestamp = opened.clock.wallMs()
+    for (let number = 0; number < count; number++) {
+      appendKeyed(opened, log, [{ key: `key ${number}`, value: PADDING }], { timestamp })
+    }
+    await settle(opened, log)
+  }
+  await fill(cleaner, 100)
+  await compact(opened)
+  await fill(cleaner, 40)
+  await fill(dirty, 100)
+  await fill(overdue, 60)
+  opened.timers.advance(61_000)
+  disk.onChange = (operation, path) => {
+    const [, , name] = path.split('/')
+    if (operation === 'rename' && path.endsWith('.log.swap') && order.at(-1) !== name) order.push(name!)
+  }
+  for (const log of [dirty, overdue, cleaner]) {
+    // So that something goes.
+    for (let number = 0; number < 40; number++) appendKeyed(opened, log, [{ key: `key ${number}`, value: PADDING }])
+    await settle(opened, log)
+  }
+  await compact(opened)
+  expect(order).toEqual(['overdue-0', 'topic-0', 'cleaner-0'])
 })

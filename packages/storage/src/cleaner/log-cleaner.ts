@@ -3,7 +3,7 @@ import type { FutureLogs } from '../future-logs.ts'
 import type { Log } from '../log.ts'
 import type { StorageContext } from '../storage-context.ts'
 import { type CleanEngine, CleanEngineError } from './clean-orders.ts'
-import { type CleanableRange, cleanableRange, isActiveOverdue } from './cleanable-range.ts'
+import { type CleanableRange, cleanableRange, compactedRange, isActiveOverdue } from './cleanable-range.ts'
 import type { CleanerOptions, CleanerSettings } from './cleaner-settings.ts'
 import { LocalCleanEngine } from './local-clean-engine.ts'
 import { type CleanEnd, LogClean } from './log-clean.ts'
@@ -254,7 +254,8 @@ export class LogCleaner {
       } else if (this.#mayClean(log) && !this.#busyPaths.has(log.path)) {
         const range = await this.#rangeOf(log)
         maxDirtyRatio = Math.max(maxDirtyRatio, range?.dirtyRatio ?? 0)
-        if (range !== null && isDue(log, range) && isBefore(range, best?.range ?? null)) best = { log, range }
+        const due = range !== null && isDue(log, range) ? range : this.#expiredRangeOf(log)
+        if (due !== null && isBefore(due, best?.range ?? null)) best = { log, range: due }
       }
       if (context.clock.monotonicMs() - sliceStartMs < SLICE_MS) continue
       await this.#nextTurn()
@@ -282,11 +283,18 @@ export class LogCleaner {
     return this.#parts.context.clock.monotonicMs() < cooling.untilMs
   }
 
+  /** Of a log with tombstones that may go: they are to go although nothing is written to it any more. */
+  #expiredRangeOf(log: Log): CleanableRange | null {
+    return this.#parts.context.clock.wallMs() < log.compaction.nextHorizonMs ? null : compactedRange(log)
+  }
+
   /** Closes the active segment where its records are overdue. A log that cannot be measured is left alone for a while. */
   async #rangeOf(log: Log): Promise<CleanableRange | null> {
     const nowMs = this.#parts.context.clock.wallMs()
     try {
       if (isActiveOverdue(log, nowMs)) log.roll(log.logEndOffset)
+      // After a crash nobody else would, as long as nothing is written.
+      if (hasUnsettledEnds(log)) log.checkpointer.request()
       return await cleanableRange(log, nowMs)
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
@@ -325,6 +333,10 @@ interface Picked extends Candidate {
 interface CleanWorker {
   engine: CleanEngine | null
   running: Promise<void> | null
+}
+
+function hasUnsettledEnds({ segments: { all, active } }: Log): boolean {
+  return all.some((segment) => segment !== active && segment.hasUnsettledEnd)
 }
 
 function isDue(log: Log, { dirtyRatio, isOverdue }: CleanableRange): boolean {

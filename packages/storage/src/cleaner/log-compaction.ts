@@ -43,6 +43,8 @@ const LOOKS_MAX = 1000
 export class LogCompaction {
   /** Everything below was compacted; 0 if nothing was. What it says counts only within the log. */
   cleanedOffset: Offset
+  /** When the first of the tombstones and markers that the last clean left may go; Infinity: there are none, or nobody knows. */
+  nextHorizonMs: TimestampMs
   readonly #context: StorageContext
   readonly #home: LogHome
   readonly #log: CompactedLog
@@ -55,6 +57,7 @@ export class LogCompaction {
 
   constructor(context: StorageContext, home: LogHome, log: CompactedLog, cleanedOffset: Offset) {
     this.cleanedOffset = cleanedOffset
+    this.nextHorizonMs = Number.POSITIVE_INFINITY
     this.#context = context
     this.#home = home
     this.#log = log
