@@ -91,6 +91,11 @@ export class TransactionManager implements IdentitySource {
     return this.#state.status === 'broken'
   }
 
+  /** Whether the producer can do no more transactions. */
+  get isDead(): boolean {
+    return this.#state.status === 'dead'
+  }
+
   /** Limits for the version of produce requests: it decides whether the leader enlists the partition (12) or expects it to be (11). */
   get produceVersions(): { minVersion: number; maxVersion: number } {
     return this.#isImplicit

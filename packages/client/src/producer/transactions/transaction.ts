@@ -81,8 +81,9 @@ export class Transaction implements AsyncDisposable {
     this.#state = 'ended'
   }
 
-  /** Aborts if nothing was asked for; waits for the commit that was. */
+  /** Aborts if nothing was asked for; waits for the commit that was. Says nothing of a fatal error that a call has met before. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#manager.isDead) return
     if (this.#state === 'committing') await this.commit()
     else if (this.#state === 'open') await this.abort()
   }
