@@ -66,6 +66,8 @@ export class TransactionManager implements IdentitySource {
   readonly #wanted = new Map<string, TopicPartition>()
   #adding: Promise<void> | null = null
   #offsets: Promise<void> = Promise.resolve()
+  /** Counts transactions. */
+  #ordinal = 0
   #initializing: Promise<void> | null = null
   #ending: Promise<void> | null = null
 
@@ -84,6 +86,16 @@ export class TransactionManager implements IdentitySource {
   get dropReason(): unknown {
     if (!this.#state.isDropping) return null
     return this.#state.error ?? new TransactionAbortedError()
+  }
+
+  /** Which transaction is open, or was the last one. */
+  get ordinal(): number {
+    return this.#ordinal
+  }
+
+  /** Whether that one has ended. */
+  get isBetween(): boolean {
+    return this.#state.status === 'ready' || this.#state.status === 'uninitialized'
   }
 
   /** Whether only an abort is left. */
@@ -178,6 +190,7 @@ export class TransactionManager implements IdentitySource {
     await this.init()
     if (this.#state.status !== 'ready') throw new StateError('a transaction is open; end it first')
     this.#state.moveTo('open')
+    this.#ordinal++
   }
 
   /** Makes offsets part of the transaction. */

@@ -298,6 +298,54 @@ describe.each([1, 2])('with transaction version %i', (level) => {
     await cluster.world.run(producer.close())
   })
 
+  test('a transaction whose end was not waited for does nothing to the next one', async () => {
+    const cluster = clusterOf(level)
+    const producer = producerOf(cluster, { maxBlockMs: 500, requestTimeoutMs: 200, deliveryTimeoutMs: 200 })
+    let isDown = true
+    cluster.intercept(ApiKey.END_TXN, (request) => {
+      return isDown
+        ? createEndTxnResponse({ errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS })
+        : cluster.answer(request)
+    })
+    const begin = async (value: string) => {
+      const transaction = await producer.begin()
+      await transaction.send({ topic: 't', partition: 0, value })
+      return transaction
+    }
+    const work = async () => {
+      const committed = await begin('a')
+      await expect(committed.commit()).rejects.toMatchObject({ code: 'TIMEOUT' })
+      isDown = false
+      const aborted = await begin('b')
+      // The first is over: this is about the first alone.
+      await committed.commit()
+      await expect(committed.abort()).rejects.toMatchObject({ code: 'ILLEGAL_STATE' })
+      await committed[Symbol.asyncDispose]()
+      isDown = true
+      await expect(aborted.abort()).rejects.toMatchObject({ code: 'TIMEOUT' })
+      isDown = false
+      const third = await begin('c')
+      await aborted.abort()
+      await third.commit()
+    }
+    await cluster.world.run(work())
+    expect(await readCommitted(cluster)).toEqual(['a', 'c'])
+    await cluster.world.run(producer.close())
+  })
+
+  test('leaving the scope after the producer was closed is nothing', async () => {
+    const cluster = clusterOf(level)
+    const producer = producerOf(cluster)
+    const work = async () => {
+      const transaction = await producer.begin()
+      await transaction.send({ topic: 't', partition: 0, value: 'never' })
+      await producer.close()
+      await transaction[Symbol.asyncDispose]()
+    }
+    await cluster.world.run(work())
+    expect(await readCommitted(cluster)).toEqual([])
+  })
+
   test('goes on when the coordinator moves between and within transactions', async () => {
     const cluster = clusterOf(level, 3)
     const producer = producerOf(cluster)
