@@ -21,8 +21,8 @@ interface WaitingRecord {
   place: number
   /** When `maxBlockMs` is over, in monotonic milliseconds. */
   deadlineMs: number
-  /** Its transaction was given up: it has been told so. */
-  isDropped: boolean
+  /** Whether it does not wait any more: it joined a batch, was refused, or its transaction was given up. */
+  isOver: boolean
 }
 
 /**
@@ -190,7 +190,7 @@ export class Producer implements AsyncDisposable {
       const prepared = this.#prepare(record)
       if (this.#tryAppend(prepared, delivery, place)) return
       const deadlineMs = this.#core.ports.clock.monotonicMs() + this.#options.maxBlockMs
-      this.#lineUp({ record: prepared, delivery, place, deadlineMs, isDropped: false })
+      this.#lineUp({ record: prepared, delivery, place, deadlineMs, isOver: false })
     } catch (error) {
       this.#refuse(delivery, place, error)
     }
@@ -264,8 +264,9 @@ export class Producer implements AsyncDisposable {
     for (let head = 0; head < line.length; head++) {
       const waiting = line[head]!
       const { record, delivery, place, deadlineMs } = waiting
-      if (waiting.isDropped) continue
+      if (waiting.isOver) continue
       if (head < refusedCount) {
+        waiting.isOver = true
         this.#refuse(delivery, place, refusal)
         continue
       }
@@ -274,14 +275,17 @@ export class Producer implements AsyncDisposable {
         const known = this.#core.metadata.view.topics.get(name)
         if (known !== undefined && known.partitions.length > 0 && this.#memory.tryReserve(record.sizeBytes)) {
           this.#append(known, record, delivery, place)
+          waiting.isOver = true
           continue
         }
         const topic = await this.#core.metadata.awaitTopic(name, Math.max(0, deadlineMs - clock.monotonicMs()))
         await this.#reserve(record.sizeBytes, Math.max(0, deadlineMs - clock.monotonicMs()))
-        if (waiting.isDropped) this.#memory.release(record.sizeBytes)
+        if (waiting.isOver) this.#memory.release(record.sizeBytes)
         else this.#append(topic, record, delivery, place)
+        waiting.isOver = true
       } catch (error) {
-        if (waiting.isDropped) continue
+        if (waiting.isOver) continue
+        waiting.isOver = true
         this.#refuse(delivery, place, error)
         if (!(error instanceof ProtocolError)) continue
         // The topic may not be used: that is the answer to all who stood in line when it came, without a request for each.
@@ -303,8 +307,8 @@ export class Producer implements AsyncDisposable {
   #dropWaiting(error: unknown): void {
     for (const line of this.#lines.values()) {
       for (const waiting of line) {
-        if (waiting.isDropped) continue
-        waiting.isDropped = true
+        if (waiting.isOver) continue
+        waiting.isOver = true
         waiting.delivery.onFailed(error, waiting.place)
       }
     }

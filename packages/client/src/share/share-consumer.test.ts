@@ -1,5 +1,9 @@
 import {
   ApiKey,
+  createShareFetchableTopicResponse,
+  createShareFetchResponse,
+  createShareFetchResponseLeaderIdAndEpoch,
+  createShareFetchResponsePartitionData,
   createShareGroupHeartbeatResponse,
   ErrorCode,
   type ShareAcknowledgeRequest,
@@ -273,6 +277,27 @@ describe('failures', () => {
       expect(again.map(({ deliveryCount }) => deliveryCount)).toEqual([2, 2, 2])
     }
     await cluster.world.run(work())
+    await cluster.world.run(consumer.close())
+  })
+
+  test.each([
+    [ErrorCode.NONE, false],
+    [ErrorCode.NOT_LEADER_OR_FOLLOWER, true],
+  ])('an answer with error %i that names a leader is believed: %s', async (errorCode, isBelieved) => {
+    const cluster = clusterOf(0)
+    const consumer = consumerOf(cluster)
+    const { topicId } = cluster.topics.get('t')!
+    // Brokers fill in the field, with zeros, whenever they answer.
+    const currentLeader = createShareFetchResponseLeaderIdAndEpoch({ leaderId: 2, leaderEpoch: 9 })
+    const partitions = [createShareFetchResponsePartitionData({ errorCode, currentLeader, records: Buffer.alloc(0) })]
+    let answers = 0
+    cluster.intercept(ApiKey.SHARE_FETCH, () =>
+      answers++ === 0
+        ? createShareFetchResponse({ responses: [createShareFetchableTopicResponse({ topicId, partitions })] })
+        : null,
+    )
+    await cluster.world.run(consumer.poll({ timeoutMs: 60 }))
+    expect(cluster.brokers.get(2)!.of(ApiKey.SHARE_FETCH).length > 0).toBe(isBelieved)
     await cluster.world.run(consumer.close())
   })
 

@@ -1,6 +1,7 @@
-import { recordsBuffer, type ShareFetchResponsePartitionData } from '@millrace/protocol'
+import { ErrorCode, recordsBuffer, type ShareFetchResponsePartitionData } from '@millrace/protocol'
 import type { ConsumerRecord } from '../consumer/consumer-record.ts'
 import { FetchedChunk } from '../consumer/fetched-chunk.ts'
+import { ProtocolError } from '../errors/protocol-error.ts'
 import { Acknowledgements } from './acknowledgements.ts'
 import type { SharePartition } from './share-session.ts'
 
@@ -58,6 +59,9 @@ export interface AcquiredRecords {
   failure: unknown
 }
 
+/** No broker gives so many away at once: its limit of locks is 10,000 a partition at most. Gaps count, so that memory is bounded. */
+const MAX_ACQUIRED = 1_000_000
+
 /**
  * The records that were acquired, among the whole batches that came with them. Acquired offsets without a record are gaps. Where bytes
  * are damaged, the rest of the acquired range is rejected, since it would come back damaged, and ranges behind it are released.
@@ -72,6 +76,15 @@ export function readAcquired(
   })
   const acknowledgements = new Acknowledgements()
   if (ranges.length === 0) return { records: [], acknowledgements, failure: null }
+  const acquiredCount = ranges.reduce((sum, { first, last }) => sum + Math.max(0, last - first + 1), 0)
+  if (acquiredCount > MAX_ACQUIRED) {
+    const message = `the broker gave away ${acquiredCount} offsets at once`
+    return {
+      records: [],
+      acknowledgements,
+      failure: new ProtocolError(ErrorCode.UNKNOWN_SERVER_ERROR, { ...place, message }),
+    }
+  }
   const { found, failure, readUpTo } = decode(place, recordsBuffer(answer.records), ranges[0]!.first, options)
   const records: ShareRecord[] = []
   const byOffset = new Map(found.map((record) => [Number(record.offset), record]))

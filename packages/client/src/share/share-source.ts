@@ -53,6 +53,8 @@ const SESSION_ERRORS: ReadonlySet<number> = new Set([
   ErrorCode.SHARE_SESSION_LIMIT_REACHED,
 ])
 
+const TELLS_LEADER: ReadonlySet<number> = new Set([ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH])
+
 /**
  * One broker that records are acquired from: one request of its session at a time, on one connection, with whose end the broker gives
  * everything back. Acknowledgements go where the records came from, with the next fetch or by themselves, and are sent once: what
@@ -314,9 +316,13 @@ export class ShareSource {
     const hints = responses.flatMap(({ topicId, partitions }) => {
       const topic = names.get(topicId)
       if (topic === undefined) return []
-      return partitions
-        .filter(({ currentLeader }) => currentLeader.leaderId >= 0 && currentLeader.leaderEpoch >= 0)
-        .map(({ partitionIndex, currentLeader }) => ({ topic, partition: partitionIndex, ...currentLeader }))
+      return (
+        partitions
+          // Told only with these; with all others the fields hold zeros, which name a broker.
+          .filter(({ errorCode }) => TELLS_LEADER.has(errorCode))
+          .filter(({ currentLeader }) => currentLeader.leaderId >= 0 && currentLeader.leaderEpoch >= 0)
+          .map(({ partitionIndex, currentLeader }) => ({ topic, partition: partitionIndex, ...currentLeader }))
+      )
     })
     if (hints.length > 0) this.#core.metadata.learnLeaders(hints, nodeEndpoints)
   }

@@ -66,6 +66,8 @@ export class TransactionManager implements IdentitySource {
   readonly #wanted = new Map<string, TopicPartition>()
   #adding: Promise<void> | null = null
   #offsets: Promise<void> = Promise.resolve()
+  /** Counts transactions. */
+  #ordinal = 0
   #initializing: Promise<void> | null = null
   #ending: Promise<void> | null = null
 
@@ -86,9 +88,24 @@ export class TransactionManager implements IdentitySource {
     return this.#state.error ?? new TransactionAbortedError()
   }
 
+  /** Which transaction is open, or was the last one. */
+  get ordinal(): number {
+    return this.#ordinal
+  }
+
+  /** Whether that one has ended. */
+  get isBetween(): boolean {
+    return this.#state.status === 'ready' || this.#state.status === 'uninitialized'
+  }
+
   /** Whether only an abort is left. */
   get isBroken(): boolean {
     return this.#state.status === 'broken'
+  }
+
+  /** Whether the producer can do no more transactions. */
+  get isDead(): boolean {
+    return this.#state.status === 'dead'
   }
 
   /** Limits for the version of produce requests: it decides whether the leader enlists the partition (12) or expects it to be (11). */
@@ -173,6 +190,7 @@ export class TransactionManager implements IdentitySource {
     await this.init()
     if (this.#state.status !== 'ready') throw new StateError('a transaction is open; end it first')
     this.#state.moveTo('open')
+    this.#ordinal++
   }
 
   /** Makes offsets part of the transaction. */

@@ -15,6 +15,7 @@ import { Consumer } from '../../consumer/consumer.ts'
 import { AbortableTransactionError, ProducerFencedError } from '../../errors/transaction-errors.ts'
 import { FakeCluster } from '../../testing/fake-cluster.ts'
 import { refusedPartitions, refusedTxnOffsets } from '../../testing/fake-transactions.ts'
+import type { PartialDeliveryError } from '../delivery.ts'
 import { Producer } from '../producer.ts'
 import type { ProducerOptions } from '../producer-options.ts'
 
@@ -178,6 +179,43 @@ describe.each([1, 2])('with transaction version %i', (level) => {
     await cluster.world.run(producer.close())
   })
 
+  test('an abort tells each record of a call once: those on their way what became of them, the others that they were dropped', async () => {
+    const cluster = clusterOf(level)
+    const producer = producerOf(cluster, { bufferMemory: 300, maxBlockMs: 5000 })
+    cluster.intercept(ApiKey.PRODUCE, async (request) => {
+      await new Promise<void>((resolve) => {
+        cluster.world.timers.setTimer(200, resolve)
+      })
+      return cluster.answer(request)
+    })
+    const transaction = await cluster.world.run(producer.begin())
+    const records = Array.from({ length: 6 }, () => ({ topic: 't', partition: 0, value: 'x'.repeat(100) }))
+    const outcome = transaction.sendMany(records).catch((error: unknown) => error as PartialDeliveryError)
+    await cluster.world.pass(100)
+    await cluster.world.run(transaction.abort())
+    const { errors, delivered } = (await outcome) as PartialDeliveryError
+    const storedCount = delivered.filter((place) => place !== null).length
+    expect(storedCount).toBeGreaterThan(0)
+    expect(errors).toHaveLength(6 - storedCount)
+    for (const error of errors) expect(error).toMatchObject({ code: 'TRANSACTION_ABORTED' })
+    await cluster.world.run(producer.close())
+    expect(cluster.world.clientTimerCount).toBe(0)
+  })
+
+  test('leaving the scope says nothing of a fatal error that was met before', async () => {
+    const cluster = clusterOf(level)
+    const producer = producerOf(cluster)
+    cluster.intercept(ApiKey.END_TXN, () => createEndTxnResponse({ errorCode: ErrorCode.PRODUCER_FENCED }))
+    const work = async () => {
+      const transaction = await producer.begin()
+      await transaction.send({ topic: 't', partition: 0, value: 'a' })
+      await expect(transaction.commit()).rejects.toBeInstanceOf(ProducerFencedError)
+      await transaction[Symbol.asyncDispose]()
+    }
+    await cluster.world.run(work())
+    await cluster.world.run(producer.close())
+  })
+
   test('a newer producer fences the older, for good', async () => {
     const cluster = clusterOf(level)
     const zombie = producerOf(cluster)
@@ -258,6 +296,54 @@ describe.each([1, 2])('with transaction version %i', (level) => {
     await cluster.world.run(work())
     expect(await readCommitted(cluster)).toEqual(['a'])
     await cluster.world.run(producer.close())
+  })
+
+  test('a transaction whose end was not waited for does nothing to the next one', async () => {
+    const cluster = clusterOf(level)
+    const producer = producerOf(cluster, { maxBlockMs: 500, requestTimeoutMs: 200, deliveryTimeoutMs: 200 })
+    let isDown = true
+    cluster.intercept(ApiKey.END_TXN, (request) => {
+      return isDown
+        ? createEndTxnResponse({ errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS })
+        : cluster.answer(request)
+    })
+    const begin = async (value: string) => {
+      const transaction = await producer.begin()
+      await transaction.send({ topic: 't', partition: 0, value })
+      return transaction
+    }
+    const work = async () => {
+      const committed = await begin('a')
+      await expect(committed.commit()).rejects.toMatchObject({ code: 'TIMEOUT' })
+      isDown = false
+      const aborted = await begin('b')
+      // The first is over: this is about the first alone.
+      await committed.commit()
+      await expect(committed.abort()).rejects.toMatchObject({ code: 'ILLEGAL_STATE' })
+      await committed[Symbol.asyncDispose]()
+      isDown = true
+      await expect(aborted.abort()).rejects.toMatchObject({ code: 'TIMEOUT' })
+      isDown = false
+      const third = await begin('c')
+      await aborted.abort()
+      await third.commit()
+    }
+    await cluster.world.run(work())
+    expect(await readCommitted(cluster)).toEqual(['a', 'c'])
+    await cluster.world.run(producer.close())
+  })
+
+  test('leaving the scope after the producer was closed is nothing', async () => {
+    const cluster = clusterOf(level)
+    const producer = producerOf(cluster)
+    const work = async () => {
+      const transaction = await producer.begin()
+      await transaction.send({ topic: 't', partition: 0, value: 'never' })
+      await producer.close()
+      await transaction[Symbol.asyncDispose]()
+    }
+    await cluster.world.run(work())
+    expect(await readCommitted(cluster)).toEqual([])
   })
 
   test('goes on when the coordinator moves between and within transactions', async () => {

@@ -21,11 +21,15 @@ export interface RecordIntake {
 export class Transaction implements AsyncDisposable {
   readonly #manager: TransactionManager
   readonly #intake: RecordIntake
-  #state: 'open' | 'committing' | 'ended' = 'open'
+  /** Ours among those of the manager, which knows only the last. */
+  readonly #ordinal: number
+  #state: 'open' | 'committing' | 'aborting' | 'ended' = 'open'
 
+  /** The one that the manager has just begun. */
   constructor(manager: TransactionManager, intake: RecordIntake) {
     this.#manager = manager
     this.#intake = intake
+    this.#ordinal = manager.ordinal
   }
 
   /** As {@link Producer.send}. The record is stored when this resolves, but visible only after the commit. */
@@ -63,7 +67,13 @@ export class Transaction implements AsyncDisposable {
    */
   async commit(): Promise<void> {
     if (this.#state === 'ended') throw new StateError('the transaction has ended')
-    if (this.#state === 'open') this.#manager.assertOpen()
+    if (this.#state === 'aborting') throw new StateError('the transaction is being aborted')
+    if (this.#state === 'committing' && this.#hasEnded) {
+      // It was committed after the last call had given up waiting: no other end lets the next transaction begin.
+      this.#state = 'ended'
+      return
+    }
+    if (this.#state === 'open') this.#assertOpen()
     this.#state = 'committing'
     try {
       await this.#manager.commit()
@@ -77,18 +87,29 @@ export class Transaction implements AsyncDisposable {
   /** Drops what is not sent and aborts. Rejects with a fatal `TransactionError`, or `TimeoutError`: calling again waits on. */
   async abort(): Promise<void> {
     if (this.#state === 'ended') throw new StateError('the transaction has ended')
-    await this.#manager.abort()
+    if (this.#state === 'committing' && this.#hasEnded) throw new StateError('the transaction was committed')
+    // Aborted after the last call had given up waiting, or by the close of the producer.
+    if (!this.#hasEnded) {
+      const isCommitting = this.#state === 'committing'
+      if (!isCommitting) this.#state = 'aborting'
+      await this.#manager.abort()
+    }
     this.#state = 'ended'
   }
 
-  /** Aborts if nothing was asked for; waits for the commit that was. */
+  /** Aborts if nothing was asked for; waits for the end that was. Says nothing of a fatal error that a call has met before. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#manager.isDead || this.#state === 'ended') return
     if (this.#state === 'committing') await this.commit()
-    else if (this.#state === 'open') await this.abort()
+    else await this.abort()
+  }
+
+  get #hasEnded(): boolean {
+    return this.#manager.ordinal !== this.#ordinal || this.#manager.isBetween
   }
 
   #assertOpen(): void {
-    if (this.#state !== 'open') throw new StateError('the transaction has ended or is ending')
+    if (this.#state !== 'open' || this.#hasEnded) throw new StateError('the transaction has ended or is ending')
     this.#manager.assertOpen()
   }
 }
