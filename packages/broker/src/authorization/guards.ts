@@ -7,6 +7,7 @@ import {
   alterConfigsApi,
   alterPartitionReassignmentsApi,
   alterReplicaLogDirsApi,
+  alterShareGroupOffsetsApi,
   alterUserScramCredentialsApi,
   consumerGroupDescribeApi,
   consumerGroupHeartbeatApi,
@@ -16,6 +17,7 @@ import {
   deleteAclsApi,
   deleteGroupsApi,
   deleteRecordsApi,
+  deleteShareGroupOffsetsApi,
   deleteShareGroupStateApi,
   deleteTopicsApi,
   describeAclsApi,
@@ -26,6 +28,7 @@ import {
   describeLogDirsApi,
   describeProducersApi,
   describeQuorumApi,
+  describeShareGroupOffsetsApi,
   describeUserScramCredentialsApi,
   electLeadersApi,
   findCoordinatorApi,
@@ -47,6 +50,8 @@ import {
   readShareGroupStateApi,
   readShareGroupStateSummaryApi,
   removeRaftVoterApi,
+  shareGroupDescribeApi,
+  shareGroupHeartbeatApi,
   syncGroupApi,
   unregisterBrokerApi,
   updateFeaturesApi,
@@ -90,6 +95,13 @@ import {
 import { describeClusterGuard, metadataGuard } from './guards/metadata-guards.ts'
 import { offsetCommitGuard, offsetDeleteGuard, offsetFetchGuard } from './guards/offset-guards.ts'
 import { initProducerIdGuard } from './guards/producer-id-guard.ts'
+import {
+  alterShareGroupOffsetsGuard,
+  deleteShareGroupOffsetsGuard,
+  describeShareGroupOffsetsGuard,
+  shareGroupDescribeGuard,
+  shareGroupHeartbeatGuard,
+} from './guards/share-group-guards.ts'
 import {
   deleteShareGroupStateGuard,
   initializeShareGroupStateGuard,
@@ -157,6 +169,11 @@ const GUARDS: ReadonlyMap<number, Guard<unknown, unknown>> = new Map([
   guardOf(writeShareGroupStateApi, writeShareGroupStateGuard),
   guardOf(deleteShareGroupStateApi, deleteShareGroupStateGuard),
   guardOf(readShareGroupStateSummaryApi, readShareGroupStateSummaryGuard),
+  guardOf(shareGroupHeartbeatApi, shareGroupHeartbeatGuard),
+  guardOf(shareGroupDescribeApi, shareGroupDescribeGuard),
+  guardOf(describeShareGroupOffsetsApi, describeShareGroupOffsetsGuard),
+  guardOf(alterShareGroupOffsetsApi, alterShareGroupOffsetsGuard),
+  guardOf(deleteShareGroupOffsetsApi, deleteShareGroupOffsetsGuard),
 ])
 
 /** What a guard takes and gives is what its API does. */
