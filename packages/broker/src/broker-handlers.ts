@@ -64,6 +64,8 @@ import { consumerGroupHeartbeatHandler } from './handlers/68-consumer-group-hear
 import { consumerGroupDescribeHandler } from './handlers/69-consumer-group-describe.ts'
 import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
+import { shareGroupHeartbeatHandler } from './handlers/76-share-group-heartbeat.ts'
+import { shareGroupDescribeHandler } from './handlers/77-share-group-describe.ts'
 import { shareFetchHandler } from './handlers/78-share-fetch.ts'
 import { shareAcknowledgeHandler } from './handlers/79-share-acknowledge.ts'
 import { addRaftVoterHandler } from './handlers/80-add-raft-voter.ts'
@@ -73,6 +75,9 @@ import { readShareGroupStateHandler } from './handlers/84-read-share-group-state
 import { writeShareGroupStateHandler } from './handlers/85-write-share-group-state.ts'
 import { deleteShareGroupStateHandler } from './handlers/86-delete-share-group-state.ts'
 import { readShareGroupStateSummaryHandler } from './handlers/87-read-share-group-state-summary.ts'
+import { describeShareGroupOffsetsHandler } from './handlers/90-describe-share-group-offsets.ts'
+import { alterShareGroupOffsetsHandler } from './handlers/91-alter-share-group-offsets.ts'
+import { deleteShareGroupOffsetsHandler } from './handlers/92-delete-share-group-offsets.ts'
 import type { BrokerProofs } from './handlers/broker-proofs.ts'
 import { withElementLimit } from './handlers/element-limits.ts'
 import type { ApiHandler } from './handlers/handler.ts'
@@ -257,7 +262,16 @@ function transactionHandlers({ transactions, groups, partitions, configuration, 
   ]
 }
 
-function shareHandlers({ shares, metadata, authorizer, fetchLimits, timers, configuration, partitions }: HandlerParts) {
+function shareHandlers({
+  groups,
+  shares,
+  metadata,
+  authorizer,
+  fetchLimits,
+  timers,
+  configuration,
+  partitions,
+}: HandlerParts) {
   const shareStates = new ShareStateRequests(shares.coordinator)
   const data = {
     shares,
@@ -268,6 +282,8 @@ function shareHandlers({ shares, metadata, authorizer, fetchLimits, timers, conf
     leaderHints: new LeaderHints(() => metadata.image),
   }
   return [
+    shareGroupHeartbeatHandler({ groups }),
+    shareGroupDescribeHandler({ groups }),
     shareFetchHandler({ ...data, limits: fetchLimits, fetchMaxBytes: configuration.broker.fetchMaxBytes }),
     shareAcknowledgeHandler(data),
     initializeShareGroupStateHandler({ shareStates }),
@@ -275,6 +291,9 @@ function shareHandlers({ shares, metadata, authorizer, fetchLimits, timers, conf
     writeShareGroupStateHandler({ shareStates }),
     deleteShareGroupStateHandler({ shareStates }),
     readShareGroupStateSummaryHandler({ shareStates }),
+    describeShareGroupOffsetsHandler({ groups }),
+    alterShareGroupOffsetsHandler({ groups }),
+    deleteShareGroupOffsetsHandler({ groups }),
   ]
 }
 

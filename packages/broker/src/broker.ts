@@ -131,6 +131,7 @@ export class Broker {
     configuration.update(this.#metadata.image)
     this.#replicas = ports.cluster === undefined ? null : this.#createReplicas(ports.cluster)
     this.#partitions = this.#replicas?.partitions ?? new PartitionManager(this.#partitionOptions())
+    this.#shares = this.#createShares()
     this.#groups = new GroupCoordinator({
       config: { ...config, groupCoordinatorMaxBytes: budgetBytes(config.groupCoordinatorMaxBytes, 0, 8) },
       clock: ports.clock,
@@ -140,10 +141,11 @@ export class Broker {
       metadata: () => this.#metadata.image,
       enqueueEndOfTurn: (callback) => turn.beforeFlush(callback),
       nextTurn: this.#nextTurn,
+      shareStates: this.#shares.store,
+      latestOffsets: this.#shares.latestOffsets,
       onFault: (error) => this.#onFault(error),
     })
     this.#transactions = this.#createTransactions()
-    this.#shares = this.#createShares()
     this.#leaderships = this.#createLeaderships()
     this.#front = new BrokerFront({
       options,

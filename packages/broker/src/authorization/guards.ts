@@ -9,6 +9,7 @@ import {
   alterConfigsApi,
   alterPartitionReassignmentsApi,
   alterReplicaLogDirsApi,
+  alterShareGroupOffsetsApi,
   alterUserScramCredentialsApi,
   consumerGroupDescribeApi,
   consumerGroupHeartbeatApi,
@@ -18,6 +19,7 @@ import {
   deleteAclsApi,
   deleteGroupsApi,
   deleteRecordsApi,
+  deleteShareGroupOffsetsApi,
   deleteShareGroupStateApi,
   deleteTopicsApi,
   describeAclsApi,
@@ -28,6 +30,7 @@ import {
   describeLogDirsApi,
   describeProducersApi,
   describeQuorumApi,
+  describeShareGroupOffsetsApi,
   describeTransactionsApi,
   describeUserScramCredentialsApi,
   electLeadersApi,
@@ -52,6 +55,8 @@ import {
   readShareGroupStateApi,
   readShareGroupStateSummaryApi,
   removeRaftVoterApi,
+  shareGroupDescribeApi,
+  shareGroupHeartbeatApi,
   syncGroupApi,
   txnOffsetCommitApi,
   unregisterBrokerApi,
@@ -97,6 +102,13 @@ import {
 import { describeClusterGuard, metadataGuard } from './guards/metadata-guards.ts'
 import { offsetCommitGuard, offsetDeleteGuard, offsetFetchGuard } from './guards/offset-guards.ts'
 import { initProducerIdGuard } from './guards/producer-id-guard.ts'
+import {
+  alterShareGroupOffsetsGuard,
+  deleteShareGroupOffsetsGuard,
+  describeShareGroupOffsetsGuard,
+  shareGroupDescribeGuard,
+  shareGroupHeartbeatGuard,
+} from './guards/share-group-guards.ts'
 import {
   deleteShareGroupStateGuard,
   initializeShareGroupStateGuard,
@@ -180,6 +192,11 @@ const GUARDS: ReadonlyMap<number, Guard<unknown, unknown>> = new Map([
   guardOf(writeShareGroupStateApi, writeShareGroupStateGuard),
   guardOf(deleteShareGroupStateApi, deleteShareGroupStateGuard),
   guardOf(readShareGroupStateSummaryApi, readShareGroupStateSummaryGuard),
+  guardOf(shareGroupHeartbeatApi, shareGroupHeartbeatGuard),
+  guardOf(shareGroupDescribeApi, shareGroupDescribeGuard),
+  guardOf(describeShareGroupOffsetsApi, describeShareGroupOffsetsGuard),
+  guardOf(alterShareGroupOffsetsApi, alterShareGroupOffsetsGuard),
+  guardOf(deleteShareGroupOffsetsApi, deleteShareGroupOffsetsGuard),
 ])
 
 /** What a guard takes and gives is what its API does. */

@@ -134,6 +134,8 @@ export const NEEDS = {
   [ApiKey.CONSUMER_GROUP_DESCRIBE]: { group: need(DESCRIBE, GROUP), topic: need(DESCRIBE, TOPIC) },
   [ApiKey.LIST_CONFIG_RESOURCES]: { cluster: need(DESCRIBE_CONFIGS, CLUSTER) },
   [ApiKey.DESCRIBE_TOPIC_PARTITIONS]: { topic: need(DESCRIBE, TOPIC) },
+  [ApiKey.SHARE_GROUP_HEARTBEAT]: { group: need(READ, GROUP), topic: need(DESCRIBE, TOPIC) },
+  [ApiKey.SHARE_GROUP_DESCRIBE]: { group: need(DESCRIBE, GROUP), topic: need(DESCRIBE, TOPIC) },
   [ApiKey.SHARE_FETCH]: { group: need(READ, GROUP), topic: need(READ, TOPIC) },
   [ApiKey.SHARE_ACKNOWLEDGE]: { group: need(READ, GROUP), topic: need(READ, TOPIC) },
   [ApiKey.ADD_RAFT_VOTER]: alterCluster,
@@ -143,4 +145,7 @@ export const NEEDS = {
   [ApiKey.WRITE_SHARE_GROUP_STATE]: clusterAction,
   [ApiKey.DELETE_SHARE_GROUP_STATE]: clusterAction,
   [ApiKey.READ_SHARE_GROUP_STATE_SUMMARY]: clusterAction,
+  [ApiKey.DESCRIBE_SHARE_GROUP_OFFSETS]: { group: need(DESCRIBE, GROUP), topic: need(DESCRIBE, TOPIC) },
+  [ApiKey.ALTER_SHARE_GROUP_OFFSETS]: { group: need(READ, GROUP), topic: need(READ, TOPIC) },
+  [ApiKey.DELETE_SHARE_GROUP_OFFSETS]: { group: need(DELETE, GROUP), topic: need(READ, TOPIC) },
 } as const satisfies Readonly<Record<number, Readonly<Record<string, Need>>>>

@@ -65,6 +65,8 @@ const SERVED_KEYS: readonly number[] = [
   ApiKey.CONSUMER_GROUP_DESCRIBE,
   ApiKey.LIST_CONFIG_RESOURCES,
   ApiKey.DESCRIBE_TOPIC_PARTITIONS,
+  ApiKey.SHARE_GROUP_HEARTBEAT,
+  ApiKey.SHARE_GROUP_DESCRIBE,
   ApiKey.SHARE_FETCH,
   ApiKey.SHARE_ACKNOWLEDGE,
   ApiKey.ADD_RAFT_VOTER,
@@ -74,6 +76,9 @@ const SERVED_KEYS: readonly number[] = [
   ApiKey.WRITE_SHARE_GROUP_STATE,
   ApiKey.DELETE_SHARE_GROUP_STATE,
   ApiKey.READ_SHARE_GROUP_STATE_SUMMARY,
+  ApiKey.DESCRIBE_SHARE_GROUP_OFFSETS,
+  ApiKey.ALTER_SHARE_GROUP_OFFSETS,
+  ApiKey.DELETE_SHARE_GROUP_OFFSETS,
 ]
 
 /** The table, by key. The broker asserts at start that its handlers are exactly these. */

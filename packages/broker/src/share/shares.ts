@@ -1,4 +1,5 @@
 import type { Clock, Timers } from '@millrace/base'
+import { SHARE_VERSION } from '@millrace/consensus'
 import type { Configuration } from '../config/configuration.ts'
 import { ShareCoordinator } from '../coordinator/share/share-coordinator.ts'
 import type { ShareStateStore } from '../coordinator/share/share-state.ts'
@@ -14,13 +15,13 @@ import { DeadLetters } from './dead-letters/dead-letters.ts'
 import { DeadLetterTopicWriter } from './dead-letters/topic-writer.ts'
 import { ShareGroupConfigs } from './group-settings.ts'
 import { initialOffset } from './initial-offset.ts'
+import { ClusterLatestOffsets } from './latest-offsets.ts'
 import { ShareMemberSessions } from './share-member-sessions.ts'
 import { SharePartitions } from './share-partitions.ts'
 import { ShareTotals } from './share-totals.ts'
 import { StateRouter } from './state/state-router.ts'
 
-/** Feature that says whether share groups are served (KIP-932), and its level from which on they are. */
-const SHARE_VERSION = 'share.version'
+/** Level of `share.version` from which on share groups are served. */
 const SHARE_VERSION_SERVED = 1
 
 /** What share groups need of the rest of the broker. */
@@ -45,6 +46,7 @@ export class Shares {
   readonly coordinator: ShareCoordinator
   /** The state of share partitions, wherever it is coordinated. */
   readonly store: ShareStateStore
+  readonly latestOffsets: ClusterLatestOffsets
   readonly partitions: SharePartitions
   readonly sessions: ShareMemberSessions
   readonly totals = new ShareTotals()
@@ -67,6 +69,7 @@ export class Shares {
     this.coordinator = this.#createCoordinator()
     this.#router = this.#createRouter()
     this.store = this.#router
+    this.latestOffsets = this.#createLatestOffsets()
     this.#writer = this.#createWriter()
     this.#deadLetters = new DeadLetters({ ...deps, totals: this.totals, topics: this.#writer })
     this.partitions = new SharePartitions({
@@ -120,6 +123,7 @@ export class Shares {
     this.partitions.close()
     this.#writer.close()
     this.#router.close()
+    this.latestOffsets.close()
     this.coordinator.shutdown()
   }
 
@@ -148,6 +152,17 @@ export class Shares {
       local: this.coordinator,
       metadata: () => metadata.image,
       ensureTopic: () => topics.ensure(SHARE_GROUP_STATE_TOPIC),
+      open: connections === null ? null : (brokerId, timeoutMs) => connections.open(brokerId, timeoutMs),
+    })
+  }
+
+  #createLatestOffsets(): ClusterLatestOffsets {
+    const { configuration, metadata, partitions, connections, timers } = this.#deps
+    return new ClusterLatestOffsets({
+      nodeId: configuration.nodeId,
+      timers,
+      partitions,
+      metadata: () => metadata.image,
       open: connections === null ? null : (brokerId, timeoutMs) => connections.open(brokerId, timeoutMs),
     })
   }

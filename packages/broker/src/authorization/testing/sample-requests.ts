@@ -340,6 +340,30 @@ export const SAMPLES: readonly SampleRequest[] = [
       responsePartitionLimit: 10,
     }),
   ),
+  sample(protocol.shareGroupHeartbeatApi, ApiKey.SHARE_GROUP_HEARTBEAT, ['group', 'topic'], () =>
+    protocol.createShareGroupHeartbeatRequest({
+      groupId: SAMPLE.group,
+      memberId: 'nobody',
+      subscribedTopicNames: [SAMPLE.topic],
+    }),
+  ),
+  sample(protocol.shareGroupDescribeApi, ApiKey.SHARE_GROUP_DESCRIBE, ['group'], () =>
+    protocol.createShareGroupDescribeRequest({ groupIds: [SAMPLE.group] }),
+  ),
+  sample(protocol.describeShareGroupOffsetsApi, ApiKey.DESCRIBE_SHARE_GROUP_OFFSETS, ['group', 'topic'], () => {
+    const topics = [protocol.createDescribeShareGroupOffsetsRequestTopic({ topicName: SAMPLE.topic, partitions: [0] })]
+    const groups = [protocol.createDescribeShareGroupOffsetsRequestGroup({ groupId: SAMPLE.group, topics })]
+    return protocol.createDescribeShareGroupOffsetsRequest({ groups })
+  }),
+  sample(protocol.alterShareGroupOffsetsApi, ApiKey.ALTER_SHARE_GROUP_OFFSETS, ['group', 'topic'], () => {
+    const partitions = [protocol.createAlterShareGroupOffsetsRequestPartition({})]
+    const topics = [protocol.createAlterShareGroupOffsetsRequestTopic({ topicName: SAMPLE.topic, partitions })]
+    return protocol.createAlterShareGroupOffsetsRequest({ groupId: SAMPLE.group, topics })
+  }),
+  sample(protocol.deleteShareGroupOffsetsApi, ApiKey.DELETE_SHARE_GROUP_OFFSETS, ['group', 'topic'], () => {
+    const topics = [protocol.createDeleteShareGroupOffsetsRequestTopic({ topicName: SAMPLE.topic })]
+    return protocol.createDeleteShareGroupOffsetsRequest({ groupId: SAMPLE.group, topics })
+  }),
   sample(protocol.shareFetchApi, ApiKey.SHARE_FETCH, ['group', 'topic'], (_version, topicId) => {
     const partitions = [protocol.createShareFetchRequestFetchPartition({ partitionIndex: 0 })]
     return protocol.createShareFetchRequest({

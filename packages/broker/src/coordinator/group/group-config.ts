@@ -27,6 +27,16 @@ export interface GroupCoordinatorConfig {
   /** DISABLED, DOWNGRADE, UPGRADE or BIDIRECTIONAL, in any case. */
   readonly groupConsumerMigrationPolicy: string
   readonly groupCoordinatorRebalanceProtocols: readonly string[]
+  readonly groupShareMaxSize: number
+  readonly groupShareSessionTimeoutMs: number
+  readonly groupShareMinSessionTimeoutMs: number
+  readonly groupShareMaxSessionTimeoutMs: number
+  readonly groupShareHeartbeatIntervalMs: number
+  readonly groupShareMinHeartbeatIntervalMs: number
+  readonly groupShareMaxHeartbeatIntervalMs: number
+  readonly groupShareAssignmentIntervalMs: number
+  readonly groupShareMinAssignmentIntervalMs: number
+  readonly groupShareMaxAssignmentIntervalMs: number
   /** Bounds of the node, over all groups (`group-limits.ts`). */
   readonly groupCoordinatorMaxGroups: number
   readonly groupCoordinatorMaxMembers: number

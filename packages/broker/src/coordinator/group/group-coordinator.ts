@@ -60,6 +60,7 @@ import { CoordinatorRuntime, type ReadOutcome } from '../runtime/coordinator-run
 import type { TransactionEnd } from '../runtime/coordinator-shard.ts'
 import { responseErrorOf } from '../runtime/operation-errors.ts'
 import type { ParkedReply, ReplyToken } from '../runtime/step.ts'
+import type { ShareStateStore } from '../share/share-state.ts'
 import type { LeaveAnswer } from './classic-membership.ts'
 import { consumerError } from './consumer/consumer-inputs.ts'
 import {
@@ -93,6 +94,7 @@ import { TopicDirectory } from './modern/topic-directory.ts'
 import { fetchRequestGroups, fetchResponse, offsetFetchFailure, questionOf } from './offset-fetch-versions.ts'
 import type { CommitAnswer } from './offset-operations.ts'
 import { CommitPlan, DeletePlan, FetchPlan, portionsOf } from './offset-requests.ts'
+import { type LatestOffsets, ShareGroups } from './share/share-groups.ts'
 import { plainCommitOf, transactionalResponse, type VerifyOffsets } from './transactional-requests.ts'
 
 /** What the group coordinator needs of the rest of the broker. */
@@ -107,9 +109,14 @@ export interface GroupCoordinatorDeps {
   /** Runs the callback once, when the requests at hand were all handled: `Turn.beforeFlush`. */
   enqueueEndOfTurn(callback: () => void): void
   readonly nextTurn: NextTurn
+  /** The states of share groups' partitions, wherever they are coordinated. */
+  readonly shareStates: ShareStateStore
+  readonly latestOffsets: LatestOffsets
   /** A bug of ours surfaced; its operation was answered. The process should stop. */
   onFault(error: unknown): void
 }
+
+const GROUP_TYPE_NAMES = { classic: 'Classic', consumer: 'Consumer', share: 'Share' } as const
 
 /** A group may have some hundred members or offsets, each an element of the answer. */
 const SLICE_GROUPS = 16
@@ -126,6 +133,8 @@ type GroupRuntime = CoordinatorRuntime<GroupMachine, GroupRecord, GroupEvent, Gr
 export class GroupCoordinator {
   /** For metrics. */
   readonly counters = new GroupCounters()
+  /** Requests about share groups. */
+  readonly shareGroups: ShareGroups
   readonly #deps: GroupCoordinatorDeps
   readonly #runtime: GroupRuntime
   readonly #limits: GroupLimits
@@ -175,6 +184,16 @@ export class GroupCoordinator {
       enqueueEndOfTurn: (callback) => deps.enqueueEndOfTurn(callback),
       onReply: (reply) => this.#onReply(reply),
       onFault: (error) => deps.onFault(error),
+    })
+    this.shareGroups = new ShareGroups({
+      store: deps.shareStates,
+      latestOffsets: deps.latestOffsets,
+      directory: this.#directory,
+      nextTurn: deps.nextTurn,
+      metadata: () => deps.metadata(),
+      partitionFor: (groupId) => this.partitionFor(groupId),
+      write: (partition, compute) => this.#write(partition, compute),
+      read: (partition, compute) => this.#runtime.read(partition, compute),
     })
   }
 
@@ -510,6 +529,8 @@ export class GroupCoordinator {
       if (partition === null) {
         return createDeletableGroupResult({ groupId, errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE })
       }
+      const shareCode = await this.shareGroups.deleteGroup(partition, groupId)
+      if (shareCode !== null) return createDeletableGroupResult({ groupId, errorCode: shareCode })
       const outcome = await this.#write(partition, (machine, step) => machine.deleteGroup(groupId, step))
       const errorCode = outcome.response ?? responseErrorOf(outcome.errorCode)
       return createDeletableGroupResult({ groupId, errorCode })
@@ -561,7 +582,7 @@ export class GroupCoordinator {
           groupId: group.groupId,
           protocolType: group.protocolType ?? '',
           groupState: listedState(group),
-          groupType: group.type === 'consumer' ? 'Consumer' : 'Classic',
+          groupType: GROUP_TYPE_NAMES[group.type],
         }),
       context,
     )

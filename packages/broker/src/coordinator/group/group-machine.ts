@@ -44,7 +44,7 @@ import type { GroupCoordinatorConfig } from './group-config.ts'
 import type { GroupContext } from './group-context.ts'
 import type { GroupCounters } from './group-counters.ts'
 import type { GroupLimits } from './group-limits.ts'
-import { consumerGroupOf } from './group-lookup.ts'
+import { consumerGroupOf, shareGroupOf } from './group-lookup.ts'
 import {
   type ClassicGroupState,
   EMPTY_BYTES,
@@ -52,6 +52,7 @@ import {
   type GroupReply,
   type GroupStep,
   type JoinInput,
+  joinError,
   type SyncInput,
 } from './group-protocol.ts'
 import type { GroupRecord } from './group-record.ts'
@@ -75,6 +76,30 @@ import {
   fetchOffsets,
 } from './offset-operations.ts'
 import { OffsetStore } from './offset-store.ts'
+import type { ShareGroup } from './share/share-group.ts'
+import { isShareGroupRecord } from './share/share-group-record.ts'
+import { applyShareGroupRecord } from './share/share-group-replay.ts'
+import {
+  onShareMembersWritten,
+  onShareSessionExpired,
+  restartShareSession,
+  type ShareAnswer,
+  type ShareHeartbeatInput,
+  shareHeartbeat,
+} from './share/share-heartbeat.ts'
+import {
+  type AlterPlan,
+  beginAlter,
+  beginDeletion,
+  beginGroupDeletion,
+  completeDeletion,
+  completeInitialization,
+  type DeletionPlan,
+  finishGroupDeletion,
+  forgetTopics,
+  type InitializationOutcome,
+} from './share/share-states.ts'
+import type { PartitionLists } from './share/state-partitions.ts'
 import { commitTransactionalOffsets, type TransactionalCommitInput } from './transactional-offsets.ts'
 
 const EXPIRY_TIMER_KEY = 'expire-offsets'
@@ -134,6 +159,10 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   }
 
   join(input: JoinInput, token: ReplyToken, step: GroupStep): void {
+    if (shareGroupOf(this.#context, input.groupId) !== undefined) {
+      step.reply(token, joinError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, input.memberId))
+      return
+    }
     const group = consumerGroupOf(this.#context, input.groupId)
     if (group !== undefined && !group.isEmpty) {
       joinConsumerGroup(this.#context, group, input, token, step)
@@ -165,6 +194,41 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   /** ConsumerGroupHeartbeat (KIP-848). */
   consumerHeartbeat(input: ConsumerHeartbeatInput, step: GroupStep): ConsumerAnswer {
     return consumerHeartbeat(this.#context, input, step)
+  }
+
+  /** ShareGroupHeartbeat (KIP-932). */
+  shareHeartbeat(input: ShareHeartbeatInput, step: GroupStep): ShareAnswer {
+    return shareHeartbeat(this.#context, input, step)
+  }
+
+  /** Null: there is none of that id. Of the group only what is committed may be looked at. */
+  shareGroup(groupId: string): ShareGroup | null {
+    const group = this.#context.groups.getCommitted(groupId)
+    return group?.type === 'share' ? group : null
+  }
+
+  completeShareInitialization(groupId: string, outcome: InitializationOutcome, step: GroupStep): void {
+    completeInitialization(this.#context, groupId, outcome, step)
+  }
+
+  beginShareAlter(groupId: string, partitions: PartitionLists, step: GroupStep): AlterPlan {
+    return beginAlter(this.#context, groupId, partitions, step)
+  }
+
+  beginShareDeletion(groupId: string, topicIds: readonly Uuid[], step: GroupStep): DeletionPlan {
+    return beginDeletion(this.#context, groupId, topicIds, step)
+  }
+
+  beginShareGroupDeletion(groupId: string, step: GroupStep): DeletionPlan {
+    return beginGroupDeletion(this.#context, groupId, step)
+  }
+
+  completeShareDeletion(groupId: string, topicIds: readonly Uuid[], done: readonly Uuid[], step: GroupStep): void {
+    completeDeletion(this.#context, groupId, topicIds, done, step)
+  }
+
+  finishShareGroupDeletion(groupId: string, step: GroupStep): number {
+    return finishGroupDeletion(this.#context, this.#offsets, groupId, step)
   }
 
   commit(input: CommitInput, step: GroupStep): CommitAnswer {
@@ -215,6 +279,7 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   onTopicsDeleted(topics: readonly { name: string; id: Uuid }[], step: GroupStep): void {
     step.splittable = true
     for (const { name, id } of topics) deleteTopicOffsets(this.#context, this.#offsets, name, id, step)
+    forgetTopics(this.#context, new Set(topics.map(({ id }) => id)), step)
   }
 
   list(): ListedGroup[] {
@@ -257,7 +322,8 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
       return
     }
     if (record.type !== 'offset-commit') {
-      applyConsumerRecord(this.#context, record)
+      if (isShareGroupRecord(record)) applyShareGroupRecord(this.#context, record)
+      else applyConsumerRecord(this.#context, record)
       return
     }
     const { topic, partition, value, owner = null } = record
@@ -282,6 +348,10 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
         for (const member of group.members.values()) restartMemberTimers(this.#context, group, member, step)
         continue
       }
+      if (group.type === 'share') {
+        for (const memberId of group.members.keys()) restartShareSession(this.#context, group, memberId, step)
+        continue
+      }
       for (const member of group.members.values()) restartSession(group, member, step)
       // The limit may have been lowered. The rebalance lets the members commit before some of them are turned away.
       if (group.members.size <= this.#context.config.groupMaxSize) continue
@@ -292,7 +362,7 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
 
   onUnloaded(step: GroupStep): void {
     for (const group of this.#context.groups.values()) {
-      if (group.type === 'consumer') continue
+      if (group.type !== 'classic') continue
       group.transitionTo('Dead', step.nowMs)
       for (const member of group.members.values()) {
         failParkedRequests(group, member, ErrorCode.NOT_COORDINATOR, member.memberId, step)
@@ -309,6 +379,9 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
     const group = this.#context.groups.get(event.groupId)
     if (group?.type === 'classic') this.#onClassicTimer(group, event, step)
     else if (group?.type === 'consumer') this.#onConsumerTimer(group, event, step)
+    else if (group?.type === 'share' && event.type === 'session-expired') {
+      onShareSessionExpired(this.#context, group, event.memberId, step)
+    }
   }
 
   #onClassicTimer(group: ClassicGroup, event: GroupEvent, step: GroupStep): void {
@@ -351,6 +424,9 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
 
   onWriteDone(event: GroupEvent, errorCode: number, step: GroupStep): void {
     switch (event.type) {
+      case 'share-members-written':
+        onShareMembersWritten(this.#context, event.groupId, event.memberIds, errorCode, step)
+        break
       case 'members-written':
         onMembersWritten(this.#context, event.groupId, event.memberIds, errorCode, step)
         break

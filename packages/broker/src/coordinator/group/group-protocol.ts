@@ -98,6 +98,7 @@ export type GroupEvent =
   | { readonly type: 'member-rejoin-expired'; readonly groupId: string; readonly memberId: string }
   | { readonly type: 'member-sync-expired'; readonly groupId: string; readonly memberId: string }
   | { readonly type: 'regex-due'; readonly groupId: string }
+  | { readonly type: 'share-members-written'; readonly groupId: string; readonly memberIds: readonly string[] }
   | { readonly type: 'members-written'; readonly groupId: string; readonly memberIds: readonly string[] }
   | ConsumerJoinWritten
   | {

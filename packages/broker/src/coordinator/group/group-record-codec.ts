@@ -20,6 +20,8 @@ import type { EncodedRecord, RecordCodec } from '../runtime/coordinator.ts'
 import { decodeConsumerRecord, encodeConsumerKey, encodeConsumerValue } from './consumer/consumer-record-codec.ts'
 import type { GroupMetadata, GroupRecord, OffsetValue } from './group-record.ts'
 import { safeNumber } from './record-numbers.ts'
+import { isShareGroupRecord } from './share/share-group-record.ts'
+import { decodeShareGroupRecord, encodeShareGroupKey, encodeShareGroupValue } from './share/share-group-record-codec.ts'
 
 /** Types of records, which stand as a version before the key (`coordinators.md`, 3.9). */
 const LEGACY_OFFSET_COMMIT = 0
@@ -46,11 +48,13 @@ export class GroupRecordCodec implements RecordCodec<GroupRecord> {
     }
     if (record.type !== 'group-metadata') {
       this.#writer.reset()
-      encodeConsumerKey(this.#writer, record)
+      if (isShareGroupRecord(record)) encodeShareGroupKey(this.#writer, record)
+      else encodeConsumerKey(this.#writer, record)
       const key = this.#take()
       if (record.value === null) return { key, value: null }
       this.#writer.reset()
-      encodeConsumerValue(this.#writer, record)
+      if (isShareGroupRecord(record)) encodeShareGroupValue(this.#writer, record)
+      else encodeConsumerValue(this.#writer, record)
       return { key, value: this.#take() }
     }
     this.#begin(GROUP_METADATA)
@@ -72,8 +76,10 @@ export class GroupRecordCodec implements RecordCodec<GroupRecord> {
         const { group } = decodeGroupMetadataKey(reader, KEY_VERSION)
         return { type: 'group-metadata', groupId: group, value: value === null ? null : decodeGroup(value) }
       }
-      default:
-        return decodeConsumerRecord(type, reader, value === null ? null : new Reader(value))
+      default: {
+        const valueReader = value === null ? null : new Reader(value)
+        return decodeConsumerRecord(type, reader, valueReader) ?? decodeShareGroupRecord(type, reader, valueReader)
+      }
     }
   }
 

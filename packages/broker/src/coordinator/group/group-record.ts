@@ -1,5 +1,6 @@
 import type { LeaderEpoch, Offset, TimestampMs, Uuid } from '@millrace/base'
 import type { ConsumerGroupRecord } from './consumer/consumer-record.ts'
+import type { ShareGroupRecord } from './share/share-group-record.ts'
 
 /** A committed offset as `__consumer_offsets` stores it. */
 export interface OffsetValue {
@@ -59,4 +60,4 @@ interface GroupMetadataRecord {
 }
 
 /** The records of `__consumer_offsets` that this coordinator writes and understands (`coordinators.md`, 3.9). */
-export type GroupRecord = OffsetCommitRecord | GroupMetadataRecord | ConsumerGroupRecord
+export type GroupRecord = OffsetCommitRecord | GroupMetadataRecord | ConsumerGroupRecord | ShareGroupRecord

@@ -1,8 +1,8 @@
 import { ConfigResourceType, configsOf, type MetadataImage } from '@millrace/consensus'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 
-/** What a single consumer group goes by. */
-export interface ConsumerGroupSettings {
+/** What a single group goes by whose partitions the coordinator assigns. */
+export interface ModernGroupSettings {
   readonly sessionTimeoutMs: number
   readonly heartbeatIntervalMs: number
   /** Least time between two runs of the assignor. */
@@ -17,11 +17,13 @@ export class GroupSettings {
   readonly #config: GroupCoordinatorConfig
   readonly #image: () => MetadataImage
   /** What groups without settings of their own go by. */
-  readonly #defaults: ConsumerGroupSettings
+  readonly #defaults: ModernGroupSettings
+  readonly #shareDefaults: ModernGroupSettings
 
   constructor(config: GroupCoordinatorConfig, image: () => MetadataImage) {
     this.#config = config
     this.#image = image
+    this.#shareDefaults = shareDefaults(config)
     this.#defaults = {
       sessionTimeoutMs: config.groupConsumerSessionTimeoutMs,
       heartbeatIntervalMs: config.groupConsumerHeartbeatIntervalMs,
@@ -29,7 +31,7 @@ export class GroupSettings {
     }
   }
 
-  consumer(groupId: string): ConsumerGroupSettings {
+  consumer(groupId: string): ModernGroupSettings {
     const image = this.#image()
     const own = configsOf(image, ConfigResourceType.GROUP, groupId)
     // The one of these that can be changed for all brokers as they run.
@@ -56,6 +58,43 @@ export class GroupSettings {
         config.groupConsumerMaxAssignmentIntervalMs,
       ),
     }
+  }
+
+  share(groupId: string): ModernGroupSettings {
+    const image = this.#image()
+    const own = configsOf(image, ConfigResourceType.GROUP, groupId)
+    // The one of these that can be changed for all brokers as they run.
+    const interval = configsOf(image, ConfigResourceType.BROKER, '').get('group.share.assignment.interval.ms')
+    if (own.size === 0 && interval === undefined) return this.#shareDefaults
+    const config = this.#config
+    return {
+      sessionTimeoutMs: within(
+        own.get('share.session.timeout.ms'),
+        config.groupShareSessionTimeoutMs,
+        config.groupShareMinSessionTimeoutMs,
+        config.groupShareMaxSessionTimeoutMs,
+      ),
+      heartbeatIntervalMs: within(
+        own.get('share.heartbeat.interval.ms'),
+        config.groupShareHeartbeatIntervalMs,
+        config.groupShareMinHeartbeatIntervalMs,
+        config.groupShareMaxHeartbeatIntervalMs,
+      ),
+      assignmentIntervalMs: within(
+        own.get('share.assignment.interval.ms') ?? interval,
+        config.groupShareAssignmentIntervalMs,
+        config.groupShareMinAssignmentIntervalMs,
+        config.groupShareMaxAssignmentIntervalMs,
+      ),
+    }
+  }
+}
+
+function shareDefaults(config: GroupCoordinatorConfig): ModernGroupSettings {
+  return {
+    sessionTimeoutMs: config.groupShareSessionTimeoutMs,
+    heartbeatIntervalMs: config.groupShareHeartbeatIntervalMs,
+    assignmentIntervalMs: config.groupShareAssignmentIntervalMs,
   }
 }
 

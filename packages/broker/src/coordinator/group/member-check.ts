@@ -29,6 +29,8 @@ export function checkCommit(group: Group | undefined, claim: CommitClaim): numbe
     const isTold = claim.knowsGroupIdNotFound && !claim.isTransactional
     return isTold ? ErrorCode.GROUP_ID_NOT_FOUND : ErrorCode.ILLEGAL_GENERATION
   }
+  // Share groups commit nothing.
+  if (group.type === 'share') return ErrorCode.GROUP_ID_NOT_FOUND
   return group.type === 'classic' ? checkClassicCommit(group, claim) : checkConsumerCommit(group, claim)
 }
 

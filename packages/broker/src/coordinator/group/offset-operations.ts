@@ -262,7 +262,9 @@ export function deleteOffsets(
   step: GroupStep,
 ): { errorCode: number; topicErrors: number[] } {
   const group = context.groups.get(groupId)
-  if (group === undefined || isDead(group)) return { errorCode: ErrorCode.GROUP_ID_NOT_FOUND, topicErrors: [] }
+  if (group === undefined || group.type === 'share' || isDead(group)) {
+    return { errorCode: ErrorCode.GROUP_ID_NOT_FOUND, topicErrors: [] }
+  }
   if (!group.isEmpty && !group.usesConsumerProtocol) return { errorCode: ErrorCode.NON_EMPTY_GROUP, topicErrors: [] }
   const topicErrors = topics.map(({ topic, partitions }) => {
     if (group.isSubscribedTo(topic)) return ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
@@ -281,7 +283,7 @@ export function deleteOffsets(
 /** Handles one group of DeleteGroups: deletes its offsets, pending ones too, and then the group. */
 export function deleteGroup(context: GroupContext, offsets: OffsetStore, groupId: string, step: GroupStep): number {
   const group = context.groups.get(groupId)
-  if (group === undefined || isDead(group)) return ErrorCode.GROUP_ID_NOT_FOUND
+  if (group === undefined || group.type === 'share' || isDead(group)) return ErrorCode.GROUP_ID_NOT_FOUND
   if (!group.isEmpty) return ErrorCode.NON_EMPTY_GROUP
   for (const { topic, partition } of offsets.committed.entries(groupId)) {
     writeTombstone(groupId, topic, partition, step)
@@ -338,7 +340,7 @@ export function expireGroup(context: GroupContext, offsets: OffsetStore, group: 
   }
   context.counters.offsetExpirations += expiredCount
   if (expiredCount > 0) note(group, 'group offsets expired', { offsets: expiredCount, all: isAllExpired }, step)
-  if (isAllExpired && group.isEmpty && !offsets.hasOpenTransaction(groupId)) {
+  if (isAllExpired && group.type !== 'share' && group.isEmpty && !offsets.hasOpenTransaction(groupId)) {
     writeGroupTombstones(group, 'group deleted: it is empty and has no offsets', {}, step)
   }
 }
@@ -346,6 +348,8 @@ export function expireGroup(context: GroupContext, offsets: OffsetStore, group: 
 /** Applied as they are written, since an expiry may be written in parts. */
 function writeGroupTombstones(group: Group, message: string, fields: Record<string, unknown>, step: GroupStep): void {
   note(group, message, fields, step)
+  // A share group has states elsewhere: it goes by a way of its own (`share/share-states.ts`).
+  if (group.type === 'share') return
   if (group.type === 'classic') step.write({ type: 'group-metadata', groupId: group.groupId, value: null })
   else for (const record of consumerTombstones(group)) step.write(record)
 }

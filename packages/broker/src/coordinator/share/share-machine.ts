@@ -120,7 +120,8 @@ export class ShareMachine implements Coordinator<ShareRecord, ShareEvent, ShareR
     }
     const { leaderEpoch, stateEpoch } = write
     if (leaderEpoch !== -1 && stored.fencingLeaderEpoch > leaderEpoch) return failure(ErrorCode.FENCED_LEADER_EPOCH)
-    if (stateEpoch !== -1 && stored.fencingStateEpoch > stateEpoch) return failure(ErrorCode.FENCED_STATE_EPOCH)
+    // Kafka lets higher ones pass. Only a leader can have one that served a group which was deleted and made anew since.
+    if (stateEpoch !== -1 && stored.fencingStateEpoch !== stateEpoch) return failure(ErrorCode.FENCED_STATE_EPOCH)
     if (!this.#isKnown(key)) return failure(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     this.#change(stored, { ...write, leaderEpoch: stored.state.leaderEpoch }, step)
     return NO_ERROR

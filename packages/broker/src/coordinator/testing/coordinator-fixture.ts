@@ -22,6 +22,7 @@ import { GroupCoordinator } from '../group/group-coordinator.ts'
 import { FakeCoordinatorLog } from './fake-coordinator-log.ts'
 import { subscription, TEST_CONFIG, topicId } from './group-driver.ts'
 import { ManualTurn } from './manual-turn.ts'
+import { NO_SHARES } from './no-shares.ts'
 import { RecordingLogger } from './recording-logger.ts'
 
 export const PARTITION_COUNT = 4
@@ -107,8 +108,9 @@ export class CoordinatorFixture {
   logs: FakeCoordinatorLog[] = []
   readonly groups: GroupCoordinator
 
-  constructor(config: Partial<GroupCoordinatorConfig> = {}) {
+  constructor(config: Partial<GroupCoordinatorConfig> = {}, shares: typeof NO_SHARES = NO_SHARES) {
     this.groups = new GroupCoordinator({
+      ...shares,
       config: { ...TEST_CONFIG, groupInitialRebalanceDelayMs: 0, ...config },
       clock: this.clock,
       timers: this.timers,
@@ -125,8 +127,9 @@ export class CoordinatorFixture {
   static async started(
     config: Partial<GroupCoordinatorConfig> = {},
     logs: readonly FakeCoordinatorLog[] = [],
+    shares: typeof NO_SHARES = NO_SHARES,
   ): Promise<CoordinatorFixture> {
-    const fixture = new CoordinatorFixture(config)
+    const fixture = new CoordinatorFixture(config, shares)
     fixture.groups.startup()
     for (let partition = 0; partition < PARTITION_COUNT; partition++) {
       const log = logs[partition] ?? new FakeCoordinatorLog(partition)

@@ -12,6 +12,7 @@ import { FakeCoordinatorLog } from './fake-coordinator-log.ts'
 import { GroupChecker } from './group-checker.ts'
 import { TEST_CONFIG } from './group-driver.ts'
 import { ManualTurn } from './manual-turn.ts'
+import { NO_SHARES } from './no-shares.ts'
 import { RecordingLogger } from './recording-logger.ts'
 import {
   REBALANCE_TIMEOUT_MS,
@@ -137,6 +138,7 @@ export class GroupSimulation implements SimulatedWorld {
   #createCoordinator(): GroupCoordinator {
     const turn = this.#turn
     return new GroupCoordinator({
+      ...NO_SHARES,
       // Without scans: a group that expires begins again at generation 1.
       config: { ...TEST_CONFIG, offsetsTopicNumPartitions: 1, groupMaxSize: 5, offsetsRetentionCheckIntervalMs: 1e9 },
       clock: this.#clock,

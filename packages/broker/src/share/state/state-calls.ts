@@ -18,6 +18,7 @@ import {
   createWriteShareGroupStateRequestStateBatch,
   createWriteStateData,
   deleteShareGroupStateApi,
+  ErrorCode,
   initializeShareGroupStateApi,
   readShareGroupStateApi,
   readShareGroupStateSummaryApi,
@@ -48,6 +49,8 @@ export interface StateCall<Argument, Outcome> {
   /** For share partitions of one group, each named once. Outcomes by key (`shareKeyText`). */
   send(groupId: string, items: readonly Item<Argument>[], send: Send): Promise<Map<string, Outcome>>
   failed(errorCode: number): Outcome
+  /** What it comes to where no state was ever kept; null: then the topic for it is to be made. */
+  readonly absent: Outcome | null
 }
 
 export const initializeCall: StateCall<{ stateEpoch: number; startOffset: Offset }, StateOutcome> = {
@@ -59,6 +62,7 @@ export const initializeCall: StateCall<{ stateEpoch: number; startOffset: Offset
     return byKey(groupId, await send(initializeShareGroupStateApi, request), outcomeOf)
   },
   failed: failedOutcome,
+  absent: null,
 }
 
 export const readCall: StateCall<LeaderEpoch, StateRead> = {
@@ -80,6 +84,7 @@ export const readCall: StateCall<LeaderEpoch, StateRead> = {
     }))
   },
   failed: failedRead,
+  absent: failedRead(ErrorCode.INVALID_REQUEST),
 }
 
 export const writeCall: StateCall<StateWrite, StateOutcome> = {
@@ -95,6 +100,7 @@ export const writeCall: StateCall<StateWrite, StateOutcome> = {
     return byKey(groupId, answer, outcomeOf)
   },
   failed: failedOutcome,
+  absent: failedOutcome(ErrorCode.INVALID_REQUEST),
 }
 
 export const deleteCall: StateCall<null, StateOutcome> = {
@@ -106,6 +112,7 @@ export const deleteCall: StateCall<null, StateOutcome> = {
     return byKey(groupId, answer, outcomeOf)
   },
   failed: failedOutcome,
+  absent: failedOutcome(ErrorCode.NONE),
 }
 
 export const summaryCall: StateCall<LeaderEpoch, StateSummary> = {
@@ -123,6 +130,7 @@ export const summaryCall: StateCall<LeaderEpoch, StateSummary> = {
     }))
   },
   failed: emptySummary,
+  absent: emptySummary(ErrorCode.NONE),
 }
 
 function outcomeOf({ errorCode, errorMessage }: StateOutcome): StateOutcome {

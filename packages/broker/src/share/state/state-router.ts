@@ -100,6 +100,7 @@ export class StateRouter implements ShareStateStore {
     if (partition === null) return call.failed(ErrorCode.COORDINATOR_NOT_AVAILABLE)
     const topic = this.#deps.metadata().topics.get(SHARE_GROUP_STATE_TOPIC)
     if (topic === undefined) {
+      if (call.absent !== null) return call.absent
       await this.#create()
       return call.failed(ErrorCode.COORDINATOR_NOT_AVAILABLE)
     }

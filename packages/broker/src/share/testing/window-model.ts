@@ -99,8 +99,8 @@ export class WindowModel {
   }
 
   release(memberId: string): void {
+    // What it has said something of it still holds, until that is stored or its time is over.
     this.window.releaseAll(memberId, this.nowMs)
-    this.#dropHolders((record) => record.holder === memberId)
     this.check()
   }
 
@@ -246,10 +246,6 @@ export class WindowModel {
         else if (record.isGivenUp) throw new Error(`${offset} was given up and is ${range.state}`)
       }
     }
-  }
-
-  #dropHolders(isMeant: (record: ModelRecord) => boolean): void {
-    for (const record of this.#records) if (isMeant(record)) record.holder = null
   }
 
   #batches(): { startOffset: Offset; endOffset: Offset }[] {

@@ -1,0 +1,330 @@
+import type { Uuid } from '@millrace/base'
+import {
+  createAlterShareGroupOffsetsRequest,
+  createAlterShareGroupOffsetsRequestPartition,
+  createAlterShareGroupOffsetsRequestTopic,
+  createDeleteGroupsRequest,
+  createDeleteShareGroupOffsetsRequest,
+  createDeleteShareGroupOffsetsRequestTopic,
+  createDescribeShareGroupOffsetsRequest,
+  createDescribeShareGroupOffsetsRequestGroup,
+  createShareGroupDescribeRequest,
+  createShareGroupHeartbeatRequest,
+  ErrorCode,
+  type ShareGroupHeartbeatRequest,
+} from '@millrace/protocol'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { GROUP_METADATA_TOPIC } from '../../../metadata/internal-topics.ts'
+import { CoordinatorFixture, contextOf, imageOf } from '../../testing/coordinator-fixture.ts'
+import { topicId } from '../../testing/group-driver.ts'
+import { RecordedStates } from '../../testing/recorded-states.ts'
+
+const GROUP = 'workers'
+const CONTEXT = contextOf(76, 1)
+
+let states: RecordedStates
+let fixture: CoordinatorFixture
+
+beforeEach(async () => {
+  states = new RecordedStates()
+  fixture = await startedOn([])
+})
+
+async function startedOn(logs: readonly CoordinatorFixture['logs'][number][]): Promise<CoordinatorFixture> {
+  const started = await CoordinatorFixture.started({}, logs, { shareStates: states, latestOffsets: states })
+  started.image = sharing(['topic', 'other'])
+  started.settle()
+  return started
+}
+
+/** Topics of two partitions each, where share groups are served. */
+function sharing(topics: readonly string[]) {
+  const image = imageOf([GROUP_METADATA_TOPIC, ...topics])
+  return { ...image, features: new Map([...image.features, ['share.version', 1]]) }
+}
+
+/** Lets promises go on, and what they write be committed. */
+async function settle(): Promise<void> {
+  for (let round = 0; round < 30; round++) {
+    fixture.settle()
+    await Promise.resolve()
+  }
+}
+
+async function heartbeat(memberId: string, request: Partial<ShareGroupHeartbeatRequest>) {
+  const answer = fixture.groups.shareGroups.heartbeat(
+    createShareGroupHeartbeatRequest({ groupId: GROUP, memberId, ...request }),
+    CONTEXT,
+  )
+  await settle()
+  return answer
+}
+
+const join = (memberId: string, ...topics: string[]) =>
+  heartbeat(memberId, { memberEpoch: 0, subscribedTopicNames: topics })
+
+/** A member that has its partitions. */
+async function joined(memberId: string, ...topics: string[]): Promise<number> {
+  const { memberEpoch } = await join(memberId, ...topics)
+  return (await heartbeat(memberId, { memberEpoch })).memberEpoch
+}
+
+const leave = (memberId: string) => heartbeat(memberId, { memberEpoch: -1 })
+
+function partitionsOf(answer: Awaited<ReturnType<typeof heartbeat>>): Record<Uuid, number[]> {
+  return Object.fromEntries(
+    (answer.assignment?.topicPartitions ?? []).map(({ topicId: id, partitions }) => [id, partitions]),
+  )
+}
+
+async function describeGroup() {
+  const { groups } = await fixture.groups.shareGroups.describe(
+    createShareGroupDescribeRequest({ groupIds: [GROUP] }),
+    CONTEXT,
+  )
+  return groups[0]!
+}
+
+async function deleteGroup(): Promise<number> {
+  const answer = fixture.groups.deleteGroups(createDeleteGroupsRequest({ groupsNames: [GROUP] }))
+  await settle()
+  return (await answer).results[0]!.errorCode
+}
+
+async function alter(topicName: string, startOffset: number, partitionIndex = 0) {
+  const partitions = [createAlterShareGroupOffsetsRequestPartition({ partitionIndex, startOffset })]
+  const topics = [createAlterShareGroupOffsetsRequestTopic({ topicName, partitions })]
+  const answer = fixture.groups.shareGroups.alterOffsets(
+    createAlterShareGroupOffsetsRequest({ groupId: GROUP, topics }),
+  )
+  await settle()
+  const { errorCode, responses } = await answer
+  return errorCode || responses[0]!.partitions[0]!.errorCode
+}
+
+async function deleteOffsets(topicName: string): Promise<number> {
+  const topics = [createDeleteShareGroupOffsetsRequestTopic({ topicName })]
+  const answer = fixture.groups.shareGroups.deleteOffsets(
+    createDeleteShareGroupOffsetsRequest({ groupId: GROUP, topics }),
+  )
+  await settle()
+  const { errorCode, responses } = await answer
+  return errorCode || responses[0]!.errorCode
+}
+
+async function describeOffsets() {
+  const groups = [createDescribeShareGroupOffsetsRequestGroup({ groupId: GROUP, topics: null })]
+  const answer = fixture.groups.shareGroups.describeOffsets(createDescribeShareGroupOffsetsRequest({ groups }))
+  await settle()
+  return (await answer).groups[0]!
+}
+
+describe('members', () => {
+  test('get their partitions once there is a state for them', async () => {
+    const first = await join('a', 'topic')
+    expect(first).toMatchObject({ errorCode: 0, memberEpoch: 1, memberId: 'a' })
+    expect(partitionsOf(first)).toEqual({})
+    expect(states.keys()).toEqual([`${GROUP}:${topicId('topic')}:0`, `${GROUP}:${topicId('topic')}:1`])
+    const second = await heartbeat('a', { memberEpoch: 1 })
+    expect(second).toMatchObject({ memberEpoch: 2 })
+    expect(partitionsOf(second)).toEqual({ [topicId('topic')]: [0, 1] })
+    expect(await heartbeat('a', { memberEpoch: 2 })).toMatchObject({ memberEpoch: 2, assignment: null })
+  })
+
+  test('share what there is', async () => {
+    await joined('a', 'topic')
+    const { memberEpoch } = await join('b', 'topic')
+    const b = await heartbeat('b', { memberEpoch })
+    const a = await heartbeat('a', { memberEpoch: 2 })
+    const all = [...Object.values(partitionsOf(a)), ...Object.values(await memberPartitions('b'))].flat().sort()
+    expect(all).toEqual([0, 1])
+    expect(b.memberEpoch).toBe(a.memberEpoch)
+    await join('c', 'topic')
+    const counts = (await describeGroup()).members.map(({ assignment }) => assignment.topicPartitions.length)
+    expect(counts).toHaveLength(3)
+  })
+
+  async function memberPartitions(memberId: string) {
+    const member = (await describeGroup()).members.find((one) => one.memberId === memberId)!
+    return member.assignment.topicPartitions.map(({ partitions }) => partitions)
+  }
+
+  test('are described and listed with their group', async () => {
+    await joined('a', 'topic')
+    expect(await describeGroup()).toMatchObject({
+      errorCode: 0,
+      groupState: 'Stable',
+      assignorName: 'simple',
+      members: [{ memberId: 'a', assignment: { topicPartitions: [{ topicName: 'topic', partitions: [0, 1] }] } }],
+    })
+    const { groups } = await fixture.groups.listGroups(
+      { statesFilter: [], typesFilter: ['share'], unknownTaggedFields: null },
+      CONTEXT,
+    )
+    expect(groups).toMatchObject([{ groupId: GROUP, groupType: 'Share', protocolType: 'share', groupState: 'Stable' }])
+  })
+
+  test('that are unknown, late or ill-formed are told so', async () => {
+    expect(await heartbeat('a', { memberEpoch: 1 })).toMatchObject({ errorCode: ErrorCode.GROUP_ID_NOT_FOUND })
+    expect(await join('a')).toMatchObject({ errorCode: ErrorCode.INVALID_REQUEST })
+    expect(await heartbeat('', { memberEpoch: 0 })).toMatchObject({ errorCode: ErrorCode.INVALID_REQUEST })
+    expect(await heartbeat('x'.repeat(37), { memberEpoch: 0 })).toMatchObject({
+      errorCode: ErrorCode.INVALID_REQUEST,
+    })
+    await joined('a', 'topic')
+    expect(await heartbeat('b', { memberEpoch: 1 })).toMatchObject({ errorCode: ErrorCode.UNKNOWN_MEMBER_ID })
+    expect(await heartbeat('a', { memberEpoch: 9 })).toMatchObject({ errorCode: ErrorCode.FENCED_MEMBER_EPOCH })
+  })
+
+  test('leave by themselves, or when nothing is heard of them', async () => {
+    await joined('a', 'topic')
+    await joined('b', 'topic')
+    expect(await leave('a')).toMatchObject({ errorCode: 0, memberEpoch: -1 })
+    expect((await describeGroup()).members.map(({ memberId }) => memberId)).toEqual(['b'])
+    fixture.timers.advance(46_000)
+    await settle()
+    expect(await describeGroup()).toMatchObject({ groupState: 'Empty', members: [] })
+  })
+
+  test('are there after a new election, and their partitions with them', async () => {
+    await joined('a', 'topic')
+    fixture = await startedOn(fixture.logs.map((log) => log.crash()))
+    expect(await describeGroup()).toMatchObject({ members: [{ memberId: 'a' }] })
+    expect(await heartbeat('a', { memberEpoch: 2 })).toMatchObject({ errorCode: 0, memberEpoch: 2 })
+  })
+
+  test('come to a topic that grows', async () => {
+    await joined('a', 'topic')
+    const image = sharing(['topic', 'other'])
+    fixture.image = { ...sharing(['topic', 'other']), ...withPartitions(image, 'topic', 3) }
+    await heartbeat('a', { memberEpoch: 2 })
+    await heartbeat('a', { memberEpoch: 3 })
+    await heartbeat('a', { memberEpoch: 4 })
+    const { topicPartitions } = (await describeGroup()).members[0]!.assignment
+    expect(topicPartitions).toMatchObject([{ partitions: [0, 1, 2] }])
+  })
+
+  test('cannot be in a group of another kind', async () => {
+    await fixture.joinAndSync(GROUP)
+    expect(await join('a', 'topic')).toMatchObject({ errorCode: ErrorCode.GROUP_ID_NOT_FOUND })
+  })
+})
+
+function withPartitions(image: ReturnType<typeof imageOf>, name: string, count: number) {
+  const grown = imageOf([GROUP_METADATA_TOPIC, 'topic', 'other'], count)
+  const topic = grown.topics.get(name)!
+  return {
+    topics: new Map([...image.topics, [name, topic]]),
+    topicsById: new Map([...image.topicsById, [topic.id, topic]]),
+  }
+}
+
+describe('states', () => {
+  test('that could not be begun are asked for again', async () => {
+    states.errorCode = ErrorCode.COORDINATOR_NOT_AVAILABLE
+    const { memberEpoch } = await join('a', 'topic')
+    expect(await heartbeat('a', { memberEpoch })).toMatchObject({ memberEpoch })
+    states.errorCode = 0
+    await heartbeat('a', { memberEpoch })
+    expect(partitionsOf(await heartbeat('a', { memberEpoch }))).toEqual({ [topicId('topic')]: [0, 1] })
+  })
+
+  test('that were asked for by a coordinator that died are asked for by the next one', async () => {
+    states.isSilent = true
+    await join('a', 'topic')
+    states.isSilent = false
+    fixture = await startedOn(fixture.logs.map((log) => log.crash()))
+    await heartbeat('a', { memberEpoch: 1 })
+    expect(partitionsOf(await heartbeat('a', { memberEpoch: 1 }))).toEqual({ [topicId('topic')]: [0, 1] })
+  })
+
+  test('of an empty group are set elsewhere, with an epoch that fences what was', async () => {
+    await joined('a', 'topic')
+    expect(await alter('topic', 5)).toBe(ErrorCode.NON_EMPTY_GROUP)
+    await leave('a')
+    const before = states.stateOf(`${GROUP}:${topicId('topic')}:0`)!
+    expect(await alter('topic', 5)).toBe(0)
+    const after = states.stateOf(`${GROUP}:${topicId('topic')}:0`)!
+    expect(after).toMatchObject({ startOffset: 5 })
+    expect(after.stateEpoch).toBeGreaterThan(before.stateEpoch)
+    expect(await alter('nowhere', 5)).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    expect(await alter('topic', 5, 7)).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+  })
+
+  test('may be set before anybody has joined', async () => {
+    expect(await alter('topic', 3)).toBe(0)
+    expect(await describeGroup()).toMatchObject({ errorCode: 0, groupState: 'Empty' })
+    const offsets = await describeOffsets()
+    expect(offsets.topics).toMatchObject([{ topicName: 'topic', partitions: [{ startOffset: 3, lag: 97 }] }])
+  })
+
+  test('of a topic go on request', async () => {
+    expect(await deleteOffsets('topic')).toBe(ErrorCode.GROUP_ID_NOT_FOUND)
+    await joined('a', 'topic')
+    expect(await deleteOffsets('topic')).toBe(ErrorCode.NON_EMPTY_GROUP)
+    await leave('a')
+    expect(await deleteOffsets('other')).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    expect(await deleteOffsets('topic')).toBe(0)
+    expect(states.keys()).toEqual([])
+    expect((await describeOffsets()).topics).toEqual([])
+    await joined('a', 'topic')
+    expect(states.keys()).toHaveLength(2)
+  })
+
+  test('go with their topic', async () => {
+    await joined('a', 'topic')
+    fixture.image = sharing(['other'])
+    fixture.groups.onTopicsDeleted([{ name: 'topic', id: topicId('topic') }])
+    await settle()
+    expect((await describeOffsets()).topics).toEqual([])
+  })
+})
+
+describe('deletion of a group', () => {
+  test('takes its states along', async () => {
+    await joined('a', 'topic')
+    expect(await deleteGroup()).toBe(ErrorCode.NON_EMPTY_GROUP)
+    await leave('a')
+    expect(await deleteGroup()).toBe(0)
+    expect(states.keys()).toEqual([])
+    expect(await deleteGroup()).toBe(ErrorCode.GROUP_ID_NOT_FOUND)
+    expect(await join('a', 'topic')).toMatchObject({ memberEpoch: 1 })
+  })
+
+  test('that stops on the way is gone on with by the next one', async () => {
+    await joined('a', 'topic', 'other')
+    await leave('a')
+    states.failingKey = `${GROUP}:${topicId('other')}:1`
+    expect(await deleteGroup()).toBe(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    expect(states.keys()).toEqual([states.failingKey])
+    expect(await describeGroup()).toMatchObject({ errorCode: 0, groupState: 'Empty' })
+    states.failingKey = null
+    // Another coordinator knows what was left as well.
+    fixture = await startedOn(fixture.logs.map((log) => log.crash()))
+    expect(await deleteGroup()).toBe(0)
+    expect(states.keys()).toEqual([])
+  })
+
+  test('that stopped leaves nothing of the past to members that come', async () => {
+    await joined('a', 'topic')
+    await leave('a')
+    await alter('topic', 50)
+    states.failingKey = `${GROUP}:${topicId('topic')}:0`
+    expect(await deleteGroup()).toBe(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    states.failingKey = null
+    await joined('a', 'topic')
+    expect(states.stateOf(`${GROUP}:${topicId('topic')}:0`)).toMatchObject({ startOffset: -1 })
+    expect(partitionsOf(await join('a', 'topic'))).toEqual({ [topicId('topic')]: [0, 1] })
+  })
+})
+
+test('classic clients and offsets have no business with share groups', async () => {
+  await joined('a', 'topic')
+  await leave('a')
+  expect(await deleteGroup()).toBe(0)
+  await joined('a', 'topic')
+  fixture.timers.advance(0)
+  await expect(fixture.joinAndSync(GROUP)).resolves.toMatchObject({
+    join: { errorCode: ErrorCode.INCONSISTENT_GROUP_PROTOCOL },
+  })
+})
