@@ -36,7 +36,6 @@ import { consumerHeartbeat } from './consumer/consumer-heartbeat.ts'
 import type { ConsumerAnswer, ConsumerHeartbeatInput } from './consumer/consumer-inputs.ts'
 import { onClassicMemberExpired, onMemberSessionExpired, onRevocationExpired } from './consumer/consumer-leave.ts'
 import { applyConsumerRecord } from './consumer/consumer-replay.ts'
-import { deleteConsumerGroup } from './consumer/group-downgrade.ts'
 import { onMembersWritten, restartMemberTimers } from './consumer/member-writes.ts'
 import { onRegexDue } from './consumer/regex-resolution.ts'
 import type { Group } from './group.ts'
@@ -138,8 +137,6 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
       joinConsumerGroup(this.#context, group, input, token, step)
       return
     }
-    // Committed offsets stay when an empty group of the one kind becomes one of the other.
-    if (group !== undefined) deleteConsumerGroup(this.#context, group, step)
     joinGroup(this.#context, input, token, step)
   }
 
