@@ -67,6 +67,7 @@ import {
   heartbeatResponse,
   unknownConsumerGroup,
 } from './consumer/consumer-requests.ts'
+import { isTopicRegexLoaded, loadTopicRegex } from './consumer/topic-regex.ts'
 import { describedGroup, failedGroup } from './describe-response.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import { GroupCounters } from './group-counters.ts'
@@ -332,6 +333,7 @@ export class GroupCoordinator {
     if (complaint !== null) return failed(ErrorCode.INVALID_REQUEST, complaint)
     const partition = this.partitionFor(request.groupId)
     if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE, null)
+    if (!isTopicRegexLoaded()) await loadTopicRegex()
     const input = heartbeatInput(request, context, mayDescribe)
     const outcome = await this.#write(partition, (machine, step) => machine.consumerHeartbeat(input, step))
     this.#maybeTellRefusals()

@@ -274,6 +274,10 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
         continue
       }
       for (const member of group.members.values()) restartSession(group, member, step)
+      if (group.isToRebalance) {
+        prepareRebalance(this.#context, group, 'it was loaded without a leader', step)
+        continue
+      }
       // The limit may have been lowered. The rebalance lets the members commit before some of them are turned away.
       if (group.members.size <= this.#context.config.groupMaxSize) continue
       prepareRebalance(this.#context, group, 'it was loaded with more members than group.max.size', step)

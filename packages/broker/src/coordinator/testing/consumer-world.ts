@@ -19,6 +19,8 @@ export class ConsumerWorld {
   #driver: GroupDriver
   #consumers: SimulatedConsumer[] = []
   readonly #commits = new WeakMap<SimulatedConsumer, LateCommit>()
+  /** Who sleeps, and for how many steps more: then it goes on as if nothing had been. */
+  readonly #asleep = new Map<SimulatedConsumer, number>()
   /** Whoever works on a partition later is further. */
   #nextOffset = 1
   /** By partition: what was committed last. */
@@ -62,8 +64,8 @@ export class ConsumerWorld {
       this.#driver.image = imageOf([WORLD_TOPIC], this.#partitionCount)
     }
     for (const consumer of this.#consumers) {
-      // Now and then one hangs.
-      if (!this.#chance(85)) continue
+      // Now and then one hangs, and sometimes for longer than its session.
+      if (this.#sleeps(consumer) || !this.#chance(85)) continue
       const fails = this.#chance(4)
       // What is not written is not answered.
       this.#driver.holdsWrites = fails
@@ -73,6 +75,18 @@ export class ConsumerWorld {
       this.#driver.settle(ErrorCode.KAFKA_STORAGE_ERROR)
       this.#driver.holdsWrites = false
     }
+  }
+
+  #sleeps(consumer: SimulatedConsumer): boolean {
+    const steps = this.#asleep.get(consumer) ?? (this.#chance(1) ? 20 + (this.#random.uint32() % 60) : 0)
+    if (steps === 0) return false
+    if (steps > 1) {
+      this.#asleep.set(consumer, steps - 1)
+      return true
+    }
+    this.#asleep.delete(consumer)
+    this.#commit(consumer)
+    return false
   }
 
   #commit(consumer: SimulatedConsumer): void {
@@ -154,6 +168,7 @@ export class ConsumerWorld {
   }
 
   #comeToRest(): void {
+    this.#asleep.clear()
     for (const consumer of this.#consumers) consumer.onFailover()
     for (let second = 0; second < 240; second++) {
       this.#driver.advance(1000)
