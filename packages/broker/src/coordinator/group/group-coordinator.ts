@@ -110,6 +110,9 @@ export interface GroupCoordinatorDeps {
 /** A group may have some hundred members or offsets, each an element of the answer. */
 const SLICE_GROUPS = 16
 
+/** Types as ListGroups shows them (KIP-1043). */
+const TYPE_NAMES: Record<ListedGroup['type'], string> = { classic: 'Classic', consumer: 'Consumer' }
+
 /** Refusals for want of room are told so often. */
 const REFUSAL_LOG_INTERVAL_MS = 60_000
 
@@ -517,7 +520,7 @@ export class GroupCoordinator {
           groupId: group.groupId,
           protocolType: group.protocolType ?? '',
           groupState: listedState(group),
-          groupType: group.type === 'consumer' ? 'Consumer' : 'Classic',
+          groupType: TYPE_NAMES[group.type],
         }),
       context,
     )

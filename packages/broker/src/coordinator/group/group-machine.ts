@@ -287,7 +287,7 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
 
   onUnloaded(step: GroupStep): void {
     for (const group of this.#context.groups.values()) {
-      if (group.type === 'consumer') continue
+      if (group.type !== 'classic') continue
       group.transitionTo('Dead', step.nowMs)
       for (const member of group.members.values()) {
         failParkedRequests(group, member, ErrorCode.NOT_COORDINATOR, member.memberId, step)
