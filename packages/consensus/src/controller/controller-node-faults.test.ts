@@ -298,7 +298,11 @@ describe('the log', () => {
     cluster.fake.elect(3)
     await cluster.advance(1000)
     const levels = cluster.broker(1).records.filter((record) => record.type === 'FeatureLevelRecord')
-    expect(levels.map((record) => record.name).sort()).toEqual(['eligible.leader.replicas.version', 'metadata.version'])
+    expect(levels.map((record) => record.name).sort()).toEqual([
+      'eligible.leader.replicas.version',
+      'group.version',
+      'metadata.version',
+    ])
   })
 
   test('moves while nothing happens', async () => {
