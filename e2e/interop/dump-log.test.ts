@@ -112,15 +112,14 @@ describe("Kafka's dump tool", () => {
     await javaTool('console-producer', [...server, '--topic', topic], { input: 'a\nb\n' })
     const group = ['--group', 'dumped', '--command-property', 'group.protocol=consumer']
     const bounds = ['--from-beginning', '--max-messages', '2']
-    await javaTool('console-consumer', [...server, '--include', topic, ...group, ...bounds])
+    await javaTool('console-consumer', [...server, '--topic', topic, ...group, ...bounds])
     await broker.stop()
     const partitions = Array.from({ length: 8 }, (_, partition) =>
       filesOf('__consumer_offsets', partition, '.log'),
     ).flat()
     const data = await dump(partitions, '--offsets-decoder')
     const types = [...data.matchAll(/key: \{"type":"(\d+)".*payload: \{/g)].map((match) => Number(match[1]))
-    expect(new Set(types)).toEqual(new Set([1, 3, 5, 6, 7, 8, 16]))
-    expect(data).toMatch(new RegExp(`"regularExpression":"${topic}".*"topics":\\["${topic}"\\]`))
+    expect(new Set(types)).toEqual(new Set([1, 3, 5, 6, 7, 8]))
     expect(data).not.toContain('Error')
   })
 })

@@ -72,8 +72,13 @@ export class ProgramClient implements InteropClient {
     return (await this.#program.call('offsetForTime', options)) as number
   }
 
-  /** `protocol`: of the group, for programs that know several. */
-  async join(options: { group: string; topic: string; protocol?: 'classic' | 'consumer' }): Promise<GroupMember> {
+  /** `protocol` of the group, and a `pattern` in place of the topic, for programs that know them. */
+  async join(options: {
+    group: string
+    topic: string
+    protocol?: 'classic' | 'consumer'
+    pattern?: string
+  }): Promise<GroupMember> {
     const program = new Program(this.#options, this.#bootstrap)
     this.#members.add(program)
     await program.call('join', options)

@@ -81,7 +81,7 @@ let member = null
 const received = []
 
 /** With the consumer protocol (KIP-848) the broker says how long sessions are and how often heartbeats come. */
-async function join({ group, topic, protocol = 'classic' }) {
+async function join({ group, topic, pattern, protocol = 'classic' }) {
   const isClassic = protocol === 'classic'
   member = kafka.consumer({
     'group.protocol': protocol,
@@ -95,7 +95,7 @@ async function join({ group, topic, protocol = 'classic' }) {
     },
   })
   await member.connect()
-  await member.subscribe({ topics: [topic] })
+  await member.subscribe({ topics: [pattern === undefined ? topic : new RegExp(pattern)] })
   await member.run({
     eachMessage: async ({ partition, message }) => {
       received.push({

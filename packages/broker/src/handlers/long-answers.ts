@@ -23,6 +23,7 @@ const PATHS: ReadonlyMap<number, ListPath> = new Map<number, ListPath>([
   [ApiKey.FIND_COORDINATOR, ['coordinators']],
   [ApiKey.JOIN_GROUP, ['members']],
   [ApiKey.DESCRIBE_GROUPS, ['groups', 'members']],
+  [ApiKey.CONSUMER_GROUP_DESCRIBE, ['groups', 'members']],
   [ApiKey.LIST_GROUPS, ['groups']],
   // No topic has so many settings that one alone is long: versions that leave them out are never cut there.
   [ApiKey.CREATE_TOPICS, ['topics', 'configs']],

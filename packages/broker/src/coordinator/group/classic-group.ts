@@ -47,6 +47,8 @@ export class ClassicGroup {
   #usage: GroupUsage | null = null
   /** Members of this generation that have not sent SyncGroup yet. */
   readonly pendingSyncs = new Set<string>()
+  /** It was a consumer group and was stored before it could rebalance: nobody leads it. */
+  isToRebalance = false
   /** In a rebalance from Empty: a member joined since the delay last began. */
   hasNewMember = false
   readonly #memberIdsByInstance = new Map<string, string>()
@@ -85,6 +87,7 @@ export class ClassicGroup {
       )
     }
     if (group.members.size > 0) group.#state = 'Stable'
+    group.isToRebalance = group.members.size > 0 && stored.leaderId === null
     group.#subscribedTopics = group.#computeSubscribedTopics()
     return group
   }

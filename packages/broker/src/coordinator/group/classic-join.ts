@@ -14,9 +14,10 @@ import {
   restartSession,
   restartSessionWith,
 } from './classic-rebalance.ts'
+import { deleteConsumerGroup } from './consumer/group-downgrade.ts'
 import { NEW_MEMBER_JOIN_TIMEOUT_MS } from './group-config.ts'
 import { type GroupContext, sessionTimerKey } from './group-context.ts'
-import { classicGroupOf } from './group-lookup.ts'
+import { classicGroupOf, consumerGroupOf } from './group-lookup.ts'
 import { clientReason, noteGroup } from './group-notes.ts'
 import { EMPTY_BYTES, type GroupStep, type JoinInput, joinError, type StaticMemberWritten } from './group-protocol.ts'
 
@@ -43,6 +44,9 @@ export function joinGroup(context: GroupContext, input: JoinInput, token: ReplyT
     return
   }
   if (group === undefined) {
+    // An empty group of the other kind gives way; the committed offsets stay.
+    const former = consumerGroupOf(context, groupId)
+    if (former !== undefined) deleteConsumerGroup(context, former, step)
     group = new ClassicGroup(groupId, step.nowMs, owner)
     context.groups.set(groupId, group)
     step.writeApplied({ type: 'group-metadata', groupId, value: group.toMetadata(null) })

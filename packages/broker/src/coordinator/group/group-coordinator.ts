@@ -71,6 +71,7 @@ import {
   heartbeatResponse,
   unknownConsumerGroup,
 } from './consumer/consumer-requests.ts'
+import { isTopicRegexLoaded, loadTopicRegex } from './consumer/topic-regex.ts'
 import { describedGroup, failedGroup } from './describe-response.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import { GroupCounters } from './group-counters.ts'
@@ -120,6 +121,9 @@ const GROUP_TYPE_NAMES = { classic: 'Classic', consumer: 'Consumer', share: 'Sha
 
 /** A group may have some hundred members or offsets, each an element of the answer. */
 const SLICE_GROUPS = 16
+
+/** Types as ListGroups shows them (KIP-1043). */
+const TYPE_NAMES: Record<ListedGroup['type'], string> = { classic: 'Classic', consumer: 'Consumer' }
 
 /** Refusals for want of room are told so often. */
 const REFUSAL_LOG_INTERVAL_MS = 60_000
@@ -356,6 +360,7 @@ export class GroupCoordinator {
     if (complaint !== null) return failed(ErrorCode.INVALID_REQUEST, complaint)
     const partition = this.partitionFor(request.groupId)
     if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE, null)
+    if (!isTopicRegexLoaded()) await loadTopicRegex()
     const input = heartbeatInput(request, context, mayDescribe)
     const outcome = await this.#write(partition, (machine, step) => machine.consumerHeartbeat(input, step))
     this.#maybeTellRefusals()

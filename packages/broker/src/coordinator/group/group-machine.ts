@@ -36,7 +36,6 @@ import { consumerHeartbeat } from './consumer/consumer-heartbeat.ts'
 import type { ConsumerAnswer, ConsumerHeartbeatInput } from './consumer/consumer-inputs.ts'
 import { onClassicMemberExpired, onMemberSessionExpired, onRevocationExpired } from './consumer/consumer-leave.ts'
 import { applyConsumerRecord } from './consumer/consumer-replay.ts'
-import { deleteConsumerGroup } from './consumer/group-downgrade.ts'
 import { onMembersWritten, restartMemberTimers } from './consumer/member-writes.ts'
 import { onRegexDue } from './consumer/regex-resolution.ts'
 import type { Group } from './group.ts'
@@ -168,8 +167,6 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
       joinConsumerGroup(this.#context, group, input, token, step)
       return
     }
-    // Committed offsets stay when an empty group of the one kind becomes one of the other.
-    if (group !== undefined) deleteConsumerGroup(this.#context, group, step)
     joinGroup(this.#context, input, token, step)
   }
 
@@ -353,6 +350,10 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
         continue
       }
       for (const member of group.members.values()) restartSession(group, member, step)
+      if (group.isToRebalance) {
+        prepareRebalance(this.#context, group, 'it was loaded without a leader', step)
+        continue
+      }
       // The limit may have been lowered. The rebalance lets the members commit before some of them are turned away.
       if (group.members.size <= this.#context.config.groupMaxSize) continue
       prepareRebalance(this.#context, group, 'it was loaded with more members than group.max.size', step)

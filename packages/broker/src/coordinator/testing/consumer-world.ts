@@ -1,8 +1,8 @@
 import { SeededRandom } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import { imageOf } from './coordinator-fixture.ts'
-import { GROUP, GroupDriver } from './group-driver.ts'
-import { ClassicConsumer, NewConsumer, type SimulatedConsumer, WORLD_TOPIC } from './simulated-consumer.ts'
+import { GROUP, GroupDriver, topicId } from './group-driver.ts'
+import { ClassicConsumer, LateCommit, NewConsumer, type SimulatedConsumer, WORLD_TOPIC } from './simulated-consumer.ts'
 
 /** Of both kinds together. */
 const MAX_CONSUMERS = 6
@@ -11,12 +11,20 @@ const MAX_PARTITIONS = 12
 /**
  * Consumers of both protocols in one group, in a seeded world: they come, go, hesitate, lose answers and fall silent; writes fail,
  * coordinators fail over to others that have what was committed, and the topic grows. After every step it is checked that no two of those
- * that the group knows work on the same partition (G1), and that what is in memory is what the log says.
+ * that the group knows work on the same partition (G1), that no late commit undoes another's (G3), and that what is in memory is what the
+ * log says.
  */
 export class ConsumerWorld {
   readonly #random: SeededRandom
   #driver: GroupDriver
   #consumers: SimulatedConsumer[] = []
+  readonly #commits = new WeakMap<SimulatedConsumer, LateCommit>()
+  /** Who sleeps, and for how many steps more: then it goes on as if nothing had been. */
+  readonly #asleep = new Map<SimulatedConsumer, number>()
+  /** Whoever works on a partition later is further. */
+  #nextOffset = 1
+  /** By partition: what was committed last. */
+  readonly #committed = new Map<number, number>()
   #partitionCount = 4
   #nextName = 1
   /** Instance ids of static members that are not there. */
@@ -56,15 +64,48 @@ export class ConsumerWorld {
       this.#driver.image = imageOf([WORLD_TOPIC], this.#partitionCount)
     }
     for (const consumer of this.#consumers) {
-      // Now and then one hangs.
-      if (!this.#chance(85)) continue
+      // Now and then one hangs, and sometimes for longer than its session.
+      if (this.#sleeps(consumer) || !this.#chance(85)) continue
       const fails = this.#chance(4)
       // What is not written is not answered.
       this.#driver.holdsWrites = fails
       consumer.act(this.#driver, fails || this.#chance(4))
+      if (this.#chance(50)) this.#commit(consumer)
       if (!fails) continue
       this.#driver.settle(ErrorCode.KAFKA_STORAGE_ERROR)
       this.#driver.holdsWrites = false
+    }
+  }
+
+  #sleeps(consumer: SimulatedConsumer): boolean {
+    const steps = this.#asleep.get(consumer) ?? (this.#chance(1) ? 20 + (this.#random.uint32() % 60) : 0)
+    if (steps === 0) return false
+    if (steps > 1) {
+      this.#asleep.set(consumer, steps - 1)
+      return true
+    }
+    this.#asleep.delete(consumer)
+    this.#commit(consumer)
+    return false
+  }
+
+  #commit(consumer: SimulatedConsumer): void {
+    let commit = this.#commits.get(consumer)
+    if (commit === undefined) {
+      commit = new LateCommit()
+      this.#commits.set(consumer, commit)
+    }
+    commit.act(consumer, this.#driver, this.#nextOffset++)
+  }
+
+  /** Nobody's late commit undoes what another has done since (G3). */
+  #checkOffsets(): void {
+    const partitions = Array.from({ length: this.#partitionCount }, (_, partition) => partition)
+    const wanted = [{ topic: WORLD_TOPIC, topicId: topicId(WORLD_TOPIC), partitions }]
+    for (const { partition, committedOffset } of this.#driver.machine.fetch(GROUP, wanted, false)[0]!.partitions) {
+      const before = this.#committed.get(partition) ?? -1
+      if (committedOffset < before) throw new Error(`offset of ${partition} went from ${before} to ${committedOffset}`)
+      this.#committed.set(partition, committedOffset)
     }
   }
 
@@ -115,6 +156,7 @@ export class ConsumerWorld {
     }
     const { usage } = this.#driver.limits
     if (usage.bytes < 0 || usage.members < 0) throw new Error('more is counted as gone than there was')
+    this.#checkOffsets()
     this.#checkLog()
   }
 
@@ -126,6 +168,7 @@ export class ConsumerWorld {
   }
 
   #comeToRest(): void {
+    this.#asleep.clear()
     for (const consumer of this.#consumers) consumer.onFailover()
     for (let second = 0; second < 240; second++) {
       this.#driver.advance(1000)

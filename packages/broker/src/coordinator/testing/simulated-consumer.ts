@@ -28,6 +28,28 @@ export interface SimulatedConsumer {
   onFailover(): void
 }
 
+/** The offset that a consumer is about to commit: it may be late with it, but gives it up with its partition. */
+export class LateCommit {
+  #draft: { partition: number; offset: number; epoch: number } | null = null
+
+  /** Takes note of how far the consumer is, or commits what it took note of. */
+  act(consumer: SimulatedConsumer, driver: GroupDriver, offset: number): void {
+    const draft = this.#draft
+    if (draft === null) {
+      const partitions = [...consumer.owned]
+      const partition = partitions[offset % Math.max(partitions.length, 1)]
+      if (partition !== undefined) this.#draft = { partition, offset, epoch: consumer.epoch }
+      return
+    }
+    this.#draft = null
+    if (!consumer.owned.has(draft.partition)) return
+    const { partition, offset: committedOffset, epoch } = draft
+    const partitions = [{ partition, committedOffset, leaderEpoch: -1, metadata: '' }]
+    const topics = [{ topic: WORLD_TOPIC, topicId: TOPIC_ID, partitions }]
+    driver.commit({}, { memberId: consumer.memberId, generationId: epoch, topics })
+  }
+}
+
 /** A consumer of the new protocol, as clients implement it: gives up first, says so, and only then gets more. */
 export class NewConsumer implements SimulatedConsumer {
   readonly memberId: string

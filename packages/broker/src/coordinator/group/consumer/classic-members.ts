@@ -2,6 +2,7 @@ import { randomUuid } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import { responseErrorOf } from '../../runtime/operation-errors.ts'
 import type { ReplyToken } from '../../runtime/step.ts'
+import { metadataBytesOf } from '../classic-member.ts'
 import type { HeartbeatInput, LeaveAnswer, LeavingMember } from '../classic-membership.ts'
 import {
   CONSUMER_PROTOCOL_TYPE,
@@ -164,9 +165,10 @@ function existingError(
 function hasRoom(context: GroupContext, group: ConsumerGroup, input: JoinInput, memberId: string): boolean {
   const { limits } = context
   const isNew = !group.members.has(memberId)
-  let bytes = isNew ? memberId.length + input.clientId.length + (input.groupInstanceId?.length ?? 0) : 0
-  for (const { metadata } of input.protocols) bytes += metadata.length
-  for (const { metadata } of group.members.get(memberId)?.classic?.protocols ?? []) bytes -= metadata.length
+  const names = isNew ? memberId.length + input.clientId.length + (input.groupInstanceId?.length ?? 0) : 0
+  const former = group.members.get(memberId)?.classic?.protocols ?? []
+  // The names that it subscribes to are kept beside the bytes that have them.
+  const bytes = names + 2 * (metadataBytesOf(input.protocols) - metadataBytesOf(former))
   return limits.hasRoomFor(isNew ? 1 : 0, bytes, limits.ownerAt(input.clientHost.slice(1)))
 }
 

@@ -152,7 +152,7 @@ function unknownMember(message: string): ConsumerAnswer {
   return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, message)
 }
 
-/** New members and longer subscriptions need room; who is there and asks for no more is never turned away. */
+/** New members need room, and longer names; who is there and asks for no more is never turned away. */
 function refuseForRoom(
   context: GroupContext,
   group: ConsumerGroup,
@@ -160,20 +160,31 @@ function refuseForRoom(
   isNewGroup: boolean,
 ): ConsumerAnswer | null {
   const { limits, counters } = context
-  const { memberId, subscribedTopics, topicRegex, clientId, clientHost, instanceId, rackId, groupId } = input
+  const { groupId, memberId, clientHost } = input
   const known = group.members.get(memberId)
-  if (known !== undefined && subscribedTopics === null && topicRegex === null) return null
+  const bytes = addedBytes(group, known, input)
+  if (known !== undefined && bytes <= 0) return null
   const owner = limits.ownerAt(clientHost.slice(1))
-  const names = memberId.length + clientId.length + (instanceId?.length ?? 0) + (rackId?.length ?? 0)
-  let bytes = (topicRegex?.length ?? 0) + (known === undefined ? names + groupId.length : 0)
-  if (subscribedTopics !== null && group.shareNames(subscribedTopics) === subscribedTopics) {
-    bytes += namesBytes(subscribedTopics) - namesBytes(known?.subscribedTopics ?? [])
-  }
   const hasGroup = !isNewGroup || context.groups.has(groupId) || limits.hasRoomForGroup(owner)
   if (hasGroup && limits.hasRoomFor(known === undefined ? 1 : 0, bytes, owner)) return null
   counters.limitRefusals++
   // A client looks for its coordinator again and comes back: nothing here is for ever.
   return consumerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, 'The groups of this broker hold as much as they may.')
+}
+
+/** How much more the group has to keep after the heartbeat, about. */
+function addedBytes(group: ConsumerGroup, known: ConsumerMember | undefined, input: ConsumerHeartbeatInput): number {
+  const { groupId, memberId, clientId, clientHost, instanceId, rackId, serverAssignor } = input
+  const { subscribedTopics, topicRegex } = input
+  const before = known?.metadata
+  const grown = (now: string | null, then: string | null | undefined): number =>
+    now === null ? 0 : now.length - (then?.length ?? 0)
+  let bytes = known === undefined ? groupId.length + memberId.length : 0
+  bytes += grown(clientId, before?.clientId) + grown(clientHost, before?.clientHost)
+  bytes += grown(instanceId, before?.instanceId) + grown(rackId, before?.rackId)
+  bytes += grown(serverAssignor, before?.serverAssignor) + grown(topicRegex, before?.topicRegex)
+  if (subscribedTopics === null || group.shareNames(subscribedTopics) !== subscribedTopics) return bytes
+  return bytes + namesBytes(subscribedTopics) - namesBytes(before?.subscribedTopics ?? [])
 }
 
 /** The heartbeat of a member that may have it. */

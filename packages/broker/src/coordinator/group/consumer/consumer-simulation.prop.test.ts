@@ -10,7 +10,7 @@ import { ConsumerWorld } from '../../testing/consumer-world.ts'
 test('consumer groups keep their promises through failed writes, failovers and changes of protocol', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0 }), (seed) => {
-      new ConsumerWorld(seed).run(150)
+      new ConsumerWorld(seed).run(200)
     }),
     // Seeds do not shrink: a smaller one is another world.
     { numRuns: 20, endOnFailure: true },

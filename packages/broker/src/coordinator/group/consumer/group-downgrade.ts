@@ -5,7 +5,7 @@ import { CONSUMER_PROTOCOL_TYPE, encodeAssignment } from '../consumer-protocol.t
 import type { GroupContext } from '../group-context.ts'
 import { noteGroup } from '../group-notes.ts'
 import type { GroupStep } from '../group-protocol.ts'
-import type { Assignment } from '../modern/assignment.ts'
+import { type Assignment, toAssignment } from '../modern/assignment.ts'
 import type { TopicDirectory } from '../modern/topic-directory.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
 import type { ConsumerMember } from './consumer-member.ts'
@@ -46,7 +46,11 @@ function stayingOf(group: ConsumerGroup, leaving: readonly ConsumerMember[]): Co
   return [...group.members.values()].filter(({ memberId }) => !leavingIds.has(memberId))
 }
 
-/** The members that stay go on as a classic group, with what they have been given to have. It rebalances at once if someone left. */
+/**
+ * The members that stay go on as a classic group, which with a reason rebalances at once. It has for an assignment what each may still
+ * work on: Kafka takes their targets, some of which may be others' yet. Without a leader in the record it rebalances also if it is loaded
+ * before it came to that: nobody would ask for the partitions of those who left.
+ */
 export function downgrade(
   context: GroupContext,
   group: ConsumerGroup,
@@ -56,13 +60,13 @@ export function downgrade(
 ): ClassicGroup {
   const { groupId } = group
   const classic = new ClassicGroup(groupId, step.nowMs, group.owner)
-  const members = stayingOf(group, leaving).map((member) =>
-    classicMemberOf(member, group.targetOf(member.memberId), context.directory),
-  )
+  const members = stayingOf(group, leaving).map((member) => classicMemberOf(member, context.directory))
   classic.takeOver(group.epoch.epoch, members)
   deleteConsumerGroup(context, group, step)
   context.groups.set(groupId, classic)
-  step.writeApplied({ type: 'group-metadata', groupId, value: classic.toMetadata(null) })
+  const metadata = classic.toMetadata(null)
+  const value = rebalanceReason === null ? metadata : { ...metadata, leaderId: null }
+  step.writeApplied({ type: 'group-metadata', groupId, value })
   awaitMembers(groupId, [...group.members.keys()], step)
   noteGroup(classic, 'consumer group became a classic group', { left: leaving.length }, step)
   for (const member of classic.members.values()) restartSession(classic, member, step)
@@ -70,7 +74,7 @@ export function downgrade(
   return classic
 }
 
-function classicMemberOf(member: ConsumerMember, target: Assignment, directory: TopicDirectory): ClassicMember {
+function classicMemberOf(member: ConsumerMember, directory: TopicDirectory): ClassicMember {
   const { memberId, metadata, owner } = member
   const { protocols, sessionTimeoutMs } = metadata.classic!
   return new ClassicMember({
@@ -82,9 +86,16 @@ function classicMemberOf(member: ConsumerMember, target: Assignment, directory: 
     sessionTimeoutMs,
     protocolType: CONSUMER_PROTOCOL_TYPE,
     protocols,
-    assignment: encodeAssignment(target, directory, protocols[0]!.metadata),
+    assignment: encodeAssignment(heldBy(member), directory, protocols[0]!.metadata),
     owner,
   })
+}
+
+function heldBy({ assigned, pendingRevocation }: ConsumerMember): Assignment {
+  const held = [assigned, pendingRevocation].flatMap((assignment) =>
+    Array.from(assignment, ([topicId, partitions]) => ({ topicId, partitions })),
+  )
+  return toAssignment(held)
 }
 
 /** Deletes all records of a group. What is left of it in memory is nobody's any more. */

@@ -24,7 +24,7 @@ export function restartMemberSession(
 ): void {
   const timeoutMs = classic?.sessionTimeoutMs ?? context.settings.consumer(groupId).sessionTimeoutMs
   const event = { type: 'session-expired', groupId, memberId } as const
-  step.schedule(sessionTimerKey(groupId, memberId), timeoutMs, event, TIMER_RETRY_MS)
+  step.schedule(sessionTimerKey(groupId, memberId), Math.max(0, timeoutMs), event, TIMER_RETRY_MS)
 }
 
 /** A member that has to give something up has its own rebalance timeout for it. One that speaks the classic protocol has other timers. */
@@ -35,14 +35,19 @@ export function scheduleRevocation({ groupId }: ConsumerGroup, member: ConsumerM
     return
   }
   const event = { type: 'revocation-expired', groupId, memberId, memberEpoch } as const
-  step.schedule(revocationTimerKey(groupId, memberId), metadata.rebalanceTimeoutMs, event, TIMER_RETRY_MS)
+  step.schedule(revocationTimerKey(groupId, memberId), Math.max(0, metadata.rebalanceTimeoutMs), event, TIMER_RETRY_MS)
 }
 
 /** A member that speaks the classic protocol was told to join again. The time it has is not prolonged by telling it once more. */
 export function scheduleRejoin({ groupId }: ConsumerGroup, member: ConsumerMember, step: GroupStep): void {
   const { memberId, metadata } = member
   const event = { type: 'member-rejoin-expired', groupId, memberId } as const
-  step.scheduleIfAbsent(rejoinTimerKey(groupId, memberId), metadata.rebalanceTimeoutMs, event, TIMER_RETRY_MS)
+  step.scheduleIfAbsent(
+    rejoinTimerKey(groupId, memberId),
+    Math.max(0, metadata.rebalanceTimeoutMs),
+    event,
+    TIMER_RETRY_MS,
+  )
 }
 
 export function scheduleMemberSync(
@@ -52,7 +57,7 @@ export function scheduleMemberSync(
   step: GroupStep,
 ): void {
   const event = { type: 'member-sync-expired', groupId, memberId } as const
-  step.schedule(memberSyncTimerKey(groupId, memberId), timeoutMs, event, TIMER_RETRY_MS)
+  step.schedule(memberSyncTimerKey(groupId, memberId), Math.max(0, timeoutMs), event, TIMER_RETRY_MS)
 }
 
 /** The timers that follow from what is known of a member: after a load, and when a step that changed them was taken back. */

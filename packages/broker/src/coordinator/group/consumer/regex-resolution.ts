@@ -13,10 +13,12 @@ import { compileTopicRegex } from './topic-regex.ts'
 
 /** A group's expressions are not matched again sooner, whatever happens: with ten thousand topics that takes a while. */
 const MIN_REFRESH_INTERVAL_MS = 10_000
-/** Names matched in one turn, of an expression that costs little; it is some two milliseconds. */
-const SLICE_MATCHES = 2_000
+/** What is matched in one turn: so many short names, with an expression that costs little. It is some milliseconds at most. */
+const SLICE_COST = 500
+/** A name of so many characters costs twice what an empty one does. */
+const NAME_COST_LENGTH = 50
 /** Between two slices: others have the loop most of the time. */
-const SLICE_DELAY_MS = 10
+const SLICE_DELAY_MS = 5
 /** A group with regular expressions keeps for each its text and a list. */
 const RESOLVED_TOPIC_BYTES = 16
 
@@ -61,7 +63,7 @@ export function onRegexDue(context: GroupContext, groupId: string, step: GroupSt
   const group = consumerGroupOf(context, groupId)
   const task = group?.regexSearch ?? null
   if (group === undefined || task === null) return
-  let room = SLICE_MATCHES
+  let room = SLICE_COST
   while (room > 0 && task.regexSlot < task.regexes.length) room -= matchSlice(task, room)
   if (task.regexSlot < task.regexes.length) {
     step.schedule(regexTimerKey(groupId), SLICE_DELAY_MS, { type: 'regex-due', groupId }, MIN_REFRESH_INTERVAL_MS)
@@ -81,20 +83,20 @@ function matchSlice(task: RegexSearch, room: number): number {
     found = []
     task.found.set(regex, found)
   }
+  let spent = 1
   // Another broker took an expression that this one does not take: it matches nothing here.
-  const cost = compiled?.cost ?? 1
-  const end = compiled === null ? topics.length : Math.min(topics.length, task.topicSlot + Math.ceil(room / cost))
-  const count = end - task.topicSlot
-  for (; task.topicSlot < end; task.topicSlot++) {
-    const topic = topics[task.topicSlot]!
-    if (compiled?.matches(topic) === true && task.mayDescribe(topic)) found.push(topic)
+  if (compiled === null) task.topicSlot = topics.length
+  while (task.topicSlot < topics.length && spent < room) {
+    const topic = topics[task.topicSlot++]!
+    spent += compiled!.cost * (1 + topic.length / NAME_COST_LENGTH)
+    if (compiled!.matches(topic) && task.mayDescribe(topic)) found.push(topic)
   }
   if (task.topicSlot === topics.length) {
     task.regexSlot++
     task.topicSlot = 0
     task.compiled = null
   }
-  return 1 + count * cost
+  return spent
 }
 
 function applyFound(context: GroupContext, group: ConsumerGroup, task: RegexSearch, step: GroupStep): void {

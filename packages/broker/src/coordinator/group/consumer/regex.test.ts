@@ -1,8 +1,10 @@
 import { ErrorCode } from '@millrace/protocol'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { imageOf } from '../../testing/coordinator-fixture.ts'
 import { GROUP, GroupDriver, topicId } from '../../testing/group-driver.ts'
-import { compileTopicRegex } from './topic-regex.ts'
+import { compileTopicRegex, loadTopicRegex } from './topic-regex.ts'
+
+beforeAll(loadTopicRegex)
 
 const REGEX = { subscribedTopics: null }
 

@@ -1,4 +1,4 @@
-import { RE2JS } from 're2js'
+import { assert } from '@millrace/base'
 
 /** Longest text of a regular expression, in UTF-16 units. A topic's name has 249. */
 const MAX_LENGTH = 2_000
@@ -14,16 +14,28 @@ export interface TopicRegex {
   matches(topic: string): boolean
 }
 
+let engine: typeof import('re2js') | null = null
+
+/** Reads the code of the engine, unless that was done: a broker that starts does not need it. Before anything is compiled. */
+export async function loadTopicRegex(): Promise<void> {
+  engine ??= await import('re2js')
+}
+
+export function isTopicRegexLoaded(): boolean {
+  return engine !== null
+}
+
 /**
  * Compiles a regular expression of RE2's syntax, which is matched in time linear in the length of the name whatever it says. Null: it
  * is none, or it would take too long to compile and to match: `(?:[a-z]{100}){10}` over and over.
  */
 export function compileTopicRegex(text: string): TopicRegex | null {
+  assert(engine !== null, 'the engine of regular expressions was not loaded')
   if (text.length > MAX_LENGTH) return null
   const complexity = complexityOf(text)
   if (complexity > MAX_COMPLEXITY) return null
   try {
-    const compiled = RE2JS.compile(text)
+    const compiled = engine.RE2JS.compile(text)
     return { cost: 1 + complexity / 50, matches: (topic) => compiled.matches(topic) }
   } catch {
     // Whatever it throws, the text is a client's and is no expression that can be used.
