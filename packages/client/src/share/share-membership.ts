@@ -71,7 +71,8 @@ export class ShareMembership {
     if (this.#isJoined) return
     this.#isJoined = true
     this.#stay++
-    this.#rejoin()
+    this.#beginAnew()
+    this.#loop.now()
   }
 
   /** Other topics are wanted. */
@@ -106,11 +107,10 @@ export class ShareMembership {
     this.#loop.stop()
   }
 
-  #rejoin(): void {
+  #beginAnew(): void {
     this.#epoch = JOIN_EPOCH
     this.#heardTopics = null
     this.#assignment = new Map()
-    this.#loop.now()
   }
 
   /** One heartbeat and what follows from it; gives the pause until the next, null for none. Never rejects. */
@@ -151,8 +151,8 @@ export class ShareMembership {
     if (error.retriable) return this.#backoff.nextMs()
     if (FENCED.has(errorCode)) {
       // What was acquired stays so: that is a matter of the sessions with the brokers that it came from.
-      this.#rejoin()
-      return 0
+      this.#beginAnew()
+      return this.#backoff.nextMs()
     }
     if (errorCode === ErrorCode.TOPIC_AUTHORIZATION_FAILED) {
       this.#callbacks.onError(error)
