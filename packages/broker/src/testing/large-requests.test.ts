@@ -127,7 +127,7 @@ describe('long answers for many connections', () => {
         return Number(line.exec(await broker.metrics())![1])
       }
       const limit = await budget('limit')
-      const resources = Array.from({ length: 1200 }, (_, n) =>
+      const resources = Array.from({ length: 1000 }, (_, n) =>
         createDescribeConfigsResource({ resourceType: 32, resourceName: `g${n}`, configurationKeys: null }),
       )
       const request = createDescribeConfigsRequest({ resources, includeSynonyms: true, includeDocumentation: true })
