@@ -73,8 +73,10 @@ export async function acknowledgeAll(
       if (!deps.image().topicsById.has(topicId)) return ErrorCode.UNKNOWN_TOPIC_ID
       const share = shares.partitions.known(groupId, topicId, partition)
       if (share === undefined) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-      count(shares.totals.acknowledgements, batches)
-      return share.acknowledge(memberId, batches)
+      return share.acknowledge(memberId, batches).then((code) => {
+        if (code === ErrorCode.NONE) count(shares.totals.acknowledgements, batches)
+        return code
+      })
     }),
   )
 }

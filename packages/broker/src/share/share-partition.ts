@@ -142,6 +142,7 @@ export class SharePartition implements FetchWaiter {
     const batches = mergeStateBatches([], batchesBefore(read.stateBatches, logEndOffset), startOffset)
     startOffset = Math.min(startOffset, logEndOffset)
     this.#window = new ShareWindow(startOffset, batches, () => this.settings, this.#deps.usage)
+    if (read.startOffset < 0) this.#window.saveStart()
     this.#state = 'active'
     this.onPartitionChanged()
     this.onChanged()

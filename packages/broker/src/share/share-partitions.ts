@@ -1,5 +1,6 @@
 import type { Clock, Offset, Timers, Uuid } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
+import { describeError } from '../coordinator/runtime/describe-error.ts'
 import { type ShareStateStore, shareKeyText } from '../coordinator/share/share-state.ts'
 import type { Logger } from '../logger.ts'
 import type { BudgetSample } from '../metrics/budget.ts'
@@ -82,7 +83,7 @@ export class SharePartitions {
 
   /** One to fetch from, which may have to be loaded first; or the error to answer. */
   open(groupId: string, topicId: Uuid, number: number): SharePartition | number {
-    const { partitions, limits } = this.#deps
+    const { partitions, limits, logger } = this.#deps
     const topic = partitions.topicById(topicId)
     if (topic === undefined) return ErrorCode.UNKNOWN_TOPIC_ID
     const partition = topic.partitions[number] ?? null
@@ -102,7 +103,10 @@ export class SharePartitions {
     const ofGroup = this.#byGroup.get(groupId)
     if (ofGroup === undefined) this.#byGroup.set(groupId, new Set([share]))
     else ofGroup.add(share)
-    void share.load()
+    share.load().catch((error: unknown) => {
+      logger.error('a share partition could not be loaded', { share: share.text, error: describeError(error) })
+      share.close(ErrorCode.UNKNOWN_SERVER_ERROR)
+    })
     return share
   }
 

@@ -534,8 +534,8 @@ export class GroupCoordinator {
       if (partition === null) {
         return createDeletableGroupResult({ groupId, errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE })
       }
-      const shareCode = await this.shareGroups.deleteGroup(partition, groupId)
-      if (shareCode !== null) return createDeletableGroupResult({ groupId, errorCode: shareCode })
+      const shareDeletion = this.shareGroups.deleteGroup(partition, groupId)
+      if (shareDeletion !== null) return createDeletableGroupResult({ groupId, errorCode: await shareDeletion })
       const outcome = await this.#write(partition, (machine, step) => machine.deleteGroup(groupId, step))
       const errorCode = outcome.response ?? responseErrorOf(outcome.errorCode)
       return createDeletableGroupResult({ groupId, errorCode })

@@ -108,6 +108,11 @@ export class ShareWindow {
     return this.endOffset - this.startOffset
   }
 
+  /** Where it begins was found out just now: until it is stored, who takes over would begin elsewhere. */
+  saveStart(): void {
+    this.#isStartUnsaved = true
+  }
+
   /** Something is to be stored. */
   get needsWrite(): boolean {
     return this.#moving.length > 0 || this.#unsaved.size > 0 || this.#isStartUnsaved

@@ -134,7 +134,7 @@ export class ShareGroups {
    * Deletes a group with all that is stored for it; null: it is no share group. Where that stops on the way the group stays, and the next
    * try goes on: nothing of it may come to the next group of that name.
    */
-  async deleteGroup(partition: number, groupId: string): Promise<number | null> {
+  deleteGroup(partition: number, groupId: string): Promise<number> | null {
     const { response } = this.#deps.read(partition, (machine) => ({ group: machine.shareGroup(groupId) }))
     if (response?.group == null) return null
     return this.#inOrder(groupId, async () => {
