@@ -40,6 +40,8 @@ describe('health metrics', () => {
         'group-members',
         'committed-offsets',
         'group-metadata',
+        'transactional-ids',
+        'transaction-states',
       ])
       expect(sampleOf('millrace_disk_operation_seconds_count{operation="sync"}')).toBeGreaterThan(0)
       expect(sampleOf('millrace_disk_operations{state="waiting"}')).toBe(0)
