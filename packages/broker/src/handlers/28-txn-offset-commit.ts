@@ -1,5 +1,6 @@
 import {
   ErrorCode,
+  errorInfo,
   type TxnOffsetCommitRequest,
   type TxnOffsetCommitResponse,
   txnOffsetCommitApi,
@@ -60,13 +61,21 @@ async function verifyOffsets(
   // Without an id, or a producer's, it would not be part of any transaction.
   if (transactionalId === '' || producerId < 0 || producerEpoch < 0) return refused(ErrorCode.INVALID_REQUEST)
   if (!client.isEnlisted && !deps.isVerificationRequired()) return { errorCode: ErrorCode.NONE, verification: null }
-  const begun = hosted.verifications.begin(hosted.log, producerId, producerEpoch, -1, client.isEnlisted)
+  const begun = hosted.verifications.begin(
+    hosted.log,
+    transactionalId,
+    producerId,
+    producerEpoch,
+    -1,
+    client.isEnlisted,
+  )
   if (typeof begun === 'number') return refused(begun)
   if (begun === null) return { errorCode: ErrorCode.NONE, verification: null }
   const partitions = new Map([[GROUP_METADATA_TOPIC, [number]]])
   const verdicts = await deps.verifier.verify({ transactionalId, producerId, producerEpoch, partitions, client })
   const errorCode = verdicts(GROUP_METADATA_TOPIC, number)
   if (errorCode === ErrorCode.NONE) return { errorCode, verification: begun }
+  if (!errorInfo(errorCode).retriable) hosted.verifications.onRefused(begun)
   return refused(groupErrorOf(errorCode))
 }
 

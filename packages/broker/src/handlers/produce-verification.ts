@@ -68,7 +68,9 @@ export class ProduceVerification {
     const { verifications, log } = partition
     const [producerId, producerEpoch] = [producerIdOf(buffer, start), producerEpochOf(buffer, start)]
     const { isEnlisted } = this.#client
-    const begun = verifications.begin(log, producerId, producerEpoch, baseSequenceOf(buffer, start), isEnlisted)
+    const begun = verifications.begin(
+      ...([log, this.#transactionalId, producerId, producerEpoch, baseSequenceOf(buffer, start), isEnlisted] as const),
+    )
     if (begun !== null && typeof begun !== 'number') this.#asked.set(at, { partition, verification: begun })
   }
 

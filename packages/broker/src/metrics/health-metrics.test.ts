@@ -46,7 +46,7 @@ describe('health metrics', () => {
         'share-in-flight-records',
         'share-states',
         'transactional-ids',
-        'transactional-ids',
+        'transaction-states',
       ])
       expect(sampleOf('millrace_disk_operation_seconds_count{operation="sync"}')).toBeGreaterThan(0)
       expect(sampleOf('millrace_disk_operations{state="waiting"}')).toBe(0)

@@ -26,12 +26,12 @@ class Partition {
   readonly producers = new FakeProducers()
   readonly verifications = new TransactionVerifications()
 
-  begin(epoch: number, sequence = 0, isEnlisted = false): Verification | number | null {
-    return this.verifications.begin(this.producers.log, PRODUCER, epoch, sequence, isEnlisted)
+  begin(epoch: number, sequence = 0, isEnlisted = false, id = 'x'): Verification | number | null {
+    return this.verifications.begin(this.producers.log, id, PRODUCER, epoch, sequence, isEnlisted)
   }
 
-  begun(epoch: number, sequence = 0, isEnlisted = false): Verification {
-    const begun = this.begin(epoch, sequence, isEnlisted)
+  begun(epoch: number, sequence = 0, isEnlisted = false, id = 'x'): Verification {
+    const begun = this.begin(epoch, sequence, isEnlisted, id)
     if (begun === null || typeof begun === 'number') throw new Error(`no verification is needed: ${begun}`)
     return begun
   }
@@ -82,6 +82,31 @@ describe('a transaction that begins', () => {
   })
 })
 
+describe('whoever says that he is the producer', () => {
+  test('does not keep it out by higher epochs, however many', () => {
+    const partition = new Partition()
+    for (let epoch = 32_700; epoch < 32_720; epoch++) partition.begun(epoch, 0, false, 'mine')
+    const honest = partition.begun(3)
+    expect(partition.refusal(3, 0, honest)).toBe(ErrorCode.NONE)
+  })
+
+  test('shares nothing with it: neither his refusal, nor his sequence', () => {
+    const partition = new Partition()
+    const honest = partition.begun(3, 5)
+    const other = partition.begun(3, 0, false, 'mine')
+    partition.verifications.onRefused(other)
+    expect(partition.refusal(3, 5, honest)).toBe(ErrorCode.NONE)
+  })
+
+  test('may crowd it out, and it is told to come again, not that it is wrong', () => {
+    const partition = new Partition()
+    const honest = partition.begun(3)
+    for (let number = 0; number < 8; number++) partition.begun(3, 0, false, `mine-${number}`)
+    expect(partition.refusal(3, 0, honest)).toBe(ErrorCode.NOT_ENOUGH_REPLICAS)
+    expect(partition.refusal(3, 0, partition.begun(3))).toBe(ErrorCode.NONE)
+  })
+})
+
 describe('a verification', () => {
   test('is good for its epoch alone', () => {
     const partition = new Partition()
@@ -128,12 +153,12 @@ describe('a verification', () => {
 
   test('is forgotten when very many others come, and then made anew', () => {
     const { producers, verifications } = new Partition()
-    const first = verifications.begin(producers.log, 1, 0, 0, false) as Verification
+    const first = verifications.begin(producers.log, 'x', 1, 0, 0, false) as Verification
     for (let producerId = 2; producerId <= 2_001; producerId++) {
-      verifications.begin(producers.log, producerId, 0, 0, false)
+      verifications.begin(producers.log, 'x', producerId, 0, 0, false)
     }
-    expect(verifications.refusal(producers.log, 1, 0, 0, first, true)).toBe(ErrorCode.INVALID_TXN_STATE)
-    const again = verifications.begin(producers.log, 1, 0, 0, false) as Verification
+    expect(verifications.refusal(producers.log, 1, 0, 0, first, true)).toBe(ErrorCode.NOT_ENOUGH_REPLICAS)
+    const again = verifications.begin(producers.log, 'x', 1, 0, 0, false) as Verification
     expect(verifications.refusal(producers.log, 1, 0, 0, again, true)).toBe(ErrorCode.NONE)
   })
 })

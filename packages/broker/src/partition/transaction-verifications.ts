@@ -4,8 +4,8 @@ import type { Log } from '@millrace/storage'
 
 /** Most producers of one partition whose verification is under way or was never used. Beyond, the oldest is forgotten and begins anew. */
 const MAX_PRODUCERS = 2_000
-/** Epochs of one producer that are verified at the same time: the one at hand, and late requests of those before. */
-const MAX_EPOCHS = 3
+/** Verifications of one producer id at the same time: the one at hand, late requests of epochs before, and those of whoever says he is it. */
+const MAX_PER_PRODUCER = 8
 
 /** What this needs of a log. */
 export type VerifiedLog = Pick<Log, 'currentProducers'>
@@ -15,14 +15,24 @@ export type VerifiedLog = Pick<Log, 'currentProducers'>
  * transaction has begun here or a marker has come: an answer from before cannot let anything in after it (KIP-890).
  */
 export class Verification {
+  readonly transactionalId: string
   readonly producerId: ProducerId
   readonly producerEpoch: number
   /** The partition is added to the transaction by this broker, for a client that goes by the rules of KIP-890. */
   readonly isEnlisted: boolean
   /** Lowest sequence that came while it was under way: later ones must not overtake it. */
   lowestSequence: number
+  /** There were too many, and it was forgotten: whoever waited for it comes again. */
+  isEvicted = false
 
-  constructor(producerId: ProducerId, producerEpoch: number, isEnlisted: boolean, lowestSequence: number) {
+  constructor(
+    transactionalId: string,
+    producerId: ProducerId,
+    producerEpoch: number,
+    isEnlisted: boolean,
+    lowestSequence: number,
+  ) {
+    this.transactionalId = transactionalId
     this.producerId = producerId
     this.producerEpoch = producerEpoch
     this.isEnlisted = isEnlisted
@@ -35,7 +45,7 @@ export class Verification {
  * coordinator knows of the partition, or the transaction would hang here when it ends (T4).
  */
 export class TransactionVerifications {
-  /** By producer, oldest first; of each the epochs, ascending. Null: there has been none. */
+  /** By producer, oldest first; of each, oldest first. Null: there has been none. */
   #byProducer: Map<ProducerId, Verification[]> | null = null
 
   /**
@@ -44,6 +54,7 @@ export class TransactionVerifications {
    */
   begin(
     log: VerifiedLog,
+    transactionalId: string,
     producerId: ProducerId,
     producerEpoch: number,
     baseSequence: number,
@@ -54,17 +65,20 @@ export class TransactionVerifications {
     if (isOpen(log, producerId, producerEpoch)) return null
     this.#byProducer ??= new Map()
     const known = this.#byProducer.get(producerId) ?? []
-    const existing = known.find((verification) => verification.producerEpoch === producerEpoch)
+    // Whoever names another id must not share it: his refusal would be the producer's.
+    const existing = known.find(
+      (verification) =>
+        verification.producerEpoch === producerEpoch && verification.transactionalId === transactionalId,
+    )
     if (existing !== undefined) {
       existing.lowestSequence = Math.min(existing.lowestSequence, baseSequence)
       return existing
     }
-    const verification = new Verification(producerId, producerEpoch, isEnlisted, baseSequence)
+    const verification = new Verification(transactionalId, producerId, producerEpoch, isEnlisted, baseSequence)
     known.push(verification)
-    known.sort((left, right) => left.producerEpoch - right.producerEpoch)
-    if (known.length > MAX_EPOCHS) known.shift()
+    if (known.length > MAX_PER_PRODUCER) known.shift()!.isEvicted = true
     this.#byProducer.set(producerId, known)
-    if (this.#byProducer.size > MAX_PRODUCERS) this.#byProducer.delete(this.#byProducer.keys().next().value!)
+    if (this.#byProducer.size > MAX_PRODUCERS) this.#evictOldest()
     return verification
   }
 
@@ -83,8 +97,12 @@ export class TransactionVerifications {
     if (isOpen(log, producerId, producerEpoch)) return ErrorCode.NONE
     const entry = log.currentProducers().entry(producerId)
     if (entry !== null && producerEpoch < entry.producerEpoch) return ErrorCode.INVALID_PRODUCER_EPOCH
-    const current = this.#byProducer?.get(producerId)?.find((known) => known.producerEpoch === producerEpoch)
-    const isVerified = verification !== null && verification === current
+    const isVerified =
+      verification !== null &&
+      verification.producerEpoch === producerEpoch &&
+      this.#byProducer?.get(producerId)?.includes(verification) === true
+    const current = isVerified ? verification : undefined
+    if (verification?.isEvicted === true) return ErrorCode.NOT_ENOUGH_REPLICAS
     // Whom this broker adds to transactions itself has no other proof than that.
     if ((isRequired || verification?.isEnlisted === true) && !isVerified) return ErrorCode.INVALID_TXN_STATE
     if (current === undefined || baseSequence < 0) return ErrorCode.NONE
@@ -110,6 +128,12 @@ export class TransactionVerifications {
       producerId,
       (known) => known.producerEpoch > producerEpoch || (known.producerEpoch === producerEpoch && known.isEnlisted),
     )
+  }
+
+  #evictOldest(): void {
+    const [[producerId, known]] = this.#byProducer! as unknown as [[ProducerId, Verification[]]]
+    for (const verification of known) verification.isEvicted = true
+    this.#byProducer!.delete(producerId)
   }
 
   /** The leadership is over, and with it all that was asked for. */

@@ -327,7 +327,8 @@ export function createConsumerGroupMemberMetadataValue(
     subscribedTopicRegex: init.subscribedTopicRegex === undefined ? '' : init.subscribedTopicRegex,
     rebalanceTimeoutMs: init.rebalanceTimeoutMs ?? -1,
     serverAssignor: init.serverAssignor === undefined ? '' : init.serverAssignor,
-    classicMemberMetadata: init.classicMemberMetadata ?? null,
+    classicMemberMetadata:
+      init.classicMemberMetadata === undefined ? createClassicMemberMetadata() : init.classicMemberMetadata,
     unknownTaggedFields: init.unknownTaggedFields ?? null,
   }
 }
@@ -382,7 +383,7 @@ export function decodeConsumerGroupMemberMetadataValue(
   const subscribedTopicRegex = reader.compactNullableString()
   const rebalanceTimeoutMs = reader.int32()
   const serverAssignor = reader.compactNullableString()
-  let classicMemberMetadata: ClassicMemberMetadata | null = null
+  let classicMemberMetadata: ClassicMemberMetadata | null = createClassicMemberMetadata()
   let unknownTaggedFields: TaggedField[] | null = null
   let tag = -1
   for (let count = reader.taggedFieldCount(); count > 0; count--) {
@@ -446,7 +447,8 @@ export function encodeConsumerGroupMemberMetadataValue(
   writer.compactNullableString(value.subscribedTopicRegex)
   writer.int32(value.rebalanceTimeoutMs)
   writer.compactNullableString(value.serverAssignor)
-  const hasClassicMemberMetadata = value.classicMemberMetadata !== null
+  const hasClassicMemberMetadata =
+    value.classicMemberMetadata === null || !isDefaultClassicMemberMetadata(value.classicMemberMetadata)
   const unknown = value.unknownTaggedFields
   writer.unsignedVarint((unknown === null ? 0 : unknown.length) + (hasClassicMemberMetadata ? 1 : 0))
   let nextSlot = 0
@@ -478,6 +480,14 @@ function encodeClassicProtocol(writer: Writer, value: ClassicProtocol): void {
   writer.compactString(value.name)
   writer.compactBytes(value.metadata)
   writer.unknownTaggedFields(value.unknownTaggedFields)
+}
+
+function isDefaultClassicMemberMetadata(value: ClassicMemberMetadata): boolean {
+  return (
+    !(value.sessionTimeoutMs !== 0) &&
+    !(value.supportedProtocols.length !== 0) &&
+    (value.unknownTaggedFields === null || value.unknownTaggedFields.length === 0)
+  )
 }
 
 /** ConsumerGroupTargetAssignmentMetadataKey (coordinator-key, key 6), version 0, never flexible. */
@@ -797,7 +807,7 @@ export function createConsumerGroupCurrentMemberAssignmentValueTopicPartitions(
   return {
     topicId: init.topicId ?? ZERO_UUID,
     partitions: init.partitions ?? [],
-    assignmentEpochs: init.assignmentEpochs ?? null,
+    assignmentEpochs: init.assignmentEpochs === undefined ? [] : init.assignmentEpochs,
     unknownTaggedFields: init.unknownTaggedFields ?? null,
   }
 }
@@ -842,7 +852,7 @@ function decodeConsumerGroupCurrentMemberAssignmentValueTopicPartitions(
   for (let slot = 0; slot < partitionsCount; slot++) {
     partitions.push(reader.int32())
   }
-  let assignmentEpochs: number[] | null = null
+  let assignmentEpochs: number[] | null = []
   let unknownTaggedFields: TaggedField[] | null = null
   let tag = -1
   for (let count = reader.taggedFieldCount(); count > 0; count--) {
@@ -896,7 +906,7 @@ function encodeConsumerGroupCurrentMemberAssignmentValueTopicPartitions(
   for (let slot = 0; slot < partitions.length; slot++) {
     writer.int32(partitions[slot]!)
   }
-  const hasAssignmentEpochs = value.assignmentEpochs !== null
+  const hasAssignmentEpochs = value.assignmentEpochs === null || value.assignmentEpochs.length !== 0
   const unknown = value.unknownTaggedFields
   writer.unsignedVarint((unknown === null ? 0 : unknown.length) + (hasAssignmentEpochs ? 1 : 0))
   let nextSlot = 0

@@ -56,7 +56,7 @@ export function createStreamsGroupMetadataValue(
     epoch: init.epoch ?? 0,
     metadataHash: init.metadataHash ?? 0,
     validatedTopologyEpoch: init.validatedTopologyEpoch ?? -1,
-    lastAssignmentConfigs: init.lastAssignmentConfigs ?? null,
+    lastAssignmentConfigs: init.lastAssignmentConfigs === undefined ? [] : init.lastAssignmentConfigs,
     storedDescriptionTopologyEpoch: init.storedDescriptionTopologyEpoch ?? -1,
     failedDescriptionTopologyEpoch: init.failedDescriptionTopologyEpoch ?? -1,
     unknownTaggedFields: init.unknownTaggedFields ?? null,
@@ -81,7 +81,7 @@ export function decodeStreamsGroupMetadataValue(reader: Reader, version: number)
   const epoch = reader.int32()
   const metadataHash = reader.int64()
   let validatedTopologyEpoch: number = -1
-  let lastAssignmentConfigs: LastAssignmentConfig[] | null = null
+  let lastAssignmentConfigs: LastAssignmentConfig[] | null = []
   let storedDescriptionTopologyEpoch: number = -1
   let failedDescriptionTopologyEpoch: number = -1
   let unknownTaggedFields: TaggedField[] | null = null
@@ -134,7 +134,7 @@ export function encodeStreamsGroupMetadataValue(
   writer.int32(value.epoch)
   writer.int64(value.metadataHash)
   const hasValidatedTopologyEpoch = value.validatedTopologyEpoch !== -1
-  const hasLastAssignmentConfigs = value.lastAssignmentConfigs !== null
+  const hasLastAssignmentConfigs = value.lastAssignmentConfigs === null || value.lastAssignmentConfigs.length !== 0
   const hasStoredDescriptionTopologyEpoch = value.storedDescriptionTopologyEpoch !== -1
   const hasFailedDescriptionTopologyEpoch = value.failedDescriptionTopologyEpoch !== -1
   const unknown = value.unknownTaggedFields
@@ -732,7 +732,7 @@ export function createStreamsGroupCurrentMemberAssignmentValueTaskIds(
   return {
     subtopologyId: init.subtopologyId ?? '',
     partitions: init.partitions ?? [],
-    assignmentEpochs: init.assignmentEpochs ?? null,
+    assignmentEpochs: init.assignmentEpochs === undefined ? [] : init.assignmentEpochs,
     unknownTaggedFields: init.unknownTaggedFields ?? null,
   }
 }
@@ -800,7 +800,7 @@ function decodeStreamsGroupCurrentMemberAssignmentValueTaskIds(
   for (let slot = 0; slot < partitionsCount; slot++) {
     partitions.push(reader.int32())
   }
-  let assignmentEpochs: number[] | null = null
+  let assignmentEpochs: number[] | null = []
   let unknownTaggedFields: TaggedField[] | null = null
   let tag = -1
   for (let count = reader.taggedFieldCount(); count > 0; count--) {
@@ -873,7 +873,7 @@ function encodeStreamsGroupCurrentMemberAssignmentValueTaskIds(
   for (let slot = 0; slot < partitions.length; slot++) {
     writer.int32(partitions[slot]!)
   }
-  const hasAssignmentEpochs = value.assignmentEpochs !== null
+  const hasAssignmentEpochs = value.assignmentEpochs === null || value.assignmentEpochs.length !== 0
   const unknown = value.unknownTaggedFields
   writer.unsignedVarint((unknown === null ? 0 : unknown.length) + (hasAssignmentEpochs ? 1 : 0))
   let nextSlot = 0

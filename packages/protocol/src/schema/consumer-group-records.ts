@@ -87,7 +87,6 @@ export const consumerGroupRecords: DataFamilySchema = {
           name: 'classicMemberMetadata',
           type: 'ClassicMemberMetadata',
           nullable: true,
-          default: null,
           tag: 0,
           fields: [
             { name: 'sessionTimeoutMs', type: 'int32' },
@@ -171,7 +170,7 @@ export const consumerGroupRecords: DataFamilySchema = {
         TopicPartitions: [
           { name: 'topicId', type: 'uuid' },
           { name: 'partitions', type: 'int32[]' },
-          { name: 'assignmentEpochs', type: 'int32[]', nullable: true, tag: 0, default: null },
+          { name: 'assignmentEpochs', type: 'int32[]', nullable: true, tag: 0 },
         ],
       },
       fields: [

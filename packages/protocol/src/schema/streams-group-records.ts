@@ -28,7 +28,7 @@ export const streamsGroupRecords: DataFamilySchema = {
         { name: 'epoch', type: 'int32' },
         { name: 'metadataHash', type: 'int64' },
         { name: 'validatedTopologyEpoch', type: 'int32', tag: 0, default: -1 },
-        { name: 'lastAssignmentConfigs', type: 'LastAssignmentConfig[]', nullable: true, tag: 1, default: null },
+        { name: 'lastAssignmentConfigs', type: 'LastAssignmentConfig[]', nullable: true, tag: 1 },
         { name: 'storedDescriptionTopologyEpoch', type: 'int32', tag: 2, default: -1 },
         { name: 'failedDescriptionTopologyEpoch', type: 'int32', tag: 3, default: -1 },
       ],
@@ -141,7 +141,7 @@ export const streamsGroupRecords: DataFamilySchema = {
         TaskIds: [
           { name: 'subtopologyId', type: 'string' },
           { name: 'partitions', type: 'int32[]' },
-          { name: 'assignmentEpochs', type: 'int32[]', nullable: true, tag: 0, default: null },
+          { name: 'assignmentEpochs', type: 'int32[]', nullable: true, tag: 0 },
         ],
       },
       fields: [

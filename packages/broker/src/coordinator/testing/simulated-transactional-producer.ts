@@ -160,7 +160,9 @@ export class SimulatedTransactionalProducer {
   async #append(name: string, number: number, sequence: number): Promise<number> {
     const partition = this.#world.partitions[number]!
     const [producerId, producerEpoch] = [this.#producerId, this.#producerEpoch]
-    const begun = partition.verifications.begin(partition.log, producerId, producerEpoch, sequence, !this.isOld)
+    const begun = partition.verifications.begin(
+      ...([partition.log, this.transactionalId, producerId, producerEpoch, sequence, !this.isOld] as const),
+    )
     if (typeof begun === 'number') return begun
     if (begun !== null) {
       const transaction = createAddPartitionsToTxnTransaction({

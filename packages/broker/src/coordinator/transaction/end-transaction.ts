@@ -1,6 +1,11 @@
 import type { ProducerId, TimestampMs } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
-import { type EndInput, NEEDS_PRODUCER_ID, type NeedsProducerId } from './transaction-protocol.ts'
+import {
+  type EndInput,
+  NEEDS_PRODUCER_ID,
+  type NeedsProducerId,
+  type ProducerIdentity,
+} from './transaction-protocol.ts'
 import {
   EPOCH_BUMP_VERSION,
   isEpochExhausted,
@@ -51,23 +56,29 @@ function endWithBump(
   nowMs: TimestampMs,
 ): EndOutcome {
   const { status } = state
+  if (isPrepared(status)) return whilePrepared(state, commit, { producerId, producerEpoch })
   const isComplete = status === COMPLETE_COMMIT || status === COMPLETE_ABORT
   const comesAgainAfterOverflow =
     producerId === state.previousProducerId && producerEpoch === LAST_PRODUCER_EPOCH && state.producerEpoch === 0
   const comesAgain = state.producerEpoch === producerEpoch + 1 || comesAgainAfterOverflow
   if (producerId !== state.producerId && !comesAgainAfterOverflow) return ErrorCode.INVALID_PRODUCER_ID_MAPPING
   const isCurrent = producerEpoch === state.producerEpoch
-  const isValid = isPrepared(status)
-    ? state.producerEpoch === producerEpoch + 1
-    : isCurrent || (isComplete && comesAgain)
-  if (!isValid) return ErrorCode.PRODUCER_FENCED
-  if (isPrepared(status)) {
-    return status === preparedFor(commit) ? ErrorCode.CONCURRENT_TRANSACTIONS : ErrorCode.INVALID_TXN_STATE
-  }
+  if (!isCurrent && !(isComplete && comesAgain)) return ErrorCode.PRODUCER_FENCED
   if (isComplete && comesAgain) return status === completedFor(commit) ? ErrorCode.NONE : ErrorCode.INVALID_TXN_STATE
   // Of a transaction that has not begun only the end without effect is possible: clients do that to be sure.
   if (status !== ONGOING && commit) return ErrorCode.INVALID_TXN_STATE
   return decideWithBump(state, commit, clientVersion, freshProducerId, nowMs)
+}
+
+/**
+ * The markers are being written: a call that comes again waits for them, and so does the producer with the identity that its end was answered
+ * with already.
+ */
+function whilePrepared(state: TransactionState, commit: boolean, identity: ProducerIdentity): number {
+  if (isGivenOut(state, identity)) return ErrorCode.CONCURRENT_TRANSACTIONS
+  if (identity.producerId !== state.producerId) return ErrorCode.INVALID_PRODUCER_ID_MAPPING
+  if (identity.producerEpoch !== state.producerEpoch - 1) return ErrorCode.PRODUCER_FENCED
+  return state.status === preparedFor(commit) ? ErrorCode.CONCURRENT_TRANSACTIONS : ErrorCode.INVALID_TXN_STATE
 }
 
 /** Abort by the coordinator: of a transaction that ran out of time, or whose id another producer begins with. The state must be Ongoing. */
@@ -134,12 +145,19 @@ export function complete(state: TransactionState, nowMs: TimestampMs): Transacti
 }
 
 /** With which the producer of a decided transaction goes on. */
-export function completedIdentity(state: TransactionState): { producerId: ProducerId; producerEpoch: number } {
+export function completedIdentity(state: TransactionState): ProducerIdentity {
   const { producerId, producerEpoch, nextProducerId, clientVersion } = state
   if (clientVersion >= EPOCH_BUMP_VERSION && nextProducerId !== NO_PRODUCER_ID) {
     return { producerId: nextProducerId, producerEpoch: 0 }
   }
   return { producerId, producerEpoch }
+}
+
+/** Whether it is the identity of a decided transaction, or the one to go on with: EndTxn gives that before the markers are written. */
+export function isGivenOut(state: TransactionState, { producerId, producerEpoch }: ProducerIdentity): boolean {
+  const next = completedIdentity(state)
+  const isNext = producerId === next.producerId && producerEpoch === next.producerEpoch
+  return isNext || (producerId === state.producerId && producerEpoch === state.producerEpoch)
 }
 
 function preparedFor(commit: boolean): TransactionStatus {

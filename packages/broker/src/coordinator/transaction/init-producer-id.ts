@@ -1,5 +1,6 @@
 import type { ProducerId, TimestampMs } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
+import { isGivenOut } from './end-transaction.ts'
 import {
   type IdentityAnswer,
   type InitInput,
@@ -30,7 +31,8 @@ export function reinitialize(
   freshProducerId: ProducerId | null,
   nowMs: TimestampMs,
 ): InitOutcome {
-  if (expected !== null && !isOfProducer(state, expected)) return ErrorCode.PRODUCER_FENCED
+  const isAhead = expected !== null && isPrepared(state.status) && isGivenOut(state, expected)
+  if (expected !== null && !isAhead && !isOfProducer(state, expected)) return ErrorCode.PRODUCER_FENCED
   if (isPrepared(state.status)) return ErrorCode.CONCURRENT_TRANSACTIONS
   if (state.status === TransactionStatus.ONGOING) return FENCE
   const empty: TransactionState = {

@@ -250,6 +250,7 @@ export class MarkerSender {
         this.#settle(work)
         return
       case ErrorCode.TRANSACTION_COORDINATOR_FENCED:
+        this.#slow.delete(keyOf(work))
         this.#giveUp(work, errorCode)
         this.#abandon(work.transaction)
         return

@@ -34,11 +34,22 @@ export class MarkerWriter {
     }
     const partition = partitions.find(topic, number)
     if (partition === null) return partitions.absenceCode(topic, number)
-    if (topic === GROUP_METADATA_TOPIC) return retriable(await groups.endTransaction(number, marker))
+    if (topic === GROUP_METADATA_TOPIC) return this.#inTime(groups.endTransaction(number, marker), timeoutMs)
     // No transaction of a client reaches them, and coordinators take what they have not written for damage.
     if (isInternalTopic(topic)) return ErrorCode.INVALID_TOPIC_EXCEPTION
     const errorCode = this.#append(partition, marker)
     return errorCode === ErrorCode.NONE ? this.#whenCommitted(partition, timeoutMs) : errorCode
+  }
+
+  /** A group's partition that commits nothing does not hold up what else was asked for. */
+  #inTime(ended: Promise<number>, timeoutMs: number): Promise<number> {
+    return new Promise((resolve) => {
+      const timer = this.#ports.timers.setTimer(timeoutMs, () => resolve(ErrorCode.REQUEST_TIMED_OUT))
+      void ended.then((errorCode) => {
+        timer.cancel()
+        resolve(retriable(errorCode))
+      })
+    })
   }
 
   #append(partition: Partition, marker: Marker): number {

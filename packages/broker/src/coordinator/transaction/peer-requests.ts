@@ -14,8 +14,8 @@ import {
 import type { PeerCalls } from '../../replication/peer-calls.ts'
 import type { MarkerWork, SendMarkers } from './marker-sender.ts'
 
-/** A broker waits this long, and a little less than its client, for a marker to be committed (`marker-writer.ts`). */
-const MARKER_ANSWER_MS = 5_000
+/** Well above what a broker waits for a marker to be committed (`27-write-txn-markers.ts`): its answer tells the partitions apart. */
+const MARKER_ANSWER_MS = 10_000
 
 /** Takes markers to other brokers, over connections of their own. */
 export function sendMarkersOver(peers: PeerCalls): SendMarkers {

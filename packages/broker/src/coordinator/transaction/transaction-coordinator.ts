@@ -195,7 +195,7 @@ export class TransactionCoordinator {
     const { ids, bytes } = this.#limits.usage
     return [
       { name: 'transactional-ids', unit: 'count', used: ids, limit: transactionCoordinatorMaxIds },
-      { name: 'transactional-ids', unit: 'bytes', used: bytes, limit: transactionCoordinatorMaxBytes },
+      { name: 'transaction-states', unit: 'bytes', used: bytes, limit: transactionCoordinatorMaxBytes },
     ]
   }
 

@@ -2,7 +2,7 @@ import type { ProducerId, TimestampMs } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import type { Coordinator } from '../runtime/coordinator.ts'
 import { type Timeline, TimelineMap } from '../runtime/timeline.ts'
-import { complete, completedIdentity, endTransaction, fence } from './end-transaction.ts'
+import { complete, completedIdentity, endTransaction, fence, isGivenOut } from './end-transaction.ts'
 import { FENCE, firstState, identityError, identityOf, reinitialize } from './init-producer-id.ts'
 import type { TransactionCoordinatorConfig } from './transaction-config.ts'
 import type { TransactionCounters } from './transaction-counters.ts'
@@ -297,7 +297,11 @@ function write(state: TransactionState, step: TransactionStep): void {
 }
 
 /** Whether a producer is who it says it is, and its id not busy with the end of a transaction: an error code. */
-function identify(state: TransactionState | undefined, { producerId, producerEpoch }: ProducerIdentity): number {
+function identify(state: TransactionState | undefined, identity: ProducerIdentity): number {
+  const { producerId, producerEpoch } = identity
+  if (state !== undefined && isPrepared(state.status) && isGivenOut(state, identity)) {
+    return ErrorCode.CONCURRENT_TRANSACTIONS
+  }
   if (state === undefined || state.producerId !== producerId) return ErrorCode.INVALID_PRODUCER_ID_MAPPING
   if (state.producerEpoch !== producerEpoch) return ErrorCode.PRODUCER_FENCED
   return isPrepared(state.status) ? ErrorCode.CONCURRENT_TRANSACTIONS : ErrorCode.NONE

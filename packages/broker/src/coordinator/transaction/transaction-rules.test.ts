@@ -91,7 +91,14 @@ describe('EndTxn', () => {
       ['Ongoing, the epoch before', ONGOING, 4, PRODUCER_FENCED, PRODUCER_FENCED],
       ['PrepareCommit, which comes again', PREPARE_COMMIT, 4, CONCURRENT_TRANSACTIONS, INVALID_TXN_STATE],
       ['PrepareAbort, which comes again', PREPARE_ABORT, 4, INVALID_TXN_STATE, CONCURRENT_TRANSACTIONS],
-      ['PrepareCommit, with an epoch not given out', PREPARE_COMMIT, 5, PRODUCER_FENCED, PRODUCER_FENCED],
+      [
+        'PrepareCommit, with the epoch that its end was answered with',
+        PREPARE_COMMIT,
+        5,
+        CONCURRENT_TRANSACTIONS,
+        CONCURRENT_TRANSACTIONS,
+      ],
+      ['PrepareCommit, with an epoch not given out', PREPARE_COMMIT, 6, PRODUCER_FENCED, PRODUCER_FENCED],
       ['CompleteCommit, which comes again', COMPLETE_COMMIT, 4, NONE, INVALID_TXN_STATE],
       ['CompleteAbort, which comes again', COMPLETE_ABORT, 4, INVALID_TXN_STATE, NONE],
       ['CompleteCommit, of a transaction that has not begun', COMPLETE_COMMIT, 5, INVALID_TXN_STATE, 'decides'],
@@ -118,6 +125,10 @@ describe('EndTxn', () => {
         ...{ nextProducerId: FRESH, status: PREPARE_COMMIT },
       })
       expect(end(decided, true, LAST)).toBe(CONCURRENT_TRANSACTIONS)
+      // It was told of the other id, and may be quicker than the markers.
+      expect(end(decided, false, 0, { producerId: FRESH })).toBe(CONCURRENT_TRANSACTIONS)
+      const renewed = { producerId: FRESH, producerEpoch: 0 }
+      expect(reinitialize(decided, initOf(renewed), null, NOW)).toBe(CONCURRENT_TRANSACTIONS)
       const completed = complete(decided, NOW)
       expect(outcomeOf(completed)).toMatchObject({ producerId: FRESH, producerEpoch: 0, status: COMPLETE_COMMIT })
       expect(end(completed, true, LAST)).toBe(NONE)
