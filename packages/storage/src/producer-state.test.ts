@@ -106,6 +106,39 @@ test('a marker without data ends nothing', () => {
   expect(state.checkMarker(PRODUCER, 0, 1, 0)).toBe(ErrorCode.NONE)
 })
 
+test('of producers that only markers told of, the newest hundred are remembered, and none counts as a writer', () => {
+  const state = new ProducerState(0)
+  append(state, 0, 1, 0)
+  for (let id = 1_000; id < 3_000; id++) expect(state.onMarker(id, 0, 5, id, 0)).toBe(null)
+  expect(state.count).toBe(101)
+  expect(state.writerCount).toBe(1)
+  expect(state.checkMarker(2_999, 0, 4, 0)).toBe(ErrorCode.TRANSACTION_COORDINATOR_FENCED)
+  expect(state.entry(2_899)).toBe(null)
+  expect(state.isWriter(PRODUCER)).toBe(true)
+})
+
+test('a producer that a marker told of is one of the writers with its first batch, and is not crowded out any more', () => {
+  const state = new ProducerState(0)
+  state.onMarker(PRODUCER, 0, 5, 0, 0)
+  expect(state.isWriter(PRODUCER)).toBe(false)
+  append(state, 0, 1, 1, { transactional: true })
+  expect(state.isWriter(PRODUCER)).toBe(true)
+  state.completeTransaction(state.onMarker(PRODUCER, 1, 5, 2, 0)!)
+  for (let id = 1_000; id < 1_200; id++) state.onMarker(id, 0, 5, id, 0)
+  expect(state.entry(PRODUCER)).toMatchObject({ producerEpoch: 1, coordinatorEpoch: 5 })
+  expect(state.writerCount).toBe(1)
+  state.removeExpired(10_000, 1_000)
+  expect({ count: state.count, writerCount: state.writerCount }).toEqual({ count: 0, writerCount: 0 })
+})
+
+test('the producer of which a marker came last is remembered longest', () => {
+  const state = new ProducerState(0)
+  for (let id = 0; id < 100; id++) state.onMarker(id, 0, 5, id, 0)
+  state.onMarker(0, 1, 5, 100, 0)
+  state.onMarker(1_000, 0, 5, 101, 0)
+  expect([state.entry(0)?.producerEpoch, state.entry(1)]).toEqual([1, null])
+})
+
 // KIP-890: the coordinator raises the epoch before it writes the marker; an equal one is a repetition or late.
 test.each([
   ['newer epoch', 4, true, ErrorCode.NONE],

@@ -8,6 +8,12 @@ export type AppendOrigin = 'client' | 'coordinator' | 'replication'
 /** What {@link ProducerState.checkData} answers for a batch that is in the log already. */
 export const DUPLICATE_BATCH = -1
 
+/**
+ * So many producers are remembered of which a partition has nothing but end markers. Anybody can have one written for each partition there
+ * is without a single record, and for honest producers it is rare: they keep a late marker or batch out as all do, until others come.
+ */
+const MAX_WITHOUT_DATA = 100
+
 /** A transaction whose marker was appended. Offsets are inclusive. */
 export interface EndedTransaction {
   producerId: ProducerId
@@ -23,6 +29,8 @@ export class ProducerState {
   /** State covers the log up to here. */
   mapEndOffset: Offset
   readonly #producers: Map<ProducerId, ProducerEntry>
+  /** Those of which only markers were seen, the oldest first. One that a snapshot brought counts as any other. */
+  readonly #withoutData: Set<ProducerId>
   /** First offset to producer of the open transactions; insertion order is offset order. */
   readonly #ongoing: Map<Offset, ProducerId>
   /** Ended transactions whose marker is not below the high watermark yet, by first offset. */
@@ -36,6 +44,7 @@ export class ProducerState {
   constructor(mapEndOffset: Offset) {
     this.mapEndOffset = mapEndOffset
     this.#producers = new Map()
+    this.#withoutData = new Set()
     this.#ongoing = new Map()
     this.#unreplicated = []
     this.#checked = null
@@ -46,6 +55,16 @@ export class ProducerState {
 
   get count(): number {
     return this.#producers.size
+  }
+
+  /** Producers that have written something: of the others there are few, whatever clients do. */
+  get writerCount(): number {
+    return this.#producers.size - this.#withoutData.size
+  }
+
+  /** Whether the producer is one of {@link writerCount}. */
+  isWriter(producerId: ProducerId): boolean {
+    return this.#producers.has(producerId) && !this.#withoutData.has(producerId)
   }
 
   /** No producer, and no transaction that holds the last stable offset back. */
@@ -123,6 +142,7 @@ export class ProducerState {
     let entry = this.#checked
     if (entry === null || entry.producerId !== producerId) entry = this.#entryFor(producerId)
     this.#checked = null
+    if (this.#withoutData.size > 0) this.#withoutData.delete(producerId)
     const delta = lastOffset - firstOffset
     entry.addBatch(producerEpoch, lastSequenceOf(baseSequence, delta), lastOffset, delta, timestamp)
     if (transactional && entry.currentTransactionFirstOffset < 0) {
@@ -160,7 +180,10 @@ export class ProducerState {
     offset: Offset,
     timestamp: TimestampMs,
   ): EndedTransaction | null {
+    const isNew = !this.#producers.has(producerId)
     const entry = this.#entryFor(producerId)
+    // A newer marker makes it the newest.
+    if (isNew || this.#withoutData.delete(producerId)) this.#addWithoutData(producerId)
     const firstOffset = entry.currentTransactionFirstOffset
     entry.endTransaction(producerEpoch, coordinatorEpoch, timestamp)
     return firstOffset < 0 ? null : { producerId, firstOffset, lastOffset: offset }
@@ -191,7 +214,9 @@ export class ProducerState {
   /** Drops producers idle for `expirationMs` without an open transaction. */
   removeExpired(nowMs: TimestampMs, expirationMs: number): void {
     for (const entry of this.#producers.values()) {
-      if (isExpired(entry, nowMs, expirationMs)) this.#producers.delete(entry.producerId)
+      if (!isExpired(entry, nowMs, expirationMs)) continue
+      this.#producers.delete(entry.producerId)
+      this.#withoutData.delete(entry.producerId)
     }
   }
 
@@ -210,10 +235,21 @@ export class ProducerState {
 
   clear(mapEndOffset: Offset): void {
     this.#producers.clear()
+    this.#withoutData.clear()
     this.#ongoing.clear()
     this.#unreplicated = []
     this.#checked = null
     this.mapEndOffset = mapEndOffset
+  }
+
+  #addWithoutData(producerId: ProducerId): void {
+    this.#withoutData.add(producerId)
+    if (this.#withoutData.size <= MAX_WITHOUT_DATA) return
+    for (const oldest of this.#withoutData) {
+      this.#withoutData.delete(oldest)
+      this.#producers.delete(oldest)
+      return
+    }
   }
 
   #entryFor(producerId: ProducerId): ProducerEntry {
