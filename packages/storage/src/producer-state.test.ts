@@ -89,6 +89,22 @@ test('a transaction holds the last stable offset until its marker is below the h
   expect(state.firstUnstableOffset).toBe(-1)
 })
 
+test('many transactions that ended above the high watermark cost a look and an advance next to nothing', () => {
+  const state = new ProducerState(0)
+  const count = 100_000
+  for (let number = 0; number < count; number++) {
+    const firstOffset = 2 * number
+    append(state, number, 1, firstOffset, { transactional: true })
+    state.completeTransaction(state.onMarker(PRODUCER, 0, 0, firstOffset + 1, 0)!)
+  }
+  // Each look at all of them would be 10 thousand million steps.
+  for (let number = 0; number < count; number++) {
+    expect(state.firstUnstableOffset === 2 * number).toBe(true)
+    state.onHighWatermark(2 * number + 2)
+  }
+  expect(state.firstUnstableOffset).toBe(-1)
+})
+
 test('the transaction index records the oldest transaction of another producer that is still open', () => {
   const state = new ProducerState(0)
   state.checkData('client', 1, 0, 0, 0, true)

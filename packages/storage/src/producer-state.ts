@@ -1,5 +1,6 @@
 import { assert, type Offset, type ProducerId, type TimestampMs } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
+import { EndedTransactions } from './ended-transactions.ts'
 import { ProducerEntry } from './producer-entry.ts'
 
 /** Who appends, which says how much is checked (replication-and-transactions.md, 1.1). */
@@ -33,8 +34,8 @@ export class ProducerState {
   readonly #withoutData: Set<ProducerId>
   /** First offset to producer of the open transactions; insertion order is offset order. */
   readonly #ongoing: Map<Offset, ProducerId>
-  /** Ended transactions whose marker is not below the high watermark yet, by first offset. */
-  #unreplicated: EndedTransaction[]
+  /** Those whose marker is not below the high watermark yet. */
+  readonly #unreplicated: EndedTransactions
   /** The entry that the last check looked at, so that the update after it need not look again. Null: a new producer. */
   #checked: ProducerEntry | null
   duplicateFirstOffset: Offset
@@ -46,7 +47,7 @@ export class ProducerState {
     this.#producers = new Map()
     this.#withoutData = new Set()
     this.#ongoing = new Map()
-    this.#unreplicated = []
+    this.#unreplicated = new EndedTransactions()
     this.#checked = null
     this.duplicateFirstOffset = -1
     this.duplicateLastOffset = -1
@@ -69,7 +70,7 @@ export class ProducerState {
 
   /** No producer, and no transaction that holds the last stable offset back. */
   get isEmpty(): boolean {
-    return this.#producers.size === 0 && this.#unreplicated.length === 0
+    return this.#producers.size === 0 && this.#unreplicated.isEmpty
   }
 
   producers(): Iterable<ProducerEntry> {
@@ -82,9 +83,10 @@ export class ProducerState {
 
   /** First offset of the oldest transaction that is open, or whose marker is not below the high watermark; -1 if none. */
   get firstUnstableOffset(): Offset {
-    let first = this.firstUndecidedOffset
-    for (const { firstOffset } of this.#unreplicated) if (first < 0 || firstOffset < first) first = firstOffset
-    return first
+    const undecided = this.firstUndecidedOffset
+    const { firstOffset } = this.#unreplicated
+    if (undecided < 0 || firstOffset < 0) return Math.max(undecided, firstOffset)
+    return Math.min(undecided, firstOffset)
   }
 
   /** First offset of the oldest open transaction, or -1. */
@@ -199,16 +201,12 @@ export class ProducerState {
   completeTransaction(ended: EndedTransaction): void {
     const known = this.#ongoing.delete(ended.firstOffset)
     assert(known, 'ended transaction was open')
-    this.#unreplicated.push(ended)
+    this.#unreplicated.add(ended)
   }
 
-  /** Forgets ended transactions whose marker is below the high watermark. True if there was one. */
+  /** Forgets ended transactions whose marker is below the high watermark. True if one of them held the last stable offset back. */
   onHighWatermark(highWatermark: Offset): boolean {
-    if (this.#unreplicated.length === 0) return false
-    const left = this.#unreplicated.filter((ended) => ended.lastOffset >= highWatermark)
-    const changed = left.length < this.#unreplicated.length
-    this.#unreplicated = left
-    return changed
+    return this.#unreplicated.passTo(highWatermark)
   }
 
   /** Drops producers idle for `expirationMs` without an open transaction. */
@@ -237,7 +235,7 @@ export class ProducerState {
     this.#producers.clear()
     this.#withoutData.clear()
     this.#ongoing.clear()
-    this.#unreplicated = []
+    this.#unreplicated.clear()
     this.#checked = null
     this.mapEndOffset = mapEndOffset
   }
