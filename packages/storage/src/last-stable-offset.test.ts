@@ -130,8 +130,8 @@ test('of a log of many aborted transactions a fetch looks at those that it needs
   for (const { indexes } of segments) {
     const { transactions } = indexes
     const from = transactions.from.bind(transactions)
-    transactions.from = function* (offset) {
-      for (const entry of from(offset)) {
+    transactions.from = function* (offset, endOffset) {
+      for (const entry of from(offset, endOffset)) {
         looked++
         yield entry
       }

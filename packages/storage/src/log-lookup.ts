@@ -29,7 +29,7 @@ export function findAborted(
 ): { producerId: ProducerId; firstOffset: Offset }[] {
   const found: { producerId: ProducerId; firstOffset: Offset }[] = []
   for (let slot = Math.max(0, segments.slotFor(fromOffset)); slot < segments.count; slot++) {
-    for (const transaction of segments.at(slot).indexes.transactions.from(fromOffset)) {
+    for (const transaction of segments.at(slot).indexes.transactions.from(fromOffset, endOffset)) {
       if (transaction.firstOffset < endOffset) {
         found.push({ producerId: transaction.producerId, firstOffset: transaction.firstOffset })
       }

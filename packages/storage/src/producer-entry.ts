@@ -3,6 +3,7 @@ import type { Offset, ProducerId, TimestampMs } from '@millrace/base'
 /** Retries of this many last batches are recognized: what a producer may have in flight (KIP-98). */
 const BATCH_COUNT_MAX = 5
 const FIELDS = 4
+const NO_BATCHES = new Float64Array(0)
 
 /** What a partition knows of one producer. */
 export class ProducerEntry {
@@ -14,8 +15,8 @@ export class ProducerEntry {
   lastTimestamp: TimestampMs
   /** -1 if no transaction is open. */
   currentTransactionFirstOffset: Offset
-  /** Ring of (last sequence, last offset, offset delta, timestamp). */
-  readonly #batches: Float64Array
+  /** Ring of (last sequence, last offset, offset delta, timestamp). Made with the first batch. */
+  #batches: Float64Array
   #firstBatch: number
   #batchCount: number
 
@@ -25,7 +26,7 @@ export class ProducerEntry {
     this.coordinatorEpoch = -1
     this.lastTimestamp = -1
     this.currentTransactionFirstOffset = -1
-    this.#batches = new Float64Array(BATCH_COUNT_MAX * FIELDS)
+    this.#batches = NO_BATCHES
     this.#firstBatch = 0
     this.#batchCount = 0
   }
@@ -81,6 +82,7 @@ export class ProducerEntry {
     this.#adoptEpoch(producerEpoch)
     if (this.#batchCount === BATCH_COUNT_MAX) this.#firstBatch = (this.#firstBatch + 1) % BATCH_COUNT_MAX
     else this.#batchCount++
+    if (this.#batches === NO_BATCHES) this.#batches = new Float64Array(BATCH_COUNT_MAX * FIELDS)
     const slot = this.#newest()
     this.#batches[slot] = lastSequence
     this.#batches[slot + 1] = lastOffset

@@ -89,6 +89,22 @@ test('a transaction holds the last stable offset until its marker is below the h
   expect(state.firstUnstableOffset).toBe(-1)
 })
 
+test('many transactions that ended above the high watermark cost a look and an advance next to nothing', () => {
+  const state = new ProducerState(0)
+  const count = 100_000
+  for (let number = 0; number < count; number++) {
+    const firstOffset = 2 * number
+    append(state, number, 1, firstOffset, { transactional: true })
+    state.completeTransaction(state.onMarker(PRODUCER, 0, 0, firstOffset + 1, 0)!)
+  }
+  // Each look at all of them would be 10 thousand million steps.
+  for (let number = 0; number < count; number++) {
+    expect(state.firstUnstableOffset === 2 * number).toBe(true)
+    state.onHighWatermark(2 * number + 2)
+  }
+  expect(state.firstUnstableOffset).toBe(-1)
+})
+
 test('the transaction index records the oldest transaction of another producer that is still open', () => {
   const state = new ProducerState(0)
   state.checkData('client', 1, 0, 0, 0, true)
@@ -104,6 +120,39 @@ test('a marker without data ends nothing', () => {
   expect(state.onMarker(PRODUCER, 0, 1, 3, 0)).toBe(null)
   expect(state.checkMarker(PRODUCER, 0, 0, 0)).toBe(ErrorCode.TRANSACTION_COORDINATOR_FENCED)
   expect(state.checkMarker(PRODUCER, 0, 1, 0)).toBe(ErrorCode.NONE)
+})
+
+test('of producers that only markers told of, the newest hundred are remembered, and none counts as a writer', () => {
+  const state = new ProducerState(0)
+  append(state, 0, 1, 0)
+  for (let id = 1_000; id < 3_000; id++) expect(state.onMarker(id, 0, 5, id, 0)).toBe(null)
+  expect(state.count).toBe(101)
+  expect(state.writerCount).toBe(1)
+  expect(state.checkMarker(2_999, 0, 4, 0)).toBe(ErrorCode.TRANSACTION_COORDINATOR_FENCED)
+  expect(state.entry(2_899)).toBe(null)
+  expect(state.isWriter(PRODUCER)).toBe(true)
+})
+
+test('a producer that a marker told of is one of the writers with its first batch, and is not crowded out any more', () => {
+  const state = new ProducerState(0)
+  state.onMarker(PRODUCER, 0, 5, 0, 0)
+  expect(state.isWriter(PRODUCER)).toBe(false)
+  append(state, 0, 1, 1, { transactional: true })
+  expect(state.isWriter(PRODUCER)).toBe(true)
+  state.completeTransaction(state.onMarker(PRODUCER, 1, 5, 2, 0)!)
+  for (let id = 1_000; id < 1_200; id++) state.onMarker(id, 0, 5, id, 0)
+  expect(state.entry(PRODUCER)).toMatchObject({ producerEpoch: 1, coordinatorEpoch: 5 })
+  expect(state.writerCount).toBe(1)
+  state.removeExpired(10_000, 1_000)
+  expect({ count: state.count, writerCount: state.writerCount }).toEqual({ count: 0, writerCount: 0 })
+})
+
+test('the producer of which a marker came last is remembered longest', () => {
+  const state = new ProducerState(0)
+  for (let id = 0; id < 100; id++) state.onMarker(id, 0, 5, id, 0)
+  state.onMarker(0, 1, 5, 100, 0)
+  state.onMarker(1_000, 0, 5, 101, 0)
+  expect([state.entry(0)?.producerEpoch, state.entry(1)]).toEqual([1, null])
 })
 
 // KIP-890: the coordinator raises the epoch before it writes the marker; an equal one is a repetition or late.

@@ -1,5 +1,6 @@
 import { assert, type Offset, type ProducerId, type TimestampMs } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
+import { EndedTransactions } from './ended-transactions.ts'
 import { ProducerEntry } from './producer-entry.ts'
 
 /** Who appends, which says how much is checked (replication-and-transactions.md, 1.1). */
@@ -7,6 +8,12 @@ export type AppendOrigin = 'client' | 'coordinator' | 'replication'
 
 /** What {@link ProducerState.checkData} answers for a batch that is in the log already. */
 export const DUPLICATE_BATCH = -1
+
+/**
+ * So many producers are remembered of which a partition has nothing but end markers. Anybody can have one written for each partition there
+ * is without a single record, and for honest producers it is rare: they keep a late marker or batch out as all do, until others come.
+ */
+const MAX_WITHOUT_DATA = 100
 
 /** A transaction whose marker was appended. Offsets are inclusive. */
 export interface EndedTransaction {
@@ -23,10 +30,12 @@ export class ProducerState {
   /** State covers the log up to here. */
   mapEndOffset: Offset
   readonly #producers: Map<ProducerId, ProducerEntry>
+  /** Those of which only markers were seen, the oldest first. One that a snapshot brought counts as any other. */
+  readonly #withoutData: Set<ProducerId>
   /** First offset to producer of the open transactions; insertion order is offset order. */
   readonly #ongoing: Map<Offset, ProducerId>
-  /** Ended transactions whose marker is not below the high watermark yet, by first offset. */
-  #unreplicated: EndedTransaction[]
+  /** Those whose marker is not below the high watermark yet. */
+  readonly #unreplicated: EndedTransactions
   /** The entry that the last check looked at, so that the update after it need not look again. Null: a new producer. */
   #checked: ProducerEntry | null
   duplicateFirstOffset: Offset
@@ -36,8 +45,9 @@ export class ProducerState {
   constructor(mapEndOffset: Offset) {
     this.mapEndOffset = mapEndOffset
     this.#producers = new Map()
+    this.#withoutData = new Set()
     this.#ongoing = new Map()
-    this.#unreplicated = []
+    this.#unreplicated = new EndedTransactions()
     this.#checked = null
     this.duplicateFirstOffset = -1
     this.duplicateLastOffset = -1
@@ -48,9 +58,19 @@ export class ProducerState {
     return this.#producers.size
   }
 
+  /** Producers that have written something: of the others there are few, whatever clients do. */
+  get writerCount(): number {
+    return this.#producers.size - this.#withoutData.size
+  }
+
+  /** Whether the producer is one of {@link writerCount}. */
+  isWriter(producerId: ProducerId): boolean {
+    return this.#producers.has(producerId) && !this.#withoutData.has(producerId)
+  }
+
   /** No producer, and no transaction that holds the last stable offset back. */
   get isEmpty(): boolean {
-    return this.#producers.size === 0 && this.#unreplicated.length === 0
+    return this.#producers.size === 0 && this.#unreplicated.isEmpty
   }
 
   producers(): Iterable<ProducerEntry> {
@@ -63,9 +83,10 @@ export class ProducerState {
 
   /** First offset of the oldest transaction that is open, or whose marker is not below the high watermark; -1 if none. */
   get firstUnstableOffset(): Offset {
-    let first = this.firstUndecidedOffset
-    for (const { firstOffset } of this.#unreplicated) if (first < 0 || firstOffset < first) first = firstOffset
-    return first
+    const undecided = this.firstUndecidedOffset
+    const { firstOffset } = this.#unreplicated
+    if (undecided < 0 || firstOffset < 0) return Math.max(undecided, firstOffset)
+    return Math.min(undecided, firstOffset)
   }
 
   /** First offset of the oldest open transaction, or -1. */
@@ -123,6 +144,7 @@ export class ProducerState {
     let entry = this.#checked
     if (entry === null || entry.producerId !== producerId) entry = this.#entryFor(producerId)
     this.#checked = null
+    if (this.#withoutData.size > 0) this.#withoutData.delete(producerId)
     const delta = lastOffset - firstOffset
     entry.addBatch(producerEpoch, lastSequenceOf(baseSequence, delta), lastOffset, delta, timestamp)
     if (transactional && entry.currentTransactionFirstOffset < 0) {
@@ -160,7 +182,10 @@ export class ProducerState {
     offset: Offset,
     timestamp: TimestampMs,
   ): EndedTransaction | null {
+    const isNew = !this.#producers.has(producerId)
     const entry = this.#entryFor(producerId)
+    // A newer marker makes it the newest.
+    if (isNew || this.#withoutData.delete(producerId)) this.#addWithoutData(producerId)
     const firstOffset = entry.currentTransactionFirstOffset
     entry.endTransaction(producerEpoch, coordinatorEpoch, timestamp)
     return firstOffset < 0 ? null : { producerId, firstOffset, lastOffset: offset }
@@ -176,22 +201,20 @@ export class ProducerState {
   completeTransaction(ended: EndedTransaction): void {
     const known = this.#ongoing.delete(ended.firstOffset)
     assert(known, 'ended transaction was open')
-    this.#unreplicated.push(ended)
+    this.#unreplicated.add(ended)
   }
 
-  /** Forgets ended transactions whose marker is below the high watermark. True if there was one. */
+  /** Forgets ended transactions whose marker is below the high watermark. True if one of them held the last stable offset back. */
   onHighWatermark(highWatermark: Offset): boolean {
-    if (this.#unreplicated.length === 0) return false
-    const left = this.#unreplicated.filter((ended) => ended.lastOffset >= highWatermark)
-    const changed = left.length < this.#unreplicated.length
-    this.#unreplicated = left
-    return changed
+    return this.#unreplicated.passTo(highWatermark)
   }
 
   /** Drops producers idle for `expirationMs` without an open transaction. */
   removeExpired(nowMs: TimestampMs, expirationMs: number): void {
     for (const entry of this.#producers.values()) {
-      if (isExpired(entry, nowMs, expirationMs)) this.#producers.delete(entry.producerId)
+      if (!isExpired(entry, nowMs, expirationMs)) continue
+      this.#producers.delete(entry.producerId)
+      this.#withoutData.delete(entry.producerId)
     }
   }
 
@@ -210,10 +233,21 @@ export class ProducerState {
 
   clear(mapEndOffset: Offset): void {
     this.#producers.clear()
+    this.#withoutData.clear()
     this.#ongoing.clear()
-    this.#unreplicated = []
+    this.#unreplicated.clear()
     this.#checked = null
     this.mapEndOffset = mapEndOffset
+  }
+
+  #addWithoutData(producerId: ProducerId): void {
+    this.#withoutData.add(producerId)
+    if (this.#withoutData.size <= MAX_WITHOUT_DATA) return
+    for (const oldest of this.#withoutData) {
+      this.#withoutData.delete(oldest)
+      this.#producers.delete(oldest)
+      return
+    }
   }
 
   #entryFor(producerId: ProducerId): ProducerEntry {

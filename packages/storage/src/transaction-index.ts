@@ -2,6 +2,8 @@ import type { Disk, Offset, ProducerId } from '@millrace/base'
 import { EntryFile } from './entry-file.ts'
 
 const ENTRY_BYTES = 34
+/** Of so many entries the smallest first offset is known, and a reader below it need not look at them. */
+const BLOCK_ENTRIES = 256
 
 /** One aborted transaction of a partition. Both offsets are inclusive: first data record, abort marker. */
 export interface AbortedTransaction {
@@ -20,10 +22,15 @@ export class TransactionIndex {
   readonly file: EntryFile
   /** Entries that recovery has confirmed so far; -1: none is under way. */
   #confirmedCount: number
+  /** Smallest first offset of each block, of the first `#summedCount` entries: found when first asked for, and kept without the entries. */
+  #blockFirsts: Offset[]
+  #summedCount: number
 
   constructor(disk: Disk, path: string, isNew: boolean) {
     this.file = new EntryFile(disk, path, ENTRY_BYTES, isNew)
     this.#confirmedCount = -1
+    this.#blockFirsts = []
+    this.#summedCount = 0
   }
 
   /**
@@ -37,7 +44,7 @@ export class TransactionIndex {
 
   endRecovery(): void {
     if (this.#confirmedCount < 0) return
-    this.file.truncateTo(this.#confirmedCount)
+    this.#cutTo(this.#confirmedCount)
     this.file.syncFound()
     this.#confirmedCount = -1
   }
@@ -68,24 +75,56 @@ export class TransactionIndex {
 
   /**
    * Transactions whose marker lies at or above `offset`, in order of their markers, one after the other: a reader stops where the rest
-   * is none of its business. Finds the first by halving, since markers increase.
+   * is none of its business. Finds the first by halving, since markers increase. Where many in a row begin at or above `endOffset`, as
+   * behind a transaction that was open for long, only the last of them is given, by which the reader sees whether to go on.
    */
-  *from(offset: Offset): Generator<AbortedTransaction> {
-    this.file.loadNow()
+  *from(offset: Offset, endOffset: Offset): Generator<AbortedTransaction> {
+    this.#sumUp()
+    const { count } = this.file
     let low = 0
-    let high = this.file.count
+    let high = count
     while (low < high) {
       const middle = (low + high) >>> 1
       if (this.#lastOffsetAt(middle) < offset) low = middle + 1
       else high = middle
     }
-    for (let slot = low; slot < this.file.count; slot++) yield this.#at(slot)
+    for (let slot = low; slot < count; slot++) {
+      const block = Math.floor(slot / BLOCK_ENTRIES)
+      if (this.#blockFirsts[block]! >= endOffset) slot = Math.min(count, (block + 1) * BLOCK_ENTRIES) - 1
+      yield this.#at(slot)
+    }
+  }
+
+  /** Takes what was appended since the last time into account; all of it stays true until entries are cut off. */
+  #sumUp(): void {
+    const countBefore = this.file.count
+    this.file.loadNow()
+    const { count } = this.file
+    // The file was cut under us, and its entries moved.
+    if (count < countBefore || count < this.#summedCount) this.#forgetBlocks()
+    for (let slot = this.#summedCount; slot < count; slot++) {
+      const block = Math.floor(slot / BLOCK_ENTRIES)
+      const firstOffset = this.#firstOffsetAt(slot)
+      const least = this.#blockFirsts[block]
+      if (least === undefined || firstOffset < least) this.#blockFirsts[block] = firstOffset
+    }
+    this.#summedCount = count
+  }
+
+  #forgetBlocks(): void {
+    this.#blockFirsts = []
+    this.#summedCount = 0
+  }
+
+  #cutTo(count: number): void {
+    if (count < this.#summedCount) this.#forgetBlocks()
+    this.file.truncateTo(count)
   }
 
   /** Keeps transactions whose marker lies below `offset`, up to the first that cannot be one: zeros of what a crash took. */
   truncateTo(offset: Offset): void {
     this.file.loadNow()
-    this.file.truncateTo(this.#countBelow(offset))
+    this.#cutTo(this.#countBelow(offset))
   }
 
   #countBelow(offset: Offset): number {
@@ -110,6 +149,11 @@ export class TransactionIndex {
       lastOffset = transaction.lastOffset
     }
     return true
+  }
+
+  #firstOffsetAt(slot: number): Offset {
+    const position = slot * ENTRY_BYTES + 10
+    return this.file.heldBytes.readInt32BE(position) * 2 ** 32 + this.file.heldBytes.readUInt32BE(position + 4)
   }
 
   #lastOffsetAt(slot: number): Offset {

@@ -16,11 +16,11 @@ class Remembering {
   currentProducers() {
     const { known, countedBy } = this
     return {
-      get count() {
+      get writerCount() {
         countedBy.times++
         return known.size
       },
-      entry: (producerId: number) => (known.has(producerId) ? {} : null),
+      isWriter: (producerId: number) => known.has(producerId),
     }
   }
 }

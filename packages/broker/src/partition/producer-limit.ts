@@ -61,18 +61,18 @@ export class ProducerLimit {
   admits(log: ProducerLog, producerId: ProducerId, clientAddress: string): boolean {
     this.#appendsLeft--
     if (this.#appendsLeft < 0) this.#maybeRecount()
-    if (!this.#isShared || log.currentProducers().entry(producerId) !== null) return true
+    if (!this.#isShared || log.currentProducers().isWriter(producerId)) return true
     if (this.#takeShare(clientAddress)) return true
     this.refusals++
     this.#tell(clientAddress)
     return false
   }
 
-  /** Producers in memory. Looks at every partition. */
+  /** Producers in memory that have written something; the others have a bound of their own. Looks at every partition. */
   count(): number {
     let count = 0
     for (const log of this.#logs()) {
-      if (log.producerStates.isLoaded) count += log.currentProducers().count
+      if (log.producerStates.isLoaded) count += log.currentProducers().writerCount
     }
     return count
   }

@@ -7,7 +7,7 @@ import { RefusedProducers } from './refused-producers.ts'
 function partitionOf(known: ReadonlySet<number>, isLoaded = true, partition = 0): Partition {
   const log = {
     producerStates: { isLoaded },
-    currentProducers: () => ({ entry: (id: number) => (known.has(id) ? {} : null) }),
+    currentProducers: () => ({ isWriter: (id: number) => known.has(id) }),
   }
   return { topicId: 'topic', partition, log } as unknown as Partition
 }

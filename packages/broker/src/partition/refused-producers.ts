@@ -37,7 +37,7 @@ export class RefusedProducers {
     if (!(producerId >= 0) || baseSequence < 0) return
     const { log } = partition
     // Not loaded for this: where it knows the producer after all, it is asked before anything is refused.
-    if (log.producerStates.isLoaded && log.currentProducers().entry(producerId) !== null) return
+    if (log.producerStates.isLoaded && log.currentProducers().isWriter(producerId)) return
     const key = keyOf(partition, producerId)
     const before = this.#refused.get(key)
     if (before?.producerEpoch === producerEpoch && before.baseSequence <= baseSequence) return
@@ -53,7 +53,7 @@ export class RefusedProducers {
     const refused = this.#refused.get(key)
     if (refused === undefined) return true
     const isBehind = producerEpoch === refused.producerEpoch && baseSequence > refused.baseSequence
-    if (isBehind && partition.log.currentProducers().entry(producerId) === null) return false
+    if (isBehind && !partition.log.currentProducers().isWriter(producerId)) return false
     // From here on the log itself knows what comes next.
     this.#refused.delete(key)
     return true

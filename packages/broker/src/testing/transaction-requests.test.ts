@@ -210,3 +210,20 @@ describe('DescribeProducers', () => {
       expect(open).toMatchObject([{ currentTxnStartOffset: 2_500 }])
     }))
 })
+
+test('transactions without a record take no producer the room that it needs', () =>
+  run(
+    async (client, broker) => {
+      for (let number = 0; number < 10; number++) {
+        const tx = await ready(client, broker, `empty-${number}`, true)
+        expect(await tx.enlist('t', [0, 1])).toEqual([0, 0])
+        expect(await tx.end(true)).toBe(0)
+        for (let turn = 0; turn < 4; turn++) await broker.idle()
+      }
+      const honest = await ready(client, broker, 'honest', true)
+      expect(await honest.enlist('t')).toEqual([0])
+      expect((await inTime(broker, honest.produce('t', ['a']))).errorCode).toBe(ErrorCode.NONE)
+      expect(await honest.end(true)).toBe(0)
+    },
+    { settings: { 'producer.id.max.count': '10' } },
+  ))

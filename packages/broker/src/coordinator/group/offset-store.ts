@@ -19,8 +19,8 @@ export class OffsetStore {
   readonly #timeline: Timeline
   readonly #tally: OffsetTally
   readonly #pendingByProducer: TimelineMap<ProducerId, OffsetMap<StoredOffset>>
-  /** Producers with an open transaction by the partition whose offset it holds. Replaced, never changed, since versioned. */
-  readonly #openTransactions: OffsetMap<ReadonlySet<ProducerId>>
+  /** Producers with an open transaction by the partition whose offset it holds: a map as a set, since that is versioned. */
+  readonly #openTransactions: OffsetMap<TimelineMap<ProducerId, true>>
 
   constructor(timeline: Timeline, usage: GroupUsage) {
     this.#timeline = timeline
@@ -42,9 +42,12 @@ export class OffsetStore {
       this.#pendingByProducer.set(producerId, pending)
     }
     pending.set(groupId, topic, partition, stored)
-    const producers = this.#openTransactions.get(groupId, topic, partition)
-    if (producers?.has(producerId) === true) return
-    this.#openTransactions.set(groupId, topic, partition, new Set([...(producers ?? []), producerId]))
+    let producers = this.#openTransactions.get(groupId, topic, partition)
+    if (producers === undefined) {
+      producers = new TimelineMap(this.#timeline)
+      this.#openTransactions.set(groupId, topic, partition, producers)
+    }
+    if (!producers.has(producerId)) producers.set(producerId, true)
   }
 
   /** What the producer's open transaction holds for a partition. */
@@ -55,7 +58,7 @@ export class OffsetStore {
   /** Deletes a committed offset and what open transactions hold for the same partition. */
   delete(groupId: string, topic: string, partition: number): void {
     this.committed.delete(groupId, topic, partition)
-    for (const producerId of this.#openTransactions.get(groupId, topic, partition) ?? []) {
+    for (const producerId of this.#openTransactions.get(groupId, topic, partition)?.keys() ?? []) {
       this.#pendingByProducer.get(producerId)?.delete(groupId, topic, partition)
     }
     this.#openTransactions.delete(groupId, topic, partition)
@@ -103,11 +106,8 @@ export class OffsetStore {
 
   #closeTransaction(producerId: ProducerId, groupId: string, topic: string, partition: number): void {
     const producers = this.#openTransactions.get(groupId, topic, partition)
-    if (producers?.has(producerId) !== true) return
-    const others = new Set(producers)
-    others.delete(producerId)
-    if (others.size === 0) this.#openTransactions.delete(groupId, topic, partition)
-    else this.#openTransactions.set(groupId, topic, partition, others)
+    if (producers?.delete(producerId) !== true || producers.size > 0) return
+    this.#openTransactions.delete(groupId, topic, partition)
   }
 }
 

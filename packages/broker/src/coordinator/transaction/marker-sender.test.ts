@@ -243,6 +243,28 @@ describe('a coordinator that is none any more', () => {
     expect(sending.sender.transactionCount).toBe(1)
   })
 
+  test('forgets that a partition was slow also where it had not come to sending the marker again', async () => {
+    const sending = new Sending()
+    sending.decide(6, { there: [2] })
+    sending.decide(7, { there: [0] })
+    await sending.settle()
+    sending.take(2).answer([ErrorCode.REQUEST_TIMED_OUT, ErrorCode.NONE])
+    await sending.settle()
+    await sending.advance(50)
+    // The slow lane is busy with there/2; there/0 gets slow meanwhile, and waits behind it.
+    sending.decide(8, { there: [0] })
+    await sending.settle()
+    sending.take(2).answer([ErrorCode.REQUEST_TIMED_OUT])
+    await sending.settle()
+    await sending.advance(50)
+    sending.sender.cancel(0)
+    sending.take(2, true).answer([ErrorCode.NONE])
+    await sending.settle()
+    sending.decide(9, { there: [0] })
+    await sending.settle()
+    expect(namesOf(sending.take(2))).toEqual(['9 there/0'])
+  })
+
   test('does not end what it begins anew when it is coordinator again', async () => {
     const sending = new Sending()
     sending.decide(7, { other: [0] })

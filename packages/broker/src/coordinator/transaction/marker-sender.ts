@@ -150,10 +150,7 @@ export class MarkerSender {
   }
 
   #route(work: MarkerWork): void {
-    if (work.transaction.isCancelled) {
-      this.#slow.delete(keyOf(work))
-      return
-    }
+    if (!this.#isWanted(work)) return
     const { nodeId, image } = this.#ports
     const metadata = image()
     const partition = metadata.topics.get(work.topic)?.partitions[work.partition]
@@ -166,6 +163,12 @@ export class MarkerSender {
     if (leader === nodeId) this.#writeLocally(work)
     else if (leader >= 0 && isActiveBroker(metadata, leader)) this.#enqueue(leader, work)
     else this.#retry(work)
+  }
+
+  /** The partition of one that is not sent any more need not stay slow for it: if it is, the next to come finds out. */
+  #isWanted(work: MarkerWork): boolean {
+    if (work.transaction.isCancelled) this.#slow.delete(keyOf(work))
+    return !work.transaction.isCancelled
   }
 
   #writeLocally(work: MarkerWork): void {
@@ -181,8 +184,8 @@ export class MarkerSender {
     for (;;) {
       const works = this.#local.splice(0, LOCAL_PER_TURN)
       for (const work of works) {
+        if (!this.#isWanted(work)) continue
         const { transaction, topic, partition } = work
-        if (transaction.isCancelled) continue
         void this.#ports.writeLocally(transaction.decided, topic, partition).then((code) => this.#onResult(work, code))
       }
       if (this.#local.length === 0) break
@@ -209,7 +212,7 @@ export class MarkerSender {
     // What else is decided in this turn goes with it.
     await Promise.resolve()
     while (lane.queue.length > 0 && !this.#isClosed) {
-      const works = lane.queue.splice(0, MARKERS_PER_REQUEST).filter(({ transaction }) => !transaction.isCancelled)
+      const works = lane.queue.splice(0, MARKERS_PER_REQUEST).filter((work) => this.#isWanted(work))
       if (works.length === 0) continue
       await this.#send(lane, works)
     }
@@ -291,10 +294,7 @@ export class MarkerSender {
   }
 
   #retry(work: MarkerWork, errorCode: number = ErrorCode.NONE): void {
-    if (work.transaction.isCancelled || this.#isClosed) {
-      this.#slow.delete(keyOf(work))
-      return
-    }
+    if (!this.#isWanted(work) || this.#isClosed) return
     this.#ports.counters.markersRetried++
     const { topic, partition, retryCount } = work
     if (retryCount === 0) {
