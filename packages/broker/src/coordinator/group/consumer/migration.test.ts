@@ -106,6 +106,18 @@ describe('a classic group that a member of the new protocol joins', () => {
     expect(driver.limits.usage.members).toBe(1)
   })
 
+  test('is assigned as ever if its members claim partitions that there cannot be', () => {
+    const driver = driverOf()
+    const token = driver.join({ protocols: protocolsWith(-7, 1_000_000) })
+    driver.advance(0)
+    const { memberId, generationId } = driver.joinAnswer(token)!
+    const assignment = encodeAssignment(some(-2, -1, 9), driver.directory, metadata())
+    driver.sync({ memberId, generationId, assignments: new Map([[memberId, assignment]]) })
+    expect(told(driver.consumer('new', 0))).toEqual([0, 2, [2, 3]])
+    const [old] = driver.consumerGroup!.members
+    expect([...old!.member.assigned.values(), old!.target.get(topicId('topic'))]).toEqual([[9], [0, 1]])
+  })
+
   test('stays what it is if the policy or its members do not allow it', () => {
     for (const policy of ['disabled', 'Downgrade']) {
       const driver = driverOf({ groupConsumerMigrationPolicy: policy })
