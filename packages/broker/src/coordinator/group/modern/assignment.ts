@@ -22,15 +22,22 @@ export function isSameAssignment(left: Assignment, right: Assignment): boolean {
   return true
 }
 
-/** An assignment of lists in any order, which may name topics and partitions twice: they come from elsewhere. */
+/**
+ * An assignment of lists in any order, which may name topics and partitions twice, and the same topic any number of times: they come from
+ * elsewhere. Takes time that is linear in what is named, but for one sort of each topic.
+ */
 export function toAssignment(
   topics: Iterable<{ readonly topicId: Uuid; readonly partitions: readonly number[] }>,
 ): Assignment {
-  const assignment = new Map<Uuid, readonly number[]>()
+  const assignment = new Map<Uuid, number[]>()
   for (const { topicId, partitions } of topics) {
     if (partitions.length === 0) continue
     const known = assignment.get(topicId)
-    assignment.set(topicId, ascending(known === undefined ? partitions : [...known, ...partitions]))
+    if (known === undefined) assignment.set(topicId, [...partitions])
+    else for (const partition of partitions) known.push(partition)
+  }
+  for (const [topicId, partitions] of assignment) {
+    if (!isAscending(partitions)) assignment.set(topicId, ascending(partitions))
   }
   return assignment
 }
@@ -54,11 +61,12 @@ function isSameList(left: readonly number[], right: readonly number[]): boolean 
   return true
 }
 
-function ascending(partitions: readonly number[]): readonly number[] {
-  let isAscending = true
-  for (let slot = 1; slot < partitions.length && isAscending; slot++) {
-    isAscending = partitions[slot - 1]! < partitions[slot]!
-  }
-  if (isAscending) return [...partitions]
+function isAscending(partitions: readonly number[]): boolean {
+  for (let slot = 1; slot < partitions.length; slot++) if (partitions[slot - 1]! >= partitions[slot]!) return false
+  return true
+}
+
+/** Each once. */
+function ascending(partitions: readonly number[]): number[] {
   return [...new Set(partitions)].sort((left, right) => left - right)
 }
