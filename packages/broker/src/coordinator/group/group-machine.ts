@@ -340,6 +340,7 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   }
 
   onLoaded(step: GroupStep): void {
+    this.#adoptOffsets(step)
     for (const group of this.#context.groups.values()) {
       if (group.type === 'consumer') {
         for (const member of group.members.values()) restartMemberTimers(this.#context, group, member, step)
@@ -359,6 +360,14 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
       prepareRebalance(this.#context, group, 'it was loaded with more members than group.max.size', step)
     }
     this.#scheduleExpiry(step)
+  }
+
+  /** A log may have offsets whose group was deleted without them. As a simple group they are told, and expire, and can be deleted. */
+  #adoptOffsets(step: GroupStep): void {
+    const { groups } = this.#context
+    for (const groupId of this.#offsets.committed.groupIds()) {
+      if (!groups.has(groupId)) groups.set(groupId, new ClassicGroup(groupId, step.nowMs, null))
+    }
   }
 
   onUnloaded(step: GroupStep): void {

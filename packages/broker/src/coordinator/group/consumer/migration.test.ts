@@ -338,6 +338,39 @@ describe('a member of the classic protocol in a consumer group', () => {
 })
 
 describe('offsets of a consumer group', () => {
+  test('that a log has without the group are those of a simple group after a load, and expire', () => {
+    const driver = driverOf()
+    const { memberEpoch } = driver.consumer('a', 0)
+    driver.commit({ topic: 42 }, { memberId: 'a', generationId: memberEpoch })
+    driver.consumer('a', -1)
+    driver.step((_, step) => {
+      step.write({ type: 'consumer-targets', groupId: GROUP, value: null })
+      step.write({ type: 'consumer-group', groupId: GROUP, value: null })
+    })
+    expect([driver.consumerGroup, driver.offsetOf('topic')]).toEqual([null, -1])
+    const loaded = driver.reload()
+    expect([loaded.state, loaded.offsetOf('topic')]).toEqual(['Empty', 42])
+    loaded.advance(8 * 24 * 3_600_000)
+    expect([loaded.state, loaded.limits.usage.offsets]).toEqual(['Dead', 0])
+  })
+
+  test('outlive a classic join that is refused, and the group that has them does', () => {
+    for (const [config, join, error] of [
+      [{}, { memberId: 'former' }, UNKNOWN_MEMBER_ID],
+      [{ groupCoordinatorMaxMembers: 0 }, {}, ErrorCode.COORDINATOR_NOT_AVAILABLE],
+    ] as const) {
+      const driver = driverOf()
+      const { memberEpoch } = driver.consumer('a', 0)
+      driver.commit({ topic: 42 }, { memberId: 'a', generationId: memberEpoch })
+      driver.consumer('a', -1)
+      const loaded = driver.reload(config)
+      const written = loaded.records.length
+      expect(loaded.joinAnswer(loaded.join(join))?.errorCode).toBe(error)
+      expect([loaded.records.length, loaded.offsetOf('topic')]).toEqual([written, 42])
+      expect([loaded.consumerGroup?.state, loaded.reload().offsetOf('topic')]).toEqual(['Empty', 42])
+    }
+  })
+
   test('are taken from members, and from nobody else while there are any', () => {
     const driver = driverOf()
     driver.consumer('a', 0)
