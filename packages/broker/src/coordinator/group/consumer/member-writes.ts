@@ -102,6 +102,8 @@ export function onMembersWritten(
   const group = consumerGroupOf(context, groupId)
   if (group === undefined) return
   group.seenMetadata = null
+  // It may be what regular expressions match that was not written.
+  group.regexesAskedAt = -1
   for (const memberId of memberIds) {
     const member = group.members.get(memberId)
     if (member !== undefined) restartMemberTimers(context, group, member, step)

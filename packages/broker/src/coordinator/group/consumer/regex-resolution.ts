@@ -120,7 +120,8 @@ function applyFound(context: GroupContext, group: ConsumerGroup, task: RegexSear
     if (known !== undefined && isSameNames(known.topics, topics)) continue
     const bytes = (topics.length - (known?.topics.length ?? 0)) * RESOLVED_TOPIC_BYTES
     if (!limits.hasRoomFor(0, bytes, group.owner)) {
-      // It is tried again, and nobody is worse off than before.
+      // It is tried again at some later heartbeat, and nobody is worse off than before.
+      group.regexesAskedAt = -1
       counters.limitRefusals++
       continue
     }

@@ -72,6 +72,33 @@ describe('a regular expression', () => {
     expect(driver.records.length).toBe(later)
   })
 
+  test.each([
+    ['was not written', {}, 56],
+    ['had no room', { groupCoordinatorMaxBytes: 0 }, 0],
+  ])('is matched again soon if what it matches newly %s', (_, limits, logError) => {
+    const driver = driverOf(['orders-1'])
+    driver.consumer('a', 0, { ...REGEX, topicRegex: 'orders-.*' })
+    driver.advance(0)
+    driver.consumer('a', 1)
+    driver.advance(20_000)
+    driver.image = imageOf(['orders-1', 'orders-2'], 2)
+    driver.directory.onCreated()
+    driver.consumer('a', 2)
+    const { groupCoordinatorMaxBytes } = driver.config
+    Object.assign(driver.config, limits)
+    driver.holdsWrites = logError !== 0
+    driver.advance(0)
+    driver.settle(logError)
+    driver.holdsWrites = false
+    Object.assign(driver.config, { groupCoordinatorMaxBytes })
+    expect(topicsOf(driver, 'a')).toEqual(['orders-1'])
+    for (let n = 0; n < 3; n++) {
+      driver.advance(5_001)
+      driver.consumer('a', driver.consumerGroup!.members[0]!.member.memberEpoch)
+    }
+    expect(topicsOf(driver, 'a')).toEqual(['orders-1', 'orders-2'])
+  })
+
   test('stands beside names, and is forgotten with its last member', () => {
     const driver = driverOf(['orders-1', 'payments'])
     driver.consumer('a', 0, { subscribedTopics: ['payments'], topicRegex: 'orders-.*' })
