@@ -44,7 +44,12 @@ export function toAssignment(
 
 /** Whether an ascending list holds the partition. */
 export function holds(partitions: readonly number[] | undefined, partition: number): boolean {
-  if (partitions === undefined) return false
+  return slotOf(partitions, partition) !== -1
+}
+
+/** Where the partition stands in an ascending list, -1 if it does not. */
+export function slotOf(partitions: readonly number[] | undefined, partition: number): number {
+  if (partitions === undefined) return -1
   let start = 0
   let end = partitions.length
   while (start < end) {
@@ -52,7 +57,7 @@ export function holds(partitions: readonly number[] | undefined, partition: numb
     if (partitions[middle]! < partition) start = middle + 1
     else end = middle
   }
-  return start < partitions.length && partitions[start] === partition
+  return partitions[start] === partition ? start : -1
 }
 
 function isSameList(left: readonly number[], right: readonly number[]): boolean {
