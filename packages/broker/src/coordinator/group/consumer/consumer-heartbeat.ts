@@ -2,7 +2,7 @@ import { assert, randomUuid } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import type { ClassicGroup } from '../classic-group.ts'
 import type { GroupContext } from '../group-context.ts'
-import { noteModernGroup } from '../group-notes.ts'
+import { noteModernGroup, shortened } from '../group-notes.ts'
 import type { GroupStep } from '../group-protocol.ts'
 import { type Assignment, holds, isSameAssignment } from '../modern/assignment.ts'
 import {
@@ -66,14 +66,18 @@ function enter(context: GroupContext, input: ConsumerHeartbeatInput, _step: Grou
   if (found?.type === 'consumer') return { group: found, isNew: false, classic: null }
   const notFound = (message: string) => consumerError(ErrorCode.GROUP_ID_NOT_FOUND, message)
   if (memberEpoch !== JOIN_GROUP_MEMBER_EPOCH) {
-    return notFound(found === undefined ? `Group ${groupId} not found.` : `Group ${groupId} is not a consumer group.`)
+    return notFound(
+      found === undefined
+        ? `Group ${shortened(groupId)} not found.`
+        : `Group ${shortened(groupId)} is not a consumer group.`,
+    )
   }
   const owner = context.limits.ownerAt(input.clientHost.slice(1))
   if (found === undefined) {
     const group = new ConsumerGroup(groupId, context.timeline, owner)
     return { group, isNew: true, classic: null }
   }
-  if (found.type !== 'classic') return notFound(`Group ${groupId} is not a consumer group.`)
+  if (found.type !== 'classic') return notFound(`Group ${shortened(groupId)} is not a consumer group.`)
   const upgrade = upgradeOf(context, found)
   return typeof upgrade === 'string' ? notFound(upgrade) : { group: upgrade, isNew: true, classic: found }
 }
@@ -91,7 +95,7 @@ function refuse(
     const names = assignorNames(config.groupConsumerAssignors).join(', ')
     return consumerError(
       ErrorCode.UNSUPPORTED_ASSIGNOR,
-      `ServerAssignor ${serverAssignor} is not supported. Supported assignors: ${names}.`,
+      `ServerAssignor ${shortened(serverAssignor)} is not supported. Supported assignors: ${names}.`,
     )
   }
   if (group.members.size >= config.groupConsumerMaxSize && !group.members.has(memberId)) {
@@ -101,7 +105,7 @@ function refuse(
   const memberRefusal = memberEpoch === JOIN_GROUP_MEMBER_EPOCH ? refuseJoin(group, input) : refuseMember(group, input)
   if (memberRefusal !== null) return memberRefusal
   if (topicRegex !== null && topicRegex !== '' && regexError(group, topicRegex) !== 0) {
-    const message = `SubscribedTopicRegex \`${topicRegex}\` is not a valid regular expression.`
+    const message = `SubscribedTopicRegex \`${shortened(topicRegex)}\` is not a valid regular expression.`
     return consumerError(ErrorCode.INVALID_REGULAR_EXPRESSION, message)
   }
   return refuseForRoom(context, group, input, isNewGroup)
@@ -115,7 +119,7 @@ function refuseJoin(group: ConsumerGroup, { memberId, instanceId }: ConsumerHear
   if (existing.memberEpoch === LEAVE_GROUP_STATIC_MEMBER_EPOCH) return null
   return consumerError(
     ErrorCode.UNRELEASED_INSTANCE_ID,
-    `Static member ${memberId} with instance id ${instanceId} cannot join the group because the instance id is in use.`,
+    `Static member ${memberId} with instance id ${shortened(instanceId)} cannot join the group because the instance id is in use.`,
   )
 }
 
@@ -123,15 +127,15 @@ function refuseMember(group: ConsumerGroup, input: ConsumerHeartbeatInput): Cons
   const { memberId, memberEpoch, instanceId, owned } = input
   if (instanceId !== null) {
     const currentId = group.staticMemberId(instanceId)
-    if (currentId === undefined) return unknownMember(`Instance id ${instanceId} is unknown.`)
+    if (currentId === undefined) return unknownMember(`Instance id ${shortened(instanceId)} is unknown.`)
     if (currentId !== memberId) {
-      const message = `Static member ${memberId} with instance id ${instanceId} was fenced by another one.`
+      const message = `Static member ${memberId} with instance id ${shortened(instanceId)} was fenced by another one.`
       return consumerError(ErrorCode.FENCED_INSTANCE_ID, message)
     }
   }
   const member = group.members.get(memberId)
   if (member === undefined) {
-    return unknownMember(`Member ${memberId} is not a member of group ${group.groupId}.`)
+    return unknownMember(`Member ${memberId} is not a member of group ${shortened(group.groupId)}.`)
   }
   const ownsNoMore = (): boolean => owned !== null && isWithin(owned, member.assigned)
   const errorCode = group.checkEpoch(member, memberEpoch, ownsNoMore)

@@ -2,7 +2,7 @@ import { ErrorCode } from '@millrace/protocol'
 import type { ClassicGroup } from '../classic-group.ts'
 import type { GroupContext } from '../group-context.ts'
 import { consumerGroupOf } from '../group-lookup.ts'
-import { namedMembers, noteModernGroup } from '../group-notes.ts'
+import { namedMembers, noteModernGroup, shortened } from '../group-notes.ts'
 import type { GroupStep } from '../group-protocol.ts'
 import { LEAVE_GROUP_STATIC_MEMBER_EPOCH } from '../modern/modern-member.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
@@ -23,20 +23,20 @@ export function leaveConsumerGroup(
 ): ConsumerAnswer {
   const { groupId, memberId, memberEpoch, instanceId } = input
   const group = consumerGroupOf(context, groupId)
-  if (group === undefined) return consumerError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${groupId} not found.`)
+  if (group === undefined) return consumerError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${shortened(groupId)} not found.`)
   if (instanceId !== null) {
     const currentId = group.staticMemberId(instanceId)
     if (currentId === undefined) {
-      return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, `Instance id ${instanceId} is unknown.`)
+      return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, `Instance id ${shortened(instanceId)} is unknown.`)
     }
     if (currentId !== memberId) {
-      const message = `Static member ${memberId} with instance id ${instanceId} was fenced by another one.`
+      const message = `Static member ${memberId} with instance id ${shortened(instanceId)} was fenced by another one.`
       return consumerError(ErrorCode.FENCED_INSTANCE_ID, message)
     }
   }
   const member = group.members.get(memberId)
   if (member === undefined) {
-    const message = `Member ${memberId} is not a member of group ${groupId}.`
+    const message = `Member ${memberId} is not a member of group ${shortened(groupId)}.`
     return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, message)
   }
   if (memberEpoch === LEAVE_GROUP_STATIC_MEMBER_EPOCH) {
