@@ -4,7 +4,7 @@ import {
   encodeConsumerProtocolSubscription,
   Writer,
 } from '@millrace/protocol'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { imageOf } from '../../testing/coordinator-fixture.ts'
 import { GROUP, GroupDriver, topicId } from '../../testing/group-driver.ts'
 import { encodeAssignment, parseAssignment } from '../consumer-protocol.ts'
@@ -12,6 +12,9 @@ import type { GroupCoordinatorConfig } from '../group-config.ts'
 import type { JoinInput } from '../group-protocol.ts'
 import type { Assignment } from '../modern/assignment.ts'
 import type { ConsumerAnswer } from './consumer-inputs.ts'
+import { loadTopicRegex } from './topic-regex.ts'
+
+beforeAll(loadTopicRegex)
 
 const ABORT = ErrorCode.KAFKA_STORAGE_ERROR
 const { REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, INCONSISTENT_GROUP_PROTOCOL, ILLEGAL_GENERATION } = ErrorCode
@@ -116,6 +119,21 @@ describe('a classic group that a member of the new protocol joins', () => {
     expect(told(driver.consumer('new', 0))).toEqual([0, 2, [2, 3]])
     const [old] = driver.consumerGroup!.members
     expect([...old!.member.assigned.values(), old!.target.get(topicId('topic'))]).toEqual([[9], [0, 1]])
+  })
+
+  test('is not looked at for a member that is refused whatever the group is', () => {
+    for (const [input, error] of [
+      [{ serverAssignor: 'unknown' }, ErrorCode.UNSUPPORTED_ASSIGNOR],
+      [{ topicRegex: '(' }, ErrorCode.INVALID_REGULAR_EXPRESSION],
+      [{}, ErrorCode.COORDINATOR_NOT_AVAILABLE],
+    ] as const) {
+      const driver = driverOf({ groupCoordinatorMaxMembers: 1 })
+      classicGroup(driver)
+      const idOf = vi.spyOn(driver.directory, 'idOf')
+      expect(driver.consumer('new', 0, input).errorCode).toBe(error)
+      expect(idOf).not.toHaveBeenCalled()
+      expect(driver.state).toBe('Stable')
+    }
   })
 
   test('stays what it is if the policy or its members do not allow it', () => {

@@ -145,8 +145,8 @@ export function dropUnusedRegexes(context: GroupContext, group: ConsumerGroup, s
   }
 }
 
-/** The error of a regular expression that a member brings: only one that nobody in the group uses yet is looked at. */
-export function regexError(group: ConsumerGroup, regex: string): number {
-  if (group.regexUserCount(regex) > 0 || compileTopicRegex(regex) !== null) return ErrorCode.NONE
+/** The error of a regular expression that a member brings: only one that nobody in the group, if there is one, uses yet is looked at. */
+export function regexError(group: ConsumerGroup | null, regex: string): number {
+  if ((group !== null && group.regexUserCount(regex) > 0) || compileTopicRegex(regex) !== null) return ErrorCode.NONE
   return ErrorCode.INVALID_REGULAR_EXPRESSION
 }
