@@ -6,7 +6,7 @@ import {
   sessionTimerKey,
 } from '../group-context.ts'
 import { consumerGroupOf } from '../group-lookup.ts'
-import type { GroupStep } from '../group-protocol.ts'
+import type { GroupStep, MembersWritten } from '../group-protocol.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
 import type { ConsumerMember } from './consumer-member.ts'
 import { MemberState } from './consumer-record.ts'
@@ -87,14 +87,22 @@ export function writeMemberRemoval(context: GroupContext, groupId: string, membe
 
 /** Once the step's records are written, or could not be, its members are looked at again ({@link onMembersWritten}). */
 export function awaitMembers(groupId: string, memberIds: readonly string[], step: GroupStep): void {
-  step.continuation ??= { type: 'members-written', groupId, memberIds }
+  step.continuation ??= { type: 'members-written', groupId, memberIds, firedKey: null }
 }
 
-/** The records of a step were not written: the state is what it was before, so must be the timers. */
+/** As {@link awaitMembers} has said, in a step that this timer began. */
+export function awaitTimer(firedKey: string, step: GroupStep): void {
+  const { continuation } = step
+  if (continuation?.type === 'members-written') step.continuation = { ...continuation, firedKey }
+}
+
+/**
+ * The records of a step were not written: the state is what it was before, so must be the timers. But for the one that began the step: that
+ * is due again at once, and not after the whole of its time.
+ */
 export function onMembersWritten(
   context: GroupContext,
-  groupId: string,
-  memberIds: readonly string[],
+  { groupId, memberIds, firedKey }: MembersWritten,
   logError: number,
   step: GroupStep,
 ): void {
@@ -106,6 +114,8 @@ export function onMembersWritten(
   group.regexesAskedAt = -1
   for (const memberId of memberIds) {
     const member = group.members.get(memberId)
-    if (member !== undefined) restartMemberTimers(context, group, member, step)
+    if (member === undefined) continue
+    if (sessionTimerKey(groupId, memberId) !== firedKey) restartMemberSession(context, group, member, step)
+    if (revocationTimerKey(groupId, memberId) !== firedKey) scheduleRevocation(group, member, step)
   }
 }
