@@ -60,7 +60,7 @@ export function scheduleMemberSync(
   step.schedule(memberSyncTimerKey(groupId, memberId), Math.max(0, timeoutMs), event, TIMER_RETRY_MS)
 }
 
-/** The timers that follow from what is known of a member: after a load, and when a step that changed them was taken back. */
+/** The timers that follow from what is known of a member, after a load. */
 export function restartMemberTimers(
   context: GroupContext,
   group: ConsumerGroup,
