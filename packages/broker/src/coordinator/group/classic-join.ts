@@ -44,7 +44,8 @@ export function joinGroup(context: GroupContext, input: JoinInput, token: ReplyT
     return
   }
   if (group === undefined) {
-    // An empty group of the other kind gives way; the committed offsets stay.
+    // An empty group of the other kind gives way; the committed offsets stay. Only here, where another takes its place: offsets without a
+    // group are told to nobody, and never expire.
     const former = consumerGroupOf(context, groupId)
     if (former !== undefined) deleteConsumerGroup(context, former, step)
     group = new ClassicGroup(groupId, step.nowMs, owner)
@@ -76,7 +77,9 @@ function isAdmitted(
 ): boolean {
   const { limits } = context
   const { groupId, memberId, groupInstanceId, clientId, protocols } = input
-  if (group === undefined && !limits.hasRoomForGroup(owner)) return false
+  // An empty consumer group gives way to it: that is one group as before.
+  const isNewGroup = group === undefined && consumerGroupOf(context, groupId) === undefined
+  if (isNewGroup && !limits.hasRoomForGroup(owner)) return false
   const staticId = groupInstanceId === null ? undefined : group?.staticMemberId(groupInstanceId)
   const existing = group?.members.get(memberId === '' ? (staticId ?? '') : memberId)
   const metadataBytes = metadataBytesOf(protocols)
@@ -84,7 +87,7 @@ function isAdmitted(
     return limits.hasRoomFor(0, metadataBytes - metadataBytesOf(existing.protocols), owner)
   }
   // An id is made of one of the names.
-  const names = 2 * (clientId.length + (groupInstanceId?.length ?? 0)) + (group === undefined ? groupId.length : 0)
+  const names = 2 * (clientId.length + (groupInstanceId?.length ?? 0)) + (isNewGroup ? groupId.length : 0)
   return limits.hasRoomFor(memberId === '' ? 1 : 0, names + metadataBytes, owner)
 }
 

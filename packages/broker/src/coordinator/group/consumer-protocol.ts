@@ -68,12 +68,16 @@ export function parseAssignment(
   })
 }
 
-/** By the ids that the topics have now. Topics that are gone are left out. */
+/**
+ * By the ids that the topics have now. Topics that are gone are left out, and partitions that no topic can have. Those beyond a topic's
+ * last one stay: a member may know of partitions that this node's metadata does not have yet, and must be asked to give them up.
+ */
 export function partitionsOf(topics: readonly NamedPartitions[], directory: TopicDirectory): Assignment {
   return toAssignment(
     topics.flatMap(({ topic, partitions }) => {
       const topicId = directory.idOf(topic)
-      return topicId === null ? [] : [{ topicId, partitions }]
+      if (topicId === null) return []
+      return [{ topicId, partitions: partitions.filter((partition) => partition >= 0) }]
     }),
   )
 }

@@ -6,6 +6,7 @@ import {
 } from '@millrace/protocol'
 import { GROUP_OPERATIONS } from '../../metadata/authorized-operations.ts'
 import type { DescribedGroup } from './group-machine.ts'
+import { shortened } from './group-notes.ts'
 
 const GROUP_ID_NOT_FOUND_VERSION = 6
 const AUTHORIZED_OPERATIONS_VERSION = 3
@@ -35,7 +36,7 @@ export function describedGroup(
   })
   if (state === 'Dead' && apiVersion >= GROUP_ID_NOT_FOUND_VERSION) {
     described.errorCode = ErrorCode.GROUP_ID_NOT_FOUND
-    described.errorMessage = `Group ${groupId} not found.`
+    described.errorMessage = `Group ${shortened(groupId)} not found.`
   } else if (includeAuthorizedOperations && apiVersion >= AUTHORIZED_OPERATIONS_VERSION) {
     described.authorizedOperations = GROUP_OPERATIONS
   }

@@ -122,7 +122,6 @@ const GROUP_TYPE_NAMES = { classic: 'Classic', consumer: 'Consumer', share: 'Sha
 /** A group may have some hundred members or offsets, each an element of the answer. */
 const SLICE_GROUPS = 16
 
-
 /** Refusals for want of room are told so often. */
 const REFUSAL_LOG_INTERVAL_MS = 60_000
 

@@ -39,6 +39,17 @@ describe('at the most groups of a node', () => {
     expect(commit(driver, 0, '', 'other')).toBe(0)
   })
 
+  test('a classic member takes over an empty consumer group, which needs no room that it has not', () => {
+    const driver = new GroupDriver({ groupCoordinatorMaxGroups: 1 })
+    const { memberEpoch } = driver.consumer('a', 0)
+    expect(driver.commit({ topic: 42 }, { memberId: 'a', generationId: memberEpoch }).errorCode).toBe(0)
+    driver.consumer('a', -1)
+    expect(driver.consumerGroup?.state).toBe('Empty')
+    driver.stabilize([{}])
+    expect([driver.state, driver.offsetOf('topic')]).toEqual(['Stable', 42])
+    expect(driver.limits.usage.groups).toBe(1)
+  })
+
   test('what a load finds is served, however much it is', () => {
     const driver = new GroupDriver()
     for (const groupId of ['a', 'b', 'c']) expect(commit(driver, 0, '', groupId)).toBe(0)

@@ -34,7 +34,12 @@ import { type DescribedConsumerGroup, describeConsumerGroup } from './consumer/c
 import type { ConsumerGroup } from './consumer/consumer-group.ts'
 import { consumerHeartbeat } from './consumer/consumer-heartbeat.ts'
 import type { ConsumerAnswer, ConsumerHeartbeatInput } from './consumer/consumer-inputs.ts'
-import { onClassicMemberExpired, onMemberSessionExpired, onRevocationExpired } from './consumer/consumer-leave.ts'
+import {
+  onMemberSessionExpired,
+  onMemberSyncExpired,
+  onRejoinExpired,
+  onRevocationExpired,
+} from './consumer/consumer-leave.ts'
 import { applyConsumerRecord } from './consumer/consumer-replay.ts'
 import { onMembersWritten, restartMemberTimers } from './consumer/member-writes.ts'
 import { onRegexDue } from './consumer/regex-resolution.ts'
@@ -340,6 +345,7 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   }
 
   onLoaded(step: GroupStep): void {
+    this.#adoptOffsets(step)
     for (const group of this.#context.groups.values()) {
       if (group.type === 'consumer') {
         for (const member of group.members.values()) restartMemberTimers(this.#context, group, member, step)
@@ -359,6 +365,14 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
       prepareRebalance(this.#context, group, 'it was loaded with more members than group.max.size', step)
     }
     this.#scheduleExpiry(step)
+  }
+
+  /** A log may have offsets whose group was deleted without them. As a simple group they are told, and expire, and can be deleted. */
+  #adoptOffsets(step: GroupStep): void {
+    const { groups } = this.#context
+    for (const groupId of this.#offsets.committed.groupIds()) {
+      if (!groups.has(groupId)) groups.set(groupId, new ClassicGroup(groupId, step.nowMs, null))
+    }
   }
 
   onUnloaded(step: GroupStep): void {
@@ -412,10 +426,10 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
         onRevocationExpired(context, group, event.memberId, event.memberEpoch, step)
         break
       case 'member-rejoin-expired':
-        onClassicMemberExpired(context, group, event.memberId, 'it did not join again in time', step)
+        onRejoinExpired(context, group, event.memberId, step)
         break
       case 'member-sync-expired':
-        onClassicMemberExpired(context, group, event.memberId, 'it sent no SyncGroup in time', step)
+        onMemberSyncExpired(context, group, event.memberId, step)
         break
       case 'regex-due':
         onRegexDue(context, event.groupId, step)
@@ -429,7 +443,7 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
         onShareMembersWritten(this.#context, event.groupId, event.memberIds, errorCode, step)
         break
       case 'members-written':
-        onMembersWritten(this.#context, event.groupId, event.memberIds, errorCode, step)
+        onMembersWritten(this.#context, event, errorCode, step)
         break
       case 'consumer-join-written':
         onConsumerJoinWritten(this.#context, event, errorCode, step)

@@ -5,6 +5,8 @@ import type { GroupStep } from './group-protocol.ts'
 const MAX_NAMED_MEMBERS = 10
 /** As much as Kafka's own clients send (KIP-800). */
 const MAX_REASON_LENGTH = 255
+/** Of each text that an answer quotes. */
+const MAX_QUOTE_LENGTH = 200
 
 /**
  * A line in the broker's log about a group. There is one for each step of a rebalance and each member that comes or goes, none for
@@ -38,6 +40,11 @@ export function noteModernGroup(
 /** Why a client says that it joins or leaves (JoinGroup v8, LeaveGroup v5). */
 export function clientReason(reason: string | null | undefined): string {
   return reason === null || reason === undefined || reason === '' ? 'not provided' : reason.slice(0, MAX_REASON_LENGTH)
+}
+
+/** What a client sent, to be named in an answer: with a text as long as a string can be the answer would be none. */
+export function shortened(text: string): string {
+  return text.length <= MAX_QUOTE_LENGTH ? text : `${text.slice(0, MAX_QUOTE_LENGTH)}...`
 }
 
 /** How many members, and the names of the first of them. */

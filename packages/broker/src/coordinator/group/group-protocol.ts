@@ -99,7 +99,7 @@ export type GroupEvent =
   | { readonly type: 'member-sync-expired'; readonly groupId: string; readonly memberId: string }
   | { readonly type: 'regex-due'; readonly groupId: string }
   | { readonly type: 'share-members-written'; readonly groupId: string; readonly memberIds: readonly string[] }
-  | { readonly type: 'members-written'; readonly groupId: string; readonly memberIds: readonly string[] }
+  | MembersWritten
   | ConsumerJoinWritten
   | {
       readonly type: 'consumer-sync-written'
@@ -125,6 +125,15 @@ export type GroupEvent =
       readonly assignments: ReadonlyMap<string, Buffer>
     }
   | StaticMemberWritten
+
+/** Records about members of a consumer group are written, or could not be. */
+export interface MembersWritten {
+  readonly type: 'members-written'
+  readonly groupId: string
+  readonly memberIds: readonly string[]
+  /** Of the timer that began the step; null: a request did. If the write fails the runtime lets it fire again soon. */
+  readonly firedKey: string | null
+}
 
 /** A member that speaks the classic protocol joined a consumer group, and that was written. */
 export interface ConsumerJoinWritten {

@@ -29,7 +29,10 @@ export class ConsumerGroup extends ModernGroup<ConsumerMember> {
   seenMetadata: MetadataImage | null = null
   /** In memory only: what is being found out about the group's regular expressions, if anything is. */
   regexSearch: RegexSearch | null = null
-  /** In memory only: when such a task last began, on the wall clock, and how many topics had been created by then. */
+  /**
+   * In memory only: when such a task last began, on the wall clock, and how many topics had been created by then; -1: what it found was not
+   * kept, so it has to be found again.
+   */
   regexesAskedMs = Number.NEGATIVE_INFINITY
   regexesAskedAt = -1
 

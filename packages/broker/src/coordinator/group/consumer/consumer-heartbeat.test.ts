@@ -1,10 +1,13 @@
 import { ErrorCode } from '@millrace/protocol'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { imageOf } from '../../testing/coordinator-fixture.ts'
 import { GROUP, GroupDriver, topicId } from '../../testing/group-driver.ts'
 import type { GroupCoordinatorConfig } from '../group-config.ts'
 import type { Assignment } from '../modern/assignment.ts'
 import type { ConsumerAnswer } from './consumer-inputs.ts'
+import { loadTopicRegex } from './topic-regex.ts'
+
+beforeAll(loadTopicRegex)
 
 const ABORT = ErrorCode.KAFKA_STORAGE_ERROR
 
@@ -24,6 +27,26 @@ const told = ({ errorCode, memberEpoch, assignment }: ConsumerAnswer) => [
 ]
 
 describe('a member of a consumer group', () => {
+  test('is told why it is refused in few words, however long its own are', () => {
+    const driver = driverOf()
+    const long = 'x'.repeat(32_760)
+    driver.consumer('a', 0, { instanceId: long })
+    const answers = [
+      driver.consumer('b', 0, { topicRegex: long }),
+      driver.consumer('b', 0, { serverAssignor: long }),
+      driver.consumer('b', 0, { instanceId: long }),
+      driver.consumer('b', 1, { instanceId: long }),
+      driver.consumer('b', 1, { instanceId: `${long}.` }),
+      driver.consumer('b', 7, { groupId: long }),
+      driver.consumer('b', -1, { groupId: long }),
+      driver.consumer('b', -2, { instanceId: long }),
+    ]
+    for (const { errorCode, errorMessage } of answers) {
+      expect(errorCode).not.toBe(0)
+      expect(errorMessage!.length).toBeLessThan(500)
+    }
+  })
+
   test('joins, gets everything, and is told nothing twice', () => {
     const driver = driverOf()
     const joined = driver.consumer('a', 0)

@@ -2,7 +2,7 @@ import { assert, randomUuid } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import type { ClassicGroup } from '../classic-group.ts'
 import type { GroupContext } from '../group-context.ts'
-import { noteModernGroup } from '../group-notes.ts'
+import { noteModernGroup, shortened } from '../group-notes.ts'
 import type { GroupStep } from '../group-protocol.ts'
 import { type Assignment, holds, isSameAssignment } from '../modern/assignment.ts'
 import {
@@ -66,16 +66,34 @@ function enter(context: GroupContext, input: ConsumerHeartbeatInput, _step: Grou
   if (found?.type === 'consumer') return { group: found, isNew: false, classic: null }
   const notFound = (message: string) => consumerError(ErrorCode.GROUP_ID_NOT_FOUND, message)
   if (memberEpoch !== JOIN_GROUP_MEMBER_EPOCH) {
-    return notFound(found === undefined ? `Group ${groupId} not found.` : `Group ${groupId} is not a consumer group.`)
+    return notFound(
+      found === undefined
+        ? `Group ${shortened(groupId)} not found.`
+        : `Group ${shortened(groupId)} is not a consumer group.`,
+    )
   }
   const owner = context.limits.ownerAt(input.clientHost.slice(1))
   if (found === undefined) {
     const group = new ConsumerGroup(groupId, context.timeline, owner)
     return { group, isNew: true, classic: null }
   }
-  if (found.type !== 'classic') return notFound(`Group ${groupId} is not a consumer group.`)
+  if (found.type !== 'classic') return notFound(`Group ${shortened(groupId)} is not a consumer group.`)
+  const refusal = refuseUpgrade(context, found, input)
+  if (refusal !== null) return refusal
   const upgrade = upgradeOf(context, found)
   return typeof upgrade === 'string' ? notFound(upgrade) : { group: upgrade, isNew: true, classic: found }
+}
+
+/** What can be told without all that the classic group's members say: to read it takes time that grows with the group. */
+function refuseUpgrade(
+  context: GroupContext,
+  classic: ClassicGroup,
+  input: ConsumerHeartbeatInput,
+): ConsumerAnswer | null {
+  const refusal = refuseAssignor(context, input) ?? refuseRegex(null, input)
+  if (refusal !== null || classic.members.has(input.memberId)) return refusal
+  const owner = context.limits.ownerAt(input.clientHost.slice(1))
+  return context.limits.hasRoomFor(1, 0, owner) ? null : noRoom(context)
 }
 
 /** Why the heartbeat is refused, null if it is not. */
@@ -85,26 +103,31 @@ function refuse(
   input: ConsumerHeartbeatInput,
   isNewGroup: boolean,
 ): ConsumerAnswer | null {
-  const { memberId, memberEpoch, serverAssignor, topicRegex } = input
+  const { memberId, memberEpoch } = input
   const { config } = context
-  if (serverAssignor !== null && !assignorNames(config.groupConsumerAssignors).includes(serverAssignor)) {
-    const names = assignorNames(config.groupConsumerAssignors).join(', ')
-    return consumerError(
-      ErrorCode.UNSUPPORTED_ASSIGNOR,
-      `ServerAssignor ${serverAssignor} is not supported. Supported assignors: ${names}.`,
-    )
-  }
+  const assignorRefusal = refuseAssignor(context, input)
+  if (assignorRefusal !== null) return assignorRefusal
   if (group.members.size >= config.groupConsumerMaxSize && !group.members.has(memberId)) {
     const message = `The consumer group has reached its maximum capacity of ${config.groupConsumerMaxSize} members.`
     return consumerError(ErrorCode.GROUP_MAX_SIZE_REACHED, message)
   }
   const memberRefusal = memberEpoch === JOIN_GROUP_MEMBER_EPOCH ? refuseJoin(group, input) : refuseMember(group, input)
-  if (memberRefusal !== null) return memberRefusal
-  if (topicRegex !== null && topicRegex !== '' && regexError(group, topicRegex) !== 0) {
-    const message = `SubscribedTopicRegex \`${topicRegex}\` is not a valid regular expression.`
-    return consumerError(ErrorCode.INVALID_REGULAR_EXPRESSION, message)
-  }
-  return refuseForRoom(context, group, input, isNewGroup)
+  return memberRefusal ?? refuseRegex(group, input) ?? refuseForRoom(context, group, input, isNewGroup)
+}
+
+function refuseAssignor({ config }: GroupContext, { serverAssignor }: ConsumerHeartbeatInput): ConsumerAnswer | null {
+  const names = assignorNames(config.groupConsumerAssignors)
+  if (serverAssignor === null || names.includes(serverAssignor)) return null
+  const supported = `Supported assignors: ${names.join(', ')}.`
+  const message = `ServerAssignor ${shortened(serverAssignor)} is not supported. ${supported}`
+  return consumerError(ErrorCode.UNSUPPORTED_ASSIGNOR, message)
+}
+
+/** Null: of a group that is not there yet. */
+function refuseRegex(group: ConsumerGroup | null, { topicRegex }: ConsumerHeartbeatInput): ConsumerAnswer | null {
+  if (topicRegex === null || topicRegex === '' || regexError(group, topicRegex) === 0) return null
+  const message = `SubscribedTopicRegex \`${shortened(topicRegex)}\` is not a valid regular expression.`
+  return consumerError(ErrorCode.INVALID_REGULAR_EXPRESSION, message)
 }
 
 function refuseJoin(group: ConsumerGroup, { memberId, instanceId }: ConsumerHeartbeatInput): ConsumerAnswer | null {
@@ -115,7 +138,7 @@ function refuseJoin(group: ConsumerGroup, { memberId, instanceId }: ConsumerHear
   if (existing.memberEpoch === LEAVE_GROUP_STATIC_MEMBER_EPOCH) return null
   return consumerError(
     ErrorCode.UNRELEASED_INSTANCE_ID,
-    `Static member ${memberId} with instance id ${instanceId} cannot join the group because the instance id is in use.`,
+    `Static member ${memberId} with instance id ${shortened(instanceId)} cannot join the group because the instance id is in use.`,
   )
 }
 
@@ -123,15 +146,15 @@ function refuseMember(group: ConsumerGroup, input: ConsumerHeartbeatInput): Cons
   const { memberId, memberEpoch, instanceId, owned } = input
   if (instanceId !== null) {
     const currentId = group.staticMemberId(instanceId)
-    if (currentId === undefined) return unknownMember(`Instance id ${instanceId} is unknown.`)
+    if (currentId === undefined) return unknownMember(`Instance id ${shortened(instanceId)} is unknown.`)
     if (currentId !== memberId) {
-      const message = `Static member ${memberId} with instance id ${instanceId} was fenced by another one.`
+      const message = `Static member ${memberId} with instance id ${shortened(instanceId)} was fenced by another one.`
       return consumerError(ErrorCode.FENCED_INSTANCE_ID, message)
     }
   }
   const member = group.members.get(memberId)
   if (member === undefined) {
-    return unknownMember(`Member ${memberId} is not a member of group ${group.groupId}.`)
+    return unknownMember(`Member ${memberId} is not a member of group ${shortened(group.groupId)}.`)
   }
   const ownsNoMore = (): boolean => owned !== null && isWithin(owned, member.assigned)
   const errorCode = group.checkEpoch(member, memberEpoch, ownsNoMore)
@@ -159,7 +182,7 @@ function refuseForRoom(
   input: ConsumerHeartbeatInput,
   isNewGroup: boolean,
 ): ConsumerAnswer | null {
-  const { limits, counters } = context
+  const { limits } = context
   const { groupId, memberId, clientHost } = input
   const known = group.members.get(memberId)
   const bytes = addedBytes(group, known, input)
@@ -167,6 +190,10 @@ function refuseForRoom(
   const owner = limits.ownerAt(clientHost.slice(1))
   const hasGroup = !isNewGroup || context.groups.has(groupId) || limits.hasRoomForGroup(owner)
   if (hasGroup && limits.hasRoomFor(known === undefined ? 1 : 0, bytes, owner)) return null
+  return noRoom(context)
+}
+
+function noRoom({ counters }: GroupContext): ConsumerAnswer {
   counters.limitRefusals++
   // A client looks for its coordinator again and comes back: nothing here is for ever.
   return consumerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, 'The groups of this broker hold as much as they may.')

@@ -1,8 +1,14 @@
 import { ErrorCode } from '@millrace/protocol'
 import type { ClassicGroup } from '../classic-group.ts'
-import type { GroupContext } from '../group-context.ts'
+import {
+  type GroupContext,
+  memberSyncTimerKey,
+  rejoinTimerKey,
+  revocationTimerKey,
+  sessionTimerKey,
+} from '../group-context.ts'
 import { consumerGroupOf } from '../group-lookup.ts'
-import { namedMembers, noteModernGroup } from '../group-notes.ts'
+import { namedMembers, noteModernGroup, shortened } from '../group-notes.ts'
 import type { GroupStep } from '../group-protocol.ts'
 import { LEAVE_GROUP_STATIC_MEMBER_EPOCH } from '../modern/modern-member.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
@@ -12,7 +18,7 @@ import { MemberState } from './consumer-record.ts'
 import { write } from './consumer-replay.ts'
 import { canDowngradeWithout, downgrade } from './group-downgrade.ts'
 import { bumpEpoch } from './group-epochs.ts'
-import { awaitMembers, cancelMemberTimers, writeMemberRemoval } from './member-writes.ts'
+import { awaitMembers, awaitTimer, cancelMemberTimers, writeMemberRemoval } from './member-writes.ts'
 import { dropUnusedRegexes } from './regex-resolution.ts'
 
 /** A heartbeat by which a member leaves, for good or, if it is static, for a while. */
@@ -23,20 +29,20 @@ export function leaveConsumerGroup(
 ): ConsumerAnswer {
   const { groupId, memberId, memberEpoch, instanceId } = input
   const group = consumerGroupOf(context, groupId)
-  if (group === undefined) return consumerError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${groupId} not found.`)
+  if (group === undefined) return consumerError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${shortened(groupId)} not found.`)
   if (instanceId !== null) {
     const currentId = group.staticMemberId(instanceId)
     if (currentId === undefined) {
-      return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, `Instance id ${instanceId} is unknown.`)
+      return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, `Instance id ${shortened(instanceId)} is unknown.`)
     }
     if (currentId !== memberId) {
-      const message = `Static member ${memberId} with instance id ${instanceId} was fenced by another one.`
+      const message = `Static member ${memberId} with instance id ${shortened(instanceId)} was fenced by another one.`
       return consumerError(ErrorCode.FENCED_INSTANCE_ID, message)
     }
   }
   const member = group.members.get(memberId)
   if (member === undefined) {
-    const message = `Member ${memberId} is not a member of group ${groupId}.`
+    const message = `Member ${memberId} is not a member of group ${shortened(groupId)}.`
     return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, message)
   }
   if (memberEpoch === LEAVE_GROUP_STATIC_MEMBER_EPOCH) {
@@ -96,7 +102,7 @@ export function onMemberSessionExpired(
   memberId: string,
   step: GroupStep,
 ): void {
-  fenceById(context, group, memberId, 'its session timed out', step)
+  fenceById(context, group, memberId, sessionTimerKey(group.groupId, memberId), 'its session timed out', step)
 }
 
 /** A member had to give partitions up, and did not say in time that it has. */
@@ -110,25 +116,39 @@ export function onRevocationExpired(
   const member = group.members.get(memberId)
   // It has moved on, and its timer was left from a step that was taken back.
   if (member?.state !== MemberState.UNREVOKED_PARTITIONS || member.memberEpoch !== memberEpoch) return
-  fenceById(context, group, memberId, 'it did not give up its partitions in time', step)
+  const key = revocationTimerKey(group.groupId, memberId)
+  fenceById(context, group, memberId, key, 'it did not give up its partitions in time', step)
 }
 
-/** A member that speaks the classic protocol did not join again, or did not ask for its assignment, in time. */
-export function onClassicMemberExpired(
+/** A member that speaks the classic protocol did not join again in time. */
+export function onRejoinExpired(context: GroupContext, group: ConsumerGroup, memberId: string, step: GroupStep): void {
+  if (group.members.get(memberId)?.classic == null) return
+  fenceById(context, group, memberId, rejoinTimerKey(group.groupId, memberId), 'it did not join again in time', step)
+}
+
+/** A member that speaks the classic protocol did not ask for its assignment in time. */
+export function onMemberSyncExpired(
   context: GroupContext,
   group: ConsumerGroup,
   memberId: string,
-  what: string,
   step: GroupStep,
 ): void {
   if (group.members.get(memberId)?.classic == null) return
-  fenceById(context, group, memberId, what, step)
+  fenceById(context, group, memberId, memberSyncTimerKey(group.groupId, memberId), 'it sent no SyncGroup in time', step)
 }
 
-function fenceById(context: GroupContext, group: ConsumerGroup, memberId: string, why: string, step: GroupStep): void {
+function fenceById(
+  context: GroupContext,
+  group: ConsumerGroup,
+  memberId: string,
+  firedKey: string,
+  why: string,
+  step: GroupStep,
+): void {
   const member = group.members.get(memberId)
   if (member === undefined) return
   const fields = { member: memberId, instanceId: member.instanceId }
   noteModernGroup(group, `consumer group member removed: ${why}`, fields, step)
   fenceMembers(context, group, [member], step)
+  awaitTimer(firedKey, step)
 }

@@ -57,7 +57,7 @@ const VECTORS: [record: ConsumerGroupRecord, key: string, value: string][] = [
       },
     },
     '0005000567726f757000066d656d626572',
-    '000000057261636b01010101ffffffff0000',
+    '000000057261636b01010101ffffffff0001000100',
   ],
   [
     { type: 'consumer-targets', groupId, value: { epoch: 7, timestampMs: 1_640_578_995_531 } },

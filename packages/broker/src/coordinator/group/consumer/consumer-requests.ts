@@ -14,6 +14,7 @@ import {
 } from '@millrace/protocol'
 import type { RequestContext } from '../../../handlers/handler.ts'
 import { GROUP_OPERATIONS } from '../../../metadata/authorized-operations.ts'
+import { shortened } from '../group-notes.ts'
 import { type Assignment, toAssignment } from '../modern/assignment.ts'
 import {
   JOIN_GROUP_MEMBER_EPOCH,
@@ -166,5 +167,5 @@ export function failedConsumerGroup(
 }
 
 export function unknownConsumerGroup(groupId: string): ConsumerGroupDescribeResponseDescribedGroup {
-  return failedConsumerGroup(groupId, ErrorCode.GROUP_ID_NOT_FOUND, `Group ${groupId} not found.`)
+  return failedConsumerGroup(groupId, ErrorCode.GROUP_ID_NOT_FOUND, `Group ${shortened(groupId)} not found.`)
 }

@@ -1,5 +1,5 @@
 import type { Uuid } from '@millrace/base'
-import { type Assignment, EMPTY_ASSIGNMENT, isSameAssignment } from '../modern/assignment.ts'
+import { type Assignment, EMPTY_ASSIGNMENT, isSameAssignment, slotOf } from '../modern/assignment.ts'
 
 /** Partitions that a member has, each with the epoch in which it was given to it. Never changed once made. */
 export interface EpochAssignment {
@@ -69,7 +69,8 @@ export function* entriesOf({
 
 /** In which epoch the partition was given to the member; undefined: it does not have it. */
 export function epochIn({ partitions, epochs }: EpochAssignment, topicId: Uuid, partition: number): number | undefined {
-  const slot = partitions.get(topicId)?.indexOf(partition) ?? -1
+  // A late commit asks for each of its partitions, and may name the same one many thousand times.
+  const slot = slotOf(partitions.get(topicId), partition)
   return slot === -1 ? undefined : epochs.get(topicId)![slot]
 }
 

@@ -4,7 +4,7 @@ import type { ClassicMember } from '../classic-member.ts'
 import { failParkedRequests } from '../classic-rebalance.ts'
 import { parseAssignment, parseSubscription, partitionsOf } from '../consumer-protocol.ts'
 import type { GroupContext } from '../group-context.ts'
-import { noteModernGroup } from '../group-notes.ts'
+import { noteModernGroup, shortened } from '../group-notes.ts'
 import { EMPTY_BYTES, type GroupStep } from '../group-protocol.ts'
 import type { GroupRecord } from '../group-record.ts'
 import { type Assignment, EMPTY_ASSIGNMENT, toAssignment } from '../modern/assignment.ts'
@@ -25,7 +25,7 @@ export function upgradeOf(context: GroupContext, classic: ClassicGroup): Consume
   const group = new ConsumerGroup(groupId, timeline, classic.owner)
   if (classic.isEmpty) return group
   const policy = config.groupConsumerMigrationPolicy.toUpperCase()
-  const cannot = `Cannot upgrade classic group ${groupId} to consumer group because`
+  const cannot = `Cannot upgrade classic group ${shortened(groupId)} to consumer group because`
   if (policy !== 'UPGRADE' && policy !== 'BIDIRECTIONAL') return `${cannot} online upgrade is disabled.`
   if (!classic.usesConsumerProtocol) return `${cannot} the group does not use the consumer embedded protocol.`
   if (classic.members.size > config.groupConsumerMaxSize) {

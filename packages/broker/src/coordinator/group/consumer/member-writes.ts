@@ -6,7 +6,7 @@ import {
   sessionTimerKey,
 } from '../group-context.ts'
 import { consumerGroupOf } from '../group-lookup.ts'
-import type { GroupStep } from '../group-protocol.ts'
+import type { GroupStep, MembersWritten } from '../group-protocol.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
 import type { ConsumerMember } from './consumer-member.ts'
 import { MemberState } from './consumer-record.ts'
@@ -60,7 +60,7 @@ export function scheduleMemberSync(
   step.schedule(memberSyncTimerKey(groupId, memberId), Math.max(0, timeoutMs), event, TIMER_RETRY_MS)
 }
 
-/** The timers that follow from what is known of a member: after a load, and when a step that changed them was taken back. */
+/** The timers that follow from what is known of a member, after a load. */
 export function restartMemberTimers(
   context: GroupContext,
   group: ConsumerGroup,
@@ -87,14 +87,22 @@ export function writeMemberRemoval(context: GroupContext, groupId: string, membe
 
 /** Once the step's records are written, or could not be, its members are looked at again ({@link onMembersWritten}). */
 export function awaitMembers(groupId: string, memberIds: readonly string[], step: GroupStep): void {
-  step.continuation ??= { type: 'members-written', groupId, memberIds }
+  step.continuation ??= { type: 'members-written', groupId, memberIds, firedKey: null }
 }
 
-/** The records of a step were not written: the state is what it was before, so must be the timers. */
+/** As {@link awaitMembers} has said, in a step that this timer began. */
+export function awaitTimer(firedKey: string, step: GroupStep): void {
+  const { continuation } = step
+  if (continuation?.type === 'members-written') step.continuation = { ...continuation, firedKey }
+}
+
+/**
+ * The records of a step were not written: the state is what it was before, so must be the timers. But for the one that began the step: that
+ * is due again at once, and not after the whole of its time.
+ */
 export function onMembersWritten(
   context: GroupContext,
-  groupId: string,
-  memberIds: readonly string[],
+  { groupId, memberIds, firedKey }: MembersWritten,
   logError: number,
   step: GroupStep,
 ): void {
@@ -102,8 +110,12 @@ export function onMembersWritten(
   const group = consumerGroupOf(context, groupId)
   if (group === undefined) return
   group.seenMetadata = null
+  // It may be what regular expressions match that was not written.
+  group.regexesAskedAt = -1
   for (const memberId of memberIds) {
     const member = group.members.get(memberId)
-    if (member !== undefined) restartMemberTimers(context, group, member, step)
+    if (member === undefined) continue
+    if (sessionTimerKey(groupId, memberId) !== firedKey) restartMemberSession(context, group, member, step)
+    if (revocationTimerKey(groupId, memberId) !== firedKey) scheduleRevocation(group, member, step)
   }
 }

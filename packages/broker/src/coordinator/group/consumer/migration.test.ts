@@ -4,7 +4,7 @@ import {
   encodeConsumerProtocolSubscription,
   Writer,
 } from '@millrace/protocol'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { imageOf } from '../../testing/coordinator-fixture.ts'
 import { GROUP, GroupDriver, topicId } from '../../testing/group-driver.ts'
 import { encodeAssignment, parseAssignment } from '../consumer-protocol.ts'
@@ -12,6 +12,9 @@ import type { GroupCoordinatorConfig } from '../group-config.ts'
 import type { JoinInput } from '../group-protocol.ts'
 import type { Assignment } from '../modern/assignment.ts'
 import type { ConsumerAnswer } from './consumer-inputs.ts'
+import { loadTopicRegex } from './topic-regex.ts'
+
+beforeAll(loadTopicRegex)
 
 const ABORT = ErrorCode.KAFKA_STORAGE_ERROR
 const { REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, INCONSISTENT_GROUP_PROTOCOL, ILLEGAL_GENERATION } = ErrorCode
@@ -104,6 +107,33 @@ describe('a classic group that a member of the new protocol joins', () => {
     expect(driver.state).toBe('Stable')
     expect(driver.heartbeat({ memberId, generationId: 1 })).toBe(0)
     expect(driver.limits.usage.members).toBe(1)
+  })
+
+  test('is assigned as ever if its members claim partitions that there cannot be', () => {
+    const driver = driverOf()
+    const token = driver.join({ protocols: protocolsWith(-7, 1_000_000) })
+    driver.advance(0)
+    const { memberId, generationId } = driver.joinAnswer(token)!
+    const assignment = encodeAssignment(some(-2, -1, 9), driver.directory, metadata())
+    driver.sync({ memberId, generationId, assignments: new Map([[memberId, assignment]]) })
+    expect(told(driver.consumer('new', 0))).toEqual([0, 2, [2, 3]])
+    const [old] = driver.consumerGroup!.members
+    expect([...old!.member.assigned.values(), old!.target.get(topicId('topic'))]).toEqual([[9], [0, 1]])
+  })
+
+  test('is not looked at for a member that is refused whatever the group is', () => {
+    for (const [input, error] of [
+      [{ serverAssignor: 'unknown' }, ErrorCode.UNSUPPORTED_ASSIGNOR],
+      [{ topicRegex: '(' }, ErrorCode.INVALID_REGULAR_EXPRESSION],
+      [{}, ErrorCode.COORDINATOR_NOT_AVAILABLE],
+    ] as const) {
+      const driver = driverOf({ groupCoordinatorMaxMembers: 1 })
+      classicGroup(driver)
+      const idOf = vi.spyOn(driver.directory, 'idOf')
+      expect(driver.consumer('new', 0, input).errorCode).toBe(error)
+      expect(idOf).not.toHaveBeenCalled()
+      expect(driver.state).toBe('Stable')
+    }
   })
 
   test('stays what it is if the policy or its members do not allow it', () => {
@@ -326,6 +356,39 @@ describe('a member of the classic protocol in a consumer group', () => {
 })
 
 describe('offsets of a consumer group', () => {
+  test('that a log has without the group are those of a simple group after a load, and expire', () => {
+    const driver = driverOf()
+    const { memberEpoch } = driver.consumer('a', 0)
+    driver.commit({ topic: 42 }, { memberId: 'a', generationId: memberEpoch })
+    driver.consumer('a', -1)
+    driver.step((_, step) => {
+      step.write({ type: 'consumer-targets', groupId: GROUP, value: null })
+      step.write({ type: 'consumer-group', groupId: GROUP, value: null })
+    })
+    expect([driver.consumerGroup, driver.offsetOf('topic')]).toEqual([null, -1])
+    const loaded = driver.reload()
+    expect([loaded.state, loaded.offsetOf('topic')]).toEqual(['Empty', 42])
+    loaded.advance(8 * 24 * 3_600_000)
+    expect([loaded.state, loaded.limits.usage.offsets]).toEqual(['Dead', 0])
+  })
+
+  test('outlive a classic join that is refused, and the group that has them does', () => {
+    for (const [config, join, error] of [
+      [{}, { memberId: 'former' }, UNKNOWN_MEMBER_ID],
+      [{ groupCoordinatorMaxMembers: 0 }, {}, ErrorCode.COORDINATOR_NOT_AVAILABLE],
+    ] as const) {
+      const driver = driverOf()
+      const { memberEpoch } = driver.consumer('a', 0)
+      driver.commit({ topic: 42 }, { memberId: 'a', generationId: memberEpoch })
+      driver.consumer('a', -1)
+      const loaded = driver.reload(config)
+      const written = loaded.records.length
+      expect(loaded.joinAnswer(loaded.join(join))?.errorCode).toBe(error)
+      expect([loaded.records.length, loaded.offsetOf('topic')]).toEqual([written, 42])
+      expect([loaded.consumerGroup?.state, loaded.reload().offsetOf('topic')]).toEqual(['Empty', 42])
+    }
+  })
+
   test('are taken from members, and from nobody else while there are any', () => {
     const driver = driverOf()
     driver.consumer('a', 0)

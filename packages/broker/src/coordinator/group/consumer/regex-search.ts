@@ -13,4 +13,6 @@ export interface RegexSearch {
   regexSlot: number
   topicSlot: number
   compiled: TopicRegex | null
+  /** Whether it was: what is null then is no expression to this broker. */
+  isCompiled: boolean
 }

@@ -72,6 +72,33 @@ describe('a regular expression', () => {
     expect(driver.records.length).toBe(later)
   })
 
+  test.each([
+    ['was not written', {}, 56],
+    ['had no room', { groupCoordinatorMaxBytes: 0 }, 0],
+  ])('is matched again soon if what it matches newly %s', (_, limits, logError) => {
+    const driver = driverOf(['orders-1'])
+    driver.consumer('a', 0, { ...REGEX, topicRegex: 'orders-.*' })
+    driver.advance(0)
+    driver.consumer('a', 1)
+    driver.advance(20_000)
+    driver.image = imageOf(['orders-1', 'orders-2'], 2)
+    driver.directory.onCreated()
+    driver.consumer('a', 2)
+    const { groupCoordinatorMaxBytes } = driver.config
+    Object.assign(driver.config, limits)
+    driver.holdsWrites = logError !== 0
+    driver.advance(0)
+    driver.settle(logError)
+    driver.holdsWrites = false
+    Object.assign(driver.config, { groupCoordinatorMaxBytes })
+    expect(topicsOf(driver, 'a')).toEqual(['orders-1'])
+    for (let n = 0; n < 3; n++) {
+      driver.advance(5_001)
+      driver.consumer('a', driver.consumerGroup!.members[0]!.member.memberEpoch)
+    }
+    expect(topicsOf(driver, 'a')).toEqual(['orders-1', 'orders-2'])
+  })
+
   test('stands beside names, and is forgotten with its last member', () => {
     const driver = driverOf(['orders-1', 'payments'])
     driver.consumer('a', 0, { subscribedTopics: ['payments'], topicRegex: 'orders-.*' })
@@ -102,6 +129,54 @@ describe('a regular expression', () => {
     expect(uuid?.matches('6fa459ea-ee8a-3ca4-894e-db77e160355e')).toBe(true)
     const hostile = compileTopicRegex('(a+)+(a+)+(a+)+$')!
     expect(hostile.matches(`${'a'.repeat(240)}b`)).toBe(false)
+  })
+
+  test('that would take long to compile is refused before it is compiled', () => {
+    const wide = '[\u0100-\u{1e900}]'
+    for (const text of [
+      '\\pL'.repeat(600),
+      `(?i)${'\\PL'.repeat(600)}`,
+      `(?i)[${'\\p{L}'.repeat(300)}](`,
+      `(?i)${wide.repeat(300)}`,
+      `${`(?i:${wide})`.repeat(200)}`,
+      `(?s-i)${'[^\\x{100}-\\x{1E8FF}]'.repeat(80)}`,
+    ]) {
+      expect(compileTopicRegex(text)).toBeNull()
+    }
+    for (const text of ['(?i)topic-\\d+', '(?i)[a-z0-9._-]+', `[${wide}]+`.repeat(20), '\\pL+-\\p{Greek}']) {
+      expect(compileTopicRegex(text)).not.toBeNull()
+    }
+  })
+
+  test('of very many instructions is taken only if it repeats nothing', () => {
+    const names = Array.from({ length: 60 }, (_, n) => `topic-number-${n}-of-this-cluster`)
+    expect(compileTopicRegex(`(?:${names.join('|')})`)?.matches(names[59]!)).toBe(true)
+    expect(compileTopicRegex(`(?:${'a*|'.repeat(600)})*b`)).toBeNull()
+    expect(compileTopicRegex('(?:(?:a*|b){100}){9}c')).toBeNull()
+    expect(compileTopicRegex('x'.repeat(1500))?.size).toBeGreaterThan(1500)
+    expect(compileTopicRegex(`${'x'.repeat(1500)}?`)).toBeNull()
+  })
+
+  test('costs by its instructions: of a long one and long names few are matched in a turn', () => {
+    const topics = Array.from({ length: 50 }, (_, n) => `${'ab'.repeat(100)}-${n}`)
+    const driver = driverOf(topics)
+    driver.consumer('a', 0, { ...REGEX, topicRegex: '(?:(?:a|b){30}|-){7}.*' })
+    let turns = 0
+    for (; !driver.records.some(({ type }) => type === 'consumer-regex'); turns++) driver.advance(1)
+    expect(turns).toBeGreaterThan(50)
+  })
+
+  test('is compiled in a turn of its own', () => {
+    const driver = driverOf(['orders-1'])
+    for (let n = 0; n < 20; n++) driver.consumer(`m${n}`, 0, { ...REGEX, topicRegex: `orders-${n}|orders-.*` })
+    driver.advance(11_000)
+    driver.consumer('m0', driver.consumerGroup!.members[0]!.member.memberEpoch)
+    const resolved = () => driver.records.filter(({ type }) => type === 'consumer-regex').length
+    const before = resolved()
+    driver.advance(19 * 5 - 1)
+    expect(resolved()).toBe(before)
+    driver.advance(1)
+    expect(resolved()).toBe(before + 19)
   })
 
   test('over very many topics is matched a slice at a time', () => {

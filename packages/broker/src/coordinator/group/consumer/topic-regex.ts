@@ -4,13 +4,25 @@ import { assert } from '@millrace/base'
 const MAX_LENGTH = 2_000
 /** Most instructions that one may come to, about: what it takes to match a name grows with them. */
 const MAX_COMPLEXITY = 20_000
+/** Most instructions of one that repeats something, compiled: each may be tried at each character of a name, some 20 ns every time. */
+const MAX_REPEATING_SIZE = 1_000
+/** `*`, `+`, `?` and `{n}`; not the `?` that follows the bracket of a group. */
+const REPEATS = /[*+{]|[^(]\?/s
+/** `\p{...}` and `\P{...}` are compiled to hundreds of ranges each, some 150 µs; no name of a topic needs them. */
+const UNICODE_CLASS = /\\[pP]/g
+/** The end of a range that may go far beyond ASCII: without regard to case each of its characters is looked up, 3 ms for all of them. */
+const WIDE_RANGE = /-(?:[^\0-\x7f]|\\[x0-7])/g
+const IGNORES_CASE = /\(\?[a-zA-Z-]*i/
+const WIDE_RANGE_COST = 10
+/** In Unicode classes: a compilation takes some milliseconds at most. */
+const MAX_CLASS_COST = 20
 /** `{n}`, `{n,}` and `{n,m}`, with what stands before. */
 const REPETITION = /(.?)\{(\d{1,9})(?:,(\d{0,9}))?\}/gs
 
 /** A regular expression that a whole name of a topic must match. */
 export interface TopicRegex {
-  /** How much work it is to match one name, about: 1 for a short expression. */
-  readonly cost: number
+  /** Instructions of the compiled program. To match a name takes so many steps for each of its characters at most. */
+  readonly size: number
   matches(topic: string): boolean
 }
 
@@ -32,11 +44,12 @@ export function isTopicRegexLoaded(): boolean {
 export function compileTopicRegex(text: string): TopicRegex | null {
   assert(engine !== null, 'the engine of regular expressions was not loaded')
   if (text.length > MAX_LENGTH) return null
-  const complexity = complexityOf(text)
-  if (complexity > MAX_COMPLEXITY) return null
+  if (complexityOf(text) > MAX_COMPLEXITY || classCostOf(text) > MAX_CLASS_COST) return null
   try {
     const compiled = engine.RE2JS.compile(text)
-    return { cost: 1 + complexity / 50, matches: (topic) => compiled.matches(topic) }
+    const size = compiled.programSize()
+    if (size > MAX_REPEATING_SIZE && REPEATS.test(text)) return null
+    return { size, matches: (topic) => compiled.matches(topic) }
   } catch {
     // Whatever it throws, the text is a client's and is no expression that can be used.
     return null
@@ -53,4 +66,10 @@ function complexityOf(text: string): number {
     else ofCharacters += times
   }
   return text.length * ofCharacters * ofGroups
+}
+
+/** What its classes of characters take to compile, in Unicode classes, before anything is compiled: one that is refused costs as much. */
+function classCostOf(text: string): number {
+  const wideRanges = IGNORES_CASE.test(text) ? (text.match(WIDE_RANGE)?.length ?? 0) : 0
+  return (text.match(UNICODE_CLASS)?.length ?? 0) + wideRanges * WIDE_RANGE_COST
 }

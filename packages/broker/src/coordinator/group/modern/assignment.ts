@@ -22,22 +22,34 @@ export function isSameAssignment(left: Assignment, right: Assignment): boolean {
   return true
 }
 
-/** An assignment of lists in any order, which may name topics and partitions twice: they come from elsewhere. */
+/**
+ * An assignment of lists in any order, which may name topics and partitions twice, and the same topic any number of times: they come from
+ * elsewhere. Takes time that is linear in what is named, but for one sort of each topic.
+ */
 export function toAssignment(
   topics: Iterable<{ readonly topicId: Uuid; readonly partitions: readonly number[] }>,
 ): Assignment {
-  const assignment = new Map<Uuid, readonly number[]>()
+  const assignment = new Map<Uuid, number[]>()
   for (const { topicId, partitions } of topics) {
     if (partitions.length === 0) continue
     const known = assignment.get(topicId)
-    assignment.set(topicId, ascending(known === undefined ? partitions : [...known, ...partitions]))
+    if (known === undefined) assignment.set(topicId, [...partitions])
+    else for (const partition of partitions) known.push(partition)
+  }
+  for (const [topicId, partitions] of assignment) {
+    if (!isAscending(partitions)) assignment.set(topicId, ascending(partitions))
   }
   return assignment
 }
 
 /** Whether an ascending list holds the partition. */
 export function holds(partitions: readonly number[] | undefined, partition: number): boolean {
-  if (partitions === undefined) return false
+  return slotOf(partitions, partition) !== -1
+}
+
+/** Where the partition stands in an ascending list, -1 if it does not. */
+export function slotOf(partitions: readonly number[] | undefined, partition: number): number {
+  if (partitions === undefined) return -1
   let start = 0
   let end = partitions.length
   while (start < end) {
@@ -45,7 +57,7 @@ export function holds(partitions: readonly number[] | undefined, partition: numb
     if (partitions[middle]! < partition) start = middle + 1
     else end = middle
   }
-  return start < partitions.length && partitions[start] === partition
+  return partitions[start] === partition ? start : -1
 }
 
 function isSameList(left: readonly number[], right: readonly number[]): boolean {
@@ -54,11 +66,12 @@ function isSameList(left: readonly number[], right: readonly number[]): boolean 
   return true
 }
 
-function ascending(partitions: readonly number[]): readonly number[] {
-  let isAscending = true
-  for (let slot = 1; slot < partitions.length && isAscending; slot++) {
-    isAscending = partitions[slot - 1]! < partitions[slot]!
-  }
-  if (isAscending) return [...partitions]
+function isAscending(partitions: readonly number[]): boolean {
+  for (let slot = 1; slot < partitions.length; slot++) if (partitions[slot - 1]! >= partitions[slot]!) return false
+  return true
+}
+
+/** Each once. */
+function ascending(partitions: readonly number[]): number[] {
   return [...new Set(partitions)].sort((left, right) => left - right)
 }

@@ -9,7 +9,7 @@ export interface AssignorMember {
   readonly rackId: string | null
   /** Topics that it subscribes to and that exist. Members with the same subscription share one set. */
   readonly topicIds: ReadonlySet<Uuid>
-  /** What was its target before, perhaps of topics and partitions that are gone: what it should keep if that is fair. */
+  /** What was its target before, perhaps of topics and partitions that are gone, or never were (also below 0): what it should keep if that is fair. */
   readonly previous: Assignment
 }
 

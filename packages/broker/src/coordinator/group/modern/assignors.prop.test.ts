@@ -1,7 +1,7 @@
 import type { Uuid } from '@millrace/base'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Assignment, EMPTY_ASSIGNMENT, partitionCountOf } from './assignment.ts'
+import { type Assignment, EMPTY_ASSIGNMENT, partitionCountOf, toAssignment } from './assignment.ts'
 import type { AssignorInput, AssignorMember, AssignorTopic, PartitionAssignor } from './assignor.ts'
 import { rangeAssignor } from './range-assignor.ts'
 import { uniformAssignor } from './uniform-assignor.ts'
@@ -61,6 +61,7 @@ function checkComplete(input: AssignorInput, assigned: ReadonlyMap<string, Assig
       expect(partitions).toEqual([...partitions].sort((left, right) => left - right))
       expect(partitions.length).toBeGreaterThan(0)
       for (const partition of partitions) {
+        expect(partition).toBeGreaterThanOrEqual(0)
         expect(partition).toBeLessThan(input.topics.get(id)!.partitionCount)
         expect(seen.has(`${id}/${partition}`)).toBe(false)
         seen.add(`${id}/${partition}`)
@@ -108,6 +109,32 @@ describe.each([
           previous = assignor.assign(input)
           checkComplete(input, previous)
         }
+      }),
+    )
+  })
+
+  test.each([
+    ['the same topics', true],
+    ['different topics', false],
+  ])('assigns all there is whatever members claim that they had, with %s', (_name, sameTopics) => {
+    const partition = fc.oneof(fc.integer({ min: -3, max: 15 }), fc.integer())
+    const claims = fc.array(
+      fc.dictionary(
+        fc.integer({ min: 0, max: 7 }).map((n) => topicId(n)),
+        fc.uniqueArray(partition, { minLength: 1, maxLength: 12 }),
+      ),
+      { maxLength: 9 },
+    )
+    fc.assert(
+      fc.property(worlds(sameTopics), claims, (world, claimed) => {
+        const previous = new Map(
+          claimed.map((topics, n) => [
+            `m${n}`,
+            toAssignment(Object.entries(topics).map(([id, partitions]) => ({ topicId: id as Uuid, partitions }))),
+          ]),
+        )
+        const input = inputOf(world, previous)
+        checkComplete(input, assignor.assign(input))
       }),
     )
   })

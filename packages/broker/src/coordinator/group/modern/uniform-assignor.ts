@@ -1,4 +1,4 @@
-import type { Uuid } from '@millrace/base'
+import { assert, type Uuid } from '@millrace/base'
 import type { Assignment } from './assignment.ts'
 import {
   type AssignorInput,
@@ -70,8 +70,8 @@ class EvenAssignment {
       if (taken === undefined) continue
       for (const partition of partitions) {
         if (!this.#hasRoom(slot)) return
-        // Not there any more, or somebody else's: then the group came out of another's hands.
-        if (partition >= taken.length || taken[partition] === 1) continue
+        // Not there, or somebody else's: the group may have come out of another's hands, and say anything.
+        if (taken[partition] !== 0) continue
         this.#give(slot, topicId, taken, partition)
       }
     }
@@ -134,7 +134,8 @@ class EvenAssignment {
           this.#give(slot, topic.id, taken, partition)
           continue
         }
-        while (!this.#hasRoom(extraSlot)) extraSlot++
+        while (extraSlot < this.#members.length && !this.#hasRoom(extraSlot)) extraSlot++
+        assert(extraSlot < this.#members.length, 'more partitions are left than members have room for')
         this.#give(extraSlot, topic.id, taken, partition)
       }
     }

@@ -60,7 +60,8 @@ class UnevenAssignment {
         if (!topicIds.has(topicId)) continue
         const { owners } = this.#topics.get(topicId)!
         for (const partition of partitions) {
-          if (partition < owners.length && owners[partition] === NOBODY) this.#give(owners, partition, slot)
+          // Undefined: there is no such partition.
+          if (owners[partition] === NOBODY) this.#give(owners, partition, slot)
         }
       }
     })

@@ -24,6 +24,7 @@ import type { ReadOutcome } from '../../runtime/coordinator-runtime.ts'
 import { responseErrorOf } from '../../runtime/operation-errors.ts'
 import type { ShareStateStore } from '../../share/share-state.ts'
 import type { GroupMachine } from '../group-machine.ts'
+import { shortened } from '../group-notes.ts'
 import type { GroupStep } from '../group-protocol.ts'
 import type { TopicDirectory } from '../modern/topic-directory.ts'
 import type { StateTopic } from './share-group-record.ts'
@@ -126,7 +127,9 @@ export class ShareGroups {
     const { response, errorCode } = this.#deps.read(partition, (machine) => ({ group: machine.shareGroup(groupId) }))
     if (response === null) return failedShareGroup(groupId, responseErrorOf(errorCode))
     const { group } = response
-    if (group === null) return failedShareGroup(groupId, ErrorCode.GROUP_ID_NOT_FOUND, `Group ${groupId} not found.`)
+    if (group === null) {
+      return failedShareGroup(groupId, ErrorCode.GROUP_ID_NOT_FOUND, `Group ${shortened(groupId)} not found.`)
+    }
     return describedShareGroup(group, this.#deps.directory, includeAuthorizedOperations)
   }
 

@@ -2,7 +2,7 @@ import type { Uuid } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import { type GroupContext, sessionTimerKey } from '../group-context.ts'
 import { shareGroupOf } from '../group-lookup.ts'
-import { noteModernGroup } from '../group-notes.ts'
+import { noteModernGroup, shortened } from '../group-notes.ts'
 import type { GroupStep } from '../group-protocol.ts'
 import { type Assignment, EMPTY_ASSIGNMENT, isSameAssignment } from '../modern/assignment.ts'
 import { JOIN_GROUP_MEMBER_EPOCH, LEAVE_GROUP_MEMBER_EPOCH, namesBytes } from '../modern/modern-member.ts'
@@ -65,11 +65,11 @@ export function shareHeartbeat(context: GroupContext, input: ShareHeartbeatInput
   const { groupId, memberId, memberEpoch } = input
   const found = context.groups.get(groupId)
   if (found !== undefined && found.type !== 'share') {
-    return shareError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${groupId} is not a share group.`)
+    return shareError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${shortened(groupId)} is not a share group.`)
   }
   if (memberEpoch === LEAVE_GROUP_MEMBER_EPOCH) return leave(context, found, input, step)
   if (found === undefined && memberEpoch !== JOIN_GROUP_MEMBER_EPOCH) {
-    return shareError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${groupId} not found.`)
+    return shareError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${shortened(groupId)} not found.`)
   }
   const owner = context.limits.ownerAt(input.clientHost.slice(1))
   const group = found ?? new ShareGroup(groupId, context.timeline, owner)
@@ -102,7 +102,7 @@ function refuse(
 }
 
 function unknownMember(groupId: string, memberId: string): ShareAnswer {
-  return shareError(ErrorCode.UNKNOWN_MEMBER_ID, `Member ${memberId} is not a member of group ${groupId}.`)
+  return shareError(ErrorCode.UNKNOWN_MEMBER_ID, `Member ${memberId} is not a member of group ${shortened(groupId)}.`)
 }
 
 /** New members and longer subscriptions need room; who is there and asks for no more is never turned away. */
@@ -304,7 +304,7 @@ function leave(
   { groupId, memberId, memberEpoch }: ShareHeartbeatInput,
   step: GroupStep,
 ): ShareAnswer {
-  if (group === undefined) return shareError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${groupId} not found.`)
+  if (group === undefined) return shareError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${shortened(groupId)} not found.`)
   if (!group.members.has(memberId)) return unknownMember(groupId, memberId)
   removeMember(context, group, memberId, 'it left', step)
   return { ...shareError(ErrorCode.NONE, null), memberId, memberEpoch }
