@@ -176,6 +176,7 @@ export class LogCutter {
     })
     this.#finishWith(() => {
       this.#cutDamage(endOffset)
+      log.compaction.cutGaps(endOffset)
       log.writer.syncNamesNow()
     })
     if (log.failed) return
@@ -212,6 +213,7 @@ export class LogCutter {
     this.#finishWith(() => {
       log.segments.active.file()
       this.#cutDamage(0)
+      log.compaction.cutGaps(0)
       log.writer.syncNamesNow()
       this.#home.onEmptied(log, offset)
     })

@@ -86,7 +86,7 @@ export class LogClean {
       if (end !== null) return end
     }
     if (!isCurrent()) return { kind: 'aborted' }
-    log.compaction.cleanedOffset = indexed.endOffset
+    log.compaction.onCleaned(indexed.endOffset)
     log.compaction.nextHorizonMs = this.#nextHorizonMs
     return { kind: 'cleaned', endOffset: indexed.endOffset }
   }

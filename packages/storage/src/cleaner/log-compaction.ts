@@ -1,5 +1,6 @@
 import { DiskError, type Offset, type ProducerId, type TimestampMs } from '@millrace/base'
 import { CLEANED_SUFFIX, offsetFileName, SWAP_SUFFIX } from '../file-names.ts'
+import { writeGapsBelow } from '../gap-note.ts'
 import type { LogHome } from '../log-core.ts'
 import type { LogWriter } from '../log-writer.ts'
 import type { ProducerState } from '../producer-state.ts'
@@ -48,6 +49,8 @@ export class LogCompaction {
   readonly #context: StorageContext
   readonly #home: LogHome
   readonly #log: CompactedLog
+  /** See `readGapsBelow`. */
+  #gapsBelow: Offset
   /** New files with the suffix `.swap`; null if no exchange is under way, or its files have their names. */
   #swapPaths: string[] | null
   /** The files have their names, which a crash may still take back. */
@@ -55,12 +58,13 @@ export class LogCompaction {
   /** From the first look for an exchange to its end. */
   #isSwapping: boolean
 
-  constructor(context: StorageContext, home: LogHome, log: CompactedLog, cleanedOffset: Offset) {
+  constructor(context: StorageContext, home: LogHome, log: CompactedLog, cleanedOffset: Offset, gapsBelow: Offset) {
     this.cleanedOffset = cleanedOffset
     this.nextHorizonMs = Number.POSITIVE_INFINITY
     this.#context = context
     this.#home = home
     this.#log = log
+    this.#gapsBelow = gapsBelow
     this.#swapPaths = null
     this.#isUnsettled = false
     this.#isSwapping = false
@@ -135,6 +139,23 @@ export class LogCompaction {
     } finally {
       this.#isSwapping = false
     }
+  }
+
+  /** All segments below `endOffset`, where one begins, were compacted: none of them ends early any more. Throws `DiskError`. */
+  onCleaned(endOffset: Offset): void {
+    this.cleanedOffset = endOffset
+    const { segments } = this.#log
+    // Behind the last segment that may have a gap: the one in which the log ended then goes on with what was appended here.
+    const { baseOffset } = segments.at(Math.max(0, segments.slotFor(this.#gapsBelow)))
+    if (endOffset >= Math.min(this.#gapsBelow, baseOffset)) this.cutGaps(0)
+  }
+
+  /** What is appended from `endOffset` on has no gaps. Throws `DiskError`. */
+  cutGaps(endOffset: Offset): void {
+    if (this.#gapsBelow <= endOffset) return
+    this.#gapsBelow = endOffset
+    const { disk, logger } = this.#context
+    writeGapsBelow(disk, logger, this.#log.path, endOffset)
   }
 
   /** Removes what an interrupted rewriting has left of a new segment. Throws `DiskError`. */
