@@ -73,6 +73,8 @@ export class LogClean {
 
   async #run(range: CleanableRange, limits: CleanLimits, isCurrent: () => boolean): Promise<CleanEnd> {
     const { log, engine } = this.#parts
+    await log.compaction.tidy()
+    if (!isCurrent()) return { kind: 'aborted' }
     const indexed = await this.#watched(isCurrent, engine.index(log.compaction.orderFor(range, limits)))
     if (!isCurrent() || indexed.kind === 'aborted') return { kind: 'aborted' }
     if (indexed.kind !== 'indexed') return this.#onBadBatch(indexed)
