@@ -4,7 +4,7 @@ import type { Log } from '../log.ts'
 import type { Segment } from '../segment.ts'
 import { isTemporary } from '../settle-all.ts'
 import type { StorageContext } from '../storage-context.ts'
-import type { CleanEngine, FoundDamage, RewrittenSegment, Uncleanable } from './clean-orders.ts'
+import type { CleanEngine, FoundDamage, RewrittenSegment, Uncleanable, UnreadableBatch } from './clean-orders.ts'
 import type { CleanableRange } from './cleanable-range.ts'
 import type { CleanLimits } from './log-compaction.ts'
 import { groupSegments } from './segment-groups.ts'
@@ -106,6 +106,7 @@ export class LogClean {
       if (made.kind === 'aborted' || !isCurrent()) return { kind: 'aborted' }
       if (made.kind !== 'rewritten') return this.#onBadBatch(made)
       this.#count(made)
+      if (made.unreadable !== null) this.#tellUnreadable(made.unreadable)
       if (group.length === 1 && made.isUnchanged) return null
       isSwapped = await compaction.swapIn(group, made, isCurrent)
       if (isSwapped) return null
@@ -113,6 +114,16 @@ export class LogClean {
     } finally {
       if (!isSwapped) this.#discard(group)
     }
+  }
+
+  /** Once for each log: its batches stay. */
+  #tellUnreadable({ segmentBaseOffset, position, reason }: UnreadableBatch): void {
+    const { log, context } = this.#parts
+    if (log.compaction.isUnreadableTold) return
+    log.compaction.isUnreadableTold = true
+    const { topic, partition } = log
+    const fields = { topic, partition, segmentBaseOffset, position, reason }
+    context.logger.warn('a batch that cannot be read stays as it is, with the tombstones behind it', fields)
   }
 
   #count(made: RewrittenSegment): void {

@@ -46,6 +46,8 @@ export class LogCompaction {
   cleanedOffset: Offset
   /** When the first of the tombstones and markers that the last clean left may go; Infinity: there are none, or nobody knows. */
   nextHorizonMs: TimestampMs
+  /** The operator knows of a batch that cannot be read. */
+  isUnreadableTold: boolean
   readonly #context: StorageContext
   readonly #home: LogHome
   readonly #log: CompactedLog
@@ -63,6 +65,7 @@ export class LogCompaction {
   constructor(context: StorageContext, home: LogHome, log: CompactedLog, cleanedOffset: Offset, gapsBelow: Offset) {
     this.cleanedOffset = cleanedOffset
     this.nextHorizonMs = Number.POSITIVE_INFINITY
+    this.isUnreadableTold = false
     this.#context = context
     this.#home = home
     this.#log = log
