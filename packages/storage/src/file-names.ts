@@ -16,6 +16,8 @@ export const PARTITION_METADATA_FILE = 'partition.metadata'
 export const LEADER_EPOCH_FILE = 'leader-epoch-checkpoint'
 /** Ours alone: Kafka does not look at it. */
 export const DAMAGED_RANGES_FILE = 'damaged-ranges'
+/** Ours alone, too. */
+export const GAPS_BELOW_FILE = 'gaps-below'
 
 /** Names in a log directory. */
 export const DELETED_DIRECTORY_SUFFIX = '-delete'

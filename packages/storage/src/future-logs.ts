@@ -42,6 +42,8 @@ export class FutureLogs {
   readonly #futures: Map<string, Log>
   /** Those of which it is noted that others take their places, which has not happened yet. */
   readonly #sources: WeakSet<LogCore>
+  /** Found by the start and not looked at since: see {@link isDoubted}. */
+  readonly #found: WeakSet<LogCore>
   /** What was begun and still waits for the disk. */
   readonly #underWay: Set<Promise<void>>
 
@@ -49,6 +51,7 @@ export class FutureLogs {
     this.#host = host
     this.#futures = new Map()
     this.#sources = new WeakSet()
+    this.#found = new WeakSet()
     this.#underWay = new Set()
   }
 
@@ -62,6 +65,24 @@ export class FutureLogs {
 
   /** Adopts one that the start has found. */
   adopt(future: Log): void {
+    this.#found.add(future)
+    this.#add(future)
+  }
+
+  /**
+   * Whether `future` may be of another state of `source` than that is in now: while its directory was away nothing kept the source from being
+   * compacted, and what went from that, tombstones included, would be back for good. Neither offsets nor epochs tell.
+   */
+  isDoubted(source: Log, future: Log): boolean {
+    return this.#found.has(future) && (source.config.cleanupCompact || source.cleanedOffset > 0)
+  }
+
+  /** All that `future` holds has been compared with its source, or was copied in this life of the process. */
+  trust(future: Log): void {
+    this.#found.delete(future)
+  }
+
+  #add(future: Log): void {
     future.isFuture = true
     this.#futures.set(nameOf(future), future)
   }
@@ -95,7 +116,7 @@ export class FutureLogs {
     const name = futureDirectoryName(topic, partition, hex)
     try {
       const future = this.#host.make(home, name, topic, partition, topicId)
-      this.adopt(future)
+      this.#add(future)
       return future
     } catch (error) {
       // The next try has another name: what a full disk made of this one would stay until the next start.
@@ -173,7 +194,7 @@ export class FutureLogs {
     // Until its name is durable a crash may leave the source in its place, with no more than was synced of that.
     future.durableOffset = Math.min(future.durableOffset, source.durableOffset)
     future.isFuture = false
-    // While there is a future log its source is not compacted: this is as far compacted as that.
+    // While there is a future log in use its source is not compacted, and one that was away is begun anew: this is as far compacted as that.
     future.cleanedOffset = source.cleanedOffset
     this.#futures.delete(nameOf(future))
     logs.set(nameOf(future), future)

@@ -84,7 +84,7 @@ export class LogCutter {
       if (isTemporary(error)) this.#home.onDiskError(error)
       else this.#context.logger.error('retention cannot read a segment, which stays', { error: error.message })
     } finally {
-      if (!log.failed) this.#closeUnused()
+      if (!log.failed) closeUnused(this.#context, this.#log)
     }
     return count
   }
@@ -117,13 +117,6 @@ export class LogCutter {
       this.#givenUp.splice(0, batch.length)
       if (this.#givenUp.length > 0) await this.#context.yieldTurn()
     }
-  }
-
-  /** Of an idle log, the look at its timestamps may have opened files that nothing else would close. */
-  #closeUnused(): void {
-    const log = this.#log
-    if (this.#context.openLogs.has(log)) return
-    for (const segment of log.segments.all) if (segment.isOpen && segment.closeUnused()) segment.indexes.drop()
   }
 
   /** See `Log.applyRetention`: one is under way, or has left files with their names that are to go. */
@@ -176,6 +169,7 @@ export class LogCutter {
     })
     this.#finishWith(() => {
       this.#cutDamage(endOffset)
+      log.compaction.cutGaps(endOffset)
       log.writer.syncNamesNow()
     })
     if (log.failed) return
@@ -212,6 +206,7 @@ export class LogCutter {
     this.#finishWith(() => {
       log.segments.active.file()
       this.#cutDamage(0)
+      log.compaction.cutGaps(0)
       log.writer.syncNamesNow()
       this.#home.onEmptied(log, offset)
     })
@@ -313,4 +308,10 @@ export class LogCutter {
     lostRanges.splice(0, lostRanges.length, ...clipRanges(lostRanges, 0, endOffset))
     writeDamagedRanges(this.#context.disk, path, lostRanges)
   }
+}
+
+/** Of an idle log, a look at its timestamps may have opened files that nothing else would close. */
+export function closeUnused({ openLogs }: StorageContext, log: LogState): void {
+  if (openLogs.has(log)) return
+  for (const segment of log.segments.all) if (segment.isOpen && segment.closeUnused()) segment.indexes.drop()
 }

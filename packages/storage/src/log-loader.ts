@@ -15,6 +15,7 @@ import {
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts'
 import { exchangedFingerprints, type FingerprintMatch, fingerprintOfClosed, matchFingerprint } from './fingerprint.ts'
+import { readGapsBelow, writeGapsBelow } from './gap-note.ts'
 import { finishInterruptedSwaps } from './interrupted-swaps.ts'
 import { Log } from './log.ts'
 import type { LogConfig } from './log-config.ts'
@@ -102,6 +103,7 @@ function openLog(
   if (match !== null && match.surplusCount > 0) raiseLogStart(context, segments, match.surplusCount, checkpoints)
   const unsettled = unsettledOf(segments, mark, match)
   const damage = knownDamage(context, path, names)
+  const knownGaps = readGapsBelow(context.disk, context.logger, path, names)
   const knownPoint = damage === null ? 0 : recoveryPointOf(home, mark, checkpoints, stoppedCleanly)
   const epochsKnown = match !== null && areEpochsKnown(context, epochs, segments, known, knownPoint)
   if (!epochsKnown) epochs.reset()
@@ -126,13 +128,14 @@ function openLog(
     }
     // Transaction indexes are built anew from here on. A crash may leave what came of it, and the one that was found is known to be wrong.
     lowerTo(recoveryPoint)
-    const synced = syncedOf(isKnown, mark, checkpoints)
+    const synced = syncedOf(isKnown, mark, checkpoints, knownGaps)
     const points = { ...checkpoints, recoveryPoint }
     opened = openUncovered(context, base, segments, epochs, synced, unsettled, points, () => lowerTo(0))
   }
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
   const { disk, logger } = context
   const found = opened.faultyRanges
+  const gapsBelow = rememberGaps(context, path, isKnown, knownGaps, opened)
   const faultyRanges = rememberDamage(disk, logger, path, damage, found, logStartOffset, opened.logEndOffset)
   const highWatermark = Math.min(Math.max(checkpoints.highWatermark, logStartOffset), opened.logEndOffset)
   // Its names may be in memory only: nothing of it was ever synced, or the last process was killed before it had any data.
@@ -142,7 +145,7 @@ function openLog(
   // What lies outside was said of another log, or of what a crash took: then nothing is known to be compacted.
   const isCleaned = checkpoints.cleanedOffset > logStartOffset && checkpoints.cleanedOffset <= opened.logEndOffset
   const ends = { logStartOffset, highWatermark, cleanedOffset: isCleaned ? checkpoints.cleanedOffset : 0 }
-  const parts = { ...base, ...opened, ...ends, faultyRanges, namesUnsynced, filesUnsettled, onDurable }
+  const parts = { ...base, ...opened, ...ends, faultyRanges, gapsBelow, namesUnsynced, filesUnsettled, onDurable }
   const log = new Log(context, home, parts)
   const isSynced = closeUnneeded(context, log, opened)
   if (!stoppedCleanly) distrustEnds(segments, match)
@@ -356,10 +359,32 @@ function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null): boole
 }
 
 /** Up to where the log was synced. Not known of a lost mark, but the checkpoint says at least something. */
-function syncedOf(isKnown: boolean, mark: DurableMarkEntry | null, checkpoints: LogCheckpoints): SyncedEnd {
-  if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, end: null }
+function syncedOf(
+  isKnown: boolean,
+  mark: DurableMarkEntry | null,
+  checkpoints: LogCheckpoints,
+  knownGaps: Offset | null,
+): SyncedEnd {
+  const gapsBelow = knownGaps ?? Number.POSITIVE_INFINITY
+  if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, gapsBelow, end: null }
   const { durableOffset: offset, segmentBaseOffset, positionBytes } = mark
-  return { offset, isKnown, end: isKnown ? { segmentBaseOffset, positionBytes } : null }
+  return { offset, isKnown, gapsBelow, end: isKnown ? { segmentBaseOffset, positionBytes } : null }
+}
+
+/** Up to where gaps are no losses from now on: noted before the log gets its mark. Throws `DiskError`. */
+function rememberGaps(
+  { disk, logger }: StorageContext,
+  path: string,
+  isKnown: boolean,
+  known: Offset | null,
+  { segments, logEndOffset }: OpenedLog,
+): Offset {
+  // Only a closed segment can have one: of many logs there is nothing to be noted.
+  const isFound = known === null || (known === 0 && !isKnown && segments.count > 1)
+  const noted = isFound ? logEndOffset : known
+  const gapsBelow = segments.first.baseOffset < noted ? Math.min(noted, logEndOffset) : 0
+  if (gapsBelow !== known) writeGapsBelow(disk, logger, path, gapsBelow)
+  return gapsBelow
 }
 
 /** What earlier starts found to be lost, null if that cannot be read: the whole log is then walked, which finds it again. */

@@ -84,6 +84,7 @@ export class LogMaker {
       recoveryPoint: 0,
       highWatermark: 0,
       cleanedOffset: 0,
+      gapsBelow: 0,
       faultyRanges: [],
       namesUnsynced: true,
       filesUnsettled: false,

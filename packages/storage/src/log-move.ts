@@ -250,11 +250,13 @@ export class LogMove {
   /** Cuts from the future log what is not the source's, since that was cut, or begins later than what has been copied. */
   #align(): void {
     const { source, future } = this
+    const { futures } = this.#options
     const isAhead = source.logStartOffset > future.logEndOffset
     if (this.#isAligned && !isAhead) return
     const { generation } = source
     const isEmpty = future.logEndOffset === future.logStartOffset
-    if (isAhead || (isEmpty && future.logEndOffset !== source.logStartOffset) || !this.#sharesStart()) {
+    const isOther = isAhead || (!isEmpty && futures.isDoubted(source, future))
+    if (isOther || (isEmpty && future.logEndOffset !== source.logStartOffset) || !this.#sharesStart()) {
       future.truncateFullyAndStartAt(source.logStartOffset)
     } else if (!isEmpty) {
       const endOffset = commonEnd(source, future)
@@ -262,6 +264,7 @@ export class LogMove {
       // Also where nothing is cut: an epoch without records may be another one now.
       else future.truncateTo(endOffset)
     }
+    futures.trust(future)
     this.#alignedGeneration = generation
   }
 

@@ -47,6 +47,8 @@ export interface SyncedEnd {
   offset: Offset
   /** It may not have been more. */
   isKnown: boolean
+  /** See `RecoveryInput.gapsBelow`. */
+  gapsBelow: Offset
   /** Where that is in the files; null if not known. */
   end: DurableEnd | null
 }
@@ -143,6 +145,7 @@ export function openUncovered(
     transactionsPoint: checkpoints.recoveryPoint,
     durableOffset: synced.offset,
     isDurableKnown: synced.isKnown,
+    gapsBelow: synced.gapsBelow,
     durableEnd: synced.end,
     unsettled,
     epochs: epochs.cache,

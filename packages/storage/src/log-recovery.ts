@@ -20,6 +20,8 @@ export interface RecoveryInput {
   durableOffset: Offset
   /** What lies above was not synced; else it may have been. */
   isDurableKnown: boolean
+  /** A segment that ends at or below this may end before the next one begins, as Kafka's compaction leaves them. */
+  gapsBelow: Offset
   /** Where in the files `durableOffset` is; null if not known. */
   durableEnd: DurableEnd | null
   /** Ends at the recovery point and was closed after that was noted: what had been reserved behind its data may be back. */
@@ -77,7 +79,8 @@ export function recoverSegments(input: RecoveryInput): RecoveryOutput {
  * below the mark is corruption, and the next goes on behind it. What the topic's policy says is no help: it is not known yet, and a log may
  * have been compacted long ago. Nor is it needed: here each segment begins where the one before it ends, also in a log that is or was
  * compacted, but for gaps that no segment could span. Kafka's
- * compaction leaves gaps: in its directories, which have no mark yet, they are none, and the first compaction here fills them.
+ * compaction leaves gaps: in its directories, which have no mark yet, they are none, nor are they later (`readGapsBelow`), until the first
+ * compaction here fills them.
  */
 function endsEarly(input: RecoveryInput, segment: Segment, upperOffset: Offset, output: RecoveryOutput): boolean {
   if (segment.nextOffset >= upperOffset || upperOffset === Number.POSITIVE_INFINITY) return false
@@ -87,6 +90,7 @@ function endsEarly(input: RecoveryInput, segment: Segment, upperOffset: Offset, 
     input.logger.warn('log ends at a gap', { segment: segment.logPath, offset: segment.nextOffset })
     return true
   }
+  if (upperOffset <= input.gapsBelow) return false
   const range = { startOffset: segment.nextOffset, endOffset: upperOffset }
   output.faultyRanges.push(range)
   input.logger.error('segment is shorter than what was synced', { segment: segment.logPath, ...range })

@@ -44,6 +44,8 @@ export interface LogParts {
   highWatermark: Offset
   /** Everything below was compacted, as the checkpoint says. */
   cleanedOffset: Offset
+  /** Gaps between segments that end at or below are no losses: see `readGapsBelow`. */
+  gapsBelow: Offset
   faultyRanges: FaultyRange[]
   /** The names of its directory and metadata may not be durable: the first sync makes them so. */
   namesUnsynced: boolean
@@ -129,7 +131,7 @@ export class Log implements LogState {
     this.lostRanges = parts.faultyRanges
     this.writer = new LogWriter(context, home, this, parts.namesUnsynced, parts.filesUnsettled)
     this.checkpointer = new LogCheckpointer(context, home, this)
-    this.compaction = new LogCompaction(context, home, this, parts.cleanedOffset)
+    this.compaction = new LogCompaction(context, home, this, parts.cleanedOffset, parts.gapsBelow)
     this.generation = 0
     this.touched = false
     this.#context = context

@@ -48,6 +48,8 @@ export class Segment implements OpenableSegment {
   /** No more appends: the tail that was extended ahead goes. */
   sealed: boolean
   createdMs: TimestampMs
+  /** No record of it was appended before that; -Infinity: it was found, or made of others, and nobody knows. */
+  readonly appendedFromMs: TimestampMs
   readonly rollJitterMs: number
   readonly soundness: SegmentSoundness
   readonly mapped: SegmentMapping
@@ -102,6 +104,7 @@ export class Segment implements OpenableSegment {
     this.extension = Promise.resolve()
     this.sealed = false
     this.createdMs = ports.clock.wallMs()
+    this.appendedFromMs = isNew ? this.createdMs : Number.NEGATIVE_INFINITY
     const jitterMs = Math.min(config.segmentJitterMs, config.segmentMs)
     this.rollJitterMs = jitterMs > 0 ? ports.random.uint32() % jitterMs : 0
     this.soundness = new SegmentSoundness(this, ports, this.sizeBytes)

@@ -76,7 +76,8 @@ async function clean(
   if (indexed.kind !== 'indexed') return { outcome: indexed, bytes: Buffer.alloc(0), batches: [] }
   const outcome = await engine.rewrite({ sources: [source], directory: '/data', suffix: '.cleaned' })
   const bytes = outcome.kind === 'rewritten' ? disk.readFile(`${source.path}.cleaned`) : Buffer.alloc(0)
-  return { outcome, bytes, batches: batchesIn(bytes) }
+  const isReadable = outcome.kind !== 'rewritten' || outcome.unreadable === null
+  return { outcome, bytes, batches: isReadable ? batchesIn(bytes) : [] }
 }
 
 function batch(baseOffset: number, records: readonly Given[], options: BatchOptions = {}): Buffer {
@@ -200,7 +201,7 @@ describe('a batch', () => {
     [1, 1],
     [3, 2],
     [0, 9],
-  ])('of a client that sent offsets %i and %i ends the clean, and nothing else', async (first, second) => {
+  ])('of a client that sent offsets %i and %i stays as it is', async (first, second) => {
     // As nobody but a hostile client does: records are written one by one, each with the offset that it is to claim.
     const bytes = batch(0, [{ key: 'a', value: '1' }, { key: 'a', value: '2' }, FILLER])
     const reader = new RecordReader()
@@ -211,14 +212,16 @@ describe('a batch', () => {
       bytes[reader.recordPosition + 3] = offset << 1
     }
     sealBatch(bytes, 0)
-    expect((await clean([bytes])).outcome).toMatchObject({ kind: 'uncleanable', position: 0 })
+    const { outcome } = await clean([bytes])
+    expect(outcome).toMatchObject({ kind: 'rewritten', isUnchanged: true, unreadable: { position: 0 } })
   })
 
-  test('that is damaged, or expands beyond measure, ends the clean', async () => {
+  test('that is damaged ends the clean, one that expands beyond measure stays as it is', async () => {
     const damaged = batch(0, [{ key: 'a', value: 'some value' }])
     damaged[70]! ^= 1
     expect((await clean([damaged])).outcome).toEqual({ kind: 'damaged', segmentBaseOffset: 0, position: 0 })
     const bomb = batch(0, [{ key: 'a', value: '0'.repeat(70 << 20) }], { codec: CodecId.ZSTD })
-    expect((await clean([bomb])).outcome).toMatchObject({ kind: 'uncleanable', position: 0 })
+    const { outcome } = await clean([bomb])
+    expect(outcome).toMatchObject({ kind: 'rewritten', isUnchanged: true, unreadable: { position: 0 } })
   })
 })

@@ -43,6 +43,8 @@ export class BatchRewriter {
   changedCount: number
   /** When the first of the tombstones and markers that stay, and that nothing else keeps, may go; Infinity: there are none. */
   nextHorizonMs: number
+  /** A batch that cannot be read was met, and stays: nobody knows which of its records the tombstones and markers behind it have deleted. */
+  keepsTombstones: boolean
   readonly #order: CleanOrder
   readonly #keys: KeyOffsets
   readonly #transactions: CleanTransactions
@@ -68,6 +70,7 @@ export class BatchRewriter {
     this.keylessCount = 0
     this.changedCount = 0
     this.nextHorizonMs = Number.POSITIVE_INFINITY
+    this.keepsTombstones = false
     this.#order = order
     this.#keys = keys
     this.#transactions = transactions
@@ -118,7 +121,7 @@ export class BatchRewriter {
 
   #rewriteMarker(buffer: Buffer, position: number, isSpent: boolean, horizonMs: number, mustStay: boolean): BatchFate {
     this.readRecordCount++
-    if (isSpent && horizonMs >= 0 && horizonMs <= this.#order.nowMs) {
+    if (isSpent && this.#isExpired(horizonMs)) {
       return mustStay ? this.#leaveEmpty(buffer, position) : 'gone'
     }
     this.keptRecordCount++
@@ -156,7 +159,7 @@ export class BatchRewriter {
     horizonMs: number,
   ): { keptCount: number; readCount: number; hasTombstones: boolean } {
     const reader = this.#reader
-    const isExpired = horizonMs >= 0 && horizonMs <= this.#order.nowMs
+    const isExpired = this.#isExpired(horizonMs)
     let keptCount = 0
     let readCount = 0
     let hasTombstones = false
@@ -191,7 +194,12 @@ export class BatchRewriter {
     this.#stays = grown
   }
 
+  #isExpired(horizonMs: number): boolean {
+    return !this.keepsTombstones && horizonMs >= 0 && horizonMs <= this.#order.nowMs
+  }
+
   #noteHorizon(horizonMs: number): void {
+    if (this.keepsTombstones) return
     this.nextHorizonMs = Math.min(this.nextHorizonMs, horizonMs < 0 ? this.#newHorizonMs() : horizonMs)
   }
 

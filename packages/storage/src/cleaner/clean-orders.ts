@@ -72,6 +72,15 @@ export interface RewrittenSegment {
   readonly isUnchanged: boolean
   /** When the first of its tombstones and markers may go; Infinity: it has none that may. */
   readonly nextHorizonMs: number
+  /** A batch that stays as it is since its records cannot be read, the first of them; null: there is none. */
+  readonly unreadable: UnreadableBatch | null
+}
+
+/** A batch as somebody sent it, whose records cannot be read: what was sent while the topic was not compacted is not looked into. */
+export interface UnreadableBatch {
+  readonly segmentBaseOffset: Offset
+  readonly position: number
+  readonly reason: string
 }
 
 /** A batch cannot be what was written: nothing of the order counts. */
@@ -81,7 +90,7 @@ export interface FoundDamage {
   readonly position: number
 }
 
-/** A batch is sound but cannot be compacted, as one that expands to more than a batch may. */
+/** A segment cannot be compacted, since it would be larger than one may be. */
 export interface Uncleanable {
   readonly kind: 'uncleanable'
   readonly segmentBaseOffset: Offset

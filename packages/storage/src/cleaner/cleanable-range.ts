@@ -42,7 +42,7 @@ export async function cleanableRange(log: MeasuredLog, nowMs: TimestampMs): Prom
     endOffset: segments.endOffsetOf(endSlot - 1),
     dirtyBytes,
     dirtyRatio: dirtyBytes / Math.max(1, dirtyBytes + cleanBytes),
-    isOverdue: maxCompactionLagMs < Number.MAX_SAFE_INTEGER && nowMs - ageOf(first) > maxCompactionLagMs,
+    isOverdue: maxCompactionLagMs < Number.MAX_SAFE_INTEGER && nowMs - heldSince(first) > maxCompactionLagMs,
   }
 }
 
@@ -93,9 +93,15 @@ async function youngFrom(log: MeasuredLog, firstSlot: number, endSlot: number, n
   return endSlot
 }
 
-/** Since when a segment holds records: the timestamp of its first batch, else when its file was written. */
-function ageOf(segment: Segment): TimestampMs {
-  return segment.firstTimestamp >= 0 ? segment.firstTimestamp : segment.modifiedMs
+/**
+ * Since when a segment holds records: the timestamp of its first batch, which may be as old as its producer likes, but not before the segment
+ * was made. Else each look would close a segment of old records and compact the whole log for it. Without a timestamp, when its file was
+ * written.
+ */
+function heldSince(segment: Segment): TimestampMs {
+  const { firstTimestamp, appendedFromMs } = segment
+  if (firstTimestamp > 0) return Math.max(firstTimestamp, appendedFromMs)
+  return Number.isFinite(appendedFromMs) ? appendedFromMs : segment.modifiedMs
 }
 
 /** Whether the active segment holds records that `max.compaction.lag.ms` wants compacted: it must be closed for that. */
@@ -103,5 +109,5 @@ export function isActiveOverdue(log: MeasuredLog, nowMs: TimestampMs): boolean {
   const { active } = log.segments
   const { maxCompactionLagMs } = log.config
   if (maxCompactionLagMs >= Number.MAX_SAFE_INTEGER || active.writtenBytes === 0) return false
-  return nowMs - ageOf(active) > maxCompactionLagMs
+  return nowMs - heldSince(active) > maxCompactionLagMs
 }

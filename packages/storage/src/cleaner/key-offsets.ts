@@ -39,8 +39,12 @@ export class KeyOffsets {
     this.#maxCount = Math.min(this.#slotCount - 1, Math.max(1, Math.floor(this.#slotCount * loadFactor)))
     const words = this.#slotCount * SLOT_WORDS
     // A table that was far larger than what is needed now, or that is too small, is given back first.
-    if (this.#table.length < words || this.#table.length > slotsMax * SLOT_WORDS) this.#table = new Int32Array(words)
-    else this.#table.fill(0, 0, words)
+    if (this.#table.length < words || this.#table.length > slotsMax * SLOT_WORDS) {
+      this.#table = new Int32Array(0)
+      this.#table = new Int32Array(words)
+    } else {
+      this.#table.fill(0, 0, words)
+    }
     this.#usedCount = 0
     this.latestOffset = -1
   }

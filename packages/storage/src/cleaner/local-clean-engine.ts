@@ -8,7 +8,7 @@ import {
   producerIdOf,
   RecordReader,
 } from '@millrace/protocol'
-import { BatchRewriter } from './batch-rewriter.ts'
+import { type BatchFate, BatchRewriter } from './batch-rewriter.ts'
 import { BatchSource } from './batch-source.ts'
 import type {
   CleanEngine,
@@ -19,6 +19,7 @@ import type {
   RewriteOutcome,
   SourceSegment,
   Uncleanable,
+  UnreadableBatch,
 } from './clean-orders.ts'
 import { CleanTransactions } from './clean-transactions.ts'
 import { CleanedSegment } from './cleaned-segment.ts'
@@ -47,8 +48,12 @@ export class LocalCleanEngine implements CleanEngine {
   readonly #throttle: IoThrottle
   #order: CleanOrder | null
   #rewriter: BatchRewriter | null
+  /** The first batch of the segments that are being rewritten that cannot be read. */
+  #unreadable: UnreadableBatch | null
   /** The segment that is being written, which takes the entries of aborted transactions. */
   #cleaned: CleanedSegment | null
+  /** Of the batch that is being indexed: offset, and start and end of the key, of each record. Grows to the largest batch. */
+  readonly #foundKeys: number[]
   #isAborted: boolean
   /** Bytes since the last turn of the thread. */
   #stepBytes: number
@@ -61,6 +66,8 @@ export class LocalCleanEngine implements CleanEngine {
     this.#order = null
     this.#rewriter = null
     this.#cleaned = null
+    this.#unreadable = null
+    this.#foundKeys = []
     this.#isAborted = false
     this.#stepBytes = 0
   }
@@ -128,29 +135,40 @@ export class LocalCleanEngine implements CleanEngine {
       if (!isControl && later.has(producerId)) lastIndexed.set(producerId, lastOffset)
       if (isControl) transactions.isSpent(buffer, position, end)
       else if (!transactions.isAborted(buffer, position) && lastOffset >= firstDirtyOffset) {
-        try {
-          if (!this.#indexBatch(buffer, position, counts)) return 'full'
-        } catch (error) {
-          return uncleanableAt(segment, source, error)
-        }
+        if (!this.#indexBatch(buffer, position, counts)) return 'full'
       }
       if (lastOffset >= firstDirtyOffset) this.#keys.latestOffset = lastOffset
       if (this.#isStepOver(end - position) && !(await this.#pause())) return { kind: 'aborted' }
     }
   }
 
-  /** False if the memory for keys is full; {@link KeyOffsets.latestOffset} tells how far it got. */
+  /**
+   * False if the memory for keys is full; {@link KeyOffsets.latestOffset} tells how far it got. Of a batch that cannot be read as a whole no key
+   * counts: nobody else may read it either, and then nothing of it stands for the records before it.
+   */
   #indexBatch(buffer: Buffer, position: number, counts: { recordCount: number }): boolean {
     const { firstDirtyOffset } = this.#order!
     const reader = this.#reader
-    const offsets = new OffsetOrder(buffer, position)
-    reader.open(buffer, position)
-    while (reader.next()) {
-      offsets.check(reader.offsetDelta)
-      counts.recordCount++
-      const { offset, keyPosition, keyLength } = reader
-      if (keyLength < 0 || offset < firstDirtyOffset) continue
-      if (!this.#keys.put(reader.bytes, keyPosition, keyPosition + keyLength, offset)) return false
+    const found = this.#foundKeys
+    let count = 0
+    try {
+      const offsets = new OffsetOrder(buffer, position)
+      reader.open(buffer, position)
+      while (reader.next()) {
+        offsets.check(reader.offsetDelta)
+        counts.recordCount++
+        const { offset, keyPosition, keyLength } = reader
+        if (keyLength < 0 || offset < firstDirtyOffset) continue
+        found[count++] = offset
+        found[count++] = keyPosition
+        found[count++] = keyPosition + keyLength
+      }
+    } catch (error) {
+      if (isUnreadable(error)) return true
+      throw error
+    }
+    for (let at = 0; at < count; at += 3) {
+      if (!this.#keys.put(reader.bytes, found[at + 1]!, found[at + 2]!, found[at]!)) return false
     }
     return true
   }
@@ -170,6 +188,7 @@ export class LocalCleanEngine implements CleanEngine {
     rewriter.keylessCount = 0
     rewriter.changedCount = 0
     rewriter.nextHorizonMs = Number.POSITIVE_INFINITY
+    this.#unreadable = null
     let readBytes = 0
     try {
       for (const segment of sources) {
@@ -192,7 +211,8 @@ export class LocalCleanEngine implements CleanEngine {
     const isUnchanged = rewriter.changedCount === 0 && !cleaned.isFilled
     const { sizeBytes, nextOffset, hasTransactions: hasTransactionIndex } = cleaned
     const counts = { readBytes, readRecordCount, keptRecordCount, keylessCount }
-    return { kind: 'rewritten', sizeBytes, nextOffset, hasTransactionIndex, isUnchanged, nextHorizonMs, ...counts }
+    const fate = { isUnchanged, nextHorizonMs, unreadable: this.#unreadable }
+    return { kind: 'rewritten', sizeBytes, nextOffset, hasTransactionIndex, ...fate, ...counts }
   }
 
   async #rewriteSegment(
@@ -209,20 +229,29 @@ export class LocalCleanEngine implements CleanEngine {
       const { buffer, position, end } = source
       const isLast = isLastSource && source.filePosition + end - position === segment.sizeBytes
       let writtenBytes = 0
-      try {
-        const fate = rewriter.rewrite(buffer, position, isLast)
-        if (fate !== 'as it is') rewriter.changedCount++
-        if (fate !== 'gone') {
-          const stays = fate === 'as it is'
-          const from = stays ? position : 0
-          writtenBytes = batchSizeOf(stays ? buffer : rewriter.rewritten, from)
-          if (!cleaned.hasRoom(writtenBytes)) return tooLargeAt(segment, source)
-          cleaned.append(stays ? buffer : rewriter.rewritten, from, from + writtenBytes)
-        }
-      } catch (error) {
-        return uncleanableAt(segment, source, error)
+      const fate = this.#fateOf(buffer, position, isLast, segment, source)
+      if (fate !== 'as it is') rewriter.changedCount++
+      if (fate !== 'gone') {
+        const stays = fate === 'as it is'
+        const from = stays ? position : 0
+        writtenBytes = batchSizeOf(stays ? buffer : rewriter.rewritten, from)
+        if (!cleaned.hasRoom(writtenBytes)) return tooLargeAt(segment, source)
+        cleaned.append(stays ? buffer : rewriter.rewritten, from, from + writtenBytes)
       }
       if (this.#isStepOver(end - position + writtenBytes) && !(await this.#pause())) return { kind: 'aborted' }
+    }
+  }
+
+  /** One that cannot be read stays as it is. */
+  #fateOf(buffer: Buffer, position: number, isLast: boolean, segment: SourceSegment, source: BatchSource): BatchFate {
+    try {
+      return this.#rewriter!.rewrite(buffer, position, isLast)
+    } catch (error) {
+      if (!isUnreadable(error)) throw error
+      this.#rewriter!.keepsTombstones = true
+      const { filePosition } = source
+      this.#unreadable ??= { segmentBaseOffset: segment.baseOffset, position: filePosition, reason: error.message }
+      return 'as it is'
     }
   }
 
@@ -264,7 +293,6 @@ function tooLargeAt({ baseOffset }: SourceSegment, { filePosition }: BatchSource
   return { kind: 'uncleanable', segmentBaseOffset: baseOffset, position: filePosition, reason }
 }
 
-function uncleanableAt({ baseOffset }: SourceSegment, { filePosition }: BatchSource, error: unknown): Uncleanable {
-  if (!(error instanceof CorruptBatchError || error instanceof CompressionError)) throw error
-  return { kind: 'uncleanable', segmentBaseOffset: baseOffset, position: filePosition, reason: error.message }
+function isUnreadable(error: unknown): error is CorruptBatchError | CompressionError {
+  return error instanceof CorruptBatchError || error instanceof CompressionError
 }

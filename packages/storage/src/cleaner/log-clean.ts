@@ -4,7 +4,7 @@ import type { Log } from '../log.ts'
 import type { Segment } from '../segment.ts'
 import { isTemporary } from '../settle-all.ts'
 import type { StorageContext } from '../storage-context.ts'
-import type { CleanEngine, FoundDamage, RewrittenSegment, Uncleanable } from './clean-orders.ts'
+import type { CleanEngine, FoundDamage, RewrittenSegment, Uncleanable, UnreadableBatch } from './clean-orders.ts'
 import type { CleanableRange } from './cleanable-range.ts'
 import type { CleanLimits } from './log-compaction.ts'
 import { groupSegments } from './segment-groups.ts'
@@ -73,6 +73,8 @@ export class LogClean {
 
   async #run(range: CleanableRange, limits: CleanLimits, isCurrent: () => boolean): Promise<CleanEnd> {
     const { log, engine } = this.#parts
+    await log.compaction.tidy()
+    if (!isCurrent()) return { kind: 'aborted' }
     const indexed = await this.#watched(isCurrent, engine.index(log.compaction.orderFor(range, limits)))
     if (!isCurrent() || indexed.kind === 'aborted') return { kind: 'aborted' }
     if (indexed.kind !== 'indexed') return this.#onBadBatch(indexed)
@@ -86,7 +88,7 @@ export class LogClean {
       if (end !== null) return end
     }
     if (!isCurrent()) return { kind: 'aborted' }
-    log.compaction.cleanedOffset = indexed.endOffset
+    log.compaction.onCleaned(indexed.endOffset)
     log.compaction.nextHorizonMs = this.#nextHorizonMs
     return { kind: 'cleaned', endOffset: indexed.endOffset }
   }
@@ -104,6 +106,7 @@ export class LogClean {
       if (made.kind === 'aborted' || !isCurrent()) return { kind: 'aborted' }
       if (made.kind !== 'rewritten') return this.#onBadBatch(made)
       this.#count(made)
+      if (made.unreadable !== null) this.#tellUnreadable(made.unreadable)
       if (group.length === 1 && made.isUnchanged) return null
       isSwapped = await compaction.swapIn(group, made, isCurrent)
       if (isSwapped) return null
@@ -111,6 +114,16 @@ export class LogClean {
     } finally {
       if (!isSwapped) this.#discard(group)
     }
+  }
+
+  /** Once for each log: its batches stay. */
+  #tellUnreadable({ segmentBaseOffset, position, reason }: UnreadableBatch): void {
+    const { log, context } = this.#parts
+    if (log.compaction.isUnreadableTold) return
+    log.compaction.isUnreadableTold = true
+    const { topic, partition } = log
+    const fields = { topic, partition, segmentBaseOffset, position, reason }
+    context.logger.warn('a batch that cannot be read stays as it is, with the tombstones behind it', fields)
   }
 
   #count(made: RewrittenSegment): void {

@@ -1,6 +1,7 @@
 import { DiskError, type Timer } from '@millrace/base'
 import type { FutureLogs } from '../future-logs.ts'
 import type { Log } from '../log.ts'
+import { closeUnused } from '../log-cutter.ts'
 import type { StorageContext } from '../storage-context.ts'
 import { type CleanEngine, CleanEngineError } from './clean-orders.ts'
 import { type CleanableRange, cleanableRange, compactedRange, isActiveOverdue } from './cleanable-range.ts'
@@ -149,7 +150,8 @@ export class LogCleaner {
   async #work(worker: CleanWorker): Promise<void> {
     while (!this.#isStopped && this.#settings.enabled) {
       this.#lastRunMs = this.#parts.context.clock.monotonicMs()
-      const candidate = await this.#pick()
+      // With fewer threads each has a larger share: none must go on that is not counted any more.
+      const candidate = this.#isSurplus(worker) ? null : await this.#pick()
       if (candidate === null) {
         // Thread and memory are given back until they are needed again.
         worker.engine?.close()
@@ -163,6 +165,10 @@ export class LogCleaner {
         this.#busyPaths.delete(candidate.path)
       }
     }
+  }
+
+  #isSurplus(worker: CleanWorker): boolean {
+    return this.#workers.indexOf(worker) >= this.#settings.threadCount
   }
 
   async #clean(worker: CleanWorker, { log, range, path }: Picked): Promise<void> {
@@ -192,7 +198,9 @@ export class LogCleaner {
   }
 
   #limits() {
-    const { dedupeBufferBytes, loadFactor, ioBufferBytes, maxBytesPerSecond, threadCount } = this.#settings
+    const { dedupeBufferBytes, loadFactor, ioBufferBytes, maxBytesPerSecond } = this.#settings
+    // Of a thread that was picked for just before it became one too many.
+    const threadCount = Math.max(1, this.#settings.threadCount)
     return {
       nowMs: this.#parts.context.clock.wallMs(),
       memoryBytes: Math.floor(dedupeBufferBytes / threadCount),
@@ -248,7 +256,7 @@ export class LogCleaner {
     let sliceStartMs = context.clock.monotonicMs()
     for (const log of [...logs()]) {
       if (this.#isStopped) return null
-      if (log.config.cleanupCompact && this.#isCooling(log)) {
+      if (log.config.cleanupCompact && (this.#isCooling(log) || isDamaged(log))) {
         uncleanableCount++
         uncleanableBytes += log.sizeBytes
       } else if (this.#mayClean(log) && !this.#busyPaths.has(log.path)) {
@@ -302,6 +310,11 @@ export class LogCleaner {
       if (error.operation !== 'read') this.#parts.onDiskError(log, error)
       this.#onEnd(log, { kind: 'failed', reason: error.message })
       return null
+    } finally {
+      // Where nothing but the age of records was looked for, nobody else would close their files.
+      const { minCompactionLagMs, maxCompactionLagMs } = log.config
+      const isAgeAsked = minCompactionLagMs > 0 || maxCompactionLagMs < Number.MAX_SAFE_INTEGER
+      if (isAgeAsked && !log.failed) closeUnused(this.#parts.context, log)
     }
   }
 
@@ -333,6 +346,11 @@ interface Picked extends Candidate {
 interface CleanWorker {
   engine: CleanEngine | null
   running: Promise<void> | null
+}
+
+/** Until somebody repairs it, it only grows. */
+function isDamaged({ failed, isFuture, faultyRanges }: Log): boolean {
+  return !failed && !isFuture && faultyRanges.length > 0
 }
 
 function hasUnsettledEnds({ segments: { all, active } }: Log): boolean {

@@ -1,5 +1,6 @@
 import { DiskError, type Offset, type ProducerId, type TimestampMs } from '@millrace/base'
-import { CLEANED_SUFFIX, offsetFileName, SWAP_SUFFIX } from '../file-names.ts'
+import { CLEANED_SUFFIX, DELETED_SUFFIX, offsetFileName, SWAP_SUFFIX } from '../file-names.ts'
+import { writeGapsBelow } from '../gap-note.ts'
 import type { LogHome } from '../log-core.ts'
 import type { LogWriter } from '../log-writer.ts'
 import type { ProducerState } from '../producer-state.ts'
@@ -45,24 +46,33 @@ export class LogCompaction {
   cleanedOffset: Offset
   /** When the first of the tombstones and markers that the last clean left may go; Infinity: there are none, or nobody knows. */
   nextHorizonMs: TimestampMs
+  /** The operator knows of a batch that cannot be read. */
+  isUnreadableTold: boolean
   readonly #context: StorageContext
   readonly #home: LogHome
   readonly #log: CompactedLog
+  /** See `readGapsBelow`. */
+  #gapsBelow: Offset
   /** New files with the suffix `.swap`; null if no exchange is under way, or its files have their names. */
   #swapPaths: string[] | null
   /** The files have their names, which a crash may still take back. */
   #isUnsettled: boolean
+  /** Files that exchanges took out of use, and that are still to be removed. */
+  readonly #retired: string[]
   /** From the first look for an exchange to its end. */
   #isSwapping: boolean
 
-  constructor(context: StorageContext, home: LogHome, log: CompactedLog, cleanedOffset: Offset) {
+  constructor(context: StorageContext, home: LogHome, log: CompactedLog, cleanedOffset: Offset, gapsBelow: Offset) {
     this.cleanedOffset = cleanedOffset
     this.nextHorizonMs = Number.POSITIVE_INFINITY
+    this.isUnreadableTold = false
     this.#context = context
     this.#home = home
     this.#log = log
+    this.#gapsBelow = gapsBelow
     this.#swapPaths = null
     this.#isUnsettled = false
+    this.#retired = []
     this.#isSwapping = false
   }
 
@@ -122,6 +132,7 @@ export class LogCompaction {
     try {
       // The mark on the disk lags: it may name a position in one of these segments, where another batch will stand.
       await this.#home.beforeRemoval(log)
+      await this.#removeRetiredFrom(group[0]!.baseOffset)
       if (!isCurrent()) return false
       const paths = await this.#announce(group[0]!.baseOffset, made)
       // A truncation has taken them back.
@@ -129,12 +140,44 @@ export class LogCompaction {
         this.undoNow()
         return false
       }
-      const retired = this.#exchange(group, made, paths)
-      await this.#settle(retired)
+      this.#exchange(group, made, paths)
+      await this.#settle()
       return !log.failed
     } finally {
       this.#isSwapping = false
     }
+  }
+
+  /** All segments below `endOffset`, where one begins, were compacted: none of them ends early any more. Throws `DiskError`. */
+  onCleaned(endOffset: Offset): void {
+    this.cleanedOffset = endOffset
+    const { segments } = this.#log
+    // Behind the last segment that may have a gap: the one in which the log ended then goes on with what was appended here.
+    const { baseOffset } = segments.at(Math.max(0, segments.slotFor(this.#gapsBelow)))
+    if (endOffset >= Math.min(this.#gapsBelow, baseOffset)) this.cutGaps(0)
+  }
+
+  /** What is appended from `endOffset` on has no gaps. Throws `DiskError`. */
+  cutGaps(endOffset: Offset): void {
+    if (this.#gapsBelow <= endOffset) return
+    this.#gapsBelow = endOffset
+    const { disk, logger } = this.#context
+    writeGapsBelow(disk, logger, this.#log.path, endOffset)
+  }
+
+  /**
+   * Before a clean: removes what others have left. Of a new segment, also one of another log that had this place, and was deleted just when it
+   * was begun: beside that a start would not finish an exchange. And of old ones, whose space the clean may need. Rejects with `DiskError`.
+   */
+  async tidy(): Promise<void> {
+    const log = this.#log
+    const { disk } = this.#context
+    if (log.failed) return
+    const cleaned = disk.listDirectory(log.path).filter((name) => name.endsWith(CLEANED_SUFFIX))
+    for (const name of cleaned) disk.removeFile(`${log.path}/${name}`)
+    if (this.#retired.length === 0) return
+    await this.#home.beforeRemoval(log)
+    await this.#removeRetired()
   }
 
   /** Removes what an interrupted rewriting has left of a new segment. Throws `DiskError`. */
@@ -162,6 +205,7 @@ export class LogCompaction {
 
   /** Of the log nothing is left that this could touch. */
   abandon(): void {
+    this.#retired.length = 0
     this.#swapPaths = null
     this.#isUnsettled = false
   }
@@ -198,8 +242,8 @@ export class LogCompaction {
     }
   }
 
-  /** In one turn: from here on the log is the new one. Gives the paths of what is out of use. */
-  #exchange(group: readonly Segment[], made: RewrittenSegment, paths: readonly string[]): string[] {
+  /** In one turn: from here on the log is the new one. */
+  #exchange(group: readonly Segment[], made: RewrittenSegment, paths: readonly string[]): void {
     const log = this.#log
     const { disk } = this.#context
     const { segments } = log
@@ -210,11 +254,10 @@ export class LogCompaction {
     this.#isUnsettled = true
     try {
       segments.replace(slot, group.length, segment)
-      const retired = retireSegments(this.#context, group)
+      this.#retired.push(...retireSegments(this.#context, group))
       log.writer.forget(group)
       for (const path of paths) disk.rename(path, path.slice(0, -SWAP_SUFFIX.length))
       log.use()
-      return retired
     } catch (error) {
       // Some files have lost their names: the next start finishes it.
       if (error instanceof DiskError) this.#home.fail(error)
@@ -235,14 +278,41 @@ export class LogCompaction {
   }
 
   /** The new names and what the durable mark says of them; only then the old files go. */
-  async #settle(retired: readonly string[]): Promise<void> {
+  async #settle(): Promise<void> {
     const log = this.#log
-    const { disk, removeSoon } = this.#context
+    const { disk } = this.#context
     if (this.#isUnsettled) await disk.syncDirectoryAsync(log.path)
     this.#isUnsettled = false
     if (log.failed) return
     await this.#home.beforeRemoval(log)
-    for (const path of retired) removeSoon(path)
+    await this.#removeRetired()
+  }
+
+  /** What is out of use, and what the mark counts no more. What cannot be removed is tried again with the next exchange. */
+  async #removeRetired(): Promise<void> {
+    const { disk, logger } = this.#context
+    try {
+      for (let path = this.#retired[0]; path !== undefined && !this.#log.failed; path = this.#retired[0]) {
+        await disk.removeTree(path)
+        this.#retired.shift()
+      }
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      logger.warn('what is out of use could not be removed', { path: error.path, error: error.message })
+    }
+  }
+
+  /**
+   * Before an exchange at `baseOffset`: nothing that one before it took out of use may be left there. A start after this one, should the mark
+   * not know of it, could not tell which of them it put the new segment in the place of, and would walk the log.
+   */
+  async #removeRetiredFrom(baseOffset: Offset): Promise<void> {
+    const { path } = this.#log
+    for (const name of this.#context.disk.listDirectory(path)) {
+      const isRetired = name.endsWith(DELETED_SUFFIX) && Number.parseInt(name, 10) >= baseOffset
+      if (isRetired && !this.#retired.includes(`${path}/${name}`)) this.#retired.push(`${path}/${name}`)
+    }
+    await this.#removeRetired()
   }
 
   #sourceAt(slot: number): SourceSegment {
