@@ -9,7 +9,7 @@ import { listTransactionsHandler } from './66-list-transactions.ts'
 /** Goal: whatever a client asks for, no turn of the loop is long, and nobody waits for an answer that nobody awaits. */
 
 /** Costs some 340 times what a plain one does. */
-const DEAR_PATTERN = '(?:(?:.*a){9}b?){90}b'
+const DEAR_PATTERN = '(?:(?:.*a){9}b?){25}b'
 
 function state(transactionalId: string): TransactionState {
   const input = { transactionalId, timeoutMs: 1_000, expected: null, clientAddress: '127.0.0.1' }
@@ -60,10 +60,10 @@ test('many partitions of a few ids each are no single turn', async () => {
 })
 
 test('a dear pattern is matched with a few ids in a turn', async () => {
-  const { turns, answer } = await list(partitionsOf(4, 25, 100), DEAR_PATTERN)
+  const { turns, answer } = await list(partitionsOf(4, 25, 1_000), DEAR_PATTERN)
   expect(answer).toMatchObject({ errorCode: ErrorCode.NONE, transactionStates: [] })
-  // One costs more than 400 elements.
-  expect(turns).toBe(99)
+  // One costs some 180 elements of 500.
+  expect(turns).toBeGreaterThanOrEqual(45)
 })
 
 test('a pattern that is too dear for the length of an id is refused, where a plain one is not', async () => {

@@ -6,6 +6,7 @@ import {
   batchSizeOf,
   CodecId,
   isControlBatch,
+  isTransactionalBatch,
   lastOffsetDeltaOf,
   lastOffsetOf,
   magicOf,
@@ -14,11 +15,13 @@ import {
 } from '@millrace/protocol'
 
 const MAX_COMPLAINTS = 3
+/** Version 0; 0 is an abort, 1 a commit. */
+const MARKER_KEYS = [Buffer.from([0, 0, 0, 0]), Buffer.from([0, 0, 0, 1])]
 
 /**
  * Follows one partition of a topic that only hostile clients wrote to, from its start to its end, and says what no broker may have
  * appended (`reliability.md`, 6.1): a wrong checksum, another format or codec, a count and a last offset that contradict each other, a
- * control batch, records that do not fill their batch, a gap (nothing is compacted yet). What is behind a compressed stream it leaves
+ * control batch that is no marker (WriteTxnMarkers may have asked for those), records that do not fill their batch, a gap (nothing is compacted yet). What is behind a compressed stream it leaves
  * alone, as the broker does.
  */
 export class StoredBatches {
@@ -58,13 +61,22 @@ export class StoredBatches {
     const at = `at ${baseOffset}`
     if (magicOf(bytes, position) !== 2) this.#complain(`format ${magicOf(bytes, position)} ${at}`)
     if (!batchCrcOk(bytes, position)) this.#complain(`a wrong checksum ${at}`)
-    if (isControlBatch(bytes, position)) this.#complain(`a control batch ${at}`)
+    if (isControlBatch(bytes, position) && !this.#isMarker(bytes, position)) this.#complain(`a control batch ${at}`)
     if (codec > CodecId.ZSTD) this.#complain(`codec ${codec} ${at}`)
     if (lastOffsetDelta < 0) this.#complain(`last offset delta ${lastOffsetDelta} ${at}`)
     if (this.#nextOffset >= 0 && baseOffset !== this.#nextOffset) this.#complain(`${this.#nextOffset} was due ${at}`)
     if (count !== lastOffsetDelta + 1) this.#complain(`${count} records up to delta ${lastOffsetDelta} ${at}`)
     if (codec === CodecId.NONE) this.#lookAtRecords(bytes, position, at)
     this.#nextOffset = lastOffsetOf(bytes, position) + 1
+  }
+
+  /** One record, not compressed, of a transaction, whose key says in version 0 that it was committed or aborted. */
+  #isMarker(bytes: Buffer, position: number): boolean {
+    if (recordCountOf(bytes, position) !== 1 || batchCodecOf(bytes, position) !== CodecId.NONE) return false
+    if (!isTransactionalBatch(bytes, position)) return false
+    this.#reader.open(bytes, position)
+    const key = this.#reader.next() ? this.#reader.key() : null
+    return key !== null && MARKER_KEYS.some((known) => known.equals(key))
   }
 
   #lookAtRecords(bytes: Buffer, position: number, at: string): void {
