@@ -48,8 +48,8 @@ export const cuttingDefects: readonly Defect[] = [
   {
     name: 'names not synced after a truncation',
     file: 'log-cutter.ts',
-    from: '      this.#cutDamage(endOffset)\n      log.writer.syncNamesNow()\n',
-    to: '      this.#cutDamage(endOffset)\n',
+    from: '      log.compaction.cutGaps(endOffset)\n      log.writer.syncNamesNow()\n',
+    to: '      log.compaction.cutGaps(endOffset)\n',
     shownBy: [crashes('truncations')],
   },
   {
