@@ -60,6 +60,8 @@ export class DurableMark {
   readonly unreadableCount: number
   /** What is wrong with the file as it was found; null if nothing is, or there was none. */
   readonly damage: string | null
+  /** There was none, or nothing that ever counted: another broker's directory, or a new one. */
+  readonly wasAbsent: boolean
   /** There was a sound mark before: a log without an entry was never synced. */
   readonly isComplete: boolean
   /** Records written, and how many of them a sync has covered. */
@@ -96,6 +98,7 @@ export class DurableMark {
     this.unreadableCount = count === null ? 0 : this.#decode(found, count)
     this.damage = isNew ? null : damageOf(count, this.unreadableCount)
     this.isComplete = !isNew && this.damage === null
+    this.wasAbsent = isNew
     this.#headerCount = this.isComplete && count !== null ? count : -1
     this.#wantedCount = this.#headerCount
     if (count === null && found.length > 0) this.#file.truncate(0)

@@ -97,6 +97,7 @@ function openLog(
 ): Log {
   const { path, topic, topicId, partition } = base
   const { names, retired, mark, isKnown, stoppedCleanly, checkpoints } = known
+  const isForeign = !isKnown && home.mark.wasAbsent
   const segments = withoutLostHead(context, [...base.made], isKnown, mark, checkpoints)
   const epochs = new LogEpochs(context.disk, path, !names.includes(LEADER_EPOCH_FILE))
   const match = matchMark(context, path, segments, epochs, mark, stoppedCleanly, retired)
@@ -128,14 +129,14 @@ function openLog(
     }
     // Transaction indexes are built anew from here on. A crash may leave what came of it, and the one that was found is known to be wrong.
     lowerTo(recoveryPoint)
-    const synced = syncedOf(isKnown, mark, checkpoints, knownGaps)
+    const synced = syncedOf(isKnown, isForeign, mark, checkpoints, knownGaps)
     const points = { ...checkpoints, recoveryPoint }
     opened = openUncovered(context, base, segments, epochs, synced, unsettled, points, () => lowerTo(0))
   }
   const logStartOffset = Math.max(opened.segments.first.baseOffset, checkpoints.logStartOffset)
   const { disk, logger } = context
   const found = opened.faultyRanges
-  const gapsBelow = rememberGaps(context, path, isKnown, knownGaps, opened)
+  const gapsBelow = rememberGaps(context, path, isForeign, knownGaps, opened)
   const faultyRanges = rememberDamage(disk, logger, path, damage, found, logStartOffset, opened.logEndOffset)
   const highWatermark = Math.min(Math.max(checkpoints.highWatermark, logStartOffset), opened.logEndOffset)
   // Its names may be in memory only: nothing of it was ever synced, or the last process was killed before it had any data.
@@ -361,26 +362,27 @@ function isSyncedKnown(home: LogDirectory, mark: DurableMarkEntry | null): boole
 /** Up to where the log was synced. Not known of a lost mark, but the checkpoint says at least something. */
 function syncedOf(
   isKnown: boolean,
+  isForeign: boolean,
   mark: DurableMarkEntry | null,
   checkpoints: LogCheckpoints,
   knownGaps: Offset | null,
 ): SyncedEnd {
-  const gapsBelow = knownGaps ?? Number.POSITIVE_INFINITY
-  if (mark === null) return { offset: isKnown ? 0 : checkpoints.recoveryPoint, isKnown, gapsBelow, end: null }
+  const common = { isKnown, isForeign, gapsBelow: knownGaps ?? Number.POSITIVE_INFINITY }
+  if (mark === null) return { ...common, offset: isKnown ? 0 : checkpoints.recoveryPoint, end: null }
   const { durableOffset: offset, segmentBaseOffset, positionBytes } = mark
-  return { offset, isKnown, gapsBelow, end: isKnown ? { segmentBaseOffset, positionBytes } : null }
+  return { ...common, offset, end: isKnown ? { segmentBaseOffset, positionBytes } : null }
 }
 
 /** Up to where gaps are no losses from now on: noted before the log gets its mark. Throws `DiskError`. */
 function rememberGaps(
   { disk, logger }: StorageContext,
   path: string,
-  isKnown: boolean,
+  isForeign: boolean,
   known: Offset | null,
   { segments, logEndOffset }: OpenedLog,
 ): Offset {
   // Only a closed segment can have one: of many logs there is nothing to be noted.
-  const isFound = known === null || (known === 0 && !isKnown && segments.count > 1)
+  const isFound = known === null || (known === 0 && isForeign && segments.count > 1)
   const noted = isFound ? logEndOffset : known
   const gapsBelow = segments.first.baseOffset < noted ? Math.min(noted, logEndOffset) : 0
   if (gapsBelow !== known) writeGapsBelow(disk, logger, path, gapsBelow)

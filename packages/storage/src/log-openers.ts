@@ -47,6 +47,8 @@ export interface SyncedEnd {
   offset: Offset
   /** It may not have been more. */
   isKnown: boolean
+  /** See `RecoveryInput.isForeign`. */
+  isForeign: boolean
   /** See `RecoveryInput.gapsBelow`. */
   gapsBelow: Offset
   /** Where that is in the files; null if not known. */
@@ -145,6 +147,7 @@ export function openUncovered(
     transactionsPoint: checkpoints.recoveryPoint,
     durableOffset: synced.offset,
     isDurableKnown: synced.isKnown,
+    isForeign: synced.isForeign,
     gapsBelow: synced.gapsBelow,
     durableEnd: synced.end,
     unsettled,

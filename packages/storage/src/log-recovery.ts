@@ -20,6 +20,8 @@ export interface RecoveryInput {
   durableOffset: Offset
   /** What lies above was not synced; else it may have been. */
   isDurableKnown: boolean
+  /** There has been no mark in the directory before: it may be Kafka's. */
+  isForeign: boolean
   /** A segment that ends at or below this may end before the next one begins, as Kafka's compaction leaves them. */
   gapsBelow: Offset
   /** Where in the files `durableOffset` is; null if not known. */
@@ -84,7 +86,7 @@ export function recoverSegments(input: RecoveryInput): RecoveryOutput {
  */
 function endsEarly(input: RecoveryInput, segment: Segment, upperOffset: Offset, output: RecoveryOutput): boolean {
   if (segment.nextOffset >= upperOffset || upperOffset === Number.POSITIVE_INFINITY) return false
-  if (!input.isDurableKnown) return false
+  if (!input.isDurableKnown && (input.isForeign || upperOffset <= input.gapsBelow)) return false
   if (upperOffset - segment.baseOffset > RELATIVE_OFFSET_MAX) return false
   if (segment.nextOffset >= input.durableOffset) {
     input.logger.warn('log ends at a gap', { segment: segment.logPath, offset: segment.nextOffset })

@@ -329,6 +329,23 @@ test('a kill while a log is begun anew at its start is no damage, at whatever mo
   }
 })
 
+test.each([
+  ['is damaged', true],
+  ['was never there, as in a directory of Kafka,', false],
+])('where the mark %s a gap between segments ends the log: %s', async (_, isOurs) => {
+  const disk = new SimulatedDisk()
+  const { opened, log } = await create(disk)
+  await fill(opened, log, 60)
+  const gapStart = log.segments.at(1).baseOffset
+  const killed = disk.killed()
+  killed.removeFile(log.segments.at(1).logPath)
+  if (isOurs) overwriteFile(killed, '/data/durable-mark', Buffer.alloc(128, 7))
+  else killed.removeFile('/data/durable-mark')
+  const again = await open(killed)
+  expect(again.warnings.includes('log ends at a gap')).toBe(isOurs)
+  expect(logOf(again).logEndOffset).toBe(isOurs ? gapStart : 60)
+})
+
 test('an index that was lost is derived again by every start until it has been synced', async () => {
   const disk = new SimulatedDisk()
   const { opened, log } = await create(disk)

@@ -11,8 +11,15 @@ import {
 const MAX_FRAME_BYTES = 100 * 1024 * 1024
 const TLS_HANDSHAKE = 0x16
 
-/** Their answers may wait for time limits, and for others, that the request names. */
-const PATIENT: ReadonlySet<number> = new Set([ApiKey.FETCH, ApiKey.JOIN_GROUP, ApiKey.SYNC_GROUP])
+/** Their answers may wait for time limits, and for others, that the request names; those of share groups' offsets for their coordinator. */
+const PATIENT: ReadonlySet<number> = new Set([
+  ApiKey.FETCH,
+  ApiKey.JOIN_GROUP,
+  ApiKey.SYNC_GROUP,
+  ApiKey.DESCRIBE_SHARE_GROUP_OFFSETS,
+  ApiKey.ALTER_SHARE_GROUP_OFFSETS,
+  ApiKey.DELETE_SHARE_GROUP_OFFSETS,
+])
 
 /** An answer that the broker may owe. */
 interface Expected {
