@@ -44,9 +44,9 @@ export function defineShareMetrics({ shares }: ShareSources, counter: DefineMetr
   )
   one('millrace_share_acquired_records_total', 'Records given to members.', (totals) => totals.acquiredRecords)
   counter('millrace_share_dead_letters_total', 'Records given up, by what became of them.', ['outcome'], (set) => {
-    const { deadLetters, deadLetterStubs, lostDeadLetters } = shares().totals
+    const { deadLetters, deadLettersWithoutValue, lostDeadLetters } = shares().totals
     set({ outcome: 'written' }, deadLetters)
-    set({ outcome: 'without-value' }, deadLetterStubs)
+    set({ outcome: 'without-value' }, deadLettersWithoutValue)
     set({ outcome: 'lost' }, lostDeadLetters)
   })
   one(

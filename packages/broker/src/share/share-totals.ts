@@ -10,7 +10,7 @@ export class ShareTotals {
   expiredLocks = 0
   deadLetters = 0
   /** Records that were too large for a dead letter, and went without key and value. */
-  deadLetterStubs = 0
+  deadLettersWithoutValue = 0
   /** Records that no dead letter could be written for. */
   lostDeadLetters = 0
   deadLetterFailures = 0

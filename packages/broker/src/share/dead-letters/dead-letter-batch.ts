@@ -48,7 +48,7 @@ export interface DeadLetterOrigin {
 }
 
 /** A dead letter that says no more than which record it is about, and why it says no more. */
-export function stubOf({ offset }: DeadLetter, note: string): DeadLetter {
+export function withoutContents({ offset }: DeadLetter, note: string): DeadLetter {
   return { offset, record: null, note }
 }
 

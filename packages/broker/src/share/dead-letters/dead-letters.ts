@@ -5,7 +5,13 @@ import type { Logger } from '../../logger.ts'
 import type { SharePartition } from '../share-partition.ts'
 import type { ShareTotals } from '../share-totals.ts'
 import type { RecordRange } from '../window/record-range.ts'
-import { type DeadLetter, type DeadLetterOrigin, encodeLetters, splitLetters, stubOf } from './dead-letter-batch.ts'
+import {
+  type DeadLetter,
+  type DeadLetterOrigin,
+  encodeLetters,
+  splitLetters,
+  withoutContents,
+} from './dead-letter-batch.ts'
 import { readSource, type SourceLetters } from './source-records.ts'
 
 const FIRST_RETRY_MS = 200
@@ -150,9 +156,9 @@ export class DeadLetters {
     }
     const letter = letters[0]!
     if (letter.record !== null) {
-      totals.deadLetterStubs++
-      const stub = stubOf(letter, 'key and value are left out: the record is too large for this topic')
-      return this.#writeBatch([stub], origin, target)
+      totals.deadLettersWithoutValue++
+      const short = withoutContents(letter, 'key and value are left out: the record is too large for this topic')
+      return this.#writeBatch([short], origin, target)
     }
     totals.lostDeadLetters++
     this.#deps.logger.error('a dead letter is too large for its topic, and is not written', {

@@ -27,7 +27,7 @@ export async function readSource(
   const { log } = partition
   if (startOffset < log.logStartOffset) {
     const deletedEnd = Math.min(endOffset, log.logStartOffset)
-    return { letters: stubs(startOffset, deletedEnd, 'the record was deleted before'), endOffset: deletedEnd }
+    return { letters: emptyLetters(startOffset, deletedEnd, 'the record was deleted before'), endOffset: deletedEnd }
   }
   if (endOffset > log.highWatermark) return null
   const out = new ReadResult()
@@ -53,7 +53,10 @@ function onUnreadable(
   // Another replica may have it, and mends this one.
   if (partition.replicaCount > 1 || (damage === undefined && errorCode !== ErrorCode.CORRUPT_MESSAGE)) return null
   const damagedEnd = Math.min(endOffset, damage?.endOffset ?? startOffset + 1)
-  return { letters: stubs(startOffset, damagedEnd, 'the record is lost by damage of the disk'), endOffset: damagedEnd }
+  return {
+    letters: emptyLetters(startOffset, damagedEnd, 'the record is lost by damage of the disk'),
+    endOffset: damagedEnd,
+  }
 }
 
 function lettersIn(buffers: readonly Buffer[], startOffset: Offset, endOffset: Offset): SourceLetters {
@@ -76,7 +79,7 @@ function lettersIn(buffers: readonly Buffer[], startOffset: Offset, endOffset: O
       if (!(error instanceof CorruptBatchError)) throw error
       // Of this batch only: which of its records there are cannot be told any more.
       const told = letters.at(-1)?.offset ?? -1
-      letters.push(...stubs(Math.max(from, told + 1), end, 'the record cannot be read'))
+      letters.push(...emptyLetters(Math.max(from, told + 1), end, 'the record cannot be read'))
     }
   }
   return { letters, endOffset: Math.max(readEnd, startOffset + 1) }
@@ -97,7 +100,7 @@ function copyOf(bytes: Buffer | null): Buffer | null {
   return bytes === null ? null : Buffer.from(bytes)
 }
 
-function stubs(startOffset: Offset, endOffset: Offset, note: string): DeadLetter[] {
+function emptyLetters(startOffset: Offset, endOffset: Offset, note: string): DeadLetter[] {
   const letters: DeadLetter[] = []
   for (let offset = startOffset; offset < endOffset; offset++) letters.push({ offset, record: null, note })
   return letters

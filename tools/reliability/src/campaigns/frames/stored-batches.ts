@@ -21,7 +21,7 @@ const MARKER_KEYS = [Buffer.from([0, 0, 0, 0]), Buffer.from([0, 0, 0, 1])]
 /**
  * Follows one partition of a topic that only hostile clients wrote to, from its start to its end, and says what no broker may have
  * appended (`reliability.md`, 6.1): a wrong checksum, another format or codec, a count and a last offset that contradict each other, a
- * control batch that is no marker (WriteTxnMarkers may have asked for those), records that do not fill their batch, a gap (nothing is compacted yet). What is behind a compressed stream it leaves
+ * control batch that is no marker (WriteTxnMarkers may have asked for those), records that do not fill their batch, a gap (none of these topics is compacted). What is behind a compressed stream it leaves
  * alone, as the broker does.
  */
 export class StoredBatches {
