@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { apiSchemas, NO_VERSION, parseVersions, UPSTREAM_VERSION } from '@millrace/protocol/schema'
+import { whyNotServed } from './not-served.ts'
 
 /** What the broker says it serves. `minVersion` and `maxVersion` are both included. */
 export interface ServedApi {
@@ -22,8 +23,11 @@ export async function apiVersionsDocument(root: string): Promise<string | null> 
   return renderApiVersions(module.servedApis())
 }
 
-/** The document for a table of served APIs. Throws when the table claims what the protocol does not have. */
-export function renderApiVersions(served: readonly ServedApi[]): string {
+/** The document for a table of served APIs. Throws when the table claims what the protocol does not have, or leaves out an API without a reason. */
+export function renderApiVersions(
+  served: readonly ServedApi[],
+  reasons: Readonly<Record<string, string>> = whyNotServed,
+): string {
   const byKey = new Map(served.map((api) => [api.key, api]))
   const rows: string[] = []
   const missing: string[] = []
@@ -32,7 +36,9 @@ export function renderApiVersions(served: readonly ServedApi[]): string {
     const api = byKey.get(schema.key)
     byKey.delete(schema.key)
     if (api === undefined) {
-      missing.push(`| ${schema.key} | ${schema.name} | ${span(min, max)} |`)
+      const reason = reasons[schema.name]
+      if (reason === undefined) throw new Error(`API ${schema.key} ${schema.name} is not served, and nothing says why`)
+      missing.push(`| ${schema.key} | ${schema.name} | ${span(min, max)} | ${reason} |`)
       continue
     }
     if (api.name !== schema.name || api.minVersion < min || api.maxVersion > max || api.minVersion > api.maxVersion) {
@@ -58,8 +64,8 @@ export function renderApiVersions(served: readonly ServedApi[]): string {
     '',
     '## Not served',
     '',
-    '| Key | API | Upstream |',
-    '| ---: | --- | --- |',
+    '| Key | API | Upstream | Why |',
+    '| ---: | --- | --- | --- |',
     ...missing,
     '',
   ].join('\n')

@@ -79,17 +79,23 @@ describe('table of permissions', () => {
 
 describe('document of API versions', () => {
   const fetch: ServedApi = { key: 1, name: 'Fetch', minVersion: 4, maxVersion: 17 }
+  const reasons = Object.fromEntries(apiSchemas.map(({ name }) => [name, `no ${name} here`]))
 
   test('lists what is served beside what upstream has, and what is not served', () => {
-    const document = renderApiVersions([fetch])
+    const document = renderApiVersions([fetch], reasons)
     expect(document).toContain('| 1 | Fetch | 4–17 | 4–18 |')
-    expect(document).toContain('| 0 | Produce | 3–13 |')
+    expect(document).toContain('| 0 | Produce | 3–13 | no Produce here |')
     expect(document).toContain('1 APIs are served')
   })
 
+  test('wants to know why an API is not served', () => {
+    const { Produce: _, ...withoutProduce } = reasons
+    expect(() => renderApiVersions([fetch], withoutProduce)).toThrow('API 0 Produce is not served')
+  })
+
   test('refuses claims that the protocol does not back', () => {
-    expect(() => renderApiVersions([{ ...fetch, maxVersion: 19 }])).toThrow('not in the protocol')
-    expect(() => renderApiVersions([{ ...fetch, name: 'Fetched' }])).toThrow('not in the protocol')
-    expect(() => renderApiVersions([{ ...fetch, key: 4 }])).toThrow('not in the protocol')
+    expect(() => renderApiVersions([{ ...fetch, maxVersion: 19 }], reasons)).toThrow('not in the protocol')
+    expect(() => renderApiVersions([{ ...fetch, name: 'Fetched' }], reasons)).toThrow('not in the protocol')
+    expect(() => renderApiVersions([{ ...fetch, key: 4 }], reasons)).toThrow('not in the protocol')
   })
 })

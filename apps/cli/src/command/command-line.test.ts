@@ -316,6 +316,7 @@ describe('millrace group reset', () => {
   test('shows the plan and changes nothing without --execute', async () => {
     const altered: unknown[] = []
     const admin = {
+      describeShareGroups: () => Promise.resolve([]),
       listGroupOffsets: () => Promise.resolve([{ topic: 't', partition: 0, offset: 5n, leaderEpoch: 0, metadata: '' }]),
       planOffsetReset: () => Promise.resolve(plan),
       alterGroupOffsets: (_group: string, offsets: readonly unknown[]) => {
@@ -348,6 +349,7 @@ describe('millrace group reset', () => {
 
 describe('millrace group delete-offsets', () => {
   const admin = {
+    describeShareGroups: () => Promise.resolve([]),
     listGroupOffsets: () => Promise.resolve([{ topic: 't', partition: 0, offset: 5n, leaderEpoch: 0, metadata: '' }]),
     deleteGroupOffsets: (_group: string, places: readonly { topic: string; partition: number }[]) =>
       Promise.resolve(places.map((place) => ({ ...place, error: null }))),

@@ -1,8 +1,10 @@
-import type { TopicPartition } from '@millrace/client'
+import type { Admin, TopicPartition } from '@millrace/client'
+import type { CliContext } from '../command/cli-context.ts'
 import { CliError, ExitCode, usageError } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { parseTopicPartitions } from './reset-group.ts'
+import { findShareGroups } from './share-groups.ts'
 
 export const deleteGroup: CommandDefinition<object> = {
   name: 'delete',
@@ -40,6 +42,8 @@ export const deleteOffsets: CommandDefinition<{ topic: string[] }> = {
   async run(context, [groupId], options) {
     if (options.topic.length === 0) throw usageError('which topic?', 'Give --topic TOPIC.')
     return context.withAdmin(async (admin) => {
+      if ((await findShareGroups(admin, [groupId!])).size > 0)
+        return deleteShareOffsets(context, admin, groupId!, options.topic)
       const committed = await admin.listGroupOffsets(groupId!)
       const wanted = options.topic.map((text) => ({ text, ...parseTopicPartitions(text) }))
       const isWanted = ({ topic, partition }: TopicPartition, want: (typeof wanted)[number]) =>
@@ -63,4 +67,21 @@ export const deleteOffsets: CommandDefinition<{ topic: string[] }> = {
       return exitCode === ExitCode.OK ? ExitCode.PARTIAL : exitCode
     })
   },
+}
+
+/** A share group forgets whole topics, and only while it has no members. */
+async function deleteShareOffsets(
+  context: CliContext,
+  admin: Admin,
+  groupId: string,
+  topics: readonly string[],
+): Promise<number> {
+  const single = topics.find((text) => parseTopicPartitions(text).partitions !== null)
+  if (single !== undefined) throw usageError(`--topic ${single}: a share group forgets whole topics`)
+  const outcomes = await admin.deleteShareGroupOffsets(groupId, topics)
+  await context.printRows(
+    outcomes.map(({ topic, error }) => ({ topic, result: error === null ? 'deleted' : 'failed' })),
+    [{ key: 'topic' }, { key: 'result' }],
+  )
+  return reportOutcomes(context, outcomes)
 }

@@ -1,10 +1,11 @@
-import type { GroupDescription, GroupLag } from '@millrace/client'
+import type { Admin, GroupDescription, GroupLag, ProtocolError } from '@millrace/client'
 import { usageError } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { type Column, type Row, renderRows } from '../io/output-format.ts'
 import { printable } from '../io/printable.ts'
 import { formatCount, formatNumber } from '../options/numbers.ts'
+import { findShareGroups, shareGroupData, shareGroupText, viewShareGroup } from './share-groups.ts'
 
 interface DescribeOptions {
   members?: boolean
@@ -44,30 +45,46 @@ export const describeGroup: CommandDefinition<DescribeOptions> = {
   examples: [
     ['group describe billing', 'offsets and lag of one group'],
     ['group describe billing --members', 'who reads what'],
+    ['group describe mail-queue', 'a share group: where it begins, and what is left'],
     ["group describe --all -o json | jq '.[] | {group, totalLag}'", 'the lag of all groups'],
   ],
   async run(context, groupIds, options) {
     if (groupIds.length === 0 && !options.all) throw usageError('which groups?', 'Give their ids, or --all.')
     const groups = await context.withAdmin(async (admin) => {
       const ids = options.all ? (await admin.listGroups()).map(({ groupId }) => groupId) : groupIds
-      const described = await admin.describeGroups(ids)
-      return Promise.all(
-        described.map(async (group) => ({
-          group,
-          lag: group.error === null ? await admin.groupLag(group.groupId) : [],
-        })),
-      )
+      return lookAt(admin, ids, options.members === true)
     })
-    const found = groups.filter(({ group }) => group.error === null)
+    const found = groups.filter(({ error }) => error === null)
     await context.printValue(
-      found.map(({ group, lag }) => toData(group, lag)),
-      () => found.map(({ group, lag }) => toText(group, lag, options.members === true)).join('\n'),
+      found.map(({ data }) => data),
+      () => found.map(({ text }) => text).join('\n'),
     )
-    return reportOutcomes(
-      context,
-      groups.map(({ group }) => group),
-    )
+    return reportOutcomes(context, groups)
   },
+}
+
+/** A group of any kind, ready to be shown. */
+interface GroupView {
+  readonly error: ProtocolError | null
+  readonly data: Row
+  readonly text: string
+}
+
+async function lookAt(admin: Admin, groupIds: readonly string[], members: boolean): Promise<GroupView[]> {
+  const described = await admin.describeGroups(groupIds)
+  const unknown = described.filter(({ error }) => error !== null).map(({ groupId }) => groupId)
+  const shareGroups = await findShareGroups(admin, unknown)
+  return Promise.all(
+    described.map(async (group): Promise<GroupView> => {
+      const shareGroup = shareGroups.get(group.groupId)
+      if (shareGroup !== undefined) {
+        const view = await viewShareGroup(admin, shareGroup)
+        return { error: null, data: shareGroupData(view), text: shareGroupText(view, members) }
+      }
+      const lag = group.error === null ? await admin.groupLag(group.groupId) : []
+      return { error: group.error, data: toData(group, lag), text: toText(group, lag, members) }
+    }),
+  )
 }
 
 function totalLag(lag: readonly GroupLag[]): bigint {

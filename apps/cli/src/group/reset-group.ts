@@ -4,6 +4,7 @@ import type { CommandDefinition } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { parseTime } from '../options/durations.ts'
 import { requireNumberList } from '../options/numbers.ts'
+import { findShareGroups } from './share-groups.ts'
 
 interface ResetOptions {
   topic: string[]
@@ -44,10 +45,14 @@ Offsets are kept inside the log.`,
       throw usageError('nothing to reset', 'Give --topic TOPIC, or --all-topics.')
     }
     return context.withAdmin(async (admin) => {
-      const partitions = await partitionsOf(admin, groupId!, options)
-      const plan = await admin.planOffsetReset(groupId!, partitions, target)
+      const isShare = (await findShareGroups(admin, [groupId!])).size > 0
+      const begun = isShare ? await shareGroupPlaces(admin, groupId!) : await admin.listGroupOffsets(groupId!)
+      const partitions = await partitionsOf(admin, groupId!, begun, options)
+      const plan = await admin.planOffsetReset(groupId!, partitions, target, { current: begun })
       const offsets = plan.map(({ topic, partition, newOffset }) => ({ topic, partition, offset: newOffset }))
-      const outcomes = options.execute ? await admin.alterGroupOffsets(groupId!, offsets) : null
+      const alter = () =>
+        isShare ? admin.alterShareGroupOffsets(groupId!, offsets) : admin.alterGroupOffsets(groupId!, offsets)
+      const outcomes = options.execute ? await alter() : null
       const resultOf = ({ topic, partition }: TopicPartition) =>
         outcomes?.some((one) => one.topic === topic && one.partition === partition && one.error === null)
           ? 'changed'
@@ -86,14 +91,27 @@ export function parseTarget(text: string | undefined, nowMs: number): ResetTarge
   return { toTimestamp: timeMs }
 }
 
-async function partitionsOf(admin: Admin, groupId: string, options: ResetOptions): Promise<TopicPartition[]> {
+/** Where a share group begins, in the shape of committed offsets. */
+async function shareGroupPlaces(admin: Admin, groupId: string): Promise<(TopicPartition & { offset: bigint })[]> {
+  const outcomes = await admin.listShareGroupOffsets(groupId)
+  return outcomes.flatMap(({ topic, partition, startOffset, error }) => {
+    if (error !== null) throw error
+    return startOffset === null ? [] : [{ topic, partition, offset: startOffset }]
+  })
+}
+
+async function partitionsOf(
+  admin: Admin,
+  groupId: string,
+  begun: readonly TopicPartition[],
+  options: ResetOptions,
+): Promise<TopicPartition[]> {
   const places = new Map<string, TopicPartition>()
   const add = ({ topic, partition }: TopicPartition) => places.set(`${topic}/${partition}`, { topic, partition })
   if (options.allTopics) {
-    const committed = await admin.listGroupOffsets(groupId)
-    if (committed.length === 0)
+    if (begun.length === 0)
       throw new CliError(`group ${groupId} has committed nothing`, { hint: 'Name topics with --topic.' })
-    for (const place of committed) add(place)
+    for (const place of begun) add(place)
   }
   for (const text of options.topic) {
     const { topic, partitions } = parseTopicPartitions(text)

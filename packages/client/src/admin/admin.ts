@@ -228,12 +228,15 @@ export class Admin implements AsyncDisposable {
     return deleteShareGroupOffsets(this.#core, groupId, topics, options)
   }
 
-  /** Works out what a reset of a group's offsets would do, without doing it: {@link alterGroupOffsets} does. */
+  /**
+   * Works out what a reset of a group's offsets would do, without doing it: {@link alterGroupOffsets} does. `current`: where the group is,
+   * if that is known; a share group's are in {@link listShareGroupOffsets}, and {@link alterShareGroupOffsets} changes them.
+   */
   planOffsetReset(
     groupId: string,
     partitions: readonly TopicPartition[],
     target: ResetTarget,
-    options: AdminCallOptions = {},
+    options: AdminCallOptions & { current?: readonly (TopicPartition & { offset: bigint })[] } = {},
   ): Promise<PlannedOffset[]> {
     return planOffsetReset(this.#core, groupId, partitions, target, options)
   }

@@ -143,17 +143,20 @@ export async function groupLag(core: ClientCore, groupId: string, options: Admin
     .sort(comparePartitions)
 }
 
-/** Works out what a reset would do. Nothing is changed: give the result to {@link alterGroupOffsets}. */
+/**
+ * Works out what a reset would do. Nothing is changed: give the result to {@link alterGroupOffsets}. `current`: where the group is, for
+ * one that commits nothing, as share groups; left out: what it has committed.
+ */
 export async function planOffsetReset(
   core: ClientCore,
   groupId: string,
   partitions: readonly TopicPartition[],
   target: ResetTarget,
-  options: AdminCallOptions,
+  options: AdminCallOptions & { current?: readonly (TopicPartition & { offset: bigint })[] },
 ): Promise<PlannedOffset[]> {
   const timeoutMs = limitOf(core, options)
   const [committed, earliest, latest] = await Promise.all([
-    listGroupOffsets(core, groupId, { ...options, partitions }),
+    options.current ?? listGroupOffsets(core, groupId, { ...options, partitions }),
     endsOf(core, partitions, 'earliest', timeoutMs),
     endsOf(core, partitions, 'latest', timeoutMs),
   ])

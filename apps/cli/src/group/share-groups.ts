@@ -1,0 +1,111 @@
+import {
+  type Admin,
+  type ShareGroupDescription,
+  type ShareGroupOffset,
+  UnsupportedVersionError,
+} from '@millrace/client'
+import { type Column, type Row, renderRows } from '../io/output-format.ts'
+import { printable } from '../io/printable.ts'
+import { formatCount, formatNumber } from '../options/numbers.ts'
+
+/** A share group, and how far it is where it has begun. */
+export interface ShareGroupView {
+  readonly group: ShareGroupDescription
+  readonly offsets: readonly ShareGroupOffset[]
+}
+
+/** Those of the groups that are share groups (KIP-932), by id; none where brokers do not know such groups. */
+export async function findShareGroups(
+  admin: Admin,
+  groupIds: readonly string[],
+): Promise<Map<string, ShareGroupDescription>> {
+  if (groupIds.length === 0) return new Map()
+  try {
+    const described = await admin.describeShareGroups(groupIds)
+    return new Map(described.filter(({ error }) => error === null).map((group) => [group.groupId, group]))
+  } catch (error) {
+    if (error instanceof UnsupportedVersionError) return new Map()
+    throw error
+  }
+}
+
+export async function viewShareGroup(admin: Admin, group: ShareGroupDescription): Promise<ShareGroupView> {
+  const outcomes = await admin.listShareGroupOffsets(group.groupId)
+  const failed = outcomes.find(({ error }) => error !== null)
+  if (failed?.error != null) throw failed.error
+  return { group, offsets: outcomes }
+}
+
+const OFFSET_COLUMNS: readonly Column[] = [
+  { key: 'topic' },
+  { key: 'partition' },
+  { key: 'startOffset', title: 'START' },
+  { key: 'lag' },
+]
+
+const MEMBER_COLUMNS: readonly Column[] = [
+  { key: 'memberId', title: 'MEMBER' },
+  { key: 'clientId', title: 'CLIENT' },
+  { key: 'host' },
+  { key: 'partitions' },
+  { key: 'epoch' },
+]
+
+/** As JSON has it, in the shape of other groups: what differs is that records are acknowledged, not offsets committed. */
+export function shareGroupData({ group, offsets }: ShareGroupView): Row {
+  const { groupId, state, assignor, groupEpoch, assignmentEpoch, coordinator } = group
+  return {
+    group: groupId,
+    state,
+    type: 'share',
+    protocolType: 'share',
+    assignor,
+    epoch: groupEpoch,
+    assignmentEpoch,
+    coordinator,
+    totalLag: totalLag(offsets),
+    members: memberRows(group),
+    offsets: offsetRows(offsets),
+  }
+}
+
+export function shareGroupText({ group, offsets }: ShareGroupView, members: boolean): string {
+  const { groupId, state, groupEpoch, coordinator } = group
+  const lag = totalLag(offsets)
+  const facts = [
+    state,
+    'share group',
+    `epoch ${groupEpoch}`,
+    formatCount(group.members.length, 'member'),
+    `coordinator ${coordinator}`,
+    `total lag ${lag === null ? 'unknown' : formatNumber(Number(lag))}`,
+  ]
+  const table = members
+    ? renderRows(memberRows(group), MEMBER_COLUMNS, 'table')
+    : renderRows(offsetRows(offsets), OFFSET_COLUMNS, 'table')
+  return `${printable(`${groupId}: ${facts.join(', ')}`)}\n${table}`
+}
+
+/** Null if that of some partition is not told. */
+function totalLag(offsets: readonly ShareGroupOffset[]): bigint | null {
+  let sum = 0n
+  for (const { lag } of offsets) {
+    if (lag === null) return null
+    sum += lag
+  }
+  return sum
+}
+
+function offsetRows(offsets: readonly ShareGroupOffset[]): Row[] {
+  return offsets.map(({ topic, partition, startOffset, lag }) => ({ topic, partition, startOffset, lag }))
+}
+
+function memberRows({ members }: ShareGroupDescription): Row[] {
+  return members.map(({ memberId, memberEpoch, clientId, host, assignment }) => ({
+    memberId,
+    clientId,
+    host: host.replace(/^\//, ''),
+    partitions: assignment.map(({ topic, partition }) => `${topic}-${partition}`),
+    epoch: memberEpoch,
+  }))
+}
