@@ -15,7 +15,6 @@ import {
 import type { RequestContext } from '../../handlers/handler.ts'
 import { responseErrorOf } from '../runtime/operation-errors.ts'
 import type { LeaveAnswer } from './classic-membership.ts'
-import { consumerError } from './consumer/consumer-inputs.ts'
 import { heartbeatComplaint, heartbeatInput, heartbeatResponse } from './consumer/consumer-requests.ts'
 import { isTopicRegexLoaded, loadTopicRegex } from './consumer/topic-regex.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
@@ -31,6 +30,7 @@ import {
 } from './group-requests.ts'
 import type { GroupShards } from './group-shards.ts'
 import type { LimitRefusals } from './limit-refusals.ts'
+import { heartbeatError } from './modern/heartbeat-answer.ts'
 
 /** What requests of members need of their coordinator. */
 export interface GroupMembersDeps {
@@ -122,7 +122,7 @@ export class GroupMembers {
     mayDescribe: (topic: string) => boolean,
   ): Promise<ConsumerGroupHeartbeatResponse> {
     const failed = (errorCode: number, message: string | null): ConsumerGroupHeartbeatResponse =>
-      heartbeatResponse(consumerError(errorCode, message))
+      heartbeatResponse(heartbeatError(errorCode, message))
     if (!this.#deps.servesConsumerGroups()) {
       return failed(ErrorCode.UNSUPPORTED_VERSION, 'The consumer group protocol is not enabled.')
     }
