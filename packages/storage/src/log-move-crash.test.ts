@@ -1,7 +1,8 @@
 import { RandomChoices, SeededRandom } from '@millrace/base'
 import { expect, test } from 'vitest'
 import { newEvaluations } from './testing/invariant.ts'
-import { checkMoved, MoveWorkload } from './testing/move-workload.ts'
+import { checkMoved } from './testing/move-check.ts'
+import { MoveWorkload } from './testing/move-workload.ts'
 
 /**
  * A log is written to, cut and moved between two directories; power is lost, or the process killed, at random operations of the disk. What

@@ -1,7 +1,8 @@
 import { type DiskErrorCode, type DiskOperation, RandomChoices, SeededRandom } from '@millrace/base'
 import { expect, test } from 'vitest'
 import { newEvaluations } from './testing/invariant.ts'
-import { checkMoved, MoveWorkload } from './testing/move-workload.ts'
+import { checkMoved } from './testing/move-check.ts'
+import { MoveWorkload } from './testing/move-workload.ts'
 
 /** A disk fails, or is full for a while, while a log is moved from it or to it: nothing that was acknowledged is lost by that. */
 

@@ -88,7 +88,6 @@ import {
   updateFeaturesGuard,
 } from './guards/cluster-guards.ts'
 import { alterConfigsGuard, describeConfigsGuard, incrementalAlterConfigsGuard } from './guards/config-guards.ts'
-import { consumerGroupDescribeGuard, consumerGroupHeartbeatGuard } from './guards/consumer-group-guards.ts'
 import {
   deleteGroupsGuard,
   describeGroupsGuard,
@@ -100,22 +99,26 @@ import {
   syncGroupGuard,
 } from './guards/group-guards.ts'
 import { describeClusterGuard, metadataGuard } from './guards/metadata-guards.ts'
+import {
+  consumerGroupDescribeGuard,
+  consumerGroupHeartbeatGuard,
+  shareGroupDescribeGuard,
+  shareGroupHeartbeatGuard,
+} from './guards/modern-group-guards.ts'
 import { offsetCommitGuard, offsetDeleteGuard, offsetFetchGuard } from './guards/offset-guards.ts'
 import { initProducerIdGuard } from './guards/producer-id-guard.ts'
 import {
   alterShareGroupOffsetsGuard,
   deleteShareGroupOffsetsGuard,
   describeShareGroupOffsetsGuard,
-  shareGroupDescribeGuard,
-  shareGroupHeartbeatGuard,
-} from './guards/share-group-guards.ts'
+} from './guards/share-offset-guards.ts'
 import {
   deleteShareGroupStateGuard,
   initializeShareGroupStateGuard,
   readShareGroupStateGuard,
   readShareGroupStateSummaryGuard,
   writeShareGroupStateGuard,
-} from './guards/share-guards.ts'
+} from './guards/share-state-guards.ts'
 import { createPartitionsGuard, createTopicsGuard, deleteTopicsGuard } from './guards/topic-admin-guards.ts'
 import {
   deleteRecordsGuard,

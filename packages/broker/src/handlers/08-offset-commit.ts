@@ -17,6 +17,6 @@ export function offsetCommitHandler(deps: {
     maxVersion: 10,
     decodeRequest: decodeOffsetCommitRequest,
     encodeResponse: encodeOffsetCommitResponse,
-    handle: (request, context) => deps.groups.commitOffsets(request, context),
+    handle: (request, context) => deps.groups.offsets.commit(request, context),
   }
 }

@@ -17,6 +17,6 @@ export function offsetFetchHandler(deps: {
     maxVersion: 10,
     decodeRequest: decodeOffsetFetchRequest,
     encodeResponse: encodeOffsetFetchResponse,
-    handle: (request, context) => deps.groups.fetchOffsets(request, context),
+    handle: (request, context) => deps.groups.offsets.fetch(request, context),
   }
 }

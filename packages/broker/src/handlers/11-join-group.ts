@@ -15,6 +15,6 @@ export function joinGroupHandler(deps: { groups: GroupCoordinator }): ApiHandler
     maxVersion: 9,
     decodeRequest: decodeJoinGroupRequest,
     encodeResponse: encodeJoinGroupResponse,
-    handle: (request, context) => deps.groups.joinGroup(request, context),
+    handle: (request, context) => deps.groups.members.join(request, context),
   }
 }

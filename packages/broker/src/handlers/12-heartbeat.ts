@@ -15,6 +15,6 @@ export function heartbeatHandler(deps: { groups: GroupCoordinator }): ApiHandler
     maxVersion: 4,
     decodeRequest: decodeHeartbeatRequest,
     encodeResponse: encodeHeartbeatResponse,
-    handle: (request) => deps.groups.heartbeat(request),
+    handle: (request) => deps.groups.members.heartbeat(request),
   }
 }

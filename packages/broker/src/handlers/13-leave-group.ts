@@ -17,6 +17,6 @@ export function leaveGroupHandler(deps: {
     maxVersion: 5,
     decodeRequest: decodeLeaveGroupRequest,
     encodeResponse: encodeLeaveGroupResponse,
-    handle: (request, context) => deps.groups.leaveGroup(request, context),
+    handle: (request, context) => deps.groups.members.leave(request, context),
   }
 }

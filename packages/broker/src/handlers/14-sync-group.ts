@@ -15,6 +15,6 @@ export function syncGroupHandler(deps: { groups: GroupCoordinator }): ApiHandler
     maxVersion: 5,
     decodeRequest: decodeSyncGroupRequest,
     encodeResponse: encodeSyncGroupResponse,
-    handle: (request, context) => deps.groups.syncGroup(request, context),
+    handle: (request, context) => deps.groups.members.sync(request, context),
   }
 }

@@ -17,6 +17,6 @@ export function describeGroupsHandler(deps: {
     maxVersion: 6,
     decodeRequest: decodeDescribeGroupsRequest,
     encodeResponse: encodeDescribeGroupsResponse,
-    handle: (request, context) => deps.groups.describeGroups(request, context),
+    handle: (request, context) => deps.groups.administration.describe(request, context),
   }
 }

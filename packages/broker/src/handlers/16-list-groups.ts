@@ -17,6 +17,6 @@ export function listGroupsHandler(deps: {
     maxVersion: 5,
     decodeRequest: decodeListGroupsRequest,
     encodeResponse: encodeListGroupsResponse,
-    handle: (request, context) => deps.groups.listGroups(request, context),
+    handle: (request, context) => deps.groups.administration.list(request, context),
   }
 }

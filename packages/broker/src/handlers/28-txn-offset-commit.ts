@@ -14,7 +14,7 @@ import { defineHandler } from './define-handler.ts'
 import type { ApiHandler } from './handler.ts'
 
 export interface TxnOffsetCommitDeps {
-  readonly groups: Pick<GroupCoordinator, 'commitTransactionalOffsets'>
+  readonly groups: Pick<GroupCoordinator, 'offsets'>
   readonly verifier: Pick<PartitionVerifier, 'verify'>
   find(topic: string, partition: number): Partition | null
   /** `transaction.partition.verification.enable` now. */
@@ -42,7 +42,7 @@ export function txnOffsetCommitHandler(
       isEnlisted: apiVersion >= FIRST_ENLISTED_VERSION,
       knowsAbortable: apiVersion >= FIRST_ABORTABLE_VERSION,
     }
-    return deps.groups.commitTransactionalOffsets(request, context, (partition) =>
+    return deps.groups.offsets.commitTransactional(request, context, (partition) =>
       verifyOffsets(deps, request, partition, client),
     )
   })

@@ -17,6 +17,6 @@ export function deleteGroupsHandler(deps: {
     maxVersion: 3,
     decodeRequest: decodeDeleteGroupsRequest,
     encodeResponse: encodeDeleteGroupsResponse,
-    handle: (request) => deps.groups.deleteGroups(request),
+    handle: (request) => deps.groups.administration.delete(request),
   }
 }

@@ -17,6 +17,6 @@ export function offsetDeleteHandler(deps: {
     maxVersion: 0,
     decodeRequest: decodeOffsetDeleteRequest,
     encodeResponse: encodeOffsetDeleteResponse,
-    handle: (request) => deps.groups.deleteOffsets(request),
+    handle: (request) => deps.groups.offsets.delete(request),
   }
 }

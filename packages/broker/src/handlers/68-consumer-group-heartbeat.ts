@@ -26,6 +26,6 @@ export function consumerGroupHeartbeatHandler(deps: {
   return defineHandler(consumerGroupHeartbeatApi, (request, context) => {
     const access = authorizer?.accessOf(context.connection) ?? null
     const mayDescribe = access === null ? ANY_TOPIC : (topic: string) => access.passes(need, topic)
-    return groups.consumerGroupHeartbeat(request, context, mayDescribe)
+    return groups.members.consumerHeartbeat(request, context, mayDescribe)
   })
 }

@@ -12,6 +12,6 @@ export function consumerGroupDescribeHandler(deps: {
   readonly groups: GroupCoordinator
 }): ApiHandler<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse> {
   return defineHandler(consumerGroupDescribeApi, (request, context) =>
-    deps.groups.consumerGroupDescribe(request, context),
+    deps.groups.administration.describeConsumerGroups(request, context),
   )
 }

@@ -1,7 +1,7 @@
 import { AssertionError } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import type { BatchChecks } from '../partition/batch-checks.ts'
-import type { HostedTopic } from '../partition/partition-manager.ts'
+import type { HostedTopic } from '../partition/partition-placement.ts'
 import type { ProduceAppender } from '../partition/produce-appender.ts'
 import type { ProduceRequestView } from './produce-request.ts'
 import type { PartitionOutcome, ProduceSlot } from './produce-slot.ts'

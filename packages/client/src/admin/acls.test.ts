@@ -15,17 +15,8 @@ import {
 } from '@millrace/protocol'
 import { expect, test } from 'vitest'
 import { FakeCluster } from '../testing/fake-cluster.ts'
+import { withAdmin } from '../testing/with-admin.ts'
 import type { Acl } from './acls.ts'
-import { Admin } from './admin.ts'
-
-async function withAdmin<T>(cluster: FakeCluster, run: (admin: Admin) => Promise<T>): Promise<T> {
-  const admin = new Admin({ ...cluster.clientOptions, defaultApiTimeoutMs: 5000 })
-  try {
-    return await cluster.world.run(run(admin))
-  } finally {
-    await admin.close()
-  }
-}
 
 const rule: Acl = {
   resourceType: 'transactional-id',

@@ -45,18 +45,9 @@ import {
 } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import { FakeCluster } from '../testing/fake-cluster.ts'
-import { Admin } from './admin.ts'
+import { withAdmin } from '../testing/with-admin.ts'
 
 const DIRECTORY = 'AAAAAAAAAAAAAAAAAAAAAQ' as Uuid
-
-async function withAdmin<T>(cluster: FakeCluster, run: (admin: Admin) => Promise<T>): Promise<T> {
-  const admin = new Admin({ ...cluster.clientOptions, defaultApiTimeoutMs: 5000 })
-  try {
-    return await cluster.world.run(run(admin))
-  } finally {
-    await admin.close()
-  }
-}
 
 function limit(cluster: FakeCluster, apiKey: number, max: number | null): void {
   for (const broker of cluster.brokers.values()) broker.versionLimits.set(apiKey, max === null ? null : { min: 0, max })

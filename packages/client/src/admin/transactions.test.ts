@@ -21,16 +21,7 @@ import {
 import { describe, expect, test } from 'vitest'
 import { UnsupportedVersionError } from '../errors/client-errors.ts'
 import { FakeCluster } from '../testing/fake-cluster.ts'
-import { Admin } from './admin.ts'
-
-async function withAdmin<T>(cluster: FakeCluster, run: (admin: Admin) => Promise<T>): Promise<T> {
-  const admin = new Admin({ ...cluster.clientOptions, defaultApiTimeoutMs: 5000 })
-  try {
-    return await cluster.world.run(run(admin))
-  } finally {
-    await admin.close()
-  }
-}
+import { withAdmin } from '../testing/with-admin.ts'
 
 describe('transactional ids', () => {
   test('are listed from all brokers, in order, with every condition passed on', async () => {

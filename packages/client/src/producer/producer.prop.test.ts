@@ -1,15 +1,8 @@
-import {
-  ApiKey,
-  createPartitionProduceResponse,
-  createProduceResponse,
-  createTopicProduceResponse,
-  ErrorCode,
-  type ProduceRequest,
-  RecordReader,
-} from '@millrace/protocol'
+import { ApiKey, ErrorCode, RecordReader } from '@millrace/protocol'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { FakeCluster } from '../testing/fake-cluster.ts'
+import { refusedProduce } from '../testing/refused-produce.ts'
 import { Producer } from './producer.ts'
 
 /**
@@ -30,21 +23,10 @@ function chaos(cluster: FakeCluster, percent: number): void {
       await cluster.answer(request)
       return 'break'
     }
-    const { topicData } = request.body as ProduceRequest
     for (const { partitions } of cluster.topics.values()) {
       if (kind === 2) for (const partition of partitions) partition.restoreAt(1 + (random.uint32() % 2))
     }
-    return createProduceResponse({
-      responses: topicData.map(({ name, topicId, partitionData }) =>
-        createTopicProduceResponse({
-          name,
-          topicId,
-          partitionResponses: partitionData.map(({ index }) => {
-            return createPartitionProduceResponse({ index, errorCode: ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND })
-          }),
-        }),
-      ),
-    })
+    return refusedProduce(request, ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND)
   })
 }
 

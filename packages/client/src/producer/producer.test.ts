@@ -1,19 +1,17 @@
 import {
   ApiKey,
-  createPartitionProduceResponse,
-  createProduceResponse,
-  createTopicProduceResponse,
   ErrorCode,
   type MetadataResponse,
   type ProduceRequest,
+  type ProduceResponse,
   partitionForKey,
   RecordReader,
 } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import { RecordTooLargeError, TimeoutError } from '../errors/client-errors.ts'
-import type { FakeRequest } from '../testing/fake-broker.ts'
 import { FakeCluster } from '../testing/fake-cluster.ts'
 import type { FakePartition } from '../testing/fake-partition.ts'
+import { refusedProduce } from '../testing/refused-produce.ts'
 import { PartialDeliveryError } from './delivery.ts'
 import { Producer } from './producer.ts'
 import type { ProducerOptions } from './producer-options.ts'
@@ -42,22 +40,6 @@ function recordsOf(partition: FakePartition) {
 
 function valuesOf(partition: FakePartition): (string | null)[] {
   return recordsOf(partition).map(({ value }) => value)
-}
-
-/** An answer that refuses every partition of the request. */
-function refuse(request: FakeRequest, errorCode: number, extra: object = {}): object {
-  const { topicData } = request.body as ProduceRequest
-  return createProduceResponse({
-    responses: topicData.map(({ name, topicId, partitionData }) =>
-      createTopicProduceResponse({
-        name,
-        topicId,
-        partitionResponses: partitionData.map(({ index }) =>
-          createPartitionProduceResponse({ index, errorCode, ...extra }),
-        ),
-      }),
-    ),
-  })
 }
 
 describe('what a producer stores', () => {
@@ -285,7 +267,7 @@ describe('what a producer does about failures', () => {
     cluster.intercept(ApiKey.PRODUCE, (request) =>
       request.nodeId === 2
         ? null
-        : refuse(request, ErrorCode.NOT_LEADER_OR_FOLLOWER, {
+        : refusedProduce(request, ErrorCode.NOT_LEADER_OR_FOLLOWER, {
             currentLeader: { leaderId: 2, leaderEpoch: 1, unknownTaggedFields: null },
           }),
     )
@@ -341,7 +323,9 @@ describe('what a producer does about failures', () => {
     const partition = cluster.createTopic('t').partitions[0]!
     const producer = producerOf(cluster, { deliveryTimeoutMs: 3000, requestTimeoutMs: 1000 })
     let refusing = true
-    cluster.intercept(ApiKey.PRODUCE, (request) => (refusing ? refuse(request, ErrorCode.NOT_ENOUGH_REPLICAS) : null))
+    cluster.intercept(ApiKey.PRODUCE, (request) =>
+      refusing ? refusedProduce(request, ErrorCode.NOT_ENOUGH_REPLICAS) : null,
+    )
     const error = await cluster.world.run(producer.send({ topic: 't', value: 'a' }).catch((reason: unknown) => reason))
     expect(error).toBeInstanceOf(TimeoutError)
     expect((error as TimeoutError).cause).toMatchObject({ code: 'NOT_ENOUGH_REPLICAS' })
@@ -356,7 +340,9 @@ describe('what a producer does about failures', () => {
     const partition = cluster.createTopic('t').partitions[0]!
     const producer = producerOf(cluster)
     let refusing = true
-    cluster.intercept(ApiKey.PRODUCE, (request) => (refusing ? refuse(request, ErrorCode.INVALID_TIMESTAMP) : null))
+    cluster.intercept(ApiKey.PRODUCE, (request) =>
+      refusing ? refusedProduce(request, ErrorCode.INVALID_TIMESTAMP) : null,
+    )
     await expect(cluster.world.run(producer.send({ topic: 't', value: 'a' }))).rejects.toMatchObject({
       code: 'INVALID_TIMESTAMP',
       retriable: false,
@@ -375,7 +361,7 @@ describe('what a producer does about failures', () => {
     cluster.createTopic('t', 2)
     const producer = producerOf(cluster)
     cluster.intercept(ApiKey.PRODUCE, async (request) => {
-      const answer = (await cluster.answer(request)) as ReturnType<typeof createProduceResponse>
+      const answer = (await cluster.answer(request)) as ProduceResponse
       for (const topic of answer.responses) {
         for (const partition of topic.partitionResponses)
           if (partition.index === 1) partition.errorCode = ErrorCode.INVALID_RECORD
@@ -422,7 +408,7 @@ describe('what a producer does about failures', () => {
       onDeliveryError: (error, topic, partition, recordCount) =>
         failures.push([(error as Error).name, topic, partition, recordCount]),
     })
-    cluster.intercept(ApiKey.PRODUCE, (request) => refuse(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED))
+    cluster.intercept(ApiKey.PRODUCE, (request) => refusedProduce(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED))
     await cluster.world.run(producer.ready('t'))
     for (let n = 0; n < 3; n++) producer.post({ topic: 't', value: '' })
     await cluster.world.run(producer.flush())
@@ -437,7 +423,7 @@ describe('what a producer does about failures', () => {
     const producer = producerOf(cluster, { onRetry: (error) => retried.push((error as { code: string }).code) })
     let requestCount = 0
     cluster.intercept(ApiKey.PRODUCE, (request) =>
-      requestCount++ === 0 ? refuse(request, ErrorCode.NOT_ENOUGH_REPLICAS) : null,
+      requestCount++ === 0 ? refusedProduce(request, ErrorCode.NOT_ENOUGH_REPLICAS) : null,
     )
     await cluster.world.run(producer.send({ topic: 't', value: 'a' }))
     expect(retried).toEqual(['NOT_ENOUGH_REPLICAS'])
@@ -546,7 +532,7 @@ describe('what a producer does about failures', () => {
     await cluster.world.run(producer.partitionCount('t'))
     const startMs = clock.monotonicMs()
     cluster.intercept(ApiKey.PRODUCE, (request) =>
-      clock.monotonicMs() - startMs < 8000 ? refuse(request, ErrorCode.NOT_ENOUGH_REPLICAS) : 'drop',
+      clock.monotonicMs() - startMs < 8000 ? refusedProduce(request, ErrorCode.NOT_ENOUGH_REPLICAS) : 'drop',
     )
     const failedAtMs = async () => {
       await producer.send({ topic: 't', value: '' }).catch(() => undefined)

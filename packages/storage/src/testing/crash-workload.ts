@@ -1,14 +1,11 @@
 import {
-  DiskError,
   type DiskOperation,
-  type Random,
   RandomChoices,
   randomUuid,
   SeededRandom,
-  SimulatedClock,
-  SimulatedDisk,
-  type SimulatedDiskOptions,
-  SimulatedTimers,
+  type SimulatedClock,
+  type SimulatedDisk,
+  type SimulatedTimers,
 } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import type { Log } from '../index.ts'
@@ -20,6 +17,7 @@ import { type PublishedFiles, publishRenamed } from './published-files.ts'
 import { type Harness, openStorage } from './storage-harness.ts'
 import { type LogExpectation, WorkloadLog } from './workload-log.ts'
 import { WorkloadReads } from './workload-reads.ts'
+import { WorkloadWorld, type WorldOptions } from './workload-world.ts'
 
 /** A disk as it was before an operation, and what must be found on what a crash leaves of it. */
 export interface CrashPoint {
@@ -82,19 +80,15 @@ export const MIXED_STEPS: StepWeights = {
   'lose power': 0.7,
 }
 
-export interface WorkloadOptions {
-  seed: number
+export interface WorkloadOptions extends WorldOptions {
   /** Steps at most. */
   stepCount: number
   /** It ends with the step that does this many changes of the disk. */
   operationCount?: number
-  /** Share of the disk operations at which a crash is to be tried. */
-  crashShare: number
   mapping: boolean
   partitionCount?: number
   config?: Partial<LogConfig>
   steps?: StepWeights
-  disk?: SimulatedDiskOptions
   /** More changed pages than this after a step, and the system writes all of them back. */
   unsyncedMax?: number
   /** Largest record value, but for those that are to fill a segment. */
@@ -105,8 +99,6 @@ export interface WorkloadOptions {
   waitsAtStart?: boolean
   /** Running logs are held against the model at the end and at each stop, and after a stop they must be as they were. */
   checksRunning?: boolean
-  /** Errors of the disk are expected: calls may be refused. */
-  isFaulty?: boolean
 }
 
 /** A log that gets so much at once is extended ahead of its writes, if its segments have room. */
@@ -129,8 +121,6 @@ export class CrashWorkload {
   deletedCount: number
   /** Of steps `read`. */
   readonly reads: WorkloadReads
-  /** Errors that calls threw, where they are expected. */
-  readonly refusals: DiskError[]
   /** What was reported by storage instances before the current one. */
   readonly earlierErrors: string[]
   /** Called before each change of the disk. */
@@ -139,67 +129,43 @@ export class CrashWorkload {
   onStarted: (disk: SimulatedDisk) => void
   /** May keep an operation of the thread pool from ending; null leaves it to the workload. */
   delay: (operation: DiskOperation) => Promise<void> | null
-  #disk: SimulatedDisk
   readonly #options: WorkloadOptions
-  readonly #random: Random
-  readonly #crashRandom: SeededRandom
-  readonly #clock: SimulatedClock
-  #timers: SimulatedTimers
+  readonly #world: WorkloadWorld
   readonly #logs: WorkloadLog[]
-  #waiting: (() => void)[]
   #harness: Harness | null
   #epoch: number
   #nextValue: number
   #isRunning: boolean
-  readonly #kinds: readonly StepKind[]
-  readonly #weights: readonly number[]
 
   constructor(options: WorkloadOptions) {
-    const random = new SeededRandom(options.seed)
     this.crashPoints = []
     this.published = new Map()
     this.evaluations = newEvaluations()
     this.operationCount = 0
     this.deletedCount = 0
     this.reads = new WorkloadReads()
-    this.refusals = []
     this.earlierErrors = []
     this.onOperation = () => undefined
     this.onStarted = () => undefined
     this.delay = () => null
     this.#options = options
-    this.#random = random.fork('workload')
-    this.#crashRandom = random.fork('crash')
-    this.#clock = new SimulatedClock()
-    this.#timers = new SimulatedTimers(this.#clock)
-    this.#disk = new SimulatedDisk({
-      random: random.fork('disk'),
-      clock: this.#clock,
-      mapping: options.mapping,
-      coldShare: 0.3,
-      writeBackShare: 0.1,
-      ...options.disk,
-    })
+    this.#world = new WorkloadWorld({ ...options, disk: { mapping: options.mapping, ...options.disk } })
     this.#logs = Array.from({ length: options.partitionCount ?? 2 }, (_, partition) => new WorkloadLog(partition))
-    this.#waiting = []
     this.#harness = null
     this.#epoch = 1
     this.#nextValue = 0
     this.#isRunning = false
-    const steps = Object.entries(options.steps ?? MIXED_STEPS) as [StepKind, number][]
-    this.#kinds = steps.map(([kind]) => kind)
-    this.#weights = steps.map(([, weight]) => weight)
   }
 
   async run(): Promise<void> {
-    await this.#open(this.#disk)
+    await this.#open(this.disk)
     const { stepCount, operationCount = Number.POSITIVE_INFINITY } = this.#options
     for (let step = 0; step < stepCount && this.operationCount < operationCount; step++) {
-      await this.#step(this.#drawKind())
+      await this.#step(this.#world.drawKind(this.#options.steps ?? MIXED_STEPS))
       for (let turn = 0; turn < 4; turn++) await Promise.resolve()
       this.reads.check()
       if (this.harness.failures.length > 0) break
-      if (this.#disk.unsyncedCount > (this.#options.unsyncedMax ?? Number.POSITIVE_INFINITY)) this.#disk.writeBackAll()
+      if (this.disk.unsyncedCount > (this.#options.unsyncedMax ?? Number.POSITIVE_INFINITY)) this.disk.writeBackAll()
     }
     this.#collect('the end')
     if (this.#options.checksRunning === true && this.harness.failures.length === 0) await this.#checkRunning()
@@ -207,13 +173,13 @@ export class CrashWorkload {
 
   /** Lets the workload's own storage end: everything waiting is let go. */
   async end(): Promise<void> {
-    this.#disk.onChange = () => undefined
+    this.disk.onChange = () => undefined
     this.letAllGo()
     await this.harness.manager.shutdown()
   }
 
   get disk(): SimulatedDisk {
-    return this.#disk
+    return this.#world.disk
   }
 
   get harness(): Harness {
@@ -221,7 +187,7 @@ export class CrashWorkload {
   }
 
   get clock(): SimulatedClock {
-    return this.#clock
+    return this.#world.clock
   }
 
   /** Leader epoch that appends come with. */
@@ -230,7 +196,7 @@ export class CrashWorkload {
   }
 
   get timers(): SimulatedTimers {
-    return this.#timers
+    return this.#world.timers
   }
 
   get logs(): readonly WorkloadLog[] {
@@ -239,24 +205,20 @@ export class CrashWorkload {
 
   /** Ends what waits, and from now on everything at once. */
   letAllGo(): void {
-    this.#disk.settle = (operation) => this.delay(operation) ?? Promise.resolve()
-    this.#release(this.#waiting.length)
+    this.disk.settle = (operation) => this.delay(operation) ?? Promise.resolve()
+    this.#world.release(this.#world.waitingCount)
   }
 
   async #open(disk: SimulatedDisk): Promise<void> {
     if (this.#harness !== null) this.earlierErrors.push(...this.#harness.errors)
-    // What belongs to the process before, timers and what waits, ends with it.
-    this.#timers = new SimulatedTimers(this.#clock)
-    this.#waiting = []
-    this.#disk = disk
+    this.#world.restart(disk, (operation, path) => this.#onChange(operation, path))
     this.#isRunning = false
     disk.settle = this.#options.waitsAtStart === true ? this.#settle : () => Promise.resolve()
-    disk.onChange = (operation, path) => this.#onChange(operation, path)
     this.#harness = await openStorage({
       disk,
-      clock: this.#clock,
-      timers: this.#timers,
-      random: new SeededRandom(this.#random.uint32()),
+      clock: this.clock,
+      timers: this.timers,
+      random: new SeededRandom(this.#world.random.uint32()),
       config: { ...SMALL, ...this.#options.config },
     })
     for (const entry of this.#logs) this.#reopen(entry)
@@ -265,10 +227,7 @@ export class CrashWorkload {
     this.onStarted(disk)
   }
 
-  /** Nobody but the checks reads, and they do not wait. */
-  readonly #settle = (operation: DiskOperation): Promise<void> =>
-    this.delay(operation) ??
-    (operation === 'read' ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve)))
+  readonly #settle = (operation: DiskOperation): Promise<void> => this.delay(operation) ?? this.#world.wait(operation)
 
   #reopen(entry: WorkloadLog): void {
     const { manager } = this.harness
@@ -284,9 +243,9 @@ export class CrashWorkload {
 
   #onChange(operation: DiskOperation, path: string): void {
     this.operationCount++
-    if (operation === 'rename') publishRenamed(this.#disk, path, this.published)
+    if (operation === 'rename') publishRenamed(this.disk, path, this.published)
     this.onOperation(operation, path)
-    if (this.#crashRandom.uint32() < this.#options.crashShare * 2 ** 32) this.#collect(`${operation} ${path}`)
+    if (this.#world.drawCrash()) this.#collect(`${operation} ${path}`)
   }
 
   #collect(step: string): void {
@@ -296,22 +255,22 @@ export class CrashWorkload {
   /** What a crash would find now. */
   pointNow(step: string): CrashPoint {
     const logs = this.#logs.map((entry) => entry.expectation()).filter((expected) => expected !== null)
-    return { disk: this.#disk.fork(), step, logs, published: this.published, isRunning: this.#isRunning }
+    return { disk: this.disk.fork(), step, logs, published: this.published, isRunning: this.#isRunning }
   }
 
   async #step(kind: StepKind): Promise<void> {
     const { manager } = this.harness
     if (kind === 'flush') manager.flushStaged()
     else if (kind === 'settle') await this.#letSome()
-    else if (kind === 'wait') this.#timers.advance(this.#draw(this.#options.waitMsMax ?? 2000))
-    else if (kind === 'write back') this.#disk.writeBackAll()
-    else if (kind === 'wait a minute') this.#timers.advance(60_000)
+    else if (kind === 'wait') this.timers.advance(this.#draw(this.#options.waitMsMax ?? 2000))
+    else if (kind === 'write back') this.disk.writeBackAll()
+    else if (kind === 'wait a minute') this.timers.advance(60_000)
     else if (kind === 'next epoch') this.#epoch++
     else if (kind === 'stop') await this.#stop()
-    else if (kind === 'kill' && !this.#isHalfCut) await this.#kill(() => this.#disk.killed())
+    else if (kind === 'kill' && !this.#isHalfCut) await this.#kill(() => this.disk.killed())
     else if (kind === 'kill' || kind === 'lose power')
-      await this.#kill(() => this.#disk.crashed(new RandomChoices(this.#random)))
-    else this.#expectingRefusal(() => this.#stepOfLog(kind))
+      await this.#kill(() => this.disk.crashed(new RandomChoices(this.#world.random)))
+    else this.#world.expectingRefusal(() => this.#stepOfLog(kind))
   }
 
   #stepOfLog(kind: StepKind): void {
@@ -324,11 +283,11 @@ export class CrashWorkload {
     else if (kind === 'append fast')
       for (let count = FAST_APPENDS; count > 0; count--)
         this.#accept(entry.append([this.#value(FAST_VALUE_BYTES)], this.#epoch, this.#now(), -1, false))
-    else if (kind === 'read') this.reads.start(entry, this.#random)
+    else if (kind === 'read') this.reads.start(entry, this.#world.random)
     else if (kind === 'transaction') for (let count = 1 + this.#draw(2); count > 0; count--) this.#append(entry, true)
     else if (kind === 'end transaction') this.#endTransaction(entry)
     else if (kind === 'truncate') this.#truncate(entry)
-    else if (kind === 'delete records') entry.deleteRecords(this.#draw(log.writtenOffset + 1), this.#clock.wallMs())
+    else if (kind === 'delete records') entry.deleteRecords(this.#draw(log.writtenOffset + 1), this.clock.wallMs())
     else if (kind === 'checkpoint') log.checkpointer.request()
     else if (kind === 'start again') this.#startAgain(entry, log)
     else if (kind === 'delete log') this.#delete(entry, log)
@@ -341,7 +300,7 @@ export class CrashWorkload {
   }
 
   #create(entry: WorkloadLog): void {
-    entry.onCreated(this.harness.manager.createLog('topic', entry.partition, randomUuid(this.#random)))
+    entry.onCreated(this.harness.manager.createLog('topic', entry.partition, randomUuid(this.#world.random)))
   }
 
   #delete(entry: WorkloadLog, log: Log): void {
@@ -367,13 +326,13 @@ export class CrashWorkload {
   #truncate(entry: WorkloadLog): void {
     const { batches } = entry.model
     const offset = batches[this.#draw(Math.max(1, batches.length))]?.baseOffset ?? 0
-    this.#disk.forgetViews()
+    this.disk.forgetViews()
     entry.truncateTo(offset)
     this.#epoch++
   }
 
   #startAgain(entry: WorkloadLog, log: Log): void {
-    this.#disk.forgetViews()
+    this.disk.forgetViews()
     entry.startAgainAt(log.logEndOffset + this.#draw(5))
   }
 
@@ -385,8 +344,8 @@ export class CrashWorkload {
     this.#isRunning = false
     const ends = noteEnds(this.harness.manager.logs())
     await this.harness.manager.shutdown()
-    if (isChecked) checkStopped(this.#disk, ends, this.evaluations)
-    await this.#open(this.#disk)
+    if (isChecked) checkStopped(this.disk, ends, this.evaluations)
+    await this.#open(this.disk)
     if (!isChecked) return
     checkStarted(this.harness, ends, this.evaluations)
     await this.#checkLogs()
@@ -418,18 +377,9 @@ export class CrashWorkload {
     fail(code === ErrorCode.KAFKA_STORAGE_ERROR ? 'S9' : 'S4', `append failed with ${code}`)
   }
 
-  #expectingRefusal(call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      if (!this.#options.isFaulty || !(error instanceof DiskError)) throw error
-      this.refusals.push(error)
-    }
-  }
-
   /** Timestamps of producers: near the clock, and not in order. */
   #now(): number {
-    return this.#clock.wallMs() - this.#draw(500)
+    return this.clock.wallMs() - this.#draw(500)
   }
 
   #value(sizeBytes: number): string {
@@ -441,28 +391,11 @@ export class CrashWorkload {
   }
 
   async #letSome(): Promise<void> {
-    this.#release(1 + this.#draw(Math.max(1, this.#waiting.length)))
+    this.#world.release(1 + this.#draw(Math.max(1, this.#world.waitingCount)))
     for (let turn = 0; turn < 10; turn++) await Promise.resolve()
   }
 
-  #release(count: number): void {
-    for (let number = 0; number < count && this.#waiting.length > 0; number++) {
-      const [wake] = this.#waiting.splice(this.#draw(this.#waiting.length), 1)
-      wake!()
-    }
-  }
-
-  #drawKind(): StepKind {
-    const total = this.#weights.reduce((sum, weight) => sum + weight, 0)
-    let left = (this.#random.uint32() / 2 ** 32) * total
-    for (const [slot, weight] of this.#weights.entries()) {
-      left -= weight
-      if (left < 0) return this.#kinds[slot]!
-    }
-    return this.#kinds.at(-1)!
-  }
-
   #draw(count: number): number {
-    return this.#random.uint32() % count
+    return this.#world.draw(count)
   }
 }

@@ -2,12 +2,11 @@ import { BaseError, SimulatedClock, type SimulatedDisk, SimulatedTimers } from '
 import { MOVED_REPLICAS_FILE, parsePartitionDirectoryName } from '../file-names.ts'
 import { fail, newEvaluations } from './invariant.ts'
 import { checkContents } from './log-invariants.ts'
-import { MOVE_DIRECTORIES, type MovePoint, openMoved } from './move-workload.ts'
+import type { MovePoint } from './move-workload.ts'
+import { MOVE_DIRECTORIES, openMoved, turns } from './moved-storage.ts'
 
 /** The notes of moves, of which some may be absent. */
 export const NOTE_PATHS: readonly string[] = MOVE_DIRECTORIES.map((path) => `${path}/${MOVED_REPLICAS_FILE}`)
-
-const TURNS = 200
 
 /** Whether a move has left a note at this point. */
 export function isNotePoint({ disk }: MovePoint): boolean {
@@ -44,7 +43,7 @@ async function startedEnd(disk: SimulatedDisk, expected: MovePoint['expected']):
     if (!(error instanceof BaseError) || !/\/[ab]\b/.test(error.message)) throw error
     return null
   }
-  for (let turn = 0; turn < TURNS; turn++) await Promise.resolve()
+  await turns()
   const [log, ...others] = manager.logs()
   if (others.length > 0) fail('S1', `${others.length + 1} logs of one partition`)
   const promised = expected.durableOffset > expected.logStartOffset

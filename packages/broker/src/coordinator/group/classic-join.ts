@@ -14,6 +14,7 @@ import {
   restartSession,
   restartSessionWith,
 } from './classic-rebalance.ts'
+import { clientAddressOf } from './client-host.ts'
 import { deleteConsumerGroup } from './consumer/group-downgrade.ts'
 import { NEW_MEMBER_JOIN_TIMEOUT_MS } from './group-config.ts'
 import { type GroupContext, sessionTimerKey } from './group-context.ts'
@@ -36,7 +37,7 @@ export function joinGroup(context: GroupContext, input: JoinInput, token: ReplyT
     step.reply(token, joinError(ErrorCode.UNKNOWN_MEMBER_ID, memberId))
     return
   }
-  const owner = context.limits.ownerAt(input.clientHost.slice(1))
+  const owner = context.limits.ownerAt(clientAddressOf(input.clientHost))
   if (!isAdmitted(context, group, input, owner)) {
     // A client looks for its coordinator again and comes back: nothing here is for ever.
     context.counters.limitRefusals++
@@ -141,7 +142,7 @@ function joinWithoutId(
     if (currentId === undefined) addMember(context, group, memberId, input, token, step)
     else replaceStaticMember(context, group, currentId, memberId, input, token, step)
   } else if (input.requiresKnownMemberId) {
-    group.addPendingJoin(memberId, context.limits.ownerAt(input.clientHost.slice(1)))
+    group.addPendingJoin(memberId, context.limits.ownerAt(clientAddressOf(input.clientHost)))
     step.schedule(sessionTimerKey(groupId, memberId), input.sessionTimeoutMs, {
       type: 'session-expired',
       groupId,
@@ -174,7 +175,9 @@ function addMember(
     protocols,
     assignment: EMPTY_BYTES,
     // An id that came back goes on in the share that it was given in.
-    owner: group.isPendingJoin(memberId) ? group.pendingOwner(memberId) : context.limits.ownerAt(clientHost.slice(1)),
+    owner: group.isPendingJoin(memberId)
+      ? group.pendingOwner(memberId)
+      : context.limits.ownerAt(clientAddressOf(clientHost)),
   })
   member.isNew = true
   if (group.state === 'PreparingRebalance' && group.previousState === 'Empty') group.hasNewMember = true

@@ -3,6 +3,7 @@ import { responseErrorOf } from '../runtime/operation-errors.ts'
 import type { ReplyToken } from '../runtime/step.ts'
 import type { ClassicGroup } from './classic-group.ts'
 import { failAssignment, propagateAssignment, rebalanceOrCompleteJoin, restartSession } from './classic-rebalance.ts'
+import { clientAddressOf } from './client-host.ts'
 import { type GroupContext, syncTimerKey } from './group-context.ts'
 import { classicGroupOf } from './group-lookup.ts'
 import { noteGroup } from './group-notes.ts'
@@ -63,7 +64,7 @@ function hasRoomForAssignment(context: GroupContext, group: ClassicGroup, input:
     bytes += (input.assignments.get(member.memberId)?.length ?? 0) - member.assignment.length
   }
   const { clientHost } = group.members.get(input.memberId)!
-  return limits.hasRoomFor(0, bytes, limits.ownerAt(clientHost.slice(1)))
+  return limits.hasRoomFor(0, bytes, limits.ownerAt(clientAddressOf(clientHost)))
 }
 
 function validateSync(group: ClassicGroup, input: SyncInput): number {

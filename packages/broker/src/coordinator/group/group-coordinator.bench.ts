@@ -47,13 +47,13 @@ test(`a turn of ${REQUESTS_PER_TURN} requests`, async ({ bench }) => {
   const context = contextOf(8, 9)
   await bench.compare(
     bench('OffsetCommit of one partition', async () => {
-      const answers = commits.map((request) => fixture.groups.commitOffsets(request, context))
+      const answers = commits.map((request) => fixture.groups.offsets.commit(request, context))
       fixture.turn.end()
       for (const log of logs) log.commit()
       await Promise.all(answers)
     }),
     bench('Heartbeat', async () => {
-      await Promise.all(heartbeats.map((request) => fixture.groups.heartbeat(request)))
+      await Promise.all(heartbeats.map((request) => fixture.groups.members.heartbeat(request)))
     }),
   )
 })

@@ -33,7 +33,7 @@ import {
 import { type DescribedConsumerGroup, describeConsumerGroup } from './consumer/consumer-description.ts'
 import type { ConsumerGroup } from './consumer/consumer-group.ts'
 import { consumerHeartbeat } from './consumer/consumer-heartbeat.ts'
-import type { ConsumerAnswer, ConsumerHeartbeatInput } from './consumer/consumer-inputs.ts'
+import type { ConsumerHeartbeatInput } from './consumer/consumer-inputs.ts'
 import {
   onMemberSessionExpired,
   onMemberSyncExpired,
@@ -63,6 +63,7 @@ import type { GroupRecord } from './group-record.ts'
 import type { GroupSettings } from './group-settings.ts'
 import { GroupTally } from './group-tally.ts'
 import type { GroupUsage } from './group-usage.ts'
+import type { HeartbeatAnswer } from './modern/heartbeat-answer.ts'
 import type { TopicDirectory } from './modern/topic-directory.ts'
 import {
   type CommitAnswer,
@@ -194,7 +195,7 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   }
 
   /** ConsumerGroupHeartbeat (KIP-848). */
-  consumerHeartbeat(input: ConsumerHeartbeatInput, step: GroupStep): ConsumerAnswer {
+  consumerHeartbeat(input: ConsumerHeartbeatInput, step: GroupStep): HeartbeatAnswer {
     return consumerHeartbeat(this.#context, input, step)
   }
 

@@ -14,21 +14,17 @@ import {
   encodeOffsetCommitValue,
   MalformedMessageError,
   Reader,
-  Writer,
+  type Writer,
 } from '@millrace/protocol'
 import type { EncodedRecord, RecordCodec } from '../runtime/coordinator.ts'
+import { safeNumber } from '../runtime/record-numbers.ts'
+import { KEY_VERSION, RecordWriter } from '../runtime/record-writer.ts'
 import { decodeConsumerRecord, encodeConsumerKey, encodeConsumerValue } from './consumer/consumer-record-codec.ts'
 import type { GroupMetadata, GroupRecord, OffsetValue } from './group-record.ts'
-import { safeNumber } from './record-numbers.ts'
-import { isShareGroupRecord } from './share/share-group-record.ts'
+import { GROUP_RECORD_TYPES, groupRecordTypeOf } from './group-record-types.ts'
+import { isShareGroupRecord, isShareGroupType } from './share/share-group-record.ts'
 import { decodeShareGroupRecord, encodeShareGroupKey, encodeShareGroupValue } from './share/share-group-record-codec.ts'
 
-/** Types of records, which stand as a version before the key (`coordinators.md`, 3.9). */
-const LEGACY_OFFSET_COMMIT = 0
-const OFFSET_COMMIT = 1
-const GROUP_METADATA = 2
-/** All keys have this version inside their type. */
-const KEY_VERSION = 0
 /** Version of an offset that brings its own expiry: the only one that has a place for it. */
 const OFFSET_WITH_EXPIRY_VERSION = 1
 const OFFSET_VERSION = 4
@@ -36,106 +32,98 @@ const GROUP_METADATA_VERSION = 3
 
 /** The records of `__consumer_offsets` byte for byte as Kafka 4.3 writes them, so that its tools read them too. */
 export class GroupRecordCodec implements RecordCodec<GroupRecord> {
-  readonly #writer = new Writer(1024)
+  readonly #writer = new RecordWriter()
 
   encode(record: GroupRecord): EncodedRecord {
-    const { groupId } = record
-    if (record.type === 'offset-commit') {
-      const { topic, partition, value } = record
-      this.#begin(OFFSET_COMMIT)
-      encodeOffsetCommitKey(this.#writer, createOffsetCommitKey({ group: groupId, topic, partition }), KEY_VERSION)
-      return { key: this.#take(), value: value === null ? null : this.#encodeOffset(value) }
-    }
-    if (record.type !== 'group-metadata') {
-      this.#writer.reset()
-      if (isShareGroupRecord(record)) encodeShareGroupKey(this.#writer, record)
-      else encodeConsumerKey(this.#writer, record)
-      const key = this.#take()
-      if (record.value === null) return { key, value: null }
-      this.#writer.reset()
-      if (isShareGroupRecord(record)) encodeShareGroupValue(this.#writer, record)
-      else encodeConsumerValue(this.#writer, record)
-      return { key, value: this.#take() }
-    }
-    this.#begin(GROUP_METADATA)
-    encodeGroupMetadataKey(this.#writer, createGroupMetadataKey({ group: groupId }), KEY_VERSION)
-    return { key: this.#take(), value: record.value === null ? null : this.#encodeGroup(record.value) }
+    encodeKey(this.#writer.begin(GROUP_RECORD_TYPES[record.type]), record)
+    const key = this.#writer.take()
+    if (record.value === null) return { key, value: null }
+    encodeValue(this.#writer, record)
+    return { key, value: this.#writer.take() }
   }
 
   decode(key: Buffer, value: Buffer | null): GroupRecord | null {
     const reader = new Reader(key)
-    const type = reader.int16()
+    const type = groupRecordTypeOf(reader.int16())
+    const valueReader = value === null ? null : new Reader(value)
     switch (type) {
-      case LEGACY_OFFSET_COMMIT:
-      case OFFSET_COMMIT: {
+      case undefined:
+        return null
+      case 'offset-commit': {
         const { group, topic, partition } = decodeOffsetCommitKey(reader, KEY_VERSION)
-        const offset = value === null ? null : decodeOffset(value)
-        return { type: 'offset-commit', groupId: group, topic, partition, value: offset }
+        const offset = valueReader === null ? null : decodeOffset(valueReader)
+        return { type, groupId: group, topic, partition, value: offset }
       }
-      case GROUP_METADATA: {
+      case 'group-metadata': {
         const { group } = decodeGroupMetadataKey(reader, KEY_VERSION)
-        return { type: 'group-metadata', groupId: group, value: value === null ? null : decodeGroup(value) }
+        return { type, groupId: group, value: valueReader === null ? null : decodeGroup(valueReader) }
       }
-      default: {
-        const valueReader = value === null ? null : new Reader(value)
-        return decodeConsumerRecord(type, reader, valueReader) ?? decodeShareGroupRecord(type, reader, valueReader)
-      }
+      default:
+        return isShareGroupType(type)
+          ? decodeShareGroupRecord(type, reader, valueReader)
+          : decodeConsumerRecord(type, reader, valueReader)
     }
-  }
-
-  #encodeOffset(offset: OffsetValue): Buffer {
-    const version = offset.expireTimestampMs === -1 ? OFFSET_VERSION : OFFSET_WITH_EXPIRY_VERSION
-    this.#begin(version)
-    const value = createOffsetCommitValue({
-      offset: offset.committedOffset,
-      leaderEpoch: offset.leaderEpoch,
-      metadata: offset.metadata,
-      commitTimestamp: offset.commitTimestampMs,
-      expireTimestamp: offset.expireTimestampMs,
-      topicId: offset.topicId,
-    })
-    encodeOffsetCommitValue(this.#writer, value, version)
-    return this.#take()
-  }
-
-  #encodeGroup(group: GroupMetadata): Buffer {
-    this.#begin(GROUP_METADATA_VERSION)
-    const value = createGroupMetadataValue({
-      protocolType: group.protocolType,
-      generation: group.generationId,
-      protocol: group.protocolName,
-      leader: group.leaderId,
-      currentStateTimestamp: group.stateTimestampMs,
-      members: group.members.map((member) =>
-        createMemberMetadata({
-          memberId: member.memberId,
-          groupInstanceId: member.groupInstanceId,
-          clientId: member.clientId,
-          clientHost: member.clientHost,
-          rebalanceTimeout: member.rebalanceTimeoutMs,
-          sessionTimeout: member.sessionTimeoutMs,
-          subscription: member.subscription,
-          assignment: member.assignment,
-        }),
-      ),
-    })
-    encodeGroupMetadataValue(this.#writer, value, GROUP_METADATA_VERSION)
-    return this.#take()
-  }
-
-  #begin(typeOrVersion: number): void {
-    this.#writer.reset()
-    this.#writer.int16(typeOrVersion)
-  }
-
-  /** A copy, since the writer is used again. */
-  #take(): Buffer {
-    return Buffer.from(this.#writer.toBuffer())
   }
 }
 
-function decodeOffset(bytes: Buffer): OffsetValue {
-  const reader = new Reader(bytes)
+function encodeKey(writer: Writer, record: GroupRecord): void {
+  if (record.type === 'offset-commit') {
+    const { groupId, topic, partition } = record
+    encodeOffsetCommitKey(writer, createOffsetCommitKey({ group: groupId, topic, partition }), KEY_VERSION)
+  } else if (record.type === 'group-metadata') {
+    encodeGroupMetadataKey(writer, createGroupMetadataKey({ group: record.groupId }), KEY_VERSION)
+  } else if (isShareGroupRecord(record)) {
+    encodeShareGroupKey(writer, record)
+  } else {
+    encodeConsumerKey(writer, record)
+  }
+}
+
+/** Of a record that has a value. */
+function encodeValue(writer: RecordWriter, record: GroupRecord): void {
+  if (record.type === 'offset-commit') encodeOffset(writer, record.value!)
+  else if (record.type === 'group-metadata') encodeGroup(writer, record.value!)
+  else if (isShareGroupRecord(record)) encodeShareGroupValue(writer, record)
+  else encodeConsumerValue(writer, record)
+}
+
+function encodeOffset(writer: RecordWriter, offset: OffsetValue): void {
+  const version = offset.expireTimestampMs === -1 ? OFFSET_VERSION : OFFSET_WITH_EXPIRY_VERSION
+  const value = createOffsetCommitValue({
+    offset: offset.committedOffset,
+    leaderEpoch: offset.leaderEpoch,
+    metadata: offset.metadata,
+    commitTimestamp: offset.commitTimestampMs,
+    expireTimestamp: offset.expireTimestampMs,
+    topicId: offset.topicId,
+  })
+  encodeOffsetCommitValue(writer.begin(version), value, version)
+}
+
+function encodeGroup(writer: RecordWriter, group: GroupMetadata): void {
+  const value = createGroupMetadataValue({
+    protocolType: group.protocolType,
+    generation: group.generationId,
+    protocol: group.protocolName,
+    leader: group.leaderId,
+    currentStateTimestamp: group.stateTimestampMs,
+    members: group.members.map((member) =>
+      createMemberMetadata({
+        memberId: member.memberId,
+        groupInstanceId: member.groupInstanceId,
+        clientId: member.clientId,
+        clientHost: member.clientHost,
+        rebalanceTimeout: member.rebalanceTimeoutMs,
+        sessionTimeout: member.sessionTimeoutMs,
+        subscription: member.subscription,
+        assignment: member.assignment,
+      }),
+    ),
+  })
+  encodeGroupMetadataValue(writer.begin(GROUP_METADATA_VERSION), value, GROUP_METADATA_VERSION)
+}
+
+function decodeOffset(reader: Reader): OffsetValue {
   const value = decodeOffsetCommitValue(reader, reader.int16())
   return {
     committedOffset: safeNumber(value.offset),
@@ -147,8 +135,7 @@ function decodeOffset(bytes: Buffer): OffsetValue {
   }
 }
 
-function decodeGroup(bytes: Buffer): GroupMetadata {
-  const reader = new Reader(bytes)
+function decodeGroup(reader: Reader): GroupMetadata {
   const value = decodeGroupMetadataValue(reader, reader.int16())
   requireDistinct(value.members.map(({ memberId }) => memberId))
   requireDistinct(value.members.flatMap(({ groupInstanceId }) => groupInstanceId ?? []))

@@ -14,6 +14,7 @@ import {
 } from '@millrace/protocol'
 import type { RequestContext } from '../../handlers/handler.ts'
 import type { LeaveAnswer, LeavingMember } from './classic-membership.ts'
+import { clientHostOf } from './client-host.ts'
 import type { JoinAnswer, JoinInput, SyncAnswer, SyncInput } from './group-protocol.ts'
 
 /** First versions that know of something; below them the request is answered as its clients expect. */
@@ -33,8 +34,7 @@ export function joinInput(request: JoinGroupRequest, context: RequestContext): J
     memberId: request.memberId,
     groupInstanceId: request.groupInstanceId,
     clientId,
-    // The slash is how Java prints an address, and so what tools expect of a client host.
-    clientHost: `/${connection.clientAddress}`,
+    clientHost: clientHostOf(connection),
     sessionTimeoutMs,
     rebalanceTimeoutMs: apiVersion < JOIN_REBALANCE_TIMEOUT_VERSION ? sessionTimeoutMs : request.rebalanceTimeoutMs,
     protocolType: request.protocolType,

@@ -15,9 +15,10 @@ import {
   encodeShareUpdateValue,
   MalformedMessageError,
   Reader,
-  Writer,
 } from '@millrace/protocol'
 import type { EncodedRecord, RecordCodec } from '../runtime/coordinator.ts'
+import { safeNumber } from '../runtime/record-numbers.ts'
+import { KEY_VERSION, RecordWriter } from '../runtime/record-writer.ts'
 import { mergeStateBatches } from './merge-state-batches.ts'
 import type { ShareRecord } from './share-record.ts'
 import type { ShareState, ShareUpdate, StateBatch } from './share-state.ts'
@@ -25,22 +26,19 @@ import type { ShareState, ShareUpdate, StateBatch } from './share-state.ts'
 /** Types of records, which stand as a version before the key. */
 const SHARE_SNAPSHOT = 0
 const SHARE_UPDATE = 1
-const KEY_VERSION = 0
 const VALUE_VERSION = 0
 
 /** The records of `__share_group_state` byte for byte as Kafka 4.3 writes them. */
 export class ShareRecordCodec implements RecordCodec<ShareRecord> {
-  readonly #writer = new Writer(1024)
+  readonly #writer = new RecordWriter()
 
   encode(record: ShareRecord): EncodedRecord {
     if (record.type === 'share-snapshot') {
-      this.#begin(SHARE_SNAPSHOT)
-      encodeShareSnapshotKey(this.#writer, createShareSnapshotKey(record.key), KEY_VERSION)
-      return { key: this.#take(), value: record.value === null ? null : this.#encodeSnapshot(record.value) }
+      encodeShareSnapshotKey(this.#writer.begin(SHARE_SNAPSHOT), createShareSnapshotKey(record.key), KEY_VERSION)
+      return { key: this.#writer.take(), value: record.value === null ? null : this.#encodeSnapshot(record.value) }
     }
-    this.#begin(SHARE_UPDATE)
-    encodeShareUpdateKey(this.#writer, createShareUpdateKey(record.key), KEY_VERSION)
-    return { key: this.#take(), value: this.#encodeUpdate(record.value) }
+    encodeShareUpdateKey(this.#writer.begin(SHARE_UPDATE), createShareUpdateKey(record.key), KEY_VERSION)
+    return { key: this.#writer.take(), value: this.#encodeUpdate(record.value) }
   }
 
   decode(key: Buffer, value: Buffer | null): ShareRecord | null {
@@ -62,7 +60,6 @@ export class ShareRecordCodec implements RecordCodec<ShareRecord> {
   }
 
   #encodeSnapshot(state: ShareState): Buffer {
-    this.#begin(VALUE_VERSION)
     const value = createShareSnapshotValue({
       snapshotEpoch: state.snapshotEpoch,
       stateEpoch: state.stateEpoch,
@@ -73,12 +70,11 @@ export class ShareRecordCodec implements RecordCodec<ShareRecord> {
       writeTimestamp: state.writeTimestampMs,
       stateBatches: state.stateBatches.map((batch) => createShareSnapshotValueStateBatch(batch)),
     })
-    encodeShareSnapshotValue(this.#writer, value, VALUE_VERSION)
-    return this.#take()
+    encodeShareSnapshotValue(this.#writer.begin(VALUE_VERSION), value, VALUE_VERSION)
+    return this.#writer.take()
   }
 
   #encodeUpdate(update: ShareUpdate): Buffer {
-    this.#begin(VALUE_VERSION)
     const value = createShareUpdateValue({
       snapshotEpoch: update.snapshotEpoch,
       leaderEpoch: update.leaderEpoch,
@@ -86,18 +82,8 @@ export class ShareRecordCodec implements RecordCodec<ShareRecord> {
       deliveryCompleteCount: update.deliveryCompleteCount,
       stateBatches: update.stateBatches.map((batch) => createShareUpdateValueStateBatch(batch)),
     })
-    encodeShareUpdateValue(this.#writer, value, VALUE_VERSION)
-    return this.#take()
-  }
-
-  #begin(typeOrVersion: number): void {
-    this.#writer.reset()
-    this.#writer.int16(typeOrVersion)
-  }
-
-  /** A copy, since the writer is used again. */
-  #take(): Buffer {
-    return Buffer.from(this.#writer.toBuffer())
+    encodeShareUpdateValue(this.#writer.begin(VALUE_VERSION), value, VALUE_VERSION)
+    return this.#writer.take()
   }
 }
 
@@ -108,10 +94,10 @@ function decodeSnapshot(bytes: Buffer): ShareState {
     snapshotEpoch: value.snapshotEpoch,
     stateEpoch: value.stateEpoch,
     leaderEpoch: value.leaderEpoch,
-    startOffset: offsetOf(value.startOffset),
+    startOffset: safeNumber(value.startOffset),
     deliveryCompleteCount: value.deliveryCompleteCount,
-    createTimestampMs: offsetOf(value.createTimestamp),
-    writeTimestampMs: offsetOf(value.writeTimestamp),
+    createTimestampMs: safeNumber(value.createTimestamp),
+    writeTimestampMs: safeNumber(value.writeTimestamp),
     // The machine takes order for granted, whoever wrote it.
     stateBatches: mergeStateBatches([], batchesOf(value.stateBatches), -1),
   }
@@ -123,7 +109,7 @@ function decodeUpdate(bytes: Buffer): ShareUpdate {
   return {
     snapshotEpoch: value.snapshotEpoch,
     leaderEpoch: value.leaderEpoch,
-    startOffset: offsetOf(value.startOffset),
+    startOffset: safeNumber(value.startOffset),
     deliveryCompleteCount: value.deliveryCompleteCount,
     stateBatches: batchesOf(value.stateBatches),
   }
@@ -139,16 +125,15 @@ interface WireBatch {
 /** Throws `MalformedMessageError` for what no leader writes. */
 function batchesOf(batches: readonly WireBatch[]): StateBatch[] {
   return batches.map(({ firstOffset, lastOffset, deliveryState, deliveryCount }) => {
-    const batch = { firstOffset: offsetOf(firstOffset), lastOffset: offsetOf(lastOffset), deliveryState, deliveryCount }
+    const batch = {
+      firstOffset: safeNumber(firstOffset),
+      lastOffset: safeNumber(lastOffset),
+      deliveryState,
+      deliveryCount,
+    }
     if (batch.firstOffset < 0 || batch.lastOffset < batch.firstOffset) {
       throw new MalformedMessageError('a batch of a share partition that ends before it begins')
     }
     return batch
   })
-}
-
-/** Beyond 2^53 no record is. */
-function offsetOf(value: number | bigint): number {
-  if (typeof value === 'number') return value
-  return value > 0n ? Number.MAX_SAFE_INTEGER : Number.MIN_SAFE_INTEGER
 }

@@ -1,20 +1,5 @@
 import {
-  createDeleteShareGroupStateResponse,
-  createDeleteShareGroupStateResponsePartitionResult,
-  createDeleteStateResult,
-  createInitializeShareGroupStateResponse,
-  createInitializeShareGroupStateResponsePartitionResult,
-  createInitializeStateResult,
-  createReadShareGroupStateResponse,
-  createReadShareGroupStateResponsePartitionResult,
   createReadShareGroupStateResponseStateBatch,
-  createReadShareGroupStateSummaryResponse,
-  createReadShareGroupStateSummaryResponsePartitionResult,
-  createReadStateResult,
-  createReadStateSummaryResult,
-  createWriteShareGroupStateResponse,
-  createWriteShareGroupStateResponsePartitionResult,
-  createWriteStateResult,
   type DeleteShareGroupStateRequest,
   type DeleteShareGroupStateResponse,
   ErrorCode,
@@ -28,6 +13,7 @@ import {
   type WriteShareGroupStateResponse,
 } from '@millrace/protocol'
 import type { ShareKey, ShareStateStore, StateBatch, StateOutcome } from './share-state.ts'
+import { STATE_ANSWERS, type StateAnswer } from './state-answers.ts'
 
 const INVALID: StateOutcome = { errorCode: ErrorCode.INVALID_REQUEST, errorMessage: 'offsets that no record has' }
 
@@ -44,70 +30,65 @@ export class ShareStateRequests {
     this.#store = store
   }
 
-  async initialize(request: InitializeShareGroupStateRequest): Promise<InitializeShareGroupStateResponse> {
-    const results = await eachTopic(request, createInitializeStateResult, async (key, { stateEpoch, startOffset }) => {
-      const outcome =
-        typeof startOffset !== 'number' || startOffset < -1
-          ? INVALID
-          : await this.#store.initialize(key, stateEpoch, startOffset)
-      return createInitializeShareGroupStateResponsePartitionResult({ partition: key.partition, ...outcome })
-    })
-    return createInitializeShareGroupStateResponse({ results })
+  initialize(request: InitializeShareGroupStateRequest): Promise<InitializeShareGroupStateResponse> {
+    return answerEach(request, STATE_ANSWERS.initialize, async (key, { stateEpoch, startOffset }) =>
+      typeof startOffset !== 'number' || startOffset < -1
+        ? INVALID
+        : await this.#store.initialize(key, stateEpoch, startOffset),
+    )
   }
 
-  async read(request: ReadShareGroupStateRequest): Promise<ReadShareGroupStateResponse> {
-    const results = await eachTopic(request, createReadStateResult, async (key, { leaderEpoch }) => {
+  read(request: ReadShareGroupStateRequest): Promise<ReadShareGroupStateResponse> {
+    return answerEach(request, STATE_ANSWERS.read, async (key, { leaderEpoch }) => {
       const { stateBatches, ...read } = await this.#store.read(key, leaderEpoch)
-      return createReadShareGroupStateResponsePartitionResult({
-        partition: key.partition,
+      return {
         ...read,
         stateBatches: stateBatches.map((batch) => createReadShareGroupStateResponseStateBatch(batch)),
-      })
+      }
     })
-    return createReadShareGroupStateResponse({ results })
   }
 
-  async write(request: WriteShareGroupStateRequest): Promise<WriteShareGroupStateResponse> {
-    const results = await eachTopic(request, createWriteStateResult, async (key, data) => {
+  write(request: WriteShareGroupStateRequest): Promise<WriteShareGroupStateResponse> {
+    return answerEach(request, STATE_ANSWERS.write, async (key, data) => {
       const { stateEpoch, leaderEpoch, startOffset, deliveryCompleteCount } = data
       const stateBatches = batchesOf(data.stateBatches)
-      const outcome =
-        stateBatches === null || typeof startOffset !== 'number'
-          ? INVALID
-          : await this.#store.write(key, { stateEpoch, leaderEpoch, startOffset, deliveryCompleteCount, stateBatches })
-      return createWriteShareGroupStateResponsePartitionResult({ partition: key.partition, ...outcome })
+      return stateBatches === null || typeof startOffset !== 'number'
+        ? INVALID
+        : await this.#store.write(key, { stateEpoch, leaderEpoch, startOffset, deliveryCompleteCount, stateBatches })
     })
-    return createWriteShareGroupStateResponse({ results })
   }
 
-  async delete(request: DeleteShareGroupStateRequest): Promise<DeleteShareGroupStateResponse> {
-    const results = await eachTopic(request, createDeleteStateResult, async (key) => {
-      const outcome = await this.#store.delete(key)
-      return createDeleteShareGroupStateResponsePartitionResult({ partition: key.partition, ...outcome })
-    })
-    return createDeleteShareGroupStateResponse({ results })
+  delete(request: DeleteShareGroupStateRequest): Promise<DeleteShareGroupStateResponse> {
+    return answerEach(request, STATE_ANSWERS.delete, (key) => this.#store.delete(key))
   }
 
-  async readSummary(request: ReadShareGroupStateSummaryRequest): Promise<ReadShareGroupStateSummaryResponse> {
-    const results = await eachTopic(request, createReadStateSummaryResult, async (key, { leaderEpoch }) => {
-      const summary = await this.#store.readSummary(key, leaderEpoch)
-      return createReadShareGroupStateSummaryResponsePartitionResult({ partition: key.partition, ...summary })
-    })
-    return createReadShareGroupStateSummaryResponse({ results })
+  readSummary(request: ReadShareGroupStateSummaryRequest): Promise<ReadShareGroupStateSummaryResponse> {
+    return answerEach(request, STATE_ANSWERS.readSummary, (key, { leaderEpoch }) =>
+      this.#store.readSummary(key, leaderEpoch),
+    )
   }
 }
 
-async function eachTopic<Partition extends { readonly partition: number }, Result, TopicResult>(
+/** The request's partitions all at a time; the answer has them in its order. */
+async function answerEach<
+  Partition extends { readonly partition: number },
+  Result extends { partition: number; errorCode: number },
+  TopicResult,
+  Response,
+>(
   { groupId, topics }: { readonly groupId: string; readonly topics: readonly Topic<Partition>[] },
-  topicResultOf: (result: { topicId: ShareKey['topicId']; partitions: Result[] }) => TopicResult,
-  operate: (key: ShareKey, partition: Partition) => Promise<Result>,
-): Promise<TopicResult[]> {
-  return Promise.all(
-    topics.map(async ({ topicId, partitions }) => {
-      const results = partitions.map((data) => operate({ groupId, topicId, partition: data.partition }, data))
-      return topicResultOf({ topicId, partitions: await Promise.all(results) })
-    }),
+  { resultOf, topicOf, responseOf }: StateAnswer<Result, TopicResult, Response>,
+  operate: (key: ShareKey, partition: Partition) => Promise<Partial<Result>>,
+): Promise<Response> {
+  const operateOne = async (topicId: ShareKey['topicId'], data: Partition): Promise<Result> => {
+    const { partition } = data
+    const outcome = await operate({ groupId, topicId, partition }, data)
+    return resultOf({ ...outcome, partition })
+  }
+  const results = topics.map(async ({ topicId, partitions }) =>
+    topicOf({ topicId, partitions: await Promise.all(partitions.map((data) => operateOne(topicId, data))) }),
   )
+  return responseOf({ results: await Promise.all(results) })
 }
 
 /** Null: one of them cannot be. */

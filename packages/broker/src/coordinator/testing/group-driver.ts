@@ -3,7 +3,7 @@ import { emptyImage, type MetadataImage } from '@millrace/consensus'
 import { createConsumerProtocolSubscription, encodeConsumerProtocolSubscription, Writer } from '@millrace/protocol'
 import type { HeartbeatInput, LeaveAnswer, LeavingMember } from '../group/classic-membership.ts'
 import type { DescribedConsumerGroup } from '../group/consumer/consumer-description.ts'
-import type { ConsumerAnswer, ConsumerHeartbeatInput } from '../group/consumer/consumer-inputs.ts'
+import type { ConsumerHeartbeatInput } from '../group/consumer/consumer-inputs.ts'
 import type { GroupCoordinatorConfig } from '../group/group-config.ts'
 import { GroupCounters } from '../group/group-counters.ts'
 import { GroupLimits } from '../group/group-limits.ts'
@@ -12,6 +12,7 @@ import type { GroupEvent, GroupStep, JoinAnswer, JoinInput, SyncAnswer, SyncInpu
 import type { GroupRecord } from '../group/group-record.ts'
 import { GroupSettings } from '../group/group-settings.ts'
 import { EMPTY_ASSIGNMENT } from '../group/modern/assignment.ts'
+import type { HeartbeatAnswer } from '../group/modern/heartbeat-answer.ts'
 import { TopicDirectory } from '../group/modern/topic-directory.ts'
 import type { CommitAnswer, CommitInput } from '../group/offset-operations.ts'
 import { type ReplyToken, Step, type StepNote } from '../runtime/step.ts'
@@ -215,7 +216,7 @@ export class GroupDriver {
   }
 
   /** Sends ConsumerGroupHeartbeat: a member that is there and has nothing to say, unless told otherwise. */
-  consumer(memberId: string, memberEpoch: number, input: Partial<ConsumerHeartbeatInput> = {}): ConsumerAnswer {
+  consumer(memberId: string, memberEpoch: number, input: Partial<ConsumerHeartbeatInput> = {}): HeartbeatAnswer {
     const isJoining = memberEpoch === 0
     const full: ConsumerHeartbeatInput = {
       groupId: GROUP,

@@ -171,7 +171,7 @@ export class GroupSimulation implements SimulatedWorld {
     const partitionIndexes = Array.from({ length: SIMULATED_PARTITIONS }, (_, partition) => partition)
     const topics = [createOffsetFetchRequestTopics({ name: 'topic', partitionIndexes })]
     const groups = [createOffsetFetchRequestGroup({ groupId: SIMULATED_GROUP, topics })]
-    const answer = await this.groups.fetchOffsets(createOffsetFetchRequest({ groups, requireStable }), contextOf(9, 9))
+    const answer = await this.groups.offsets.fetch(createOffsetFetchRequest({ groups, requireStable }), contextOf(9, 9))
     const group = answer.groups[0]!
     if (group.errorCode !== 0) return null
     return group.topics[0]!.partitions.map((partition) => partition.committedOffset as number)

@@ -4,10 +4,10 @@ import {
   encodeConsumerProtocolSubscription,
   Writer,
 } from '@millrace/protocol'
-import type { ConsumerAnswer } from '../group/consumer/consumer-inputs.ts'
 import { encodeAssignment, parseAssignment, parseSubscription } from '../group/consumer-protocol.ts'
 import { EMPTY_BYTES, type JoinAnswer, type SyncAnswer } from '../group/group-protocol.ts'
 import { type Assignment, EMPTY_ASSIGNMENT } from '../group/modern/assignment.ts'
+import type { HeartbeatAnswer } from '../group/modern/heartbeat-answer.ts'
 import type { ReplyToken } from '../runtime/step.ts'
 import { type GroupDriver, topicId } from './group-driver.ts'
 
@@ -89,7 +89,7 @@ export class NewConsumer implements SimulatedConsumer {
     if (!isAnswerLost) this.#onAnswer(answer)
   }
 
-  #onAnswer({ errorCode, memberEpoch, assignment }: ConsumerAnswer): void {
+  #onAnswer({ errorCode, memberEpoch, assignment }: HeartbeatAnswer): void {
     switch (errorCode) {
       case ErrorCode.NONE:
         this.epoch = memberEpoch

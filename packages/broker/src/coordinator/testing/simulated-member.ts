@@ -88,7 +88,7 @@ export class SimulatedMember {
     if (this.isBusy || this.memberId === '') return
     const members = [createMemberIdentity({ memberId: this.memberId, groupInstanceId: this.groupInstanceId })]
     const request = createLeaveGroupRequest({ groupId: SIMULATED_GROUP, members })
-    this.#await(this.#world.groups.leaveGroup(request, contextOf(13, 5)), () => this.#forget())
+    this.#await(this.#world.groups.members.leave(request, contextOf(13, 5)), () => this.#forget())
   }
 
   /** Commits offsets of what it owns, as the member it takes itself for. */
@@ -124,7 +124,7 @@ export class SimulatedMember {
       protocols: [createJoinGroupRequestProtocol({ name: 'range', metadata: subscription('topic') })],
     })
     this.assignment = null
-    this.#await(this.#world.groups.joinGroup(request, contextOf(11, 9, this.name)), (answer) => {
+    this.#await(this.#world.groups.members.join(request, contextOf(11, 9, this.name)), (answer) => {
       if (answer.errorCode === ErrorCode.MEMBER_ID_REQUIRED) this.memberId = answer.memberId
       else if (answer.errorCode === ErrorCode.NONE) {
         this.#world.checker.onJoined(answer.generationId)
@@ -148,7 +148,7 @@ export class SimulatedMember {
       protocolName: 'range',
       assignments: isLeader ? assign(join.members.map((member) => member.memberId)) : [],
     })
-    this.#await(this.#world.groups.syncGroup(request, contextOf(14, 5)), (answer) => {
+    this.#await(this.#world.groups.members.sync(request, contextOf(14, 5)), (answer) => {
       if (answer.errorCode !== ErrorCode.NONE) {
         this.#react(answer.errorCode)
         return
@@ -162,7 +162,7 @@ export class SimulatedMember {
   #sendHeartbeat(): void {
     const { memberId, groupInstanceId, generationId } = this
     const request = createHeartbeatRequest({ groupId: SIMULATED_GROUP, memberId, groupInstanceId, generationId })
-    this.#await(this.#world.groups.heartbeat(request), (answer) => this.#react(answer.errorCode))
+    this.#await(this.#world.groups.members.heartbeat(request), (answer) => this.#react(answer.errorCode))
   }
 
   async #sendCommit(generationId: number, partitions: readonly number[], offset: number): Promise<number[]> {
@@ -180,7 +180,7 @@ export class SimulatedMember {
         }),
       ],
     })
-    const answer = await this.#world.groups.commitOffsets(request, contextOf(8, 9))
+    const answer = await this.#world.groups.offsets.commit(request, contextOf(8, 9))
     return answer.topics[0]!.partitions.map((partition) => partition.errorCode)
   }
 

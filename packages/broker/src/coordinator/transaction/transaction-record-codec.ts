@@ -9,9 +9,9 @@ import {
   MalformedMessageError,
   Reader,
   type TransactionLogValue,
-  Writer,
 } from '@millrace/protocol'
 import type { EncodedRecord, RecordCodec } from '../runtime/coordinator.ts'
+import { KEY_VERSION, RecordWriter } from '../runtime/record-writer.ts'
 import type { TransactionRecord } from './transaction-record.ts'
 import {
   NO_PARTITIONS,
@@ -24,14 +24,13 @@ import {
 
 /** The one type of records, which stands as a version before the key. */
 const TRANSACTION_LOG = 0
-const KEY_VERSION = 0
 /** Of values: without tagged fields, which every Kafka reads, and with them, from level 1 of `transaction.version` on. */
 const PLAIN_VERSION = 0
 const TAGGED_VERSION = 1
 
 /** The records of `__transaction_state` byte for byte as Kafka 4.3 writes them, so that its tools read them too. */
 export class TransactionRecordCodec implements RecordCodec<TransactionRecord> {
-  readonly #writer = new Writer(1024)
+  readonly #writer = new RecordWriter()
   readonly #level: () => number
 
   /** `level` gives the finalized level of `transaction.version`, which says what every node of the cluster can read. */
@@ -40,14 +39,13 @@ export class TransactionRecordCodec implements RecordCodec<TransactionRecord> {
   }
 
   encode({ transactionalId, value }: TransactionRecord): EncodedRecord {
-    this.#begin(TRANSACTION_LOG)
-    encodeTransactionLogKey(this.#writer, createTransactionLogKey({ transactionalId }), KEY_VERSION)
-    const key = this.#take()
+    const keyWriter = this.#writer.begin(TRANSACTION_LOG)
+    encodeTransactionLogKey(keyWriter, createTransactionLogKey({ transactionalId }), KEY_VERSION)
+    const key = this.#writer.take()
     if (value === null) return { key, value: null }
     const version = this.#level() >= 1 ? TAGGED_VERSION : PLAIN_VERSION
-    this.#begin(version)
-    encodeTransactionLogValue(this.#writer, loggedValueOf(value, version), version)
-    return { key, value: this.#take() }
+    encodeTransactionLogValue(this.#writer.begin(version), loggedValueOf(value, version), version)
+    return { key, value: this.#writer.take() }
   }
 
   decode(key: Buffer, value: Buffer | null): TransactionRecord | null {
@@ -57,15 +55,6 @@ export class TransactionRecordCodec implements RecordCodec<TransactionRecord> {
     if (value === null) return { transactionalId, value: null }
     const values = new Reader(value)
     return { transactionalId, value: stateOf(transactionalId, decodeTransactionLogValue(values, values.int16())) }
-  }
-
-  #begin(version: number): void {
-    this.#writer.reset()
-    this.#writer.int16(version)
-  }
-
-  #take(): Buffer {
-    return Buffer.from(this.#writer.toBuffer())
   }
 }
 

@@ -2,30 +2,32 @@ import {
   ApiKey,
   createEndTxnResponse,
   createInitProducerIdResponse,
-  createPartitionProduceResponse,
-  createProduceResponse,
-  createTopicProduceResponse,
   type EndTxnRequest,
   ErrorCode,
   type InitProducerIdRequest,
-  type ProduceRequest,
 } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import { Consumer } from '../../consumer/consumer.ts'
 import { AbortableTransactionError, ProducerFencedError } from '../../errors/transaction-errors.ts'
 import { FakeCluster } from '../../testing/fake-cluster.ts'
 import { refusedPartitions, refusedTxnOffsets } from '../../testing/fake-transactions.ts'
+import { refusedProduce } from '../../testing/refused-produce.ts'
 import type { PartialDeliveryError } from '../delivery.ts'
 import { Producer } from '../producer.ts'
 import type { ProducerOptions } from '../producer-options.ts'
 
+/** Gives a commit up while the test lasts. */
+const IMPATIENT = { maxBlockMs: 500, requestTimeoutMs: 200, deliveryTimeoutMs: 200 }
 const GROUP = { groupId: 'g', memberId: '', generationId: -1, groupInstanceId: null }
 
-function clusterOf(level: number, brokers = 2): FakeCluster {
+/** A cluster with the topic `t`, a producer with a transactional id, and the time in which they work. */
+function setUp(level: number, options: Partial<ProducerOptions> = {}, brokers = 2) {
   const cluster = new FakeCluster({ brokers })
   cluster.transactionVersion = level
   cluster.createTopic('t', 2)
-  return cluster
+  const producer = producerOf(cluster, options)
+  const run = <T>(work: () => Promise<T>): Promise<T> => cluster.world.run(work())
+  return { cluster, producer, run }
 }
 
 function producerOf(cluster: FakeCluster, options: Partial<ProducerOptions> = {}): Producer {
@@ -55,23 +57,17 @@ async function readCommitted(cluster: FakeCluster): Promise<string[]> {
   return values.sort()
 }
 
-function refusedProduce({ topicData }: ProduceRequest, errorCode: number): object {
-  return createProduceResponse({
-    responses: topicData.map(({ name, topicId, partitionData }) =>
-      createTopicProduceResponse({
-        name,
-        topicId,
-        partitionResponses: partitionData.map(({ index }) => createPartitionProduceResponse({ index, errorCode })),
-      }),
-    ),
-  })
+/** Has no coordinator end a transaction as long as it is down. */
+function endsUnless(cluster: FakeCluster, isDown: () => boolean): void {
+  cluster.intercept(ApiKey.END_TXN, (request) =>
+    isDown() ? createEndTxnResponse({ errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS }) : cluster.answer(request),
+  )
 }
 
 describe.each([1, 2])('with transaction version %i', (level) => {
   test('what is committed is seen, what is aborted is not, and offsets go with the commit', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster)
-    const work = async () => {
+    const { cluster, producer, run } = setUp(level)
+    await run(async () => {
       const first = await producer.begin()
       await first.sendMany(['a', 'b'].map((value, partition) => ({ topic: 't', partition, value })))
       await first.sendOffsets([{ topic: 'in', partition: 0, offset: 5 }], GROUP)
@@ -83,11 +79,10 @@ describe.each([1, 2])('with transaction version %i', (level) => {
       const third = await producer.begin()
       third.post({ topic: 't', partition: 0, value: 'c' })
       await third.commit()
-    }
-    await cluster.world.run(work())
+    })
     expect(await readCommitted(cluster)).toEqual(['a', 'b', 'c'])
     expect(cluster.committed.get('g')!.get('in-0')).toBe(5)
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
     expect(cluster.world.clientTimerCount).toBe(0)
     const isImplicit = level === 2
     expect(cluster.requests(ApiKey.ADD_PARTITIONS_TO_TXN).length > 0).toBe(!isImplicit)
@@ -96,9 +91,8 @@ describe.each([1, 2])('with transaction version %i', (level) => {
   })
 
   test('leaving the scope aborts, and a transaction without records asks the coordinator nothing', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster)
-    const work = async () => {
+    const { cluster, producer, run } = setUp(level)
+    await run(async () => {
       const left = await producer.begin()
       await left.send({ topic: 't', partition: 0, value: 'never' })
       // What `await using` does; the import checker cannot read that yet.
@@ -108,21 +102,20 @@ describe.each([1, 2])('with transaction version %i', (level) => {
       await empty.commit()
       await expect(empty.send({ topic: 't', value: 'late' })).rejects.toMatchObject({ code: 'ILLEGAL_STATE' })
       await expect(producer.send({ topic: 't', value: 'outside' })).rejects.toMatchObject({ code: 'ILLEGAL_STATE' })
-    }
-    await cluster.world.run(work())
+    })
     expect(cluster.requests(ApiKey.END_TXN)).toHaveLength(1)
     expect(await readCommitted(cluster)).toEqual([])
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 
   test('a record that fails makes the commit fail; after the abort the producer goes on', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster)
+    const { cluster, producer, run } = setUp(level)
     let failures = 1
-    cluster.intercept(ApiKey.PRODUCE, ({ body }) =>
-      failures-- > 0 ? refusedProduce(body as ProduceRequest, ErrorCode.INVALID_RECORD) : null,
+    cluster.intercept(ApiKey.PRODUCE, (request) =>
+      failures-- > 0 ? refusedProduce(request, ErrorCode.INVALID_RECORD) : null,
     )
-    const work = async () => {
+    await producer.ready('t').catch(() => undefined)
+    await run(async () => {
       const transaction = await producer.begin()
       transaction.post({ topic: 't', partition: 0, value: 'bad' })
       await producer.flush()
@@ -135,31 +128,28 @@ describe.each([1, 2])('with transaction version %i', (level) => {
       const next = await producer.begin()
       await next.send({ topic: 't', partition: 0, value: 'good' })
       await next.commit()
-    }
-    await producer.ready('t').catch(() => undefined)
-    await cluster.world.run(work())
+    })
     expect(await readCommitted(cluster)).toEqual(['good'])
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 
   test('a record refused before it reached a batch breaks the transaction too', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster)
-    const work = async () => {
+    const { producer, run } = setUp(level)
+    await run(async () => {
       const transaction = await producer.begin()
       const large = transaction.send({ topic: 't', value: 'x'.repeat(2_000_000) })
       await expect(large).rejects.toMatchObject({ code: 'RECORD_TOO_LARGE' })
       await expect(transaction.commit()).rejects.toMatchObject({ code: 'TRANSACTION_ABORTABLE' })
       await transaction.abort()
-    }
-    await cluster.world.run(work())
-    await cluster.world.run(producer.close())
+    })
+    await run(() => producer.close())
   })
 
   test('an abort drops what waits and waits for what is on its way', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster, { lingerMs: 60_000, deliveryTimeoutMs: 120_000 })
-    const work = async () => {
+    const { cluster, producer, run } = setUp(level, { lingerMs: 60_000, deliveryTimeoutMs: 120_000 })
+    cluster.autoCreatePartitions = 0
+    const startMs = cluster.world.clock.monotonicMs()
+    await run(async () => {
       const transaction = await producer.begin()
       await producer.ready('t')
       const lingering = transaction.send({ topic: 't', partition: 0, value: 'never' })
@@ -170,56 +160,50 @@ describe.each([1, 2])('with transaction version %i', (level) => {
       for (const outcome of await outcomes) {
         expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'TRANSACTION_ABORTED' } })
       }
-    }
-    cluster.autoCreatePartitions = 0
-    const startMs = cluster.world.clock.monotonicMs()
-    await cluster.world.run(work())
+    })
     expect(cluster.world.clock.monotonicMs() - startMs).toBeLessThan(1000)
     expect(cluster.requests(ApiKey.PRODUCE)).toHaveLength(0)
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 
   test('an abort tells each record of a call once: those on their way what became of them, the others that they were dropped', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster, { bufferMemory: 300, maxBlockMs: 5000 })
+    const { cluster, producer, run } = setUp(level, { bufferMemory: 300, maxBlockMs: 5000 })
     cluster.intercept(ApiKey.PRODUCE, async (request) => {
       await new Promise<void>((resolve) => {
         cluster.world.timers.setTimer(200, resolve)
       })
       return cluster.answer(request)
     })
-    const transaction = await cluster.world.run(producer.begin())
+    const transaction = await run(() => producer.begin())
     const records = Array.from({ length: 6 }, () => ({ topic: 't', partition: 0, value: 'x'.repeat(100) }))
     const outcome = transaction.sendMany(records).catch((error: unknown) => error as PartialDeliveryError)
     await cluster.world.pass(100)
-    await cluster.world.run(transaction.abort())
+    await run(() => transaction.abort())
     const { errors, delivered } = (await outcome) as PartialDeliveryError
     const storedCount = delivered.filter((place) => place !== null).length
     expect(storedCount).toBeGreaterThan(0)
     expect(errors).toHaveLength(6 - storedCount)
     for (const error of errors) expect(error).toMatchObject({ code: 'TRANSACTION_ABORTED' })
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
     expect(cluster.world.clientTimerCount).toBe(0)
   })
 
   test('leaving the scope says nothing of a fatal error that was met before', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster)
+    const { cluster, producer, run } = setUp(level)
     cluster.intercept(ApiKey.END_TXN, () => createEndTxnResponse({ errorCode: ErrorCode.PRODUCER_FENCED }))
-    const work = async () => {
+    await run(async () => {
       const transaction = await producer.begin()
       await transaction.send({ topic: 't', partition: 0, value: 'a' })
       await expect(transaction.commit()).rejects.toBeInstanceOf(ProducerFencedError)
       await transaction[Symbol.asyncDispose]()
-    }
-    await cluster.world.run(work())
-    await cluster.world.run(producer.close())
+    })
+    await run(() => producer.close())
   })
 
   test('a newer producer fences the older, for good', async () => {
-    const cluster = clusterOf(level)
-    const zombie = producerOf(cluster)
-    const work = async () => {
+    const { cluster, producer: zombie, run } = setUp(level)
+    // The epoch is above that of Produce: the leader's state learns of it with the marker.
+    await run(async () => {
       const stale = await zombie.begin()
       await stale.send({ topic: 't', partition: 0, value: 'stale' })
       const producer = producerOf(cluster)
@@ -233,86 +217,70 @@ describe.each([1, 2])('with transaction version %i', (level) => {
       await expect(zombie.begin()).rejects.toBeInstanceOf(ProducerFencedError)
       await fresh.commit()
       await producer.close()
-    }
-    // The epoch is above that of Produce: the leader's state learns of it with the marker.
-    await cluster.world.run(work())
+    })
     expect(await readCommitted(cluster)).toEqual(['fresh'])
-    await cluster.world.run(zombie.close())
+    await run(() => zombie.close())
   })
 
   test('a transaction that takes too long is aborted by the coordinator, which fences its producer', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster, { transactionTimeoutMs: 1000 })
+    const { cluster, producer, run } = setUp(level, { transactionTimeoutMs: 1000 })
     const start = async () => {
       const transaction = await producer.begin()
       await transaction.send({ topic: 't', partition: 0, value: 'slow' })
       return transaction
     }
-    const transaction = await cluster.world.run(start())
+    const transaction = await run(start)
     await cluster.world.pass(2000)
-    await expect(cluster.world.run(transaction.commit())).rejects.toMatchObject({ fatal: true })
+    await expect(run(() => transaction.commit())).rejects.toMatchObject({ fatal: true })
     expect(await readCommitted(cluster)).toEqual([])
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 
   test.each(['request', 'answer'])('the lost %s of a commit is asked for again until it is answered', async (what) => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster)
+    const { cluster, producer, run } = setUp(level)
     let losses = 3
     cluster.intercept(ApiKey.END_TXN, async (request) => {
       if (losses-- <= 0) return null
       if (what === 'answer') await cluster.answer(request)
       return 'break'
     })
-    const work = async () => {
+    await run(async () => {
       for (const value of ['a', 'b']) {
         const transaction = await producer.begin()
         await transaction.send({ topic: 't', partition: 0, value })
         await transaction.commit()
       }
-    }
-    await cluster.world.run(work())
+    })
     expect(await readCommitted(cluster)).toEqual(['a', 'b'])
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 
   test('a commit without an answer in time can be waited for again, and cannot be aborted', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster, { maxBlockMs: 500, requestTimeoutMs: 200, deliveryTimeoutMs: 200 })
+    const { cluster, producer, run } = setUp(level, IMPATIENT)
     let isDown = true
-    cluster.intercept(ApiKey.END_TXN, (request) => {
-      return isDown
-        ? createEndTxnResponse({ errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS })
-        : cluster.answer(request)
-    })
-    const work = async () => {
+    endsUnless(cluster, () => isDown)
+    await run(async () => {
       const transaction = await producer.begin()
       await transaction.send({ topic: 't', partition: 0, value: 'a' })
       await expect(transaction.commit()).rejects.toMatchObject({ code: 'TIMEOUT', retriable: true })
       await expect(transaction.abort()).rejects.toMatchObject({ code: 'ILLEGAL_STATE' })
       isDown = false
       await transaction.commit()
-    }
-    await cluster.world.run(work())
+    })
     expect(await readCommitted(cluster)).toEqual(['a'])
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 
   test('a transaction whose end was not waited for does nothing to the next one', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster, { maxBlockMs: 500, requestTimeoutMs: 200, deliveryTimeoutMs: 200 })
+    const { cluster, producer, run } = setUp(level, IMPATIENT)
     let isDown = true
-    cluster.intercept(ApiKey.END_TXN, (request) => {
-      return isDown
-        ? createEndTxnResponse({ errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS })
-        : cluster.answer(request)
-    })
+    endsUnless(cluster, () => isDown)
     const begin = async (value: string) => {
       const transaction = await producer.begin()
       await transaction.send({ topic: 't', partition: 0, value })
       return transaction
     }
-    const work = async () => {
+    await run(async () => {
       const committed = await begin('a')
       await expect(committed.commit()).rejects.toMatchObject({ code: 'TIMEOUT' })
       isDown = false
@@ -327,29 +295,25 @@ describe.each([1, 2])('with transaction version %i', (level) => {
       const third = await begin('c')
       await aborted.abort()
       await third.commit()
-    }
-    await cluster.world.run(work())
+    })
     expect(await readCommitted(cluster)).toEqual(['a', 'c'])
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 
   test('leaving the scope after the producer was closed is nothing', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster)
-    const work = async () => {
+    const { cluster, producer, run } = setUp(level)
+    await run(async () => {
       const transaction = await producer.begin()
       await transaction.send({ topic: 't', partition: 0, value: 'never' })
       await producer.close()
       await transaction[Symbol.asyncDispose]()
-    }
-    await cluster.world.run(work())
+    })
     expect(await readCommitted(cluster)).toEqual([])
   })
 
   test('goes on when the coordinator moves between and within transactions', async () => {
-    const cluster = clusterOf(level, 3)
-    const producer = producerOf(cluster)
-    const work = async () => {
+    const { cluster, producer, run } = setUp(level, {}, 3)
+    await run(async () => {
       for (let round = 0; round < 6; round++) {
         const transaction = await producer.begin()
         cluster.moveCoordinator(1 + (round % 3))
@@ -360,17 +324,15 @@ describe.each([1, 2])('with transaction version %i', (level) => {
         if (round % 3 === 2) await transaction.abort()
         else await transaction.commit()
       }
-    }
-    await cluster.world.run(work())
+    })
     expect(await readCommitted(cluster)).toEqual(['v0', 'v1', 'v3', 'v4'])
     expect(cluster.committed.get('g')!.get('in-0')).toBe(4)
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 
   test('offsets of a member that lost its partitions are refused, and so is the commit', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster)
-    const work = async () => {
+    const { cluster, producer, run } = setUp(level)
+    await run(async () => {
       const transaction = await producer.begin()
       await transaction.send({ topic: 't', partition: 0, value: 'never' })
       const stale = { ...GROUP, memberId: 'gone', generationId: 3 }
@@ -380,94 +342,83 @@ describe.each([1, 2])('with transaction version %i', (level) => {
       })
       await expect(transaction.commit()).rejects.toMatchObject({ abortable: true })
       await transaction.abort()
-    }
-    await cluster.world.run(work())
+    })
     expect(await readCommitted(cluster)).toEqual([])
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 
   test('closing aborts what is open', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster)
-    const work = async () => {
+    const { cluster, producer, run } = setUp(level)
+    await run(async () => {
       const transaction = await producer.begin()
       await transaction.send({ topic: 't', partition: 0, value: 'never' })
       await producer.close()
       await expect(transaction.commit()).rejects.toMatchObject({ retriable: false })
-    }
-    await cluster.world.run(work())
+    })
     await cluster.world.pass(100)
     expect(cluster.transactions.byId.get('x')!.status).toBe('CompleteAbort')
     expect(cluster.world.clientTimerCount).toBe(0)
   })
 
   test('what the coordinator refuses for good ends the producer, and every waiting record with it', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster)
+    const { cluster, producer, run } = setUp(level)
     cluster.intercept(ApiKey.END_TXN, () =>
       createEndTxnResponse({ errorCode: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED }),
     )
-    const work = async () => {
+    await run(async () => {
       const transaction = await producer.begin()
       await transaction.send({ topic: 't', partition: 0, value: 'a' })
       await expect(transaction.commit()).rejects.toMatchObject({ code: 'TRANSACTION_FATAL', fatal: true })
       await expect(producer.begin()).rejects.toMatchObject({ fatal: true })
-    }
-    await cluster.world.run(work())
-    await cluster.world.run(producer.close())
+    })
+    await run(() => producer.close())
   })
 
   test('a batch that the broker finds too large is cut within the transaction', async () => {
-    const cluster = clusterOf(level)
+    const { cluster, producer, run } = setUp(level, { lingerMs: 5 })
     cluster.partition('t').maxMessageBytes = 400
-    const producer = producerOf(cluster, { lingerMs: 5 })
     const values = Array.from({ length: 20 }, (_, slot) => `${'v'.repeat(60)}${slot}`)
-    const work = async () => {
+    await run(async () => {
       for (const half of [values.slice(0, 10), values.slice(10)]) {
         const transaction = await producer.begin()
         await transaction.sendMany(half.map((value) => ({ topic: 't', partition: 0, value })))
         await transaction.commit()
       }
-    }
-    await cluster.world.run(work())
+    })
     expect(await readCommitted(cluster)).toEqual([...values].sort())
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 
   test('one transaction at a time', async () => {
-    const cluster = clusterOf(level)
-    const producer = producerOf(cluster)
-    const work = async () => {
+    const { producer, run } = setUp(level)
+    await run(async () => {
       const [first, second] = await Promise.allSettled([producer.begin(), producer.begin()])
       expect([first!.status, second!.status]).toEqual(['fulfilled', 'rejected'])
       await expect(producer.begin()).rejects.toMatchObject({ code: 'ILLEGAL_STATE' })
-    }
-    await cluster.world.run(work())
-    await cluster.world.run(producer.close())
+    })
+    await run(() => producer.close())
   })
 })
 
 describe('beginning', () => {
   test('an id that may not be used rejects with the broker’s word and may be tried again', async () => {
-    const cluster = clusterOf(2)
-    const producer = producerOf(cluster)
+    const { cluster, producer, run } = setUp(2)
     let refusals = 1
     cluster.intercept(ApiKey.INIT_PRODUCER_ID, () =>
       refusals-- > 0
         ? createInitProducerIdResponse({ errorCode: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, producerId: -1 })
         : null,
     )
-    await expect(cluster.world.run(producer.initTransactions())).rejects.toMatchObject({
+    await expect(run(() => producer.initTransactions())).rejects.toMatchObject({
       errorCode: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     })
-    await cluster.world.run(producer.initTransactions())
-    await cluster.world.run(producer.close())
+    await run(() => producer.initTransactions())
+    await run(() => producer.close())
   })
 
   test('what an earlier producer left open is ended first', async () => {
-    const cluster = clusterOf(2)
-    const work = async () => {
-      const crashed = producerOf(cluster)
+    const { cluster, producer: crashed, run } = setUp(2)
+    await run(async () => {
       const left = await crashed.begin()
       await left.send({ topic: 't', partition: 0, value: 'left' })
       const producer = producerOf(cluster)
@@ -475,17 +426,15 @@ describe('beginning', () => {
       expect(cluster.partition('t').openTransactions.size).toBe(0)
       await producer.close()
       await crashed.close()
-    }
-    await cluster.world.run(work())
+    })
   })
 
   test('partitions that cannot be added break the transaction', async () => {
-    const cluster = clusterOf(1)
-    const producer = producerOf(cluster)
+    const { cluster, producer, run } = setUp(1)
     cluster.intercept(ApiKey.ADD_PARTITIONS_TO_TXN, ({ body }) =>
       refusedPartitions(body as never, ErrorCode.TOPIC_AUTHORIZATION_FAILED),
     )
-    const work = async () => {
+    await run(async () => {
       const transaction = await producer.begin()
       await expect(transaction.send({ topic: 't', partition: 0, value: 'a' })).rejects.toMatchObject({
         abortable: true,
@@ -493,46 +442,42 @@ describe('beginning', () => {
       })
       // The coordinator never heard of it: there is nothing to end, which is an abort as well.
       await transaction.abort()
-    }
-    await cluster.world.run(work())
-    await cluster.world.run(producer.close())
+    })
+    await run(() => producer.close())
   })
 
   test('a cluster that came to know of implicit transactions gets a new epoch first', async () => {
-    const cluster = clusterOf(1)
-    const producer = producerOf(cluster)
+    const { cluster, producer, run } = setUp(1)
     const round = async (value: string) => {
       const transaction = await producer.begin()
       await transaction.send({ topic: 't', partition: 0, value })
       await transaction.commit()
     }
-    await cluster.world.run(round('a'))
+    await run(() => round('a'))
     cluster.transactionVersion = 2
     for (const broker of cluster.brokers.values()) broker.breakConnections()
-    await cluster.world.run(producer.partitionCount('new'))
-    await cluster.world.run(round('b'))
-    await cluster.world.run(round('c'))
+    await run(() => producer.partitionCount('new'))
+    await run(() => round('b'))
+    await run(() => round('c'))
     const bodies = cluster.requests<InitProducerIdRequest>(ApiKey.INIT_PRODUCER_ID).map(({ body }) => body)
     expect(bodies.some(({ producerId }) => Number(producerId) >= 0)).toBe(true)
     expect(await readCommitted(cluster)).toEqual(['a', 'b', 'c'])
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 
   test('offset answers that may pass are asked for again', async () => {
-    const cluster = clusterOf(2)
-    const producer = producerOf(cluster)
+    const { cluster, producer, run } = setUp(2)
     let refusals = 3
     cluster.intercept(ApiKey.TXN_OFFSET_COMMIT, ({ body }) =>
       refusals-- > 0 ? refusedTxnOffsets(body as never, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS) : null,
     )
-    const work = async () => {
+    await run(async () => {
       const transaction = await producer.begin()
       await transaction.sendOffsets([{ topic: 'in', partition: 0, offset: 7 }], GROUP)
       await transaction.commit()
-    }
-    await cluster.world.run(work())
+    })
     await cluster.world.pass(100)
     expect(cluster.committed.get('g')!.get('in-0')).toBe(7)
-    await cluster.world.run(producer.close())
+    await run(() => producer.close())
   })
 })

@@ -4,6 +4,7 @@ import { responseErrorOf } from '../../runtime/operation-errors.ts'
 import type { ReplyToken } from '../../runtime/step.ts'
 import { metadataBytesOf } from '../classic-member.ts'
 import type { HeartbeatInput, LeaveAnswer, LeavingMember } from '../classic-membership.ts'
+import { clientAddressOf } from '../client-host.ts'
 import {
   CONSUMER_PROTOCOL_TYPE,
   encodeAssignment,
@@ -169,7 +170,7 @@ function hasRoom(context: GroupContext, group: ConsumerGroup, input: JoinInput, 
   const former = group.members.get(memberId)?.classic?.protocols ?? []
   // The names that it subscribes to are kept beside the bytes that have them.
   const bytes = names + 2 * (metadataBytesOf(input.protocols) - metadataBytesOf(former))
-  return limits.hasRoomFor(isNew ? 1 : 0, bytes, limits.ownerAt(input.clientHost.slice(1)))
+  return limits.hasRoomFor(isNew ? 1 : 0, bytes, limits.ownerAt(clientAddressOf(input.clientHost)))
 }
 
 function memberBefore(
@@ -191,7 +192,7 @@ function memberBefore(
   const reason = clientReason(input.reason)
   const fields = { member: memberId, instanceId: groupInstanceId, clientId, clientHost, protocol: 'classic', reason }
   noteModernGroup(group, 'consumer group member joins', fields, step)
-  const owner = context.limits.ownerAt(clientHost.slice(1))
+  const owner = context.limits.ownerAt(clientAddressOf(clientHost))
   return { member: ConsumerMember.unknown(memberId, owner), isDowngrade }
 }
 

@@ -4,7 +4,7 @@ import { imageOf } from '../../testing/coordinator-fixture.ts'
 import { GROUP, GroupDriver, topicId } from '../../testing/group-driver.ts'
 import type { GroupCoordinatorConfig } from '../group-config.ts'
 import type { Assignment } from '../modern/assignment.ts'
-import type { ConsumerAnswer } from './consumer-inputs.ts'
+import type { HeartbeatAnswer } from '../modern/heartbeat-answer.ts'
 import { loadTopicRegex } from './topic-regex.ts'
 
 beforeAll(loadTopicRegex)
@@ -19,8 +19,8 @@ function driverOf(config: Partial<GroupCoordinatorConfig> = {}): GroupDriver {
 }
 
 const some = (...partitions: number[]): Assignment => new Map([[topicId('topic'), partitions]])
-const partitionsOf = (answer: ConsumerAnswer, topic = 'topic') => answer.assignment?.get(topicId(topic)) ?? []
-const told = ({ errorCode, memberEpoch, assignment }: ConsumerAnswer) => [
+const partitionsOf = (answer: HeartbeatAnswer, topic = 'topic') => answer.assignment?.get(topicId(topic)) ?? []
+const told = ({ errorCode, memberEpoch, assignment }: HeartbeatAnswer) => [
   errorCode,
   memberEpoch,
   assignment === null ? null : (assignment.get(topicId('topic')) ?? []),

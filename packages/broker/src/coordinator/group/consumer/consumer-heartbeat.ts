@@ -1,10 +1,12 @@
 import { assert, randomUuid } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import type { ClassicGroup } from '../classic-group.ts'
+import { clientAddressOf } from '../client-host.ts'
 import type { GroupContext } from '../group-context.ts'
 import { noteModernGroup, shortened } from '../group-notes.ts'
 import type { GroupStep } from '../group-protocol.ts'
 import { type Assignment, holds, isSameAssignment } from '../modern/assignment.ts'
+import { type HeartbeatAnswer, heartbeatError } from '../modern/heartbeat-answer.ts'
 import {
   JOIN_GROUP_MEMBER_EPOCH,
   LEAVE_GROUP_MEMBER_EPOCH,
@@ -12,7 +14,7 @@ import {
   namesBytes,
 } from '../modern/modern-member.ts'
 import { ConsumerGroup } from './consumer-group.ts'
-import { type ConsumerAnswer, type ConsumerHeartbeatInput, consumerError } from './consumer-inputs.ts'
+import type { ConsumerHeartbeatInput } from './consumer-inputs.ts'
 import { leaveConsumerGroup } from './consumer-leave.ts'
 import { ConsumerMember, isSameCurrent, isSameMetadata, isSameNames, NOTHING_ASSIGNED } from './consumer-member.ts'
 import { type CurrentAssignment, type MemberMetadata, MemberState } from './consumer-record.ts'
@@ -37,7 +39,7 @@ export function consumerHeartbeat(
   context: GroupContext,
   input: ConsumerHeartbeatInput,
   step: GroupStep,
-): ConsumerAnswer {
+): HeartbeatAnswer {
   if (input.memberEpoch === LEAVE_GROUP_MEMBER_EPOCH || input.memberEpoch === LEAVE_GROUP_STATIC_MEMBER_EPOCH) {
     return leaveConsumerGroup(context, input, step)
   }
@@ -60,11 +62,11 @@ interface Entry {
   readonly classic: ClassicGroup | null
 }
 
-function enter(context: GroupContext, input: ConsumerHeartbeatInput, _step: GroupStep): Entry | ConsumerAnswer {
+function enter(context: GroupContext, input: ConsumerHeartbeatInput, _step: GroupStep): Entry | HeartbeatAnswer {
   const { groupId, memberEpoch } = input
   const found = context.groups.get(groupId)
   if (found?.type === 'consumer') return { group: found, isNew: false, classic: null }
-  const notFound = (message: string) => consumerError(ErrorCode.GROUP_ID_NOT_FOUND, message)
+  const notFound = (message: string) => heartbeatError(ErrorCode.GROUP_ID_NOT_FOUND, message)
   if (memberEpoch !== JOIN_GROUP_MEMBER_EPOCH) {
     return notFound(
       found === undefined
@@ -72,7 +74,7 @@ function enter(context: GroupContext, input: ConsumerHeartbeatInput, _step: Grou
         : `Group ${shortened(groupId)} is not a consumer group.`,
     )
   }
-  const owner = context.limits.ownerAt(input.clientHost.slice(1))
+  const owner = context.limits.ownerAt(clientAddressOf(input.clientHost))
   if (found === undefined) {
     const group = new ConsumerGroup(groupId, context.timeline, owner)
     return { group, isNew: true, classic: null }
@@ -89,10 +91,10 @@ function refuseUpgrade(
   context: GroupContext,
   classic: ClassicGroup,
   input: ConsumerHeartbeatInput,
-): ConsumerAnswer | null {
+): HeartbeatAnswer | null {
   const refusal = refuseAssignor(context, input) ?? refuseRegex(null, input)
   if (refusal !== null || classic.members.has(input.memberId)) return refusal
-  const owner = context.limits.ownerAt(input.clientHost.slice(1))
+  const owner = context.limits.ownerAt(clientAddressOf(input.clientHost))
   return context.limits.hasRoomFor(1, 0, owner) ? null : noRoom(context)
 }
 
@@ -102,54 +104,54 @@ function refuse(
   group: ConsumerGroup,
   input: ConsumerHeartbeatInput,
   isNewGroup: boolean,
-): ConsumerAnswer | null {
+): HeartbeatAnswer | null {
   const { memberId, memberEpoch } = input
   const { config } = context
   const assignorRefusal = refuseAssignor(context, input)
   if (assignorRefusal !== null) return assignorRefusal
   if (group.members.size >= config.groupConsumerMaxSize && !group.members.has(memberId)) {
     const message = `The consumer group has reached its maximum capacity of ${config.groupConsumerMaxSize} members.`
-    return consumerError(ErrorCode.GROUP_MAX_SIZE_REACHED, message)
+    return heartbeatError(ErrorCode.GROUP_MAX_SIZE_REACHED, message)
   }
   const memberRefusal = memberEpoch === JOIN_GROUP_MEMBER_EPOCH ? refuseJoin(group, input) : refuseMember(group, input)
   return memberRefusal ?? refuseRegex(group, input) ?? refuseForRoom(context, group, input, isNewGroup)
 }
 
-function refuseAssignor({ config }: GroupContext, { serverAssignor }: ConsumerHeartbeatInput): ConsumerAnswer | null {
+function refuseAssignor({ config }: GroupContext, { serverAssignor }: ConsumerHeartbeatInput): HeartbeatAnswer | null {
   const names = assignorNames(config.groupConsumerAssignors)
   if (serverAssignor === null || names.includes(serverAssignor)) return null
   const supported = `Supported assignors: ${names.join(', ')}.`
   const message = `ServerAssignor ${shortened(serverAssignor)} is not supported. ${supported}`
-  return consumerError(ErrorCode.UNSUPPORTED_ASSIGNOR, message)
+  return heartbeatError(ErrorCode.UNSUPPORTED_ASSIGNOR, message)
 }
 
 /** Null: of a group that is not there yet. */
-function refuseRegex(group: ConsumerGroup | null, { topicRegex }: ConsumerHeartbeatInput): ConsumerAnswer | null {
+function refuseRegex(group: ConsumerGroup | null, { topicRegex }: ConsumerHeartbeatInput): HeartbeatAnswer | null {
   if (topicRegex === null || topicRegex === '' || regexError(group, topicRegex) === 0) return null
   const message = `SubscribedTopicRegex \`${shortened(topicRegex)}\` is not a valid regular expression.`
-  return consumerError(ErrorCode.INVALID_REGULAR_EXPRESSION, message)
+  return heartbeatError(ErrorCode.INVALID_REGULAR_EXPRESSION, message)
 }
 
-function refuseJoin(group: ConsumerGroup, { memberId, instanceId }: ConsumerHeartbeatInput): ConsumerAnswer | null {
+function refuseJoin(group: ConsumerGroup, { memberId, instanceId }: ConsumerHeartbeatInput): HeartbeatAnswer | null {
   if (instanceId === null) return null
   const currentId = group.staticMemberId(instanceId)
   const existing = currentId === undefined ? undefined : group.members.get(currentId)
   if (existing === undefined || existing.classic !== null) return null
   if (existing.memberEpoch === LEAVE_GROUP_STATIC_MEMBER_EPOCH) return null
-  return consumerError(
+  return heartbeatError(
     ErrorCode.UNRELEASED_INSTANCE_ID,
     `Static member ${memberId} with instance id ${shortened(instanceId)} cannot join the group because the instance id is in use.`,
   )
 }
 
-function refuseMember(group: ConsumerGroup, input: ConsumerHeartbeatInput): ConsumerAnswer | null {
+function refuseMember(group: ConsumerGroup, input: ConsumerHeartbeatInput): HeartbeatAnswer | null {
   const { memberId, memberEpoch, instanceId, owned } = input
   if (instanceId !== null) {
     const currentId = group.staticMemberId(instanceId)
     if (currentId === undefined) return unknownMember(`Instance id ${shortened(instanceId)} is unknown.`)
     if (currentId !== memberId) {
       const message = `Static member ${memberId} with instance id ${shortened(instanceId)} was fenced by another one.`
-      return consumerError(ErrorCode.FENCED_INSTANCE_ID, message)
+      return heartbeatError(ErrorCode.FENCED_INSTANCE_ID, message)
     }
   }
   const member = group.members.get(memberId)
@@ -162,17 +164,17 @@ function refuseMember(group: ConsumerGroup, input: ConsumerHeartbeatInput): Cons
     if (member.state !== MemberState.UNKNOWN || (owned !== null && owned.size === 0)) return null
     const message =
       'The member is in a state that this broker does not know: it must abandon all its partitions and rejoin.'
-    return consumerError(ErrorCode.FENCED_MEMBER_EPOCH, message)
+    return heartbeatError(ErrorCode.FENCED_MEMBER_EPOCH, message)
   }
   const which = memberEpoch > member.memberEpoch ? 'larger' : 'smaller'
-  return consumerError(
+  return heartbeatError(
     errorCode,
     `The member has a ${which} member epoch (${memberEpoch}) than the one known by the group (${member.memberEpoch}): it must abandon all its partitions and rejoin.`,
   )
 }
 
-function unknownMember(message: string): ConsumerAnswer {
-  return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, message)
+function unknownMember(message: string): HeartbeatAnswer {
+  return heartbeatError(ErrorCode.UNKNOWN_MEMBER_ID, message)
 }
 
 /** New members need room, and longer names; who is there and asks for no more is never turned away. */
@@ -181,22 +183,22 @@ function refuseForRoom(
   group: ConsumerGroup,
   input: ConsumerHeartbeatInput,
   isNewGroup: boolean,
-): ConsumerAnswer | null {
+): HeartbeatAnswer | null {
   const { limits } = context
   const { groupId, memberId, clientHost } = input
   const known = group.members.get(memberId)
   const bytes = addedBytes(group, known, input)
   if (known !== undefined && bytes <= 0) return null
-  const owner = limits.ownerAt(clientHost.slice(1))
+  const owner = limits.ownerAt(clientAddressOf(clientHost))
   const hasGroup = !isNewGroup || context.groups.has(groupId) || limits.hasRoomForGroup(owner)
   if (hasGroup && limits.hasRoomFor(known === undefined ? 1 : 0, bytes, owner)) return null
   return noRoom(context)
 }
 
-function noRoom({ counters }: GroupContext): ConsumerAnswer {
+function noRoom({ counters }: GroupContext): HeartbeatAnswer {
   counters.limitRefusals++
   // A client looks for its coordinator again and comes back: nothing here is for ever.
-  return consumerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, 'The groups of this broker hold as much as they may.')
+  return heartbeatError(ErrorCode.COORDINATOR_NOT_AVAILABLE, 'The groups of this broker hold as much as they may.')
 }
 
 /** How much more the group has to keep after the heartbeat, about. */
@@ -220,7 +222,7 @@ function proceed(
   group: ConsumerGroup,
   input: ConsumerHeartbeatInput,
   step: GroupStep,
-): ConsumerAnswer {
+): HeartbeatAnswer {
   const { groupId, memberEpoch, mayDescribe } = input
   const before = memberBefore(context, group, input, step)
   const { member, isBumping, hasSubscriptionChanged } = updateMember(context, group, before, input, step)
@@ -232,7 +234,7 @@ function proceed(
   const { memberId } = member
   restartMemberSession(context, group, group.members.get(memberId)!, step)
   if (step.records.length > 0) awaitMembers(groupId, [memberId], step)
-  if (assignError !== 0) return consumerError(assignError, 'The assignor of the group failed.')
+  if (assignError !== 0) return heartbeatError(assignError, 'The assignor of the group failed.')
   assert(reconciled !== null, 'a member in an unknown state was not refused')
   const isToldAll =
     memberEpoch === JOIN_GROUP_MEMBER_EPOCH ||
@@ -268,7 +270,7 @@ function memberBefore(
   if (known !== undefined) return known
   const fields = { member: memberId, instanceId, clientId: input.clientId, clientHost }
   noteModernGroup(group, 'consumer group member joins', fields, step)
-  return ConsumerMember.unknown(memberId, context.limits.ownerAt(clientHost.slice(1)))
+  return ConsumerMember.unknown(memberId, context.limits.ownerAt(clientAddressOf(clientHost)))
 }
 
 /** The new one has what the former one had, and comes to it from epoch 0 on. */

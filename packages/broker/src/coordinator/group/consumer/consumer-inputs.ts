@@ -24,18 +24,3 @@ export interface ConsumerHeartbeatInput {
   /** Whether the client may know of a topic, which it has not named: regular expressions must not tell it of others. */
   readonly mayDescribe: (topic: string) => boolean
 }
-
-/** The answer to ConsumerGroupHeartbeat. */
-export interface ConsumerAnswer {
-  readonly errorCode: number
-  readonly errorMessage: string | null
-  readonly memberId: string | null
-  readonly memberEpoch: number
-  readonly heartbeatIntervalMs: number
-  /** Null: as the member was told before. */
-  readonly assignment: Assignment | null
-}
-
-export function consumerError(errorCode: number, errorMessage: string | null): ConsumerAnswer {
-  return { errorCode, errorMessage, memberId: null, memberEpoch: 0, heartbeatIntervalMs: 0, assignment: null }
-}

@@ -10,9 +10,10 @@ import {
 import { consumerGroupOf } from '../group-lookup.ts'
 import { namedMembers, noteModernGroup, shortened } from '../group-notes.ts'
 import type { GroupStep } from '../group-protocol.ts'
+import { type HeartbeatAnswer, heartbeatError } from '../modern/heartbeat-answer.ts'
 import { LEAVE_GROUP_STATIC_MEMBER_EPOCH } from '../modern/modern-member.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
-import { type ConsumerAnswer, type ConsumerHeartbeatInput, consumerError } from './consumer-inputs.ts'
+import type { ConsumerHeartbeatInput } from './consumer-inputs.ts'
 import { type ConsumerMember, leftForAWhile } from './consumer-member.ts'
 import { MemberState } from './consumer-record.ts'
 import { write } from './consumer-replay.ts'
@@ -26,24 +27,24 @@ export function leaveConsumerGroup(
   context: GroupContext,
   input: ConsumerHeartbeatInput,
   step: GroupStep,
-): ConsumerAnswer {
+): HeartbeatAnswer {
   const { groupId, memberId, memberEpoch, instanceId } = input
   const group = consumerGroupOf(context, groupId)
-  if (group === undefined) return consumerError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${shortened(groupId)} not found.`)
+  if (group === undefined) return heartbeatError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${shortened(groupId)} not found.`)
   if (instanceId !== null) {
     const currentId = group.staticMemberId(instanceId)
     if (currentId === undefined) {
-      return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, `Instance id ${shortened(instanceId)} is unknown.`)
+      return heartbeatError(ErrorCode.UNKNOWN_MEMBER_ID, `Instance id ${shortened(instanceId)} is unknown.`)
     }
     if (currentId !== memberId) {
       const message = `Static member ${memberId} with instance id ${shortened(instanceId)} was fenced by another one.`
-      return consumerError(ErrorCode.FENCED_INSTANCE_ID, message)
+      return heartbeatError(ErrorCode.FENCED_INSTANCE_ID, message)
     }
   }
   const member = group.members.get(memberId)
   if (member === undefined) {
     const message = `Member ${memberId} is not a member of group ${shortened(groupId)}.`
-    return consumerError(ErrorCode.UNKNOWN_MEMBER_ID, message)
+    return heartbeatError(ErrorCode.UNKNOWN_MEMBER_ID, message)
   }
   if (memberEpoch === LEAVE_GROUP_STATIC_MEMBER_EPOCH) {
     leaveForAWhile(context, group, member, step)

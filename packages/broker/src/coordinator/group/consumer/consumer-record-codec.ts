@@ -49,8 +49,10 @@ import {
   type Reader,
   type Writer,
 } from '@millrace/protocol'
+import { safeNumber } from '../../runtime/record-numbers.ts'
+import type { RecordWriter } from '../../runtime/record-writer.ts'
 import { toAssignment } from '../modern/assignment.ts'
-import { safeNumber } from '../record-numbers.ts'
+import { topicRows } from '../modern/topic-rows.ts'
 import {
   type ConsumerGroupRecord,
   type CurrentAssignment,
@@ -60,23 +62,12 @@ import {
 } from './consumer-record.ts'
 import { EMPTY_EPOCH_ASSIGNMENT, type EpochAssignment, EpochAssignmentDraft } from './epoch-assignment.ts'
 
-/** Types of records, which stand as a version before the key. */
-const TYPES: Record<ConsumerGroupRecord['type'], number> = {
-  'consumer-group': 3,
-  'consumer-partitions': 4,
-  'consumer-member': 5,
-  'consumer-targets': 6,
-  'consumer-target': 7,
-  'consumer-current': 8,
-  'consumer-regex': 16,
-}
-const TYPE_NAMES = new Map(Object.entries(TYPES).map(([name, type]) => [type, name as ConsumerGroupRecord['type']]))
 /** The only version there is, of keys and of values. */
 const VERSION = 0
 
+/** What follows the type. */
 export function encodeConsumerKey(writer: Writer, record: ConsumerGroupRecord): void {
   const { groupId } = record
-  writer.int16(TYPES[record.type])
   switch (record.type) {
     case 'consumer-group':
       encodeConsumerGroupMetadataKey(writer, createConsumerGroupMetadataKey({ groupId }), VERSION)
@@ -113,8 +104,8 @@ export function encodeConsumerKey(writer: Writer, record: ConsumerGroupRecord): 
 }
 
 /** Of a record that has a value. */
-export function encodeConsumerValue(writer: Writer, record: ConsumerGroupRecord): void {
-  writer.int16(VERSION)
+export function encodeConsumerValue(values: RecordWriter, record: ConsumerGroupRecord): void {
+  const writer = values.begin(VERSION)
   switch (record.type) {
     case 'consumer-group':
       encodeConsumerGroupMetadataValue(writer, createConsumerGroupMetadataValue(record.value!), VERSION)
@@ -135,9 +126,7 @@ export function encodeConsumerValue(writer: Writer, record: ConsumerGroupRecord)
       break
     }
     case 'consumer-target': {
-      const topicPartitions = Array.from(record.value!, ([topicId, partitions]) =>
-        createConsumerGroupTargetAssignmentMemberValueTopicPartition({ topicId, partitions: [...partitions] }),
-      )
+      const topicPartitions = topicRows(record.value!, createConsumerGroupTargetAssignmentMemberValueTopicPartition)
       const value = createConsumerGroupTargetAssignmentMemberValue({ topicPartitions })
       encodeConsumerGroupTargetAssignmentMemberValue(writer, value, VERSION)
       break
@@ -154,48 +143,49 @@ export function encodeConsumerValue(writer: Writer, record: ConsumerGroupRecord)
   }
 }
 
-/** Null: no record of a consumer group. `key` is behind the type; `value` is null or before its version. */
-export function decodeConsumerRecord(type: number, key: Reader, value: Reader | null): ConsumerGroupRecord | null {
-  const name = TYPE_NAMES.get(type)
-  switch (name) {
-    case undefined:
-      return null
+/** `key` is behind the type; `value` is null or before its version. */
+export function decodeConsumerRecord(
+  type: ConsumerGroupRecord['type'],
+  key: Reader,
+  value: Reader | null,
+): ConsumerGroupRecord {
+  switch (type) {
     case 'consumer-group': {
       const { groupId } = decodeConsumerGroupMetadataKey(key, VERSION)
-      if (value === null) return { type: name, groupId, value }
+      if (value === null) return { type, groupId, value }
       const { epoch, metadataHash } = decodeConsumerGroupMetadataValue(value, value.int16())
-      return { type: name, groupId, value: { epoch, metadataHash: BigInt(metadataHash) } }
+      return { type, groupId, value: { epoch, metadataHash: BigInt(metadataHash) } }
     }
     case 'consumer-partitions': {
       const { groupId } = decodeConsumerGroupPartitionMetadataKey(key, VERSION)
-      if (value === null) return { type: name, groupId, value }
+      if (value === null) return { type, groupId, value }
       decodeConsumerGroupPartitionMetadataValue(value, value.int16())
-      return { type: name, groupId, value: 'present' }
+      return { type, groupId, value: 'present' }
     }
     case 'consumer-member': {
       const { groupId, memberId } = decodeConsumerGroupMemberMetadataKey(key, VERSION)
-      return { type: name, groupId, memberId, value: value === null ? null : decodeMember(value) }
+      return { type, groupId, memberId, value: value === null ? null : decodeMember(value) }
     }
     case 'consumer-targets': {
       const { groupId } = decodeConsumerGroupTargetAssignmentMetadataKey(key, VERSION)
-      if (value === null) return { type: name, groupId, value }
+      if (value === null) return { type, groupId, value }
       const target = decodeConsumerGroupTargetAssignmentMetadataValue(value, value.int16())
       const timestampMs = safeNumber(target.assignmentTimestamp)
-      return { type: name, groupId, value: { epoch: target.assignmentEpoch, timestampMs } }
+      return { type, groupId, value: { epoch: target.assignmentEpoch, timestampMs } }
     }
     case 'consumer-target': {
       const { groupId, memberId } = decodeConsumerGroupTargetAssignmentMemberKey(key, VERSION)
-      if (value === null) return { type: name, groupId, memberId, value }
+      if (value === null) return { type, groupId, memberId, value }
       const { topicPartitions } = decodeConsumerGroupTargetAssignmentMemberValue(value, value.int16())
-      return { type: name, groupId, memberId, value: toAssignment(topicPartitions) }
+      return { type, groupId, memberId, value: toAssignment(topicPartitions) }
     }
     case 'consumer-current': {
       const { groupId, memberId } = decodeConsumerGroupCurrentMemberAssignmentKey(key, VERSION)
-      return { type: name, groupId, memberId, value: value === null ? null : decodeCurrent(value) }
+      return { type, groupId, memberId, value: value === null ? null : decodeCurrent(value) }
     }
     case 'consumer-regex': {
       const { groupId, regularExpression } = decodeConsumerGroupRegularExpressionKey(key, VERSION)
-      return { type: name, groupId, regex: regularExpression, value: value === null ? null : decodeRegex(value) }
+      return { type, groupId, regex: regularExpression, value: value === null ? null : decodeRegex(value) }
     }
   }
 }

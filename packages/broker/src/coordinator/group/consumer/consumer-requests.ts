@@ -14,8 +14,10 @@ import {
 } from '@millrace/protocol'
 import type { RequestContext } from '../../../handlers/handler.ts'
 import { GROUP_OPERATIONS } from '../../../metadata/authorized-operations.ts'
+import { clientHostOf } from '../client-host.ts'
 import { shortened } from '../group-notes.ts'
 import { type Assignment, toAssignment } from '../modern/assignment.ts'
+import type { HeartbeatAnswer } from '../modern/heartbeat-answer.ts'
 import {
   JOIN_GROUP_MEMBER_EPOCH,
   LEAVE_GROUP_MEMBER_EPOCH,
@@ -23,8 +25,9 @@ import {
   subscriptionOf,
 } from '../modern/modern-member.ts'
 import type { TopicDirectory } from '../modern/topic-directory.ts'
+import { namedTopicRows, topicRows } from '../modern/topic-rows.ts'
 import type { DescribedConsumerGroup } from './consumer-description.ts'
-import type { ConsumerAnswer, ConsumerHeartbeatInput } from './consumer-inputs.ts'
+import type { ConsumerHeartbeatInput } from './consumer-inputs.ts'
 
 /** From this version on clients make their own member ids (KIP-1082). */
 const CLIENT_MEMBER_ID_VERSION = 1
@@ -77,29 +80,16 @@ export function heartbeatInput(
     serverAssignor,
     owned: topicPartitions === null ? null : toAssignment(topicPartitions),
     clientId,
-    // The slash is how Java prints an address, and so what tools expect of a client host.
-    clientHost: `/${connection.clientAddress}`,
+    clientHost: clientHostOf(connection),
     mayDescribe,
   }
 }
 
-export function heartbeatResponse(answer: ConsumerAnswer): ConsumerGroupHeartbeatResponse {
-  const { errorCode, errorMessage, memberId, memberEpoch, heartbeatIntervalMs, assignment } = answer
-  return createConsumerGroupHeartbeatResponse({
-    errorCode,
-    errorMessage,
-    memberId,
-    memberEpoch,
-    heartbeatIntervalMs,
-    assignment:
-      assignment === null
-        ? null
-        : createConsumerGroupHeartbeatResponseAssignment({
-            topicPartitions: Array.from(assignment, ([topicId, partitions]) =>
-              createConsumerGroupHeartbeatResponseTopicPartitions({ topicId, partitions: [...partitions] }),
-            ),
-          }),
-  })
+export function heartbeatResponse(answer: HeartbeatAnswer): ConsumerGroupHeartbeatResponse {
+  if (answer.assignment === null) return createConsumerGroupHeartbeatResponse({ ...answer, assignment: null })
+  const topicPartitions = topicRows(answer.assignment, createConsumerGroupHeartbeatResponseTopicPartitions)
+  const assignment = createConsumerGroupHeartbeatResponseAssignment({ topicPartitions })
+  return createConsumerGroupHeartbeatResponse({ ...answer, assignment })
 }
 
 /** A group in ConsumerGroupDescribe. */
@@ -138,7 +128,6 @@ export function describedConsumerGroup(
   return described
 }
 
-/** Topics that are gone are left out: they have no name. */
 function describedAssignment(
   assignments: readonly Assignment[],
   directory: TopicDirectory,
@@ -146,14 +135,7 @@ function describedAssignment(
   const all = toAssignment(
     assignments.flatMap((assignment) => Array.from(assignment, ([topicId, partitions]) => ({ topicId, partitions }))),
   )
-  const topicPartitions = []
-  for (const [topicId, partitions] of all) {
-    const topicName = directory.nameOf(topicId)
-    if (topicName === null) continue
-    topicPartitions.push(
-      createConsumerGroupDescribeResponseTopicPartitions({ topicId, topicName, partitions: [...partitions] }),
-    )
-  }
+  const topicPartitions = namedTopicRows(all, directory, createConsumerGroupDescribeResponseTopicPartitions)
   return createConsumerGroupDescribeResponseAssignment({ topicPartitions })
 }
 

@@ -11,7 +11,7 @@ import { encodeAssignment, parseAssignment } from '../consumer-protocol.ts'
 import type { GroupCoordinatorConfig } from '../group-config.ts'
 import type { JoinInput } from '../group-protocol.ts'
 import type { Assignment } from '../modern/assignment.ts'
-import type { ConsumerAnswer } from './consumer-inputs.ts'
+import type { HeartbeatAnswer } from '../modern/heartbeat-answer.ts'
 import { loadTopicRegex } from './topic-regex.ts'
 
 beforeAll(loadTopicRegex)
@@ -26,7 +26,7 @@ function driverOf(config: Partial<GroupCoordinatorConfig> = {}): GroupDriver {
 }
 
 const some = (...partitions: number[]): Assignment => new Map([[topicId('topic'), partitions]])
-const told = ({ errorCode, memberEpoch, assignment }: ConsumerAnswer) => [
+const told = ({ errorCode, memberEpoch, assignment }: HeartbeatAnswer) => [
   errorCode,
   memberEpoch,
   assignment === null ? null : (assignment.get(topicId('topic')) ?? []),

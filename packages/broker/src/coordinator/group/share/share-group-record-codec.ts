@@ -43,29 +43,21 @@ import {
   type Reader,
   type Writer,
 } from '@millrace/protocol'
+import { safeNumber } from '../../runtime/record-numbers.ts'
+import type { RecordWriter } from '../../runtime/record-writer.ts'
 import { toAssignment } from '../modern/assignment.ts'
 import { subscriptionOf } from '../modern/modern-member.ts'
-import { safeNumber } from '../record-numbers.ts'
+import { topicRows } from '../modern/topic-rows.ts'
 import type { ShareGroupRecord, StatePartitions, StateTopic } from './share-group-record.ts'
 
-/** Types of records, which stand as a version before the key. */
-const TYPES: Record<ShareGroupRecord['type'], number> = {
-  'share-member': 10,
-  'share-group': 11,
-  'share-targets': 12,
-  'share-target': 13,
-  'share-current': 14,
-  'share-partitions': 15,
-}
-const TYPE_NAMES = new Map(Object.entries(TYPES).map(([name, type]) => [type, name as ShareGroupRecord['type']]))
 /** The only version there is, of keys and of values. */
 const VERSION = 0
 /** Members of share groups are in no other state. */
 const STABLE = 0
 
+/** What follows the type. */
 export function encodeShareGroupKey(writer: Writer, record: ShareGroupRecord): void {
   const { groupId } = record
-  writer.int16(TYPES[record.type])
   switch (record.type) {
     case 'share-member': {
       const key = createShareGroupMemberMetadataKey({ groupId, memberId: record.memberId })
@@ -97,8 +89,8 @@ export function encodeShareGroupKey(writer: Writer, record: ShareGroupRecord): v
 }
 
 /** Of a record that has a value. */
-export function encodeShareGroupValue(writer: Writer, record: ShareGroupRecord): void {
-  writer.int16(VERSION)
+export function encodeShareGroupValue(values: RecordWriter, record: ShareGroupRecord): void {
+  const writer = values.begin(VERSION)
   switch (record.type) {
     case 'share-member': {
       const { subscribedTopics, ...rest } = record.value!
@@ -119,18 +111,14 @@ export function encodeShareGroupValue(writer: Writer, record: ShareGroupRecord):
       break
     }
     case 'share-target': {
-      const topicPartitions = Array.from(record.value!, ([topicId, partitions]) =>
-        createShareGroupTargetAssignmentMemberValueTopicPartition({ topicId, partitions: [...partitions] }),
-      )
+      const topicPartitions = topicRows(record.value!, createShareGroupTargetAssignmentMemberValueTopicPartition)
       const value = createShareGroupTargetAssignmentMemberValue({ topicPartitions })
       encodeShareGroupTargetAssignmentMemberValue(writer, value, VERSION)
       break
     }
     case 'share-current': {
       const { memberEpoch, previousMemberEpoch, assigned } = record.value!
-      const assignedPartitions = Array.from(assigned, ([topicId, partitions]) =>
-        createShareGroupCurrentMemberAssignmentValueTopicPartitions({ topicId, partitions: [...partitions] }),
-      )
+      const assignedPartitions = topicRows(assigned, createShareGroupCurrentMemberAssignmentValueTopicPartitions)
       const value = createShareGroupCurrentMemberAssignmentValue({
         ...{ memberEpoch, previousMemberEpoch, assignedPartitions },
         state: STABLE,
@@ -144,52 +132,53 @@ export function encodeShareGroupValue(writer: Writer, record: ShareGroupRecord):
   }
 }
 
-/** Null: no record of a share group. `key` is behind the type; `value` is null or before its version. */
-export function decodeShareGroupRecord(type: number, key: Reader, value: Reader | null): ShareGroupRecord | null {
-  const name = TYPE_NAMES.get(type)
-  switch (name) {
-    case undefined:
-      return null
+/** `key` is behind the type; `value` is null or before its version. */
+export function decodeShareGroupRecord(
+  type: ShareGroupRecord['type'],
+  key: Reader,
+  value: Reader | null,
+): ShareGroupRecord {
+  switch (type) {
     case 'share-member': {
       const { groupId, memberId } = decodeShareGroupMemberMetadataKey(key, VERSION)
-      if (value === null) return { type: name, groupId, memberId, value }
+      if (value === null) return { type, groupId, memberId, value }
       const { rackId, clientId, clientHost, subscribedTopicNames } = decodeShareGroupMemberMetadataValue(
         value,
         value.int16(),
       )
       const subscribedTopics = subscriptionOf(subscribedTopicNames)
-      return { type: name, groupId, memberId, value: { rackId, clientId, clientHost, subscribedTopics } }
+      return { type, groupId, memberId, value: { rackId, clientId, clientHost, subscribedTopics } }
     }
     case 'share-group': {
       const { groupId } = decodeShareGroupMetadataKey(key, VERSION)
-      if (value === null) return { type: name, groupId, value }
+      if (value === null) return { type, groupId, value }
       const { epoch, metadataHash } = decodeShareGroupMetadataValue(value, value.int16())
-      return { type: name, groupId, value: { epoch, metadataHash: BigInt(metadataHash) } }
+      return { type, groupId, value: { epoch, metadataHash: BigInt(metadataHash) } }
     }
     case 'share-targets': {
       const { groupId } = decodeShareGroupTargetAssignmentMetadataKey(key, VERSION)
-      if (value === null) return { type: name, groupId, value }
+      if (value === null) return { type, groupId, value }
       const target = decodeShareGroupTargetAssignmentMetadataValue(value, value.int16())
       const timestampMs = safeNumber(target.assignmentTimestamp)
-      return { type: name, groupId, value: { epoch: target.assignmentEpoch, timestampMs } }
+      return { type, groupId, value: { epoch: target.assignmentEpoch, timestampMs } }
     }
     case 'share-target': {
       const { groupId, memberId } = decodeShareGroupTargetAssignmentMemberKey(key, VERSION)
-      if (value === null) return { type: name, groupId, memberId, value }
+      if (value === null) return { type, groupId, memberId, value }
       const { topicPartitions } = decodeShareGroupTargetAssignmentMemberValue(value, value.int16())
-      return { type: name, groupId, memberId, value: toAssignment(topicPartitions) }
+      return { type, groupId, memberId, value: toAssignment(topicPartitions) }
     }
     case 'share-current': {
       const { groupId, memberId } = decodeShareGroupCurrentMemberAssignmentKey(key, VERSION)
-      if (value === null) return { type: name, groupId, memberId, value }
+      if (value === null) return { type, groupId, memberId, value }
       const current = decodeShareGroupCurrentMemberAssignmentValue(value, value.int16())
       const { memberEpoch, previousMemberEpoch } = current
       const assigned = toAssignment(current.assignedPartitions)
-      return { type: name, groupId, memberId, value: { memberEpoch, previousMemberEpoch, assigned } }
+      return { type, groupId, memberId, value: { memberEpoch, previousMemberEpoch, assigned } }
     }
     case 'share-partitions': {
       const { groupId } = decodeShareGroupStatePartitionMetadataKey(key, VERSION)
-      return { type: name, groupId, value: value === null ? null : decodePartitions(value) }
+      return { type, groupId, value: value === null ? null : decodePartitions(value) }
     }
   }
 }

@@ -73,6 +73,10 @@ export type ShareGroupRecord =
     }
   | { readonly type: 'share-partitions'; readonly groupId: string; readonly value: StatePartitions | null }
 
+export function isShareGroupType(type: string): type is ShareGroupRecord['type'] {
+  return type.startsWith('share-')
+}
+
 export function isShareGroupRecord(record: { readonly type: string }): record is ShareGroupRecord {
-  return record.type.startsWith('share-')
+  return isShareGroupType(record.type)
 }

@@ -25,12 +25,15 @@ import {
 import type { RequestContext } from '../../../handlers/handler.ts'
 import { GROUP_OPERATIONS } from '../../../metadata/authorized-operations.ts'
 import type { StateSummary } from '../../share/share-state.ts'
+import { clientHostOf } from '../client-host.ts'
 import type { Assignment } from '../modern/assignment.ts'
+import type { HeartbeatAnswer } from '../modern/heartbeat-answer.ts'
 import { JOIN_GROUP_MEMBER_EPOCH, LEAVE_GROUP_MEMBER_EPOCH, subscriptionOf } from '../modern/modern-member.ts'
 import type { TopicDirectory } from '../modern/topic-directory.ts'
+import { namedTopicRows, topicRows } from '../modern/topic-rows.ts'
 import type { ShareGroup } from './share-group.ts'
 import type { StateTopic } from './share-group-record.ts'
-import type { ShareAnswer, ShareHeartbeatInput } from './share-heartbeat.ts'
+import type { ShareHeartbeatInput } from './share-heartbeat.ts'
 import { SIMPLE_ASSIGNOR } from './simple-assignor.ts'
 import type { PartitionLists } from './state-partitions.ts'
 
@@ -62,28 +65,15 @@ export function heartbeatInput(
     rackId,
     subscribedTopics: subscribedTopicNames === null ? null : subscriptionOf(subscribedTopicNames),
     clientId,
-    // The slash is how Java prints an address, and so what tools expect of a client host.
-    clientHost: `/${connection.clientAddress}`,
+    clientHost: clientHostOf(connection),
   }
 }
 
-export function heartbeatResponse(answer: ShareAnswer): ShareGroupHeartbeatResponse {
-  const { errorCode, errorMessage, memberId, memberEpoch, heartbeatIntervalMs, assignment } = answer
-  return createShareGroupHeartbeatResponse({
-    errorCode,
-    errorMessage,
-    memberId,
-    memberEpoch,
-    heartbeatIntervalMs,
-    assignment:
-      assignment === null
-        ? null
-        : createShareGroupHeartbeatResponseAssignment({
-            topicPartitions: Array.from(assignment, ([topicId, partitions]) =>
-              createShareGroupHeartbeatResponseTopicPartitions({ topicId, partitions: [...partitions] }),
-            ),
-          }),
-  })
+export function heartbeatResponse(answer: HeartbeatAnswer): ShareGroupHeartbeatResponse {
+  if (answer.assignment === null) return createShareGroupHeartbeatResponse({ ...answer, assignment: null })
+  const topicPartitions = topicRows(answer.assignment, createShareGroupHeartbeatResponseTopicPartitions)
+  const assignment = createShareGroupHeartbeatResponseAssignment({ topicPartitions })
+  return createShareGroupHeartbeatResponse({ ...answer, assignment })
 }
 
 /** A group in ShareGroupDescribe, as of the last commit. */
@@ -114,16 +104,8 @@ export function describedShareGroup(
   return described
 }
 
-/** Topics that are gone are left out: they have no name. */
 function describedAssignment(assignment: Assignment, directory: TopicDirectory) {
-  const topicPartitions = []
-  for (const [topicId, partitions] of assignment) {
-    const topicName = directory.nameOf(topicId)
-    if (topicName === null) continue
-    topicPartitions.push(
-      createShareGroupDescribeResponseTopicPartitions({ topicId, topicName, partitions: [...partitions] }),
-    )
-  }
+  const topicPartitions = namedTopicRows(assignment, directory, createShareGroupDescribeResponseTopicPartitions)
   return createShareGroupDescribeResponseAssignment({ topicPartitions })
 }
 

@@ -86,7 +86,7 @@ async function describeGroup() {
 }
 
 async function deleteGroup(): Promise<number> {
-  const answer = fixture.groups.deleteGroups(createDeleteGroupsRequest({ groupsNames: [GROUP] }))
+  const answer = fixture.groups.administration.delete(createDeleteGroupsRequest({ groupsNames: [GROUP] }))
   await settle()
   return (await answer).results[0]!.errorCode
 }
@@ -157,7 +157,7 @@ describe('members', () => {
       assignorName: 'simple',
       members: [{ memberId: 'a', assignment: { topicPartitions: [{ topicName: 'topic', partitions: [0, 1] }] } }],
     })
-    const { groups } = await fixture.groups.listGroups(
+    const { groups } = await fixture.groups.administration.list(
       { statesFilter: [], typesFilter: ['share'], unknownTaggedFields: null },
       CONTEXT,
     )

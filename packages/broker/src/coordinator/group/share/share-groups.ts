@@ -20,12 +20,10 @@ import {
 } from '@millrace/protocol'
 import type { RequestContext } from '../../../handlers/handler.ts'
 import { mapAsyncInSlices, mapInSlices, type NextTurn, whenMapped } from '../../../handlers/slices.ts'
-import type { ReadOutcome } from '../../runtime/coordinator-runtime.ts'
 import { responseErrorOf } from '../../runtime/operation-errors.ts'
 import type { ShareStateStore } from '../../share/share-state.ts'
-import type { GroupMachine } from '../group-machine.ts'
 import { shortened } from '../group-notes.ts'
-import type { GroupStep } from '../group-protocol.ts'
+import { type GroupShards, SLICE_GROUPS } from '../group-shards.ts'
 import type { TopicDirectory } from '../modern/topic-directory.ts'
 import type { StateTopic } from './share-group-record.ts'
 import {
@@ -44,7 +42,6 @@ import {
 import { type Initialization, shareError } from './share-heartbeat.ts'
 import type { PartitionLists } from './state-partitions.ts'
 
-const SLICE_GROUPS = 16
 /** Operations on states of one group that are under way at a time. */
 const STATES_AT_A_TIME = 200
 
@@ -56,17 +53,12 @@ export interface LatestOffsets {
 
 /** What share groups need of their coordinator. */
 export interface ShareGroupsDeps {
+  readonly shards: GroupShards
   readonly store: ShareStateStore
   readonly latestOffsets: LatestOffsets
   readonly directory: TopicDirectory
   readonly nextTurn: NextTurn
   metadata(): MetadataImage
-  partitionFor(groupId: string): number | null
-  write<Response>(
-    partition: number,
-    compute: (machine: GroupMachine, step: GroupStep) => Response,
-  ): Promise<{ errorCode: number; response: Response | null }>
-  read<Response>(partition: number, compute: (machine: GroupMachine) => Response): ReadOutcome<Response>
 }
 
 /**
@@ -75,11 +67,13 @@ export interface ShareGroupsDeps {
  */
 export class ShareGroups {
   readonly #deps: ShareGroupsDeps
+  readonly #shards: GroupShards
   /** By group: operations on its states go one after the other, so that none undoes a later one. */
   readonly #chains = new Map<string, Promise<unknown>>()
 
   constructor(deps: ShareGroupsDeps) {
     this.#deps = deps
+    this.#shards = deps.shards
   }
 
   /** The feature is finalized. */
@@ -94,10 +88,10 @@ export class ShareGroups {
     const complaint = heartbeatComplaint(request)
     if (complaint !== null) return failed(ErrorCode.INVALID_REQUEST, complaint)
     const { groupId } = request
-    const partition = this.#deps.partitionFor(groupId)
+    const partition = this.#shards.partitionFor(groupId)
     if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE, null)
     const input = heartbeatInput(request, context)
-    const outcome = await this.#deps.write(partition, (machine, step) => machine.shareHeartbeat(input, step))
+    const outcome = await this.#shards.write(partition, (machine, step) => machine.shareHeartbeat(input, step))
     const answer = outcome.response
     if (answer === null) return failed(responseErrorOf(outcome.errorCode), null)
     if (answer.initialization !== null) void this.#initialize(partition, groupId, answer.initialization)
@@ -121,10 +115,9 @@ export class ShareGroups {
 
   #describeOne(groupId: string, includeAuthorizedOperations: boolean) {
     if (!this.isServed) return failedShareGroup(groupId, ErrorCode.UNSUPPORTED_VERSION)
-    const partition = this.#deps.partitionFor(groupId)
-    if (partition === null) return failedShareGroup(groupId, ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    if (groupId === '') return failedShareGroup(groupId, ErrorCode.INVALID_GROUP_ID)
-    const { response, errorCode } = this.#deps.read(partition, (machine) => ({ group: machine.shareGroup(groupId) }))
+    const { partition, errorCode: absence } = this.#shards.placeOf(groupId)
+    if (partition === null) return failedShareGroup(groupId, absence)
+    const { response, errorCode } = this.#shards.read(partition, (machine) => ({ group: machine.shareGroup(groupId) }))
     if (response === null) return failedShareGroup(groupId, responseErrorOf(errorCode))
     const { group } = response
     if (group === null) {
@@ -138,17 +131,19 @@ export class ShareGroups {
    * try goes on: nothing of it may come to the next group of that name.
    */
   deleteGroup(partition: number, groupId: string): Promise<number> | null {
-    const { response } = this.#deps.read(partition, (machine) => ({ group: machine.shareGroup(groupId) }))
+    const { response } = this.#shards.read(partition, (machine) => ({ group: machine.shareGroup(groupId) }))
     if (response?.group == null) return null
     return this.#inOrder(groupId, async () => {
-      const begun = await this.#deps.write(partition, (machine, step) => machine.beginShareGroupDeletion(groupId, step))
+      const begun = await this.#shards.write(partition, (machine, step) =>
+        machine.beginShareGroupDeletion(groupId, step),
+      )
       const plan = begun.response
       if (plan === null) return responseErrorOf(begun.errorCode)
       if (plan.errorCode !== ErrorCode.NONE) return plan.errorCode
       const codes = await this.#deleteStates(partition, groupId, plan.topics)
       const failed = [...codes.values()].find((code) => code !== ErrorCode.NONE)
       if (failed !== undefined) return failed
-      const ended = await this.#deps.write(partition, (machine, step) =>
+      const ended = await this.#shards.write(partition, (machine, step) =>
         machine.finishShareGroupDeletion(groupId, step),
       )
       return ended.response ?? responseErrorOf(ended.errorCode)
@@ -169,9 +164,9 @@ export class ShareGroups {
 
   async #describeOffsetsOf({ groupId, topics }: DescribeShareGroupOffsetsRequestGroup) {
     if (!this.isServed) return failedOffsetsGroup(groupId, ErrorCode.UNSUPPORTED_VERSION)
-    const partition = this.#deps.partitionFor(groupId)
+    const partition = this.#shards.partitionFor(groupId)
     if (partition === null) return failedOffsetsGroup(groupId, ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    const { response, errorCode } = this.#deps.read(partition, (machine) => ({ group: machine.shareGroup(groupId) }))
+    const { response, errorCode } = this.#shards.read(partition, (machine) => ({ group: machine.shareGroup(groupId) }))
     if (response === null) return failedOffsetsGroup(groupId, responseErrorOf(errorCode))
     const questions =
       topics === null
@@ -214,13 +209,14 @@ export class ShareGroups {
     const { groupId } = request
     const failed = (errorCode: number) => createAlterShareGroupOffsetsResponse({ errorCode })
     if (!this.isServed) return failed(ErrorCode.UNSUPPORTED_VERSION)
-    const partition = this.#deps.partitionFor(groupId)
-    if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    if (groupId === '') return failed(ErrorCode.INVALID_GROUP_ID)
+    const { partition, errorCode: absence } = this.#shards.placeOf(groupId)
+    if (partition === null) return failed(absence)
     const altered = new AlteredOffsets(request, this.#deps.directory)
     return this.#inOrder(groupId, async () => {
       const lists = altered.lists()
-      const begun = await this.#deps.write(partition, (machine, step) => machine.beginShareAlter(groupId, lists, step))
+      const begun = await this.#shards.write(partition, (machine, step) =>
+        machine.beginShareAlter(groupId, lists, step),
+      )
       const plan = begun.response
       if (plan === null) return failed(responseErrorOf(begun.errorCode))
       if (plan.errorCode !== ErrorCode.NONE) return failed(plan.errorCode)
@@ -235,14 +231,13 @@ export class ShareGroups {
     const { groupId, topics } = request
     const failed = (errorCode: number) => createDeleteShareGroupOffsetsResponse({ errorCode })
     if (!this.isServed) return failed(ErrorCode.UNSUPPORTED_VERSION)
-    const partition = this.#deps.partitionFor(groupId)
-    if (partition === null) return failed(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    if (groupId === '') return failed(ErrorCode.INVALID_GROUP_ID)
+    const { partition, errorCode: absence } = this.#shards.placeOf(groupId)
+    if (partition === null) return failed(absence)
     const { directory } = this.#deps
     const named = topics.map(({ topicName }) => ({ topicName, topicId: directory.idOf(topicName) }))
     const topicIds = named.flatMap(({ topicId }) => topicId ?? [])
     return this.#inOrder(groupId, async () => {
-      const begun = await this.#deps.write(partition, (machine, step) =>
+      const begun = await this.#shards.write(partition, (machine, step) =>
         machine.beginShareDeletion(groupId, topicIds, step),
       )
       const plan = begun.response
@@ -280,7 +275,7 @@ export class ShareGroups {
     await nextTurn()
     const done = listsWith(lists, codes, true)
     const failed = listsWith(lists, codes, false)
-    await this.#deps.write(partition, (machine, step) =>
+    await this.#shards.write(partition, (machine, step) =>
       machine.completeShareInitialization(groupId, { done, failed }, step),
     )
     return codes
@@ -308,7 +303,7 @@ export class ShareGroups {
       byTopic.set(topicId, failed ?? ErrorCode.NONE)
     }
     const done = [...byTopic].flatMap(([topicId, code]) => (code === ErrorCode.NONE ? topicId : []))
-    await this.#deps.write(partition, (machine, step) =>
+    await this.#shards.write(partition, (machine, step) =>
       machine.completeShareDeletion(groupId, [...topics.keys()], done, step),
     )
     return byTopic

@@ -1,10 +1,12 @@
 import type { Uuid } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
+import { clientAddressOf } from '../client-host.ts'
 import { type GroupContext, sessionTimerKey } from '../group-context.ts'
 import { shareGroupOf } from '../group-lookup.ts'
 import { noteModernGroup, shortened } from '../group-notes.ts'
 import type { GroupStep } from '../group-protocol.ts'
-import { type Assignment, EMPTY_ASSIGNMENT, isSameAssignment } from '../modern/assignment.ts'
+import { EMPTY_ASSIGNMENT, isSameAssignment } from '../modern/assignment.ts'
+import { type HeartbeatAnswer, heartbeatError } from '../modern/heartbeat-answer.ts'
 import { JOIN_GROUP_MEMBER_EPOCH, LEAVE_GROUP_MEMBER_EPOCH, namesBytes } from '../modern/modern-member.ts'
 import { TopicDirectory } from '../modern/topic-directory.ts'
 import { type Settled, ShareGroup } from './share-group.ts'
@@ -40,21 +42,13 @@ export interface Initialization {
 }
 
 /** The answer to ShareGroupHeartbeat. */
-export interface ShareAnswer {
-  readonly errorCode: number
-  readonly errorMessage: string | null
-  readonly memberId: string | null
-  readonly memberEpoch: number
-  readonly heartbeatIntervalMs: number
-  /** Null: as the member was told before. */
-  readonly assignment: Assignment | null
+export interface ShareAnswer extends HeartbeatAnswer {
   /** Not part of the answer: what the coordinator has to do then. */
   readonly initialization: Initialization | null
 }
 
 export function shareError(errorCode: number, errorMessage: string | null): ShareAnswer {
-  const nothing = { memberId: null, memberEpoch: 0, heartbeatIntervalMs: 0, assignment: null, initialization: null }
-  return { errorCode, errorMessage, ...nothing }
+  return { ...heartbeatError(errorCode, errorMessage), initialization: null }
 }
 
 /**
@@ -71,7 +65,7 @@ export function shareHeartbeat(context: GroupContext, input: ShareHeartbeatInput
   if (found === undefined && memberEpoch !== JOIN_GROUP_MEMBER_EPOCH) {
     return shareError(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${shortened(groupId)} not found.`)
   }
-  const owner = context.limits.ownerAt(input.clientHost.slice(1))
+  const owner = context.limits.ownerAt(clientAddressOf(input.clientHost))
   const group = found ?? new ShareGroup(groupId, context.timeline, owner)
   const refusal = refuse(context, group, input, found === undefined) ?? refuseForRoom(context, group, input, owner)
   if (refusal !== null) return refusal

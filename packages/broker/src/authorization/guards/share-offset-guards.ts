@@ -1,4 +1,3 @@
-import { AclResourceType } from '@millrace/consensus'
 import {
   type AlterShareGroupOffsetsRequest,
   type AlterShareGroupOffsetsRequestTopic,
@@ -13,81 +12,15 @@ import {
   createDescribeShareGroupOffsetsResponseGroup,
   createDescribeShareGroupOffsetsResponsePartition,
   createDescribeShareGroupOffsetsResponseTopic,
-  createShareGroupDescribeResponse,
-  createShareGroupDescribeResponseDescribedGroup,
-  createShareGroupHeartbeatResponse,
   type DeleteShareGroupOffsetsRequest,
   type DeleteShareGroupOffsetsResponse,
   type DescribeShareGroupOffsetsRequest,
   type DescribeShareGroupOffsetsRequestTopic,
   type DescribeShareGroupOffsetsResponse,
   errorInfo,
-  type ShareGroupDescribeRequest,
-  type ShareGroupDescribeResponse,
-  type ShareGroupHeartbeatRequest,
-  type ShareGroupHeartbeatResponse,
 } from '@millrace/protocol'
-import { mapInSlices } from '../../handlers/slices.ts'
-import { OPERATIONS_NOT_ASKED } from '../../metadata/authorized-operations.ts'
 import { addRows, andThen, type Guard, narrow } from '../guard.ts'
 import { NEEDS, type Need } from '../needs.ts'
-
-/** One topic that may not be described refuses the whole heartbeat: the member would wait for its partitions in vain. */
-export const shareGroupHeartbeatGuard: Guard<ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse> = (
-  request,
-  { access, nextTurn },
-  next,
-) => {
-  const { group, topic } = NEEDS[ApiKey.SHARE_GROUP_HEARTBEAT]
-  const refused = ({ errorCode }: Need): ShareGroupHeartbeatResponse =>
-    createShareGroupHeartbeatResponse({ errorCode, errorMessage: errorInfo(errorCode).description })
-  if (!access.allows(group, request.groupId)) return refused(group)
-  const names = [...new Set(request.subscribedTopicNames ?? [])]
-  if (names.length === 0) return next(request)
-  return andThen(
-    mapInSlices(names, nextTurn, (name) => access.allows(topic, name)),
-    (verdicts) => (verdicts.every(Boolean) ? next(request) : refused(topic)),
-  )
-}
-
-/** A group with a topic that may not be described is not shown at all, as in Kafka. */
-export const shareGroupDescribeGuard: Guard<ShareGroupDescribeRequest, ShareGroupDescribeResponse> = (
-  request,
-  scene,
-  next,
-) => {
-  const { access, nextTurn } = scene
-  const { group: need, topic } = NEEDS[ApiKey.SHARE_GROUP_DESCRIBE]
-  return narrow(scene, {
-    items: request.groupIds,
-    isAllowed: (groupId) => access.allows(need, groupId),
-    ask: (groupIds) =>
-      andThen(next({ ...request, groupIds }), (response) => {
-        const shown = mapInSlices(response.groups, nextTurn, (group) => {
-          if (group.authorizedOperations !== OPERATIONS_NOT_ASKED) {
-            group.authorizedOperations = access.authorizedOperations(AclResourceType.GROUP, group.groupId)
-          }
-          const names = new Set(
-            group.members.flatMap(({ assignment }) => assignment.topicPartitions.map(({ topicName }) => topicName)),
-          )
-          if ([...names].every((name) => access.passes(topic, name))) return group
-          return createShareGroupDescribeResponseDescribedGroup({
-            groupId: group.groupId,
-            errorCode: topic.errorCode,
-            errorMessage: 'The group has topics that the client may not describe.',
-          })
-        })
-        return andThen(shown, (groups) => ({ ...response, groups }))
-      }),
-    none: () => createShareGroupDescribeResponse({}),
-    refuse(response, refused) {
-      addRows(response.groups, refused, (groupId) =>
-        createShareGroupDescribeResponseDescribedGroup({ groupId, errorCode: need.errorCode }),
-      )
-      return response
-    },
-  })
-}
 
 /** Offsets in topics that may not be described are not told: refused where they are named, left out where all are asked for. */
 export const describeShareGroupOffsetsGuard: Guard<
