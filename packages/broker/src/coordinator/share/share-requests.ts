@@ -27,9 +27,18 @@ import {
   type WriteShareGroupStateRequest,
   type WriteShareGroupStateResponse,
 } from '@millrace/protocol'
-import type { ShareKey, ShareStateStore, StateBatch, StateOutcome } from './share-state.ts'
+import {
+  DeliveryState,
+  type ShareKey,
+  type ShareStateStore,
+  type StateBatch,
+  type StateOutcome,
+} from './share-state.ts'
 
-const INVALID: StateOutcome = { errorCode: ErrorCode.INVALID_REQUEST, errorMessage: 'offsets that no record has' }
+const INVALID: StateOutcome = {
+  errorCode: ErrorCode.INVALID_REQUEST,
+  errorMessage: 'offsets or states that no record has',
+}
 
 interface Topic<Partition> {
   readonly topicId: ShareKey['topicId']
@@ -72,7 +81,7 @@ export class ShareStateRequests {
       const { stateEpoch, leaderEpoch, startOffset, deliveryCompleteCount } = data
       const stateBatches = batchesOf(data.stateBatches)
       const outcome =
-        stateBatches === null || typeof startOffset !== 'number'
+        stateBatches === null || typeof startOffset !== 'number' || startOffset < -1
           ? INVALID
           : await this.#store.write(key, { stateEpoch, leaderEpoch, startOffset, deliveryCompleteCount, stateBatches })
       return createWriteShareGroupStateResponsePartitionResult({ partition: key.partition, ...outcome })
@@ -120,7 +129,8 @@ function batchesOf(
   const valid: StateBatch[] = []
   for (const { firstOffset, lastOffset, deliveryState, deliveryCount } of batches) {
     if (typeof firstOffset !== 'number' || typeof lastOffset !== 'number') return null
-    if (firstOffset < 0 || lastOffset < firstOffset) return null
+    if (firstOffset < 0 || lastOffset < firstOffset || deliveryCount < 0) return null
+    if (deliveryState < DeliveryState.AVAILABLE || deliveryState > DeliveryState.ARCHIVED) return null
     valid.push({ firstOffset, lastOffset, deliveryState, deliveryCount })
   }
   return valid
