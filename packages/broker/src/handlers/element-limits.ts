@@ -27,6 +27,8 @@ const NAMING_PARTITIONS: ReadonlySet<number> = new Set([
   ApiKey.SHARE_FETCH,
   ApiKey.SHARE_ACKNOWLEDGE,
   ApiKey.CONSUMER_GROUP_HEARTBEAT,
+  // Of brokers among themselves: what is to be stored of a share partition are as many ranges as its window has records, at worst.
+  ApiKey.WRITE_SHARE_GROUP_STATE,
 ])
 
 /** See {@link MANY_ELEMENTS}. */

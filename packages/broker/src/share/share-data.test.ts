@@ -1,5 +1,13 @@
 import type { Uuid } from '@millrace/base'
-import { createFindCoordinatorRequest, ErrorCode, findCoordinatorApi } from '@millrace/protocol'
+import {
+  createFindCoordinatorRequest,
+  createShareFetchRequestAcknowledgementBatch,
+  createShareFetchRequestFetchPartition,
+  createShareFetchRequestFetchTopic,
+  createShareFetchRequestForgottenTopic,
+  ErrorCode,
+  findCoordinatorApi,
+} from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import { batchOf } from '../testing/batches.ts'
 import type { DataClient } from '../testing/data-client.ts'
@@ -215,6 +223,22 @@ describe('sessions', () => {
       },
       { 'group.share.max.share.sessions': '1' },
     ))
+
+  test('lose a partition that is given up in the request that acknowledges its last records', () =>
+    withShares([['a'], ['b']], async ({ topicId, member }) => {
+      const one = member('one')
+      await one.fetch(topicId, { maxRecords: 1 })
+      const batch = { firstOffset: 0, lastOffset: 0, acknowledgeTypes: [AcknowledgeType.ACCEPT] }
+      const acknowledgementBatches = [createShareFetchRequestAcknowledgementBatch(batch)]
+      const partitions = [createShareFetchRequestFetchPartition({ partitionIndex: 0, acknowledgementBatches })]
+      const given = await one.fetch(topicId, {
+        topics: [createShareFetchRequestFetchTopic({ topicId, partitions })],
+        forgottenTopicsData: [createShareFetchRequestForgottenTopic({ topicId, partitions: [0] })],
+      })
+      expect(given).toMatchObject({ errorCode: 0, acknowledgeErrorCode: 0, held: [] })
+      expect((await one.fetchAll(topicId, { topics: [] })).responses).toEqual([])
+      expect(await member('two').fetch(topicId)).toMatchObject({ held: ['1-1×1'] })
+    }))
 
   test('acknowledge with a fetch, and hear of each', () =>
     withShares([['a'], ['b']], async ({ topicId, member }) => {

@@ -41,11 +41,18 @@ export class ShareMemberSessions {
     return { session }
   }
 
-  /** Adds and removes partitions. False: there is no room for all of them. */
+  /**
+   * Adds and removes partitions. What is named as both goes: it is named as added since a member that gives it up acknowledges records of it, and
+   * would throw away what it were given of it from now on. False: there is no room for all of them.
+   */
   change(session: ShareSession, added: readonly SharePlace[], forgotten: readonly SharePlace[]): boolean {
     for (const { topicId, partition } of forgotten) this.sessions.forgetPartition(session, topicId, partition)
+    const gone = new Set(forgotten.map(placeText))
     let hasRoom = true
-    for (const { topicId, partition } of added) hasRoom = this.sessions.add(session, topicId, partition) && hasRoom
+    for (const place of added) {
+      if (gone.has(placeText(place))) continue
+      hasRoom = this.sessions.add(session, place.topicId, place.partition) && hasRoom
+    }
     return hasRoom
   }
 
@@ -68,4 +75,8 @@ export class ShareMemberSessions {
 export interface SharePlace {
   readonly topicId: Uuid
   readonly partition: number
+}
+
+function placeText({ topicId, partition }: SharePlace): string {
+  return `${topicId}:${partition}`
 }

@@ -72,6 +72,8 @@ export class SharePartition implements FetchWaiter {
   /** Why it is closed. */
   #closeCode: number = ErrorCode.NONE
   #stateEpoch = 0
+  /** Where what is stored begins; -1: nobody knows, since a write is under way or failed. */
+  #storedStart: Offset = -1
   #window: ShareWindow | null = null
   /** Of the write under way. */
   #written: WritePlan | null = null
@@ -138,14 +140,40 @@ export class SharePartition implements FetchWaiter {
     }
     this.#stateEpoch = read.stateEpoch
     const { logEndOffset } = this.partition.log
-    // What was stored is of another log where an unclean election took its end: what is written there now must be delivered.
-    const batches = mergeStateBatches([], batchesBefore(read.stateBatches, logEndOffset), startOffset)
+    const isOfLostLog = startOffset > logEndOffset || (read.stateBatches.at(-1)?.lastOffset ?? -1) >= logEndOffset
     startOffset = Math.min(startOffset, logEndOffset)
+    if (isOfLostLog && !(await this.#beginAgain(startOffset))) return
+    const batches = mergeStateBatches([], batchesBefore(read.stateBatches, logEndOffset), startOffset)
     this.#window = new ShareWindow(startOffset, batches, () => this.settings, this.#deps.usage)
-    if (read.startOffset < 0) this.#window.saveStart()
+    if (isOfLostLog) this.#window.saveAll()
+    else if (read.startOffset < 0) this.#window.saveStart()
+    else this.#storedStart = read.startOffset
     this.#state = 'active'
+    const { pauseLeftMs } = this
+    if (pauseLeftMs > 0) this.#armExpiry(this.#deps.clock.monotonicMs() + pauseLeftMs)
     this.onPartitionChanged()
     this.onChanged()
+  }
+
+  /**
+   * What was stored is of another log, where an unclean election took its end: what is written there now must be delivered, whoever leads by
+   * then. Writes only add to what the coordinator has, so it has to begin anew. False: it could not, and the share partition is closed.
+   */
+  async #beginAgain(startOffset: Offset): Promise<boolean> {
+    const { store, logger } = this.#deps
+    const { topic, partition } = this.partition
+    logger.warn('a share group was further than the log is, and goes back', {
+      share: this.text,
+      topic,
+      partition,
+      startOffset,
+    })
+    const begun = await store.initialize(this.key, this.#stateEpoch, startOffset)
+    // Earlier leaders are fenced by who read last.
+    const { errorCode } = begun.errorCode === ErrorCode.NONE ? await store.read(this.key, this.leaderEpoch) : begun
+    if (this.#state !== 'loading') return false
+    if (errorCode !== ErrorCode.NONE) this.close(errorCode)
+    return !this.isClosed
   }
 
   get isClosed(): boolean {
@@ -162,15 +190,23 @@ export class SharePartition implements FetchWaiter {
 
   async #checkEpoch(): Promise<void> {
     this.#state = 'loading'
+    const storedStart = this.#storedStart
     const summary = await this.#deps.store.readSummary(this.key, this.leaderEpoch)
     if (this.#state !== 'loading') return
     if (summary.errorCode !== ErrorCode.NONE) this.close(summary.errorCode)
-    else if (summary.stateEpoch !== this.#stateEpoch || summary.startOffset < 0)
+    else if (summary.stateEpoch !== this.#stateEpoch || !this.#isOurs(summary.startOffset, storedStart)) {
       this.close(ErrorCode.FENCED_STATE_EPOCH)
-    else {
+    } else {
       this.#state = 'active'
       this.onChanged()
     }
+  }
+
+  /** The epochs of a group that was deleted and made anew begin where they began before: where it begins tells the two apart. */
+  #isOurs(startOffset: Offset, storedBefore: Offset): boolean {
+    if (startOffset < 0) return false
+    const isKnown = storedBefore >= 0 && this.#storedStart >= 0
+    return !isKnown || startOffset === storedBefore || startOffset === this.#storedStart
   }
 
   addWaiter(waiter: ShareWaiter): void {
@@ -245,8 +281,9 @@ export class SharePartition implements FetchWaiter {
 
   /** The session of a member is over: what it holds goes to others. */
   release(memberId: string): void {
-    const { window } = this
-    if (window === null) return
+    // Also while it is looked for changes of its state: locks of nobody would run on.
+    const window = this.#window
+    if (window === null || this.isClosed) return
     window.releaseAll(memberId, this.#deps.clock.monotonicMs())
     this.onChanged()
   }
@@ -320,6 +357,7 @@ export class SharePartition implements FetchWaiter {
     if (this.#retryTimer !== null && !window.hasMoving) return
     const plan = window.takeWrite()!
     this.#written = plan
+    this.#storedStart = -1
     this.#waitingForIt = this.#waiting
     this.#waiting = []
     const { startOffset, deliveryCompleteCount, stateBatches } = plan
@@ -341,8 +379,10 @@ export class SharePartition implements FetchWaiter {
     const isStored = errorCode === ErrorCode.NONE
     const window = this.#window!
     window.onWritten(plan, isStored, this.#deps.clock.monotonicMs())
-    if (isStored) this.#endRetries()
-    else this.#retryLater(errorCode)
+    if (isStored) {
+      this.#storedStart = plan.startOffset
+      this.#endRetries()
+    } else this.#retryLater(errorCode)
     for (const { resolve } of waiting) resolve(clientErrorOf(errorCode))
     this.onChanged()
   }

@@ -96,7 +96,7 @@ export class SharePartitions {
       if (known.partition === partition && known.leaderEpoch === partition.leaderEpoch) return known
       known.close(ErrorCode.FENCED_LEADER_EPOCH)
     }
-    // Told as a load that could not be done: clients try again.
+    // As of a load that could not be done.
     if (this.#byKey.size >= limits.maxPartitions) return ErrorCode.COORDINATOR_NOT_AVAILABLE
     const share = new SharePartition(key, partition, this.#partitionDeps)
     this.#byKey.set(share.text, share)

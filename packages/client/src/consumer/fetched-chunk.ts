@@ -82,6 +82,11 @@ export class FetchedChunk {
     return this.#nextOffset
   }
 
+  /** Where the batch that reading is at, or failed in, ends among the bytes. */
+  get batchEndBytes(): number {
+    return this.#cursor.position + this.#cursor.sizeInBytes
+  }
+
   /** Leader epoch of the last batch that was read, -1 before the first. */
   get leaderEpoch(): number {
     return this.#leaderEpoch

@@ -1,5 +1,11 @@
 import { SimulatedClock, SimulatedTimers, type Uuid } from '@millrace/base'
-import { ErrorCode } from '@millrace/protocol'
+import {
+  createWriteShareGroupStateRequest,
+  createWriteShareGroupStateRequestPartitionData,
+  createWriteShareGroupStateRequestStateBatch,
+  createWriteStateData,
+  ErrorCode,
+} from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import { SHARE_GROUP_STATE_TOPIC } from '../../metadata/internal-topics.ts'
 import { imageOf } from '../testing/coordinator-fixture.ts'
@@ -8,6 +14,7 @@ import { topicId } from '../testing/group-driver.ts'
 import { ManualTurn } from '../testing/manual-turn.ts'
 import { RecordingLogger } from '../testing/recording-logger.ts'
 import { ShareCoordinator, type ShareCoordinatorConfig } from './share-coordinator.ts'
+import { ShareStateRequests } from './share-requests.ts'
 import { parseShareKey, type ShareKey, type StateBatch, shareKeyText } from './share-state.ts'
 
 const CONFIG: ShareCoordinatorConfig = {
@@ -133,6 +140,20 @@ describe('a share partition', () => {
     expect(await fixture.done(coordinator.write(KEY, write(0, [], 4, 2)))).toMatchObject(fenced)
   })
 
+  test('that is initialized once more with the same epoch keeps what was consumed since', async () => {
+    const fixture = await Fixture.started()
+    const { coordinator } = fixture
+    await fixture.done(coordinator.initialize(KEY, 3, -1))
+    await fixture.done(coordinator.write(KEY, write(7, [batch(9, 9, 2, 1)], 0, 3)))
+    expect(await fixture.done(coordinator.initialize(KEY, 3, -1))).toMatchObject({ errorCode: 0 })
+    expect(await fixture.done(coordinator.read(KEY, 0))).toMatchObject({
+      startOffset: 7,
+      stateBatches: [batch(9, 9, 2, 1)],
+    })
+    await fixture.done(coordinator.initialize(KEY, 4, -1))
+    expect(await fixture.done(coordinator.read(KEY, 0))).toMatchObject({ startOffset: -1, stateBatches: [] })
+  })
+
   test('of an unknown topic or partition has none', async () => {
     const fixture = await Fixture.started()
     const { coordinator } = fixture
@@ -202,4 +223,27 @@ test('logs are cut behind the oldest of the last snapshots, and idle share parti
   await passMinutes()
   expect(fixture.pruned.at(-1)).toBeGreaterThan(25)
   expect(await fixture.done(coordinator.readSummary(idle))).toMatchObject({ startOffset: 0 })
+})
+
+test('requests with offsets or states that no record has are refused', async () => {
+  const fixture = await Fixture.started()
+  const requests = new ShareStateRequests(fixture.coordinator)
+  await fixture.done(fixture.coordinator.initialize(KEY, 1, 0))
+  const written = async (startOffset: number, ...batches: StateBatch[]): Promise<number> => {
+    const stateBatches = batches.map((one) => createWriteShareGroupStateRequestStateBatch(one))
+    const data = { partition: KEY.partition, stateEpoch: 1, leaderEpoch: 0, startOffset, stateBatches }
+    const partitions = [createWriteShareGroupStateRequestPartitionData(data)]
+    const topics = [createWriteStateData({ topicId: KEY.topicId, partitions })]
+    const request = createWriteShareGroupStateRequest({ groupId: KEY.groupId, topics })
+    return (await fixture.done(requests.write(request))).results[0]!.partitions[0]!.errorCode
+  }
+  expect(await written(-1, batch(3, 4, 2, 1))).toBe(0)
+  expect([
+    await written(-2),
+    await written(0, batch(3, 2, 2, 1)),
+    await written(0, batch(-1, 2, 2, 1)),
+    await written(0, batch(0, 2, 5, 1)),
+    await written(0, batch(0, 2, -1, 1)),
+    await written(0, batch(0, 2, 2, -1)),
+  ]).toEqual(new Array(6).fill(ErrorCode.INVALID_REQUEST))
 })

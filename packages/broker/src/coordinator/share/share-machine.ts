@@ -84,6 +84,8 @@ export class ShareMachine implements Coordinator<ShareRecord, ShareEvent, ShareR
       return failure(ErrorCode.FENCED_STATE_EPOCH)
     }
     if (!this.#isKnown(key)) return failure(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    // Asked for once more, perhaps late and by a coordinator that was replaced: what was consumed since must not be taken back.
+    if (startOffset === -1 && stateEpoch !== -1 && stored?.state.stateEpoch === stateEpoch) return NO_ERROR
     if (stored === undefined && !this.#context.hasRoom()) {
       return failure(ErrorCode.COORDINATOR_NOT_AVAILABLE, 'share.coordinator.max.partitions are in use')
     }

@@ -12,10 +12,19 @@ import {
   type WriteShareGroupStateRequest,
   type WriteShareGroupStateResponse,
 } from '@millrace/protocol'
-import type { ShareKey, ShareStateStore, StateBatch, StateOutcome } from './share-state.ts'
+import {
+  DeliveryState,
+  type ShareKey,
+  type ShareStateStore,
+  type StateBatch,
+  type StateOutcome,
+} from './share-state.ts'
 import { STATE_ANSWERS, type StateAnswer } from './state-answers.ts'
 
-const INVALID: StateOutcome = { errorCode: ErrorCode.INVALID_REQUEST, errorMessage: 'offsets that no record has' }
+const INVALID: StateOutcome = {
+  errorCode: ErrorCode.INVALID_REQUEST,
+  errorMessage: 'offsets or states that no record has',
+}
 
 interface Topic<Partition> {
   readonly topicId: ShareKey['topicId']
@@ -52,7 +61,7 @@ export class ShareStateRequests {
     return answerEach(request, STATE_ANSWERS.write, async (key, data) => {
       const { stateEpoch, leaderEpoch, startOffset, deliveryCompleteCount } = data
       const stateBatches = batchesOf(data.stateBatches)
-      return stateBatches === null || typeof startOffset !== 'number'
+      return stateBatches === null || typeof startOffset !== 'number' || startOffset < -1
         ? INVALID
         : await this.#store.write(key, { stateEpoch, leaderEpoch, startOffset, deliveryCompleteCount, stateBatches })
     })
@@ -101,7 +110,8 @@ function batchesOf(
   const valid: StateBatch[] = []
   for (const { firstOffset, lastOffset, deliveryState, deliveryCount } of batches) {
     if (typeof firstOffset !== 'number' || typeof lastOffset !== 'number') return null
-    if (firstOffset < 0 || lastOffset < firstOffset) return null
+    if (firstOffset < 0 || lastOffset < firstOffset || deliveryCount < 0) return null
+    if (deliveryState < DeliveryState.AVAILABLE || deliveryState > DeliveryState.ARCHIVED) return null
     valid.push({ firstOffset, lastOffset, deliveryState, deliveryCount })
   }
   return valid

@@ -110,13 +110,9 @@ export class DeadLetters {
   }
 
   async #read(share: SharePartition, startOffset: number, endOffset: number): Promise<SourceLetters | null> {
-    if (!share.settings.copiesRecords) {
-      const letters: DeadLetter[] = []
-      for (let offset = startOffset; offset < endOffset; offset++) letters.push({ offset, record: null, note: null })
-      return { letters, endOffset }
-    }
     try {
-      return await readSource(share.partition, startOffset, endOffset)
+      // Also where contents are not wanted: offsets that hold no record get no letter.
+      return await readSource(share.partition, startOffset, endOffset, share.settings.copiesRecords)
     } catch (error) {
       if (!(error instanceof BaseError)) throw error
       this.#deps.logger.debug('records for dead letters could not be read', { error: describeError(error) })

@@ -28,12 +28,16 @@ function partitionOf(
   return { log, replicaCount } as unknown as Partition
 }
 
+/** In the header of a batch. */
+const LAST_OFFSET_DELTA_POSITION = 23
+const RECORD_COUNT_POSITION = 57
+
 const THREE = ['a', 'b', 'c']
 const packed = (): Buffer => batchOf(THREE, { codec: CodecId.GZIP })
 
 /** What each letter says: its value, or why it has none. */
 async function toldOf(partition: Partition, startOffset: number, endOffset: number) {
-  const source = await readSource(partition, startOffset, endOffset)
+  const source = await readSource(partition, startOffset, endOffset, true)
   return source?.letters.map(({ offset, record, note }) => [offset, record?.value?.toString() ?? note]) ?? null
 }
 
@@ -50,6 +54,51 @@ test('one batch that cannot be read costs its own records, not those around it',
     [6, 'a'],
     [7, 'b'],
   ])
+})
+
+test('a batch that claims more records than memory has room for costs one letter, not one for each', async () => {
+  const huge = packed()
+  huge.writeInt32BE(2 ** 31 - 2, LAST_OFFSET_DELTA_POSITION)
+  huge.writeInt32BE(2 ** 31 - 1, RECORD_COUNT_POSITION)
+  huge.fill(0xff, 70, 90)
+  const partition = partitionOf(huge, { highWatermark: 2 ** 31 })
+  const told = await readSource(partition, 0, 2 ** 31 - 1, true)
+  expect(told).toMatchObject({ letters: [{ offset: 0, record: null }], endOffset: 2 ** 31 - 1 })
+  expect(told!.letters[0]!.note).toMatch(/cannot be read, nor can the 2147483646 behind it/)
+  const deleted = await readSource(partitionOf(huge, { logStartOffset: 2 ** 31 }), 0, 2 ** 31 - 1, true)
+  expect(deleted!.letters).toHaveLength(1)
+})
+
+test('letters are made so many at a time, in order and without holes', async () => {
+  const partition = partitionOf(batchOf(Array.from({ length: 2500 }, (_, slot) => `${slot}`)), { highWatermark: 2500 })
+  const values: string[] = []
+  let offset = 0
+  for (let step = 0; offset < 2490; step++) {
+    const told = (await readSource(partition, offset, 2490, true))!
+    expect(told.letters.length).toBeLessThanOrEqual(1000)
+    for (const { record } of told.letters) values.push(record!.value!.toString())
+    offset = told.endOffset
+    expect(step).toBeLessThan(5)
+  }
+  expect(values).toEqual(Array.from({ length: 2490 }, (_, slot) => `${slot}`))
+})
+
+test('markers of transactions get no letter, nor do offsets that nothing is at, whether contents are copied or not', async () => {
+  const marker = batchOf([{ key: '\u0000\u0000\u0000\u0000', value: '\u0000\u0000\u0000\u0000\u0000\u0000' }], {
+    ...{ producerId: 7, producerEpoch: 0, transactional: true, control: true },
+  })
+  setBaseOffset(marker, 0, 1)
+  const last = batchOf(['last'])
+  setBaseOffset(last, 0, 5)
+  const partition = partitionOf(Buffer.concat([batchOf(['first']), marker, last]))
+  for (const copies of [true, false]) {
+    const told = (await readSource(partition, 0, 6, copies))!
+    expect(told.letters.map(({ offset, record }) => [offset, record?.value?.toString() ?? null])).toEqual([
+      [0, copies ? 'first' : null],
+      [5, copies ? 'last' : null],
+    ])
+    expect(told.endOffset).toBe(6)
+  }
 })
 
 test('a new leader waits for what it does not know to be committed, and takes nothing of it for gone', async () => {

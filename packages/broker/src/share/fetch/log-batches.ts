@@ -19,14 +19,23 @@ export interface ReadBatch extends LogBatchSpan {
   readonly sizeBytes: number
 }
 
-/** The batches in some buffers, in order. Throws `CorruptBatchError` where the headers are none. */
-export function batchesIn(buffers: readonly Buffer[]): ReadBatch[] {
+/**
+ * The batches in some buffers, in order: those that begin before `neededEnd`, and in any case those within `minCount` offsets of the first, which
+ * may stand behind a gap. Throws `CorruptBatchError` where the headers are none.
+ */
+export function batchesIn(
+  buffers: readonly Buffer[],
+  neededEnd: Offset = Number.POSITIVE_INFINITY,
+  minCount = 0,
+): ReadBatch[] {
   const batches: ReadBatch[] = []
   for (const buffer of buffers) {
     const cursor = new BatchCursor(buffer)
     while (cursor.next()) {
       const { position, sizeInBytes: sizeBytes } = cursor
       const startOffset = baseOffsetOf(buffer, position)
+      const [first] = batches
+      if (first !== undefined && startOffset >= Math.max(neededEnd, first.startOffset + minCount)) return batches
       batches.push({ startOffset, endOffset: lastOffsetOf(buffer, position) + 1, buffer, position, sizeBytes })
     }
   }

@@ -1,10 +1,13 @@
-import type { Offset, Timer, Timers } from '@millrace/base'
+import { DiskError, type Offset, type Timer, type Timers } from '@millrace/base'
 import { CorruptBatchError, ErrorCode } from '@millrace/protocol'
-import { ReadResult } from '@millrace/storage'
+import { type Log, ReadResult } from '@millrace/storage'
 import { DeliveryState } from '../../coordinator/share/share-state.ts'
 import type { FetchLimits, ParkedFetch } from '../../partition/fetch-limits.ts'
 import type { SharePartition, ShareWaiter } from '../share-partition.ts'
+import { fetchErrorOf } from '../state/write-errors.ts'
 import { type Acquired, acquire, hide } from '../window/acquire.ts'
+import type { RecordRange } from '../window/record-range.ts'
+import type { ShareWindow } from '../window/share-window.ts'
 import { abortedBatches, batchesIn, cutRecords, type ReadBatch } from './log-batches.ts'
 import type { SessionPartition } from './share-session.ts'
 
@@ -61,6 +64,8 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
   #timer: Timer | null = null
   #isParked = false
   #isCollecting = false
+  /** Its session is over: what it reads just now it must not acquire. */
+  #isEnding = false
   #isOver = false
   /** Its time is over: it takes what there is. */
   #isDue = false
@@ -114,8 +119,9 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
     this.#attempt()
   }
 
-  /** The session is over: nothing more is acquired for it. */
+  /** The session is over: nothing more is acquired for it, since nobody would give it back before its lock runs out. */
   endEarly(): void {
+    this.#isEnding = true
     if (!this.#isCollecting) this.#finish()
   }
 
@@ -162,7 +168,7 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
       return
     }
     const hasNews = this.#answers.some(({ errorCode, acquired }) => errorCode !== ErrorCode.NONE || acquired.length > 0)
-    if (hasNews || this.#isDue) {
+    if (hasNews || this.#isDue || this.#isEnding) {
       this.#finish()
       return
     }
@@ -193,21 +199,23 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
   }
 
   #availableBytes(share: SharePartition): number {
-    const fetchOffset = share.window!.nextFetchOffset()
-    const upperOffset = this.#upperOffset(share)
+    const window = share.window!
+    const fetchOffset = window.nextFetchOffset()
+    if (!this.#mayRead(share, window, fetchOffset)) return 0
+    const upperOffset = readableEnd(share)
     const { log } = share.partition
-    if (fetchOffset >= upperOffset) return 0
     // Retention that has not been told of yet, or a read that ends with its segment: neither is a matter of bytes.
     if (fetchOffset < log.logStartOffset || log.endsInLaterSegment(fetchOffset, upperOffset)) return Number.MAX_VALUE
     return log.bytesAvailable(fetchOffset, upperOffset, this.#parameters.maxBytes)
   }
 
-  /** Consumers read up to the high watermark, or the last stable offset; a full window takes nothing new. */
-  #upperOffset(share: SharePartition): Offset {
-    const { log } = share.partition
-    const upperOffset = share.settings.isReadCommitted ? log.lastStableOffset : log.highWatermark
-    const window = share.window!
-    return window.hasRoom && this.#deps.hasRoom() ? upperOffset : Math.min(upperOffset, window.endOffset)
+  /** A full window takes nothing new; what it has already is delivered again nevertheless. */
+  #mayRead(share: SharePartition, window: ShareWindow, fetchOffset: Offset): boolean {
+    return fetchOffset < readableEnd(share) && (fetchOffset < window.endOffset || this.#mayGrow(window))
+  }
+
+  #mayGrow(window: ShareWindow): boolean {
+    return window.hasRoom && this.#deps.hasRoom()
   }
 
   /** Reads and acquires, share partition after share partition, each its part of the bytes. */
@@ -217,7 +225,7 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
       const share = target.share as SharePartition
       const maxBytes = Math.max(1, Math.floor(this.#leftBytes / leftCount))
       leftCount--
-      if (this.#isOver || this.#leftRecords <= 0 || this.#leftBytes <= 0) return
+      if (this.#isOver || this.#isEnding || this.#leftRecords <= 0 || this.#leftBytes <= 0) return
       // While others were read it may have been taken by somebody else.
       if (!share.isReadable) continue
       share.isReading = true
@@ -230,15 +238,16 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
       }
       if (answer !== null) this.#answers.push(answer)
       // Those who wait for their turn are not woken by a read that found nothing: they would find the same, and wake each other for ever.
-      if (this.#isOver || share.window?.nextFetchOffset() !== startOffset) share.onChanged()
+      if (this.#isOver || this.#isEnding || share.window?.nextFetchOffset() !== startOffset) share.onChanged()
     }
   }
 
   /** Reads until something is there to be answered; what is read and hidden from consumers is passed over. */
   async #readSome(wanted: SessionPartition, share: SharePartition, maxBytes: number): Promise<FetchedShare | null> {
     for (let count = 0; count < MAX_READS_IN_A_ROW; count++) {
-      const before = share.window?.nextFetchOffset()
-      if (before === undefined || !share.window!.canAcquire || before >= this.#upperOffset(share)) return null
+      const { window } = share
+      const before = window?.nextFetchOffset()
+      if (before === undefined || this.#isEnding || !this.#mayRead(share, window!, before)) return null
       const answer = await this.#readOne(wanted, share, maxBytes)
       if (answer !== null || share.window?.nextFetchOffset() === before) return answer
     }
@@ -251,29 +260,19 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
     const { window } = share
     if (window === null) return null
     const fetchOffset = window.nextFetchOffset()
-    const upperOffset = this.#upperOffset(share)
-    const { memory } = this.#deps.limits
     const { log } = share.partition
-    const reserved = memory.reserve(maxBytes)
+    const endOffset = readableEnd(share)
     const out = this.#scratch
-    const read = log.read(fetchOffset, reserved, upperOffset, true, out)
-    let isRead: boolean
-    if (typeof read === 'boolean') {
-      memory.release(reserved)
-      isRead = read
-    } else {
-      try {
-        isRead = await read
-      } catch (error) {
-        memory.release(reserved)
-        throw error
-      }
-      const sizeBytes = isRead ? out.sizeBytes : 0
-      memory.release(reserved - sizeBytes)
-      this.copiedBytes += sizeBytes
+    const upperOffset = this.#mayGrow(window) ? endOffset : Math.min(endOffset, window.endOffset)
+    let errorCode = await this.#read(log, fetchOffset, maxBytes, upperOffset)
+    if (errorCode === ErrorCode.NONE && out.sizeBytes === 0 && upperOffset < endOffset) {
+      // The window ends inside of a batch, which is left out then; or what it has is gone by compaction, which what follows will show.
+      errorCode = await this.#read(log, fetchOffset, 1, endOffset)
     }
-    if (this.#isOver || share.window !== window) return null
-    if (!isRead) return share.partition.log === log ? this.#onReadFailed(wanted, share, out.errorCode) : null
+    if (this.#isOver || this.#isEnding || share.window !== window) return null
+    if (errorCode !== ErrorCode.NONE) {
+      return share.partition.log === log ? this.#onReadFailed(wanted, share, errorCode) : null
+    }
     const { buffers } = out
     out.buffers = []
     if (out.sizeBytes === 0) return null
@@ -285,6 +284,29 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
       // Nothing was acquired, and nothing is finished: what is damaged may be mended from another replica.
       if (!(error instanceof CorruptBatchError)) throw error
       return this.#onReadFailed(wanted, share, ErrorCode.CORRUPT_MESSAGE)
+    }
+  }
+
+  /** Reads into the scratch result. Gives 0 or the error: one that cannot be read must not cost the answer what was acquired of others. */
+  async #read(log: Log, fetchOffset: Offset, maxBytes: number, upperOffset: Offset): Promise<number> {
+    const { memory } = this.#deps.limits
+    const reserved = memory.reserve(maxBytes)
+    const out = this.#scratch
+    const read = log.read(fetchOffset, reserved, upperOffset, true, out)
+    if (typeof read === 'boolean') {
+      memory.release(reserved)
+      return read ? ErrorCode.NONE : out.errorCode
+    }
+    try {
+      const isRead = await read
+      const sizeBytes = isRead ? out.sizeBytes : 0
+      memory.release(reserved - sizeBytes)
+      this.copiedBytes += sizeBytes
+      return isRead ? ErrorCode.NONE : out.errorCode
+    } catch (error) {
+      memory.release(reserved)
+      if (!(error instanceof DiskError)) throw error
+      return ErrorCode.KAFKA_STORAGE_ERROR
     }
   }
 
@@ -303,7 +325,7 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
   ): FetchedShare | null {
     const window = share.window!
     const { memberId, mode, batchSize } = this.#parameters
-    const batches = batchesIn(buffers)
+    const batches = batchesIn(buffers, neededEnd(window, fetchOffset, this.#leftRecords), window.maxRecordLocks)
     const [first] = batches
     if (first === undefined) return null
     // All that may throw comes before the first change of the window.
@@ -341,8 +363,14 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
       (range) => range.startOffset < startOffset && range.endOffset > fetchOffset,
     )
     if (isDamaged) return
-    if (startOffset > window.endOffset && fetchOffset <= window.endOffset) window.extend(startOffset)
-    window.archive(fetchOffset, startOffset, ({ state }) => state === DeliveryState.AVAILABLE)
+    const isAvailable = ({ state }: RecordRange) => state === DeliveryState.AVAILABLE
+    const isBehindAll = startOffset > window.endOffset && fetchOffset <= window.endOffset
+    window.archive(fetchOffset, startOffset, isAvailable)
+    // A full window takes in nothing, not even a gap.
+    if (!isBehindAll || !this.#mayGrow(window)) return
+    const { endOffset } = window
+    window.extend(startOffset)
+    window.archive(endOffset, startOffset, isAvailable)
   }
 
   #park(): void {
@@ -368,8 +396,26 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
     for (const { wanted, share } of this.#targets) {
       if (answered.has(wanted)) continue
       const errorCode = typeof share === 'number' ? share : share.isClosed ? share.closeCode : ErrorCode.NONE
-      this.#answers.push({ wanted, errorCode, ...NOTHING })
+      this.#answers.push({ wanted, errorCode: fetchErrorOf(errorCode), ...NOTHING })
     }
     this.#done(this.#answers)
   }
+}
+
+/** Consumers read up to the high watermark, or the last stable offset. */
+function readableEnd({ partition: { log }, settings }: SharePartition): Offset {
+  return settings.isReadCommitted ? log.lastStableOffset : log.highWatermark
+}
+
+/** Where so many records end that are ready, or could be new: of a read, which goes by bytes, batches that begin behind it are of no use. */
+function neededEnd(window: ShareWindow, fetchOffset: Offset, maxRecords: number): number {
+  let leftCount = maxRecords
+  const { ranges } = window
+  for (let slot = ranges.slotOf(fetchOffset); slot < ranges.length; slot++) {
+    const range = ranges.at(slot)
+    if (!range.isReady) continue
+    leftCount -= range.endOffset - Math.max(range.startOffset, fetchOffset)
+    if (leftCount <= 0) return range.endOffset
+  }
+  return Math.max(window.endOffset, fetchOffset) + Math.min(leftCount, window.maxRecordLocks)
 }

@@ -49,6 +49,8 @@ export interface StateCall<Argument, Outcome> {
   /** For share partitions of one group, each named once. Outcomes by key (`shareKeyText`). */
   send(groupId: string, items: readonly Item<Argument>[], send: Send): Promise<Map<string, Outcome>>
   failed(errorCode: number): Outcome
+  /** How many array elements an operation with this argument adds to its request, about. */
+  elementsOf(argument: Argument): number
   /** What it comes to where no state was ever kept; null: then the topic for it is to be made. */
   readonly absent: Outcome | null
 }
@@ -62,6 +64,7 @@ export const initializeCall: StateCall<{ stateEpoch: number; startOffset: Offset
     return byKey(groupId, await send(initializeShareGroupStateApi, request), outcomeOf)
   },
   failed: failedOutcome,
+  elementsOf: () => 1,
   absent: null,
 }
 
@@ -84,6 +87,7 @@ export const readCall: StateCall<LeaderEpoch, StateRead> = {
     }))
   },
   failed: failedRead,
+  elementsOf: () => 1,
   absent: failedRead(ErrorCode.INVALID_REQUEST),
 }
 
@@ -100,6 +104,7 @@ export const writeCall: StateCall<StateWrite, StateOutcome> = {
     return byKey(groupId, answer, outcomeOf)
   },
   failed: failedOutcome,
+  elementsOf: ({ stateBatches }) => 1 + stateBatches.length,
   absent: failedOutcome(ErrorCode.INVALID_REQUEST),
 }
 
@@ -112,6 +117,7 @@ export const deleteCall: StateCall<null, StateOutcome> = {
     return byKey(groupId, answer, outcomeOf)
   },
   failed: failedOutcome,
+  elementsOf: () => 1,
   absent: failedOutcome(ErrorCode.NONE),
 }
 
@@ -130,6 +136,7 @@ export const summaryCall: StateCall<LeaderEpoch, StateSummary> = {
     }))
   },
   failed: emptySummary,
+  elementsOf: () => 1,
   absent: emptySummary(ErrorCode.NONE),
 }
 

@@ -9,6 +9,8 @@ import type { StateCall } from './state-calls.ts'
 const REQUEST_TIMEOUT_MS = 10_000
 /** Share partitions in one request. */
 const MAX_KEYS_PER_REQUEST = 200
+/** Array elements in one request, but for a share partition that has more by itself: a broker refuses requests with very many. */
+const MAX_ELEMENTS_PER_REQUEST = 10_000
 
 /** An operation on the state of one share partition, which waits to be sent. */
 interface Pending<Argument, Outcome> {
@@ -63,12 +65,16 @@ export class StateLane {
     const taken: AnyPending[] = []
     const left: AnyPending[] = []
     const keys = new Set<string>()
+    let elementCount = 0
     for (const next of this.#pending) {
       const isAlike = next.call === call && next.key.groupId === key.groupId && next.brokerId === brokerId
       const text = shareKeyText(next.key)
-      if (isAlike && taken.length < MAX_KEYS_PER_REQUEST && !keys.has(text)) {
+      const added = isAlike ? call.elementsOf(next.argument) : 0
+      const isRoom = taken.length === 0 || elementCount + added <= MAX_ELEMENTS_PER_REQUEST
+      if (isAlike && isRoom && taken.length < MAX_KEYS_PER_REQUEST && !keys.has(text)) {
         taken.push(next)
         keys.add(text)
+        elementCount += added
       } else {
         left.push(next)
       }

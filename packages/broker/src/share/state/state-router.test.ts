@@ -1,6 +1,7 @@
 import { SimulatedClock, SimulatedTimers } from '@millrace/base'
 import {
   type ApiDefinition,
+  ApiKey,
   createWriteShareGroupStateResponse,
   createWriteShareGroupStateResponsePartitionResult,
   createWriteStateResult,
@@ -12,6 +13,7 @@ import type { ShareKey, StateWrite } from '../../coordinator/share/share-state.t
 import { imageOf } from '../../coordinator/testing/coordinator-fixture.ts'
 import { topicId } from '../../coordinator/testing/group-driver.ts'
 import { NO_SHARES } from '../../coordinator/testing/no-shares.ts'
+import { elementLimitOf } from '../../handlers/element-limits.ts'
 import { type BrokerConnection, BrokerConnectionError } from '../../replication/broker-connection.ts'
 import { StateRouter } from './state-router.ts'
 
@@ -85,6 +87,19 @@ test('what waits together goes in one request', async () => {
   const written = [0, 2, 4].map((partition) => router.write(keyOf(partition), WRITE))
   expect((await Promise.all(written)).map(({ errorCode }) => errorCode)).toEqual([0, 0, 0])
   expect(requests).toEqual([[0], [2, 4]])
+})
+
+test('requests have no more elements than a broker takes, however much there is to say of each share partition', async () => {
+  const stateBatches = Array.from({ length: 4000 }, (_, slot) => {
+    return { firstOffset: 2 * slot, lastOffset: 2 * slot, deliveryState: 2, deliveryCount: 1 }
+  })
+  const partitions = [0, 2, 4, 6, 8, 10]
+  const written = partitions.map((partition) => router.write(keyOf(partition), { ...WRITE, stateBatches }))
+  expect((await Promise.all(written)).map(({ errorCode }) => errorCode)).toEqual(partitions.map(() => 0))
+  expect(requests).toEqual([[0], [2, 4], [6, 8], [10]])
+  // The first of a request may have any number by itself.
+  expect(2 * (4000 + 1)).toBeLessThan(elementLimitOf(ApiKey.WRITE_SHARE_GROUP_STATE))
+  expect(10_000).toBeLessThan(elementLimitOf(ApiKey.WRITE_SHARE_GROUP_STATE))
 })
 
 test('what may pass is tried again, for a while', async () => {

@@ -22,6 +22,21 @@ export function clientErrorOf(errorCode: number): number {
   }
 }
 
+/**
+ * The same for ShareFetch, of which Java's consumer expects no errors of coordinators: one that it does not know ends its application. That a
+ * share partition cannot be loaded now is told as what it comes to: where the group is in it cannot be told yet.
+ */
+export function fetchErrorOf(errorCode: number): number {
+  switch (errorCode) {
+    case ErrorCode.COORDINATOR_NOT_AVAILABLE:
+      return ErrorCode.OFFSET_NOT_AVAILABLE
+    case ErrorCode.GROUP_ID_NOT_FOUND:
+      return ErrorCode.UNKNOWN_SERVER_ERROR
+    default:
+      return errorCode
+  }
+}
+
 /** The state is another's now, or gone: what is kept of it here is of no use. */
 export function endsOwnership(errorCode: number): boolean {
   switch (errorCode) {

@@ -1,4 +1,4 @@
-import { type Random, SeededRandom, SimulatedClock, SimulatedTimers, type Uuid } from '@millrace/base'
+import { type Offset, type Random, SeededRandom, SimulatedClock, SimulatedTimers, type Uuid } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import { ShareCoordinator } from '../../coordinator/share/share-coordinator.ts'
 import { imageOf } from '../../coordinator/testing/coordinator-fixture.ts'
@@ -6,38 +6,29 @@ import { FakeCoordinatorLog } from '../../coordinator/testing/fake-coordinator-l
 import { topicId } from '../../coordinator/testing/group-driver.ts'
 import { ManualTurn } from '../../coordinator/testing/manual-turn.ts'
 import { RecordingLogger } from '../../coordinator/testing/recording-logger.ts'
-import type { FetchWaiter, Partition } from '../../partition/partition.ts'
-import { Breaker } from '../breaker.ts'
-import { SharePartition } from '../share-partition.ts'
+import type { FetchedShare } from '../fetch/share-fetch-operation.ts'
+import type { SharePartition } from '../share-partition.ts'
 import type { ShareGroupSettings } from '../share-settings.ts'
-import { ShareTotals } from '../share-totals.ts'
 import { StateRouter } from '../state/state-router.ts'
 import { AcknowledgeType } from '../window/acknowledge.ts'
-import { acquire } from '../window/acquire.ts'
+import { WorldBroker } from './world-broker.ts'
+import { WorldLog } from './world-log.ts'
 
 const GROUP = 'queue'
 const TOPIC = 'topic'
 const LOCK_MS = 5000
 const LIMIT = 4
 const APPEND_ERRORS = [ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.KAFKA_STORAGE_ERROR]
-
-const SETTINGS: ShareGroupSettings = {
-  deliveryCountLimit: LIMIT,
-  recordLockDurationMs: LOCK_MS,
-  maxRecordLocks: 30,
-  redeliveryDelayMs: 0,
-  redeliveryMaxDelayMs: 0,
-  keepsDeadLetters: true,
-  offsetReset: { kind: 'earliest' },
-  isReadCommitted: false,
-  allowsRenewal: true,
-  deadLetterTopic: 'dlq.topic',
-  copiesRecords: false,
-  breaker: { failureCount: 0, windowMs: 1, pauseMs: 1 },
-}
+const { ACCEPT, RELEASE, REJECT, RENEW } = AcknowledgeType
+const TYPES = [ACCEPT, ACCEPT, ACCEPT, RELEASE, RELEASE, REJECT, RENEW]
 
 /** A record as its consumers know it. */
 interface Known {
+  /** A marker of a transaction, a record that compaction took, or one before where an administrator has the group begin. */
+  isNoMatter: boolean
+  isAborted: boolean
+  /** Since it was written, or since the group was told to begin anew. */
+  deliveries: number
   /** A member was told that its acceptance, or rejection, is stored. */
   isAccepted: boolean
   isRejected: boolean
@@ -46,36 +37,19 @@ interface Known {
   heldUntilMs: number
 }
 
-/** The log of a partition as far as a share partition looks at it. */
-class WorldPartition {
-  readonly topic = TOPIC
-  readonly topicId = topicId(TOPIC)
-  readonly partition = 0
-  leaderEpoch = 1
-  log = { logStartOffset: 0, logEndOffset: 0, highWatermark: 0 }
-  readonly #waiters = new Set<FetchWaiter>()
-
-  checkLeader(): number {
-    return ErrorCode.NONE
-  }
-
-  addFetchWaiter(waiter: FetchWaiter): void {
-    this.#waiters.add(waiter)
-  }
-
-  removeFetchWaiter(waiter: FetchWaiter): void {
-    this.#waiters.delete(waiter)
-  }
-
-  tell(): void {
-    for (const waiter of [...this.#waiters]) waiter.onPartitionChanged(this as unknown as Partition)
-  }
+interface Held {
+  readonly member: string
+  readonly firstOffset: Offset
+  readonly lastOffset: Offset
+  readonly share: SharePartition
 }
 
 /**
- * Members of a share group, the leader of their partition, and the share coordinator with its log, in one seeded world. Faults: appends that
- * fail, a high watermark that lags, coordinators that die and come back on what was committed, leaders that hand over or are replaced while
- * they still write, members that vanish, records that are deleted, time that jumps. The checker hears of everything that members are told.
+ * Members of a share group with their sessions and fetches, the leader of their partition, and the share coordinator with its log, in one
+ * seeded world. Faults: appends that fail, a high watermark that lags, reads that take their time, coordinators that die and come back on what
+ * was committed, leaders that hand over, are replaced while they still write, or are elected without having all records, members that vanish
+ * amid a fetch, records that are deleted, compacted or aborted, offsets that an administrator sets, time that jumps. The checker hears of
+ * everything that members are told; in the end every record must have come to somebody.
  */
 export class ShareWorld {
   readonly faults: unknown[] = []
@@ -83,22 +57,43 @@ export class ShareWorld {
   readonly #clock = new SimulatedClock()
   readonly #timers = new SimulatedTimers(this.#clock)
   readonly #logger = new RecordingLogger()
-  readonly #partition = new WorldPartition()
+  readonly #settings: ShareGroupSettings
   readonly #records: Known[] = []
+  readonly #data = new WorldLog()
   #turn = new ManualTurn()
   #log = new FakeCoordinatorLog()
   #coordinator: ShareCoordinator
   #router: StateRouter
-  #share: SharePartition | null = null
+  #leaderEpoch = 1
+  #stateEpoch = 1
+  #broker: WorldBroker
+  /** Leaders that were replaced, and do not know. */
+  readonly #formers: WorldBroker[] = []
+  /** The share partition whose holds are known. */
+  #share: SharePartition | undefined
   /** What members were given and have not said anything of. */
-  #held: { member: string; firstOffset: number; lastOffset: number; life: number }[] = []
-  #life = 0
+  #held: Held[] = []
   #delivered = 0
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed)
+    this.#settings = {
+      deliveryCountLimit: LIMIT,
+      recordLockDurationMs: LOCK_MS,
+      maxRecordLocks: this.#oneOf(5, 30),
+      redeliveryDelayMs: this.#oneOf(0, 0, 2000),
+      redeliveryMaxDelayMs: 4000,
+      keepsDeadLetters: this.#oneOf(true, false),
+      offsetReset: { kind: 'earliest' },
+      isReadCommitted: this.#oneOf(true, false),
+      allowsRenewal: true,
+      deadLetterTopic: 'dlq.topic',
+      copiesRecords: false,
+      breaker: { failureCount: 0, windowMs: 1, pauseMs: 1 },
+    }
     this.#coordinator = this.#createCoordinator()
     this.#router = this.#createRouter()
+    this.#broker = this.#createBroker()
   }
 
   /** Records given to members, however often. */
@@ -108,7 +103,7 @@ export class ShareWorld {
 
   async run(stepCount: number): Promise<void> {
     await this.#elect()
-    await this.#settled(this.#coordinator.initialize(this.#key, 1, 0))
+    await this.#insist(() => this.#coordinator.initialize(this.#key, 1, 0))
     for (let step = 0; step < stepCount; step++) {
       await this.#step()
       await this.#microtasks()
@@ -121,165 +116,226 @@ export class ShareWorld {
     return { groupId: GROUP, topicId: topicId(TOPIC) as Uuid, partition: 0 }
   }
 
+  #below(count: number): number {
+    return this.#random.uint32() % count
+  }
+
+  #oneOf<Value>(...values: Value[]): Value {
+    return values[this.#below(values.length)]!
+  }
+
   async #step(): Promise<void> {
-    const die = this.#random.uint32() % 100
-    if (die < 12) this.#append(1 + (this.#random.uint32() % 6))
-    else if (die < 32) this.#fetch(`m${this.#random.uint32() % 3}`)
-    else if (die < 55) this.#acknowledge()
-    else if (die < 58) this.#endSession(`m${this.#random.uint32() % 3}`)
-    else if (die < 68) this.#turn.end()
-    else if (die < 76) this.#log.commit()
-    else if (die < 79) this.#log.commit(this.#log.highWatermark + (this.#random.uint32() % 3))
-    else if (die < 88) this.#timers.advance(this.#random.uint32() % (die < 86 ? 500 : LOCK_MS * 2))
-    else if (die < 91) this.#log.appendError = APPEND_ERRORS[this.#random.uint32() % APPEND_ERRORS.length]!
-    else if (die < 94) this.#log.appendError = 0
-    else if (die < 95) this.#deleteRecords(1 + (this.#random.uint32() % 4))
-    else if (die < 97) await this.#failCoordinatorOver()
-    else if (die < 99) this.#changeLeader()
+    const die = this.#below(120)
+    const member = `m${this.#below(3)}`
+    if (die < 12) this.#append()
+    else if (die < 34) this.#fetch(member)
+    else if (die < 57) this.#acknowledge()
+    else if (die < 60) this.#leave(member)
+    else if (die < 70) this.#turn.end()
+    else if (die < 78) this.#log.commit()
+    else if (die < 81) this.#log.commit(this.#log.highWatermark + this.#below(3))
+    else if (die < 90) this.#timers.advance(this.#below(die < 88 ? 500 : LOCK_MS * 2))
+    else if (die < 93) this.#log.appendError = this.#oneOf(...APPEND_ERRORS)
+    else if (die < 97) this.#log.appendError = 0
+    else if (die < 102) this.#data.finishReads()
+    else if (die < 104) this.#data.isCold = !this.#data.isCold
+    else if (die < 105) this.#deleteRecords(1 + this.#below(4))
+    else if (die < 107) this.#compact()
+    else if (die < 110) this.#endTransaction(this.#oneOf(true, false))
+    else if (die < 112) await this.#failCoordinatorOver()
+    else if (die < 114) this.#changeLeader()
+    else if (die < 115) await this.#electUnclean()
+    else if (die < 116) await this.#setOffset()
     else this.#writeLetters()
   }
 
-  #append(count: number): void {
+  #append(): void {
+    const isTransactional = this.#below(3) === 0
+    const count = 1 + this.#below(this.#oneOf(3, 12))
+    this.#data.append(count, isTransactional)
+    this.#note(count, false)
+  }
+
+  #endTransaction(commits: boolean): void {
+    const { openOffset } = this.#data
+    if (openOffset === null) return
+    for (const offset of this.#data.producedOffsets(openOffset)) this.#records[offset]!.isAborted = !commits
+    this.#data.endTransaction(commits)
+    this.#note(1, true)
+  }
+
+  #note(count: number, isNoMatter: boolean): void {
     for (let done = 0; done < count; done++) {
-      this.#records.push({ isAccepted: false, isRejected: false, hasLetter: false, holder: null, heldUntilMs: 0 })
+      this.#records.push({
+        ...{ isNoMatter, isAborted: false, deliveries: 0, isAccepted: false, isRejected: false, hasLetter: false },
+        ...{ holder: null, heldUntilMs: 0 },
+      })
     }
-    const { log } = this.#partition
-    log.logEndOffset += count
-    log.highWatermark = log.logEndOffset
-    this.#partition.tell()
+    this.#broker.partition.tell()
   }
 
   #deleteRecords(count: number): void {
-    const { log } = this.#partition
-    log.logStartOffset = Math.min(log.logEndOffset, log.logStartOffset + count)
-    this.#partition.tell()
+    this.#data.logStartOffset = Math.min(this.#data.logEndOffset, this.#data.logStartOffset + count)
+    this.#broker.partition.tell()
   }
 
-  #openShare(): SharePartition {
-    if (this.#share !== null && !this.#share.isClosed) return this.#share
-    this.#life++
-    const share = new SharePartition(this.#key, this.#partition as unknown as Partition, {
-      clock: this.#clock,
-      timers: this.#timers,
-      logger: this.#logger,
-      store: this.#router,
-      totals: new ShareTotals(),
-      usage: { recordCount: 0 },
-      settings: () => SETTINGS,
-      initialOffset: () => Promise.resolve(0),
-      breakerOf: () => new Breaker(),
-      onDeadLetters: () => undefined,
-      onQuiet: () => undefined,
-      onClosed: () => this.#onShareClosed(),
-    })
-    this.#share = share
-    share.load().catch((error: unknown) => this.faults.push(error))
-    return share
-  }
-
-  /** Whoever leads next knows of no holds. */
-  #onShareClosed(): void {
-    for (const record of this.#records) record.holder = null
+  #compact(): void {
+    const startOffset = this.#below(this.#records.length + 1)
+    const taken = this.#data.compact(startOffset, startOffset + this.#oneOf(5, 20, 1000))
+    for (const offset of taken) this.#records[offset]!.isNoMatter = true
   }
 
   #fetch(memberId: string): void {
-    const share = this.#openShare()
-    const { window } = share
-    const { logStartOffset, highWatermark } = this.#partition.log
-    if (window === null || !share.isReadable) return
-    const fetchOffset = window.nextFetchOffset()
-    if (fetchOffset >= highWatermark || fetchOffset < logStartOffset) return
-    const batches = []
-    for (let offset = fetchOffset; offset < highWatermark; offset += 3) {
-      batches.push({ startOffset: offset, endOffset: Math.min(offset + 3, highWatermark) })
-    }
-    const nowMs = this.#clock.monotonicMs()
-    const acquired = acquire(window, {
+    const parameters = {
       memberId,
-      mode: this.#random.uint32() % 2,
-      maxRecords: 1 + (this.#random.uint32() % 8),
+      maxWaitMs: this.#oneOf(0, 300, 3000),
+      minBytes: 1,
+      maxBytes: this.#oneOf(1, 500, 100_000),
+      maxRecords: 1 + this.#below(8),
       batchSize: 3,
-      ...{ fetchOffset, batches, nowMs },
-      hasRoom: true,
-      deliveryCountLimit: LIMIT,
+      mode: this.#below(2),
+    }
+    const broker = this.#broker
+    broker.fetch(parameters, (answer, share, isMember) => {
+      // What a leader that was replaced, and does not know, gives to members nobody can prevent.
+      if (broker === this.#broker) this.#onFetched(memberId, answer, share, isMember)
     })
+    this.#noticeShare()
+  }
+
+  #leave(memberId: string): void {
+    this.#broker.leave(memberId, this.#oneOf(true, false))
+    for (const record of this.#records) if (record.holder === memberId) record.holder = null
+    this.#held = this.#held.filter(({ member }) => member !== memberId)
+  }
+
+  #onFetched(memberId: string, { acquired }: FetchedShare, share: SharePartition, isMember: boolean): void {
+    this.#noticeShare()
+    if (acquired.length > 0 && !isMember) this.faults.push(new Error(`${memberId} was given records after its session`))
     for (const { firstOffset, lastOffset, deliveryCount } of acquired) {
       for (let offset = firstOffset; offset <= lastOffset; offset++) this.#onDelivered(offset, memberId, deliveryCount)
-      this.#held.push({ member: memberId, firstOffset, lastOffset, life: this.#life })
+      this.#held.push({ member: memberId, firstOffset, lastOffset, share })
     }
-    share.onChanged()
+  }
+
+  /** Whoever leads next knows of no holds. */
+  #noticeShare(): void {
+    const share = this.#broker.share
+    if (share === this.#share) return
+    this.#share = share
+    for (const record of this.#records) record.holder = null
   }
 
   #onDelivered(offset: number, memberId: string, deliveryCount: number): void {
     const record = this.#records[offset]!
     this.#delivered++
+    record.deliveries++
     const nowMs = this.#clock.monotonicMs()
-    if (record.isAccepted) throw new Error(`${offset} was delivered after its acceptance was stored`)
-    if (record.isRejected) throw new Error(`${offset} was delivered after its rejection was stored`)
-    if (deliveryCount > LIMIT) throw new Error(`${offset} was delivered ${deliveryCount} times`)
-    if (record.holder !== null && record.heldUntilMs > nowMs) {
-      throw new Error(`${offset} was given to ${memberId} while ${record.holder} held it`)
+    const fail = (what: string) => this.faults.push(new Error(`${offset} was ${what}`))
+    if (record.isAccepted) fail('delivered after its acceptance was stored')
+    if (record.isRejected) fail('delivered after its rejection was stored')
+    if (deliveryCount > LIMIT) fail(`delivered ${deliveryCount} times`)
+    if (this.#settings.isReadCommitted) {
+      if (record.isAborted && !record.isNoMatter) fail('delivered though it is of an aborted transaction')
+      if (offset >= this.#data.lastStableOffset) fail('delivered though its transaction is open')
     }
+    if (record.holder !== null && record.heldUntilMs > nowMs)
+      fail(`given to ${memberId} while ${record.holder} held it`)
     record.holder = memberId
     record.heldUntilMs = nowMs + LOCK_MS
   }
 
   #acknowledge(): void {
-    const slot = this.#random.uint32() % Math.max(1, this.#held.length)
-    const [held] = this.#held.splice(slot, 1)
-    const share = this.#share
-    if (held === undefined || share === null || held.life !== this.#life) return
-    const { ACCEPT, RELEASE, REJECT } = AcknowledgeType
-    const type = [ACCEPT, ACCEPT, RELEASE, REJECT][this.#random.uint32() % 4]!
-    const { firstOffset, lastOffset, member } = held
-    void share.acknowledge(member, [{ firstOffset, lastOffset, acknowledgeTypes: [type] }]).then((errorCode) => {
-      if (errorCode !== ErrorCode.NONE) return
+    const [held] = this.#held.splice(this.#below(Math.max(1, this.#held.length)), 1)
+    if (held !== undefined) this.#say(held, this.#oneOf(...TYPES))
+  }
+
+  #say(held: Held, type: number): void {
+    const { firstOffset, lastOffset, member, share } = held
+    if (share !== this.#broker.share) return
+    const acknowledged = share.acknowledge(member, [{ firstOffset, lastOffset, acknowledgeTypes: [type] }])
+    if (type === RENEW) this.#held.push(held)
+    void acknowledged.then((errorCode) => {
+      if (errorCode !== ErrorCode.NONE || share !== this.#share) return
       for (let offset = firstOffset; offset <= lastOffset; offset++) this.#onStored(offset, type)
     })
   }
 
   #onStored(offset: number, type: number): void {
     const record = this.#records[offset]!
-    record.holder = null
-    if (type === AcknowledgeType.ACCEPT) record.isAccepted = true
-    if (type === AcknowledgeType.REJECT) record.isRejected = true
-  }
-
-  #endSession(memberId: string): void {
-    this.#share?.release(memberId)
-    for (const record of this.#records) if (record.holder === memberId) record.holder = null
-    this.#held = this.#held.filter(({ member }) => member !== memberId)
+    if (type === RENEW) record.heldUntilMs = this.#clock.monotonicMs() + LOCK_MS
+    else record.holder = null
+    if (type === ACCEPT) record.isAccepted = true
+    if (type === REJECT) record.isRejected = true
   }
 
   /** Dead letters that are due are written; what the leader is to be told of it, it is told. */
   #writeLetters(): void {
-    const share = this.#share
-    for (
-      let range = share?.window?.nextDeadLetter() ?? null;
-      range !== null;
-      range = share?.window?.nextDeadLetter() ?? null
-    ) {
+    const { share } = this.#broker
+    for (let range = share?.window?.nextDeadLetter(); range != null; range = share?.window?.nextDeadLetter()) {
       for (let offset = range.startOffset; offset < range.endOffset; offset++) this.#records[offset]!.hasLetter = true
       range.isInDeadLetter = true
       share!.onDeadLetterDone(range)
     }
   }
 
-  /** Another broker leads, or this one again in a later epoch; the former leader may not know yet, and what it writes is fenced. */
+  /** Another broker leads; the former leader may not know yet, and what it writes is fenced. */
   #changeLeader(): void {
-    this.#partition.leaderEpoch++
-    const isTold = this.#random.uint32() % 2 === 0
-    const former = this.#share
-    this.#share = null
+    const former = this.#broker
+    this.#leaderEpoch++
+    this.#broker = this.#createBroker()
     this.#held = []
-    for (const record of this.#records) record.holder = null
-    if (isTold) former?.close(ErrorCode.NOT_LEADER_OR_FOLLOWER)
-    else if (former !== null) this.#partition.removeFetchWaiter(former)
+    this.#noticeShare()
+    if (this.#oneOf(true, false)) former.stop()
+    else this.#formers.push(former)
+  }
+
+  /** A replica leads that does not have the last batches. Its share partition is loaded before something else is written there. */
+  async #electUnclean(): Promise<void> {
+    this.#broker.stop()
+    this.#data.truncate(
+      this.#data.logStartOffset + this.#below(this.#data.logEndOffset - this.#data.logStartOffset + 1),
+    )
+    this.#records.length = this.#data.logEndOffset
+    // The marker is lost that members had not to see these for; whether they do now is nobody's promise.
+    const { openOffset } = this.#data
+    for (const offset of openOffset === null ? [] : this.#data.producedOffsets(openOffset)) {
+      if (this.#records[offset]!.isAborted) this.#records[offset]!.isNoMatter = true
+    }
+    this.#changeLeader()
+    this.#log.appendError = 0
+    for (let round = 0; round < 100 && this.#broker.share?.state !== 'active'; round++) {
+      this.#fetch('m0')
+      await this.#pass()
+    }
+  }
+
+  /** The administrator has the group begin elsewhere, or deletes it and makes it anew, while it has no members. */
+  async #setOffset(): Promise<void> {
+    if (this.#broker.sessionCount > 0) return
+    await this.#pass()
+    const window = this.#broker.share?.window
+    const isIdle = window === undefined || (window !== null && !window.needsWrite && window.archivingCount === 0)
+    const { logStartOffset, logEndOffset } = this.#data
+    const offset = logStartOffset + this.#below(logEndOffset - logStartOffset + 1)
+    if (isIdle && this.#oneOf(true, false)) {
+      // With the state goes what fences leaders of before.
+      for (const former of this.#formers.splice(0)) former.stop()
+      await this.#insist(() => this.#coordinator.delete(this.#key))
+      this.#stateEpoch = 1
+    } else this.#stateEpoch++
+    await this.#insist(() => this.#coordinator.initialize(this.#key, this.#stateEpoch, offset))
+    for (const [slot, record] of this.#records.entries()) {
+      if (slot < offset) record.isNoMatter = true
+      else
+        Object.assign(record, { deliveries: 0, isAccepted: false, isRejected: false, hasLetter: false, holder: null })
+    }
+    this.#held = []
   }
 
   /** Dies with what is not committed lost, or hands over a log that has all of it. */
   async #failCoordinatorOver(): Promise<void> {
-    const isCrash = this.#random.uint32() % 2 === 0
+    const isCrash = this.#oneOf(true, false)
     if (!isCrash) this.#log.commit()
     this.#coordinator.shutdown()
     this.#turn = new ManualTurn()
@@ -288,6 +344,21 @@ export class ShareWorld {
     this.#log.appendError = 0
     this.#coordinator = this.#createCoordinator()
     await this.#elect()
+  }
+
+  #createBroker(): WorldBroker {
+    return new WorldBroker({
+      key: this.#key,
+      topic: TOPIC,
+      leaderEpoch: this.#leaderEpoch,
+      log: this.#data,
+      clock: this.#clock,
+      timers: this.#timers,
+      logger: this.#logger,
+      store: this.#router,
+      settings: this.#settings,
+      onFault: (error) => this.faults.push(error),
+    })
   }
 
   #createCoordinator(): ShareCoordinator {
@@ -340,43 +411,57 @@ export class ShareWorld {
     this.#log.commit()
   }
 
-  async #settled<Result>(promise: Promise<Result>): Promise<Result> {
-    this.#turn.end()
-    this.#log.commit()
+  /** Does it until it is done. */
+  async #insist(operate: () => Promise<{ readonly errorCode: number }>): Promise<void> {
+    this.#log.appendError = 0
+    for (let count = 0; count < 20; count++) {
+      const outcome = operate()
+      await this.#pass()
+      if ((await outcome).errorCode === ErrorCode.NONE) return
+    }
+    throw new Error('the share coordinator does not take what it is told')
+  }
+
+  /** Everything that is on its way arrives. */
+  async #pass(): Promise<void> {
+    for (let count = 0; count < 3; count++) {
+      this.#turn.end()
+      this.#log.commit()
+      this.#data.finishReads()
+      await this.#microtasks()
+    }
+    this.#timers.advance(50)
     await this.#microtasks()
-    return promise
   }
 
   async #microtasks(): Promise<void> {
-    for (let count = 0; count < 12; count++) await Promise.resolve()
+    for (let count = 0; count < 40; count++) await Promise.resolve()
   }
 
   /** No more faults: every record must come to an end, and those that were given up to their dead letters. */
   async #converge(): Promise<void> {
     this.#log.appendError = 0
-    const { log } = this.#partition
-    for (let round = 0; round < 400; round++) {
+    this.#data.isCold = false
+    this.#endTransaction(true)
+    const { logEndOffset, logStartOffset } = this.#data
+    const startOffset = () => this.#broker.share?.window?.startOffset
+    for (let round = 0; round < 400 && startOffset() !== logEndOffset; round++) {
       this.#fetch('last')
-      while (this.#held.length > 0) {
-        const { member, firstOffset, lastOffset, life } = this.#held.pop()!
-        if (life !== this.#life) continue
-        const batches = [{ firstOffset, lastOffset, acknowledgeTypes: [AcknowledgeType.ACCEPT] }]
-        void this.#share!.acknowledge(member, batches)
-      }
-      for (let count = 0; count < 3; count++) {
-        this.#turn.end()
-        this.#log.commit()
-        await this.#microtasks()
-        this.#writeLetters()
-      }
+      await this.#pass()
+      for (const held of this.#held.splice(0)) this.#say(held, ACCEPT)
+      await this.#pass()
+      this.#writeLetters()
       this.#timers.advance(2000)
       await this.#microtasks()
-      if (this.#share?.window?.startOffset === log.logEndOffset) break
+      if (this.faults.length > 0) throw this.faults[0]
     }
-    const startOffset = this.#share?.window?.startOffset
-    if (startOffset !== log.logEndOffset) throw new Error(`records are left: ${startOffset} of ${log.logEndOffset}`)
-    for (const [offset, { isRejected, hasLetter }] of this.#records.entries()) {
-      if (isRejected && !hasLetter && offset >= log.logStartOffset) throw new Error(`${offset} has no dead letter`)
+    if (startOffset() !== logEndOffset) throw new Error(`records are left: ${startOffset()} of ${logEndOffset}`)
+    for (const [offset, record] of this.#records.entries()) {
+      if (offset < logStartOffset || record.isNoMatter) continue
+      const isHidden = record.isAborted && this.#settings.isReadCommitted
+      if (!isHidden && record.deliveries === 0) throw new Error(`${offset} came to nobody`)
+      const isKept = record.isRejected && this.#settings.keepsDeadLetters
+      if (isKept && !record.hasLetter) throw new Error(`${offset} has no dead letter`)
     }
   }
 }

@@ -137,7 +137,22 @@ export class WindowModel {
     const isStored = isApplied && isTold
     this.window.onWritten(plan, isStored, this.nowMs)
     if (isStored) for (const offset of finished) this.#records[offset]!.isDone = true
+    if (isStored && !this.window.needsWrite) this.#checkStored()
     this.check()
+  }
+
+  /** When there is nothing to store, who takes over counts all deliveries that ended. */
+  #checkStored(): void {
+    const { batches } = this.#stored
+    for (const { startOffset, endOffset, state, deliveryCount } of this.window.ranges) {
+      const endedCount = state === DeliveryState.ACQUIRED ? deliveryCount - 1 : deliveryCount
+      for (let offset = startOffset; offset < endOffset; offset++) {
+        const stored = batches.find(({ firstOffset, lastOffset }) => firstOffset <= offset && offset <= lastOffset)
+        const storedCount = stored?.deliveryCount ?? 0
+        if (storedCount < endedCount)
+          throw new Error(`${offset}: ${storedCount} of ${endedCount} deliveries are stored`)
+      }
+    }
   }
 
   /** Another leader, which knows what is stored and nothing else. */

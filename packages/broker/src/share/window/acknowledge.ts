@@ -7,6 +7,9 @@ import type { ShareWindow } from './share-window.ts'
 /** What a member says of a record (KIP-932; RENEW: KIP-1222). GAP: there is none at the offset. */
 export const AcknowledgeType = { GAP: 0, ACCEPT: 1, RELEASE: 2, REJECT: 3, RENEW: 4 } as const
 
+/** Ranges are cut one by one for so many runs at most. */
+const MAX_SINGLE_CUTS = 16
+
 /** As a client sends it: both ends included, one type for all or one for each offset. */
 export interface AcknowledgementBatch {
   readonly firstOffset: number | bigint
@@ -73,6 +76,8 @@ export function acknowledge(window: ShareWindow, request: AcknowledgeRequest): A
     if (errorCode !== ErrorCode.NONE) return { errorCode, moved: [] }
     checkedEnd = run.endOffset
   }
+  if (runs.length > MAX_SINGLE_CUTS)
+    window.splitAll(runs.flatMap(({ startOffset, endOffset }) => [startOffset, endOffset]))
   const moved: RecordRange[] = []
   for (const run of runs) applyRun(window, run, request.nowMs, moved)
   return { errorCode: ErrorCode.NONE, moved }

@@ -157,8 +157,8 @@ class Acquisition {
 }
 
 /**
- * Records that no consumer may see, of aborted transactions: `hidden` is archived as far as this member holds it, and taken out of what it
- * is told to hold.
+ * Records that no consumer may see, of aborted transactions: `hidden`, in order, is archived as far as this member holds it, and taken out of
+ * what it is told to hold. Linear: small transactions make for many.
  */
 export function hide(
   window: ShareWindow,
@@ -166,22 +166,21 @@ export function hide(
   hidden: readonly LogBatchSpan[],
   memberId: string,
 ): Acquired[] {
-  let shown = [...acquired]
-  for (const { startOffset, endOffset } of hidden) {
-    window.archive(
-      startOffset,
-      endOffset,
-      (range) => range.state === DeliveryState.ACQUIRED && range.memberId === memberId,
-    )
-    shown = shown.flatMap((held) => withoutSpan(held, startOffset, endOffset))
+  const isHeld = (range: RecordRange) => range.state === DeliveryState.ACQUIRED && range.memberId === memberId
+  const shown: Acquired[] = []
+  let slot = 0
+  for (const held of acquired) {
+    let { firstOffset } = held
+    for (; slot < hidden.length && hidden[slot]!.startOffset <= held.lastOffset; slot++) {
+      const { startOffset, endOffset } = hidden[slot]!
+      if (endOffset <= firstOffset) continue
+      window.archive(startOffset, endOffset, isHeld)
+      if (startOffset > firstOffset) shown.push({ ...held, firstOffset, lastOffset: startOffset - 1 })
+      firstOffset = endOffset
+      // The next one that is held may begin inside of it.
+      if (endOffset > held.lastOffset + 1) break
+    }
+    if (firstOffset <= held.lastOffset) shown.push({ ...held, firstOffset })
   }
   return shown
-}
-
-function withoutSpan(held: Acquired, startOffset: Offset, endOffset: Offset): Acquired[] {
-  if (held.lastOffset < startOffset || held.firstOffset >= endOffset) return [held]
-  const parts: Acquired[] = []
-  if (held.firstOffset < startOffset) parts.push({ ...held, lastOffset: startOffset - 1 })
-  if (held.lastOffset >= endOffset) parts.push({ ...held, firstOffset: endOffset })
-  return parts
 }

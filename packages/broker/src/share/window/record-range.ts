@@ -49,6 +49,17 @@ export class RecordRange {
     return this.endOffset - this.startOffset
   }
 
+  /** Cuts it in two at `offset`, which lies inside. Gives the second part. Not of one with a transition, which knows its range. */
+  cutAt(offset: Offset): RecordRange {
+    const rest = new RecordRange(offset, this.endOffset, this.state, this.deliveryCount)
+    rest.memberId = this.memberId
+    rest.deadlineMs = this.deadlineMs
+    rest.isDelayed = this.isDelayed
+    rest.reason = this.reason
+    this.endOffset = offset
+    return rest
+  }
+
   /** Nothing will happen to it any more. */
   get isFinal(): boolean {
     return this.state === DeliveryState.ACKNOWLEDGED || this.state === DeliveryState.ARCHIVED
@@ -114,15 +125,31 @@ export class RangeList {
 
   /** Cuts the range in `slot` in two at `offset`, which lies inside of it. Gives the second part, which is in the next slot. */
   splitAt(slot: number, offset: Offset): RecordRange {
-    const range = this.#ranges[slot]!
-    const rest = new RecordRange(offset, range.endOffset, range.state, range.deliveryCount)
-    rest.memberId = range.memberId
-    rest.deadlineMs = range.deadlineMs
-    rest.isDelayed = range.isDelayed
-    rest.reason = range.reason
-    range.endOffset = offset
+    const rest = this.#ranges[slot]!.cutAt(offset)
     this.#ranges.splice(slot + 1, 0, rest)
     return rest
+  }
+
+  /**
+   * Cuts at each of `offsets`, which ascend, where ranges do not end anyway. In one go: a cut alone moves all ranges behind it, which in a
+   * window of a hundred thousand takes seconds for all of them.
+   */
+  splitAll(offsets: readonly number[], onSplit: (range: RecordRange, rest: RecordRange) => void): void {
+    const parts: RecordRange[] = []
+    let next = 0
+    for (const whole of this.#ranges) {
+      let range = whole
+      parts.push(range)
+      while (next < offsets.length && offsets[next]! <= range.startOffset) next++
+      for (; next < offsets.length && offsets[next]! < range.endOffset; next++) {
+        if (offsets[next]! === range.startOffset) continue
+        const rest = range.cutAt(offsets[next]!)
+        onSplit(range, rest)
+        parts.push(rest)
+        range = rest
+      }
+    }
+    this.#ranges = parts
   }
 
   /** Takes the first `count` ranges out. */

@@ -1,7 +1,10 @@
 import { ErrorCode } from '@millrace/protocol'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { DeliveryState } from '../../coordinator/share/share-state.ts'
 import { WindowModel } from '../testing/window-model.ts'
-import { AcknowledgeType, checkAcknowledgements } from './acknowledge.ts'
+import { AcknowledgeType, acknowledge, checkAcknowledgements } from './acknowledge.ts'
+import { acquire, hide } from './acquire.ts'
+import { ShareWindow } from './share-window.ts'
 
 const { ACCEPT, RELEASE, REJECT, RENEW } = AcknowledgeType
 const LOCK_MS = 100
@@ -118,4 +121,69 @@ test('acknowledgements that cannot be are refused as a whole', () => {
   expect(model.acknowledge('a', 11, 12, ACCEPT)).toBe(ErrorCode.INVALID_RECORD_STATE)
   expect(model.acknowledge('a', 0, 10, ACCEPT)).toBe(0)
   expect(model.acknowledge('a', 0, 10, ACCEPT)).toBe(ErrorCode.INVALID_RECORD_STATE)
+})
+
+test('a delivery that ended while a write was under way is stored, though the record is delivered again by then', () => {
+  const model = held()
+  model.acknowledge('a', 10, 10, ACCEPT)
+  model.beginWrite()
+  model.tick(LOCK_MS + 1)
+  model.acquire('b', 100, false)
+  model.endWrite(true, true)
+  model.beginWrite()
+  model.endWrite(true, true)
+  model.failOver()
+  expect(model.acquire('c', 100, false)[0]).toMatchObject({ firstOffset: 0, deliveryCount: 2 })
+})
+
+test('very many acknowledgements of single records cut a range in one go, and mean what each of them would', () => {
+  const count = 20_000
+  const settings = new WindowModel({ maxRecordLocks: count }).settings
+  const window = new ShareWindow(0, [], () => settings)
+  acquire(window, {
+    ...{ memberId: 'a', mode: 0, maxRecords: count, batchSize: count, fetchOffset: 0, hasRoom: true, nowMs: 0 },
+    batches: [{ startOffset: 0, endOffset: count }],
+    deliveryCountLimit: 5,
+  })
+  const splitAt = vi.spyOn(window, 'splitAt')
+  const request = { memberId: 'a', allowsRenewal: true, nowMs: 1 }
+  const batches = Array.from({ length: count / 2 }, (_, slot) => {
+    return { firstOffset: 2 * slot, lastOffset: 2 * slot, acknowledgeTypes: [slot % 2 === 0 ? ACCEPT : REJECT] }
+  })
+  const { errorCode, moved } = acknowledge(window, { ...request, batches })
+  expect([errorCode, moved.length]).toEqual([0, count / 2])
+  // Each cut by itself moves all ranges behind it.
+  expect(splitAt).not.toHaveBeenCalled()
+  expect(acknowledge(window, { ...request, batches }).errorCode).toBe(ErrorCode.INVALID_RECORD_STATE)
+  const plan = window.takeWrite()!
+  expect(plan.stateBatches.slice(0, 2)).toEqual([
+    { firstOffset: 2, lastOffset: 2, deliveryState: DeliveryState.ARCHIVED, deliveryCount: 1 },
+    { firstOffset: 4, lastOffset: 4, deliveryState: DeliveryState.ACKNOWLEDGED, deliveryCount: 1 },
+  ])
+  window.onWritten(plan, true, 1)
+  expect([window.startOffset, window.deliveryCompleteCount]).toEqual([1, count / 2 - 1])
+})
+
+test('records of aborted transactions are taken out of what is told, wherever batches and ranges end', () => {
+  const settings = new WindowModel({ maxRecordLocks: 100 }).settings
+  const of = (...ends: number[]) => ends.map((endOffset, slot) => ({ startOffset: ends[slot - 1] ?? 0, endOffset }))
+  const window = new ShareWindow(0, [], () => settings)
+  const request = { memberId: 'a', mode: 0, maxRecords: 100, batchSize: 10, fetchOffset: 0, hasRoom: true, nowMs: 0 }
+  const acquired = acquire(window, { ...request, batches: of(10, 12, 20, 25, 40), deliveryCountLimit: 5 })
+  const hidden = [
+    { startOffset: 0, endOffset: 3 },
+    { startOffset: 8, endOffset: 13 },
+    { startOffset: 15, endOffset: 16 },
+    { startOffset: 18, endOffset: 30 },
+    { startOffset: 39, endOffset: 45 },
+  ]
+  const shown = hide(window, acquired, hidden, 'a')
+  expect(shown.map(({ firstOffset, lastOffset }) => [firstOffset, lastOffset])).toEqual([
+    [3, 7],
+    [13, 14],
+    [16, 17],
+    [30, 38],
+  ])
+  expect(window.startOffset).toBe(3)
+  expect(window.deliveryCompleteCount).toBe(5 + 1 + 12 + 1)
 })

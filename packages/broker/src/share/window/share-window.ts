@@ -81,9 +81,10 @@ export class ShareWindow {
     this.#readyFrom = startOffset
     for (const { firstOffset, lastOffset, deliveryState, deliveryCount } of batches) {
       this.#appendAvailable(firstOffset)
-      // What another broker stored as acquired nobody holds any more.
-      const state = deliveryState === DeliveryState.ACQUIRED ? DeliveryState.AVAILABLE : deliveryState
-      const range = new RecordRange(firstOffset, lastOffset + 1, state as DeliveryState, deliveryCount)
+      // What another broker stored as acquired nobody holds any more; states that there are not would never end.
+      const isHeldOrUnknown = deliveryState === DeliveryState.ACQUIRED || deliveryState > DeliveryState.ARCHIVED
+      const state = isHeldOrUnknown ? DeliveryState.AVAILABLE : (deliveryState as DeliveryState)
+      const range = new RecordRange(firstOffset, lastOffset + 1, state, deliveryCount)
       if (state === DeliveryState.ARCHIVING) {
         range.reason = deliveryCount >= settings().deliveryCountLimit ? 'delivery-limit' : 'rejected'
       }
@@ -111,6 +112,12 @@ export class ShareWindow {
   /** Where it begins was found out just now: until it is stored, who takes over would begin elsewhere. */
   saveStart(): void {
     this.#isStartUnsaved = true
+  }
+
+  /** The coordinator has nothing of it but where it starts. */
+  saveAll(): void {
+    this.#isStartUnsaved = true
+    this.#mustRewrite = true
   }
 
   /** Something is to be stored. */
@@ -154,8 +161,8 @@ export class ShareWindow {
     range.state = DeliveryState.ACQUIRED
     range.deliveryCount++
     range.memberId = memberId
+    // That an earlier delivery ended may not be stored yet: it still has to be, or who takes over would not count it.
     this.#setDeadline(range, nowMs + this.#settings().recordLockDurationMs)
-    this.#unsaved.delete(range)
   }
 
   /** Records behind the end that were read for the first time. Gives the range, which is ready. */
@@ -174,6 +181,13 @@ export class ShareWindow {
     const rest = this.ranges.splitAt(slot, offset)
     if (this.#unsaved.has(range)) this.#unsaved.add(rest)
     return rest
+  }
+
+  /** The same at each of `offsets`, which ascend, as far as there is a range around them. */
+  splitAll(offsets: readonly Offset[]): void {
+    this.ranges.splitAll(offsets, (range, rest) => {
+      if (this.#unsaved.has(range)) this.#unsaved.add(rest)
+    })
   }
 
   /** Records that are not in the log any more, or that no consumer may see: finished at once. */
@@ -314,7 +328,8 @@ export class ShareWindow {
         batches.add(range, state, range.deliveryCount)
       } else if (state === DeliveryState.ACQUIRED) {
         // Who takes over finds it available, as it was before this delivery.
-        if (this.#mustRewrite) batches.add(range, DeliveryState.AVAILABLE, range.deliveryCount - 1)
+        if (this.#mustRewrite || this.#unsaved.has(range))
+          batches.add(range, DeliveryState.AVAILABLE, range.deliveryCount - 1)
       } else if (this.#mustRewrite ? isFinal || range.deliveryCount > 0 : this.#unsaved.has(range)) {
         batches.add(range, state, range.deliveryCount)
         others.push(range)

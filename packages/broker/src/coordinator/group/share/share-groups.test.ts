@@ -91,12 +91,14 @@ async function deleteGroup(): Promise<number> {
   return (await answer).results[0]!.errorCode
 }
 
-async function alter(topicName: string, startOffset: number, partitionIndex = 0) {
+function alterRequest(topicName: string, startOffset: number, partitionIndex = 0) {
   const partitions = [createAlterShareGroupOffsetsRequestPartition({ partitionIndex, startOffset })]
   const topics = [createAlterShareGroupOffsetsRequestTopic({ topicName, partitions })]
-  const answer = fixture.groups.shareGroups.alterOffsets(
-    createAlterShareGroupOffsetsRequest({ groupId: GROUP, topics }),
-  )
+  return createAlterShareGroupOffsetsRequest({ groupId: GROUP, topics })
+}
+
+async function alter(topicName: string, startOffset: number, partitionIndex = 0) {
+  const answer = fixture.groups.shareGroups.alterOffsets(alterRequest(topicName, startOffset, partitionIndex))
   await settle()
   const { errorCode, responses } = await answer
   return errorCode || responses[0]!.partitions[0]!.errorCode
@@ -249,6 +251,56 @@ describe('states', () => {
     expect(after.stateEpoch).toBeGreaterThan(before.stateEpoch)
     expect(await alter('nowhere', 5)).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     expect(await alter('topic', 5, 7)).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+  })
+
+  test('stay where they are when they cannot be set elsewhere, or nobody is left who would', async () => {
+    const key = `${GROUP}:${topicId('topic')}:0`
+    await joined('a', 'topic')
+    await leave('a')
+    expect(await alter('topic', 40)).toBe(0)
+    states.errorCode = ErrorCode.COORDINATOR_NOT_AVAILABLE
+    expect(await alter('topic', 5)).toBe(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    states.errorCode = 0
+    await joined('a', 'topic')
+    expect(states.stateOf(key)).toMatchObject({ startOffset: 40 })
+    await leave('a')
+    states.isSilent = true
+    void fixture.groups.shareGroups.alterOffsets(alterRequest('topic', 5))
+    await settle()
+    states.isSilent = false
+    fixture = await startedOn(fixture.logs.map((log) => log.crash()))
+    await joined('b', 'topic')
+    expect(states.stateOf(key)).toMatchObject({ startOffset: 40 })
+  })
+
+  test('are not said to be set unless the group knows it', async () => {
+    const { initialize } = states
+    states.initialize = (...args) => {
+      for (const log of fixture.logs) log.appendError = ErrorCode.NOT_ENOUGH_REPLICAS
+      return initialize.apply(states, args)
+    }
+    expect(await alter('topic', 5)).toBe(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    for (const log of fixture.logs) log.appendError = 0
+    states.initialize = initialize
+    expect(await alter('topic', 5)).toBe(0)
+    await joined('a', 'topic')
+    expect(states.stateOf(`${GROUP}:${topicId('topic')}:0`)).toMatchObject({ startOffset: 5 })
+  })
+
+  test('that are set stay set when a member asked for them meanwhile', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { initialize } = states
+    states.initialize = (...args) => promise.then(() => initialize.apply(states, args))
+    const altered = fixture.groups.shareGroups.alterOffsets(alterRequest('topic', 5))
+    await settle()
+    const { memberEpoch } = await join('a', 'topic')
+    fixture.timers.advance(31_000)
+    await heartbeat('a', { memberEpoch })
+    resolve()
+    await settle()
+    expect((await altered).responses[0]!.partitions[0]!.errorCode).toBe(0)
+    expect(states.stateOf(`${GROUP}:${topicId('topic')}:0`)).toMatchObject({ startOffset: 5 })
+    expect(states.stateOf(`${GROUP}:${topicId('topic')}:1`)).toMatchObject({ startOffset: -1 })
   })
 
   test('may be set before anybody has joined', async () => {

@@ -25,7 +25,7 @@ import type { ShareStateStore } from '../../share/share-state.ts'
 import { shortened } from '../group-notes.ts'
 import { type GroupShards, SLICE_GROUPS } from '../group-shards.ts'
 import type { TopicDirectory } from '../modern/topic-directory.ts'
-import type { StateTopic } from './share-group-record.ts'
+import { NO_STATE_PARTITIONS, type StateTopic } from './share-group-record.ts'
 import {
   AlteredOffsets,
   deletedTopic,
@@ -40,7 +40,7 @@ import {
   offsetsGroup,
 } from './share-group-requests.ts'
 import { type Initialization, shareError } from './share-heartbeat.ts'
-import type { PartitionLists } from './state-partitions.ts'
+import { type PartitionLists, stillToBegin } from './state-partitions.ts'
 
 /** Operations on states of one group that are under way at a time. */
 const STATES_AT_A_TIME = 200
@@ -252,7 +252,12 @@ export class ShareGroups {
   }
 
   async #initialize(partition: number, groupId: string, { stateEpoch, partitions }: Initialization): Promise<void> {
-    await this.#inOrder(groupId, () => this.#initializeStates(partition, groupId, stateEpoch, partitions, () => -1))
+    await this.#inOrder(groupId, async () => {
+      const { response } = this.#shards.read(partition, (machine) => ({ group: machine.shareGroup(groupId) }))
+      // While this waited an administrator may have had some of them begin elsewhere.
+      const wanted = stillToBegin(response?.group?.committedPartitions ?? NO_STATE_PARTITIONS, partitions)
+      if (wanted.size > 0) await this.#initializeStates(partition, groupId, stateEpoch, wanted, () => -1)
+    })
   }
 
   /** Has the share coordinator begin with partitions, and writes down with which it has. Gives the error of each, by topic. */
@@ -275,10 +280,11 @@ export class ShareGroups {
     await nextTurn()
     const done = listsWith(lists, codes, true)
     const failed = listsWith(lists, codes, false)
-    await this.#shards.write(partition, (machine, step) =>
+    const { errorCode } = await this.#shards.write(partition, (machine, step) =>
       machine.completeShareInitialization(groupId, { done, failed }, step),
     )
-    return codes
+    // Nobody knows that they have begun: members that come will have them begin anew, wherever they were told to.
+    return errorCode === ErrorCode.NONE ? codes : withoutSuccess(codes, responseErrorOf(errorCode))
   }
 
   /** Has the share coordinator forget topics, and writes down which of them it has. Gives the first error of each topic. */
@@ -341,6 +347,14 @@ export class ShareGroups {
     })
     return result
   }
+}
+
+function withoutSuccess(codes: ReadonlyMap<Uuid, ReadonlyMap<number, number>>, errorCode: number) {
+  const failed = new Map<Uuid, Map<number, number>>()
+  for (const [topicId, partitions] of codes) {
+    failed.set(topicId, new Map(Array.from(partitions, ([partition, code]) => [partition, code || errorCode])))
+  }
+  return failed
 }
 
 function listsWith(

@@ -14,7 +14,7 @@ import type { StateTopic } from './share-group-record.ts'
 import { writeShare } from './share-group-replay.ts'
 import { isSameList, isSameShareMetadata, ShareMember } from './share-member.ts'
 import { assignSimply } from './simple-assignor.ts'
-import { has, type PartitionLists, withInitializing } from './state-partitions.ts'
+import { has, type PartitionLists, stillToBegin, withInitializing } from './state-partitions.ts'
 
 /** A timer whose write failed fires again after so long. */
 const TIMER_RETRY_MS = 500
@@ -276,7 +276,8 @@ function maybeInitialize(context: GroupContext, group: ShareGroup, step: GroupSt
     if (wanted.length > 0) partitions.set(topicId, { name: directory.nameOf(topicId)!, partitions: wanted })
   }
   if (partitions.size === 0) {
-    const isOpen = group.partitions.initializing.size > 0 || group.deletingNow.size > 0
+    const isAwaited = stillToBegin(group.partitions, group.partitions.initializing).size > 0
+    const isOpen = isAwaited || group.deletingNow.size > 0
     const isAssigned = group.epoch.epoch === group.target.epoch && !hasUnassigned(context, group)
     group.settled = isOpen || !isAssigned ? null : settledOf(context, group)
     return null

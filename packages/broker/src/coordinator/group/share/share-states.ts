@@ -134,6 +134,7 @@ export function forgetTopics(context: GroupContext, topicIds: ReadonlySet<Uuid>,
     if (group.type !== 'share') continue
     const gone = [...stateTopics(group.partitions).keys()].filter((topicId) => topicIds.has(topicId))
     if (gone.length === 0) continue
+    for (const topicId of gone) group.askedMs.delete(topicId)
     // Applied as it is written, since the step may be written in parts.
     const value = withoutGone(group.partitions, gone)
     step.write({ type: 'share-partitions', groupId: group.groupId, value: isNone(value) ? null : value })

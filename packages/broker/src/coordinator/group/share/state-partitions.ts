@@ -5,13 +5,21 @@ import type { StatePartitions, StateTopic } from './share-group-record.ts'
 /** Partitions by topic. */
 export type PartitionLists = ReadonlyMap<Uuid, StateTopic>
 
-/** The share coordinator is asked to begin with these partitions, whatever it had of them. */
+/**
+ * The share coordinator is asked to begin with these partitions. Those that it has begun with before stay so: if it cannot be asked now, or
+ * whoever asks dies, what it has of them still counts, and nobody must have it begin at the end of the log.
+ */
 export function withInitializing(state: StatePartitions, added: PartitionLists): StatePartitions {
   return {
     initializing: union(state.initializing, added),
-    initialized: without(state.initialized, added),
+    initialized: state.initialized,
     deleting: withoutTopics(state.deleting, added.keys()),
   }
+}
+
+/** Of these partitions, those that it is still to begin with, and has not begun with yet. */
+export function stillToBegin({ initializing, initialized }: StatePartitions, asked: PartitionLists): PartitionLists {
+  return without(intersection(asked, initializing), initialized)
 }
 
 /** It has begun with these, of which some may not be wanted any more. */
