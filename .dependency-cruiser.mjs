@@ -23,7 +23,7 @@ const layers = {
     'packages/client',
   ],
   'tools/build': [],
-  'tools/bench': [],
+  'tools/bench': ['packages/protocol'],
   'tools/generate': ['packages/protocol'],
   'tools/reliability': ['packages/base', 'packages/protocol', 'packages/storage', 'packages/broker', 'e2e'],
   'tools/vectors': ['packages/protocol', 'packages/base'],

@@ -43,15 +43,17 @@ export function millraceCommand(root: string, port: number, directory: string): 
   return [process.execPath, [launcher, 'start', '--port', String(port), '--data-dir', directory]]
 }
 
+/** `log`: a file that takes what it has to say. */
 export async function startMillrace(
   root: string,
   directory: string,
   settings: readonly string[] = [],
+  log: number | 'inherit' = 'inherit',
 ): Promise<Broker> {
   mkdirSync(directory, { recursive: true })
   const [command, args] = millraceCommand(root, 0, directory)
   const all = [...args, ...settings.flatMap((setting) => ['--set', setting])]
-  const child = spawn(command, all, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(command, all, { stdio: ['ignore', 'pipe', log] })
   const port = await readyPort(child)
   const stop = async () => {
     await endProcess(child)

@@ -1,6 +1,22 @@
 import { existsSync, readFileSync } from 'node:fs'
-import type { ResultRow } from './bench-case.ts'
+import type { BenchCase, ResultRow } from './bench-case.ts'
 import type { VariantName } from './variant.ts'
+
+/** What an earlier call that was stopped has measured of these cases, as far as it is whole. */
+export function earlierRuns(
+  file: string | undefined,
+  cases: readonly BenchCase[],
+  wanted: readonly VariantName[],
+  rounds: number,
+): ResultRow[] {
+  if (file === undefined) throw new Error('--resume needs the --out of the earlier call')
+  const earlier = readRows(file)
+  return cases.flatMap(({ group, name, variants }) => {
+    const own = earlier.filter((row) => row.group === group && row.name === name)
+    const ownVariants = variants.filter((variant) => wanted.includes(variant))
+    return lastWholeSet(own, ownVariants, rounds)
+  })
+}
 
 /** The rows of a results file; none of one that is not there yet. */
 export function readRows(file: string): ResultRow[] {

@@ -1,9 +1,9 @@
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { homedir, loadavg } from 'node:os'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Ballast } from './ballast.ts'
-import type { BenchCase, BenchContext, PreparedCase, ResultRow } from './bench-case.ts'
+import type { BenchCase, BenchContext, ResultRow } from './bench-case.ts'
 import { type Broker, startKafka, startMillrace } from './broker.ts'
 import { consumerPerfCases } from './cases/consumer-perf.ts'
 import { probeCases, toolCases } from './cases/latency.ts'
@@ -14,9 +14,10 @@ import { rdkafkaCases } from './cases/rdkafka.ts'
 import { smallRequestCases } from './cases/small-requests.ts'
 import { startupCase } from './cases/startup.ts'
 import { startKafkaCluster, startMillraceCluster } from './cluster-broker.ts'
-import { lastWholeSet, readRows } from './earlier-runs.ts'
+import { earlierRuns } from './earlier-runs.ts'
 import { machineFacts } from './machine.ts'
 import { machineLine, readPage, resultTables, withFigures } from './report.ts'
+import { runCase } from './rounds.ts'
 import { stopRunning } from './run.ts'
 import { topicConfigsOf, type Variant, type VariantName } from './variant.ts'
 
@@ -105,7 +106,7 @@ const allCases = values.cluster
       .map((bench): BenchCase => ({ ...bench, group: `${clusterPrefix}${bench.group}` }))
   : singleCases
 
-const rows: ResultRow[] = values.resume ? earlierRows(values.out) : []
+const rows: ResultRow[] = values.resume ? earlierRuns(values.out, allCases, wanted, rounds) : []
 
 const titleOf = ({ group, name }: BenchCase) => `${group} / ${name}`
 
@@ -119,52 +120,8 @@ const warmUpTitles = [
   'consumer-perf / 1000 B, none',
 ]
 
-/** The runs of an earlier call that was stopped. */
-function earlierRows(file: string | undefined): ResultRow[] {
-  if (file === undefined) throw new Error('--resume needs the --out of the earlier call')
-  const earlier = readRows(file)
-  return allCases.flatMap(({ group, name, variants }) => {
-    const own = earlier.filter((row) => row.group === group && row.name === name)
-    const ownVariants = variants.filter((variant) => wanted.includes(variant))
-    return lastWholeSet(own, ownVariants, rounds)
-  })
-}
-
 function isDone({ group, name }: BenchCase): boolean {
   return rows.some((row) => row.group === group && row.name === name)
-}
-
-async function runCase(bench: BenchCase, variants: readonly Variant[]): Promise<void> {
-  const own = variants.filter(({ name }) => bench.variants.includes(name))
-  const prepared: [Variant, PreparedCase][] = []
-  try {
-    for (const variant of own) prepared.push([variant, await bench.prepare(context, variant)])
-    for (let round = 1; round <= rounds; round++) {
-      // Every other round the other way around, so that none always runs behind the same one.
-      for (const [variant, run] of round % 2 ? prepared : prepared.toReversed())
-        record(bench, variant, round, await run.run())
-    }
-  } finally {
-    for (const [, run] of prepared) await run.dispose()
-  }
-}
-
-function record({ group, name }: BenchCase, variant: Variant, round: number, figures: ResultRow['figures']): void {
-  const rounded = Object.fromEntries(
-    Object.entries(figures).map(([figure, value]) => [figure, Number(value.toPrecision(5))]),
-  )
-  const row: ResultRow = {
-    group,
-    name,
-    variant: variant.name,
-    round,
-    commit: facts.commit,
-    figures: rounded,
-    load1: loadavg()[0] ?? 0,
-  }
-  rows.push(row)
-  console.error(`${group} / ${name} / ${variant.name} ${round}: ${JSON.stringify(rounded)}`)
-  if (values.out) appendFileSync(values.out, `${JSON.stringify(row)}\n`)
 }
 
 /**
@@ -219,7 +176,7 @@ try {
   const isWanted = (title: string) => values.only.length === 0 || values.only.some((text) => title.includes(text))
   for (const bench of allCases.filter((one) => isWanted(titleOf(one)) && !isDone(one))) {
     try {
-      await runCase(bench, variants)
+      await runCase(bench, context, variants, rounds, { commit: facts.commit, file: values.out, rows })
     } catch (error) {
       // The other cases of a long run are not lost for it; its own figures are not shown as if they were whole.
       failures.push(titleOf(bench))

@@ -65,6 +65,10 @@ describe('the report', () => {
     expect(once).toBe('before\n<!-- figures: npm run bench writes from here -->\n\nnew\n<!-- to here -->\nafter\n')
     expect(withFigures(once, 'new')).toBe(once)
     expect(() => withFigures('no marks', 'new')).toThrow('marks')
+    const others = { begin: '<!-- others: from here -->', end: '<!-- others: to here -->' }
+    const both = `${page}${others.begin}\nother\n${others.end}\n`
+    const written = withFigures(withFigures(both, 'theirs', others), 'ours')
+    expect(written).toBe(`${withFigures(page, 'ours')}${others.begin}\n\ntheirs\n${others.end}\n`)
     expect(() => readPage('/nowhere/benchmarks.md')).toThrow('no page at /nowhere/benchmarks.md')
   })
 })

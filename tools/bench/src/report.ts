@@ -41,6 +41,24 @@ const columns: Record<string, readonly Column[]> = {
     cost('p50Ms', 'p50 ms', 0),
     cost('p99Ms', 'p99 ms', 0),
   ],
+  transactions: commitColumns(),
+  'transactions of older clients': commitColumns(),
+  'transactions, Kafka’s tool': [
+    rate('recordsPerSecond', 'records/s'),
+    cost('cpuPerMillion', 'broker CPU s/million', 1),
+    shares('PerMillion', 1),
+    cost('p50Ms', 'record p50 ms', 0),
+    cost('p99Ms', 'record p99 ms', 0),
+  ],
+  'joining and losing members': [
+    cost('joinSeconds', 'joining s'),
+    cost('joinCpuSeconds', 'broker CPU s'),
+    shares('JoinSeconds'),
+    cost('settleSeconds', 'settling after the loss s'),
+    cost('settleCpuSeconds', 'broker CPU s'),
+    shares('SettleSeconds'),
+    cost('heartbeatP99Ms', 'heartbeat p99 ms', 1),
+  ],
   'start-up': [cost('freshMs', 'fresh ms', 0), cost('restartMs', 'restart ms', 0)],
   'resident memory': [
     cost('idleAnonymousMb', 'idle RssAnon MB', 0),
@@ -109,6 +127,18 @@ function shares(suffix = 'PerGb', digits = 2): Column {
   }
 }
 
+function commitColumns(): readonly Column[] {
+  return [
+    rate('commitsPerSecond', 'commits/s'),
+    cost('commitP50Ms', 'begin to committed p50 ms'),
+    cost('commitP99Ms', 'p99 ms'),
+    cost('visibleP50Ms', 'sent to visible p50 ms'),
+    cost('visibleP99Ms', 'p99 ms'),
+    cost('cpuMsPerCommit', 'broker CPU ms/commit'),
+    shares('MsPerCommit'),
+  ]
+}
+
 /** Markdown tables: one for each group and pairing that has figures on both sides. */
 export function resultTables(rows: readonly ResultRow[]): string {
   const lines: string[] = []
@@ -159,20 +189,28 @@ export function machineLine(facts: Omit<MachineFacts, 'commit'>, rounds: number,
   return `${commitsOf(rows)}, ${date}; ${machine}; Node ${node}; ${java}; medians of ${rounds} alternating runs (lowest–highest).`
 }
 
-const begin = '<!-- figures: npm run bench writes from here -->'
-const end = '<!-- to here -->'
+/** What a page has before and behind the tables of one program. */
+export interface PageMarks {
+  readonly begin: string
+  readonly end: string
+}
+
+export const FIGURES: PageMarks = {
+  begin: '<!-- figures: npm run bench writes from here -->',
+  end: '<!-- to here -->',
+}
 
 /** The page at `file`. Throws if it cannot be read or lacks the marks: to be asked before an hour of measuring, and not only after it. */
-export function readPage(file: string): string {
+export function readPage(file: string, marks: PageMarks = FIGURES): string {
   if (!existsSync(file))
     throw new Error(`--markdown: there is no page at ${file}, for the tables to go between its marks`)
   const page = readFileSync(file, 'utf8')
-  withFigures(page, '')
+  withFigures(page, '', marks)
   return page
 }
 
 /** Puts the tables between the marks of a page and leaves the rest as it is. */
-export function withFigures(page: string, figures: string): string {
+export function withFigures(page: string, figures: string, { begin, end }: PageMarks = FIGURES): string {
   const [from, to] = [page.indexOf(begin), page.indexOf(end)]
   if (from < 0 || to < from) throw new Error(`the page lacks its marks ${begin} and ${end}`)
   return `${page.slice(0, from + begin.length)}\n\n${figures}\n${page.slice(to)}`

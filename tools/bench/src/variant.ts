@@ -53,15 +53,19 @@ export async function createTopic({ broker, topicConfigs }: Variant): Promise<st
   return createTopicWith(broker, topicConfigs)
 }
 
-/** The same with these configurations. */
-export async function createTopicWith(broker: Broker, configs: Readonly<Record<string, string>>): Promise<string> {
+/** The same with these configurations, and so many partitions. */
+export async function createTopicWith(
+  broker: Broker,
+  configs: Readonly<Record<string, string>>,
+  partitionCount = broker.pids.length,
+): Promise<string> {
   const topic = `bench-${process.pid}-${++counter}`
   const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
-  const { pids, replicas } = broker
+  const { replicas } = broker
   await withAdmin({ broker }, async (admin) => {
     await admin.createTopics({
       waitForLeaders: false,
-      topics: [{ topic, numPartitions: pids.length, replicationFactor: replicas, configEntries }],
+      topics: [{ topic, numPartitions: partitionCount, replicationFactor: replicas, configEntries }],
     })
     // Not by kafkajs, which gives up at a node that has not heard of the topic yet.
     const deadlineMs = performance.now() + LEADERS_LIMIT_MS

@@ -1,5 +1,5 @@
 import { fetchFrame, keyedBatch, produceError, produceFrameOf } from '../frames.ts'
-import { Wire } from './wire.ts'
+import { Wire } from '../wire.ts'
 
 /** Records of a batch of the load, and batches on their way. */
 const BATCH_RECORDS = 60

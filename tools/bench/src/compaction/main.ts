@@ -5,10 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { type Broker, startKafka, startMillrace } from '../broker.ts'
 import { produceError, produceFrame } from '../frames.ts'
+import { percentile } from '../percentile.ts'
 import { cpuBetween, cpuSecondsOf, residentMemory } from '../process-stats.ts'
 import { createTopicWith, setTopicConfigs } from '../variant.ts'
+import { Wire } from '../wire.ts'
 import { checkTopic, fillTopic, type KeyedLog } from './keyed-log.ts'
-import { Wire } from './wire.ts'
 
 const root = join(import.meta.dirname, '../../../..')
 
@@ -70,7 +71,7 @@ async function probeAppends(port: number, topic: string, isOver: () => boolean):
   }
   wire.close()
   timesMs.sort((left, right) => left - right)
-  const at = (share: number) => timesMs[Math.min(timesMs.length - 1, Math.floor(timesMs.length * share))] ?? Number.NaN
+  const at = (share: number) => percentile(timesMs, share)
   return { count: timesMs.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) }
 }
 

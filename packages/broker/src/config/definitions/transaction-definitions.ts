@@ -76,7 +76,7 @@ export const transactionDefinitions = {
   'add.partitions.to.txn.retry.backoff.ms': int(
     20,
     'none',
-    'Pause before a partition that is added to a transaction on the server side is tried again.',
+    'Longest pause before a partition that is added to a transaction on the server side is tried again, and longest wait of a producer that adds it itself.',
     atLeast(1),
   ),
   'add.partitions.to.txn.retry.backoff.max.ms': int(100, 'none', 'Longest such pause in all.', atLeast(0)),

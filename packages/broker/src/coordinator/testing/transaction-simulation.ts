@@ -29,6 +29,7 @@ export const TRANSACTION_CONFIG: TransactionCoordinatorConfig = {
   transactionTwoPhaseCommitEnable: false,
   transactionCoordinatorMaxIds: 1_000,
   transactionCoordinatorMaxBytes: 1e9,
+  addPartitionsToTxnRetryBackoffMs: 20,
   requestTimeoutMs: 2_000,
   messageMaxBytes: 1_000_000,
 }

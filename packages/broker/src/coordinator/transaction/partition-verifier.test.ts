@@ -27,6 +27,8 @@ class Asking {
   /** What the coordinator on this node says. */
   localCodes: number[] = []
   askedHere = 0
+  /** What a producer of this node's ids has to wait for; null: nothing. */
+  ended: Promise<void> | null = null
   image = ledImage([1, 2, 3], { __transaction_state: [1, 2, 3, -1, 2], t: [1, 1] })
   readonly verifier = new PartitionVerifier({
     nodeId: HERE,
@@ -48,6 +50,7 @@ class Asking {
           fail: () => reject(new Error('cut off')),
         })
       }),
+    whenEnded: () => this.ended,
     settings: () => ({
       requestTimeoutMs: 30_000,
       addPartitionsToTxnRetryBackoffMs: 20,
@@ -160,6 +163,39 @@ describe('a producer is told', () => {
     }
     expect((await verdicts)('t', 0)).toBe(ErrorCode.NONE)
     expect(asking.askedHere).toBe(3)
+  })
+
+  test('until the coordinator of this node is done with it, without being asked in vain', async () => {
+    const asking = new Asking()
+    let end = (): void => undefined
+    asking.ended = new Promise((resolve) => {
+      end = resolve
+    })
+    const verdicts = asking.verify('0/a', NEW)
+    await asking.settle()
+    expect(asking.askedHere).toBe(0)
+    // Who has added the partition before is not the one that waits.
+    expect((await asking.verify('0/a', OLD))('t', 0)).toBe(ErrorCode.NONE)
+    end()
+    expect((await verdicts)('t', 0)).toBe(ErrorCode.NONE)
+    expect(asking.askedHere).toBe(2)
+  })
+
+  test('while another coordinator is asked again and again, soon at first', async () => {
+    const asking = new Asking()
+    const verdicts = asking.verify('1/a', NEW)
+    const askedAtMs: number[] = []
+    for (let ms = 0; ms <= 60; ms++) {
+      await asking.settle()
+      for (const { transactions, answer } of asking.requests.splice(0)) {
+        askedAtMs.push(ms)
+        answer([resultOf(transactions[0]!, ms < 40 ? ErrorCode.CONCURRENT_TRANSACTIONS : ErrorCode.NONE)])
+      }
+      await asking.settle()
+      asking.timers.advance(1)
+    }
+    expect(askedAtMs).toEqual([0, 2, 6, 14, 30, 50])
+    expect((await verdicts)('t', 0)).toBe(ErrorCode.NONE)
   })
 
   test('and no longer than that', async () => {

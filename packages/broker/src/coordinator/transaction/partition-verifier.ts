@@ -18,6 +18,9 @@ const TRANSACTIONS_PER_REQUEST = 500
 /** And partitions, by about as many: far below what a request may name (`element-limits.ts`). */
 const PARTITIONS_PER_REQUEST = 10_000
 
+/** A coordinator elsewhere is asked again after so long, then twice as long: markers take a few milliseconds as a rule. */
+const FIRST_PAUSE_MS = 2
+
 /** What a client of this version of Produce or TxnOffsetCommit understands (KIP-890). */
 export interface ClientAbilities {
   /** The partition is added to the transaction for it; else it has done so itself. */
@@ -47,6 +50,8 @@ export interface PartitionVerifierPorts {
   /** Asks the coordinator on this node. */
   askHere(transactions: readonly AddPartitionsToTxnTransaction[]): Promise<AddPartitionsToTxnResult[]>
   readonly ask: AskCoordinator
+  /** See `TransactionCoordinator.whenEnded`. */
+  whenEnded(identity: ProducerIdentity & { readonly transactionalId: string }, timeoutMs: number): Promise<void> | null
   /** As they are now. */
   settings(): {
     readonly requestTimeoutMs: number
@@ -90,8 +95,8 @@ export class PartitionVerifier {
     const startMs = clock.monotonicMs()
     const { addPartitionsToTxnRetryBackoffMs, addPartitionsToTxnRetryBackoffMaxMs, requestTimeoutMs } = settings()
     const limitMs = Math.min(addPartitionsToTxnRetryBackoffMaxMs, requestTimeoutMs)
-    for (;;) {
-      const verdicts = await this.#ask(input)
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs *= 2) {
+      const verdicts = await this.#ask(input, limitMs - (clock.monotonicMs() - startMs))
       const codes = codesOf(input.partitions, verdicts)
       const isLate = clock.monotonicMs() - startMs >= limitMs
       if (!input.client.isEnlisted || isLate || !codes.includes(ErrorCode.CONCURRENT_TRANSACTIONS)) {
@@ -100,11 +105,13 @@ export class PartitionVerifier {
         counters.verificationFailures += codes.filter((code) => code !== ErrorCode.NONE).length
         return (topic, partition) => producerErrorOf(verdicts(topic, partition), input.client)
       }
-      await new Promise<void>((resolve) => timers.setTimer(addPartitionsToTxnRetryBackoffMs, resolve))
+      const delayMs = Math.min(pauseMs, addPartitionsToTxnRetryBackoffMs)
+      await new Promise<void>((resolve) => timers.setTimer(delayMs, resolve))
     }
   }
 
-  #ask(input: VerificationInput): Promise<Verdicts> {
+  /** `leftMs`: how long the answer may wait for the end of the transaction before. */
+  #ask(input: VerificationInput, leftMs: number): Promise<Verdicts> {
     const { nodeId, image, partitionFor } = this.#ports
     const { transactionalId, producerId, producerEpoch, partitions, client } = input
     const statePartition = partitionFor(transactionalId)
@@ -122,8 +129,20 @@ export class PartitionVerifier {
         createAddPartitionsToTxnTopic({ name, partitions: [...numbers] }),
       ),
     })
-    if (leader === nodeId) return this.#ports.askHere([transaction]).then(([result]) => verdictsOf(result))
+    if (leader === nodeId) return this.#askHere(input, transaction, leftMs)
     return new Promise((resolve) => this.#enqueue(leader, statePartition, { transaction, resolve }))
+  }
+
+  /** Nothing else waits with it, so it is asked as soon as a yes can be had. */
+  async #askHere(
+    input: VerificationInput,
+    transaction: AddPartitionsToTxnTransaction,
+    leftMs: number,
+  ): Promise<Verdicts> {
+    const ended = input.client.isEnlisted && leftMs > 0 ? this.#ports.whenEnded(input, leftMs) : null
+    if (ended !== null) await ended
+    const [result] = await this.#ports.askHere([transaction])
+    return verdictsOf(result)
   }
 
   #enqueue(brokerId: number, statePartition: number, question: Question): void {

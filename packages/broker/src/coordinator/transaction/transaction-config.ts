@@ -10,6 +10,8 @@ export interface TransactionCoordinatorConfig {
   /** Bounds of the node, over all ids (`transaction-usage.ts`). */
   readonly transactionCoordinatorMaxIds: number
   readonly transactionCoordinatorMaxBytes: number
+  /** How long the next transaction of a producer may wait for the markers of the last one before it is told to come back. */
+  readonly addPartitionsToTxnRetryBackoffMs: number
   readonly requestTimeoutMs: number
   /** Largest batch that `__transaction_state` takes. */
   readonly messageMaxBytes: number

@@ -1,6 +1,6 @@
-import { ErrorCode } from '@millrace/protocol'
+import { ErrorCode, recordCountOf } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
-import { TransactionFixture } from '../testing/transaction-fixture.ts'
+import { type TestIdentity, TransactionFixture } from '../testing/transaction-fixture.ts'
 import { TransactionStatus } from './transaction-state.ts'
 
 /** Goal: what is answered is committed, what is decided is told once it is committed, and nothing is left open for ever. */
@@ -224,6 +224,63 @@ describe('time', () => {
     for (const transactionTimeoutMs of [0, -1, 900_001]) {
       expect((await fixture.init('x', { transactionTimeoutMs })).errorCode).toBe(ErrorCode.INVALID_TRANSACTION_TIMEOUT)
     }
+  })
+})
+
+describe('a producer that goes on before the markers of its last transaction are written', () => {
+  async function endedOnce(): Promise<{ fixture: TransactionFixture; x: TestIdentity }> {
+    const fixture = await TransactionFixture.start({}, 0)
+    const x = await fixture.init('x')
+    await fixture.enlist('x', x)
+    await fixture.end('x', x, true, true)
+    return { fixture, x }
+  }
+
+  test('is answered when they are, and its next transaction is in the batch that completes the last one', async () => {
+    const { fixture, x } = await endedOnce()
+    const codes: number[] = []
+    void fixture.enlist('x', x).then((code) => codes.push(code))
+    await fixture.settle()
+    expect(codes).toEqual([])
+    const batchCount = fixture.log.batches.length
+    await fixture.answerMarkers()
+    expect(codes).toEqual([NONE])
+    expect(statusOf(fixture)).toBe(ONGOING)
+    expect(fixture.log.batches.slice(batchCount).map((batch) => recordCountOf(batch, 0))).toEqual([2])
+    // Nothing is left that would wake it again.
+    const { pendingCount } = fixture.timers
+    await fixture.settle()
+    expect(fixture.timers.pendingCount).toBe(pendingCount)
+  })
+
+  test('is told to come back when they take longer than it would wait itself', async () => {
+    const { fixture, x } = await endedOnce()
+    const codes: number[] = []
+    void fixture.enlist('x', x).then((code) => codes.push(code))
+    void fixture.addOffsets('x', x).then((code) => codes.push(code))
+    await fixture.settle()
+    fixture.timers.advance(19)
+    await fixture.settle()
+    expect(codes).toEqual([])
+    fixture.timers.advance(1)
+    await fixture.settle()
+    expect(codes).toEqual([CONCURRENT_TRANSACTIONS, CONCURRENT_TRANSACTIONS])
+    expect(statusOf(fixture)).toBe(PREPARE_COMMIT)
+  })
+
+  test('hears at once that this node is not its coordinator any more', async () => {
+    const { fixture, x } = await endedOnce()
+    const answer = fixture.enlist('x', x)
+    await fixture.settle()
+    fixture.coordinator.onResignation(0)
+    expect(await answer).toBe(ErrorCode.NOT_COORDINATOR)
+  })
+
+  test('does not wait where it is not that producer, or where another broker asks for many at once', async () => {
+    const { fixture, x } = await endedOnce()
+    expect(await fixture.enlist('x', { ...x, producerEpoch: 9 })).toBe(PRODUCER_FENCED)
+    expect(await fixture.ask('x', x, false)).toBe(CONCURRENT_TRANSACTIONS)
+    expect(fixture.coordinator.whenEnded({ transactionalId: 'y', ...x }, 100)).toBeNull()
   })
 })
 

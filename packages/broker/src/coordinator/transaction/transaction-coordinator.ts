@@ -28,6 +28,7 @@ import type { BudgetSample } from '../../metrics/budget.ts'
 import type { CoordinatorLog } from '../coordinator-log.ts'
 import { CoordinatorRuntime, type ReadOutcome } from '../runtime/coordinator-runtime.ts'
 import { responseErrorOf } from '../runtime/operation-errors.ts'
+import { EndingTransactions } from './ending-transactions.ts'
 import { answerPerPartition, refusedPartitions, resultOf } from './enlist-answers.ts'
 import { identityError } from './init-producer-id.ts'
 import type { WriteMarker } from './marker.ts'
@@ -94,6 +95,7 @@ export class TransactionCoordinator {
   readonly #runtime: TransactionRuntime
   readonly #limits: TransactionLimits
   readonly #markers: MarkerSender
+  readonly #ending: EndingTransactions
   /** By partition: one of each shard, for the limits. */
   readonly #machines = new Map<number, TransactionMachine>()
   /** Leader epochs of the partitions that this node leads. */
@@ -106,6 +108,7 @@ export class TransactionCoordinator {
     this.#deps = deps
     const { config, counters } = { config: deps.config, counters: this.counters }
     this.#limits = new TransactionLimits(config)
+    this.#ending = new EndingTransactions(deps.timers)
     this.#markers = new MarkerSender({
       nodeId: deps.nodeId,
       timers: deps.timers,
@@ -152,6 +155,7 @@ export class TransactionCoordinator {
     this.#isStarted = false
     this.#markers.close()
     this.#runtime.close()
+    this.#ending.releaseAll()
     for (const partition of [...this.#machines.keys()]) this.#closeMachine(partition)
   }
 
@@ -178,6 +182,8 @@ export class TransactionCoordinator {
     this.#markers.cancel(partition)
     this.#runtime.onResignation(partition)
     this.#closeMachine(partition)
+    // Of other partitions those who wait ask too early, and again.
+    this.#ending.releaseAll()
   }
 
   onMetadata(): void {
@@ -246,7 +252,7 @@ export class TransactionCoordinator {
     if (groupPartition === null) {
       return createAddOffsetsToTxnResponse({ errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE })
     }
-    const code = await this.#enlist({
+    const code = await this.#enlistWhenEnded({
       ...{ transactionalId, producerId: Number(producerId), producerEpoch },
       partitions: new Map([[GROUP_METADATA_TOPIC, [groupPartition]]]),
       clientVersion: 0,
@@ -296,8 +302,9 @@ export class TransactionCoordinator {
     const identity = { transactionalId, producerId: Number(transaction.producerId), producerEpoch }
     if (verifyOnly) return this.#verify(transaction, identity)
     const partitions = partitionsByTopic(topics)
-    const clientVersion = isOfBroker ? EPOCH_BUMP_VERSION : 0
-    return resultOf(transaction, translate(await this.#enlist({ ...identity, partitions, clientVersion })))
+    const input = { ...identity, partitions, clientVersion: isOfBroker ? EPOCH_BUMP_VERSION : 0 }
+    // What a broker asks goes together, and is answered together.
+    return resultOf(transaction, translate(await (isOfBroker ? this.#enlist(input) : this.#enlistWhenEnded(input))))
   }
 
   /** As of the last commit: a partition that is being added was not answered for yet. */
@@ -313,6 +320,26 @@ export class TransactionCoordinator {
     return answerPerPartition(transaction, (topic, number) =>
       response.contains(topic, number) ? ErrorCode.NONE : ErrorCode.TRANSACTION_ABORTABLE,
     )
+  }
+
+  /**
+   * While the markers of a producer's last transaction are on their way it cannot go on: resolves when it can, after `timeoutMs` at the
+   * latest. Null: there is nothing to wait for.
+   */
+  whenEnded(
+    identity: ProducerIdentity & { readonly transactionalId: string },
+    timeoutMs: number,
+  ): Promise<void> | null {
+    const partition = this.partitionFor(identity.transactionalId)
+    const machine = partition === null ? undefined : this.#machines.get(partition)
+    return machine?.isEnding(identity) === true ? this.#ending.wait(identity.transactionalId, timeoutMs) : null
+  }
+
+  /** Of a client, which waits in place of asking again: as long as it would. */
+  async #enlistWhenEnded(input: EnlistInput): Promise<number> {
+    const ended = this.whenEnded(input, this.#deps.config.addPartitionsToTxnRetryBackoffMs)
+    if (ended !== null) await ended
+    return this.#enlist(input)
   }
 
   async #enlist(input: EnlistInput): Promise<number> {
@@ -388,6 +415,8 @@ export class TransactionCoordinator {
         this.#deps.timers.setTimer(COMPLETION_RETRY_MS, () => this.#complete(partition, coordinatorEpoch, state))
       },
     )
+    // Whoever waits sees the newest state: the next transaction begins in the same batch.
+    this.#ending.release(state.transactionalId)
   }
 
   async #abortTimedOut(state: TransactionState): Promise<void> {

@@ -161,6 +161,15 @@ export class TransactionMachine implements Coordinator<TransactionRecord, Transa
     return { errorCode: identify(state, input), contains }
   }
 
+  /**
+   * Whether the producer's last transaction is decided and its markers are on their way: it may go on in a moment. Of the newest state, so
+   * no answer may come of it.
+   */
+  isEnding(input: ProducerIdentity & { readonly transactionalId: string }): boolean {
+    const state = this.#states.get(input.transactionalId)
+    return state !== undefined && isPrepared(state.status) && isGivenOut(state, input)
+  }
+
   /** EndTxn. One that comes again, of a client whose epoch stays, is written all the same, for the reason above. */
   end(input: EndInput, freshProducerId: ProducerId | null, step: TransactionStep): IdentityAnswer | NeedsProducerId {
     const state = this.#states.get(input.transactionalId)

@@ -64,6 +64,7 @@ export class Transactions {
       partitionFor: (transactionalId) => this.coordinator.partitionFor(transactionalId),
       askHere: (transactions) => this.coordinator.answerBrokers(transactions),
       ask: askCoordinatorOver(this.#peers),
+      whenEnded: (identity, timeoutMs) => this.coordinator.whenEnded(identity, timeoutMs),
       settings: () => configuration.broker,
     })
   }

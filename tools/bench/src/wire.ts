@@ -17,10 +17,6 @@ export class Wire {
     this.#socket.on('close', () => this.#fail(new Error('the broker closed the connection')))
   }
 
-  get outstandingCount(): number {
-    return this.#waiting.length
-  }
-
   /** The response without its length. */
   ask(frame: Buffer): Promise<Buffer> {
     this.#socket.write(frame)
