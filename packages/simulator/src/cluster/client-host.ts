@@ -88,6 +88,12 @@ export class ClientHost {
     }
   }
 
+  /** The process of a client ends at once, amid whatever it does: its calls never end by themselves. */
+  end({ loop }: ClientSeat): void {
+    loop.end()
+    this.#network.onProcessEnded(loop)
+  }
+
   /** A course that nobody waits for: what it throws ends the run. */
   own(course: Promise<void>): void {
     course.catch((error: unknown) => {
