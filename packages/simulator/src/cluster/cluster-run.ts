@@ -6,10 +6,13 @@ import { failureOf, type RunFailure, type RunResult, resultWith } from '../run-r
 import { driveEvents } from '../world/event-driver.ts'
 import { must, ViolationError } from '../world/violation.ts'
 import { type Trace, World } from '../world/world.ts'
+import { ClientHost } from './client-host.ts'
 import { type ClusterFault, type ClusterOptions, type ClusterScenario, LEAST } from './cluster-scenario.ts'
 import { MetadataGhost } from './metadata-ghost.ts'
 import { MoveGhost } from './move-ghost.ts'
 import { ReplicaGhost } from './replica-ghost.ts'
+import type { SideWorkload } from './side-workload.ts'
+import { sides } from './sides.ts'
 import { describe, SimulatedNode } from './simulated-node.ts'
 import { strikeCluster } from './strike-cluster.ts'
 import { TOPIC, Workload } from './workload.ts'
@@ -23,6 +26,9 @@ const RESTART_MS = 500
 const FAULT_RETRY_MS = 300
 /** The load goes on no longer than this beyond its end for want of operations or faults. */
 const OVERTIME_MS = 120_000
+/** Ids of clients on the network, those of each side workload apart; nodes have smaller ones. */
+const FIRST_CLIENT = 100
+const CLIENTS_MAX = 1_000
 /** Nodes are looked at so often, beside the moments at which it matters. */
 const LOOK_MS = 100
 
@@ -33,6 +39,8 @@ export class ClusterRun {
   readonly network: StreamNetwork
   readonly nodes: readonly SimulatedNode[]
   readonly workload: Workload
+  readonly #sides: readonly SideWorkload[]
+  readonly #hosts: ClientHost[] = []
   readonly replicas: ReplicaGhost
   readonly #moves: MoveGhost
   readonly #metadata: MetadataGhost
@@ -95,7 +103,28 @@ export class ClusterRun {
       (node, partition) => this.#metadata.isCounted(node, TOPIC, partition),
     )
     this.#moves = new MoveGhost(this.world, TOPIC, () => this.nodes, this.replicas)
-    this.workload = new Workload(this.world, this.network, options, this.replicas, () => this.#coordinatorCount())
+    this.workload = new Workload(this.#addHost(), options, this.replicas, () => this.#coordinatorCount())
+    this.#sides = options.sides.flatMap((name) => {
+      const kind = sides.get(name)
+      if (kind === undefined) return []
+      const random = this.world.stream(name)
+      return [kind.create({ world: this.world, host: this.#addHost(), options, random, nodes: () => this.nodes })]
+    })
+  }
+
+  get callCount(): number {
+    return this.#hosts.reduce((sum, { callCount }) => sum + callCount, 0)
+  }
+
+  get #openCalls(): number {
+    return this.#hosts.reduce((sum, { openCalls }) => sum + openCalls, 0)
+  }
+
+  #addHost(): ClientHost {
+    const firstId = FIRST_CLIENT + CLIENTS_MAX * this.#hosts.length
+    const host = new ClientHost(this.world, this.network, this.scenario.options.nodeCount, firstId)
+    this.#hosts.push(host)
+    return host
   }
 
   get isPeaceful(): boolean {
@@ -142,7 +171,9 @@ export class ClusterRun {
     for (const node of this.nodes) world.schedule(node.id * 7, 'start', node.id, () => node.start())
     await this.#until('L1', START_MS, () => this.nodes.every(({ broker }) => broker !== null), 'all brokers serve')
     await this.#finish('L3', START_MS, workload.prepare(), 'the topic is created')
+    for (const side of this.#sides) await this.#finish('L3', START_MS, side.prepare(), `${side.name} are prepared`)
     workload.start()
+    for (const side of this.#sides) side.start()
     this.#look()
     for (const fault of scenario.faults) this.#strikeAt(fault, fault.atMs)
     await this.#pass(Math.max(scenario.untilMs, LEAST.virtualMs * scenario.share) - world.nowMs)
@@ -151,10 +182,12 @@ export class ClusterRun {
     if (scenario.faults.length > 0)
       await this.#until('size', OVERTIME_MS, () => this.#isLongEnough(), 'enough happened')
     workload.end()
+    for (const side of this.#sides) side.end()
     this.#calmDown()
-    await this.#until('L3', CALM_MS, () => workload.openCalls === 0, 'all calls have ended')
+    await this.#until('L3', CALM_MS, () => this.#openCalls === 0, 'all calls have ended')
     await this.#until('L6', CALM_MS, () => this.#isAtRest(), 'all replicas are in sync, and none is being moved')
     await this.#finish('L4', CALM_MS, workload.readAll(), 'everything is read')
+    for (const side of this.#sides) await this.#finish('L4', CALM_MS, side.checkAtRest(), `${side.name} are at rest`)
     this.#throwIfBroken()
   }
 
@@ -208,17 +241,18 @@ export class ClusterRun {
     this.world.schedule(LOOK_MS, 'look', -1, () => {
       this.replicas.observe()
       this.#moves.observe()
+      for (const side of this.#sides) side.observe()
       this.#look()
     })
   }
 
   /** A seed that came to less would prove less than its number seems to. */
   #isLongEnough(): boolean {
-    const { world, workload, scenario } = this
+    const { world, scenario } = this
     let faultCount = 0
     for (const count of world.faults.values()) faultCount += count
     const needed = Math.min(LEAST.faults, scenario.faults.length)
-    return faultCount >= needed && workload.callCount >= LEAST.operations * scenario.share
+    return faultCount >= needed && this.#hosts[0]!.callCount >= LEAST.operations * scenario.share
   }
 
   /** Faults are over. */
@@ -238,9 +272,11 @@ export class ClusterRun {
 
   #isWhole(): boolean {
     const image = this.activeController?.controller?.image
-    const topic = image?.topics.get(TOPIC)
-    if (topic === undefined) return false
-    return topic.partitions.every(({ isr, replicas, leader }) => leader >= 0 && isr.length === replicas.length)
+    if (image === undefined || !image.topics.has(TOPIC)) return false
+    for (const { partitions } of image.topics.values()) {
+      if (!partitions.every(({ isr, replicas, leader }) => leader >= 0 && isr.length === replicas.length)) return false
+    }
+    return true
   }
 
   #isAtRest(): boolean {
@@ -302,7 +338,7 @@ export class ClusterRun {
   /** After what the last event, and the promises after it, came to. */
   #throwIfBroken(): void {
     if (this.#broken !== null) throw this.#broken
-    if (this.workload.failure !== null) throw this.workload.failure
+    for (const { failure } of this.#hosts) if (failure !== null) throw failure
   }
 }
 
@@ -330,9 +366,12 @@ const SETTINGS: Readonly<Record<string, string>> = {
   'replica.lag.time.max.ms': '4000',
 }
 
-function settingsOf({ moveBytesPerSecond }: ClusterOptions): Readonly<Record<string, string>> {
-  if (moveBytesPerSecond === 0) return SETTINGS
-  return { ...SETTINGS, 'replica.alter.log.dirs.io.max.bytes.per.second': String(moveBytesPerSecond) }
+function settingsOf(options: ClusterOptions): Readonly<Record<string, string>> {
+  const settings: Record<string, string> = { ...SETTINGS }
+  const { moveBytesPerSecond } = options
+  if (moveBytesPerSecond > 0) settings['replica.alter.log.dirs.io.max.bytes.per.second'] = String(moveBytesPerSecond)
+  for (const name of options.sides) Object.assign(settings, sides.get(name)?.settings)
+  return settings
 }
 
 /** Runs a scenario; what broke, if something did, is part of the result. */
@@ -344,5 +383,5 @@ export async function runCluster(scenario: ClusterScenario, trace: Trace | null 
   } catch (error) {
     failure = failureOf(error, run.world.nowMs)
   }
-  return resultWith('cluster', scenario.seed, run.world, run.workload.callCount, failure)
+  return resultWith('cluster', scenario.seed, run.world, run.callCount, failure)
 }

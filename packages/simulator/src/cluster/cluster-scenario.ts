@@ -1,4 +1,5 @@
 import { RandomStream } from '../world/random-stream.ts'
+import { SIDE_CHANCE, SIDE_NAMES, type SideName } from './side-names.ts'
 
 /** What goes wrong in a cluster, and when. `node` -1: the leader of the workload's first partition; -2: the active controller. */
 export type ClusterFault = { readonly atMs: number } & (
@@ -83,6 +84,8 @@ export interface ClusterOptions {
   readonly moveEveryMs: number
   /** Bytes a second that moves within a node may copy on average; 0: as fast as they can. */
   readonly moveBytesPerSecond: number
+  /** What clients do beside the main workload. */
+  readonly sides: readonly SideName[]
 }
 
 export interface ClusterScenario {
@@ -117,6 +120,7 @@ export function clusterScenario(seed: number): ClusterScenario {
     segmentMs: 0,
     moveEveryMs: 0,
     moveBytesPerSecond: 0,
+    sides: [],
   }
   const others = drawFaults(new RandomStream(seed, 'faults'), options)
   // A run without faults stays one.
@@ -128,7 +132,9 @@ export function clusterScenario(seed: number): ClusterScenario {
   const moves = others.length === 0 ? [] : drawMoveFaults(moveStream, options, moveEveryMs > 0)
   const faults = [...others, ...rot, ...moves].sort((one, other) => one.atMs - other.atMs)
   const segmentMs = rot.length === 0 ? 0 : rotStream.pick([0, 4_000])
-  const all = { ...options, segmentMs, moveEveryMs, moveBytesPerSecond }
+  const sideStream = new RandomStream(seed, 'sides')
+  const drawn = SIDE_NAMES.filter(() => sideStream.chance(SIDE_CHANCE))
+  const all = { ...options, segmentMs, moveEveryMs, moveBytesPerSecond, sides: drawn }
   return { seed, options: all, faults, untilMs: LOAD_MS, share: 1 }
 }
 

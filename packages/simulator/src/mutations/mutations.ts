@@ -1,5 +1,6 @@
 import { clusterMutations } from './cluster-mutations.ts'
 import { consensusMutations } from './consensus-mutations.ts'
 import type { Mutation } from './mutation.ts'
+import { transactionMutations } from './transaction-mutations.ts'
 
-export const mutations: readonly Mutation[] = [...consensusMutations, ...clusterMutations]
+export const mutations: readonly Mutation[] = [...consensusMutations, ...clusterMutations, ...transactionMutations]

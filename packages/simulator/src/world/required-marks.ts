@@ -59,7 +59,28 @@ const CLUSTER_MARKS = [
   'send ok',
 ]
 
+/** Of transactions, which take part in two seeds of five. */
+const TRANSACTION_MARKS = [
+  'abort of a transaction ok',
+  'change of a leader ok',
+  'commit of a transaction ok',
+  'commit of unknown outcome had no effect',
+  'commit of unknown outcome took effect',
+  'commit over a change of coordinator',
+  'end of a shift: end',
+  'end of a shift: stop',
+  'look at offsets ok',
+  'look at transactional ids ok',
+  'producer fenced by another',
+  'settlement committed',
+  'transaction ran out of time',
+  'transaction version raised under load',
+  'transactions begin with version 0',
+  'transactions begin with version 1',
+  'transactions begin with version 2',
+]
+
 /** What a batch of at least {@link MARK_SEEDS} seeds must have come to at least once: else it proves less than it seems to. */
 export function requiredMarks(layer: Layer): readonly string[] {
-  return layer === 'consensus' ? CONSENSUS_MARKS : CLUSTER_MARKS
+  return layer === 'consensus' ? CONSENSUS_MARKS : [...CLUSTER_MARKS, ...TRANSACTION_MARKS]
 }
