@@ -369,8 +369,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
 function settingsOf(options: ClusterOptions): Readonly<Record<string, string>> {
   const settings: Record<string, string> = { ...SETTINGS }
   const { moveBytesPerSecond } = options
-  if (moveBytesPerSecond > 0)
-    settings['replica.alter.log.dirs.io.max.bytes.per.second'] = String(moveBytesPerSecond)
+  if (moveBytesPerSecond > 0) settings['replica.alter.log.dirs.io.max.bytes.per.second'] = String(moveBytesPerSecond)
   for (const name of options.sides) Object.assign(settings, sides.get(name)?.settings)
   return settings
 }
