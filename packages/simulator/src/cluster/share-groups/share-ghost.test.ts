@@ -85,18 +85,27 @@ describe('ShareGhost', () => {
     shop.pass(10)
     // Asked for before the answer.
     shop.give(shop.other, 7, 2)
-    shop.ghost.onTaken(0, 7, 'accept')
+    shop.ghost.onTaken(0, 7, 'accept', 1_800)
     shop.pass(10)
     expect(() => shop.give(shop.other, 7, 3, null)).not.toThrow()
     const again = new Shop()
     again.give(again.one, 7, 1)
-    again.ghost.onTaken(0, 7, 'reject')
+    again.ghost.onTaken(0, 7, 'reject', again.ghost.onSaid(again.one, 0, 7, 'reject'))
     again.pass(10)
     expect(() => again.give(again.other, 7, 2)).toThrow('H2')
     const released = new Shop()
-    released.ghost.onTaken(0, 7, 'release')
+    released.ghost.onTaken(0, 7, 'release', 1_800)
     released.pass(10)
     expect(() => released.give(released.other, 7, 2)).not.toThrow()
+  })
+
+  it('takes the answer to what was said too late for no more than it is (H2)', () => {
+    const shop = new Shop()
+    shop.give(shop.one, 7, 1)
+    shop.pass(1_900)
+    shop.ghost.onTaken(0, 7, 'accept', shop.ghost.onSaid(shop.one, 0, 7, 'accept'))
+    shop.pass(10)
+    expect(() => shop.give(shop.other, 7, 2)).not.toThrow()
   })
 
   it('finds deliveries beyond the limit, and those that were not counted (H3)', () => {

@@ -65,7 +65,8 @@ const SLACK_MS = 200
  * What members of one share group were given, on the wire (KIP-932). H1: while a member holds a record nobody else is given it. A hold lasts for
  * the lock's time from the request on that acquired it, unless the member says something of the record, its session ends, or the partition
  * gets another leader: holds are not stored. Whether a session lasted is only known from a later answer in it, so a record that two seem to
- * hold is kept in mind until both sessions have one. H2: what was accepted or rejected, and answered so, is never given away again. H3: no
+ * hold is kept in mind until both sessions have one. H2: what its
+ * holder accepted or rejected, and was answered so, is never given away again. H3: no
  * delivery is beyond the limit, and none has the number of another as long as no fault has struck.
  *
  * Deliveries by a leader that was replaced, or of which nobody knows, are not judged by H1 and H2: it has not heard what the other did.
@@ -95,18 +96,24 @@ export class ShareGhost {
     for (let offset = first; offset <= last; offset++) this.#onDelivered(sent, leader, partition, offset, count)
   }
 
-  /** A member says something of a record, or forgets the partition that it is in (null): it is not held by it any more. */
-  onSaid(session: MemberSession, partition: number, offset: number, verdict: Verdict | null): void {
+  /** A member says something of a record: it does not hold it any more. Gives until when it surely would have. */
+  onSaid(session: MemberSession, partition: number, offset: number, verdict: Verdict): number {
     const fate = this.#fateOf(partition, offset)
-    for (const hold of fate.holds) if (hold.session.member === session.member) hold.isOver = true
     if (verdict === 'accept') fate.isAccepted = true
     if (verdict === 'reject') fate.isRejected = true
+    const hold = fate.holds.find((one) => one.session === session && !one.isOver)
+    if (hold === undefined) return Number.NEGATIVE_INFINITY
+    hold.isOver = true
+    return this.#endOf(hold.sentMs)
   }
 
-  /** It was answered that this was taken. */
-  onTaken(partition: number, offset: number, verdict: Verdict): void {
+  /**
+   * It was answered that this was taken, of a record that was surely held until then. Of one that was not, the answer says no more than
+   * that the leader is done with it, which may not be stored: what lies before all that is open is passed over.
+   */
+  onTaken(partition: number, offset: number, verdict: Verdict, heldUntilMs: number): void {
     this.#world.mark(`shared record: ${verdict} taken`)
-    if (verdict === 'release') return
+    if (verdict === 'release' || this.#world.nowMs >= heldUntilMs) return
     const fate = this.#fateOf(partition, offset)
     fate.doneMs = Math.min(fate.doneMs, this.#world.nowMs)
   }
@@ -175,9 +182,14 @@ export class ShareGhost {
     this.#world.judge('H1')
     const { nowMs } = this.#world
     // Whichever was first, it would hold the record still.
-    if (nowMs >= Math.min(hold.sentMs, sentMs) + this.#rules.lockMs - SLACK_MS) return
+    if (nowMs >= this.#endOf(Math.min(hold.sentMs, sentMs))) return
     const text = `${what} is delivered to ${session.member} at ${nowMs} ms; ${hold.session.member} holds it, asked for at ${hold.sentMs} ms`
     this.#conflicts.add({ atMs: nowMs, text, unproven: new Set([hold.session, session]) })
+  }
+
+  /** Until when a record is held that was asked for at this time. */
+  #endOf(sentMs: number): number {
+    return sentMs + this.#rules.lockMs - SLACK_MS
   }
 
   #fateOf(partition: number, offset: number): RecordFate {

@@ -39,6 +39,7 @@ export class ShareMember {
   readonly #death: PromiseWithResolvers<void> = Promise.withResolvers<void>()
   #isDead = false
   #isCalm = false
+  #life: Promise<void> = Promise.resolve()
 
   constructor(world: ShareWorld, name: string) {
     const { host, random, watched } = world
@@ -62,8 +63,14 @@ export class ShareMember {
     return this.#isDead
   }
 
-  /** Works for a while, or until `isOver`. */
-  async live(untilMs: number, isOver: () => boolean): Promise<void> {
+  /** Works for a while, or until `isOver`, once it has ended what it was at. */
+  live(untilMs: number, isOver: () => boolean): Promise<void> {
+    const life = this.#life.then(() => this.#work(untilMs, isOver))
+    this.#life = life.catch(() => undefined)
+    return life
+  }
+
+  async #work(untilMs: number, isOver: () => boolean): Promise<void> {
     const { host, random, lockMs } = this.#world
     while (!this.#isDead && !isOver() && host.world.nowMs < untilMs) {
       if (!this.#isCalm && random.chance(0.02)) this.#fallSilent(random.real(500, 2 * lockMs))

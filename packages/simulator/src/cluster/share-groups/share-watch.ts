@@ -34,6 +34,8 @@ interface Said {
   readonly partition: number
   readonly offset: number
   readonly verdict: Verdict
+  /** It surely held the record until then. */
+  readonly heldUntilMs: number
 }
 
 interface AcknowledgedPartition {
@@ -78,8 +80,7 @@ export class ShareWatch implements WireWatcher {
     const { shareSessionEpoch, forgottenTopicsData, topics } = request
     if (shareSessionEpoch === 0) this.onConnectionEnd(host)
     const sent = this.#sending(host)
-    const said = this.#saidIn(topics)
-    for (const { partition, offset, verdict } of said) ghost.onSaid(sent.session, partition, offset, verdict)
+    const said = this.#saidIn(sent.session, topics)
     for (const { partitions } of forgottenTopicsData) {
       for (const partition of partitions) ghost.onForgotten(sent.session, partition)
     }
@@ -119,8 +120,7 @@ export class ShareWatch implements WireWatcher {
   #onAcknowledge(request: ShareAcknowledgeRequest, host: string): (response: unknown) => void {
     const { ghost } = this.#around
     const sent = this.#sending(host)
-    const said = this.#saidIn(request.topics)
-    for (const { partition, offset, verdict } of said) ghost.onSaid(sent.session, partition, offset, verdict)
+    const said = this.#saidIn(sent.session, request.topics)
     if (request.shareSessionEpoch < 0) this.onConnectionEnd(host)
     return (response) => {
       const { errorCode, responses } = response as ShareAcknowledgeResponse
@@ -138,8 +138,8 @@ export class ShareWatch implements WireWatcher {
   }
 
   #onTaken(said: readonly Said[], partition: number): void {
-    for (const { offset, verdict, partition: of } of said) {
-      if (of === partition) this.#around.ghost.onTaken(partition, offset, verdict)
+    for (const { offset, verdict, partition: of, heldUntilMs } of said) {
+      if (of === partition) this.#around.ghost.onTaken(partition, offset, verdict, heldUntilMs)
     }
   }
 
@@ -153,7 +153,11 @@ export class ShareWatch implements WireWatcher {
   }
 
   /** Renewals and gaps say nothing of a record. */
-  #saidIn(topics: readonly { readonly partitions: readonly AcknowledgedPartition[] }[]): Said[] {
+  #saidIn(
+    session: MemberSession,
+    topics: readonly { readonly partitions: readonly AcknowledgedPartition[] }[],
+  ): Said[] {
+    const { ghost } = this.#around
     const said: Said[] = []
     for (const { partitions } of topics) {
       for (const { partitionIndex: partition, acknowledgementBatches } of partitions) {
@@ -161,7 +165,9 @@ export class ShareWatch implements WireWatcher {
           for (let offset = Number(firstOffset); offset <= Number(lastOffset); offset++) {
             const slot = acknowledgeTypes.length === 1 ? 0 : offset - Number(firstOffset)
             const verdict = VERDICTS.get(acknowledgeTypes[slot]!)
-            if (verdict !== undefined) said.push({ partition, offset, verdict })
+            if (verdict === undefined) continue
+            const heldUntilMs = ghost.onSaid(session, partition, offset, verdict)
+            said.push({ partition, offset, verdict, heldUntilMs })
           }
         }
       }
