@@ -13,7 +13,7 @@ export const CLOSE_LIMIT_MS = 5_000
 
 /** A client's process in the world: what it is made with, and its time. */
 export interface ClientSeat {
-  readonly options: ClientOptions
+  readonly options: ClientOptions & { readonly ports: ClientPorts }
   readonly loop: ProcessLoop
 }
 
@@ -54,7 +54,7 @@ export class ClientHost {
         loop.after(0, 'defer', callback)
       },
     }
-    const options: ClientOptions = {
+    const options = {
       bootstrapServers: Array.from({ length: this.#nodeCount }, (_, id) => `node-${id}:9092`),
       clientId,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
@@ -64,6 +64,12 @@ export class ClientHost {
       ports,
     }
     return { options, loop }
+  }
+
+  /** The client's process is killed: nothing of it happens any more, and its connections close. Its open calls never end. */
+  kill({ loop }: ClientSeat): void {
+    loop.end()
+    this.#network.onProcessEnded(loop)
   }
 
   /** A call may fail in a way that says so, which is false; anything else ends the run. `expected`: codes beside those of {@link isExpected}. */

@@ -1,6 +1,12 @@
 import { clusterMutations } from './cluster-mutations.ts'
 import { consensusMutations } from './consensus-mutations.ts'
+import { groupMutations } from './group-mutations.ts'
 import type { Mutation } from './mutation.ts'
 import { transactionMutations } from './transaction-mutations.ts'
 
-export const mutations: readonly Mutation[] = [...consensusMutations, ...clusterMutations, ...transactionMutations]
+export const mutations: readonly Mutation[] = [
+  ...consensusMutations,
+  ...clusterMutations,
+  ...groupMutations,
+  ...transactionMutations,
+]
