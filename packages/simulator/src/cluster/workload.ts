@@ -1,7 +1,7 @@
 import { Admin, Consumer, Producer } from '@millrace/client'
 import type { RandomStream } from '../world/random-stream.ts'
 import type { World } from '../world/world.ts'
-import { type ClientHost, type ClientSeat, CLOSE_LIMIT_MS, REQUEST_TIMEOUT_MS } from './client-host.ts'
+import { CLOSE_LIMIT_MS, type ClientHost, type ClientSeat, REQUEST_TIMEOUT_MS } from './client-host.ts'
 import type { ClusterOptions } from './cluster-scenario.ts'
 import { GroupGhost } from './group-ghost.ts'
 import { Mover } from './mover.ts'
@@ -28,12 +28,7 @@ export class Workload {
   #areMovesOver = false
 
   /** `coordinatorCount`: how many nodes lead the partition of the groups' offsets, each in its own view. */
-  constructor(
-    host: ClientHost,
-    options: ClusterOptions,
-    replicas: ReplicaGhost,
-    coordinatorCount: () => number,
-  ) {
+  constructor(host: ClientHost, options: ClusterOptions, replicas: ReplicaGhost, coordinatorCount: () => number) {
     const { world } = host
     this.#world = world
     this.#host = host
