@@ -11,6 +11,7 @@ import { type ClusterFault, type ClusterOptions, type ClusterScenario, LEAST } f
 import { MetadataGhost } from './metadata-ghost.ts'
 import { MoveGhost } from './move-ghost.ts'
 import { ReplicaGhost } from './replica-ghost.ts'
+import { ReplicaGhosts } from './replica-ghosts.ts'
 import type { SideWorkload } from './side-workload.ts'
 import { sides } from './sides.ts'
 import { describe, SimulatedNode } from './simulated-node.ts'
@@ -41,7 +42,10 @@ export class ClusterRun {
   readonly workload: Workload
   readonly #sides: readonly SideWorkload[]
   readonly #hosts: ClientHost[] = []
+  /** Of the main workload's topic. */
   readonly replicas: ReplicaGhost
+  /** Of that one and of those of other workloads. */
+  readonly #allReplicas = new ReplicaGhosts()
   readonly #moves: MoveGhost
   readonly #metadata: MetadataGhost
   #isPeaceful = false
@@ -53,9 +57,8 @@ export class ClusterRun {
     this.world = new World(seed, trace)
     this.network = new StreamNetwork(this.world, { meanDelayMs: options.meanDelayMs, cutLoss: 0.5, silenceMs: 3_000 })
     this.#metadata = new MetadataGhost(this.world, (node, topic, partition) => {
-      if (topic !== TOPIC) return
-      this.replicas.forgetReplica(node, partition)
-      this.#moves.forget(node, partition)
+      this.#allReplicas.forgetReplica(node, topic, partition)
+      if (topic === TOPIC) this.#moves.forget(node, partition)
     })
     const ids = this.world.stream('ids')
     const voters: VoterSet = Array.from({ length: options.nodeCount }, (_, id) => ({
@@ -77,15 +80,12 @@ export class ClusterRun {
         },
         onEnding: (ending) => {
           const wasServing = ending.broker !== null
-          this.replicas.observe()
+          this.#allReplicas.observe()
           this.#moves.observe()
-          this.replicas.onEnded(ending.id, wasServing)
+          this.#allReplicas.onEnded(ending.id, wasServing)
           if (ending.movesOnDisk().length > 0) this.world.mark('end of a process amid a move')
         },
-        beforeCut: (cut, path) => {
-          const partition = PARTITION_LOG.exec(path)?.[1]
-          if (partition !== undefined) this.replicas.beforeCut(cut.id, Number(partition))
-        },
+        beforeCut: (cut, path) => this.#allReplicas.beforeCut(cut.id, path),
         beforeRename: (renaming, path) => {
           if (LOG_DIRECTORY.test(path)) this.#moves.onRenamed(renaming.id)
         },
@@ -96,19 +96,21 @@ export class ClusterRun {
       node.directory.writeMs = options.writeMs
       return node
     })
-    this.replicas = new ReplicaGhost(
-      this.world,
-      { name: TOPIC, partitionCount: options.partitionCount, minIsr: 2 },
-      () => this.nodes,
-      (node, partition) => this.#metadata.isCounted(node, TOPIC, partition),
-    )
+    this.replicas = this.#watchReplicas(TOPIC, options.partitionCount)
     this.#moves = new MoveGhost(this.world, TOPIC, () => this.nodes, this.replicas)
     this.workload = new Workload(this.#addHost(), options, this.replicas, () => this.#coordinatorCount())
-    this.#sides = options.sides.flatMap((name) => {
-      const kind = sides.get(name)
-      if (kind === undefined) return []
+    this.#sides = options.sides.map((name) => {
       const random = this.world.stream(name)
-      return [kind.create({ world: this.world, host: this.#addHost(), options, random, nodes: () => this.nodes })]
+      const watchReplicas = (topic: string, partitionCount: number) => this.#watchReplicas(topic, partitionCount)
+      const { world } = this
+      return sides[name].create({
+        world,
+        host: this.#addHost(),
+        options,
+        random,
+        nodes: () => this.nodes,
+        watchReplicas,
+      })
     })
   }
 
@@ -118,6 +120,17 @@ export class ClusterRun {
 
   get #openCalls(): number {
     return this.#hosts.reduce((sum, { openCalls }) => sum + openCalls, 0)
+  }
+
+  #watchReplicas(name: string, partitionCount: number): ReplicaGhost {
+    const ghost = new ReplicaGhost(
+      this.world,
+      { name, partitionCount, minIsr: 2 },
+      () => this.nodes,
+      (node, partition) => this.#metadata.isCounted(node, name, partition),
+    )
+    this.#allReplicas.add(name, ghost)
+    return ghost
   }
 
   #addHost(): ClientHost {
@@ -144,11 +157,11 @@ export class ClusterRun {
   #observing(events: ControllerEvents): ControllerEvents {
     return {
       onRecords: (startOffset, records) => {
-        if (records.some(changesReplicas)) this.replicas.observe()
+        if (records.some(changesReplicas)) this.#allReplicas.observe()
         events.onRecords(startOffset, records)
       },
       onImage: (image) => {
-        this.replicas.observe()
+        this.#allReplicas.observe()
         events.onImage(image)
       },
       onActiveController: (id) => events.onActiveController(id),
@@ -208,18 +221,18 @@ export class ClusterRun {
   }
 
   onDiskLost(node: SimulatedNode, directory: string | null = null): void {
-    this.replicas.forget(node.id)
+    this.#allReplicas.forget(node.id)
     this.#moves.forget(node.id)
     this.#metadata.onDiskLost(node.id, directory)
   }
 
   onDiskDamaged(node: SimulatedNode): void {
-    this.replicas.forget(node.id)
+    this.#allReplicas.forget(node.id)
     this.#moves.forget(node.id)
   }
 
   onRecordsRotten(node: SimulatedNode): void {
-    this.replicas.onRecordsRotten(node.id)
+    this.#allReplicas.onRecordsRotten(node.id)
     this.#moves.onRotten(node.id)
   }
 
@@ -239,7 +252,7 @@ export class ClusterRun {
 
   #look(): void {
     this.world.schedule(LOOK_MS, 'look', -1, () => {
-      this.replicas.observe()
+      this.#allReplicas.observe()
       this.#moves.observe()
       for (const side of this.#sides) side.observe()
       this.#look()
@@ -330,7 +343,7 @@ export class ClusterRun {
 
   #step(): boolean {
     this.#throwIfBroken()
-    this.replicas.afterEvent()
+    this.#allReplicas.afterEvent()
     this.#moves.afterEvent()
     return this.world.step()
   }
@@ -354,7 +367,6 @@ function changesReplicas(record: MetadataRecord): boolean {
 
 /** The directory of a log, current or future. */
 const LOG_DIRECTORY = /^\/[^/]+\/[^/]+-([0-9]+|future)$/
-const PARTITION_LOG = new RegExp(`/${TOPIC}-([0-9]+)/[0-9]+\\.log$`)
 
 const SETTINGS: Readonly<Record<string, string>> = {
   'offsets.topic.num.partitions': '1',
@@ -370,7 +382,7 @@ function settingsOf(options: ClusterOptions): Readonly<Record<string, string>> {
   const settings: Record<string, string> = { ...SETTINGS }
   const { moveBytesPerSecond } = options
   if (moveBytesPerSecond > 0) settings['replica.alter.log.dirs.io.max.bytes.per.second'] = String(moveBytesPerSecond)
-  for (const name of options.sides) Object.assign(settings, sides.get(name)?.settings)
+  for (const name of options.sides) Object.assign(settings, sides[name].settings)
   return settings
 }
 

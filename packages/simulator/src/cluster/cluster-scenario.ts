@@ -1,4 +1,5 @@
 import { RandomStream } from '../world/random-stream.ts'
+import { CLEAN_STEPS, type CleanStep } from './compaction/clean-steps.ts'
 import { SIDE_CHANCE, SIDE_NAMES, type SideName } from './side-names.ts'
 
 /** What goes wrong in a cluster, and when. `node` -1: the leader of the workload's first partition; -2: the active controller. */
@@ -36,6 +37,15 @@ export type ClusterFault = { readonly atMs: number } & (
       readonly node: number
       readonly step: MoveStep
       readonly afterMs: number
+      readonly downMs: number
+      readonly losesPower: boolean
+    }
+  /** When its disk has done so many operations of a step of compaction: before the next one, also in the middle of a turn. */
+  | {
+      readonly kind: 'kill amid compaction'
+      readonly node: number
+      readonly step: CleanStep
+      readonly afterCount: number
       readonly downMs: number
       readonly losesPower: boolean
     }
@@ -130,10 +140,12 @@ export function clusterScenario(seed: number): ClusterScenario {
   const moveEveryMs = moveStream.pick([0, 1_000, 3_000])
   const moveBytesPerSecond = moveStream.pick([0, 5_000])
   const moves = others.length === 0 ? [] : drawMoveFaults(moveStream, options, moveEveryMs > 0)
-  const faults = [...others, ...rot, ...moves].sort((one, other) => one.atMs - other.atMs)
-  const segmentMs = rot.length === 0 ? 0 : rotStream.pick([0, 4_000])
   const sideStream = new RandomStream(seed, 'sides')
   const drawn = SIDE_NAMES.filter(() => sideStream.chance(SIDE_CHANCE))
+  const hasCompaction = others.length > 0 && drawn.includes('compaction')
+  const cleans = hasCompaction ? drawCleanFaults(new RandomStream(seed, 'faults of compaction'), options) : []
+  const faults = [...others, ...rot, ...moves, ...cleans].sort((one, other) => one.atMs - other.atMs)
+  const segmentMs = rot.length === 0 ? 0 : rotStream.pick([0, 4_000])
   const all = { ...options, segmentMs, moveEveryMs, moveBytesPerSecond, sides: drawn }
   return { seed, options: all, faults, untilMs: LOAD_MS, share: 1 }
 }
@@ -239,4 +251,17 @@ function drawMoveFaults(random: RandomStream, { nodeCount }: ClusterOptions, has
     losesPower: random.chance(0.7),
   }))
   return [...failures, ...deaths]
+}
+
+/** Deaths at operations of compaction. */
+function drawCleanFaults(random: RandomStream, { nodeCount }: ClusterOptions): ClusterFault[] {
+  return Array.from({ length: random.integer(2, 9) }, () => ({
+    atMs: random.real(8_000, LOAD_MS - 5_000),
+    kind: 'kill amid compaction',
+    node: random.integer(0, nodeCount),
+    step: random.pick(CLEAN_STEPS),
+    afterCount: random.integer(0, 8),
+    downMs: random.pick([1, 200, 3_000]),
+    losesPower: random.chance(0.7),
+  }))
 }

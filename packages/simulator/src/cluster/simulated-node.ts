@@ -15,6 +15,7 @@ import type { StreamNetwork } from '../network/stream-network.ts'
 import { ProcessLoop } from '../world/process-loop.ts'
 import type { RandomStream } from '../world/random-stream.ts'
 import type { World } from '../world/world.ts'
+import { SimulatedCleanThread } from './compaction/clean-thread.ts'
 import { RaftDirectory, SimulatedRaftStore } from './simulated-raft-store.ts'
 
 export interface NodeSurroundings {
@@ -60,12 +61,16 @@ export class SimulatedNode {
   onSync: ((isAfter: boolean) => void) | null = null
   /** Called before each change of the disk, in all lives. */
   onDiskChange: ((operation: DiskOperation, path: string) => void) | null = null
+  /** The same for those who look on all the time. */
+  readonly diskWatchers = new Set<(operation: DiskOperation, path: string) => void>()
   lifeCount = 0
   #life: Life | null = null
   #isDiskFull = false
   #failingDirectory: string | null = null
   /** An operation has met that. */
   #hasFailed = false
+  /** What an end amid a turn leaves of the disk. */
+  #heldDisk: SimulatedDisk | null = null
   readonly #around: NodeSurroundings
   readonly #random: RandomStream
 
@@ -119,6 +124,7 @@ export class SimulatedNode {
       if (operation === 'truncate' || operation === 'remove') this.#around.beforeCut(this, path)
       if (operation === 'rename') this.#around.beforeRename(this, path)
       this.onDiskChange?.(operation, path)
+      for (const watch of this.diskWatchers) watch(operation, path)
     }
     const peers: { quorum: QuorumNode | null; controller: ControllerNode | null } = { quorum: null, controller: null }
     const transport = new SimulatedPeerTransport(network, loop, toBoth(peers))
@@ -155,6 +161,15 @@ export class SimulatedNode {
     this.#startBroker(configuration, loop, controller, disk)
   }
 
+  /**
+   * The process dies between two operations of the disk, in the middle of a turn: what this turn still does is not done, and nothing happens
+   * to the process any more. A {@link crash} must follow at the same moment.
+   */
+  holdForCrash(): void {
+    this.#heldDisk ??= this.disk.fork()
+    this.#life?.loop.pause()
+  }
+
   /** The process is gone; with `losesPower`, what its disk had not synced may be gone too. */
   crash(losesPower: boolean): void {
     const life = this.#life
@@ -168,6 +183,8 @@ export class SimulatedNode {
     life.loop.end()
     life.store.onProcessEnded()
     network.onProcessEnded(life.loop)
+    if (this.#heldDisk !== null) this.disk = this.#heldDisk
+    this.#heldDisk = null
     if (losesPower) this.#losePower()
     else this.disk = this.disk.killed()
     // They were in the memory of the process.
@@ -284,6 +301,7 @@ export class SimulatedNode {
       heartbeat: (heartbeat) => controller.heartbeat(heartbeat),
       close: () => controller.close(),
     }
+    let cleanThreadCount = 0
     const exit = (error: unknown): void => {
       if (!loop.isEnded) this.#around.onExit(this, error)
     }
@@ -301,6 +319,10 @@ export class SimulatedNode {
         connect: connectOver(network, loop),
         scheduleTurn: (callback) => {
           loop.after(0, 'turn', callback)
+        },
+        createCleanEngine: () => {
+          const random = world.stream(`clean thread ${this.id} ${this.lifeCount} ${cleanThreadCount++}`)
+          return new SimulatedCleanThread({ world, loop, disk, random })
         },
         cluster: { port, clusterId },
       },

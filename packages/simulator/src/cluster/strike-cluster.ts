@@ -1,6 +1,7 @@
 import type { StreamNetwork } from '../network/stream-network.ts'
 import type { World } from '../world/world.ts'
 import type { ClusterCut, ClusterFault, ClusterOptions, MoveStep } from './cluster-scenario.ts'
+import { cleanStepOf } from './compaction/clean-steps.ts'
 import { DIRECTORIES, type SimulatedNode } from './simulated-node.ts'
 
 /** What faults need of the cluster that they strike. */
@@ -84,6 +85,9 @@ function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): 
         })
       }
       return true
+    case 'kill amid compaction':
+      killAmidCompaction(run, node, fault)
+      return true
     case 'directory fails': {
       if (node.failingDirectory !== null) return false
       world.fault('directory fails', node.id)
@@ -157,6 +161,27 @@ function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): 
       return true
     }
   }
+}
+
+/** In this life of the process or a later one. */
+function killAmidCompaction(
+  run: StruckCluster,
+  node: SimulatedNode,
+  { step, afterCount, downMs, losesPower }: Extract<NodeFault, { kind: 'kill amid compaction' }>,
+): void {
+  const { world } = run
+  let leftCount = afterCount
+  const watch = (operation: string, path: string): void => {
+    if (run.isPeaceful) node.diskWatchers.delete(watch)
+    if (run.isPeaceful || !node.isUp || cleanStepOf(operation, path) !== step || leftCount-- > 0) return
+    node.diskWatchers.delete(watch)
+    node.holdForCrash()
+    world.schedule(0, 'kill amid compaction', node.id, () => {
+      world.mark(`death at the ${step} of a compaction`)
+      kill(run, node, downMs, losesPower)
+    })
+  }
+  node.diskWatchers.add(watch)
 }
 
 /** Of which step of a move the operation is. */

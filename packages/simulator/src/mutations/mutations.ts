@@ -1,4 +1,5 @@
 import { clusterMutations } from './cluster-mutations.ts'
+import { compactionMutations } from './compaction-mutations.ts'
 import { consensusMutations } from './consensus-mutations.ts'
 import { groupMutations } from './group-mutations.ts'
 import type { Mutation } from './mutation.ts'
@@ -9,4 +10,5 @@ export const mutations: readonly Mutation[] = [
   ...clusterMutations,
   ...groupMutations,
   ...transactionMutations,
+  ...compactionMutations,
 ]

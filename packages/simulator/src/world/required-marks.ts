@@ -57,6 +57,10 @@ const CLUSTER_MARKS = [
   'replica moved to another directory',
   'replica removed by a reassignment',
   'send ok',
+]
+
+/** Each of these parts takes part in two seeds of five. */
+const GROUP_MARKS = [
   'dead letter of a shared record',
   'group commit ok',
   'group look ok',
@@ -79,7 +83,6 @@ const CLUSTER_MARKS = [
   'shared record: release taken',
 ]
 
-/** Of transactions, which take part in two seeds of five. */
 const TRANSACTION_MARKS = [
   'abort of a transaction ok',
   'change of a leader ok',
@@ -100,7 +103,23 @@ const TRANSACTION_MARKS = [
   'transactions begin with version 2',
 ]
 
+const COMPACTION_MARKS = [
+  'committed offsets compacted',
+  'compacted offsets loaded',
+  'compacted topic read',
+  'death at the announcement of a compaction',
+  'death at the checkpoint of a compaction',
+  'death at the copy of a compaction',
+  'death at the exchange of a compaction',
+  'death at the removal of a compaction',
+  'log compacted by its leader',
+  'marker of a transaction removed',
+  'thread of compaction died',
+  'tombstone removed',
+]
+
 /** What a batch of at least {@link MARK_SEEDS} seeds must have come to at least once: else it proves less than it seems to. */
 export function requiredMarks(layer: Layer): readonly string[] {
-  return layer === 'consensus' ? CONSENSUS_MARKS : [...CLUSTER_MARKS, ...TRANSACTION_MARKS]
+  if (layer === 'consensus') return CONSENSUS_MARKS
+  return [...CLUSTER_MARKS, ...GROUP_MARKS, ...TRANSACTION_MARKS, ...COMPACTION_MARKS]
 }
