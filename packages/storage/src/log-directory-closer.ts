@@ -33,8 +33,8 @@ export async function closeDirectory(
       else clean = false
     }
     directory.mark.syncNow()
-    await directory.writeCheckpoints()
-    if (clean && directory.online && directory.areCheckpointsWritten) {
+    await directory.checkpoints.write()
+    if (clean && directory.online && directory.checkpoints.areWritten) {
       writeCleanStop(disk, directory.path, brokerEpoch)
     }
   } catch (error) {

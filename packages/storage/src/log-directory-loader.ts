@@ -96,7 +96,7 @@ export function loadDirectory(parts: LoaderParts, { home, names, identities }: F
     }
   }
   if (home.online) home.mark.complete()
-  if (home.online) home.settleCleanedOffsets()
+  if (home.online) home.checkpoints.settleCleanedOffsets()
   if (stop === null) home.onOffsetsChanged()
   reportStrays(context, home)
   return count
@@ -174,12 +174,12 @@ function isElsewhere({ context, directories, logs }: LoaderParts, home: LogDirec
 
 function readCheckpoints(context: StorageContext, home: LogDirectory): (name: string) => LogCheckpoints {
   const recoveryPoints = readCheckpoint(context, home, RECOVERY_POINT_FILE)
-  home.onRecoveryPointsRead(recoveryPoints)
+  home.checkpoints.onRecoveryPointsRead(recoveryPoints)
   const logStarts = readCheckpoint(context, home, LOG_START_FILE)
-  home.onLogStartsRead(logStarts.keys())
+  home.checkpoints.onLogStartsRead(logStarts.keys())
   const highWatermarks = readCheckpoint(context, home, HIGH_WATERMARK_FILE)
   const cleanedOffsets = readCheckpoint(context, home, CLEANER_OFFSET_FILE)
-  home.onCleanedOffsetsRead(cleanedOffsets)
+  home.checkpoints.onCleanedOffsetsRead(cleanedOffsets)
   return (name) => ({
     recoveryPoint: recoveryPoints.get(name) ?? 0,
     logStartOffset: logStarts.get(name) ?? 0,

@@ -1,22 +1,14 @@
 import { type Disk, DiskError, type FileSystem, type Offset, type Timer, type Uuid } from '@millrace/base'
-import { replaceFile, replaceFileAsync } from './atomic-file.ts'
 import { DurableMark } from './durable-mark.ts'
-import {
-  CLEANER_OFFSET_FILE,
-  HIGH_WATERMARK_FILE,
-  LOG_START_FILE,
-  partitionDirectoryName,
-  RECOVERY_POINT_FILE,
-} from './file-names.ts'
 import { fingerprintOfAll, fingerprintOfClosed } from './fingerprint.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { LogCore, LogHome } from './log-core.ts'
 import { markIdOf } from './log-identities.ts'
 import { type MovedReplica, MovedReplicas } from './moved-replicas.ts'
+import { type CheckpointHome, OffsetCheckpoints } from './offset-checkpoints.ts'
 import { isOutOfDescriptors } from './open-segments.ts'
 import type { StorageContext } from './storage-context.ts'
 import { StrayFiles } from './stray-files.ts'
-import { encodeTextCheckpoint } from './text-checkpoint.ts'
 
 /** Syncs of one directory at a time while few logs wait: enough to keep a disk busy, few enough that each covers many appends. */
 const SYNC_CONCURRENCY = 2
@@ -35,7 +27,7 @@ const PUT_OFF_MS = 100
 const SYNC_OPERATIONS: ReadonlySet<string> = new Set(['sync', 'sync directory', 'sync all'])
 
 /** One log directory that is online: its logs, their group commit, durable mark and checkpoints, and what happens when it fails. */
-export class LogDirectory implements LogHome {
+export class LogDirectory implements LogHome, CheckpointHome {
   readonly path: string
   readonly id: Uuid
   readonly mark: DurableMark
@@ -44,9 +36,12 @@ export class LogDirectory implements LogHome {
   readonly strays: StrayFiles
   /** Logs of it whose place others have taken, elsewhere. */
   readonly moved: MovedReplicas
+  readonly checkpoints: OffsetCheckpoints
   online: boolean
   /** Too little space is left: appends are refused until there is more. */
   isFull: boolean
+  /** Watermarks, log starts or recovery points changed since the checkpoints were written. */
+  offsetsChanged: boolean
   readonly #context: StorageContext
   /** Null where the disk cannot sync all of it at once. */
   readonly #fileSystem: FileSystem | null
@@ -58,17 +53,6 @@ export class LogDirectory implements LogHome {
   /** Logs whose writes or syncs found no descriptor, and when they are tried again. */
   readonly #putOff: Set<LogCore>
   #putOffTimer: Timer | null
-  /** Watermarks, log starts or recovery points changed since the checkpoints were written. */
-  #offsetsChanged: boolean
-  #checkpointing: Promise<void> | null
-  /** How often recovery points were written out of turn: an older writing under way is then dropped. */
-  #pointsWrittenCount: number
-  /** Names of the logs, those of their directories, that the checkpoint of log starts on the disk may hold. */
-  #logStartNames: Set<string>
-  /** What the start found in the checkpoint of recovery points, by such names, until that is written anew: more, perhaps, than the logs say. */
-  #foundRecoveryPoints: ReadonlyMap<string, Offset>
-  /** What the checkpoint of compacted offsets on the disk may hold, by such names. */
-  #cleanedOffsets: ReadonlyMap<string, Offset>
 
   /** `moved`: what the directory's `moved-replicas` says. */
   constructor(
@@ -88,8 +72,10 @@ export class LogDirectory implements LogHome {
     this.logs = new Set()
     this.strays = new StrayFiles(context.disk)
     this.moved = new MovedReplicas(context.disk, path, moved)
+    this.checkpoints = new OffsetCheckpoints(context, this)
     this.online = true
     this.isFull = false
+    this.offsetsChanged = false
     this.#context = context
     this.#fileSystem = context.disk.openFileSystem(path)
     this.#commit = new GroupCommit(SYNC_CONCURRENCY, context.syncThreadCount, (error) => this.fail(error))
@@ -99,12 +85,6 @@ export class LogDirectory implements LogHome {
     this.#spaceTimer = null
     this.#putOff = new Set()
     this.#putOffTimer = null
-    this.#offsetsChanged = false
-    this.#checkpointing = null
-    this.#pointsWrittenCount = 0
-    this.#logStartNames = new Set()
-    this.#foundRecoveryPoints = new Map()
-    this.#cleanedOffsets = new Map()
   }
 
   get disk(): Disk {
@@ -143,7 +123,7 @@ export class LogDirectory implements LogHome {
   onCheckpointed(log: LogCore, recoveryPoint: Offset): void {
     this.#noteRecoveryPoint(log, recoveryPoint)
     log.recoveryPoint = recoveryPoint
-    this.#offsetsChanged = true
+    this.offsetsChanged = true
     this.#writeMarkSoon()
   }
 
@@ -189,22 +169,7 @@ export class LogDirectory implements LogHome {
   lowerMark(log: LogCore, offset: Offset, segmentBaseOffset: Offset, positionBytes: number): void {
     // What may find no descriptor comes first: a mark that was lowered although nothing went would take damage for a torn tail.
     const fingerprint = fingerprintOfClosed(log.segments.all, offset)
-    const name = partitionDirectoryName(log.topic, log.partition)
-    const found = this.#foundRecoveryPoints.get(name) ?? 0
-    if (Math.max(log.cleanedOffset, this.#cleanedOffsets.get(name) ?? 0) > offset) {
-      // At once as well: tombstones that are appended in the place of what goes would be taken for old ones, and go before the records
-      // that they delete.
-      log.cleanedOffset = Math.min(log.cleanedOffset, offset)
-      this.#writeCleanedOffsetsNow()
-    }
-    if (Math.max(log.recoveryPoint, found) > offset) {
-      // At once: above the old point, recovery would trust indexes, epochs and producer snapshots of what was cut off. Where the mark is
-      // lost, it would also take what was cut off for lost.
-      log.recoveryPoint = Math.min(log.recoveryPoint, offset)
-      this.#pointsWrittenCount++
-      this.#writeRecoveryPointsNow()
-      this.onOffsetsChanged()
-    }
+    this.checkpoints.lower(log, offset)
     this.mark.lowerNow(
       markIdOf(log.topic, log.topicId),
       log.partition,
@@ -215,59 +180,14 @@ export class LogDirectory implements LogHome {
     )
   }
 
-  /** The checkpoint of recovery points, by the names of the logs' directories. A start may take the logs for less. */
-  onRecoveryPointsRead(points: ReadonlyMap<string, Offset>): void {
-    this.#foundRecoveryPoints = points
-  }
-
-  /** Names of logs, those of their directories, that the checkpoint of log starts may hold. */
-  onLogStartsRead(names: Iterable<string>): void {
-    for (const name of names) this.#logStartNames.add(name)
-  }
-
-  /**
-   * A log was made. One of its name may have been deleted since the checkpoint of log starts was written: the start of that one must not
-   * be taken for its own, or a crash would have its data set aside. Throws `DiskError`.
-   */
+  /** A log was made. Throws `DiskError`. */
   onCreated(log: LogCore): void {
     this.logs.add(log)
-    const name = partitionDirectoryName(log.topic, log.partition)
-    if (this.#logStartNames.has(name)) this.onLogStartLowered()
-    // Nor may this one be taken for compacted as far as that one was.
-    if (this.#cleanedOffsets.has(name)) this.#writeCleanedOffsetsNow()
-  }
-
-  /** The checkpoint of compacted offsets, by the names of the logs' directories. A start may take the logs for less. */
-  onCleanedOffsetsRead(offsets: ReadonlyMap<string, Offset>): void {
-    this.#cleanedOffsets = offsets
-  }
-
-  /** All logs are loaded: what the checkpoint says of one that ends below is no more true of what comes next. Throws `DiskError`. */
-  settleCleanedOffsets(): void {
-    for (const { topic, partition, cleanedOffset, isFuture } of this.logs) {
-      const found = this.#cleanedOffsets.get(partitionDirectoryName(topic, partition)) ?? 0
-      if (!isFuture && found > cleanedOffset) {
-        this.#writeCleanedOffsetsNow()
-        return
-      }
-    }
+    this.checkpoints.onCreated(log)
   }
 
   onLogStartLowered(): void {
-    this.#pointsWrittenCount++
-    this.onOffsetsChanged()
-    const lines = this.#logStarts()
-    try {
-      replaceFile(this.disk, this.path, LOG_START_FILE, encodeTextCheckpoint(lines), '.lowered')
-      this.#logStartNames = namesOf(lines)
-    } catch (error) {
-      if (!(error instanceof DiskError && error.code === 'DISK_FULL')) throw error
-      // A crash before the next checkpoint would have recovery start the log anew and set its data aside.
-      this.#context.logger.warn('lowered log start could not be written', {
-        directory: this.path,
-        error: error.message,
-      })
-    }
+    this.checkpoints.onLogStartLowered()
   }
 
   onEmptied(log: LogCore, offset: Offset): void {
@@ -295,112 +215,7 @@ export class LogDirectory implements LogHome {
   }
 
   onOffsetsChanged(): void {
-    this.#offsetsChanged = true
-  }
-
-  /** Writes the text checkpoints if anything changed. Never rejects: a failure takes the directory offline. */
-  writeCheckpoints(): Promise<void> {
-    if (!this.#offsetsChanged || !this.online) return this.#checkpointing ?? Promise.resolve()
-    if (this.#checkpointing !== null) return this.#checkpointing.then(() => this.writeCheckpoints())
-    this.#offsetsChanged = false
-    this.#checkpointing = this.#writeCheckpoints()
-      .catch((error: unknown) => {
-        if (!(error instanceof DiskError)) throw error
-        // Still to be written, if there is space or a descriptor for it later.
-        this.#offsetsChanged = true
-        this.onDiskError(error)
-      })
-      .finally(() => {
-        this.#checkpointing = null
-      })
-    return this.#checkpointing
-  }
-
-  /** The text checkpoints on the disk say what is so. */
-  get areCheckpointsWritten(): boolean {
-    return !this.#offsetsChanged && this.#checkpointing === null
-  }
-
-  async #writeCheckpoints(): Promise<void> {
-    const logStarts = this.#logStarts()
-    this.onLogStartsRead(namesOf(logStarts))
-    const highWatermarks = encodeTextCheckpoint(
-      Array.from(this.logs, ({ topic, partition, highWatermark }) => `${topic} ${partition} ${highWatermark}`),
-    )
-    const cleaned = this.#cleaned()
-    this.#context.failpoint('offset-checkpoint')
-    const pointsWrittenCount = this.#pointsWrittenCount
-    const isCurrent = (): boolean => this.online && pointsWrittenCount === this.#pointsWrittenCount
-    const recoveryPoints = encodeTextCheckpoint(this.#recoveryPoints())
-    await replaceFileAsync(this.disk, this.path, RECOVERY_POINT_FILE, recoveryPoints, isCurrent)
-    if (isCurrent()) this.#foundRecoveryPoints = new Map()
-    await replaceFileAsync(this.disk, this.path, LOG_START_FILE, encodeTextCheckpoint(logStarts), isCurrent)
-    if (isCurrent()) this.#logStartNames = namesOf(logStarts)
-    await replaceFileAsync(this.disk, this.path, HIGH_WATERMARK_FILE, highWatermarks, () => this.online)
-    await this.#writeCleanedOffsets(cleaned, isCurrent)
-  }
-
-  /** Only what changed: most directories have nothing compacted, or not every time. */
-  async #writeCleanedOffsets(cleaned: ReadonlyMap<string, Offset>, isCurrent: () => boolean): Promise<void> {
-    const before = this.#cleanedOffsets
-    if (linesOf(cleaned).join() === linesOf(before).join() || !isCurrent()) return
-    // Either may be what a crash leaves.
-    this.#cleanedOffsets = new Map([...before, ...cleaned])
-    const contents = encodeTextCheckpoint(linesOf(cleaned))
-    await replaceFileAsync(this.disk, this.path, CLEANER_OFFSET_FILE, contents, isCurrent)
-    if (isCurrent()) this.#cleanedOffsets = cleaned
-  }
-
-  #writeCleanedOffsetsNow(): void {
-    this.#pointsWrittenCount++
-    this.onOffsetsChanged()
-    const cleaned = this.#cleaned()
-    try {
-      replaceFile(this.disk, this.path, CLEANER_OFFSET_FILE, encodeTextCheckpoint(linesOf(cleaned)), '.lowered')
-      this.#cleanedOffsets = cleaned
-    } catch (error) {
-      if (!(error instanceof DiskError && error.code === 'DISK_FULL')) throw error
-      // Without the file logs are compacted from their beginning, and nothing is wrong; taking it away needs no space.
-      if (this.disk.stat(`${this.path}/${CLEANER_OFFSET_FILE}`) !== null) {
-        this.disk.removeFile(`${this.path}/${CLEANER_OFFSET_FILE}`)
-        this.disk.syncDirectory(this.path)
-      }
-      this.#cleanedOffsets = new Map()
-    }
-  }
-
-  #cleaned(): Map<string, Offset> {
-    const cleaned = new Map<string, Offset>()
-    for (const { topic, partition, cleanedOffset, isFuture } of this.logs) {
-      if (cleanedOffset > 0 && !isFuture) cleaned.set(partitionDirectoryName(topic, partition), cleanedOffset)
-    }
-    return cleaned
-  }
-
-  #writeRecoveryPointsNow(): void {
-    try {
-      replaceFile(this.disk, this.path, RECOVERY_POINT_FILE, encodeTextCheckpoint(this.#recoveryPoints()), '.lowered')
-    } catch (error) {
-      if (!(error instanceof DiskError && error.code === 'DISK_FULL')) throw error
-      // Without the file recovery reads more, and nothing wrong; taking it away needs no space.
-      if (this.disk.stat(`${this.path}/${RECOVERY_POINT_FILE}`) === null) return
-      this.disk.removeFile(`${this.path}/${RECOVERY_POINT_FILE}`)
-      this.disk.syncDirectory(this.path)
-    }
-    this.#foundRecoveryPoints = new Map()
-  }
-
-  #recoveryPoints(): string[] {
-    return Array.from(this.logs, ({ topic, partition, recoveryPoint }) => `${topic} ${partition} ${recoveryPoint}`)
-  }
-
-  /** Of logs that start inside of a segment; the others start where their files do. */
-  #logStarts(): string[] {
-    const lines: string[] = []
-    for (const { topic, partition, logStartOffset, segments } of this.logs) {
-      if (logStartOffset > segments.first.baseOffset) lines.push(`${topic} ${partition} ${logStartOffset}`)
-    }
-    return lines
+    this.offsetsChanged = true
   }
 
   /**
@@ -522,17 +337,4 @@ export class LogDirectory implements LogHome {
     this.#putOffTimer?.cancel()
     this.#putOffTimer = null
   }
-}
-
-/** Lines of a checkpoint, from offsets by the names of the logs' directories. */
-function linesOf(offsets: ReadonlyMap<string, Offset>): string[] {
-  return Array.from(offsets, ([name, offset]) => {
-    const split = name.lastIndexOf('-')
-    return `${name.slice(0, split)} ${name.slice(split + 1)} ${offset}`
-  })
-}
-
-/** The logs that lines of a checkpoint are about, as their directories are named. */
-function namesOf(lines: readonly string[]): Set<string> {
-  return new Set(lines.map((line) => line.split(' ', 2).join('-')))
 }

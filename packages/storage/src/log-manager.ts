@@ -378,7 +378,7 @@ export class LogManager {
   }
 
   #writeCheckpoints(): void {
-    for (const directory of this.#directories) void directory.writeCheckpoints()
+    for (const directory of this.#directories) void directory.checkpoints.write()
   }
 
   /** Nothing periodic goes on, and no removal is begun. */

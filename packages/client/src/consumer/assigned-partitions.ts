@@ -1,5 +1,7 @@
 import { partitionKey, type TopicPartition } from '../cluster/topic-partition.ts'
 import { StateError } from '../errors/client-errors.ts'
+import type { CommittedOffset } from '../offsets/committed-offsets.ts'
+import type { ConsumerBatch } from './consumer-record.ts'
 import { PartitionState } from './partition-state.ts'
 
 /** The partitions a consumer reads now, by name and number. */
@@ -50,6 +52,60 @@ export class AssignedPartitions {
       added.push(state)
     }
     return { added, removed }
+  }
+
+  paused(): TopicPartition[] {
+    return this.all()
+      .filter(({ paused }) => paused)
+      .map(({ topic, partition }) => ({ topic, partition }))
+  }
+
+  /** How many records of each are still to be read, as of the last fetch; null where none was answered yet. */
+  lag(readCommitted: boolean): (TopicPartition & { lag: bigint | null })[] {
+    return this.all().map(({ topic, partition, position, highWatermark, lastStableOffset }) => {
+      const end = readCommitted ? lastStableOffset : highWatermark
+      const lag = position === null || end < 0 ? null : BigInt(Math.max(0, end - position.offset))
+      return { topic, partition, lag }
+    })
+  }
+
+  /** Where each goes on, of those that know. */
+  positions(): CommittedOffset[] {
+    return this.all().flatMap(({ topic, partition, position }) =>
+      position === null
+        ? []
+        : [{ topic, partition, offset: position.offset, leaderEpoch: position.leaderEpoch, metadata: '' }],
+    )
+  }
+
+  /** Everything handed out so far is dealt with. */
+  markProcessed(): void {
+    for (const state of this.#states.values()) {
+      if (state.position === null) continue
+      state.processedOffset = state.position.offset
+      state.processedEpoch = state.position.leaderEpoch
+    }
+  }
+
+  /** Everything below these offsets is dealt with. */
+  noteProcessed(offsets: readonly CommittedOffset[]): void {
+    for (const { topic, partition, offset, leaderEpoch } of offsets) {
+      const state = this.find(topic, partition)
+      if (state === null) continue
+      state.processedOffset = offset
+      state.processedEpoch = leaderEpoch
+    }
+  }
+
+  /** Records of a batch from `slot + 1` on were never handed out: reading goes on with them; that at `slot` is not dealt with. */
+  takeBack(batch: ConsumerBatch, slot: number): void {
+    const state = this.find(batch.topic, batch.partition)
+    if (state === null || state.position?.offset !== Number(batch.nextOffset)) return
+    const record = batch.records[slot]!
+    const { processedEpoch } = state
+    state.moveTo({ offset: Number(record.offset) + 1, leaderEpoch: record.leaderEpoch })
+    state.processedOffset = Number(record.offset)
+    state.processedEpoch = processedEpoch
   }
 
   /** Bytes fetched ahead. */

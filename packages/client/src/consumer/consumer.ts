@@ -4,7 +4,7 @@ import { ClientCore } from '../client/client-core.ts'
 import { partitionKey, type TopicPartition } from '../cluster/topic-partition.ts'
 import { ClientClosedError, StateError, TimeoutError } from '../errors/client-errors.ts'
 import { ProtocolError } from '../errors/protocol-error.ts'
-import { type CommittedOffset, type Committer, fetchCommitted, outsideCommitter } from '../offsets/committed-offsets.ts'
+import { type Committer, fetchCommitted, outsideCommitter } from '../offsets/committed-offsets.ts'
 import type { FoundOffset, OffsetSpec } from '../offsets/offset-lookup.ts'
 import { offsetNumber } from '../offsets/offset-number.ts'
 import { type OffsetToCommit, toCommitted } from '../offsets/offset-to-commit.ts'
@@ -157,7 +157,7 @@ export class Consumer implements AsyncDisposable {
   async unsubscribe(): Promise<void> {
     this.#assertOpen()
     await this.#exclusively(async () => {
-      if (this.#closeMeansProcessed) this.#markProcessed()
+      if (this.#closeMeansProcessed) this.#assigned.markProcessed()
       if (this.#mode === 'subscribed') {
         try {
           await this.#rebalancer!.giveUpAll()
@@ -215,7 +215,7 @@ export class Consumer implements AsyncDisposable {
           state.processedEpoch = record.leaderEpoch
         }
       } finally {
-        if (slot < batch.records.length) this.#takeBack(batch, slot)
+        if (slot < batch.records.length) this.#assigned.takeBack(batch, slot)
       }
     }
   }
@@ -254,10 +254,7 @@ export class Consumer implements AsyncDisposable {
   }
 
   paused(): TopicPartition[] {
-    return this.#assigned
-      .all()
-      .filter(({ paused }) => paused)
-      .map(({ topic, partition }) => ({ topic, partition }))
+    return this.#assigned.paused()
   }
 
   /** Offset of the next record that will be handed out, waiting until it is known. Rejects with `TimeoutError`. */
@@ -277,12 +274,7 @@ export class Consumer implements AsyncDisposable {
 
   /** How many records of each partition are still to be read, as of the last fetch; null where none was answered yet. */
   lag(): (TopicPartition & { lag: bigint | null })[] {
-    const readCommitted = this.#options.isolationLevel === 'read_committed'
-    return this.#assigned.all().map(({ topic, partition, position, highWatermark, lastStableOffset }) => {
-      const end = readCommitted ? lastStableOffset : highWatermark
-      const lag = position === null || end < 0 ? null : BigInt(Math.max(0, end - position.offset))
-      return { topic, partition, lag }
-    })
+    return this.#assigned.lag(this.#options.isolationLevel === 'read_committed')
   }
 
   /**
@@ -292,14 +284,9 @@ export class Consumer implements AsyncDisposable {
   async commit(offsets?: readonly OffsetToCommit[]): Promise<void> {
     this.#assertOpen()
     if (this.#options.groupId === null) throw new StateError('committing needs a groupId')
-    const list = offsets?.map(toCommitted) ?? this.#positions()
-    for (const { topic, partition, offset, leaderEpoch } of list) {
-      // Said by the application itself: automatic commits must not take it back.
-      const state = this.#assigned.find(topic, partition)
-      if (state === null) continue
-      state.processedOffset = offset
-      state.processedEpoch = leaderEpoch
-    }
+    const list = offsets?.map(toCommitted) ?? this.#assigned.positions()
+    // Said by the application itself: automatic commits must not take it back.
+    this.#assigned.noteProcessed(list)
     await this.#committer.commit(list, this.#core.options.defaultApiTimeoutMs)
   }
 
@@ -385,7 +372,7 @@ export class Consumer implements AsyncDisposable {
     // The poll under way ends by itself now; its error, if any, has reached its caller.
     await this.#polling?.catch(() => undefined)
     this.#committer.stop()
-    if (this.#closeMeansProcessed) this.#markProcessed()
+    if (this.#closeMeansProcessed) this.#assigned.markProcessed()
     if (this.#mode === 'subscribed') {
       try {
         await this.#rebalancer!.giveUpAll()
@@ -445,7 +432,7 @@ export class Consumer implements AsyncDisposable {
     const onAbort = () => this.#progress.notify()
     options.signal?.addEventListener('abort', onAbort)
     try {
-      this.#markProcessed()
+      this.#assigned.markProcessed()
       for (;;) {
         if (this.#errors.length > 0) throw this.#errors.shift()
         if (this.#closing !== null) return []
@@ -473,36 +460,6 @@ export class Consumer implements AsyncDisposable {
       this.#subscription!.refresh()
     }
     await this.#rebalancer!.step()
-  }
-
-  /** Everything handed out so far is dealt with. */
-  #markProcessed(): void {
-    for (const state of this.#assigned.all()) {
-      if (state.position === null) continue
-      state.processedOffset = state.position.offset
-      state.processedEpoch = state.position.leaderEpoch
-    }
-  }
-
-  /** Records of a batch from `slot + 1` on were never handed out: reading goes on with them; that at `slot` is not dealt with. */
-  #takeBack(batch: ConsumerBatch, slot: number): void {
-    const state = this.#assigned.find(batch.topic, batch.partition)
-    if (state === null || state.position?.offset !== Number(batch.nextOffset)) return
-    const record = batch.records[slot]!
-    const { processedEpoch } = state
-    state.moveTo({ offset: Number(record.offset) + 1, leaderEpoch: record.leaderEpoch })
-    state.processedOffset = Number(record.offset)
-    state.processedEpoch = processedEpoch
-  }
-
-  #positions(): CommittedOffset[] {
-    return this.#assigned
-      .all()
-      .flatMap(({ topic, partition, position }) =>
-        position === null
-          ? []
-          : [{ topic, partition, offset: position.offset, leaderEpoch: position.leaderEpoch, metadata: '' }],
-      )
   }
 
   #pump(): void {

@@ -1,21 +1,17 @@
-import { assert, type Uuid } from '@millrace/base'
+import { assert } from '@millrace/base'
 import type { Entry, HardState, LogIndex, SnapshotPoint, Term } from '../raft/types.ts'
-import { DamagedLogError, LogIdentityError, LogWriteError, REJOIN_REMEDY } from './damaged-log-error.ts'
+import { DamagedLogError, LogWriteError } from './damaged-log-error.ts'
 import { type DatabaseChange, LmdbDatabase } from './lmdb-database.ts'
-import { EMPTY_POINT, isAsNewAs, readEntry, recoverLog } from './log-recovery.ts'
+import { type LmdbStoreOptions, openLog } from './log-opening.ts'
+import { isAsNewAs, type RecoveredLog, readEntry } from './log-recovery.ts'
 import type { RaftStore, StoreBatch } from './raft-store.ts'
 import {
   checksumOf,
   decodeEntry,
-  decodeIdentity,
-  decodeState,
   ENTRY_HEADER_BYTES,
   encodeEntry,
-  encodeIdentity,
   encodeState,
   entryKey,
-  IDENTITY_KEY,
-  type LogIdentity,
   type LogPoint,
   type LogState,
   STATE_KEYS,
@@ -36,26 +32,7 @@ const GARBAGE_PER_WRITE = 512
 /** Points of entries that were read or written last; others are read again. */
 const POINT_CACHE_COUNT = 4096
 const KEYS_PER_SCAN = 1024
-/** Verified in one turn at the opening: some 30 ms. */
-const SLICE_BYTES = 1024 * 1024
 export const DEFAULT_MAX_LOG_BYTES = 4 * 1024 ** 3
-
-export interface LmdbStoreOptions {
-  /** Path of the database file, for example `quorum.mdb` in the metadata log directory. LMDB puts a `-lock` file beside it. */
-  readonly path: string
-  readonly clusterId: string
-  readonly nodeId: number
-  readonly directoryId: Uuid
-  /**
-   * Whether a missing log may be created: only while the directory id has never been in use. Where a log was lost under a known
-   * directory id, an empty one in its place would vote a second time in terms that it has forgotten (C2, C15).
-   */
-  readonly create: boolean
-  /** Most bytes of entries and newest snapshot. The file may take about twice as much. */
-  readonly maxBytes?: number
-  /** Resolves in a later turn: what is verified at the opening is verified in slices. Left out: all in one turn. */
-  yieldTurn?(): Promise<void>
-}
 
 /**
  * {@link RaftStore} in one LMDB file. Each write is one transaction, durable when its promise resolves; snapshots go in chunk by chunk
@@ -79,11 +56,7 @@ export class LmdbStore implements RaftStore {
   /** What was damaged when the log was opened, and how it is made good. */
   readonly findings: readonly string[]
 
-  private constructor(
-    options: LmdbStoreOptions,
-    database: LmdbDatabase,
-    recovered: { state: LogState; snapshot: SnapshotHeader | null; liveBytes: number; findings: readonly string[] },
-  ) {
+  private constructor(options: LmdbStoreOptions, database: LmdbDatabase, recovered: RecoveredLog) {
     this.#path = options.path
     this.#database = database
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_LOG_BYTES
@@ -100,21 +73,12 @@ export class LmdbStore implements RaftStore {
 
   /**
    * Opens or creates the log, reads and verifies all of it. Rejects with {@link DamagedLogError} if vote or identity cannot be read,
-   * {@link LogIdentityError} if it is somebody else's, {@link LogWriteError} if it cannot be created.
+   * `LogIdentityError` if it is somebody else's, {@link LogWriteError} if it cannot be created.
    */
   static async open(options: LmdbStoreOptions): Promise<LmdbStore> {
     const database = LmdbDatabase.open(options.path)
     try {
-      const identity = { clusterId: options.clusterId, nodeId: options.nodeId, directoryId: options.directoryId }
-      if (database.keys(Buffer.from([0]), Buffer.from([0xff]), 1).length === 0) {
-        if (!options.create) {
-          throw new DamagedLogError('The quorum log of this directory is gone', options.path, REJOIN_REMEDY)
-        }
-        await database.commit({ puts: firstRecords(identity), removes: [] })
-      }
-      checkIdentity(database, identity, options.path)
-      const recovered = await inSlices(recoverLog(database, readState(database, options.path)), options)
-      const store = new LmdbStore(options, database, recovered)
+      const store = new LmdbStore(options, database, await openLog(database, options))
       await store.#removeOrphans()
       return store
     } catch (error) {
@@ -441,52 +405,4 @@ function settled(result: Promise<unknown>): Promise<void> {
     () => undefined,
     () => undefined,
   )
-}
-
-/** Runs work that yields the bytes it has done, with a turn for others after each {@link SLICE_BYTES}. */
-async function inSlices<T>(work: Generator<number, T, void>, options: LmdbStoreOptions): Promise<T> {
-  let sliceBytes = 0
-  for (;;) {
-    const step = work.next()
-    if (step.done === true) return step.value
-    sliceBytes += step.value
-    if (sliceBytes < SLICE_BYTES || options.yieldTurn === undefined) continue
-    sliceBytes = 0
-    await options.yieldTurn()
-  }
-}
-
-function firstRecords(identity: LogIdentity): (readonly [Buffer, Buffer])[] {
-  const state = encodeState({
-    sequence: 1,
-    hardState: { term: 0, vote: null },
-    base: EMPTY_POINT,
-    last: EMPTY_POINT,
-    snapshotIndex: 0,
-    previousSnapshotIndex: 0,
-    lost: null,
-  })
-  return [[IDENTITY_KEY, encodeIdentity(identity)], ...STATE_KEYS.map((key) => [key, state] as const)]
-}
-
-function checkIdentity(database: LmdbDatabase, expected: LogIdentity, path: string): void {
-  const record = database.get(IDENTITY_KEY)
-  const stored = record === null ? null : decodeIdentity(record)
-  if (stored === null) throw new DamagedLogError('It cannot be told whose quorum log this is', path, REJOIN_REMEDY)
-  for (const part of ['clusterId', 'nodeId', 'directoryId'] as const) {
-    if (stored[part] === expected[part]) continue
-    throw new LogIdentityError(`The quorum log ${path} has ${part} ${stored[part]}, this node has ${expected[part]}`)
-  }
-}
-
-/** The newer of the copies that can be read. Term and vote are never guessed: without either copy the node must not take part (C2). */
-function readState(database: LmdbDatabase, path: string): LogState {
-  let newest: LogState | null = null
-  for (const key of STATE_KEYS) {
-    const record = database.get(key)
-    const state = record === null ? null : decodeState(record)
-    if (state !== null && (newest === null || state.sequence > newest.sequence)) newest = state
-  }
-  if (newest === null) throw new DamagedLogError('Term and vote of this node cannot be read', path, REJOIN_REMEDY)
-  return newest
 }

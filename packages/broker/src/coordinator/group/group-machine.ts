@@ -4,7 +4,7 @@ import type { Coordinator, RecordPosition } from '../runtime/coordinator.ts'
 import type { ReplyToken } from '../runtime/step.ts'
 import { type Timeline, TimelineMap } from '../runtime/timeline.ts'
 import { ClassicGroup } from './classic-group.ts'
-import { joinGroup, onJoinWritten, onStaticMemberWritten } from './classic-join.ts'
+import { joinGroup } from './classic-join.ts'
 import {
   type HeartbeatInput,
   heartbeat,
@@ -12,41 +12,24 @@ import {
   type LeavingMember,
   leaveGroup,
 } from './classic-membership.ts'
-import {
-  completeJoin,
-  failParkedRequests,
-  onInitialJoinExpired,
-  onSessionExpired,
-  onSyncExpired,
-  prepareRebalance,
-  restartSession,
-} from './classic-rebalance.ts'
-import { onAssignmentWritten, onStableSyncWritten, onSyncWritten, syncGroup } from './classic-sync.ts'
+import { failParkedRequests, prepareRebalance, restartSession } from './classic-rebalance.ts'
+import { syncGroup } from './classic-sync.ts'
 import {
   heartbeatConsumerGroup,
   joinConsumerGroup,
   leaveAsClassicMembers,
-  onConsumerJoinWritten,
-  onConsumerSyncWritten,
   syncConsumerGroup,
 } from './consumer/classic-members.ts'
 import { type DescribedConsumerGroup, describeConsumerGroup } from './consumer/consumer-description.ts'
-import type { ConsumerGroup } from './consumer/consumer-group.ts'
 import { consumerHeartbeat } from './consumer/consumer-heartbeat.ts'
 import type { ConsumerHeartbeatInput } from './consumer/consumer-inputs.ts'
-import {
-  onMemberSessionExpired,
-  onMemberSyncExpired,
-  onRejoinExpired,
-  onRevocationExpired,
-} from './consumer/consumer-leave.ts'
 import { applyConsumerRecord } from './consumer/consumer-replay.ts'
-import { onMembersWritten, restartMemberTimers } from './consumer/member-writes.ts'
-import { onRegexDue } from './consumer/regex-resolution.ts'
+import { restartMemberTimers } from './consumer/member-writes.ts'
 import type { Group } from './group.ts'
 import type { GroupCoordinatorConfig } from './group-config.ts'
 import type { GroupContext } from './group-context.ts'
 import type { GroupCounters } from './group-counters.ts'
+import { onGroupTimer, onGroupWritten } from './group-events.ts'
 import type { GroupLimits } from './group-limits.ts'
 import { consumerGroupOf, shareGroupOf } from './group-lookup.ts'
 import {
@@ -85,8 +68,6 @@ import type { ShareGroup } from './share/share-group.ts'
 import { isShareGroupRecord } from './share/share-group-record.ts'
 import { applyShareGroupRecord } from './share/share-group-replay.ts'
 import {
-  onShareMembersWritten,
-  onShareSessionExpired,
   restartShareSession,
   type ShareAnswer,
   type ShareHeartbeatInput,
@@ -387,89 +368,12 @@ export class GroupMachine implements Coordinator<GroupRecord, GroupEvent, GroupR
   }
 
   onTimer(event: GroupEvent, step: GroupStep): void {
-    if (event.type === 'offsets-expiry-due') {
-      this.#expireOffsets(step)
-      return
-    }
-    // Timers outlive a group that was deleted, or became one of the other kind.
-    const group = this.#context.groups.get(event.groupId)
-    if (group?.type === 'classic') this.#onClassicTimer(group, event, step)
-    else if (group?.type === 'consumer') this.#onConsumerTimer(group, event, step)
-    else if (group?.type === 'share' && event.type === 'session-expired') {
-      onShareSessionExpired(this.#context, group, event.memberId, step)
-    }
-  }
-
-  #onClassicTimer(group: ClassicGroup, event: GroupEvent, step: GroupStep): void {
-    switch (event.type) {
-      case 'session-expired':
-        onSessionExpired(this.#context, group, event.memberId, step)
-        break
-      case 'initial-join-expired':
-        onInitialJoinExpired(this.#context, group, event.delayMs, event.remainingMs, step)
-        break
-      case 'join-expired':
-        completeJoin(group, step)
-        break
-      case 'sync-expired':
-        onSyncExpired(this.#context, group, event.generationId, step)
-        break
-    }
-  }
-
-  #onConsumerTimer(group: ConsumerGroup, event: GroupEvent, step: GroupStep): void {
-    const context = this.#context
-    switch (event.type) {
-      case 'session-expired':
-        onMemberSessionExpired(context, group, event.memberId, step)
-        break
-      case 'revocation-expired':
-        onRevocationExpired(context, group, event.memberId, event.memberEpoch, step)
-        break
-      case 'member-rejoin-expired':
-        onRejoinExpired(context, group, event.memberId, step)
-        break
-      case 'member-sync-expired':
-        onMemberSyncExpired(context, group, event.memberId, step)
-        break
-      case 'regex-due':
-        onRegexDue(context, event.groupId, step)
-        break
-    }
+    if (event.type === 'offsets-expiry-due') this.#expireOffsets(step)
+    else onGroupTimer(this.#context, event, step)
   }
 
   onWriteDone(event: GroupEvent, errorCode: number, step: GroupStep): void {
-    switch (event.type) {
-      case 'share-members-written':
-        onShareMembersWritten(this.#context, event.groupId, event.memberIds, errorCode, step)
-        break
-      case 'members-written':
-        onMembersWritten(this.#context, event, errorCode, step)
-        break
-      case 'consumer-join-written':
-        onConsumerJoinWritten(this.#context, event, errorCode, step)
-        break
-      case 'consumer-sync-written':
-        onConsumerSyncWritten(this.#context, event, errorCode, step)
-        break
-      case 'join-written':
-        onJoinWritten(this.#context, event.groupId, event.token, errorCode, step)
-        break
-      case 'sync-written':
-        onSyncWritten(this.#context, event.groupId, event.token, errorCode, step)
-        break
-      case 'stable-sync-written':
-        onStableSyncWritten(this.#context, event, errorCode, step)
-        break
-      case 'static-member-written':
-        onStaticMemberWritten(this.#context, event, errorCode, step)
-        break
-      case 'assignment-written': {
-        const { groupId, generationId, assignments } = event
-        onAssignmentWritten(this.#context, groupId, generationId, assignments, errorCode, step)
-        break
-      }
-    }
+    onGroupWritten(this.#context, event, errorCode, step)
   }
 
   #expireOffsets(step: GroupStep): void {

@@ -16,7 +16,7 @@ import { ManualTurn } from '../testing/manual-turn.ts'
 import { RecordingLogger } from '../testing/recording-logger.ts'
 import type { Coordinator, RecordPosition } from './coordinator.ts'
 import { CoordinatorRuntime } from './coordinator-runtime.ts'
-import type { WriteLimits } from './coordinator-shard.ts'
+import type { WriteLimits } from './shard-ports.ts'
 import { type Step as RuntimeStep, Step } from './step.ts'
 import { type Timeline, TimelineMap } from './timeline.ts'
 

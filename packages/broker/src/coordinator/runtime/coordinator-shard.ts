@@ -1,13 +1,14 @@
-import { BaseError, type Clock, type Offset, type ProducerId, type Timer, type Timers } from '@millrace/base'
+import { BaseError, type Offset, type Timer } from '@millrace/base'
 import { buildEndTxnMarker, ControlRecordType, ErrorCode } from '@millrace/protocol'
-import type { Logger } from '../../logger.ts'
 import type { CoordinatorLog } from '../coordinator-log.ts'
-import type { Coordinator, EncodedRecord, RecordCodec } from './coordinator.ts'
+import { AwaitedBatches } from './awaited-batches.ts'
+import type { Coordinator, EncodedRecord } from './coordinator.ts'
 import { describeError } from './describe-error.ts'
 import { KeyedTimers } from './keyed-timers.ts'
 import { replayLog } from './log-replay.ts'
 import { encodeRecordBatch } from './record-batch.ts'
-import { type ParkedReply, Step, type TimerCommand } from './step.ts'
+import type { ShardPorts, ShardState, TransactionEnd } from './shard-ports.ts'
+import { Step, type TimerCommand } from './step.ts'
 import { Timeline } from './timeline.ts'
 import { recordSizeBytes, type TransactionalProducer, WriteBatch } from './write-batch.ts'
 import { type Complete, WriteOperation } from './write-operation.ts'
@@ -17,43 +18,6 @@ const FIRST_RETRY_MS = 100
 const MAX_RETRY_MS = 10_000
 /** So often, which is some four minutes: then somebody has to look. */
 const MAX_RETRIES = 30
-
-/** loading → active | failed; any → closed. A failed shard stays until the next election of its partition. */
-export type ShardState = 'loading' | 'active' | 'failed' | 'closed'
-
-/** Limits and waits of a runtime's writes. */
-export interface WriteLimits {
-  /** How long an operation waits for the high watermark before it ends with REQUEST_TIMED_OUT. */
-  readonly writeTimeoutMs: number
-  /** A batch that would grow beyond this is appended first. One operation may still exceed it: the log decides. */
-  readonly maxBatchSizeBytes: number
-  /** How long a batch stays open for more operations: -1 until the end of the turn, 0 not at all. */
-  readonly appendLingerMs: number
-}
-
-/** The end of a producer's transaction, as its coordinator tells it. */
-export interface TransactionEnd {
-  readonly producerId: ProducerId
-  readonly producerEpoch: number
-  readonly commit: boolean
-  readonly coordinatorEpoch: number
-  readonly transactionVersion: number
-}
-
-/** What all shards of a runtime share. */
-export interface ShardPorts<Machine, Record, Reply> {
-  readonly clock: Clock
-  readonly timers: Timers
-  readonly logger: Logger
-  readonly codec: RecordCodec<Record>
-  readonly limits: WriteLimits
-  createCoordinator(partition: number, timeline: Timeline): Machine
-  /** Runs the callback once, when the requests at hand were all handled. */
-  enqueueEndOfTurn(callback: () => void): void
-  onReply(reply: ParkedReply<Reply>): void
-  /** A bug of ours surfaced inside a step. The operation was taken back and answered; the process should stop. */
-  onFault(error: unknown): void
-}
 
 /**
  * Runs the coordinator of one partition: feeds it one operation at a time, writes what it emits, and answers when that is
@@ -78,9 +42,7 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
   #servesFrom: Offset | null = null
   #openBatch: WriteBatch<Event> | null = null
   #lingerTimer: Timer | null = null
-  /** Appended batches above the high watermark, oldest first. */
-  #appended: WriteBatch<Event>[] = []
-  #timeoutTimer: Timer | null = null
+  readonly #appended: AwaitedBatches<Event>
 
   constructor(partition: number, log: CoordinatorLog, ports: ShardPorts<Machine, Record, Reply>) {
     this.partition = partition
@@ -91,6 +53,9 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
     this.#machine = ports.createCoordinator(partition, this.#timeline)
     this.#keyedTimers = new KeyedTimers(ports.clock, ports.timers, (key, event, retryDelayMs) =>
       this.#onTimer(key, event, retryDelayMs),
+    )
+    this.#appended = new AwaitedBatches(ports.clock, ports.timers, (operation) =>
+      this.#end(operation, ErrorCode.REQUEST_TIMED_OUT),
     )
     log.onHighWatermark((highWatermark) => this.#onHighWatermark(highWatermark))
   }
@@ -132,7 +97,7 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
       this.#loadFailed(error)
       return
     }
-    this.#servesFrom = this.#appended.at(-1)?.endOffset ?? 0
+    this.#servesFrom = this.#appended.last?.endOffset ?? 0
     this.#onHighWatermark(this.#highWatermark)
   }
 
@@ -300,10 +265,10 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
 
   /** An operation without records read uncommitted state, so its answer must not overtake the writes it saw. */
   #awaitEarlierWrites(operation: WriteOperation<Event>): void {
-    const last = this.#openBatch ?? this.#appended.at(-1)
+    const last = this.#openBatch ?? this.#appended.last
     if (last !== undefined) {
       last.operations.push(operation)
-      if (last !== this.#openBatch) this.#armTimeout()
+      if (last !== this.#openBatch) this.#appended.armTimeout()
       return
     }
     this.#timeline.commitThrough(operation.version)
@@ -418,7 +383,7 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
       this.#resynchronize(batch.endOffset)
       return ErrorCode.NOT_COORDINATOR
     }
-    this.#armTimeout()
+    this.#appended.armTimeout()
     return 0
   }
 
@@ -445,11 +410,8 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
     this.#retryTimer = null
     this.#lingerTimer?.cancel()
     this.#lingerTimer = null
-    this.#timeoutTimer?.cancel()
-    this.#timeoutTimer = null
-    const batches = this.#appended
+    const batches = this.#appended.takeAll()
     if (this.#openBatch !== null) batches.push(this.#openBatch)
-    this.#appended = []
     this.#openBatch = null
     for (const batch of batches) {
       for (const operation of batch.operations) this.#end(operation, ErrorCode.NOT_COORDINATOR)
@@ -464,8 +426,9 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
     if (highWatermark > this.#highWatermark) this.#highWatermark = highWatermark
     if (this.#servesFrom !== null && this.#highWatermark >= this.#servesFrom) this.#serve()
     if (this.#state !== 'active') return
-    while (this.#appended.length > 0 && this.#appended[0]!.endOffset <= this.#highWatermark) {
-      const batch = this.#appended.shift()!
+    for (;;) {
+      const batch = this.#appended.takeCommitted(this.#highWatermark)
+      if (batch === null) return
       this.#timeline.commitThrough(batch.lastVersion)
       for (const operation of batch.operations) this.#end(operation, 0)
     }
@@ -476,37 +439,6 @@ export class CoordinatorShard<Machine extends Coordinator<Record, Event, Reply>,
       if (this.#state !== 'active') return
       this.write((machine, step) => machine.onWriteDone(continuation, errorCode, step), ignoreOutcome)
     })
-  }
-
-  /** One timer for all appended operations, set for the first that waits; their deadlines are in order. */
-  #armTimeout(): void {
-    if (this.#timeoutTimer !== null) return
-    const { clock, timers } = this.#ports
-    const first = this.#firstWaiting()
-    if (first === null) return
-    this.#timeoutTimer = timers.setTimer(Math.max(first.deadlineMs - clock.monotonicMs(), 0), () => {
-      this.#timeoutTimer = null
-      this.#expire(clock.monotonicMs())
-      this.#armTimeout()
-    })
-  }
-
-  #firstWaiting(): WriteOperation<Event> | null {
-    for (const batch of this.#appended) {
-      for (const operation of batch.operations) {
-        if (!operation.isDone) return operation
-      }
-    }
-    return null
-  }
-
-  #expire(nowMs: number): void {
-    for (const batch of this.#appended) {
-      for (const operation of batch.operations) {
-        if (operation.deadlineMs > nowMs) return
-        this.#end(operation, ErrorCode.REQUEST_TIMED_OUT)
-      }
-    }
   }
 
   #logFailure(message: string): (errorCode: number) => void {

@@ -35,6 +35,7 @@ import type { WriteMarker } from './marker.ts'
 import { MarkerSender, type SendMarkers } from './marker-sender.ts'
 import type { TransactionCoordinatorConfig } from './transaction-config.ts'
 import { TransactionCounters } from './transaction-counters.ts'
+import { TransactionEndings, type TransactionRuntime } from './transaction-endings.ts'
 import { TransactionLimits } from './transaction-limits.ts'
 import { TransactionMachine } from './transaction-machine.ts'
 import {
@@ -43,13 +44,10 @@ import {
   NEEDS_PRODUCER_ID,
   type NeedsProducerId,
   type ProducerIdentity,
-  type TransactionEvent,
-  type TransactionNotice,
   type TransactionStep,
 } from './transaction-protocol.ts'
-import type { TransactionRecord } from './transaction-record.ts'
 import { TransactionRecordCodec } from './transaction-record-codec.ts'
-import { EPOCH_BUMP_VERSION, partitionsByTopic, type TransactionState, TransactionStatus } from './transaction-state.ts'
+import { EPOCH_BUMP_VERSION, partitionsByTopic, type TransactionState } from './transaction-state.ts'
 
 /** Clients below know INVALID_PRODUCER_EPOCH only. */
 const FIRST_FENCED_VERSION = { initProducerId: 4, others: 2 } as const
@@ -57,8 +55,6 @@ const FIRST_FENCED_VERSION = { initProducerId: 4, others: 2 } as const
 const FIRST_BROKER_VERSION = 4
 /** EndTxn of clients that go by the rules of KIP-890. */
 const FIRST_BUMPING_END = 5
-/** A decision whose end could not be written is written again after so long. */
-const COMPLETION_RETRY_MS = 100
 
 /** What the transaction coordinator needs of the rest of the broker. */
 export interface TransactionCoordinatorDeps {
@@ -81,8 +77,6 @@ export interface TransactionCoordinatorDeps {
   onFault(error: unknown): void
 }
 
-type TransactionRuntime = CoordinatorRuntime<TransactionMachine, TransactionRecord, TransactionEvent, TransactionNotice>
-
 /**
  * Transactions, for the partitions of `__transaction_state` that this node leads: takes decoded requests, gives responses, and sees to it
  * that what was decided reaches all partitions. The rules are in {@link TransactionMachine}; here is what depends on versions, metadata,
@@ -95,11 +89,10 @@ export class TransactionCoordinator {
   readonly #runtime: TransactionRuntime
   readonly #limits: TransactionLimits
   readonly #markers: MarkerSender
-  readonly #ending: EndingTransactions
+  readonly #waiters: EndingTransactions
+  readonly #endings: TransactionEndings
   /** By partition: one of each shard, for the limits. */
   readonly #machines = new Map<number, TransactionMachine>()
-  /** Leader epochs of the partitions that this node leads. */
-  readonly #epochs = new Map<number, number>()
   #isStarted = false
   /** Fixed once the topic is there, since it says where each id is. */
   #partitionCount = 0
@@ -108,7 +101,7 @@ export class TransactionCoordinator {
     this.#deps = deps
     const { config, counters } = { config: deps.config, counters: this.counters }
     this.#limits = new TransactionLimits(config)
-    this.#ending = new EndingTransactions(deps.timers)
+    this.#waiters = new EndingTransactions(deps.timers)
     this.#markers = new MarkerSender({
       nodeId: deps.nodeId,
       timers: deps.timers,
@@ -136,8 +129,16 @@ export class TransactionCoordinator {
         return machine
       },
       enqueueEndOfTurn: (callback) => deps.enqueueEndOfTurn(callback),
-      onReply: ({ reply }) => this.#onNotice(reply),
+      onReply: ({ reply }) => this.#endings.onNotice(reply),
       onFault: (error) => deps.onFault(error),
+    })
+    this.#endings = new TransactionEndings({
+      waiters: this.#waiters,
+      ...{ markers: this.#markers, runtime: this.#runtime, counters },
+      ...{ timers: deps.timers, logger: deps.logger, producerIds: deps.producerIds },
+      version: () => this.#version,
+      partitionFor: (transactionalId) => this.partitionFor(transactionalId),
+      write: (transactionalId, compute) => this.#write(transactionalId, compute),
     })
   }
 
@@ -155,7 +156,7 @@ export class TransactionCoordinator {
     this.#isStarted = false
     this.#markers.close()
     this.#runtime.close()
-    this.#ending.releaseAll()
+    this.#waiters.releaseAll()
     for (const partition of [...this.#machines.keys()]) this.#closeMachine(partition)
   }
 
@@ -171,19 +172,17 @@ export class TransactionCoordinator {
 
   /** This node leads the partition from now on. Resolves when it is loaded, or could not be; need not be awaited. */
   onElection(partition: number, log: CoordinatorLog, leaderEpoch: number): Promise<void> {
-    this.#markers.cancel(partition)
-    this.#epochs.set(partition, leaderEpoch)
+    this.#endings.onElection(partition, leaderEpoch)
     return this.#runtime.onElection(partition, log)
   }
 
-  /** This node does not lead the partition any more: its markers are the next coordinator's. */
+  /** This node does not lead the partition any more. */
   onResignation(partition: number): void {
-    this.#epochs.delete(partition)
-    this.#markers.cancel(partition)
+    this.#endings.onResignation(partition)
     this.#runtime.onResignation(partition)
     this.#closeMachine(partition)
     // Of other partitions those who wait ask too early, and again.
-    this.#ending.releaseAll()
+    this.#waiters.releaseAll()
   }
 
   onMetadata(): void {
@@ -205,7 +204,7 @@ export class TransactionCoordinator {
     ]
   }
 
-  /** How many ids there are by status; see {@link TransactionStatus}. */
+  /** How many ids there are by `TransactionStatus`. */
   get countByStatus(): readonly number[] {
     return this.#limits.usage.byStatus
   }
@@ -332,7 +331,7 @@ export class TransactionCoordinator {
   ): Promise<void> | null {
     const partition = this.partitionFor(identity.transactionalId)
     const machine = partition === null ? undefined : this.#machines.get(partition)
-    return machine?.isEnding(identity) === true ? this.#ending.wait(identity.transactionalId, timeoutMs) : null
+    return machine?.isEnding(identity) === true ? this.#waiters.wait(identity.transactionalId, timeoutMs) : null
   }
 
   /** Of a client, which waits in place of asking again: as long as it would. */
@@ -383,66 +382,6 @@ export class TransactionCoordinator {
     return partitions.map(
       (partition) => () => this.#runtime.read(partition, (machine) => machine.list()).response ?? [],
     )
-  }
-
-  #onNotice(notice: TransactionNotice): void {
-    if (notice.type === 'decided') this.#sendMarkers(notice.state)
-    else for (const state of notice.transactions) void this.#abortTimedOut(state)
-  }
-
-  #sendMarkers(state: TransactionState): void {
-    const { transactionalId, producerId, producerEpoch, partitions, clientVersion } = state
-    const statePartition = this.partitionFor(transactionalId)
-    const coordinatorEpoch = statePartition === null ? undefined : this.#epochs.get(statePartition)
-    if (statePartition === null || coordinatorEpoch === undefined) return
-    const decided = {
-      ...{ transactionalId, statePartition, partitions, producerId, producerEpoch, coordinatorEpoch },
-      commit: state.status === TransactionStatus.PREPARE_COMMIT,
-      transactionVersion: clientVersion,
-    }
-    this.#markers.send(decided, () => this.#complete(statePartition, coordinatorEpoch, state))
-  }
-
-  /** All partitions have been told. Tried until it is written, or until the partition has another coordinator, which does all of it again. */
-  #complete(partition: number, coordinatorEpoch: number, state: TransactionState): void {
-    if (this.#epochs.get(partition) !== coordinatorEpoch) return
-    this.#runtime.write(
-      partition,
-      (machine, step) => machine.complete(state.transactionalId, state, step),
-      (errorCode) => {
-        const isOver = errorCode === ErrorCode.NOT_COORDINATOR || errorCode === ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
-        if (errorCode === ErrorCode.NONE || isOver) return
-        this.#deps.timers.setTimer(COMPLETION_RETRY_MS, () => this.#complete(partition, coordinatorEpoch, state))
-      },
-    )
-    // Whoever waits sees the newest state: the next transaction begins in the same batch.
-    this.#ending.release(state.transactionalId)
-  }
-
-  async #abortTimedOut(state: TransactionState): Promise<void> {
-    const { transactionalId, producerId, producerEpoch, timeoutMs } = state
-    let freshProducerId: ProducerId | null = null
-    for (;;) {
-      const version = this.#version
-      const { errorCode, response } = await this.#write(transactionalId, (machine, step) =>
-        machine.abortTimedOut(state, version, freshProducerId, step),
-      )
-      if (response === NEEDS_PRODUCER_ID) {
-        const next = await this.#deps.producerIds.next()
-        // The next round finds it again.
-        if ('errorCode' in next) return
-        freshProducerId = next.producerId
-        continue
-      }
-      const fields = { transactionalId, producerId, producerEpoch, timeoutMs }
-      if (response === true) {
-        this.counters.timedOutTransactions++
-        this.#deps.logger.info('a transaction ran out of time and is aborted', fields)
-      } else if (errorCode !== ErrorCode.NONE && errorCode !== ErrorCode.NOT_COORDINATOR) {
-        this.#deps.logger.warn('a transaction ran out of time and could not be aborted yet', { ...fields, errorCode })
-      }
-      return
-    }
   }
 
   /** Takes an operation again with a fresh producer id, where it turns out to need one. */

@@ -5,7 +5,8 @@ import type { Uuid } from '@millrace/base'
 import { open } from 'lmdb'
 import { chainOf, FIRST_CHAIN } from '../../raft/chain.ts'
 import type { Entry, EntryKind, HardState, SnapshotPoint } from '../../raft/types.ts'
-import { LmdbStore, type LmdbStoreOptions } from '../lmdb-store.ts'
+import { LmdbStore } from '../lmdb-store.ts'
+import type { LmdbStoreOptions } from '../log-opening.ts'
 import type { StoreBatch } from '../raft-store.ts'
 
 export const DIRECTORY = 'AAAAAAAAAAAAAAAAAAAAAQ' as Uuid
