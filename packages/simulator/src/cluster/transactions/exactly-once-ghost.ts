@@ -70,23 +70,23 @@ export class ExactlyOnceGhost {
 
   /** T8: at the end, of one partition of the input with all visible outputs of whatever partition. */
   checkComplete(partition: number, input: Contents, outputs: readonly string[], committedOffset: number): void {
-    const counts = new Map<number, number>()
+    const found = new Map<number, string[]>()
     for (const output of outputs) {
       const [from, offset] = (output.split(' ').at(-1) ?? '').split('@').map(Number)
-      if (from === partition) counts.set(offset!, (counts.get(offset!) ?? 0) + 1)
+      if (from !== partition) continue
+      const others = found.get(offset!)
+      if (others === undefined) found.set(offset!, [output])
+      else others.push(output)
     }
-    for (const [offset, count] of counts) {
-      must(
-        input.has(offset),
-        'T8',
-        () => `there is output of offset ${offset} of partition ${partition}, which is not visible`,
-      )
-      must(count === 1, 'T8', () => `offset ${offset} of partition ${partition} has ${count} outputs`)
+    for (const [offset, list] of found) {
+      const what = `offset ${offset} of partition ${partition}`
+      must(input.has(offset), 'T8', () => `"${list[0]}" is an output of ${what}, which is not visible`)
+      must(list.length === 1, 'T8', () => `${what} has the outputs "${list.join('", "')}"`)
     }
     for (const offset of input.keys()) {
       this.#world.judge('T8')
-      must(counts.has(offset) === offset < committedOffset, 'T8', () => {
-        const has = counts.has(offset) ? 'an output' : 'no output'
+      must(found.has(offset) === offset < committedOffset, 'T8', () => {
+        const has = found.has(offset) ? 'an output' : 'no output'
         return `offset ${offset} of partition ${partition} has ${has}, committed is ${committedOffset}`
       })
     }

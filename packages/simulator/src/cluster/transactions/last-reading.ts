@@ -75,7 +75,7 @@ async function takeOver(cast: TransactionCast): Promise<void> {
       ghost: cast.transactions,
       transactionTimeoutMs: LONGEST_TIMEOUT_MS,
       deliveryTimeoutMs: cast.options.deliveryTimeoutMs,
-      coordinatorEpoch: cast.coordinatorEpoch,
+      coordinators: cast.coordinators,
     })
     must(await driver.init(), 'L3', () => `${transactionalId} cannot be taken over`)
     await driver.close()

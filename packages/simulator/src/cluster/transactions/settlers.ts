@@ -53,7 +53,7 @@ class Settler {
       ghost: cast.transactions,
       transactionTimeoutMs: TIMEOUT_MS,
       deliveryTimeoutMs: cast.options.deliveryTimeoutMs,
-      coordinatorEpoch: cast.coordinatorEpoch,
+      coordinators: cast.coordinators,
     })
     this.#consumer = new Consumer({
       ...process.options,
@@ -135,11 +135,16 @@ class Settler {
     })
   }
 
-  /** To what is committed. False: nobody says where that is. */
+  /**
+   * To what is committed. False: nobody says where that is, or it may be a coordinator that was replaced and does not know it who does. What
+   * that one says is old, and what is settled from there on would count twice: Kafka's clients have no means against that either.
+   */
   async #goBack(): Promise<boolean> {
     this.#readings.clear()
     const consumer = this.#consumer
-    return this.#process.call('way back of a settler', async () => {
+    const { coordinators, world } = this.#cast
+    let isOld = coordinators.hasReplaced('__consumer_offsets')
+    const isDone = await this.#process.call('way back of a settler', async () => {
       const places = consumer.assignment()
       const committed = await consumer.committed(places)
       for (const place of places) {
@@ -147,5 +152,8 @@ class Settler {
         consumer.seek(place, known?.offset ?? 0)
       }
     })
+    isOld ||= coordinators.hasReplaced('__consumer_offsets')
+    if (isOld) world.mark('way back by a coordinator that may be replaced')
+    return isDone && !isOld
   }
 }

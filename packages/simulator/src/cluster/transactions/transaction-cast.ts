@@ -2,6 +2,7 @@ import type { RandomStream } from '../../world/random-stream.ts'
 import type { World } from '../../world/world.ts'
 import type { ClientHost } from '../client-host.ts'
 import type { ClusterOptions } from '../cluster-scenario.ts'
+import type { CoordinatorWatch } from './coordinator-watch.ts'
 import type { ExactlyOnceGhost } from './exactly-once-ghost.ts'
 import type { IdentityGhost } from './identity-ghost.ts'
 import type { TransactionGhost } from './transaction-ghost.ts'
@@ -16,8 +17,5 @@ export interface TransactionCast {
   readonly exactlyOnce: ExactlyOnceGhost
   readonly identities: IdentityGhost
   readonly isOver: () => boolean
-  /** Leader epoch of the partition that has all transactional ids, as the newest of the nodes knows it. */
-  readonly coordinatorEpoch: () => number
-  /** How many nodes take themselves for the coordinator of transactions, and of groups. */
-  readonly coordinatorCount: (topic: '__transaction_state' | '__consumer_offsets') => number
+  readonly coordinators: CoordinatorWatch
 }

@@ -2,6 +2,7 @@ import { type ConsumerGroupMetadata, type OffsetToCommit, Producer, type Transac
 import type { World } from '../../world/world.ts'
 import { CLOSE_LIMIT_MS, REQUEST_TIMEOUT_MS } from '../client-host.ts'
 import { type ClientProcess, ProcessEndedError } from './client-process.ts'
+import type { CoordinatorWatch } from './coordinator-watch.ts'
 import type { GhostLife, GhostTransaction, TransactionGhost } from './transaction-ghost.ts'
 
 /** How a transaction ended, as far as its producer knows. `unknown`: the producer can do no more. */
@@ -14,8 +15,7 @@ export interface DriverOptions {
   readonly transactionalId: string
   readonly transactionTimeoutMs: number
   readonly deliveryTimeoutMs: number
-  /** Changes whenever transactions have another coordinator. */
-  readonly coordinatorEpoch: () => number
+  readonly coordinators: CoordinatorWatch
 }
 
 /** What the work of a transaction may do with it. */
@@ -37,6 +37,8 @@ export class TransactionDriver {
   readonly #options: DriverOptions
   readonly #producer: Producer
   #life: GhostLife | null = null
+  /** While an identity, or another epoch of it, may be asked for. */
+  #asking: GhostLife | null = null
   #isOver = false
 
   constructor(options: DriverOptions) {
@@ -49,6 +51,9 @@ export class TransactionDriver {
       deliveryTimeoutMs,
       requestTimeoutMs: Math.min(REQUEST_TIMEOUT_MS, deliveryTimeoutMs / 2),
       maxBlockMs: MAX_BLOCK_MS,
+      onRetry: () => {
+        if (this.#asking !== null) options.ghost.onIdentityNotHeard(this.#asking)
+      },
     })
   }
 
@@ -61,7 +66,7 @@ export class TransactionDriver {
   async init(): Promise<boolean> {
     const { ghost, transactionalId, process } = this.#options
     const life = ghost.onIdentityAsked(transactionalId)
-    try {
+    await this.#asked(life, async () => {
       for (let count = 0; count < WAITS_MAX && this.#life === null; count++) {
         await process.call('init of transactions', async () => {
           await this.#producer.initTransactions()
@@ -69,9 +74,7 @@ export class TransactionDriver {
           this.#life = life
         })
       }
-    } finally {
-      if (this.#life === null) ghost.onIdentityGivenUp(life)
-    }
+    })
     return this.#life !== null
   }
 
@@ -79,9 +82,12 @@ export class TransactionDriver {
   async transact(work: (open: OpenTransaction) => Promise<'commit' | 'abort'>): Promise<DrivenOutcome> {
     const { ghost, transactionTimeoutMs } = this.#options
     const begun: { transaction: Transaction | null } = { transaction: null }
-    const failure = await this.#attempt('begin of a transaction', async () => {
-      begun.transaction = await this.#producer.begin()
-    })
+    // After an abort it gets another epoch first.
+    const failure = await this.#asked(this.#life!, () =>
+      this.#attempt('begin of a transaction', async () => {
+        begun.transaction = await this.#producer.begin()
+      }),
+    )
     const { transaction } = begun
     if (transaction === null) return this.#afterFailure(failure)
     const ghostly = ghost.begin(this.#life!, transactionTimeoutMs)
@@ -123,8 +129,8 @@ export class TransactionDriver {
   }
 
   async #commit(transaction: Transaction, ghostly: GhostTransaction): Promise<DrivenOutcome> {
-    const { ghost, world, coordinatorEpoch } = this.#options
-    const epoch = coordinatorEpoch()
+    const { ghost, world, coordinators } = this.#options
+    const epoch = coordinators.epoch('__transaction_state')
     ghost.onCommitting(ghostly)
     for (let count = 0; count < WAITS_MAX; count++) {
       const failure = await this.#attempt('commit of a transaction', async () => {
@@ -132,7 +138,7 @@ export class TransactionDriver {
         ghost.onCommitted(ghostly)
       })
       if (failure === null) {
-        if (coordinatorEpoch() !== epoch) world.mark('commit over a change of coordinator')
+        if (coordinators.epoch('__transaction_state') !== epoch) world.mark('commit over a change of coordinator')
         return 'committed'
       }
       if (codeOf(failure) === 'TIMEOUT') continue
@@ -162,6 +168,20 @@ export class TransactionDriver {
     this.#options.world.mark('end of a transaction given up')
     this.#options.process.end()
     throw new ProcessEndedError()
+  }
+
+  /** Runs what may ask for an identity, or for another epoch of it, and perhaps does not wait for the answer. */
+  async #asked<T>(life: GhostLife, call: () => Promise<T>): Promise<T> {
+    this.#asking = life
+    let isHeard = false
+    try {
+      const result = await call()
+      isHeard = life.identifiedMs < Number.POSITIVE_INFINITY
+      return result
+    } finally {
+      this.#asking = null
+      if (!isHeard) this.#options.ghost.onIdentityNotHeard(life)
+    }
   }
 
   /** What went wrong; null: nothing did. */

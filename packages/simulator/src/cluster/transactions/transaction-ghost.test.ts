@@ -213,17 +213,27 @@ describe('TransactionGhost', () => {
     expect(ghost.firstOpenOffset('t', 0)).toBe(Number.POSITIVE_INFINITY)
   })
 
-  it('takes whoever asked before and got it later for a successor, until some time after he gave up', () => {
+  it('takes whoever asked before and got it later for a successor', () => {
     passTo(1)
     const slow = ghost.onIdentityAsked('a')
     const life = producerAt(2)
     expect(ghost.isSucceeded(life)).toBe(true)
-    ghost.onIdentityGivenUp(slow)
+    ghost.onIdentityNotHeard(slow)
     passTo(10_000)
     expect(ghost.isSucceeded(life)).toBe(true)
     passTo(20_000)
     expect(ghost.isSucceeded(life)).toBe(false)
     ghost.onIdentified(slow)
     expect(ghost.isSucceeded(life)).toBe(true)
+  })
+
+  it('bears with a request that a producer gave up and that comes late, also if it is its own', () => {
+    passTo(1)
+    const life = ghost.onIdentityAsked('a')
+    ghost.onIdentityNotHeard(life)
+    ghost.onIdentified(life)
+    expect(ghost.isSucceeded(life)).toBe(true)
+    passTo(20_000)
+    expect(ghost.isSucceeded(life)).toBe(false)
   })
 })

@@ -7,8 +7,8 @@ export interface GhostLife {
   readonly askedMs: number
   /** Infinity: it has none yet. */
   identifiedMs: number
-  /** When it gave up asking; Infinity: it has not. */
-  gaveUpMs: number
+  /** Until when a request for an identity may still reach a coordinator, though nobody waits for its answer any more. */
+  lateUntilMs: number
 }
 
 /** A record that was handed to a producer. */
@@ -61,7 +61,7 @@ export type Contents = ReadonlyMap<number, string>
 
 /** A transaction may be timed out so much before its time is over by our clock: brokers have whole milliseconds. */
 const ROUNDING_MS = 5
-/** A request may reach a node that was stopped so long after its client has ended. */
+/** A request may come to a node that was stopped so long after nobody waits for its answer any more. */
 const LATE_REQUEST_MS = 15_000
 
 /**
@@ -93,7 +93,7 @@ export class TransactionGhost {
   /** A producer asks for its identity; set `identifiedMs` once it has it. */
   onIdentityAsked(transactionalId: string): GhostLife {
     const never = Number.POSITIVE_INFINITY
-    const life: GhostLife = { transactionalId, askedMs: this.#world.nowMs, identifiedMs: never, gaveUpMs: never }
+    const life: GhostLife = { transactionalId, askedMs: this.#world.nowMs, identifiedMs: never, lateUntilMs: never }
     const lives = this.#lives.get(transactionalId)
     if (lives === undefined) this.#lives.set(transactionalId, [life])
     else lives.push(life)
@@ -102,6 +102,7 @@ export class TransactionGhost {
 
   onIdentified(life: GhostLife): void {
     life.identifiedMs = this.#world.nowMs
+    if (life.lateUntilMs === Number.POSITIVE_INFINITY) life.lateUntilMs = this.#world.nowMs
     this.#tell(`${life.transactionalId} has a new producer`)
   }
 
@@ -181,17 +182,19 @@ export class TransactionGhost {
     return fencedMs
   }
 
-  /** Whether another producer may have taken over: it got the id's identity later, or asks for it, or did so a moment ago. */
-  isSucceeded(life: GhostLife): boolean {
-    return (this.#lives.get(life.transactionalId) ?? []).some((other) => {
-      if (other === life || other.identifiedMs <= life.identifiedMs) return false
-      return other.identifiedMs < Number.POSITIVE_INFINITY || this.#world.nowMs < other.gaveUpMs + LATE_REQUEST_MS
-    })
+  /** It gave up waiting for an answer that would give it an identity, or another epoch: it may ask again. */
+  onIdentityNotHeard(life: GhostLife): void {
+    life.lateUntilMs = this.#world.nowMs + LATE_REQUEST_MS
   }
 
-  /** Its producer does not ask any more. */
-  onIdentityGivenUp(life: GhostLife): void {
-    life.gaveUpMs = this.#world.nowMs
+  /**
+   * Whether somebody may have taken over: another producer got the id's identity later or asks for it, or a request for it that was given up
+   * may have come late, be it of the same producer.
+   */
+  isSucceeded(life: GhostLife): boolean {
+    return (this.#lives.get(life.transactionalId) ?? []).some((other) => {
+      return other.lateUntilMs > this.#world.nowMs || isLater(other.identifiedMs, life.identifiedMs)
+    })
   }
 
   /**
@@ -353,6 +356,11 @@ export class TransactionGhost {
     known.values.set(offset, value)
     known.offsets.set(value, offset)
   }
+}
+
+/** Of two moments the first is known to be after the second. */
+function isLater(oneMs: number, otherMs: number): boolean {
+  return oneMs < Number.POSITIVE_INFINITY && oneMs > otherMs
 }
 
 function namesOf(records: readonly GhostRecord[]): string {

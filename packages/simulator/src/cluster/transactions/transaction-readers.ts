@@ -77,10 +77,10 @@ export async function lookOnce(
   isStable = true,
 ): Promise<ReadonlyMap<number, number>> {
   const beganMs = cast.world.nowMs
-  const countBefore = cast.coordinatorCount('__consumer_offsets')
+  const wasReplaced = cast.coordinators.hasReplaced('__consumer_offsets')
   const committed = await looker.committed(TRANSFER_PLACES)
   const found = new Map(committed.map(({ partition, offset }) => [partition, Number(offset)]))
-  const isOld = countBefore > 1 || cast.coordinatorCount('__consumer_offsets') > 1
+  const isOld = wasReplaced || cast.coordinators.hasReplaced('__consumer_offsets')
   cast.exactlyOnce.check(found, beganMs, isOld || !isStable)
   return found
 }
@@ -93,10 +93,10 @@ export async function lookAtIds(cast: TransactionCast): Promise<void> {
   while (!cast.isOver()) {
     await process.pass(random.exponential(IDS_EVERY_MS), 'look')
     await process.call('look at transactional ids', async () => {
-      const wereTwo = cast.coordinatorCount('__transaction_state') > 1
+      const wasReplaced = cast.coordinators.hasReplaced('__transaction_state')
       const described = await admin.describeTransactions(transactions.transactionalIds)
-      const isOld = wereTwo || cast.coordinatorCount('__transaction_state') > 1
-      if (isOld) cast.world.mark('look while two take themselves for the coordinator of transactions')
+      const isOld = wasReplaced || cast.coordinators.hasReplaced('__transaction_state')
+      if (isOld) cast.world.mark('look at ids while a replaced coordinator does not know it')
       for (const one of described) {
         if (one.error === null) identities.onDescribed(one, isOld)
         else if (one.error.code === 'TRANSACTIONAL_ID_NOT_FOUND') identities.onUnknown(one.transactionalId, isOld)

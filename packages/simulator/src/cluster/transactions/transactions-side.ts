@@ -7,8 +7,8 @@ import {
   UpgradeType,
 } from '@millrace/consensus'
 import type { SideKind, SideStage, SideWorkload } from '../side-workload.ts'
-import type { SimulatedNode } from '../simulated-node.ts'
 import { ClientProcess } from './client-process.ts'
+import { CoordinatorWatch } from './coordinator-watch.ts'
 import { ExactlyOnceGhost } from './exactly-once-ghost.ts'
 import { IdentityGhost } from './identity-ghost.ts'
 import { checkAtRest } from './last-reading.ts'
@@ -23,7 +23,6 @@ import { produceTransfers } from './transfer-producers.ts'
 
 const PRODUCERS = 2
 const SETTLERS_AT_ONCE = 2
-const STATE_TOPIC = '__transaction_state'
 /** Levels of `transaction.version` that a cluster begins with. Up to 1 clients enlist partitions themselves; from 2 on brokers do (KIP-890). */
 const LEVELS = [0, 1, 1, 2, 2, 2]
 /** Of those that begin lower, this share goes over to level 2 under load, at a moment within this time. */
@@ -64,8 +63,7 @@ class TransactionsSide implements SideWorkload {
       exactlyOnce: new ExactlyOnceGhost(world, transactions),
       identities: new IdentityGhost(world),
       isOver: () => this.#isOver,
-      coordinatorEpoch: () => newestEpoch(nodes()),
-      coordinatorCount: (topic) => leadersOf(nodes(), topic),
+      coordinators: new CoordinatorWatch(nodes),
     }
     this.#stableOffsets = new StableOffsetGhost(world, new Set([TRANSFERS, SETTLEMENTS]), nodes, transactions)
   }
@@ -106,6 +104,7 @@ class TransactionsSide implements SideWorkload {
 
   observe(): void {
     this.#stableOffsets.observe()
+    this.#cast.coordinators.observe()
   }
 
   async checkAtRest(): Promise<void> {
@@ -160,22 +159,4 @@ class TransactionsSide implements SideWorkload {
       world.trace?.(world.nowMs, -1, `${update.feature} is not set: ${String(error)}`)
     })
   }
-}
-
-function newestEpoch(nodes: readonly SimulatedNode[]): number {
-  let newest = 0
-  for (const { broker } of nodes) {
-    for (const { topic, leaderEpoch } of broker?.partitions() ?? []) {
-      if (topic === STATE_TOPIC) newest = Math.max(newest, leaderEpoch)
-    }
-  }
-  return newest
-}
-
-function leadersOf(nodes: readonly SimulatedNode[], wanted: string): number {
-  let count = 0
-  for (const { broker } of nodes) {
-    for (const { topic, isLeader } of broker?.partitions() ?? []) if (topic === wanted && isLeader) count++
-  }
-  return count
 }
