@@ -83,8 +83,15 @@ class CompactionWorkload implements SideWorkload {
   }
 
   #watch(node: SimulatedNode): void {
+    const { host } = this.#stage
     node.diskWatchers.add((operation, path) => {
-      if (operation === 'rename') this.#exchanges.beforeRename(node, path)
+      if (operation !== 'rename') return
+      try {
+        this.#exchanges.beforeRename(node, path)
+      } catch (error) {
+        // It would be thrown into the midst of a broker, which must not make anything of it.
+        host.failure ??= error
+      }
     })
   }
 
