@@ -62,9 +62,9 @@ export const transactionMutations: readonly Mutation[] = [
   ),
   inCoordinator(
     'transaction completed before its markers are written',
-    'transaction/transaction-coordinator.ts',
-    'this.#markers.send(decided, () => this.#complete(statePartition, coordinatorEpoch, state))',
-    'this.#markers.send(decided, () => undefined)\n    queueMicrotask(() => this.#complete(statePartition, coordinatorEpoch, state))',
+    'transaction/transaction-endings.ts',
+    'this.#deps.markers.send(decided, () => this.#complete(statePartition, coordinatorEpoch, state))',
+    'this.#deps.markers.send(decided, () => undefined)\n    queueMicrotask(() => this.#complete(statePartition, coordinatorEpoch, state))',
   ),
   inCoordinator(
     'markers sent before the decision is committed',
