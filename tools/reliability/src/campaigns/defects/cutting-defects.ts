@@ -103,8 +103,8 @@ export const cuttingDefects: readonly Defect[] = [
   },
   {
     name: 'log start not written with the checkpoints',
-    file: 'log-directory.ts',
-    from: '    await replaceFileAsync(this.disk, this.path, LOG_START_FILE, encodeTextCheckpoint(logStarts), isCurrent)\n',
+    file: 'offset-checkpoints.ts',
+    from: '    await replaceFileAsync(this.#disk, this.#home.path, LOG_START_FILE, encodeTextCheckpoint(logStarts), isCurrent)\n',
     to: '',
     shownBy: [crashes('stops')],
   },
