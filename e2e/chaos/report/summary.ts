@@ -1,3 +1,4 @@
+import { type History, isData } from '../history/operation.ts'
 import type { ChaosResult } from '../run-chaos.ts'
 import { bucketsOf, quantile, recoveriesOf } from './series.ts'
 
@@ -23,6 +24,12 @@ export interface RunSummary extends RunHead {
   readonly operations: number
   readonly acknowledged: number
   readonly unknown: number
+  /** Transactions that were committed, that certainly were not, and of which nobody knows. */
+  readonly committed: number
+  readonly aborted: number
+  readonly unsure: number
+  /** Inputs of committed transactions. */
+  readonly processed: number
   readonly anomalies: Readonly<Record<string, number>>
   /** Seen, and excluded by no promise. */
   readonly allowed: Readonly<Record<string, number>>
@@ -55,6 +62,7 @@ export function summaryOf(head: RunHead, result: ChaosResult): RunSummary {
     operations: history.operations.length,
     acknowledged: sends.filter(({ outcome }) => outcome === 'ok').length,
     unknown: sends.filter(({ outcome }) => outcome === 'info').length,
+    ...transactionsOf(history),
     anomalies: found(false),
     allowed: found(true),
     problems: problems.length + verdict.invalid.length,
@@ -63,6 +71,17 @@ export function summaryOf(head: RunHead, result: ChaosResult): RunSummary {
     recoveryP50Ms: rounded(quantile(recoveries, 0.5)),
     recoveryP99Ms: rounded(quantile(recoveries, 0.99)),
     recoveryMaxMs: rounded(recoveries.at(-1) ?? null),
+  }
+}
+
+function transactionsOf({ operations }: History): Pick<RunSummary, 'committed' | 'aborted' | 'unsure' | 'processed'> {
+  const all = operations.filter(isData).filter(({ kind }) => kind === 'txn')
+  const committed = all.filter(({ outcome }) => outcome === 'ok')
+  return {
+    committed: committed.length,
+    aborted: all.filter(({ outcome }) => outcome === 'fail').length,
+    unsure: all.filter(({ outcome }) => outcome === 'info').length,
+    processed: committed.reduce((sum, { consumed }) => sum + (consumed?.records.length ?? 0), 0),
   }
 }
 
