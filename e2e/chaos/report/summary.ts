@@ -1,4 +1,4 @@
-import { type History, isData } from '../history/operation.ts'
+import { type History, isData, type Key } from '../history/operation.ts'
 import type { ChaosResult } from '../run-chaos.ts'
 import { bucketsOf, quantile, recoveriesOf } from './series.ts'
 
@@ -45,7 +45,8 @@ export function summaryOf(head: RunHead, result: ChaosResult): RunSummary {
   const { verdict, history, leaders, faultCounts, problems, isStopped } = result
   const sends = history.operations.filter(({ kind }) => kind === 'send')
   const [all] = bucketsOf(history, Math.max(1, history.endMs + 1))
-  const keys = [...new Set(leaders.flatMap((sample) => [...sample.leaders.keys()]))]
+  const loaded = keysUnderLoad(history)
+  const keys = [...new Set(leaders.flatMap((sample) => [...sample.leaders.keys()]))].filter((key) => loaded.has(key))
   const recoveries = recoveriesOf(history, leaders, keys)
     .map(({ recoveryMs }) => recoveryMs)
     .sort((left, right) => left - right)
@@ -83,6 +84,12 @@ function transactionsOf({ operations }: History): Pick<RunSummary, 'committed' |
     unsure: all.filter(({ outcome }) => outcome === 'info').length,
     processed: committed.reduce((sum, { consumed }) => sum + (consumed?.records.length ?? 0), 0),
   }
+}
+
+/** Logs to which single records are sent all the time; others have to wait for transactions and groups as well. */
+function keysUnderLoad({ operations, healedMs }: History): Set<Key> {
+  const sends = operations.filter(({ kind, invokedMs }) => kind === 'send' && invokedMs <= healedMs).filter(isData)
+  return new Set(sends.flatMap(({ steps }) => steps.flatMap((step) => (step.step === 'send' ? [step.key] : []))))
 }
 
 /** By who led when it was last told before each kill. */

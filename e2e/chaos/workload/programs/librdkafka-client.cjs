@@ -19,7 +19,7 @@ const write = (reply) => process.stdout.write(`${JSON.stringify(reply)}\n`)
 const toPlace = ({ topic, partition, offset }) => [topic, partition, offset]
 
 /** Of a call that a library repeats as long as it says that this can help. */
-const tryLimitMs = 2 * transactionTimeoutMs
+const tryLimitMs = transactionTimeoutMs
 
 async function open({ group, groupProtocol, transactionalId }) {
   const shared = {
@@ -92,7 +92,7 @@ async function open({ group, groupProtocol, transactionalId }) {
   producer.setPollInterval(5)
   await Promise.all([call((done) => producer.connect({}, done)), call((done) => consumer.connect({}, done))])
   try {
-    if (transactionalId !== null) await insist((done) => producer.initTransactions(apiMs, done))
+    if (transactionalId !== null) await insist('init', (done) => producer.initTransactions(apiMs, done))
   } catch (error) {
     await close(client)
     throw error
@@ -124,10 +124,20 @@ function giveUp(client) {
   }
 }
 
-async function insist(run) {
+/** Fails if the library says nothing for longer than it should: whoever asks learns which call it was. */
+function within(work, limitMs, what) {
+  const limit = new AbortController()
+  const late = delay(limitMs, undefined, { signal: limit.signal }).then(() => {
+    throw new Error(`${what}: the library does not answer`)
+  })
+  late.catch(() => undefined)
+  return Promise.race([work, late]).finally(() => limit.abort())
+}
+
+async function insist(what, run) {
   for (const deadline = Date.now() + tryLimitMs; ; ) {
     try {
-      return await call(run)
+      return await within(call(run), apiMs + 5000, what)
     } catch (error) {
       if (!error.isRetriable || Date.now() > deadline) throw error
     }
@@ -221,22 +231,23 @@ async function transact(client, { sends, offsets, pauseMs, end }) {
   }
   let isCommitAsked = false
   try {
-    await call((done) => producer.beginTransaction(done))
+    await insist('begin', (done) => producer.beginTransaction(done))
     const half = Math.ceil(sends.length / 2)
     const sent = sends.slice(0, half).map(send)
     await delay(pauseMs / 2)
     sent.push(...sends.slice(half).map(send))
-    const stored = await Promise.all(sent)
+    const stored = await within(Promise.all(sent), 2 * transactionTimeoutMs, 'delivery')
     const places = offsets.map(([topic, partition, offset]) => ({ topic, partition, offset }))
-    if (places.length > 0) await insist((done) => producer.sendOffsetsToTransaction(places, consumer, apiMs, done))
+    if (places.length > 0)
+      await insist('offsets', (done) => producer.sendOffsetsToTransaction(places, consumer, apiMs, done))
     await delay(pauseMs / 2)
     isCommitAsked = end === 'commit'
-    if (end === 'commit') await insist((done) => producer.commitTransaction(apiMs, done))
-    if (end === 'abort') await insist((done) => producer.abortTransaction(apiMs, done))
+    if (end === 'commit') await insist('commit', (done) => producer.commitTransaction(apiMs, done))
+    if (end === 'abort') await insist('abort', (done) => producer.abortTransaction(apiMs, done))
     return { offsets: stored }
   } catch (error) {
     // Whether an abort is possible shows by itself. One that succeeds says that there was no commit, and will be none.
-    const isAborted = await insist((done) => producer.abortTransaction(apiMs, done)).then(
+    const isAborted = await insist('abort', (done) => producer.abortTransaction(apiMs, done)).then(
       () => true,
       () => false,
     )
