@@ -82,8 +82,10 @@ export class Worker {
   }
 
   async #beMember(): Promise<void> {
+    const { client, knowledge, random } = this.#options
     await this.#poll()
-    if (chance(this.#options.random, 0.3)) await this.#commit()
+    if (chance(random, 0.3)) await this.#commit()
+    else if (chance(random, 0.15)) await client.committed(knowledge.keys)
   }
 
   async #useRegister(): Promise<void> {

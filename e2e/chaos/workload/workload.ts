@@ -1,6 +1,7 @@
 import { SeededRandom } from '@millrace/base'
 import type { Recorder } from '../history/recorder.ts'
 import { ClientProgram, type Library, libraries } from './client-program.ts'
+import type { GroupProtocol } from './client-protocol.ts'
 import { Knowledge, keyOf } from './knowledge.ts'
 import { Processor } from './processor.ts'
 import { type ClientIdentity, RecordedClient } from './recorded-client.ts'
@@ -128,7 +129,7 @@ export class Workload {
   #processor(program: ClientProgram): Processor {
     const name = `${program.library}-${roles.indexOf('processor')}`
     return new Processor({
-      client: this.#client(program, { name, group: processorGroup }),
+      client: this.#client(program, { name, group: processorGroup, groupProtocol: this.#processorProtocol }),
       random: this.#random.fork(name),
       pauseMs: this.#pauseMs,
       topic: loadTopic,
@@ -136,6 +137,11 @@ export class Workload {
       outputs: keysOf(outputTopic, this.#options.outputPartitions),
       transactionalId: `processor-${program.library}`,
     })
+  }
+
+  /** Offsets that go with transactions are refused by a rule of each protocol: seeds that are even ask the one, others the other. */
+  get #processorProtocol(): GroupProtocol {
+    return this.#options.seed % 2 === 0 ? 'classic' : 'consumer'
   }
 
   #client(program: ClientProgram, identity: ClientIdentity): RecordedClient {

@@ -73,6 +73,7 @@ async function open({ group, groupProtocol, transactionalId }) {
     deliveries: new Map(),
     rebalances: [],
     isClosing: false,
+    isHanging: false,
   }
   producer.on('delivery-report', (error, { opaque, offset }) => {
     const delivery = client.deliveries.get(opaque)
@@ -94,6 +95,7 @@ async function open({ group, groupProtocol, transactionalId }) {
   try {
     if (transactionalId !== null) await insist('init', (done) => producer.initTransactions(apiMs, done))
   } catch (error) {
+    client.isHanging = error.isHanging === true
     await close(client)
     throw error
   }
@@ -124,11 +126,15 @@ function giveUp(client) {
   }
 }
 
-/** Fails if the library says nothing for longer than it should: whoever asks learns which call it was. */
+/**
+ * Fails if the library says nothing for longer than it should. `sendOffsetsToTransaction` hangs for good where the coordinator of the group
+ * that it knows is no part of the cluster any more (librdkafka 5511, 5456). Its producer must be left alone then: whatever closes it
+ * waits for that call, and all others for whatever closes it.
+ */
 function within(work, limitMs, what) {
   const limit = new AbortController()
   const late = delay(limitMs, undefined, { signal: limit.signal }).then(() => {
-    throw new Error(`${what}: the library does not answer`)
+    throw Object.assign(new Error(`${what}: the library does not answer`), { isHanging: true })
   })
   late.catch(() => undefined)
   return Promise.race([work, late]).finally(() => limit.abort())
@@ -162,6 +168,12 @@ function consume({ consumer }, count, maxMs) {
   consumer.setDefaultIsTimeoutOnlyForFirstMessage(true)
   return call((done) => consumer.consume(count, done))
 }
+
+const isDone = (what, run) =>
+  insist(what, run).then(
+    () => true,
+    () => false,
+  )
 
 const operations = {
   async assign(client, { places }) {
@@ -247,10 +259,8 @@ async function transact(client, { sends, offsets, pauseMs, end }) {
     return { offsets: stored }
   } catch (error) {
     // Whether an abort is possible shows by itself. One that succeeds says that there was no commit, and will be none.
-    const isAborted = await insist('abort', (done) => producer.abortTransaction(apiMs, done)).then(
-      () => true,
-      () => false,
-    )
+    const isAborted = error.isHanging ? false : await isDone('abort', (done) => producer.abortTransaction(apiMs, done))
+    client.isHanging = error.isHanging === true
     const type = isCommitAsked && !isAborted ? 'info' : 'fail'
     return { type, isBroken: !isAborted, error: String(error?.message ?? error) }
   } finally {
@@ -259,15 +269,16 @@ async function transact(client, { sends, offsets, pauseMs, end }) {
 }
 
 async function close(client) {
-  const { producer, consumer, sends } = client
+  const { producer, consumer, sends, isHanging } = client
   client.isClosing = true
   giveUp(client)
   producer.setPollInterval(0)
-  const closed = call((done) => producer.disconnect(2000, done)).finally(() => {
+  const closed = isHanging ? Promise.resolve() : call((done) => producer.disconnect(2000, done))
+  const told = closed.finally(() => {
     // It reports no more; what it had not delivered by then nobody will hear of.
     for (const id of sends) write({ id, type: 'info', error: 'the producer was closed' })
   })
-  await Promise.all([closed, call((done) => consumer.disconnect(done))])
+  await Promise.all([told, call((done) => consumer.disconnect(done))])
   return {}
 }
 
