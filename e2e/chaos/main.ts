@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { commitOf } from '../harness/commit.ts'
 import { places } from '../harness/places.ts'
 import { safeProfile } from './checker/anomaly.ts'
 import { checkHistory, type Verdict } from './checker/check-history.ts'
@@ -14,9 +14,6 @@ import { type RunSummary, summaryOf } from './report/summary.ts'
 import { runChaos } from './run-chaos.ts'
 
 /** `npm run chaos`: see `options.ts` for what it understands and how it exits. */
-
-/** What a result depends on: the shipped code and that of the checks. */
-const CODE = ['packages', 'apps', 'e2e', 'package.json', 'package-lock.json']
 
 /** Ctrl-C ends a run in order, with the verdict on what was done until then; a second one ends it at once. */
 function stopOnSignals(): AbortSignal {
@@ -35,13 +32,6 @@ function stopOnSignals(): AbortSignal {
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
   return controller.signal
-}
-
-/** The commit that is checked out, and whether the code differs from it. */
-function commitOf(): string {
-  const git = (...args: string[]) => execFileSync('git', args, { cwd: places.root, encoding: 'utf8' }).trim()
-  const isChanged = git('status', '--porcelain', '--untracked-files=all', '--', ...CODE) !== ''
-  return `${git('rev-parse', '--short', 'HEAD')}${isChanged ? ' with changes' : ''}`
 }
 
 async function run(options: CommandOptions): Promise<number> {
@@ -110,6 +100,9 @@ function tell(summary: RunSummary, verdict: Verdict, problems: readonly string[]
   console.log(`faults: ${faults.join(', ') || 'none'}; ${summary.leaderKills} kills of leaders`)
   console.log(
     `records: ${summary.acknowledged} acknowledged, ${summary.unknown} of unknown outcome; to the acknowledgement p50 ${summary.sendP50Ms} ms, p99 ${summary.sendP99Ms} ms`,
+  )
+  console.log(
+    `transactions: ${summary.committed} committed, ${summary.aborted} not, ${summary.unsure} of unknown outcome; ${summary.processed} records processed in them`,
   )
   if (summary.recoveryP50Ms !== null)
     console.log(

@@ -12,9 +12,11 @@ import { Nemesis } from './faults/nemesis.ts'
 import type { History, Key } from './history/operation.ts'
 import { Recorder } from './history/recorder.ts'
 import { type LeaderSample, watchLeaders } from './leader-watch.ts'
+import { transactionTimeoutMs } from './workload/client-protocol.ts'
 import { finalRead } from './workload/final-read.ts'
 import { keyOf } from './workload/knowledge.ts'
-import { loadTopic, registerTopic, Workload } from './workload/workload.ts'
+import { seal, untilProcessed, untilTransactionsEnd } from './workload/quiescence.ts'
+import { loadTopic, outputTopic, processorGroup, registerTopic, Workload } from './workload/workload.ts'
 
 export interface ChaosOptions {
   readonly system: System
@@ -45,11 +47,17 @@ export interface ChaosResult {
 }
 
 const PARTITIONS = 6
-const topics = [loadTopic, registerTopic]
+const OUTPUT_PARTITIONS = 3
+const topics = [loadTopic, registerTopic, outputTopic]
 /** After the last fault: what is on its way still comes late, and meets a whole cluster. */
 const SETTLE_MS = 10_000
 const WHOLE_LIMIT_MS = 60_000
 const FINAL_READ_LIMIT_MS = 200_000
+/** Of transactions that nobody ends, once the cluster is healthy. */
+const TRANSACTIONS_LIMIT_MS = transactionTimeoutMs + 30_000
+const SEAL_LIMIT_MS = 30_000
+/** Of processors to come to the end of what was sent: members that were lost must be missed first. */
+const PROCESSED_LIMIT_MS = 90_000
 /** Of both, for who was told to stop and wants to go. */
 const STOPPED_LIMIT_MS = 20_000
 
@@ -62,7 +70,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const cluster = await ChaosCluster.start({ system, nodeCount, directory, settings: {}, hasDisks })
   const recorder = new Recorder(join(directory, 'history.jsonl'), seed)
   const { bootstrap } = cluster
-  const workload = new Workload({ bootstrap, recorder, seed, partitions: PARTITIONS, ratePerSecond })
+  const load = { partitions: PARTITIONS, outputPartitions: OUTPUT_PARTITIONS, ratePerSecond }
+  const workload = new Workload({ bootstrap, recorder, seed, ...load })
   try {
     return await new Run(options, cluster, recorder, workload).play()
   } finally {
@@ -89,6 +98,7 @@ class Run {
     const { signal, onPhase } = this.#options
     await this.#cluster.createTopic(loadTopic, PARTITIONS)
     await this.#cluster.createTopic(registerTopic, 1)
+    await this.#cluster.createTopic(outputTopic, OUTPUT_PARTITIONS)
     onPhase('clients start')
     this.#workload.start()
     const watching = new AbortController()
@@ -97,10 +107,9 @@ class Run {
     const faultCounts = await this.#harass()
     onPhase('everything is healed')
     await this.#heal()
-    onPhase('clients end what they do')
-    await this.#workload.stop()
+    const ends = await this.#comeToRest()
     onPhase('all is read back')
-    await this.#readBack()
+    await this.#readBack(ends)
     watching.abort()
     const leaders = await watched
     const history = await this.#recorder.finish()
@@ -174,9 +183,38 @@ class Run {
     return this.#options.signal.aborted ? Math.min(ms, STOPPED_LIMIT_MS) : ms
   }
 
-  async #readBack(): Promise<void> {
+  /** Everybody finishes, and each log gets a last record. Answers the ends behind those. */
+  async #comeToRest(): Promise<Map<Key, number>> {
+    const { onPhase } = this.#options
+    const { knowledge } = this.#workload
+    onPhase('clients end what they do')
+    await this.#workload.stopSending()
+    const sent = await this.#seal([...knowledge.keys, keyOf(registerTopic, 0)])
+    onPhase('what was sent is processed to its end')
+    const inputs = new Map([...sent].filter(([key]) => knowledge.keys.includes(key)))
+    const options = { admin: this.#cluster.admin, recorder: this.#recorder, keys: knowledge.keys }
+    const limitMs = this.#limit(PROCESSED_LIMIT_MS)
+    if (!(await untilProcessed({ ...options, limitMs }, processorGroup, inputs)))
+      this.#problems.push(`the processors did not come to the end of what was sent within ${limitMs / 1000} s`)
+    await this.#workload.stopProcessing()
+    const outputs = Array.from({ length: OUTPUT_PARTITIONS }, (_, partition) => keyOf(outputTopic, partition))
+    return new Map([...sent, ...(await this.#seal(outputs))])
+  }
+
+  /** Once no transaction is open in them any more. */
+  async #seal(keys: readonly Key[]): Promise<Map<Key, number>> {
     const { programs, knowledge } = this.#workload
-    const ends = await this.#ends()
+    const limitMs = this.#limit(TRANSACTIONS_LIMIT_MS)
+    const options = { admin: this.#cluster.admin, recorder: this.#recorder, keys, limitMs }
+    if (!(await untilTransactionsEnd(options)))
+      this.#problems.push(`transactions were open ${limitMs / 1000} s after the last one began in ${keys.join(', ')}`)
+    const ends = await seal(programs[0]!, this.#recorder, knowledge, keys, this.#limit(SEAL_LIMIT_MS))
+    for (const key of keys) if (!ends.has(key)) this.#problems.push(`${key} took no last record`)
+    return ends
+  }
+
+  async #readBack(ends: ReadonlyMap<Key, number>): Promise<void> {
+    const { programs, knowledge } = this.#workload
     const read = await finalRead({
       programs,
       recorder: this.#recorder,
@@ -186,27 +224,6 @@ class Run {
     })
     for (const { library, isWhole } of read)
       if (!isWhole) this.#problems.push(`${library} could not read all logs to their ends in the final phase`)
-  }
-
-  /** Where logs end, as an onlooker is told; or at least behind what was acknowledged. */
-  async #ends(): Promise<Map<Key, number>> {
-    const { knowledge } = this.#workload
-    const keys = [...knowledge.keys, keyOf(registerTopic, 0)]
-    const ends = new Map(keys.map((key) => [key, knowledge.acknowledgedEnd(key)]))
-    const asked = keys.map((key) => {
-      const slash = key.lastIndexOf('/')
-      return { topic: key.slice(0, slash), partition: Number(key.slice(slash + 1)), spec: 'latest' as const }
-    })
-    try {
-      const found = await this.#cluster.admin.listOffsets(asked, { timeoutMs: 30_000 })
-      for (const { topic, partition, offset } of found) {
-        const key = keyOf(topic, partition)
-        ends.set(key, Math.max(Number(offset), ends.get(key) ?? 0))
-      }
-    } catch (error) {
-      this.#problems.push(`nobody told where the logs end: ${String(error)}`)
-    }
-    return ends
   }
 
   #lookAtProcesses(): void {

@@ -12,6 +12,8 @@ export const places = {
   /** Debian's Python has the clients; another one that comes first on the path has not. */
   python: '/usr/bin/python3',
   jars: join(cache(), 'jars'),
+  /** Those of Kafka Streams and all that it needs. */
+  streamsJars: join(cache(), 'streams-jars'),
   /** Parsed classes of Kafka's tools: more than half of a tool's start. The JVM does without if it does not fit. */
   classArchive: join(cache(), 'jars/tools.jsa'),
   confluent: join(cache(), 'confluent'),

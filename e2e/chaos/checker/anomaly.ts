@@ -21,7 +21,10 @@ export const anomalyKinds = [
   'int-nonmonotonic-send',
   'int-send-skip',
   'offset-regress',
+  'invented-offset',
   'consume-count',
+  'skipped-input',
+  'hanging-transaction',
   'watermark-regress',
   'stale-read',
   'stuck',
@@ -39,6 +42,7 @@ export interface Profile {
   readonly acks: 'all' | '1'
   readonly isIdempotent: boolean
   readonly isolation: 'read_committed' | 'read_uncommitted'
+  /** What is read and what comes of it is committed together, so each input is processed once. */
   readonly isTransactional: boolean
   /**
    * Whether reading the end of a log must tell of everything acknowledged before. Kafka does not owe it while a deposed leader that
@@ -47,12 +51,12 @@ export interface Profile {
   readonly mustReadNewest: boolean
 }
 
-/** The strongest promise of the protocol without transactions. */
+/** The strongest promise of the protocol. */
 export const safeProfile: Profile = {
   acks: 'all',
   isIdempotent: true,
   isolation: 'read_committed',
-  isTransactional: false,
+  isTransactional: true,
   mustReadNewest: true,
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { History } from '../history/operation.ts'
+import type { History, Outcome } from '../history/operation.ts'
 import { Build, pollStep, records, sendStep } from '../testing/build.ts'
 import { type AnomalyKind, anomalyKinds, type Profile, safeProfile } from './anomaly.ts'
 import { checkHistory } from './check-history.ts'
@@ -122,13 +122,30 @@ const bad: Record<AnomalyKind, { history: History; besides?: AnomalyKind[] }> = 
     besides: ['G0'],
   },
   'offset-regress': {
-    history: good().commit('r', 'g', { key, offset: 3 }).committed('r', 'g', { key, offset: 2 }).history,
+    history: good()
+      .commit('r', 'g', { key, offset: 2 })
+      .commit('r', 'g', { key, offset: 3 })
+      .committed('r', 'g', { key, offset: 2 }).history,
+  },
+  'invented-offset': {
+    history: good()
+      .process('r', 'g', records(key, 0, 'a'), [sendStep(other, 'A')], 'fail')
+      .committed('r', 'g', { key, offset: 1 }).history,
   },
   'consume-count': {
     history: good()
       .transaction('p', [pollStep(...records(key, 0, 'a')), sendStep(other, 'A', 0)])
       .transaction('q', [pollStep(...records(key, 0, 'a')), sendStep(other, 'B', 1)])
       .poll('r', records(other, 0, 'A', 'B')).history,
+  },
+  'skipped-input': {
+    history: good()
+      .process('r', 'g', records(key, 0, 'a'), [sendStep(other, 'A', 0)])
+      .process('r', 'g', records(key, 2, 'c'), [sendStep(other, 'C', 2)])
+      .poll('s', [...records(other, 0, 'A'), ...records(other, 2, 'C')]).history,
+  },
+  'hanging-transaction': {
+    history: good().lastOffsets('o', { key, offset: 5 }).ends('o', { key, offset: 3 }).history,
   },
   'watermark-regress': { history: good().ends('r', { key, offset: 3 }).ends('r', { key, offset: 2 }).history },
   'stale-read': { history: good().read('s', key, 'b').history },
@@ -170,6 +187,63 @@ describe('the checker of chaos histories', () => {
     expect(kindsIn(new Build().transaction('p', steps, 'info').history)).toEqual([])
     const read = [...records(key, 0, 'a'), ...records(other, 0, 'b')]
     expect(kindsIn(new Build().transaction('p', steps, 'info').poll('r', read).history)).toEqual([])
+  })
+
+  it('counts an input once, whether or not the outcome of what processed it is known', () => {
+    const once = () => good().process('r', 'g', records(key, 0, 'a', 'b', 'c'), [sendStep(other, 'A', 0)], 'info')
+    const again = () => once().process('s', 'g', records(key, 0, 'a', 'b', 'c'), [sendStep(other, 'B', 2)])
+    expect(kindsIn(again().poll('r', records(other, 2, 'B')).history)).toEqual([])
+    const both = [...records(other, 0, 'A'), ...records(other, 2, 'B')]
+    expect(kindsIn(again().poll('r', both).history)).toEqual(['consume-count'])
+    // Another group has all of them for itself.
+    const others = once().process('s', 'h', records(key, 0, 'a', 'b', 'c'), [sendStep(other, 'B', 2)])
+    expect(kindsIn(others.poll('r', both).history)).toEqual([])
+  })
+
+  it('takes no input for processed by a transaction that did not happen', () => {
+    const history = (outcome: Outcome) =>
+      good()
+        .process('r', 'g', records(key, 0, 'a'), [sendStep(other, 'A')], outcome)
+        .process('r', 'g', records(key, 1, 'b', 'c'), [sendStep(other, 'B', 2)])
+        .poll('s', records(other, 2, 'B')).history
+    expect(kindsIn(history('fail'))).toEqual(['skipped-input'])
+    expect(kindsIn(history('info'))).toEqual(['skipped-input'])
+  })
+
+  it('does not ask for inputs behind the place to which a group has come', () => {
+    const history = good()
+      .process('r', 'g', records(key, 0, 'a'), [sendStep(other, 'A', 0)])
+      .poll('s', records(other, 0, 'A')).history
+    expect(kindsIn(history)).toEqual([])
+  })
+
+  it('holds offsets that go with a transaction to what is held of commits', () => {
+    const processed = (outcome: Outcome) =>
+      good()
+        .commit('r', 'g', { key, offset: 0 })
+        .process('r', 'g', records(key, 0, 'a', 'b', 'c'), [sendStep(other, 'A', 0)], outcome)
+        .poll('s', records(other, 0, 'A'))
+    expect(kindsIn(processed('ok').committed('r', 'g', { key, offset: 3 }).history)).toEqual([])
+    expect(kindsIn(processed('ok').committed('r', 'g', { key, offset: 0 }).history)).toEqual(['offset-regress'])
+    expect(kindsIn(processed('info').committed('r', 'g', { key, offset: 0 }).history)).toEqual([])
+    expect(kindsIn(processed('info').committed('r', 'g', { key, offset: 3 }).history)).toEqual([])
+  })
+
+  it('knows no offset of a commit that had not begun', () => {
+    const history = good().committed('r', 'g', { key, offset: 3 }).commit('r', 'g', { key, offset: 3 }).history
+    expect(kindsIn(history)).toEqual(['invented-offset'])
+  })
+
+  it('calls a transaction hanging by the last look at both ends alone', () => {
+    const looks = (...committed: number[]) => {
+      const build = good()
+      for (const offset of committed) build.lastOffsets('o', { key, offset: 5 }).ends('o', { key, offset })
+      return build.history
+    }
+    expect(kindsIn(looks(3, 5))).toEqual([])
+    expect(kindsIn(looks(3, 4))).toEqual(['hanging-transaction'])
+    // The end may have moved since.
+    expect(kindsIn(good().ends('o', { key, offset: 3 }).lastOffsets('o', { key, offset: 5 }).history)).toEqual([])
   })
 
   it('lets a consumer jump after partitions moved, and not without', () => {

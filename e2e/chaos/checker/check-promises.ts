@@ -1,4 +1,4 @@
-import type { Key, OffsetsOperation, Operation, Place } from '../history/operation.ts'
+import { isData, type Key, type OffsetsOperation, type Operation, type Place } from '../history/operation.ts'
 import type { Findings } from './anomaly.ts'
 
 /** Holds committed offsets and watermarks against what was told before. */
@@ -7,15 +7,25 @@ export function checkPromises(operations: readonly Operation[], findings: Findin
   checkWatermarks(operations, findings)
 }
 
+/** Offsets that a group was told: by a commit, or with a transaction. */
+type Commit = OffsetsOperation & { readonly kind: 'commit' }
+
 /**
  * Who asks for committed offsets after a commit was acknowledged gets that offset, a later one, or that of a commit whose outcome nobody
- * knows, which may take effect at any time after it was sent.
+ * knows, which may take effect at any time after it was sent. He never gets one that nobody committed, that of an aborted transaction among
+ * them.
  */
 function checkCommitted(operations: readonly Operation[], findings: Findings): void {
   const promised = new Map<string, number>()
-  const unsure = new Map<string, Set<number>>()
-  const inOrder = operations
-    .filter((operation): operation is OffsetsOperation => operation.kind === 'commit' || operation.kind === 'committed')
+  const possible = new Map<string, Set<number>>()
+  const commits = operations.flatMap(commitOf)
+  const unsure = new Set(
+    commits
+      .filter(({ outcome }) => outcome === 'info')
+      .flatMap(({ group, places }) => places.map((place) => `${nameOf(group, place)} ${place.offset}`)),
+  )
+  const questions = operations.filter((operation): operation is OffsetsOperation => operation.kind === 'committed')
+  const inOrder = [...commits, ...questions]
     .flatMap((operation) => [
       { ms: operation.invokedMs, isEnd: false, operation },
       { ms: operation.completedMs, isEnd: true, operation },
@@ -28,32 +38,45 @@ function checkCommitted(operations: readonly Operation[], findings: Findings): v
       for (const place of operation.places) {
         const name = nameOf(operation.group, place)
         // Until it ends it may have taken effect, and one that does not end stays so.
-        if (!isEnd) add(unsure, name, place.offset)
+        if (!isEnd) add(possible, name, place.offset)
         else if (operation.outcome === 'ok') promised.set(name, Math.max(place.offset, promised.get(name) ?? -1))
       }
     } else if (!isEnd) floors.set(operation.id, new Map(promised))
     else if (operation.outcome === 'ok') {
-      const told = new Map(operation.places.map((place) => [nameOf(operation.group, place), place.offset]))
-      for (const [name, floor] of floors.get(operation.id) ?? []) {
-        if (!name.startsWith(`${operation.group} `)) continue
-        const offset = told.get(name) ?? -1
-        if (offset >= floor) continue
-        if (unsure.get(name)?.has(offset) && hasUnsureCommit(operations, operation.group, name, offset)) continue
-        findings.add('offset-regress', `${name}: committed ${floor}, and later ${operation.process} was told ${offset}`)
-      }
+      checkTold(operation, floors.get(operation.id) ?? new Map(), possible, unsure, findings)
       floors.delete(operation.id)
     }
   }
 }
 
-function hasUnsureCommit(operations: readonly Operation[], group: string, name: string, offset: number): boolean {
-  return operations.some(
-    (operation) =>
-      operation.kind === 'commit' &&
-      operation.outcome === 'info' &&
-      operation.group === group &&
-      operation.places.some((place) => place.offset === offset && nameOf(group, place) === name),
-  )
+/** Those that certainly did not happen are none. */
+function commitOf(operation: Operation): Commit[] {
+  if (operation.outcome === 'fail') return []
+  if (operation.kind === 'commit') return [operation as Commit]
+  if (!isData(operation) || operation.consumed === undefined) return []
+  const { id, process, outcome, invokedMs, completedMs, consumed } = operation
+  const { group, places } = consumed
+  return [{ id, process, outcome, invokedMs, completedMs, kind: 'commit', group, places }]
+}
+
+/** `possible`: offsets by group and log that may have been committed by now; `unsure`: those of which nobody knows. */
+function checkTold(
+  { group, places, process }: OffsetsOperation,
+  floors: ReadonlyMap<string, number>,
+  possible: ReadonlyMap<string, ReadonlySet<number>>,
+  unsure: ReadonlySet<string>,
+  findings: Findings,
+): void {
+  const told = new Map(places.map((place) => [nameOf(group, place), place.offset]))
+  for (const [name, offset] of told)
+    if (!possible.get(name)?.has(offset))
+      findings.add('invented-offset', `${name}: ${process} was told ${offset}, which nobody had committed`)
+  for (const [name, floor] of floors) {
+    if (!name.startsWith(`${group} `)) continue
+    const offset = told.get(name) ?? -1
+    if (offset >= floor || unsure.has(`${name} ${offset}`)) continue
+    findings.add('offset-regress', `${name}: committed ${floor}, and later ${process} was told ${offset}`)
+  }
 }
 
 function nameOf(group: string, { key }: Place): string {

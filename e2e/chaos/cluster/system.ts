@@ -45,7 +45,15 @@ export function settingsOf(plan: NodePlan): Settings {
     'min.insync.replicas': minIsr,
     'offsets.topic.replication.factor': replicas,
     'offsets.topic.num.partitions': '8',
+    'transaction.state.log.replication.factor': replicas,
+    'transaction.state.log.min.isr': minIsr,
+    'transaction.state.log.num.partitions': '8',
+    'transaction.abort.timed.out.transaction.cleanup.interval.ms': '1000',
     'group.initial.rebalance.delay.ms': '0',
+    'group.consumer.heartbeat.interval.ms': '1000',
+    'group.consumer.min.heartbeat.interval.ms': '1000',
+    'group.consumer.session.timeout.ms': '10000',
+    'group.consumer.min.session.timeout.ms': '10000',
     ...(isCluster
       ? {
           'process.roles': 'broker,controller',

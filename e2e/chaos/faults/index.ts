@@ -1,4 +1,4 @@
-import { clientCrashes } from './client-crashes.ts'
+import { clientFaults } from './client-faults.ts'
 import { cuts } from './cuts.ts'
 import { diskFaults } from './disk-faults.ts'
 import type { Fault } from './fault.ts'
@@ -15,5 +15,5 @@ export const allFaults: readonly Fault[] = [
   ...diskFaults,
   ...rolling,
   ...membership,
-  ...clientCrashes,
+  ...clientFaults,
 ]

@@ -1,4 +1,4 @@
-import type { Key, Operation, Outcome, Place, Seen } from './operation.ts'
+import type { Consumed, DataOperation, Key, Operation, Outcome, Place, Seen, TransactionEnd } from './operation.ts'
 
 interface InvocationBase {
   readonly id: number
@@ -6,8 +6,17 @@ interface InvocationBase {
   readonly ms: number
 }
 
+/** A transaction as a client was asked for it: all of its sends, then the offsets of what it consumed, then its end. */
+export interface AskedTransaction {
+  readonly kind: 'txn'
+  readonly sends: readonly { readonly key: Key; readonly value: string }[]
+  readonly consumed?: Consumed
+  readonly end: TransactionEnd
+}
+
 /** What a client was asked. */
 export type Asked =
+  | AskedTransaction
   | { readonly kind: 'send'; readonly key: Key; readonly value: string }
   | { readonly kind: 'poll' }
   | { readonly kind: 'assign'; readonly places: readonly Place[] }
@@ -25,6 +34,8 @@ export interface Answered {
   readonly error?: string
   /** Of `send`; null where the client does not know it. */
   readonly offset?: number | null
+  /** Of a transaction that was committed: those of its sends. */
+  readonly offsets?: readonly (number | null)[]
   readonly records?: readonly Seen[]
   readonly isRebalanced?: boolean
   /** Of `committed` and `ends`. */
@@ -63,6 +74,8 @@ export function toOperation(
       const { key, value } = invocation
       return { ...base, kind: 'send', steps: [{ step: 'send', key, value, offset: completion?.offset ?? null }] }
     }
+    case 'txn':
+      return toTransaction(invocation, completion, base)
     case 'poll': {
       const { records = [], isRebalanced = false } = completion ?? {}
       return { ...base, kind: 'poll', steps: [{ step: 'poll', records, isRebalanced }] }
@@ -80,4 +93,18 @@ export function toOperation(
     case 'read':
       return { ...base, kind: 'read', key: invocation.key, value: completion?.value ?? null }
   }
+}
+
+/** Only who asks for it commits a transaction: of one that was to end otherwise it is certain that it did not happen. */
+function toTransaction(
+  { sends, consumed, end }: AskedTransaction,
+  completion: Answered | null,
+  base: Omit<DataOperation, 'kind' | 'steps'>,
+): DataOperation {
+  const outcome = end === 'commit' ? base.outcome : 'fail'
+  const offsets = outcome === 'ok' ? completion?.offsets : undefined
+  const steps = sends.map(({ key, value }, slot) => {
+    return { step: 'send' as const, key, value, offset: offsets?.[slot] ?? null }
+  })
+  return { ...base, outcome, kind: 'txn', steps, ...(consumed === undefined ? {} : { consumed }) }
 }

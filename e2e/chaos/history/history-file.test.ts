@@ -26,6 +26,16 @@ describe('a recorded history', () => {
     recorder.complete(send, { outcome: 'ok', offset: 3 })
     recorder.complete(poll, { outcome: 'ok', records: [{ key: 't/0', offset: 3, value: 'a' }], isRebalanced: true })
     recorder.endFault(fault)
+    const sends = [{ key: 't/0', value: 'b' }]
+    const consumed = {
+      group: 'g',
+      records: [{ key: 't/0', offset: 3, value: 'a' }],
+      places: [{ key: 't/0', offset: 4 }],
+    }
+    const committed = recorder.invoke('p', { kind: 'txn', sends, consumed, end: 'commit' })
+    recorder.complete(committed, { outcome: 'ok', offsets: [5] })
+    recorder.complete(recorder.invoke('p', { kind: 'txn', sends, end: 'abandon' }), { outcome: 'info' })
+    recorder.invoke('p', { kind: 'txn', sends, end: 'abort' })
     recorder.invoke('p', { kind: 'commit', group: 'g', places: [{ key: 't/0', offset: 4 }] })
     recorder.healed()
     return recorder.finish()
@@ -36,6 +46,9 @@ describe('a recorded history', () => {
     expect(recorded.operations).toMatchObject([
       { kind: 'send', process: 'p', outcome: 'ok', steps: [{ offset: 3, value: 'a' }] },
       { kind: 'poll', process: 'r', steps: [{ isRebalanced: true }] },
+      { kind: 'txn', outcome: 'ok', steps: [{ value: 'b', offset: 5 }], consumed: { group: 'g' } },
+      { kind: 'txn', outcome: 'fail', steps: [{ offset: null }] },
+      { kind: 'txn', outcome: 'fail' },
       { kind: 'commit', outcome: 'info', completedMs: Number.POSITIVE_INFINITY },
     ])
     expect(recorded.faults).toMatchObject([{ kind: 'kill', detail: 'node 1', nodes: [1] }])
@@ -48,7 +61,7 @@ describe('a recorded history', () => {
   it('is read up to where it breaks off', async () => {
     await record()
     const { history } = readHistory(readFileSync(path, 'utf8').slice(0, -5))
-    expect(history.operations).toHaveLength(3)
+    expect(history.operations).toHaveLength(6)
   })
 
   it('is refused if it is damaged, or of another kind or version', async () => {

@@ -45,10 +45,25 @@ interface Base {
   readonly completedMs: number
 }
 
-/** One `send`, one `poll`, or a transaction of several of them. */
+/** How a transaction was meant to end; `abandon`: its producer goes away, and others must end it. */
+export type TransactionEnd = 'commit' | 'abort' | 'abandon'
+
+/** What a transaction processes: records that its client polled before, and where the group reads on once it is committed. */
+export interface Consumed {
+  readonly group: string
+  readonly records: readonly Seen[]
+  readonly places: readonly Place[]
+}
+
+/**
+ * One `send`, one `poll`, or a transaction of several of them. A transaction that nobody was to commit is `fail`, whatever became of its
+ * client.
+ */
 export interface DataOperation extends Base {
   readonly kind: 'send' | 'poll' | 'txn'
   readonly steps: readonly Step[]
+  /** Of a transaction that processes inputs: its sends are what came of them, one for each. */
+  readonly consumed?: Consumed
 }
 
 /** Partitions taken by hand, and where reading begins; all others are given up. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { safeProfile } from '../checker/anomaly.ts'
 import { checkHistory } from '../checker/check-history.ts'
 import type { ChaosResult } from '../run-chaos.ts'
-import { Build, records } from '../testing/build.ts'
+import { Build, records, sendStep } from '../testing/build.ts'
 import { chaosPage } from './page.ts'
 import { summaryOf } from './summary.ts'
 
@@ -65,6 +65,18 @@ describe('the page of a run', () => {
     expect(page).toContain('seed 7: failed')
     expect(page).toContain('never allowed')
     expect(page).toContain('node 2 ended by itself: 1')
+  })
+
+  it('tells how many transactions there were, and what they processed', () => {
+    const build = good()
+      .process('q', 'g', records(key, 0, 'a', 'b'), [sendStep('o/0', 'A', 0)])
+      .process('q', 'g', records(key, 0, 'a', 'b'), [sendStep('o/0', 'B')], 'fail')
+      .transaction('q', [sendStep('o/0', 'C')], 'info')
+      .poll('r', records('o/0', 0, 'A'))
+    const result = resultOf(build)
+    const summary = summaryOf(head, result)
+    expect(summary).toMatchObject({ isGood: true, committed: 1, aborted: 1, unsure: 1, processed: 2 })
+    expect(chaosPage(summary, result)).toContain('1 transactions committed, 1 not, 1 of unknown outcome; 2 records')
   })
 
   it('can be drawn of a run in which nothing happened', () => {

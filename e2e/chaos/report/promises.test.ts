@@ -20,6 +20,10 @@ const summary: RunSummary = {
   operations: 1000,
   acknowledged: 500,
   unknown: 0,
+  committed: 300,
+  aborted: 40,
+  unsure: 3,
+  processed: 700,
   anomalies: {},
   allowed: {},
   problems: 0,
@@ -61,6 +65,9 @@ describe('the promises of a run', () => {
     [{ leaderKills: 2 }, 'only 2 leaders were killed'],
     [{ faultCounts: { 'kill-leader': 20 } }, 'no active controller was killed'],
     [{ faultCounts: { 'kill-leader': 4, 'kill-controller': 1 } }, 'only 5 faults struck'],
+    [{ committed: 19 }, 'only 19 transactions were committed'],
+    [{ aborted: 4 }, 'only 4 transactions were not'],
+    [{ processed: 49 }, 'only 49 records were processed'],
     [{ isStopped: true }, 'it was stopped'],
   ] satisfies [Partial<RunSummary>, string][])('are not kept by a run that asked too little: %o', (run, reason) => {
     expect(brokenOf(run, {}).map(({ broken }) => broken)).toEqual([[reason]])

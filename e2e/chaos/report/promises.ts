@@ -12,7 +12,9 @@ export interface Promised {
 const KEPT = 'What was acknowledged is kept, at its offset, and read'
 const SENT = 'Only what was sent is read, once and in whole transactions'
 const ORDER = 'Readers and writers go forward through a log'
-const COMMITTED = 'Committed offsets stay'
+const COMMITTED = 'Committed offsets stay, and are those that were committed'
+const PROCESSED = 'Each input is processed exactly once'
+const ENDED = 'Every transaction ends'
 const ENDS = 'Ends of logs do not move back, and the newest value is read where that is owed'
 const PROGRESS = 'Records are acknowledged whenever nothing is broken'
 const PROCESSES = 'Nodes and clients live, log nothing bad, and come together again'
@@ -33,7 +35,9 @@ const promiseOf: Readonly<Record<AnomalyKind, string>> = {
   'future-read': SENT,
   G1c: SENT,
   G0: SENT,
-  'consume-count': SENT,
+  'consume-count': PROCESSED,
+  'skipped-input': PROCESSED,
+  'hanging-transaction': ENDED,
   'poll-skip': ORDER,
   'int-poll-skip': ORDER,
   'nonmonotonic-poll': ORDER,
@@ -42,6 +46,7 @@ const promiseOf: Readonly<Record<AnomalyKind, string>> = {
   'int-nonmonotonic-send': ORDER,
   'int-send-skip': ORDER,
   'offset-regress': COMMITTED,
+  'invented-offset': COMMITTED,
   'watermark-regress': ENDS,
   'stale-read': ENDS,
   stuck: PROGRESS,
@@ -51,6 +56,9 @@ const promiseOf: Readonly<Record<AnomalyKind, string>> = {
 const LEAST_LEADER_KILLS = 3
 const LEAST_CONTROLLER_KILLS = 1
 const LEAST_FAULTS = 6
+const LEAST_COMMITTED = 20
+const LEAST_ABORTED = 5
+const LEAST_PROCESSED = 50
 
 /** Every promise, with what broke it. `problems`: what no history shows. */
 export function promisesOf(summary: RunSummary, verdict: Verdict, problems: readonly string[]): Promised[] {
@@ -66,13 +74,16 @@ export function promisesOf(summary: RunSummary, verdict: Verdict, problems: read
   ]
 }
 
-function tooFew({ leaderKills, faultCounts, isStopped }: RunSummary): string[] {
+function tooFew({ leaderKills, faultCounts, isStopped, committed, aborted, processed }: RunSummary): string[] {
   const faultCount = Object.values(faultCounts).reduce((sum, count) => sum + count, 0)
   const reasons: string[] = []
   if (isStopped) reasons.push('it was stopped')
   if (leaderKills < LEAST_LEADER_KILLS) reasons.push(`only ${leaderKills} leaders were killed`)
   if ((faultCounts['kill-controller'] ?? 0) < LEAST_CONTROLLER_KILLS) reasons.push('no active controller was killed')
   if (faultCount < LEAST_FAULTS) reasons.push(`only ${faultCount} faults struck`)
+  if (committed < LEAST_COMMITTED) reasons.push(`only ${committed} transactions were committed`)
+  if (aborted < LEAST_ABORTED) reasons.push(`only ${aborted} transactions were not`)
+  if (processed < LEAST_PROCESSED) reasons.push(`only ${processed} records were processed`)
   return reasons
 }
 

@@ -1,3 +1,4 @@
+import { type History, isData, type Key } from '../history/operation.ts'
 import type { ChaosResult } from '../run-chaos.ts'
 import { bucketsOf, quantile, recoveriesOf } from './series.ts'
 
@@ -23,6 +24,12 @@ export interface RunSummary extends RunHead {
   readonly operations: number
   readonly acknowledged: number
   readonly unknown: number
+  /** Transactions that were committed, that certainly were not, and of which nobody knows. */
+  readonly committed: number
+  readonly aborted: number
+  readonly unsure: number
+  /** Inputs of committed transactions. */
+  readonly processed: number
   readonly anomalies: Readonly<Record<string, number>>
   /** Seen, and excluded by no promise. */
   readonly allowed: Readonly<Record<string, number>>
@@ -38,7 +45,8 @@ export function summaryOf(head: RunHead, result: ChaosResult): RunSummary {
   const { verdict, history, leaders, faultCounts, problems, isStopped } = result
   const sends = history.operations.filter(({ kind }) => kind === 'send')
   const [all] = bucketsOf(history, Math.max(1, history.endMs + 1))
-  const keys = [...new Set(leaders.flatMap((sample) => [...sample.leaders.keys()]))]
+  const loaded = keysUnderLoad(history)
+  const keys = [...new Set(leaders.flatMap((sample) => [...sample.leaders.keys()]))].filter((key) => loaded.has(key))
   const recoveries = recoveriesOf(history, leaders, keys)
     .map(({ recoveryMs }) => recoveryMs)
     .sort((left, right) => left - right)
@@ -55,6 +63,7 @@ export function summaryOf(head: RunHead, result: ChaosResult): RunSummary {
     operations: history.operations.length,
     acknowledged: sends.filter(({ outcome }) => outcome === 'ok').length,
     unknown: sends.filter(({ outcome }) => outcome === 'info').length,
+    ...transactionsOf(history),
     anomalies: found(false),
     allowed: found(true),
     problems: problems.length + verdict.invalid.length,
@@ -64,6 +73,23 @@ export function summaryOf(head: RunHead, result: ChaosResult): RunSummary {
     recoveryP99Ms: rounded(quantile(recoveries, 0.99)),
     recoveryMaxMs: rounded(recoveries.at(-1) ?? null),
   }
+}
+
+function transactionsOf({ operations }: History): Pick<RunSummary, 'committed' | 'aborted' | 'unsure' | 'processed'> {
+  const all = operations.filter(isData).filter(({ kind }) => kind === 'txn')
+  const committed = all.filter(({ outcome }) => outcome === 'ok')
+  return {
+    committed: committed.length,
+    aborted: all.filter(({ outcome }) => outcome === 'fail').length,
+    unsure: all.filter(({ outcome }) => outcome === 'info').length,
+    processed: committed.reduce((sum, { consumed }) => sum + (consumed?.records.length ?? 0), 0),
+  }
+}
+
+/** Logs to which single records are sent all the time; others have to wait for transactions and groups as well. */
+function keysUnderLoad({ operations, healedMs }: History): Set<Key> {
+  const sends = operations.filter(({ kind, invokedMs }) => kind === 'send' && invokedMs <= healedMs).filter(isData)
+  return new Set(sends.flatMap(({ steps }) => steps.flatMap((step) => (step.step === 'send' ? [step.key] : []))))
 }
 
 /** By who led when it was last told before each kill. */

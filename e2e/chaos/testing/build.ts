@@ -1,4 +1,4 @@
-import type { FaultSpan, History, Key, Operation, Outcome, Place, Seen, Step } from '../history/operation.ts'
+import type { Consumed, FaultSpan, History, Key, Operation, Outcome, Place, Seen, Step } from '../history/operation.ts'
 
 /** Histories made by hand: each call adds an operation that takes a millisecond, a millisecond after the one before. */
 export class Build {
@@ -36,6 +36,20 @@ export class Build {
     return this.#add(process, outcome, (base) => ({ ...base, kind: 'txn', steps }))
   }
 
+  /** A transaction that takes in records of a log, after which its group reads on, and sends something for each. */
+  process(
+    process: string,
+    group: string,
+    inputs: readonly Seen[],
+    steps: readonly Step[],
+    outcome: Outcome = 'ok',
+  ): this {
+    const last = inputs.at(-1)
+    const places = last === undefined ? [] : [{ key: last.key, offset: last.offset + 1 }]
+    const consumed: Consumed = { group, records: inputs, places }
+    return this.#add(process, outcome, (base) => ({ ...base, kind: 'txn', steps, consumed }))
+  }
+
   assign(process: string, ...places: Place[]): this {
     return this.#add(process, 'ok', (base) => ({ ...base, kind: 'assign', places }))
   }
@@ -54,6 +68,11 @@ export class Build {
 
   ends(process: string, ...places: Place[]): this {
     return this.#add(process, 'ok', (base) => ({ ...base, kind: 'ends', isolation: 'read_committed', places }))
+  }
+
+  /** The end of all records, open transactions included. */
+  lastOffsets(process: string, ...places: Place[]): this {
+    return this.#add(process, 'ok', (base) => ({ ...base, kind: 'ends', isolation: 'read_uncommitted', places }))
   }
 
   read(process: string, key: Key, value: string | null): this {

@@ -1,5 +1,5 @@
 import { SeededRandom } from '@millrace/base'
-import type { History, Key, Operation, Outcome, Place, Seen, Step } from '../history/operation.ts'
+import type { Consumed, History, Key, Operation, Outcome, Place, Seen, Step } from '../history/operation.ts'
 
 /** Two logs that transactions and readers use, and one that is used as a register. */
 export const modelKeys: readonly Key[] = ['t/0', 't/1', 'register/0']
@@ -27,6 +27,8 @@ class ModelRun {
   readonly #random: SeededRandom
   readonly #logs = new Map<Key, (string | null)[]>(modelKeys.map((key) => [key, []]))
   readonly #committed = new Map<Key, number>()
+  /** Where the group reads the first log on that processes it into the second. */
+  #processed = 0
   readonly #clients: Client[] = clients.map((name) => ({ name, freeMs: 0, positions: new Map() }))
   readonly #drafts: Draft[] = []
   #nowMs = 0
@@ -54,13 +56,14 @@ class ModelRun {
   }
 
   #act(client: Client): void {
-    const choice = this.#below(12)
+    const choice = this.#below(14)
     if (choice < 4) this.#send(client)
     else if (choice < 7) this.#poll(client)
     else if (choice < 8) this.#assign(client)
     else if (choice < 9) this.#transact(client)
     else if (choice < 10) this.#useOffsets(client)
     else if (choice < 11) this.#read(client)
+    else if (choice < 13) this.#process(client)
     else this.#askEnds(client)
   }
 
@@ -105,6 +108,26 @@ class ModelRun {
     // The marker of the end takes an offset too.
     for (const key of new Set(sends.map((send) => send.key))) this.#append(key, null)
     this.#log(client, outcome, (base) => ({ ...base, kind: 'txn', steps: [...poll, ...steps] }))
+  }
+
+  /** Takes the next records of the group, and commits what comes of them together with their offsets. */
+  #process(client: Client): void {
+    const [from, to] = [modelKeys[0]!, modelKeys[1]!]
+    const taken = { name: client.name, freeMs: 0, positions: new Map([[from, this.#processed]]) }
+    const records = this.#take(taken)
+    if (records.length === 0) return
+    const place = { key: from, offset: taken.positions.get(from)! }
+    const consumed: Consumed = { group: 'processors', records, places: [place] }
+    const outcome = this.#outcome()
+    const isCommitted = outcome === 'ok' || (outcome === 'info' && this.#below(2) === 0)
+    if (isCommitted) this.#processed = place.offset
+    const steps = records.map((): Step => {
+      const value = this.#value()
+      const offset = this.#append(to, isCommitted ? value : null)
+      return { step: 'send', key: to, value, offset: outcome === 'ok' ? offset : null }
+    })
+    this.#append(to, null)
+    this.#log(client, outcome, (base) => ({ ...base, kind: 'txn', steps, consumed }))
   }
 
   #useOffsets(client: Client): void {

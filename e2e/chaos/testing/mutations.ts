@@ -2,6 +2,7 @@ import { SeededRandom } from '@millrace/base'
 import type { AnomalyKind } from '../checker/anomaly.ts'
 import {
   type DataOperation,
+  type EndsOperation,
   type History,
   isData,
   type Operation,
@@ -142,6 +143,27 @@ export const mutations: Partial<Record<AnomalyKind, Mutation>> = {
     )
     return isPromised ? replaceOperation(history, { ...told, places: [{ key: 't/0', offset: -1 }] }) : null
   },
+  'invented-offset': (history, pick) => {
+    const told = pick(history.operations.filter((operation) => operation.kind === 'committed'))
+    if (told?.kind !== 'committed') return null
+    return replaceOperation(history, { ...told, places: [{ key: 't/0', offset: 1_000_000 }] })
+  },
+  'consume-count': (history, pick) => {
+    const txn = pick(processed(history))
+    const step: Step = { step: 'send', key: 't/1', value: 'again', offset: null }
+    return txn && withOperation(history, { ...txn, process: 'other', steps: [step] })
+  },
+  'skipped-input': (history, pick) => {
+    const txn = pick(processed(history))
+    const [, ...records] = txn?.consumed?.records ?? []
+    return txn?.consumed ? replaceOperation(history, { ...txn, consumed: { ...txn.consumed, records } }) : null
+  },
+  'hanging-transaction': (history) => {
+    const ends = { kind: 'ends', process: 'onlooker', outcome: 'ok' } as const
+    const places = [{ key: 't/0', offset: 1_000_000 }]
+    const all = withOperation(history, { ...ends, isolation: 'read_uncommitted', places })
+    return withOperation(all, { ...ends, isolation: 'read_committed', places: [{ key: 't/0', offset: 999_999 }] })
+  },
   'watermark-regress': (history, pick) => {
     const ends = history.operations.filter((operation) => operation.kind === 'ends')
     const isLater = (operation: Operation) =>
@@ -226,7 +248,16 @@ function replaceOperation(history: History, changed: Operation): History {
   return { ...history, operations: history.operations.map((old) => (old.id === changed.id ? changed : old)) }
 }
 
-type Untimed = Omit<DataOperation, 'id' | 'invokedMs' | 'completedMs'>
+/** Transactions that have certainly processed something. */
+function processed({ operations }: History): DataOperation[] {
+  return operations.filter(isData).filter(({ outcome, consumed }) => outcome === 'ok' && consumed !== undefined)
+}
+
+type Untimed = DataOperation | EndsOperation extends infer O
+  ? O extends Operation
+    ? Omit<O, 'id' | 'invokedMs' | 'completedMs'>
+    : never
+  : never
 
 /** Adds an operation after all others. */
 function withOperation(history: History, operation: Untimed): History {

@@ -1,12 +1,18 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { javaProgram } from '../../harness/java-program.ts'
 import { endWithParent } from '../../harness/own-group.ts'
 import { places, requirePlace } from '../../harness/places.ts'
 import { exitCode, tail } from '../../harness/run.ts'
-import { type ClientAnswer, type ClientRequest, deliveryTimeoutMs, requestTimeoutMs } from './client-protocol.ts'
+import {
+  type ClientAnswer,
+  type ClientRequest,
+  deliveryTimeoutMs,
+  pollIntervalMs,
+  requestTimeoutMs,
+  transactionTimeoutMs,
+} from './client-protocol.ts'
 
 export const libraries = ['millrace', 'librdkafka', 'java'] as const
 export type Library = (typeof libraries)[number]
@@ -40,7 +46,9 @@ export class ClientProgram {
 
   start(): void {
     const [command, ...args] = commandOf(this.library, this.#bootstrap)
-    const child = spawn(command!, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
+    // Each of librdkafka's calls that wait takes one of Node's threads, of which there are four if nobody says otherwise.
+    const env = { ...process.env, UV_THREADPOOL_SIZE: '64' }
+    const child = spawn(command!, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, env })
     endWithParent(child)
     this.#child = child
     this.#isExpectedToEnd = false
@@ -65,7 +73,7 @@ export class ClientProgram {
   /** Asks a client. Never rejects: what is not answered, or not in time, is `info`. */
   ask(client: string, request: ClientRequest): Promise<ClientAnswer> {
     const id = this.#nextId++
-    const limitMs = request.op === 'send' ? SEND_LIMIT_MS : ANSWER_LIMIT_MS
+    const limitMs = request.op === 'send' || request.op === 'txn' ? SEND_LIMIT_MS : ANSWER_LIMIT_MS
     return new Promise((resolve) => {
       const finish = (answer: ClientAnswer) => {
         clearTimeout(timer)
@@ -77,6 +85,16 @@ export class ClientProgram {
       if (this.#child === null) finish({ id, type: 'fail', error: 'the program has ended' })
       else this.#child.stdin?.write(`${JSON.stringify({ id, client, ...request })}\n`)
     })
+  }
+
+  /** SIGSTOP: its clients are silent, and what they have on its way goes on once they are told to. */
+  pause(): void {
+    this.#child?.kill('SIGSTOP')
+  }
+
+  /** SIGCONT. */
+  resume(): void {
+    this.#child?.kill('SIGCONT')
   }
 
   /** SIGKILL, and a new one: a crash of all of its clients. */
@@ -103,7 +121,7 @@ export class ClientProgram {
 
 function commandOf(library: Library, bootstrap: string): string[] {
   const programs = join(import.meta.dirname, 'programs')
-  const times = [String(deliveryTimeoutMs), String(requestTimeoutMs)]
+  const times = JSON.stringify({ deliveryTimeoutMs, requestTimeoutMs, transactionTimeoutMs, pollIntervalMs })
   switch (library) {
     case 'millrace':
       return [process.execPath, join(programs, 'millrace-client.ts'), bootstrap]
@@ -113,34 +131,11 @@ function commandOf(library: Library, bootstrap: string): string[] {
         join(programs, 'librdkafka-client.cjs'),
         requirePlace(places.confluent),
         bootstrap,
-        ...times,
+        times,
       ]
     case 'java': {
       const source = join(programs, 'KafkaChaosClient.java')
-      const log = `-Dlog4j2.configurationFile=${join(places.root, 'e2e/peers/log4j2.properties')}`
-      const path = `${compiledJava(source)}:${requirePlace(places.jars)}/*`
-      return ['java', '-Xmx256m', '-XX:+UseSerialGC', log, '-cp', path, 'KafkaChaosClient', bootstrap, ...times]
+      return javaProgram({ source, className: 'KafkaChaosClient', jars: places.jars }, [bootstrap, times])
     }
   }
-}
-
-/** The folder with the classes of a source, which is compiled once for each of its versions, beside the jars that it needs. */
-export function compiledJava(source: string): string {
-  const jars = requirePlace(places.jars)
-  const version = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 16)
-  const classes = join(dirname(jars), 'chaos-classes', version)
-  if (existsSync(classes)) return classes
-  const part = `${classes}.${process.pid}`
-  mkdirSync(part, { recursive: true })
-  execFileSync('javac', ['-nowarn', '-Xlint:none', '-cp', `${jars}/*`, '-d', part, source], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  try {
-    renameSync(part, classes)
-  } catch (error) {
-    rmSync(part, { recursive: true })
-    // Another run has compiled the same meanwhile.
-    if (!existsSync(classes)) throw error
-  }
-  return classes
 }

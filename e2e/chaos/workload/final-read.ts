@@ -28,13 +28,8 @@ async function readAll(
   { recorder, knowledge, ends, limitMs }: FinalReadOptions,
 ): Promise<boolean> {
   const deadlineMs = recorder.nowMs + limitMs
-  const client = new RecordedClient(
-    `final-${program.library}`,
-    `final-${program.library}`,
-    program,
-    recorder,
-    knowledge,
-  )
+  const name = `final-${program.library}`
+  const client = new RecordedClient({ name, group: name }, program, recorder, knowledge)
   const places = [...ends.keys()].map((key) => ({ key, offset: 0 }))
   const positions = new Map<Key, number>()
   const isWhole = () => [...ends].every(([key, end]) => (positions.get(key) ?? 0) >= end)

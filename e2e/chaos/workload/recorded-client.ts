@@ -1,15 +1,38 @@
 import type { Asked } from '../history/history-event.ts'
-import type { Key, Place, Seen } from '../history/operation.ts'
+import type { Consumed, Key, Place, Seen, TransactionEnd } from '../history/operation.ts'
 import type { Recorder } from '../history/recorder.ts'
 import { type ClientProgram, NO_ANSWER } from './client-program.ts'
-import type { ClientAnswer, ClientRequest } from './client-protocol.ts'
+import type { ClientAnswer, ClientRequest, GroupProtocol } from './client-protocol.ts'
 import { type Knowledge, keyOf, partitionOf } from './knowledge.ts'
+
+/** A transaction to be done. */
+export interface TransactionPlan {
+  readonly sends: readonly { readonly key: Key; readonly value: string }[]
+  /** What its sends came of, and where the group of the client reads on after it. */
+  readonly consumed?: Consumed
+  readonly pauseMs: number
+  readonly end: TransactionEnd
+}
+
+/** How a transaction ended. `isBroken`: the client can do no more of them. */
+export interface Transacted {
+  readonly type: 'ok' | 'fail' | 'info'
+  readonly isBroken: boolean
+}
+
+/** Whom a client is of; its group is told by {@link RecordedClient.group}. */
+export interface ClientIdentity {
+  readonly name: string
+  readonly group: string
+  readonly groupProtocol?: GroupProtocol
+}
 
 /** A client of which all that it is asked and answers is recorded. Each life of it is a process of its own in the history. */
 export class RecordedClient {
   readonly program: ClientProgram
   readonly group: string
   readonly #name: string
+  readonly #groupProtocol: GroupProtocol
   readonly #recorder: Recorder
   readonly #knowledge: Knowledge
   #life = 0
@@ -19,10 +42,11 @@ export class RecordedClient {
   /** Requests in a row that did not go well. */
   badStreak = 0
 
-  constructor(name: string, group: string, program: ClientProgram, recorder: Recorder, knowledge: Knowledge) {
+  constructor(identity: ClientIdentity, program: ClientProgram, recorder: Recorder, knowledge: Knowledge) {
     this.program = program
-    this.group = group
-    this.#name = name
+    this.group = identity.group
+    this.#name = identity.name
+    this.#groupProtocol = identity.groupProtocol ?? 'classic'
     this.#recorder = recorder
     this.#knowledge = knowledge
   }
@@ -36,32 +60,66 @@ export class RecordedClient {
     return this.#isStuck || this.#programLife !== this.program.life
   }
 
-  /** Begins a new life. False: the program could not make a client. */
-  async open(): Promise<boolean> {
+  /**
+   * Begins a new life. False: the program could not make a client. With an id its producer does transactions, and whoever had the id before
+   * does no more.
+   */
+  async open(transactionalId: string | null = null): Promise<boolean> {
     this.#life++
     this.#programLife = this.program.life
     this.badStreak = 0
     this.sendsUnderWay = 0
     this.#isStuck = false
-    const { type } = await this.program.ask(this.process, { op: 'open', group: this.group })
+    const settings = { group: this.group, groupProtocol: this.#groupProtocol, transactionalId }
+    const { type } = await this.program.ask(this.process, { op: 'open', ...settings })
     return type === 'ok'
   }
 
   async close(): Promise<void> {
-    await this.program.ask(this.process, { op: 'close' })
+    await this.closer()()
   }
 
-  async send(key: Key, value: string): Promise<void> {
+  /** What closes the client in the life that it has now, however many come after. */
+  closer(): () => Promise<void> {
+    const { process, program } = this
+    return async () => {
+      await program.ask(process, { op: 'close' })
+    }
+  }
+
+  /** Its offset; null if it is not known, whether or not the record is there. */
+  async send(key: Key, value: string): Promise<number | null> {
     const [topic, partition] = partitionOf(key)
     const life = this.#life
     this.sendsUnderWay++
-    const { type, offset = -1 } = await this.#ask(
+    const { type, offset } = await this.#ask(
       { kind: 'send', key, value },
       { op: 'send', topic, partition, value },
       (answer) => ({ offset: known(answer.offset) }),
     )
     if (life === this.#life) this.sendsUnderWay--
-    if (type === 'ok') this.#knowledge.onAcknowledged(key, known(offset))
+    if (type !== 'ok') return null
+    this.#knowledge.onAcknowledged(key, known(offset))
+    return known(offset)
+  }
+
+  /** Does a transaction with all that belongs to it. */
+  async transact({ sends, consumed, pauseMs, end }: TransactionPlan): Promise<Transacted> {
+    const { type, isBroken, offsets } = await this.#ask(
+      { kind: 'txn', sends, end, ...(consumed === undefined ? {} : { consumed }) },
+      {
+        op: 'txn',
+        sends: sends.map(({ key, value }) => [...partitionOf(key), value] as const),
+        offsets: (consumed?.places ?? []).map(toWire),
+        pauseMs,
+        end,
+      },
+      (answer) => ({ offsets: (answer.offsets ?? []).map(known) }),
+    )
+    if (type === 'ok' && end === 'commit')
+      for (const [slot, { key }] of sends.entries()) this.#knowledge.onAcknowledged(key, known(offsets?.[slot]))
+    // A program that says nothing has ended, or hangs.
+    return { type, isBroken: isBroken ?? type !== 'ok' }
   }
 
   async assign(places: readonly Place[]): Promise<boolean> {
@@ -136,6 +194,7 @@ export class RecordedClient {
     request: ClientRequest,
     body: (answer: ClientAnswer) => object = () => ({}),
   ): Promise<ClientAnswer> {
+    const life = this.#life
     const id = this.#recorder.invoke(this.process, asked)
     const answer = await this.program.ask(this.process, request)
     const { type, error } = answer
@@ -144,6 +203,8 @@ export class RecordedClient {
       ...(error === undefined ? {} : { error }),
       ...(type === 'ok' ? body(answer) : {}),
     })
+    // What a life that is over was asked says nothing of the next one.
+    if (life !== this.#life) return answer
     if (error === NO_ANSWER && asked.kind !== 'send') this.#isStuck = true
     this.badStreak = type === 'ok' ? 0 : this.badStreak + 1
     return answer

@@ -20,12 +20,14 @@ export interface WorkerOptions {
   readonly registerKey: Key
   /** Mean time between two things that it does. */
   readonly pauseMs: number
+  /** How often it goes away and comes back in a new life, of the times that it could do something. */
+  readonly leaveChance: number
 }
 
 /** Sends under way beyond which it sends no more: what an outage leaves without answer stays bounded. */
 const MAX_SENDS = 10
 /** Requests in a row that fail, after which the client is given up for a new one. */
-const MAX_BAD_STREAK = 8
+export const MAX_BAD_STREAK = 8
 /** How far back a reader begins at most, so that logs of millions are not read again and again. */
 const MAX_STEP_BACK = 2000
 
@@ -33,7 +35,7 @@ export class Worker {
   readonly #options: WorkerOptions
   readonly #positions = new Map<Key, number>()
   readonly #committed = new Map<Key, number>()
-  readonly #sends = new Set<Promise<void>>()
+  readonly #sends = new Set<Promise<unknown>>()
   #valueCount = 0
 
   constructor(options: WorkerOptions) {
@@ -42,10 +44,10 @@ export class Worker {
 
   /** Works until the signal, then waits for what is under way and closes the client. */
   async run(signal: AbortSignal): Promise<void> {
-    const { client, random, pauseMs, role } = this.#options
+    const { client, random, pauseMs, role, leaveChance } = this.#options
     let isOpen = false
     while (!signal.aborted) {
-      if (!isOpen || client.isLost || client.badStreak > MAX_BAD_STREAK || chance(random, 0.002)) {
+      if (!isOpen || client.isLost || client.badStreak > MAX_BAD_STREAK || chance(random, leaveChance)) {
         isOpen = await this.#reopen(isOpen && !client.isLost)
         if (!isOpen) await delay(500)
         continue
@@ -80,8 +82,10 @@ export class Worker {
   }
 
   async #beMember(): Promise<void> {
+    const { client, knowledge, random } = this.#options
     await this.#poll()
-    if (chance(this.#options.random, 0.3)) await this.#commit()
+    if (chance(random, 0.3)) await this.#commit()
+    else if (chance(random, 0.15)) await client.committed(knowledge.keys)
   }
 
   async #useRegister(): Promise<void> {
@@ -101,7 +105,8 @@ export class Worker {
 
   async #poll(): Promise<void> {
     const polled = await this.#options.client.poll(300)
-    if (polled === null) return
+    // After a failure nobody knows what was taken away within it: an offset of what others read by now must not be committed.
+    if (polled === null) return this.#positions.clear()
     if (polled.isRebalanced) this.#positions.clear()
     for (const { key, offset } of polled.records) this.#positions.set(key, offset + 1)
   }

@@ -1,23 +1,35 @@
 import { SeededRandom } from '@millrace/base'
 import type { Recorder } from '../history/recorder.ts'
-import { ClientProgram, libraries } from './client-program.ts'
+import { ClientProgram, type Library, libraries } from './client-program.ts'
+import type { GroupProtocol } from './client-protocol.ts'
 import { Knowledge, keyOf } from './knowledge.ts'
-import { RecordedClient } from './recorded-client.ts'
+import { Processor } from './processor.ts'
+import { type ClientIdentity, RecordedClient } from './recorded-client.ts'
+import { Transactor } from './transactor.ts'
 import { type Role, Worker } from './worker.ts'
 
 export const loadTopic = 'chaos'
 export const registerTopic = 'register'
+/** What the processors make of the topic under load. */
+export const outputTopic = 'outputs'
+export const processorGroup = 'processors'
 
-/** Of each library. */
-const roles: readonly Role[] = ['mixed', 'mixed', 'member', 'register']
+/** Of each library. `modern-member`: by the newer protocol of groups. */
+const roles = ['mixed', 'mixed', 'member', 'modern-member', 'register', 'transactor', 'processor'] as const
 
 export interface WorkloadOptions {
   readonly bootstrap: string
   readonly recorder: Recorder
   readonly seed: number
+  /** Of the topic under load. */
   readonly partitions: number
+  readonly outputPartitions: number
   /** Things done in a second by all clients together. */
   readonly ratePerSecond: number
+}
+
+interface Running {
+  run(signal: AbortSignal): Promise<void>
 }
 
 /** Clients of three vendors, each of which sends, reads and commits by its own dice. */
@@ -25,53 +37,126 @@ export class Workload {
   readonly programs: readonly ClientProgram[]
   readonly knowledge: Knowledge
   readonly #options: WorkloadOptions
-  readonly #stop = new AbortController()
-  #working: Promise<unknown> = Promise.resolve()
+  readonly #random: SeededRandom
+  readonly #stopSending = new AbortController()
+  readonly #stopProcessing = new AbortController()
+  #sending: Promise<unknown> = Promise.resolve()
+  #processing: Promise<unknown> = Promise.resolve()
 
   constructor(options: WorkloadOptions) {
     this.#options = options
+    this.#random = new SeededRandom(options.seed)
     this.programs = libraries.map((library) => new ClientProgram(library, options.bootstrap))
-    const load = Array.from({ length: options.partitions }, (_, partition) => keyOf(loadTopic, partition))
-    this.knowledge = new Knowledge(load)
+    this.knowledge = new Knowledge(keysOf(loadTopic, options.partitions))
   }
 
   start(): void {
-    const { recorder, seed, ratePerSecond } = this.#options
-    const random = new SeededRandom(seed)
     for (const program of this.programs) program.start()
-    const pauseMs = (this.programs.length * roles.length * 1000) / ratePerSecond
-    const workers = this.programs.flatMap((program) =>
-      roles.map((role, slot) => {
-        const name = `${program.library}-${slot}`
-        const group = role === 'member' ? 'members' : `group-${name}`
-        const client = new RecordedClient(name, group, program, recorder, this.knowledge)
-        const registerKey = keyOf(registerTopic, 0)
-        const { knowledge } = this
-        return new Worker({
-          client,
-          role,
-          random: random.fork(name),
-          knowledge,
-          topic: loadTopic,
-          registerKey,
-          pauseMs,
-        })
-      }),
-    )
-    this.#working = Promise.all(workers.map((worker) => worker.run(this.#stop.signal)))
-    // Whoever stops it gets the failure.
-    this.#working.catch(() => this.#stop.abort())
+    const senders = this.programs.flatMap((program) => this.#senders(program))
+    const processors = this.programs.map((program) => this.#processor(program))
+    this.#sending = Promise.all(senders.map((worker) => worker.run(this.#stopSending.signal)))
+    this.#processing = Promise.all(processors.map((worker) => worker.run(this.#stopProcessing.signal)))
+    // Whoever stops them gets the failure.
+    for (const working of [this.#sending, this.#processing]) working.catch(() => this.#abort())
   }
 
-  /** Lets the clients finish what they do. */
-  async stop(): Promise<void> {
-    this.#stop.abort()
-    await this.#working
+  /** Lets the clients finish what they do, except those that process what is there already. */
+  async stopSending(): Promise<void> {
+    this.#stopSending.abort()
+    await this.#sending
+  }
+
+  /** Lets the others finish, too. */
+  async stopProcessing(): Promise<void> {
+    this.#stopProcessing.abort()
+    await this.#processing
   }
 
   /** Ends the programs, whatever they do. */
   async end(): Promise<void> {
-    this.#stop.abort()
+    this.#abort()
     await Promise.all(this.programs.map((program) => program.end()))
   }
+
+  #abort(): void {
+    this.#stopSending.abort()
+    this.#stopProcessing.abort()
+  }
+
+  #senders(program: ClientProgram): Running[] {
+    const { library } = program
+    const names = roles.map((role, slot) => ({ role, name: `${library}-${slot}` }))
+    return names.flatMap(({ role, name }): Running[] => {
+      switch (role) {
+        case 'processor':
+          return []
+        case 'transactor':
+          return [this.#transactor(program, name)]
+        case 'member':
+          return [this.#worker(program, 'member', { name, group: 'members' }, 0.002)]
+        case 'modern-member':
+          return [this.#worker(program, 'member', { name, group: 'modern-members', groupProtocol: 'consumer' }, 0.02)]
+        default:
+          return [this.#worker(program, role, { name, group: `group-${name}` }, 0.002)]
+      }
+    })
+  }
+
+  #worker(program: ClientProgram, role: Role, identity: ClientIdentity, leaveChance: number): Worker {
+    return new Worker({
+      client: this.#client(program, identity),
+      role,
+      random: this.#random.fork(identity.name),
+      knowledge: this.knowledge,
+      topic: loadTopic,
+      registerKey: keyOf(registerTopic, 0),
+      pauseMs: this.#pauseMs,
+      leaveChance,
+    })
+  }
+
+  #transactor(program: ClientProgram, name: string): Transactor {
+    const others = libraries.filter((library) => library !== program.library)
+    return new Transactor({
+      client: this.#client(program, { name, group: `group-${name}` }),
+      random: this.#random.fork(name),
+      pauseMs: this.#pauseMs,
+      keys: this.knowledge.keys,
+      transactionalIds: [program.library, ...others].map(transactionalIdOf),
+    })
+  }
+
+  #processor(program: ClientProgram): Processor {
+    const name = `${program.library}-${roles.indexOf('processor')}`
+    return new Processor({
+      client: this.#client(program, { name, group: processorGroup, groupProtocol: this.#processorProtocol }),
+      random: this.#random.fork(name),
+      pauseMs: this.#pauseMs,
+      topic: loadTopic,
+      inputs: this.knowledge.keys,
+      outputs: keysOf(outputTopic, this.#options.outputPartitions),
+      transactionalId: `processor-${program.library}`,
+    })
+  }
+
+  /** Offsets that go with transactions are refused by a rule of each protocol: seeds that are even ask the one, others the other. */
+  get #processorProtocol(): GroupProtocol {
+    return this.#options.seed % 2 === 0 ? 'classic' : 'consumer'
+  }
+
+  #client(program: ClientProgram, identity: ClientIdentity): RecordedClient {
+    return new RecordedClient(identity, program, this.#options.recorder, this.knowledge)
+  }
+
+  get #pauseMs(): number {
+    return (this.programs.length * roles.length * 1000) / this.#options.ratePerSecond
+  }
+}
+
+function keysOf(topic: string, partitions: number): string[] {
+  return Array.from({ length: partitions }, (_, partition) => keyOf(topic, partition))
+}
+
+function transactionalIdOf(library: Library): string {
+  return `transactor-${library}`
 }

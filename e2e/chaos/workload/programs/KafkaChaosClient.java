@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
@@ -13,22 +14,27 @@ import java.util.Properties;
 import java.util.Set;
 import java.util.HashSet;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** Apache Kafka's own client behind the protocol of client-protocol.ts: KafkaChaosClient BOOTSTRAP DELIVERY_MS REQUEST_MS. */
+/** Apache Kafka's own client behind the protocol of client-protocol.ts: KafkaChaosClient BOOTSTRAP TIMES, with its times as JSON. */
 public final class KafkaChaosClient {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final Duration API_TIMEOUT = Duration.ofSeconds(15);
+    private static String bootstrap;
+    private static JsonNode times;
     private static final Map<String, Client> CLIENTS = new ConcurrentHashMap<>();
 
     /** A consumer may be used by one thread only, so each client has one. */
@@ -40,9 +46,16 @@ public final class KafkaChaosClient {
         final ExecutorService reader = thread();
         boolean isRebalanced = false;
 
-        Client(String[] args, String group) {
-            producer = new KafkaProducer<>(producerSettings(args));
-            consumer = new KafkaConsumer<>(consumerSettings(args, group));
+        Client(JsonNode settings) {
+            producer = new KafkaProducer<>(producerSettings(settings));
+            consumer = new KafkaConsumer<>(consumerSettings(settings));
+        }
+
+        void close() {
+            producer.close(Duration.ofSeconds(2));
+            consumer.close(Duration.ofSeconds(2));
+            sender.shutdown();
+            reader.shutdown();
         }
     }
 
@@ -54,10 +67,10 @@ public final class KafkaChaosClient {
         });
     }
 
-    private static Properties shared(String[] args) {
+    private static Properties shared() {
         Properties settings = new Properties();
-        settings.put("bootstrap.servers", args[0]);
-        settings.put("request.timeout.ms", args[2]);
+        settings.put("bootstrap.servers", bootstrap);
+        settings.put("request.timeout.ms", times.get("requestTimeoutMs").asText());
         settings.put("reconnect.backoff.ms", "50");
         settings.put("reconnect.backoff.max.ms", "300");
         settings.put("retry.backoff.ms", "50");
@@ -67,47 +80,62 @@ public final class KafkaChaosClient {
         return settings;
     }
 
-    private static Properties producerSettings(String[] args) {
-        Properties settings = shared(args);
+    private static Properties producerSettings(JsonNode request) {
+        Properties settings = shared();
         settings.put("key.serializer", StringSerializer.class.getName());
         settings.put("value.serializer", StringSerializer.class.getName());
         settings.put("acks", "all");
         settings.put("enable.idempotence", "true");
         settings.put("linger.ms", "0");
-        settings.put("delivery.timeout.ms", args[1]);
-        settings.put("max.block.ms", args[1]);
+        settings.put("delivery.timeout.ms", times.get("deliveryTimeoutMs").asText());
+        JsonNode transactionalId = request.get("transactionalId");
+        if (transactionalId.isNull()) {
+            settings.put("max.block.ms", times.get("deliveryTimeoutMs").asText());
+        } else {
+            long timeoutMs = times.get("transactionTimeoutMs").asLong();
+            settings.put("transactional.id", transactionalId.asText());
+            settings.put("transaction.timeout.ms", String.valueOf(timeoutMs));
+            settings.put("max.block.ms", String.valueOf(2 * timeoutMs));
+        }
         return settings;
     }
 
-    private static Properties consumerSettings(String[] args, String group) {
-        Properties settings = shared(args);
+    private static Properties consumerSettings(JsonNode request) {
+        Properties settings = shared();
         settings.put("key.deserializer", StringDeserializer.class.getName());
         settings.put("value.deserializer", StringDeserializer.class.getName());
-        settings.put("group.id", group);
+        settings.put("group.id", request.get("group").asText());
+        settings.put("group.protocol", request.get("groupProtocol").asText());
         settings.put("enable.auto.commit", "false");
         settings.put("auto.offset.reset", "earliest");
         settings.put("isolation.level", "read_committed");
-        settings.put("partition.assignment.strategy", "org.apache.kafka.clients.consumer.RangeAssignor");
-        settings.put("session.timeout.ms", "10000");
+        settings.put("max.poll.interval.ms", times.get("pollIntervalMs").asText());
+        if (request.get("groupProtocol").asText().equals("classic")) {
+            settings.put("partition.assignment.strategy", "org.apache.kafka.clients.consumer.RangeAssignor");
+            settings.put("session.timeout.ms", "10000");
+        }
         settings.put("fetch.max.wait.ms", "100");
         return settings;
     }
 
     public static void main(String[] args) throws Exception {
+        bootstrap = args[0];
+        times = JSON.readTree(args[1]);
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
         for (String line = input.readLine(); line != null; line = input.readLine()) {
-            handle(args, JSON.readTree(line));
+            handle(JSON.readTree(line));
         }
         System.exit(0);
     }
 
-    private static void handle(String[] args, JsonNode request) {
+    private static void handle(JsonNode request) {
         long id = request.get("id").asLong();
         String name = request.get("client").asText();
         String operation = request.get("op").asText();
         if (operation.equals("open")) {
-            CLIENTS.put(name, new Client(args, request.get("group").asText()));
-            write(answer(id, "ok"));
+            Client client = new Client(request);
+            // Getting a transactional id may take long, and must not hold up other clients.
+            client.reader.execute(() -> open(client, name, id, !request.get("transactionalId").isNull()));
             return;
         }
         Client client = operation.equals("close") ? CLIENTS.remove(name) : CLIENTS.get(name);
@@ -117,6 +145,17 @@ public final class KafkaChaosClient {
             client.sender.execute(() -> send(client, id, request));
         } else {
             client.reader.execute(() -> attempt(client, id, operation, request));
+        }
+    }
+
+    private static void open(Client client, String name, long id, boolean isTransactional) {
+        try {
+            if (isTransactional) client.producer.initTransactions();
+            CLIENTS.put(name, client);
+            write(answer(id, "ok"));
+        } catch (RuntimeException error) {
+            client.close();
+            write(answer(id, "info").put("error", error.toString()));
         }
     }
 
@@ -138,17 +177,65 @@ public final class KafkaChaosClient {
 
     private static void attempt(Client client, long id, String operation, JsonNode request) {
         try {
-            write(consume(client, answer(id, "ok"), operation, request));
+            ObjectNode reply = answer(id, "ok");
+            write(operation.equals("txn") ? transact(client, reply, request) : consume(client, reply, operation, request));
         } catch (RuntimeException error) {
             write(answer(id, "info").put("error", error.toString()));
         }
+    }
+
+    private static ObjectNode transact(Client client, ObjectNode reply, JsonNode request) {
+        KafkaProducer<String, String> producer = client.producer;
+        String end = request.get("end").asText();
+        boolean isCommitAsked = false;
+        try {
+            producer.beginTransaction();
+            JsonNode sends = request.get("sends");
+            int half = (sends.size() + 1) / 2;
+            List<Future<RecordMetadata>> sent = new ArrayList<>();
+            for (int slot = 0; slot < sends.size(); slot++) {
+                if (slot == half) pause(request);
+                JsonNode send = sends.get(slot);
+                sent.add(producer.send(new ProducerRecord<>(
+                    send.get(0).asText(), send.get(1).asInt(), null, send.get(2).asText())));
+            }
+            if (half == sends.size()) pause(request);
+            ArrayNode offsets = JSON.createArrayNode();
+            for (Future<RecordMetadata> one : sent) offsets.add(one.get().hasOffset() ? one.get().offset() : -1);
+            Map<TopicPartition, OffsetAndMetadata> places = places(request.get("offsets"));
+            if (!places.isEmpty()) producer.sendOffsetsToTransaction(places, client.consumer.groupMetadata());
+            pause(request);
+            isCommitAsked = end.equals("commit");
+            if (end.equals("commit")) producer.commitTransaction();
+            if (end.equals("abort")) producer.abortTransaction();
+            return reply.set("offsets", offsets);
+        } catch (RuntimeException | ExecutionException | InterruptedException error) {
+            // Whether an abort is possible shows by itself. One that succeeds says that there was no commit, and will be none.
+            boolean isAborted = abort(producer);
+            String type = isCommitAsked && !isAborted ? "info" : "fail";
+            return reply.put("type", type).put("isBroken", !isAborted).put("error", error.toString());
+        }
+    }
+
+    private static boolean abort(KafkaProducer<String, String> producer) {
+        try {
+            producer.abortTransaction();
+            return true;
+        } catch (RuntimeException error) {
+            return false;
+        }
+    }
+
+    /** Half of what was asked for: there is one before the last sends and one before the end. */
+    private static void pause(JsonNode request) throws InterruptedException {
+        Thread.sleep(request.get("pauseMs").asLong() / 2);
     }
 
     private static ObjectNode consume(Client client, ObjectNode reply, String operation, JsonNode request) {
         KafkaConsumer<String, String> consumer = client.consumer;
         switch (operation) {
             case "assign": {
-                Map<TopicPartition, OffsetAndMetadata> places = places(request);
+                Map<TopicPartition, OffsetAndMetadata> places = places(request.get("places"));
                 consumer.assign(places.keySet());
                 places.forEach((partition, place) -> consumer.seek(partition, place.offset()));
                 return reply;
@@ -174,7 +261,7 @@ public final class KafkaChaosClient {
                 return reply;
             }
             case "commit":
-                consumer.commitSync(places(request), API_TIMEOUT);
+                consumer.commitSync(places(request.get("places")), API_TIMEOUT);
                 return reply;
             case "committed": {
                 ArrayNode places = reply.putArray("places");
@@ -189,19 +276,16 @@ public final class KafkaChaosClient {
                 return reply;
             }
             case "close":
-                client.producer.close(Duration.ofSeconds(2));
-                consumer.close(Duration.ofSeconds(2));
-                client.sender.shutdown();
-                client.reader.shutdown();
+                client.close();
                 return reply;
             default:
                 throw new IllegalArgumentException("no client does " + operation);
         }
     }
 
-    private static Map<TopicPartition, OffsetAndMetadata> places(JsonNode request) {
+    private static Map<TopicPartition, OffsetAndMetadata> places(JsonNode list) {
         Map<TopicPartition, OffsetAndMetadata> places = new HashMap<>();
-        for (JsonNode place : request.get("places")) {
+        for (JsonNode place : list) {
             places.put(new TopicPartition(place.get(0).asText(), place.get(1).asInt()), new OffsetAndMetadata(place.get(2).asLong()));
         }
         return places;

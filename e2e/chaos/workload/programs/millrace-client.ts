@@ -1,10 +1,14 @@
 import { createInterface } from 'node:readline'
-import { Consumer, Producer } from '@millrace/client'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Consumer, Producer, type Transaction } from '@millrace/client'
 import {
   type ClientAnswer,
   type ClientRequest,
+  type ClientSettings,
   deliveryTimeoutMs,
+  pollIntervalMs,
   requestTimeoutMs,
+  transactionTimeoutMs,
   type WirePartition,
 } from '../client-protocol.ts'
 
@@ -20,27 +24,42 @@ interface Client {
 
 const [bootstrapServers = ''] = process.argv.slice(2)
 const clients = new Map<string, Client>()
+/** A commit that nobody knows the outcome of is given up for a new producer, which ends it. */
+const COMMIT_LIMIT_MS = 2 * transactionTimeoutMs
 
-function open(group: string): Client {
+async function open({ group, groupProtocol, transactionalId }: ClientSettings): Promise<Client> {
   const shared = { bootstrapServers, requestTimeoutMs, defaultApiTimeoutMs: 15_000, reconnectBackoffMaxMs: 300 }
+  const ofTransactions =
+    transactionalId === null
+      ? { maxBlockMs: deliveryTimeoutMs }
+      : { maxBlockMs: COMMIT_LIMIT_MS, transactionalId, transactionTimeoutMs }
+  const ofClassic = { partitionAssignmentStrategy: ['range'] as const, sessionTimeoutMs: 10_000 }
   const client: Client = {
-    producer: new Producer({ ...shared, deliveryTimeoutMs, maxBlockMs: deliveryTimeoutMs }),
+    producer: new Producer({ ...shared, deliveryTimeoutMs, ...ofTransactions }),
     consumer: new Consumer({
       ...shared,
       groupId: group,
+      groupProtocol,
       enableAutoCommit: false,
       autoOffsetReset: 'earliest',
       isolationLevel: 'read_committed',
-      partitionAssignmentStrategy: ['range'],
-      sessionTimeoutMs: 10_000,
+      maxPollIntervalMs: pollIntervalMs,
+      ...(groupProtocol === 'classic' ? ofClassic : {}),
     }),
     isRebalanced: false,
     last: Promise.resolve(),
   }
+  try {
+    if (transactionalId !== null) await client.producer.initTransactions()
+  } catch (error) {
+    await close(client)
+    throw error
+  }
   return client
 }
 
-type Body = Omit<ClientAnswer, 'id' | 'type'>
+type Body = Omit<ClientAnswer, 'id' | 'type'> & { readonly type?: ClientAnswer['type'] }
+type TransactionRequest = Extract<ClientRequest, { op: 'txn' }>
 
 const toPartitions = (partitions: readonly WirePartition[]) =>
   partitions.map(([topic, partition]) => ({ topic, partition }))
@@ -76,6 +95,8 @@ async function consume(client: Client, request: ClientRequest): Promise<Body> {
     case 'commit':
       await consumer.commit(request.places.map(([topic, partition, offset]) => ({ topic, partition, offset })))
       return {}
+    case 'txn':
+      return transact(client, request)
     case 'committed': {
       const found = await consumer.committed(toPartitions(request.partitions))
       return { places: found.map(({ topic, partition, offset }) => [topic, partition, Number(offset)] as const) }
@@ -86,6 +107,42 @@ async function consume(client: Client, request: ClientRequest): Promise<Body> {
     }
     default:
       throw new Error(`no consumer does ${request.op}`)
+  }
+}
+
+async function transact({ producer, consumer }: Client, request: TransactionRequest): Promise<Body> {
+  const { sends, offsets, pauseMs, end } = request
+  let transaction: Transaction | null = null
+  let isCommitAsked = false
+  try {
+    const open = await producer.begin()
+    transaction = open
+    const send = ([topic, partition, value]: (typeof sends)[number]) => {
+      const sent = open.send({ topic, partition, value })
+      // Waited for below, maybe after it has failed.
+      sent.catch(() => undefined)
+      return sent
+    }
+    const half = Math.ceil(sends.length / 2)
+    const sent = sends.slice(0, half).map(send)
+    await delay(pauseMs / 2)
+    sent.push(...sends.slice(half).map(send))
+    const stored = await Promise.all(sent)
+    const places = offsets.map(([topic, partition, offset]) => ({ topic, partition, offset }))
+    if (places.length > 0) await open.sendOffsets(places, consumer.groupMetadata())
+    await delay(pauseMs / 2)
+    isCommitAsked = end === 'commit'
+    if (end === 'commit') await open.commit()
+    if (end === 'abort') await open.abort()
+    return { offsets: stored.map(({ offset }) => Number(offset)) }
+  } catch (error) {
+    // Whether an abort is possible shows by itself. One that succeeds says that there was no commit, and will be none.
+    const isAborted = await (transaction?.abort() ?? Promise.reject()).then(
+      () => true,
+      () => false,
+    )
+    const type = isCommitAsked && !isAborted ? 'info' : 'fail'
+    return { type, isBroken: !isAborted, error: String(error) }
   }
 }
 
@@ -107,8 +164,11 @@ function write(reply: ClientAnswer): void {
 
 function handle({ id, client: name, ...request }: ClientRequest & { id: number; client: string }): void {
   if (request.op === 'open') {
-    clients.set(name, open(request.group))
-    write({ id, type: 'ok' })
+    const opened = open(request).then((client): Body => {
+      clients.set(name, client)
+      return {}
+    })
+    answer(id, opened)
     return
   }
   const client = clients.get(name)
