@@ -48,6 +48,8 @@ export interface SideBySide {
   /** Options of its own. */
   readonly options: Readonly<Record<string, { readonly type: 'string'; readonly default: string }>>
   cases(options: Readonly<Record<string, string>>): readonly BenchCase[]
+  /** Much work in little time, and each way of working once: a JVM compiles for long, and a cold Kafka would flatter the ratios. */
+  warmUp(context: BenchContext, variant: Variant): Promise<void>
 }
 
 const titleOf = ({ group, name }: BenchCase) => `${group} / ${name}`
@@ -81,6 +83,7 @@ export async function runSideBySide(bench: SideBySide): Promise<void> {
   const failures: string[] = []
   try {
     const variants = missing.length === 0 ? [] : await running.start(wanted)
+    if (!values.quick) for (const variant of variants) await bench.warmUp(context, variant)
     for (const one of missing) {
       try {
         await runCase(one, context, variants, rounds, { commit: facts.commit, file: out, rows })

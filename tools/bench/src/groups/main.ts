@@ -31,6 +31,8 @@ const ASSIGNMENT_INTERVAL_MS = 1000
 /** In what is settled nothing changes for so long: whoever has not heard of something yet hears it by then. */
 const QUIET_MS = 2 * HEARTBEAT_MS + ASSIGNMENT_INTERVAL_MS
 const SETTLE_LIMIT_MS = 120_000
+/** Of each protocol. */
+const WARM_UP_RUNS = 5
 
 /** The same for all brokers. Without a delay the first member to come would be given everything, to lose it again. */
 const SETTINGS = [
@@ -81,6 +83,7 @@ async function runGroup(
   lostCount: number,
   { broker }: Variant,
   { topic, topicId, partitions, members }: Size,
+  quietMs = QUIET_MS,
 ): Promise<Figures> {
   const groupId = `bench-${process.pid}-${++groupCount}`
   await coordinatorOf(broker.port, CoordinatorKind.GROUP, groupId)
@@ -88,7 +91,7 @@ async function runGroup(
     ...{ port: broker.port, groupId, topic, topicId, partitionCount: partitions, memberCount: members },
     ...{ sessionTimeoutMs: SESSION_TIMEOUT_MS, heartbeatMs: HEARTBEAT_MS },
   }
-  const group = new WatchedGroup(protocol, plan, QUIET_MS, broker.pids)
+  const group = new WatchedGroup(protocol, plan, quietMs, broker.pids)
   try {
     await group.connect()
     const joining = await spent(broker.pids, group, () => group.start())
@@ -134,6 +137,19 @@ async function topicIdOf(port: number, name: string): Promise<GroupPlan['topicId
   }
 }
 
+/** Members come and go, without the time that a run gives them to settle. */
+async function warmUp(_context: BenchContext, variant: Variant): Promise<void> {
+  const [members, partitions] = [200, 400]
+  const topic = await createTopicWith(variant.broker, {}, partitions)
+  const topicId = await topicIdOf(variant.broker.port, topic)
+  for (const protocol of ['classic', 'consumer'] as const) {
+    for (let times = 0; times < WARM_UP_RUNS; times++) {
+      await runGroup(protocol, 'leave', 50, variant, { topic, topicId, partitions, members }, 0)
+    }
+  }
+  await deleteTopic(variant, topic)
+}
+
 await runSideBySide({
   help,
   marks: {
@@ -147,5 +163,6 @@ await runSideBySide({
     lost: { type: 'string', default: '100' },
     partitions: { type: 'string', default: '1000' },
   },
+  warmUp,
   cases: ({ members, lost, partitions }) => groupCases(Number(members), Number(lost), Number(partitions)),
 })

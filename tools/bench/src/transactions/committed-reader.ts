@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   batchSizeOf,
   createFetchRequest,
@@ -5,6 +6,7 @@ import {
   createFetchRequestFetchTopic,
   ErrorCode,
   errorInfo,
+  type FetchResponsePartitionData,
   fetchApi,
   lastOffsetOf,
   recordsBuffer,
@@ -32,6 +34,16 @@ export class CommittedReader {
     this.#partition = partition
   }
 
+  /** Resolves once the broker serves the partition: it may tell of a leader that has not heard of it yet. */
+  async whenServed(): Promise<void> {
+    for (const startMs = performance.now(); ; await delay(50)) {
+      const { errorCode } = await this.#fetch(0)
+      if (errorCode === ErrorCode.NONE) return
+      const isOver = performance.now() - startMs > LIMIT_MS
+      if (isOver || !errorInfo(errorCode).retriable) throw new Error(`Fetch: ${errorInfo(errorCode).name}`)
+    }
+  }
+
   /** Records up to this offset are in the log, and were sent then. */
   expect(lastOffset: number, sinceMs: number): void {
     this.#awaited.push({ lastOffset, sinceMs })
@@ -56,16 +68,7 @@ export class CommittedReader {
   }
 
   async #readOnce(): Promise<void> {
-    const partition = createFetchRequestFetchPartition({
-      ...{ partition: this.#partition, fetchOffset: this.#offset, partitionMaxBytes: 1 << 20 },
-    })
-    const request = createFetchRequest({
-      ...{ maxWaitMs: MAX_WAIT_MS, minBytes: 1, maxBytes: 1 << 20, isolationLevel: READ_COMMITTED, replicaId: -1 },
-      sessionEpoch: -1,
-      topics: [createFetchRequestFetchTopic({ topic: this.#topic, partitions: [partition] })],
-    })
-    const { responses } = await this.#wire.call(fetchApi, VERSION, request)
-    const { errorCode, records } = responses[0]!.partitions[0]!
+    const { errorCode, records } = await this.#fetch(MAX_WAIT_MS)
     if (errorCode !== ErrorCode.NONE) throw new Error(`Fetch: ${errorInfo(errorCode).name}`)
     const nowMs = performance.now()
     const bytes = recordsBuffer(records)
@@ -77,5 +80,18 @@ export class CommittedReader {
     while (this.#awaited.length > 0 && this.#awaited[0]!.lastOffset < this.#offset) {
       this.#latenciesMs.push(nowMs - this.#awaited.shift()!.sinceMs)
     }
+  }
+
+  async #fetch(maxWaitMs: number): Promise<FetchResponsePartitionData> {
+    const partition = createFetchRequestFetchPartition({
+      ...{ partition: this.#partition, fetchOffset: this.#offset, partitionMaxBytes: 1 << 20 },
+    })
+    const request = createFetchRequest({
+      ...{ maxWaitMs, minBytes: 1, maxBytes: 1 << 20, isolationLevel: READ_COMMITTED, replicaId: -1 },
+      sessionEpoch: -1,
+      topics: [createFetchRequestFetchTopic({ topic: this.#topic, partitions: [partition] })],
+    })
+    const { responses } = await this.#wire.call(fetchApi, VERSION, request)
+    return responses[0]!.partitions[0]!
   }
 }

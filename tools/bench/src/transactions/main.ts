@@ -20,6 +20,8 @@ const VARIANTS: readonly VariantName[] = ['kafka', 'millrace-cached', 'millrace'
 const SETTINGS = ['transaction.state.log.num.partitions=8', 'offsets.topic.num.partitions=8']
 const SECONDS = 6
 const WARM_UP_SECONDS = 4
+/** For each generation of clients. */
+const BROKER_WARM_UP_SECONDS = 15
 
 function rawCases(producerCounts: readonly number[]): BenchCase[] {
   const shapes: LoadShape[] = producerCounts.flatMap((producerCount) =>
@@ -33,20 +35,24 @@ function rawCases(producerCounts: readonly number[]): BenchCase[] {
     name: nameOf(shape),
     variants: VARIANTS,
     async prepare({ scale }: BenchContext, variant: Variant) {
-      const { port, pids } = variant.broker
-      await coordinatorOf(port, CoordinatorKind.TRANSACTION, 'bench')
-      const topic = await createTopicWith(variant.broker, {}, shape.producerCount)
-      const load = await RawLoad.start(port, topic, shape)
+      const { load, end } = await begin(variant, shape)
+      const { pids } = variant.broker
       await load.run(Math.max(1, WARM_UP_SECONDS * scale), pids)
-      return {
-        run: () => undisturbed(() => load.run(Math.max(1, SECONDS * scale), pids)),
-        dispose: () => {
-          load.close()
-          return deleteTopic(variant, topic)
-        },
-      }
+      return { run: () => undisturbed(() => load.run(Math.max(1, SECONDS * scale), pids)), dispose: end }
     },
   }))
+}
+
+async function begin(variant: Variant, shape: LoadShape) {
+  const { port } = variant.broker
+  await coordinatorOf(port, CoordinatorKind.TRANSACTION, 'bench')
+  const topic = await createTopicWith(variant.broker, {}, shape.producerCount)
+  const load = await RawLoad.start(port, topic, shape)
+  const end = () => {
+    load.close()
+    return deleteTopic(variant, topic)
+  }
+  return { load, end }
 }
 
 function nameOf({ producerCount, recordCount }: LoadShape): string {
@@ -73,6 +79,14 @@ function toolCases(): BenchCase[] {
   }))
 }
 
+async function warmUp(_context: BenchContext, variant: Variant): Promise<void> {
+  for (const generation of ['newer', 'older'] as const) {
+    const { load, end } = await begin(variant, { producerCount: 16, recordCount: 10, generation })
+    await load.run(BROKER_WARM_UP_SECONDS, variant.broker.pids)
+    await end()
+  }
+}
+
 await runSideBySide({
   help,
   marks: {
@@ -82,5 +96,6 @@ await runSideBySide({
   variants: VARIANTS,
   settings: SETTINGS,
   options: { producers: { type: 'string', default: '8' } },
+  warmUp,
   cases: ({ producers }) => [...rawCases([1, Number(producers)]), ...toolCases()],
 })

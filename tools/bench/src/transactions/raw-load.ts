@@ -40,6 +40,7 @@ export class RawLoad {
     )
     const load = new RawLoad(producers, readers)
     try {
+      for (const reader of readers) await reader.whenServed()
       for (const producer of producers) await producer.init()
     } catch (error) {
       load.close()

@@ -89,7 +89,13 @@ export class TransactionalProducer {
     for (;;) {
       const version = VERSIONS[this.#shape.generation].initProducerId
       const response = await this.#wire.call(initProducerIdApi, version, request)
-      if (await this.#isBusy('InitProducerId', response.errorCode, RETRY_MS)) continue
+      const { name, retriable } = errorInfo(response.errorCode)
+      if (retriable) {
+        // Of a new broker, which has no ids to give away yet.
+        await delay(RETRY_MS)
+        continue
+      }
+      if (response.errorCode !== ErrorCode.NONE) throw new Error(`InitProducerId: ${name}`)
       this.#producerId = response.producerId
       this.#producerEpoch = response.producerEpoch
       return
