@@ -214,7 +214,7 @@ export class LogCutter {
 
   /**
    * What comes before a truncation, while it can still be refused: nothing that it does is wrong if the log stays as it is. Throws
-   * `DiskError` for want of a descriptor; null if the directory has failed.
+   * `DiskError` for want of a descriptor or of space; null if the directory has failed.
    */
   #prepare<Result>(prepare: () => Result): Result | null {
     const log = this.#log
@@ -229,12 +229,14 @@ export class LogCutter {
       return prepare()
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
-      if (!isTemporary(error)) {
+      if (!isTemporary(error) && error.code !== 'DISK_FULL') {
         this.#home.fail(error)
         return null
       }
       log.logStartOffset = logStartOffset
       this.#home.onDiskError(error)
+      // Where the last word on a full disk was said by a sync, that was final.
+      if (log.failed) return null
       throw error
     }
   }

@@ -149,6 +149,27 @@ test('a truncation spares the views that readers got before the log was closed a
   expect(Buffer.concat(out.buffers).equals(view)).toBe(true)
 })
 
+test('a truncation that finds no space for its copy is refused, and done when there is some', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 5)
+  const out = new ReadResult()
+  expect(await log.read(0, 1 << 20, 5, true, out)).toBe(true)
+  disk.fault = (operation, path) => (operation === 'write' && path.endsWith('.log.tmp') ? 'DISK_FULL' : null)
+  expect(() => log.truncateTo(2)).toThrow('ENOSPC')
+  expect(opened.failures).toEqual([])
+  expect(log.logEndOffset).toBe(5)
+  expect(disk.stat('/data/topic-0/00000000000000000000.log.tmp')?.sizeBytes).toBe(0)
+  disk.fault = () => null
+  opened.timers.advance(5000)
+  log.truncateTo(2)
+  expect(log.logEndOffset).toBe(2)
+  await fill(opened, log, 3)
+  expect(log.durableOffset).toBe(3)
+  expect(opened.failures).toEqual([])
+})
+
 test('what a truncation leaves is synced without another append', async () => {
   const disk = new SimulatedDisk()
   const opened = await open(disk)

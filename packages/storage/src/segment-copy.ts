@@ -18,7 +18,12 @@ export function copyHead(disk: Disk, from: DiskFile, path: string, sizeBytes: nu
     copy.syncDataNow()
     return copy
   } catch (error) {
-    copy.close()
+    try {
+      // What it took is perhaps what is lacking.
+      copy.truncate(0)
+    } finally {
+      copy.close()
+    }
     throw error
   }
 }

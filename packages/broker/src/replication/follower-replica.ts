@@ -175,7 +175,7 @@ export class FollowerReplica {
     try {
       cut()
     } catch (error) {
-      // For want of a descriptor, which others give back; all else has taken the directory offline.
+      // For want of a descriptor, which others give back, or of space; all else has taken the directory offline.
       if (!(error instanceof DiskError)) throw error
       return false
     }

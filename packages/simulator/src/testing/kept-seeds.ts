@@ -20,4 +20,9 @@ export const keptSeeds: readonly KeptSeed[] = [
     seed: 1619,
     reason: 'a voter that missed its removal asked only voters that had been removed too, and never met the leader',
   },
+  {
+    layer: 'cluster',
+    seed: 60,
+    reason: 'a follower that had to cut its log while its disk was full took the whole directory offline for good',
+  },
 ]

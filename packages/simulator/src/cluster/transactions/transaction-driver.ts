@@ -74,6 +74,7 @@ export class TransactionDriver {
           this.#life = life
         })
       }
+      return this.#life !== null
     })
     return this.#life !== null
   }
@@ -81,15 +82,16 @@ export class TransactionDriver {
   /** One transaction: `work` says how it is to end. Throws {@link ProcessEndedError} if the process ends amid it. */
   async transact(work: (open: OpenTransaction) => Promise<'commit' | 'abort'>): Promise<DrivenOutcome> {
     const { ghost, transactionTimeoutMs } = this.#options
-    const begun: { transaction: Transaction | null } = { transaction: null }
+    const begun: { transaction: Transaction | null; failure: unknown } = { transaction: null, failure: null }
     // After an abort it gets another epoch first.
-    const failure = await this.#asked(this.#life!, () =>
-      this.#attempt('begin of a transaction', async () => {
+    await this.#asked(this.#life!, async () => {
+      begun.failure = await this.#attempt('begin of a transaction', async () => {
         begun.transaction = await this.#producer.begin()
-      }),
-    )
+      })
+      return begun.transaction !== null
+    })
     const { transaction } = begun
-    if (transaction === null) return this.#afterFailure(failure)
+    if (transaction === null) return this.#afterFailure(begun.failure)
     const ghostly = ghost.begin(this.#life!, transactionTimeoutMs)
     const sends: Promise<void>[] = []
     const wish = await work({
@@ -170,14 +172,12 @@ export class TransactionDriver {
     throw new ProcessEndedError()
   }
 
-  /** Runs what may ask for an identity, or for another epoch of it, and perhaps does not wait for the answer. */
-  async #asked<T>(life: GhostLife, call: () => Promise<T>): Promise<T> {
+  /** Runs what may ask for an identity, or for another epoch of it. It tells whether the answer was heard. */
+  async #asked(life: GhostLife, call: () => Promise<boolean>): Promise<void> {
     this.#asking = life
     let isHeard = false
     try {
-      const result = await call()
-      isHeard = life.identifiedMs < Number.POSITIVE_INFINITY
-      return result
+      isHeard = await call()
     } finally {
       this.#asking = null
       if (!isHeard) this.#options.ghost.onIdentityNotHeard(life)
