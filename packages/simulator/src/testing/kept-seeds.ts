@@ -25,4 +25,9 @@ export const keptSeeds: readonly KeptSeed[] = [
     seed: 60,
     reason: 'a follower that had to cut its log while its disk was full took the whole directory offline for good',
   },
+  {
+    layer: 'cluster',
+    seed: 84,
+    reason: 'a static member that came back with a list of topics kept its pattern, and was assigned what it never read',
+  },
 ]

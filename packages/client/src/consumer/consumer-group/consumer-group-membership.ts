@@ -226,25 +226,27 @@ export class ConsumerGroupMembership implements Membership {
   async #send(fields: HeartbeatFields, timeoutMs: number): Promise<ConsumerGroupHeartbeatResponse> {
     const { memberEpoch, rackId, rebalanceTimeoutMs, subscribedTopicNames, serverAssignor, owned } = fields
     const { subscribedTopicRegex } = fields
-    const message = createConsumerGroupHeartbeatRequest({
-      groupId: this.#groupId,
-      memberId: this.#memberId,
-      memberEpoch,
-      instanceId: this.#options.groupInstanceId,
-      rackId,
-      rebalanceTimeoutMs,
-      subscribedTopicNames,
-      subscribedTopicRegex,
-      serverAssignor,
-      topicPartitions:
-        owned &&
-        [...owned].map(([topicId, partitions]) =>
-          createConsumerGroupHeartbeatRequestTopicPartitions({ topicId, partitions: [...partitions] }),
-        ),
-    })
-    const minVersion = subscribedTopicRegex === null ? 0 : PATTERN_FROM_VERSION
+    const messageFor = (version: number) =>
+      createConsumerGroupHeartbeatRequest({
+        groupId: this.#groupId,
+        memberId: this.#memberId,
+        memberEpoch,
+        instanceId: this.#options.groupInstanceId,
+        rackId,
+        rebalanceTimeoutMs,
+        subscribedTopicNames,
+        // That there is none goes without saying where there cannot be one.
+        subscribedTopicRegex: version < PATTERN_FROM_VERSION ? null : subscribedTopicRegex,
+        serverAssignor,
+        topicPartitions:
+          owned &&
+          [...owned].map(([topicId, partitions]) =>
+            createConsumerGroupHeartbeatRequestTopicPartitions({ topicId, partitions: [...partitions] }),
+          ),
+      })
+    const minVersion = subscribedTopicRegex ? PATTERN_FROM_VERSION : 0
     const { response } = await withCoordinator(this.#core, this.#groupId, (nodeId) =>
-      this.#core.requestNode(nodeId, 'coordinator', consumerGroupHeartbeatApi, message, { timeoutMs, minVersion }),
+      this.#core.requestNode(nodeId, 'coordinator', consumerGroupHeartbeatApi, messageFor, { timeoutMs, minVersion }),
     )
     return response
   }

@@ -60,6 +60,8 @@ export class GroupMember {
   #owned: IdAssignment = NOTHING
   /** What the group has heard for sure, or has been sent in the heartbeat under way; null if it must hear everything. */
   #heard: { topics: string; pattern: string | null; owned: string } | null = null
+  /** The group may have a pattern of this member, of which it has to be told when there is none any more. */
+  #mayHavePattern = false
 
   get status(): MemberStatus {
     return this.#status
@@ -102,7 +104,9 @@ export class GroupMember {
     const owned = textOf(this.#owned)
     this.#heard = { topics, pattern: wishes.pattern, owned }
     const isFull = heard === null
-    const patternChanged = isFull ? wishes.pattern !== null : heard.pattern !== wishes.pattern
+    // One that joins may take the place of a static member, or of itself, whose pattern the group would keep.
+    if (wishes.pattern !== null || this.#epoch === JOIN_EPOCH) this.#mayHavePattern = true
+    const patternChanged = isFull ? this.#mayHavePattern : heard.pattern !== wishes.pattern
     const fields: HeartbeatFields = {
       memberEpoch: this.#epoch,
       rackId: isFull && wishes.rackId !== '' ? wishes.rackId : null,

@@ -130,11 +130,12 @@ class ConsumerGroups implements SideWorkload {
 
   /** Why the group, or what it has to read, is not where it should be in the end; null if it is. */
   async #complaint(admin: Admin): Promise<string | null> {
-    const [unread] = this.#fleet.unread()
-    if (unread !== undefined) return `${unread} was not read`
     const group = await this.#look.describe(admin, GROUP, () => this.#coordinator())
     if (group === null) return 'it is none of the newer protocol'
-    return convergenceComplaint(group, this.#fleet.counts, [...this.#members])
+    const complaint = convergenceComplaint(group, this.#fleet.counts, [...this.#members])
+    if (complaint !== null) return complaint
+    const [unread] = this.#fleet.unread()
+    return unread === undefined ? null : `${unread} was not read`
   }
 
   #coordinator(): string | null {

@@ -23,7 +23,8 @@ export class Fleet {
   /** Partition counts that are known to be there. */
   readonly #counts = new Map<string, number>()
   readonly #ids = new Map<Place, number>()
-  readonly #acked = new Map<string, Place>()
+  /** Where each acknowledged record is, as text. */
+  readonly #acked = new Map<string, string>()
   readonly #read = new Set<string>()
   #admin: Admin | null = null
   #isOver = false
@@ -84,14 +85,18 @@ export class Fleet {
 
   /** Acknowledged records that nobody has read. */
   unread(): string[] {
-    return [...this.#acked].filter(([value]) => !this.#read.has(value)).map(([value, place]) => `${value} in ${place}`)
+    return [...this.#acked].filter(([value]) => !this.#read.has(value)).map(([value, place]) => `${value} at ${place}`)
   }
 
   /** L4: all that was acknowledged was read. */
   checkAllRead(): void {
     this.#host.world.judge('L4')
     const unread = this.unread()
-    must(unread.length === 0, 'L4', () => `${unread.length} records were acknowledged and never read: ${unread[0]}`)
+    must(
+      unread.length === 0,
+      'L4',
+      () => `${unread.length} records were acknowledged and never read, such as ${unread[0]}`,
+    )
   }
 
   #sendOn(seat: ClientSeat, producer: Producer, number: number): void {
@@ -111,7 +116,7 @@ export class Fleet {
       this.#records.onSend(value)
       const { offset } = await producer.send({ topic, partition, value })
       if (offset >= 0n) this.#records.onAcked(this.idOf(place), Number(offset), value)
-      this.#acked.set(value, place)
+      this.#acked.set(value, `${offset} of ${place}`)
     })
   }
 
