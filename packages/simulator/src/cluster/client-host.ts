@@ -10,6 +10,9 @@ const CALL_LIMIT_MS = 60_000
 /** A client waits so long for one answer, and a consumer that leaves no longer for its group. */
 export const REQUEST_TIMEOUT_MS = 5_000
 export const CLOSE_LIMIT_MS = 5_000
+/** Ids of clients on the network: of the first host from here on, of each other one so much later. Nodes have smaller ones. */
+export const FIRST_CLIENT = 100
+export const CLIENTS_MAX = 1_000
 
 /** A client's process in the world: what it is made with, and its time. */
 export interface ClientSeat {

@@ -6,7 +6,7 @@ import { failureOf, type RunFailure, type RunResult, resultWith } from '../run-r
 import { driveEvents } from '../world/event-driver.ts'
 import { must, ViolationError } from '../world/violation.ts'
 import { type Trace, World } from '../world/world.ts'
-import { ClientHost } from './client-host.ts'
+import { CLIENTS_MAX, ClientHost, FIRST_CLIENT } from './client-host.ts'
 import { type ClusterFault, type ClusterOptions, type ClusterScenario, LEAST } from './cluster-scenario.ts'
 import { MetadataGhost } from './metadata-ghost.ts'
 import { MoveGhost } from './move-ghost.ts'
@@ -27,9 +27,6 @@ const RESTART_MS = 500
 const FAULT_RETRY_MS = 300
 /** The load goes on no longer than this beyond its end for want of operations or faults. */
 const OVERTIME_MS = 120_000
-/** Ids of clients on the network, those of each side workload apart; nodes have smaller ones. */
-const FIRST_CLIENT = 100
-const CLIENTS_MAX = 1_000
 /** Nodes are looked at so often, beside the moments at which it matters. */
 const LOOK_MS = 100
 

@@ -356,8 +356,11 @@ export class SimulatedNode {
   }
 }
 
-/** Who the directory is, which is the operator's to say, records, which are not fetched again from others, and which log counts. */
-const NOT_DERIVED = /meta\.properties$|moved-replicas$|\.log$/
+/**
+ * Who the directory is, which is the operator's to say, records, which are not fetched again from others, which log counts, and how far logs
+ * are compacted, which is Kafka's file and has no checksum.
+ */
+const NOT_DERIVED = /meta\.properties$|moved-replicas$|cleaner-offset-checkpoint$|\.log$/
 
 /** Events of the peers go to both: each takes those of its channel. */
 function toBoth(peers: { readonly quorum: PeerEvents | null; readonly controller: PeerEvents | null }): PeerEvents {

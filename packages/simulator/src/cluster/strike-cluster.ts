@@ -1,5 +1,6 @@
 import type { StreamNetwork } from '../network/stream-network.ts'
 import type { World } from '../world/world.ts'
+import { CLIENTS_MAX, FIRST_CLIENT } from './client-host.ts'
 import type { ClusterCut, ClusterFault, ClusterOptions, MoveStep } from './cluster-scenario.ts'
 import { cleanStepOf } from './compaction/clean-steps.ts'
 import { DIRECTORIES, type SimulatedNode } from './simulated-node.ts'
@@ -199,15 +200,15 @@ function kill(run: StruckCluster, node: SimulatedNode, downMs: number, losesPowe
   run.restartLater(node, downMs)
 }
 
-/** Clients that there may be. */
-const FIRST_CLIENT = 100
+/** Clients of one host that there may be. */
 const CLIENT_COUNT = 40
 
 function cut(run: StruckCluster, shape: ClusterCut, id: number, forMs: number): void {
   const { world, network, nodes } = run
   world.fault(`cut ${shape}`, id)
   const others = nodes.filter((node) => node.id !== id).map((node) => node.id)
-  const clients = Array.from({ length: CLIENT_COUNT }, (_, slot) => FIRST_CLIENT + slot)
+  const hosts = Array.from({ length: 1 + run.scenario.options.sides.length }, (_, host) => CLIENTS_MAX * host)
+  const clients = hosts.flatMap((host) => Array.from({ length: CLIENT_COUNT }, (_, slot) => FIRST_CLIENT + host + slot))
   const far = shape === 'all' ? [...others, ...clients] : others
   const links: [number, number][] = []
   for (const other of far) {
