@@ -10,7 +10,7 @@ test('members, leaders and coordinators keep their promises through failed write
       await world.run(250)
       deliveredCount += world.deliveredCount
     }),
-    { numRuns: 40 },
+    { numRuns: 60 },
   )
   expect(deliveredCount).toBeGreaterThan(1000)
 })

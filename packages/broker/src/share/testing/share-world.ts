@@ -19,6 +19,7 @@ const TOPIC = 'topic'
 const LOCK_MS = 5000
 const LIMIT = 4
 const APPEND_ERRORS = [ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.KAFKA_STORAGE_ERROR]
+const MEMBERS = ['m0', 'm1', 'm2']
 const { ACCEPT, RELEASE, REJECT, RENEW } = AcknowledgeType
 const TYPES = [ACCEPT, ACCEPT, ACCEPT, RELEASE, RELEASE, REJECT, RENEW]
 
@@ -126,7 +127,7 @@ export class ShareWorld {
 
   async #step(): Promise<void> {
     const die = this.#below(120)
-    const member = `m${this.#below(3)}`
+    const member = this.#oneOf(...MEMBERS)
     if (die < 12) this.#append()
     else if (die < 34) this.#fetch(member)
     else if (die < 57) this.#acknowledge()
@@ -310,15 +311,15 @@ export class ShareWorld {
     }
   }
 
-  /** The administrator has the group begin elsewhere, or deletes it and makes it anew, while it has no members. */
+  /** All members leave, and the administrator has the group begin elsewhere, or deletes it and makes it anew. */
   async #setOffset(): Promise<void> {
-    if (this.#broker.sessionCount > 0) return
+    for (const member of MEMBERS) this.#leave(member)
     await this.#pass()
     const window = this.#broker.share?.window
     const isIdle = window === undefined || (window !== null && !window.needsWrite && window.archivingCount === 0)
     const { logStartOffset, logEndOffset } = this.#data
     const offset = logStartOffset + this.#below(logEndOffset - logStartOffset + 1)
-    if (isIdle && this.#oneOf(true, false)) {
+    if (isIdle && this.#oneOf(true, true, false)) {
       // With the state goes what fences leaders of before.
       for (const former of this.#formers.splice(0)) former.stop()
       await this.#insist(() => this.#coordinator.delete(this.#key))
@@ -331,6 +332,8 @@ export class ShareWorld {
         Object.assign(record, { deliveries: 0, isAccepted: false, isRejected: false, hasLetter: false, holder: null })
     }
     this.#held = []
+    // While what the leader has of before may still be there.
+    if (this.#oneOf(true, false)) this.#fetch('m0')
   }
 
   /** Dies with what is not committed lost, or hands over a log that has all of it. */

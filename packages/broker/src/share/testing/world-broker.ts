@@ -95,10 +95,6 @@ export class WorldBroker {
     return this.#shares.known(groupId, topicId, partition)
   }
 
-  get sessionCount(): number {
-    return this.#sessions.sessions.size
-  }
-
   /** The member has no answer to its fetch yet. */
   isWaiting(memberId: string): boolean {
     return this.#waiting.has(memberId)
