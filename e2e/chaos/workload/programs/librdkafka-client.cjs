@@ -169,11 +169,17 @@ function consume({ consumer }, count, maxMs) {
   return call((done) => consumer.consume(count, done))
 }
 
-const isDone = (what, run) =>
-  insist(what, run).then(
-    () => true,
-    () => false,
-  )
+/** Whether an abort is possible shows by itself. One that succeeds says that there was no commit, and will be none. */
+async function abort(client) {
+  if (client.isHanging) return false
+  try {
+    await insist('abort', (done) => client.producer.abortTransaction(apiMs, done))
+    return true
+  } catch (error) {
+    client.isHanging = error.isHanging === true
+    return false
+  }
+}
 
 const operations = {
   async assign(client, { places }) {
@@ -258,9 +264,8 @@ async function transact(client, { sends, offsets, pauseMs, end }) {
     if (end === 'abort') await insist('abort', (done) => producer.abortTransaction(apiMs, done))
     return { offsets: stored }
   } catch (error) {
-    // Whether an abort is possible shows by itself. One that succeeds says that there was no commit, and will be none.
-    const isAborted = error.isHanging ? false : await isDone('abort', (done) => producer.abortTransaction(apiMs, done))
     client.isHanging = error.isHanging === true
+    const isAborted = await abort(client)
     const type = isCommitAsked && !isAborted ? 'info' : 'fail'
     return { type, isBroken: !isAborted, error: String(error?.message ?? error) }
   } finally {
