@@ -28,6 +28,7 @@ export const keptSeeds: readonly KeptSeed[] = [
   {
     layer: 'cluster',
     seed: 84,
-    reason: 'a static member that came back with a list of topics kept its pattern, and was assigned what it never read',
+    reason:
+      'a static member that came back with a list of topics kept its pattern, and was assigned what it never read',
   },
 ]
