@@ -203,8 +203,7 @@ export class ConsumerGroupMembership implements Membership {
     if (error.retriable) return this.#backoff.nextMs()
     if (FENCED.has(errorCode)) {
       this.#options.onEvent({ type: 'left-group', reason: error.message })
-      this.#member.onFenced()
-      this.#callbacks.onProgress()
+      this.#onFenced()
       return null
     }
     if (errorCode === ErrorCode.TOPIC_AUTHORIZATION_FAILED) {
@@ -219,6 +218,12 @@ export class ConsumerGroupMembership implements Membership {
   /** Nothing that heartbeats could mend: the next poll throws it, and the one after joins anew. */
   #end(error: unknown): void {
     this.#fatalError = error
+    this.#onFenced()
+  }
+
+  /** Not even a heartbeat that was asked for meanwhile follows: it would ask to be let in, with what is owned still. */
+  #onFenced(): void {
+    this.#loop.stop()
     this.#member.onFenced()
     this.#callbacks.onProgress()
   }

@@ -123,6 +123,24 @@ describe('a group by the newer protocol', () => {
     expect(member.errors).toEqual([])
   })
 
+  test('a member that hears that it was thrown out says nothing more before it has dropped what it owned', async () => {
+    const cluster = filled(2)
+    const member = new Member(cluster)
+    await cluster.world.pass(1000)
+    const [memberId] = cluster.consumerGroup('g').members.keys()
+    cluster.consumerGroup('g').fence(memberId!)
+    // The second heartbeat is asked for while the first is under way.
+    member.consumer.subscribe('t')
+    member.consumer.subscribe(['t', 'u'])
+    await cluster.world.pass(3000)
+    const joins = cluster
+      .requests<ConsumerGroupHeartbeatRequest>(ApiKey.CONSUMER_GROUP_HEARTBEAT)
+      .filter(({ body }) => body.memberEpoch === 0)
+    expect(joins.map(({ body }) => body.topicPartitions?.length)).toEqual([0, 0])
+    await cluster.world.run(member.consumer.close())
+    expect(member.errors).toEqual([])
+  })
+
   test('heartbeats go on while the application is busy, until maxPollIntervalMs', async () => {
     const cluster = filled(2)
     const consumer = new Consumer({
