@@ -34,8 +34,7 @@ export function batchesIn(
     while (cursor.next()) {
       const { position, sizeInBytes: sizeBytes } = cursor
       const startOffset = baseOffsetOf(buffer, position)
-      const [first] = batches
-      if (first !== undefined && startOffset >= Math.max(neededEnd, first.startOffset + minCount)) return batches
+      if (batches.length > 0 && startOffset >= Math.max(neededEnd, batches[0]!.startOffset + minCount)) return batches
       batches.push({ startOffset, endOffset: lastOffsetOf(buffer, position) + 1, buffer, position, sizeBytes })
     }
   }
