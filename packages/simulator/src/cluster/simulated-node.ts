@@ -215,6 +215,7 @@ export class SimulatedNode {
     if (this.isUp) this.crash(true)
     else this.#losePower()
     if (isReplaced) this.disk.takeAway(directory)
+    else this.#removeReplaced(directory)
   }
 
   /** The disks are empty from now on. The process must be down. */
@@ -267,6 +268,22 @@ export class SimulatedNode {
     const { directory, name } = this.#random.pick(logs)
     const bit = rotRecords(this.disk, directory, name, this.#random)
     return bit === null ? null : `${bit.path} ${bit.position}`
+  }
+
+  /**
+   * What the start tells the operator to do, who knows which disk was away: of two logs of a partition the one that came back goes, if the other
+   * was begun meanwhile. What moves leave the broker settles by itself.
+   */
+  #removeReplaced(directory: string): void {
+    const isNoted = (name: string): boolean => this.movesOnDisk().includes(`note of ${name}`)
+    for (const name of this.#namesIn(directory).filter((one) => /-[0-9]+$/.test(one) && !isNoted(one))) {
+      const isBegunAnew = DIRECTORIES.some((other) => {
+        return other !== directory && this.#namesIn(`${other}/${name}`).some((file) => file.endsWith('.log'))
+      })
+      if (!isBegunAnew) continue
+      this.#around.world.mark('log of a disk that came back removed by the operator')
+      this.disk.takeAway(`${directory}/${name}`)
+    }
   }
 
   #losePower(): void {
