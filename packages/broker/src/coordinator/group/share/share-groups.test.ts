@@ -8,12 +8,13 @@ import {
   createDeleteShareGroupOffsetsRequestTopic,
   createDescribeShareGroupOffsetsRequest,
   createDescribeShareGroupOffsetsRequestGroup,
+  createDescribeShareGroupOffsetsRequestTopic,
   createShareGroupDescribeRequest,
   createShareGroupHeartbeatRequest,
   ErrorCode,
   type ShareGroupHeartbeatRequest,
 } from '@millrace/protocol'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { GROUP_METADATA_TOPIC } from '../../../metadata/internal-topics.ts'
 import { CoordinatorFixture, contextOf, imageOf } from '../../testing/coordinator-fixture.ts'
 import { topicId } from '../../testing/group-driver.ts'
@@ -308,6 +309,22 @@ describe('states', () => {
     expect(await describeGroup()).toMatchObject({ errorCode: 0, groupState: 'Empty' })
     const offsets = await describeOffsets()
     expect(offsets.topics).toMatchObject([{ topicName: 'topic', partitions: [{ startOffset: 3, lag: 97 }] }])
+  })
+
+  test('of partitions that there are not are told at once to be none', async () => {
+    await joined('a', 'topic')
+    const readSummary = vi.spyOn(states, 'readSummary')
+    const topics = [
+      createDescribeShareGroupOffsetsRequestTopic({ topicName: 'topic', partitions: [-1, 1, 2 ** 31 - 1] }),
+    ]
+    const groups = [createDescribeShareGroupOffsetsRequestGroup({ groupId: GROUP, topics })]
+    const answer = fixture.groups.shareGroups.describeOffsets(createDescribeShareGroupOffsetsRequest({ groups }))
+    await settle()
+    const [described] = (await answer).groups[0]!.topics
+    expect(described!.partitions.map(({ startOffset, errorCode }) => [startOffset, errorCode])).toEqual(
+      new Array(3).fill([-1, 0]),
+    )
+    expect(readSummary.mock.calls.map(([{ partition }]) => partition)).toEqual([1])
   })
 
   test('of a topic go on request', async () => {

@@ -21,7 +21,7 @@ import {
 import type { RequestContext } from '../../../handlers/handler.ts'
 import { mapAsyncInSlices, mapInSlices, type NextTurn, whenMapped } from '../../../handlers/slices.ts'
 import { responseErrorOf } from '../../runtime/operation-errors.ts'
-import type { ShareStateStore } from '../../share/share-state.ts'
+import { emptySummary, type ShareStateStore } from '../../share/share-state.ts'
 import { shortened } from '../group-notes.ts'
 import { type GroupShards, SLICE_GROUPS } from '../group-shards.ts'
 import type { TopicDirectory } from '../modern/topic-directory.ts'
@@ -190,12 +190,16 @@ export class ShareGroups {
   async #askOffsets(groupId: string, { topicId, topicName, partitions }: OffsetsQuestion) {
     if (topicId === null)
       return { topicId, topicName, partitions: partitions.map((p) => describedPartition(p, null, null)) }
-    const { store, latestOffsets } = this.#deps
+    const { store, latestOffsets, directory } = this.#deps
+    const count = directory.partitionCountOf(topicId)
+    // Whoever has their state would be asked for a while: metadata may be late there, but not of what nobody has made.
+    const unknown = Promise.resolve(emptySummary(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
     const [summaries, ends] = await Promise.all([
       mapAsyncInSlices(
         partitions,
         this.#deps.nextTurn,
-        (partition) => store.readSummary({ groupId, topicId, partition }, -1),
+        (partition) =>
+          partition >= 0 && partition < count ? store.readSummary({ groupId, topicId, partition }, -1) : unknown,
         null,
         STATES_AT_A_TIME,
       ),
