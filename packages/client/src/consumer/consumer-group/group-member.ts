@@ -57,6 +57,11 @@ export class GroupMember {
   /** The last epoch as a member: what is still owned is held under it, even if the group went on. */
   #heldEpoch = -1
   #target: IdAssignment = NOTHING
+  /**
+   * The target was another one since the last acknowledgement, though it may be what is owned by now: the group may count as owned what it
+   * wanted in between, and waits to hear that it is not.
+   */
+  #isNews = false
   #owned: IdAssignment = NOTHING
   /** What the group has heard for sure, or has been sent in the heartbeat under way; null if it must hear everything. */
   #heard: { topics: string; pattern: string | null; owned: string } | null = null
@@ -93,6 +98,7 @@ export class GroupMember {
     this.#status = 'joining'
     this.#epoch = JOIN_EPOCH
     this.#target = NOTHING
+    this.#isNews = false
     this.#owned = NOTHING
     this.#heard = null
   }
@@ -115,7 +121,7 @@ export class GroupMember {
       // Empty: there is no pattern any more.
       subscribedTopicRegex: patternChanged ? (wishes.pattern ?? '') : null,
       serverAssignor: isFull ? wishes.serverAssignor : null,
-      owned: isFull || heard.owned !== owned ? this.#owned : null,
+      owned: isFull || heard.owned !== owned || this.#status === 'acknowledging' ? this.#owned : null,
     }
     if (this.#status === 'acknowledging') this.#settle()
     return fields
@@ -126,7 +132,10 @@ export class GroupMember {
     if (this.#status === 'outside' || this.#status === 'fenced' || memberEpoch < 0) return
     this.#epoch = memberEpoch
     this.#heldEpoch = memberEpoch
-    if (assignment !== null) this.#target = assignment
+    if (assignment !== null) {
+      this.#isNews ||= textOf(assignment) !== textOf(this.#target)
+      this.#target = assignment
+    }
     if (this.#status !== 'acknowledging') this.#settle()
   }
 
@@ -148,6 +157,7 @@ export class GroupMember {
   acknowledge(owned: IdAssignment): void {
     if (this.#status === 'outside' || this.#status === 'fenced') return
     this.#owned = owned
+    this.#isNews = false
     this.#status = 'acknowledging'
   }
 
@@ -166,7 +176,8 @@ export class GroupMember {
   }
 
   #settle(): void {
-    this.#status = textOf(this.#target) === textOf(this.#owned) ? 'stable' : 'reconciling'
+    const isOwned = textOf(this.#target) === textOf(this.#owned)
+    this.#status = isOwned && !this.#isNews ? 'stable' : 'reconciling'
   }
 }
 
