@@ -1,12 +1,16 @@
 import type { Mutation } from './mutation.ts'
 
-const inCleaner = (name: string, file: string, from: string, to: string): Mutation => ({
+const inStorage = (name: string, file: string, from: string, to: string): Mutation => ({
   name,
-  file: `packages/storage/src/cleaner/${file}`,
+  file: `packages/storage/src/${file}`,
   from,
   to,
   layer: 'cluster',
 })
+
+const inCleaner = (name: string, file: string, from: string, to: string): Mutation => {
+  return inStorage(name, `cleaner/${file}`, from, to)
+}
 
 /** Mistakes in compaction: in what may be left out, in how far it may go, and in how segments are exchanged. */
 export const compactionMutations: readonly Mutation[] = [
@@ -75,5 +79,11 @@ export const compactionMutations: readonly Mutation[] = [
     'log-clean.ts',
     '    let endSlot = 0\n',
     '    log.compaction.onCleaned(indexed.endOffset)\n    let endSlot = 0\n',
+  ),
+  inStorage(
+    'a start leaves an interrupted exchange as it is',
+    'interrupted-swaps.ts',
+    'return { names: kept.some((name) => name.endsWith(SWAP_SUFFIX)) ? swapIn(disk, path, kept, retired) : kept, retired }',
+    'return { names: kept.length < 0 ? swapIn(disk, path, kept, retired) : kept, retired }',
   ),
 ]
