@@ -8,6 +8,7 @@ import type { GroupStep } from '../group-protocol.ts'
 import { type Assignment, holds, isSameAssignment } from '../modern/assignment.ts'
 import { type HeartbeatAnswer, heartbeatError } from '../modern/heartbeat-answer.ts'
 import {
+  isSameNames,
   JOIN_GROUP_MEMBER_EPOCH,
   LEAVE_GROUP_MEMBER_EPOCH,
   LEAVE_GROUP_STATIC_MEMBER_EPOCH,
@@ -16,7 +17,7 @@ import {
 import { ConsumerGroup } from './consumer-group.ts'
 import type { ConsumerHeartbeatInput } from './consumer-inputs.ts'
 import { leaveConsumerGroup } from './consumer-leave.ts'
-import { ConsumerMember, isSameCurrent, isSameMetadata, isSameNames, NOTHING_ASSIGNED } from './consumer-member.ts'
+import { ConsumerMember, isSameCurrent, isSameMetadata, NOTHING_ASSIGNED } from './consumer-member.ts'
 import { type CurrentAssignment, type MemberMetadata, MemberState } from './consumer-record.ts'
 import { write } from './consumer-replay.ts'
 import { assignorNames, bumpEpoch, maybeAssign, maybeRefreshMetadata } from './group-epochs.ts'

@@ -1,6 +1,6 @@
 import { metadataBytesOf } from '../classic-member.ts'
 import type { Assignment } from '../modern/assignment.ts'
-import { LEAVE_GROUP_MEMBER_EPOCH, type ModernMember, modernMemberBytes } from '../modern/modern-member.ts'
+import { isSameNames, LEAVE_GROUP_MEMBER_EPOCH, type ModernMember, modernMemberBytes } from '../modern/modern-member.ts'
 import { type ClassicMetadata, type CurrentAssignment, type MemberMetadata, MemberState } from './consumer-record.ts'
 import { EMPTY_EPOCH_ASSIGNMENT, type EpochAssignment, isSameEpochAssignment, withEpoch } from './epoch-assignment.ts'
 
@@ -124,10 +124,6 @@ export function isSameMetadata(left: MemberMetadata, right: MemberMetadata): boo
     isSameNames(left.subscribedTopics, right.subscribedTopics) &&
     isSameClassic(left.classic, right.classic)
   )
-}
-
-export function isSameNames(left: readonly string[], right: readonly string[]): boolean {
-  return left === right || (left.length === right.length && left.every((name, slot) => name === right[slot]))
 }
 
 export function isSameCurrent(left: CurrentAssignment, right: CurrentAssignment): boolean {

@@ -66,3 +66,8 @@ export function assignmentBytes(assignment: Assignment): number {
 export function subscriptionOf(names: readonly string[]): readonly string[] {
   return [...new Set(names)].sort()
 }
+
+/** Of two such lists. */
+export function isSameNames(left: readonly string[], right: readonly string[]): boolean {
+  return left === right || (left.length === right.length && left.every((name, slot) => name === right[slot]))
+}

@@ -4,8 +4,9 @@ import type { Timeline } from '../../runtime/timeline.ts'
 import { TimelineValue } from '../../runtime/timeline-value.ts'
 import type { ModernGroupState } from '../group-protocol.ts'
 import { ModernGroup } from '../modern/modern-group.ts'
+import { isSameNames } from '../modern/modern-member.ts'
 import { NO_STATE_PARTITIONS, type StatePartitions } from './share-group-record.ts'
-import { isSameList, type ShareMember } from './share-member.ts'
+import type { ShareMember } from './share-member.ts'
 
 /** What a look at all partitions of a group depends on. */
 export interface Settled {
@@ -61,7 +62,7 @@ export class ShareGroup extends ModernGroup<ShareMember> {
   /** The list that another member has already, if it is the same. */
   shareNames(names: readonly string[]): readonly string[] {
     const known = this.knownSubscription
-    return known !== undefined && isSameList(known, names) ? known : names
+    return known !== undefined && isSameNames(known, names) ? known : names
   }
 
   /** Members go to their targets in one step: there is nothing in between. */

@@ -7,12 +7,12 @@ import { noteModernGroup, shortened } from '../group-notes.ts'
 import type { GroupStep } from '../group-protocol.ts'
 import { EMPTY_ASSIGNMENT, isSameAssignment } from '../modern/assignment.ts'
 import { type HeartbeatAnswer, heartbeatError } from '../modern/heartbeat-answer.ts'
-import { JOIN_GROUP_MEMBER_EPOCH, LEAVE_GROUP_MEMBER_EPOCH, namesBytes } from '../modern/modern-member.ts'
+import { isSameNames, JOIN_GROUP_MEMBER_EPOCH, LEAVE_GROUP_MEMBER_EPOCH, namesBytes } from '../modern/modern-member.ts'
 import { TopicDirectory } from '../modern/topic-directory.ts'
 import { type Settled, ShareGroup } from './share-group.ts'
 import type { StateTopic } from './share-group-record.ts'
 import { writeShare } from './share-group-replay.ts'
-import { isSameList, isSameShareMetadata, ShareMember } from './share-member.ts'
+import { isSameShareMetadata, ShareMember } from './share-member.ts'
 import { assignSimply } from './simple-assignor.ts'
 import { has, type PartitionLists, stillToBegin, withInitializing } from './state-partitions.ts'
 
@@ -126,7 +126,7 @@ function proceed(
   step: GroupStep,
 ): ShareAnswer {
   const { groupId, memberId, memberEpoch, subscribedTopics } = input
-  const isSame = subscribedTopics === null || isSameList(before.subscribedTopics, subscribedTopics)
+  const isSame = subscribedTopics === null || isSameNames(before.subscribedTopics, subscribedTopics)
   const metadata = {
     rackId: input.rackId ?? before.rackId,
     clientId: input.clientId,

@@ -1,5 +1,5 @@
 import { type Assignment, EMPTY_ASSIGNMENT } from '../modern/assignment.ts'
-import { type ModernMember, modernMemberBytes } from '../modern/modern-member.ts'
+import { isSameNames, type ModernMember, modernMemberBytes } from '../modern/modern-member.ts'
 import type { ShareCurrentAssignment, ShareMemberMetadata } from './share-group-record.ts'
 
 const NO_METADATA: ShareMemberMetadata = { rackId: null, clientId: '', clientHost: '', subscribedTopics: [] }
@@ -78,10 +78,6 @@ export function isSameShareMetadata(left: ShareMemberMetadata, right: ShareMembe
     left.rackId === right.rackId &&
     left.clientId === right.clientId &&
     left.clientHost === right.clientHost &&
-    isSameList(left.subscribedTopics, right.subscribedTopics)
+    isSameNames(left.subscribedTopics, right.subscribedTopics)
   )
-}
-
-export function isSameList(left: readonly string[], right: readonly string[]): boolean {
-  return left === right || (left.length === right.length && left.every((name, slot) => name === right[slot]))
 }
