@@ -17,14 +17,22 @@ const STEP_MS = 100
 
 /** Sends lines of words until the signal, at an even pace whatever becomes of them. Answers how many; rejects if one was not delivered. */
 export async function feed(options: FeederOptions, signal: AbortSignal): Promise<number> {
-  const { bootstrap, topic, linesPerSecond, random } = options
-  await using producer = new Producer({
-    bootstrapServers: bootstrap,
+  const producer = new Producer({
+    bootstrapServers: options.bootstrap,
     requestTimeoutMs: 5000,
     reconnectBackoffMaxMs: 300,
     deliveryTimeoutMs: DELIVERY_TIMEOUT_MS,
     maxBlockMs: DELIVERY_TIMEOUT_MS,
   })
+  try {
+    return await feedWith(producer, options, signal)
+  } finally {
+    await producer.close()
+  }
+}
+
+async function feedWith(producer: Producer, options: FeederOptions, signal: AbortSignal): Promise<number> {
+  const { topic, linesPerSecond, random } = options
   const sent: Promise<unknown>[] = []
   const beginMs = performance.now()
   while (!signal.aborted) {
