@@ -42,7 +42,7 @@ const systems: readonly System[] = [millrace, kafka]
 const ci = {
   seconds: 100,
   faults: 'kill,pause,network,rolling,membership,client',
-  seed: 50_070,
+  seed: 126_550,
   gapMs: 400,
   holdShare: 0.4,
 }

@@ -17,32 +17,36 @@ const STEP_MS = 100
 
 /** Sends lines of words until the signal, at an even pace whatever becomes of them. Answers how many; rejects if one was not delivered. */
 export async function feed(options: FeederOptions, signal: AbortSignal): Promise<number> {
-  const { bootstrap, topic, linesPerSecond, random } = options
   const producer = new Producer({
-    bootstrapServers: bootstrap,
+    bootstrapServers: options.bootstrap,
     requestTimeoutMs: 5000,
     reconnectBackoffMaxMs: 300,
     deliveryTimeoutMs: DELIVERY_TIMEOUT_MS,
     maxBlockMs: DELIVERY_TIMEOUT_MS,
   })
   try {
-    const sent: Promise<unknown>[] = []
-    const beginMs = performance.now()
-    while (!signal.aborted) {
-      const due = ((performance.now() - beginMs) / 1000) * linesPerSecond
-      while (sent.length < due) {
-        const line = producer.send({ topic, key: String(sent.length), value: someLine(random) })
-        // Looked at in the end.
-        line.catch(() => undefined)
-        sent.push(line)
-      }
-      await delay(STEP_MS)
-    }
-    await Promise.all(sent)
-    return sent.length
+    return await feedWith(producer, options, signal)
   } finally {
     await producer.close()
   }
+}
+
+async function feedWith(producer: Producer, options: FeederOptions, signal: AbortSignal): Promise<number> {
+  const { topic, linesPerSecond, random } = options
+  const sent: Promise<unknown>[] = []
+  const beginMs = performance.now()
+  while (!signal.aborted) {
+    const due = ((performance.now() - beginMs) / 1000) * linesPerSecond
+    while (sent.length < due) {
+      const line = producer.send({ topic, key: String(sent.length), value: someLine(random) })
+      // Looked at in the end.
+      line.catch(() => undefined)
+      sent.push(line)
+    }
+    await delay(STEP_MS)
+  }
+  await Promise.all(sent)
+  return sent.length
 }
 
 /** Some words are far more frequent than others, as in texts: their counts are what a lost or repeated step shows in soonest. */

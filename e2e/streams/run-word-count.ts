@@ -187,20 +187,15 @@ class Run {
   /** Reads on until there is a count for each word, or the time is over: the verdict is for whoever reads all of it afterwards. */
   async #awaitCounted(words: number): Promise<string[]> {
     const consumer = new Consumer({ bootstrapServers: this.#cluster.bootstrap, isolationLevel: 'read_committed' })
+    const partitions = Array.from({ length: PARTITIONS }, (_, partition) => ({ topic: OUTPUT, partition }))
+    consumer.assign(partitions.map((place) => ({ ...place, start: 'earliest' })))
+    const deadlineMs = performance.now() + COUNTED_LIMIT_MS
+    let counted = 0
     try {
-      consumer.assign(
-        Array.from({ length: PARTITIONS }, (_, partition) => ({
-          topic: OUTPUT,
-          partition,
-          start: 'earliest' as const,
-        })),
-      )
-      const deadlineMs = performance.now() + COUNTED_LIMIT_MS
-      let counted = 0
       while (counted < words) {
         this.#throwIfEnded()
         if (performance.now() > deadlineMs)
-          return [`${counted} of ${words} words were counted ${COUNTED_LIMIT_MS / 1000} s after the last kill`]
+          return [`${counted} of ${words} words were counted ${COUNTED_LIMIT_MS / 1000} s after the last line`]
         const batches = await consumer.poll({ timeoutMs: 1000 })
         counted += batches.reduce((sum, { records }) => sum + records.length, 0)
       }
