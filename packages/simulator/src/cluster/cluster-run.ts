@@ -1,5 +1,4 @@
 import { randomUuid } from '@millrace/base'
-import type { Partition } from '@millrace/broker'
 import type { ControllerEvents, MetadataRecord, VoterSet } from '@millrace/consensus'
 import { StreamNetwork } from '../network/stream-network.ts'
 import { failureOf, type RunFailure, type RunResult, resultWith } from '../run-result.ts'
@@ -169,9 +168,19 @@ export class ClusterRun {
     }
   }
 
+  /** One more than take themselves for the coordinator if one of them was replaced and does not know it: the other may have died since. */
   #coordinatorCount(): number {
-    const leads = ({ topic, isLeader }: Partition): boolean => isLeader && topic === '__consumer_offsets'
-    return this.nodes.filter(({ broker }) => broker !== null && Array.from(broker.partitions()).some(leads)).length
+    const newestEpoch = this.#metadata.leaderEpochOf('__consumer_offsets', 0)
+    let count = 0
+    let isOneOld = false
+    for (const { broker } of this.nodes) {
+      for (const { topic, isLeader, leaderEpoch } of broker?.partitions() ?? []) {
+        if (topic !== '__consumer_offsets' || !isLeader) continue
+        count++
+        isOneOld ||= leaderEpoch < newestEpoch
+      }
+    }
+    return isOneOld ? count + 1 : count
   }
 
   get activeController(): SimulatedNode | null {

@@ -67,6 +67,12 @@ describe('MetadataGhost', () => {
     expect(world.marks.get('replica removed by a reassignment')).toBe(1)
   })
 
+  it('knows the newest epoch that a partition has come to', () => {
+    expect(ghost.leaderEpochOf('orders', 0)).toBe(1)
+    tell({ leader: 1, leaderEpoch: 2 }, 1)
+    expect([ghost.leaderEpochOf('orders', 0), ghost.leaderEpochOf('others', 0)]).toEqual([2, -1])
+  })
+
   it('R11: objects to a replica that is eligible although its directory was lost', () => {
     ghost.onDiskLost(1, 'b')
     tell({ isr: [0], elr: [1] }, 1)

@@ -53,6 +53,11 @@ export class MetadataGhost {
     return partition.leader === node || partition.isr.includes(node) || partition.elr.includes(node)
   }
 
+  /** The newest leader epoch of the partition that anybody has been told, -1 before the first. */
+  leaderEpochOf(topic: string, id: number): number {
+    return this.#newest?.topics.get(topic)?.partitions[id]?.leaderEpoch ?? -1
+  }
+
   /** Events of one life of a node, watched on their way. */
   watch(node: number, events: ControllerEvents, image: () => MetadataImage | null): ControllerEvents {
     let nextOffset = 0

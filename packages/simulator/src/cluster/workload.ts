@@ -27,7 +27,7 @@ export class Workload {
   #isOver = false
   #areMovesOver = false
 
-  /** `coordinatorCount`: how many nodes lead the partition of the groups' offsets, each in its own view. */
+  /** `coordinatorCount`: how many take themselves for the leader of the groups' offsets, or were replaced by one that is no more. */
   constructor(host: ClientHost, options: ClusterOptions, replicas: ReplicaGhost, coordinatorCount: () => number) {
     const { world } = host
     this.#world = world
