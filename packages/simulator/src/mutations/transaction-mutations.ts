@@ -30,18 +30,6 @@ export const transactionMutations: readonly Mutation[] = [
     'log.segments.active.indexes.transactions.append({ ...ended, lastStableOffset })',
     'void lastStableOffset',
   ),
-  inStorage(
-    'open transactions of a snapshot forgotten',
-    'producer-state.ts',
-    'if (entry.currentTransactionFirstOffset >= 0) open.push(entry)',
-    'entry.currentTransactionFirstOffset = -1',
-  ),
-  inCoordinator(
-    'marker acknowledged before it is replicated',
-    'transaction/marker-writer.ts',
-    'return errorCode === ErrorCode.NONE ? this.#whenCommitted(partition, timeoutMs) : errorCode',
-    'return errorCode',
-  ),
   inCoordinator(
     'new producer in the epoch of the one before',
     'transaction/init-producer-id.ts',
@@ -61,16 +49,10 @@ export const transactionMutations: readonly Mutation[] = [
     'return decideWithBump(state, true, version, freshProducerId, nowMs)',
   ),
   inCoordinator(
-    'transaction completed before its markers are written',
-    'transaction/transaction-endings.ts',
-    'this.#deps.markers.send(decided, () => this.#complete(statePartition, coordinatorEpoch, state))',
-    'this.#deps.markers.send(decided, () => undefined)\n    queueMicrotask(() => this.#complete(statePartition, coordinatorEpoch, state))',
-  ),
-  inCoordinator(
-    'markers sent before the decision is committed',
-    'transaction/transaction-machine.ts',
-    "    write(state, step)\n    step.continuation = { type: 'decision-written'",
-    "    write(state, step)\n    step.reply(NO_TOKEN, { type: 'decided', state })\n    step.continuation = { type: 'decision-written'",
+    'marker that a partition did not take is not sent again',
+    'transaction/marker-sender.ts',
+    '        this.#retry(work, errorCode)\n',
+    '        this.#settle(work)\n',
   ),
   inCoordinator(
     'decisions of an earlier coordinator forgotten',
@@ -83,11 +65,5 @@ export const transactionMutations: readonly Mutation[] = [
     'group/group-machine.ts',
     'if (position.producerId === -1) this.#offsets.put(',
     'if (position.producerId >= -1) this.#offsets.put(',
-  ),
-  inCoordinator(
-    'offsets handed out while a transaction holds others',
-    'group/offset-operations.ts',
-    'if (requireStable && exists && offsets.isInOpenTransaction(groupId, topic, partition)) {',
-    'if (requireStable && !exists && offsets.isInOpenTransaction(groupId, topic, partition)) {',
   ),
 ]
