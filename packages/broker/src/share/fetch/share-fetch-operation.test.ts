@@ -31,6 +31,7 @@ let clock: SimulatedClock
 let timers: SimulatedTimers
 let log: WorldLog
 let broker: WorldBroker
+let brokerWith: (settings: ShareGroupSettings) => WorldBroker
 /** What the coordinator says when a share partition is loaded. */
 let readError: number
 /** What members were given, as it was answered. */
@@ -47,16 +48,18 @@ beforeEach(() => {
     ...NO_SHARES.shareStates,
     read: () => Promise.resolve({ ...done, errorCode: readError, stateEpoch: 1, startOffset: 0, stateBatches: [] }),
   }
-  broker = new WorldBroker({
-    ...{ clock, timers, log, store, settings: SETTINGS },
-    key: { groupId: 'queue', topicId: topicId('topic'), partition: 0 },
-    topic: 'topic',
-    leaderEpoch: 1,
-    logger: new RecordingLogger(),
-    onFault: (error) => {
-      throw error
-    },
-  })
+  brokerWith = (settings) =>
+    new WorldBroker({
+      ...{ clock, timers, log, store, settings },
+      key: { groupId: 'queue', topicId: topicId('topic'), partition: 0 },
+      topic: 'topic',
+      leaderEpoch: 1,
+      logger: new RecordingLogger(),
+      onFault: (error) => {
+        throw error
+      },
+    })
+  broker = brokerWith(SETTINGS)
 })
 
 async function settle(): Promise<void> {
@@ -167,4 +170,18 @@ test('a share partition that cannot be loaded is told in a way that does not end
   readError = ErrorCode.COORDINATOR_NOT_AVAILABLE
   await fetch('a')
   expect(given).toMatchObject([{ errorCode: ErrorCode.OFFSET_NOT_AVAILABLE, acquired: [] }])
+})
+
+test('a member does not wait behind records that nobody may see', async () => {
+  broker = brokerWith({ ...SETTINGS, isReadCommitted: true })
+  for (let count = 0; count < 500; count++) log.append(1, true)
+  log.endTransaction(false)
+  log.append(2, false)
+  await begin('a', AcquireMode.RECORD_LIMIT, 10_000)
+  for (let count = 0; count < 100 && given.length === 0; count++) {
+    timers.advance(1)
+    await settle()
+  }
+  // The marker comes with them: what is none of the transaction's records clients tell themselves.
+  expect(given).toMatchObject([{ memberId: 'a', acquired: [{ firstOffset: 500, lastOffset: 502 }] }])
 })

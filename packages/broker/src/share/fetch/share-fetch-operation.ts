@@ -11,8 +11,9 @@ import type { ShareWindow } from '../window/share-window.ts'
 import { abortedBatches, batchesIn, cutRecords, type ReadBatch } from './log-batches.ts'
 import type { SessionPartition } from './share-session.ts'
 
-/** So often is read again where everything that was read is hidden from consumers. */
+/** So often is read again where everything that was read is hidden from consumers; after a pause in which others have their turn, again. */
 const MAX_READS_IN_A_ROW = 8
+const PAUSE_OF_READS_MS = 1
 
 export interface ShareFetchParameters {
   readonly memberId: string
@@ -71,6 +72,9 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
   #isDue = false
   /** What there is has changed while it was reading. */
   #isStale = false
+  /** It has passed over hidden records, and come to no others yet: nobody else would wake it. */
+  #hasPassedSome = false
+  #pauseTimer: Timer | null = null
   #leftRecords: number
   #leftBytes: number
   /** Read from the disk so far: of the answers' budget until the answer is sent. */
@@ -130,6 +134,7 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
     this.#isOver = true
     this.#unpark()
     this.#timer?.cancel()
+    this.#pauseTimer?.cancel()
   }
 
   #shares(): SharePartition[] {
@@ -174,6 +179,11 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
     }
     this.#answers.length = 0
     this.#park()
+    if (this.#hasPassedSome && !this.#isOver) {
+      this.#hasPassedSome = false
+      this.#pauseTimer?.cancel()
+      this.#pauseTimer = this.#deps.timers.setTimer(PAUSE_OF_READS_MS, () => this.#attempt())
+    }
     if (!this.#isStale) return
     this.#isStale = false
     this.#attempt()
@@ -237,6 +247,7 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
         share.isReading = false
       }
       if (answer !== null) this.#answers.push(answer)
+      else if (share.window !== null && share.window.nextFetchOffset() > startOffset) this.#hasPassedSome = true
       // Those who wait for their turn are not woken by a read that found nothing: they would find the same, and wake each other for ever.
       if (this.#isOver || this.#isEnding || share.window?.nextFetchOffset() !== startOffset) share.onChanged()
     }
@@ -392,6 +403,7 @@ export class ShareFetchOperation implements ShareWaiter, ParkedFetch {
     this.#isOver = true
     this.#unpark()
     this.#timer?.cancel()
+    this.#pauseTimer?.cancel()
     const answered = new Set(this.#answers.map(({ wanted }) => wanted))
     for (const { wanted, share } of this.#targets) {
       if (answered.has(wanted)) continue
