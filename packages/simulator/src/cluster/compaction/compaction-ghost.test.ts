@@ -109,6 +109,11 @@ describe('a reader of a compacted topic', () => {
     const pass = ghost.beginPass('sessions', 0)
     ghost.onRead(pass, { offset: 1, id: '0-1', key: 'b', value: '1' }, 1)
     expect(() => ghost.checkPass(pass, 2)).not.toThrow()
+    // Or below where that of an earlier leader began.
+    const later = ghost.beginPass('sessions', 0)
+    expect(() => ghost.checkPass(later, 2)).toThrow('K6')
+    ghost.onReplicaStart('sessions', 2)
+    expect(() => ghost.checkPass(later, 2)).not.toThrow()
     expect(() => ghost.onLogStart(ghost.beginPass('stock', 0), 1)).toThrow('R15')
   })
 

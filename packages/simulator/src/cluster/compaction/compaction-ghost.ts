@@ -73,6 +73,8 @@ export class CompactionGhost {
   readonly #promises: ReadonlyMap<string, TopicPromise>
   readonly #topics = new Map<string, TopicGhost>()
   readonly #byId = new Map<string, KnownRecord>()
+  /** The latest beginning of any replica's log so far, by topic. */
+  readonly #startOffsets = new Map<string, number>()
 
   constructor(world: World, promises: readonly TopicPromise[]) {
     this.#world = world
@@ -140,11 +142,21 @@ export class CompactionGhost {
     pass.floorOffset = Math.max(pass.floorOffset, logStartOffset)
   }
 
+  /**
+   * A replica's log begins there. Each deletes by its own clock: a leader sends its readers on to where its log begins, and the next leader's
+   * may begin before that.
+   */
+  onReplicaStart(topic: string, startOffset: number): void {
+    if (!this.#promises.get(topic)!.isDeleted) return
+    this.#startOffsets.set(topic, Math.max(startOffset, this.#startOffsets.get(topic) ?? 0))
+  }
+
   /** Everything below `endOffset` has been read: what is missing must be replaced, or deleted. */
   checkPass(pass: Pass, endOffset: number): void {
+    const floorOffset = Math.max(pass.floorOffset, this.#startOffsets.get(pass.topic) ?? 0)
     for (const record of this.#topics.get(pass.topic)!.stored) {
       const { offset, sent } = record
-      if (offset < pass.floorOffset || offset >= endOffset) continue
+      if (offset < floorOffset || offset >= endOffset) continue
       this.#world.judge('K6')
       if (pass.read.has(offset)) continue
       this.#world.mark(sent.value === null ? 'deletion compacted away' : 'record compacted away')

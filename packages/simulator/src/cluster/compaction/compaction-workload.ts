@@ -66,6 +66,7 @@ class CompactionWorkload implements SideWorkload {
   }
 
   observe(): void {
+    this.#noteStarts()
     this.#exchanges.checkSound()
     this.#deletions.observe()
     this.#markCoordinators()
@@ -76,6 +77,14 @@ class CompactionWorkload implements SideWorkload {
     for (const topic of this.#topics) this.#deletions.checkAtRest(await this.#readers.readWhole(topic))
     this.#exchanges.checkSound()
     this.#checkAgreement()
+  }
+
+  #noteStarts(): void {
+    for (const { broker } of this.#stage.nodes()) {
+      for (const { topic, log } of broker?.partitions() ?? []) {
+        if (this.#topics.some(({ name }) => name === topic)) this.#ghost.onReplicaStart(topic, log.logStartOffset)
+      }
+    }
   }
 
   #checkAgreement(): void {

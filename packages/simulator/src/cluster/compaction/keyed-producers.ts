@@ -34,6 +34,7 @@ const COMMIT_SHARE = 0.7
 const TRANSACTION_CODES: ReadonlySet<string> = new Set([
   // It took longer than it may, and was aborted.
   'INVALID_PRODUCER_EPOCH',
+  'INVALID_TXN_STATE',
   'PRODUCER_FENCED',
   'TRANSACTION_ABORTABLE',
   'TRANSACTION_ABORTED',
