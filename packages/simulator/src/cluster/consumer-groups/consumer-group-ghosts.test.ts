@@ -106,6 +106,15 @@ describe('MembershipGhost', () => {
     expect(() => talk.beat('d', 0, {}, [8, ['t/0']])).toThrow('G1')
   })
 
+  it('lets a member read on that joins anew with what it owns, whatever an earlier generation of it was told', () => {
+    const { ghost, coordinator } = new Talk()
+    const ordinal = ghost.onSyncSent('a', null)
+    ghost.onSyncTold('a', ordinal, { sentMs: 0, coordinator }, { epoch: 5, assignment: ['t/0'] }, coordinator)
+    ghost.onRefused('a')
+    ghost.onJoinSent('a', null, ['t/0'], 300_000)
+    expect([...ghost.readableBy('a')!]).toEqual(['t/0'])
+  })
+
   it('says whose commits must not be taken any more', () => {
     const talk = new Talk()
     talk.beat('a', 0, {}, [1, ['t/0', 't/1']])

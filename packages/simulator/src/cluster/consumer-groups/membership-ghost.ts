@@ -104,7 +104,10 @@ export class MembershipGhost {
   /** The classic protocol: a member that has an id asks to be let into the next generation, with what it owns. */
   onJoinSent(memberId: string, instanceId: string | null, owned: readonly Place[], rebalanceTimeoutMs: number): number {
     const stay = this.#stayOf(memberId, instanceId)
-    if (stay.isOut) this.#begin(stay, true)
+    if (stay.isOut) {
+      this.#begin(stay, true)
+      stay.told = new Set(owned)
+    }
     this.#keepOnly(stay, owned)
     stay.rebalanceTimeoutMs = rebalanceTimeoutMs
     return stay.ordinal

@@ -49,6 +49,8 @@ export class MembershipWatch implements WireWatcher {
   #memberId = ''
   /** By the classic protocol: it comes with the answer to a join. */
   #instanceId: string | null = null
+  /** Joins by the classic protocol that were sent. */
+  #joinCount = 0
 
   constructor(around: MembershipSurroundings) {
     this.#around = around
@@ -98,6 +100,7 @@ export class MembershipWatch implements WireWatcher {
   #onJoin({ memberId, groupInstanceId, protocols, rebalanceTimeoutMs }: JoinGroupRequest): (response: unknown) => void {
     const { ghost } = this.#around
     this.#instanceId = groupInstanceId
+    this.#joinCount++
     const owned = ownedOf(protocols[0]!.metadata)
     if (memberId !== '') ghost.onJoinSent(memberId, groupInstanceId, owned, rebalanceTimeoutMs)
     else if (groupInstanceId !== null) ghost.onInstanceJoins(groupInstanceId)
@@ -128,9 +131,11 @@ export class MembershipWatch implements WireWatcher {
   #onClassicHeartbeat({ memberId }: HeartbeatRequest): (response: unknown) => void {
     const { ghost } = this.#around
     const sent = this.#sending()
+    const joinCount = this.#joinCount
     return (response) => {
       const { errorCode } = response as HeartbeatResponse
-      if (REFUSALS.has(errorCode)) ghost.onRefused(memberId)
+      // A member that is joining by then keeps what it has: what it is, the answer to that tells.
+      if (REFUSALS.has(errorCode) && joinCount === this.#joinCount) ghost.onRefused(memberId)
       const isRebalancing = errorCode === ErrorCode.REBALANCE_IN_PROGRESS
       if (errorCode !== ErrorCode.NONE && !isRebalancing) return
       ghost.onClassicAlive(memberId, sent, isRebalancing, this.#around.coordinator())
