@@ -14,7 +14,7 @@ const LOOK_MS = 100
 const END_LIMIT_MS = 60_000
 /** A transaction that nobody ends is over so long after its time: the coordinator looks twice a second, and all nodes are well. */
 const SLACK_MS = 5_000
-const DRAIN_LIMIT_MS = 40_000
+const DRAIN_LIMIT_MS = 60_000
 
 export interface Rest {
   readonly cast: TransactionCast

@@ -118,14 +118,15 @@ class Settler {
   }
 
   #settle(batches: readonly ConsumerBatch[]): Promise<'committed' | 'aborted' | 'unknown'> {
-    const { random, exactlyOnce } = this.#cast
+    const { random, exactlyOnce, isOver } = this.#cast
     return this.#driver.transact(async (open) => {
       for (const { partition, records } of batches) {
         for (const { offset } of records) {
           open.send(SETTLEMENTS, random.integer(0, PARTITION_COUNT), ExactlyOnceGhost.noteOf(partition, Number(offset)))
         }
       }
-      const workMs = random.chance(LONG_WORKS) ? LONG_WORK_MS : WORK_MS
+      // In the end what is left is to be done soon.
+      const workMs = !isOver() && random.chance(LONG_WORKS) ? LONG_WORK_MS : WORK_MS
       await this.#process.pass(random.exponential(workMs), 'work')
       const ends = new Map(batches.map(({ partition, nextOffset }) => [partition, Number(nextOffset)]))
       exactlyOnce.onSendOffsets(open.ghost, ends)
