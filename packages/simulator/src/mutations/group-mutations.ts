@@ -84,16 +84,4 @@ export const groupMutations: readonly Mutation[] = [
     'return window.failureState',
     'return DeliveryState.ARCHIVED',
   ),
-  inCoordinator(
-    'rest of a newer batch of share state lost in a merge',
-    'share/merge-state-batches.ts',
-    'b.lastOffset > lastCommon ? { ...b, firstOffset: lastCommon + 1 } : null,',
-    'null,',
-  ),
-  inCoordinator(
-    'leader epoch of share state not checked',
-    'share/share-machine.ts',
-    'if (leaderEpoch !== -1 && stored.fencingLeaderEpoch > leaderEpoch) return failure(ErrorCode.FENCED_LEADER_EPOCH)\n',
-    '',
-  ),
 ]
