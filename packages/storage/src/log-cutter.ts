@@ -22,6 +22,8 @@ export class LogCutter {
   #areFoundFilesNamed: boolean
   /** What is left of a truncation: done again as a whole. */
   #unfinished: (() => void) | null
+  /** A truncation is making room: a copy of what stays may find no space, and nothing has changed yet. */
+  #isCopying: boolean
 
   constructor(context: StorageContext, home: LogHome, log: LogState) {
     this.#context = context
@@ -31,6 +33,7 @@ export class LogCutter {
     this.#isRetaining = false
     this.#areFoundFilesNamed = false
     this.#unfinished = null
+    this.#isCopying = false
   }
 
   /** See `Log.applyRetention`. */
@@ -153,7 +156,9 @@ export class LogCutter {
       const slot = log.segments.slotFor(offset)
       const segment = log.segments.at(slot)
       const { position, endOffset } = segment.locate(offset)
+      this.#isCopying = true
       segment.openToCut(position)
+      this.#isCopying = false
       this.#lowerLogStart(endOffset)
       this.#home.lowerMark(log, endOffset, segment.baseOffset, position)
       return { slot, position, endOffset }
@@ -214,11 +219,13 @@ export class LogCutter {
 
   /**
    * What comes before a truncation, while it can still be refused: nothing that it does is wrong if the log stays as it is. Throws
-   * `DiskError` for want of a descriptor or of space; null if the directory has failed.
+   * `DiskError` for want of a descriptor, or of space for a copy of what stays; null if the directory has failed. For want of space at
+   * the mark it is too late: that may say less than the log has by then.
    */
   #prepare<Result>(prepare: () => Result): Result | null {
     const log = this.#log
     const { logStartOffset } = log
+    this.#isCopying = false
     try {
       this.#context.failpoint('truncate')
       this.#unfinished?.()
@@ -229,7 +236,8 @@ export class LogCutter {
       return prepare()
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
-      if (!isTemporary(error) && error.code !== 'DISK_FULL') {
+      const isRefusable = isTemporary(error) || (this.#isCopying && error.code === 'DISK_FULL')
+      if (!isRefusable) {
         this.#home.fail(error)
         return null
       }

@@ -170,6 +170,17 @@ test('a truncation that finds no space for its copy is refused, and done when th
   expect(opened.failures).toEqual([])
 })
 
+test('a log that is to begin anew and finds no space at the mark goes on no more: the mark may say less than it has', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 5)
+  disk.fault = (operation, path) => (operation === 'write' && path.endsWith('durable-mark') ? 'DISK_FULL' : null)
+  log.truncateFullyAndStartAt(9)
+  expect(opened.failures).toHaveLength(1)
+  expect(log.failed).toBe(true)
+})
+
 test('what a truncation leaves is synced without another append', async () => {
   const disk = new SimulatedDisk()
   const opened = await open(disk)
