@@ -11,7 +11,10 @@ import {
 const MAX_FRAME_BYTES = 100 * 1024 * 1024
 const TLS_HANDSHAKE = 0x16
 
-/** Their answers may wait for time limits, and for others, that the request names; those of share groups' offsets for their coordinator. */
+/**
+ * Their answers may wait for time limits, and for others, that the request names; those about share groups' offsets, and the deletion of such
+ * a group, for the coordinator of its state.
+ */
 const PATIENT: ReadonlySet<number> = new Set([
   ApiKey.FETCH,
   ApiKey.JOIN_GROUP,
@@ -19,6 +22,7 @@ const PATIENT: ReadonlySet<number> = new Set([
   ApiKey.DESCRIBE_SHARE_GROUP_OFFSETS,
   ApiKey.ALTER_SHARE_GROUP_OFFSETS,
   ApiKey.DELETE_SHARE_GROUP_OFFSETS,
+  ApiKey.DELETE_GROUPS,
 ])
 
 /** An answer that the broker may owe. */
