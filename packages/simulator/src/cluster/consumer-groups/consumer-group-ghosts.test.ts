@@ -87,6 +87,27 @@ describe('MembershipGhost', () => {
     expect(() => talk.beat('d', 0, {}, [4, ['t/0']])).not.toThrow()
   })
 
+  it('bears with an answer that was heard so late that the member may have been thrown out meanwhile', () => {
+    const talk = new Talk()
+    const { coordinator } = talk
+    const sent = {
+      sentMs: 0,
+      coordinator,
+      memberId: 'a',
+      instanceId: null,
+      memberEpoch: 0,
+      owned: [],
+      rebalanceTimeoutMs: 300_000,
+    }
+    const ordinal = talk.ghost.onHeartbeatSent(sent)
+    talk.pass(SESSION_MS)
+    talk.beat('b', 0, {}, [2, ['t/0']])
+    const late = { epoch: 1, assignment: ['t/0'] }
+    expect(() => talk.ghost.onHeartbeatTold(sent, ordinal, late, coordinator)).not.toThrow()
+    // Of this one the coordinator has heard lately.
+    expect(() => talk.beat('c', 0, {}, [3, ['t/0']])).toThrow('G1')
+  })
+
   it('finds an epoch that goes back (G1)', () => {
     const talk = new Talk()
     talk.beat('a', 0, {}, [3, []])

@@ -228,6 +228,8 @@ export class MembershipGhost {
       this.#world.mark('membership told while two coordinate, or nobody')
       return
     }
+    // The member was stopped, or cut off: by the time it hears the answer it may have been thrown out.
+    if (this.#world.nowMs >= this.#endOf(sent.sentMs, sent.sentMs, stay.rebalanceTimeoutMs)) return
     this.#world.judge('G1')
     must(epoch >= stay.epoch, 'G1', () => `member ${stay.memberId} is in epoch ${epoch} after ${stay.epoch}`)
     stay.epoch = epoch
@@ -253,8 +255,11 @@ export class MembershipGhost {
 
   /** Whether the coordinator cannot have thrown it out by now. */
   #isSurelyIn({ sureMs, settledMs, rebalanceTimeoutMs }: Stay): boolean {
-    const endMs = Math.min(sureMs + this.#sessionTimeoutMs, settledMs + rebalanceTimeoutMs) - SLACK_MS
-    return this.#world.nowMs < endMs
+    return this.#world.nowMs < this.#endOf(sureMs, settledMs, rebalanceTimeoutMs)
+  }
+
+  #endOf(sureMs: number, settledMs: number, rebalanceTimeoutMs: number): number {
+    return Math.min(sureMs + this.#sessionTimeoutMs, settledMs + rebalanceTimeoutMs) - SLACK_MS
   }
 
   /** What it gave up under an epoch that it has left: static members may get it back under the same epochs, so they are left out. */
