@@ -211,6 +211,20 @@ describe('a move is settled', () => {
   })
 })
 
+test.each(['deleteLog', 'setAsideStray'] as const)(
+  '%s of a log forgets what was noted of its last move',
+  async (way) => {
+    const moving = await begin()
+    const { disk, manager, future } = moving
+    expect(await replace(moving)).toBe(true)
+    expect(readMovedReplicas(disk, '/a')).toHaveLength(1)
+    manager[way](future)
+    await turns()
+    expect(readMovedReplicas(disk, '/a')).toEqual([])
+    await manager.shutdown()
+  },
+)
+
 test('a note of a log that is gone since then is forgotten by the next start', async () => {
   const moving = await begin()
   const { disk, manager, future } = moving

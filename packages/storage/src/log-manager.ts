@@ -309,13 +309,14 @@ export class LogManager {
   }
 
   /**
-   * Takes a log out of use that the metadata does not know; its files stay for the operator, in the directory whose path it gives. The
-   * caller tells of it: there may be thousands. Throws `DiskError`.
+   * Takes a log out of use that the metadata does not know; its files stay for the operator, in the directory whose path it gives. What
+   * was noted of its last move goes, as with {@link deleteLog}. The caller tells of it: there may be thousands. Throws `DiskError`.
    */
   setAsideStray(log: Log): string {
-    const { sizeBytes } = log
+    const { sizeBytes, topicId, partition } = log
     const path = this.#maker.setAside(log, STRAY_DIRECTORY_SUFFIX)
     this.#context.onSetAside(path, sizeBytes)
+    if (!log.isFuture) void this.futures.settle(topicId, partition).catch(ignoreDiskError)
     return path
   }
 
