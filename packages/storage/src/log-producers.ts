@@ -1,13 +1,11 @@
 import { type Clock, type Disk, DiskError, type DiskFile, type Offset } from '@millrace/base'
 import { openEmpty } from './atomic-file.ts'
-import { BatchScanner } from './batch-scanner.ts'
 import { offsetFileName, offsetOfFileName, SNAPSHOT_SUFFIX } from './file-names.ts'
 import type { LogSegments } from './log-segments.ts'
+import { replaySegment } from './producer-replay.ts'
 import { decodeProducerSnapshot, encodeProducerSnapshot } from './producer-snapshot.ts'
 import { ProducerState } from './producer-state.ts'
-import type { Segment } from './segment.ts'
 import { CorruptFileError } from './text-checkpoint.ts'
-import { replayProducerBatch } from './transaction-marker.ts'
 
 export interface ProducerPorts {
   disk: Disk
@@ -166,7 +164,7 @@ export class LogProducers {
     this.#loadNewestSnapshot(state, logStartOffset, logEndOffset, highWatermark)
     const first = Math.max(0, this.#segments.slotFor(state.mapEndOffset))
     for (let slot = first; slot < this.#segments.count; slot++) {
-      if (this.#segments.at(slot).writtenBytes > 0) replaySegment(state, this.#segments.at(slot), logEndOffset)
+      if (this.#segments.at(slot).writtenBytes > 0) replaySegment(state, this.#segments.at(slot))
     }
     state.mapEndOffset = logEndOffset
   }
@@ -217,16 +215,5 @@ export class LogProducers {
 
   #path(offset: Offset): string {
     return `${this.#directory}/${offsetFileName(offset, SNAPSHOT_SUFFIX)}`
-  }
-}
-
-/** Applies the batches of a segment from the state's end on, up to `endOffset`. */
-function replaySegment(state: ProducerState, segment: Segment, endOffset: Offset): void {
-  segment.indexes.loadNow()
-  const start = segment.indexes.offsets.positionFor(state.mapEndOffset)
-  const scanner = new BatchScanner(segment.file(), start, segment.writtenBytes, segment.baseOffset)
-  while (scanner.next() === 'batch' && scanner.baseOffset < endOffset) {
-    // By its end: where the log starts in the middle of a batch, that one counts.
-    if (scanner.lastOffset >= state.mapEndOffset) replayProducerBatch(state, scanner)
   }
 }

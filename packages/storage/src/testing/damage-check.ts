@@ -8,6 +8,7 @@ import { CorruptFileError } from '../text-checkpoint.ts'
 import type { CrashPoint } from './crash-workload.ts'
 import { type Evaluations, fail } from './invariant.ts'
 import { SMALL } from './log-driver.ts'
+import { findWrongProducer } from './log-invariants.ts'
 import type { ModelBatch } from './log-model.ts'
 import { type Harness, openStorage } from './storage-harness.ts'
 import type { LogExpectation } from './workload-log.ts'
@@ -28,7 +29,8 @@ export interface Victim {
 
 /**
  * S8: a bit flips in what was synced, below the durable mark, before a crash is recovered. Nothing is cut for it; the batch is not
- * served as if it were whole where recovery has walked it; all others are. False if there is nothing to flip.
+ * served as if it were whole where recovery has walked it; all others are; and what it says of its producer is not believed (S4). False
+ * if there is nothing to flip.
  */
 export async function checkDamage(
   point: CrashPoint,
@@ -50,9 +52,33 @@ export async function checkDamage(
   if (log?.topicId !== expected.topicId) fail('S8', `one bit at ${at} of batch ${batch.baseOffset} took the log away`)
   if (log.logEndOffset < victim.markedOffset) fail('S8', `one bit cut the log at ${log.logEndOffset}`)
   if (!isKept(disk, path, damaged)) fail('S8', `the bytes of damaged batch ${batch.baseOffset} are gone`)
+  checkProducers(log, victim, evaluations)
   await checkReads(log, victim, damaged)
   await opened.manager.shutdown()
   return true
+}
+
+/**
+ * S4: of producers and transactions what the sound batches say is known, and at most what the damaged one said when it was sound. Whether
+ * that is known, too, as to a snapshot from behind it.
+ */
+export function checkProducers(log: Log, victim: Victim, evaluations: Evaluations): boolean {
+  const { expected, batch, markedOffset } = victim
+  const startOffset = Math.max(log.logStartOffset, expected.logStartOffset)
+  const written = expected.batches.filter(({ lastOffset }) => lastOffset < log.logEndOffset)
+  evaluations.S4++
+  if (findWrongProducer(log, written, startOffset) === null) return true
+  // What was not synced may be missing just behind the damage, and more be there behind that.
+  const isThere = (other: ModelBatch): boolean => other.lastOffset < markedOffset || !isFaulty(log, other)
+  const sound = written.filter((other) => other !== batch && isThere(other))
+  const wrong = findWrongProducer(log, sound, startOffset)
+  if (wrong !== null) fail('S4', `beside damaged batch ${batch.baseOffset}: ${wrong}`)
+  return false
+}
+
+/** Whether it lies in a range that is told to be damaged. */
+export function isFaulty(log: Log, { baseOffset, lastOffset }: ModelBatch): boolean {
+  return log.faultyRanges.some(({ startOffset, endOffset }) => startOffset <= baseOffset && lastOffset < endOffset)
 }
 
 /** Starts storage on a disk that was damaged. `config`: what differs from the usual of tests. */

@@ -12,6 +12,7 @@ export {
 export { checkAfterLies, checkDamage } from './damage-check.ts'
 export { checkDamagedIndex, checkDamagedMark, checkFileDamage } from './damage-kinds.ts'
 export { checkDamagedNote, isNotePoint, NOTE_PATHS } from './damaged-note.ts'
+export { checkDamagedProducer } from './damaged-producer.ts'
 export { checkDamagedSize } from './damaged-size.ts'
 export { FAULT_CLASSES, type FaultClass, type FaultPlan } from './fault-plan.ts'
 export { type FaultRunResult, recoverWithFault, runWithFault } from './fault-run.ts'

@@ -79,8 +79,8 @@ export async function checkDerived(log: Log, expected: LogExpectation, evaluatio
   const present = kept.filter(({ lastOffset }) => lastOffset >= startOffset)
   evaluations.S4 += 4
   checkEpochs(log, present)
-  checkProducers(log, kept, startOffset)
-  checkTransactions(log, kept, startOffset)
+  const wrong = findWrongAborted(log, kept, startOffset) ?? findWrongProducer(log, kept, startOffset)
+  if (wrong !== null) fail('S4', wrong)
   await checkTimes(log, present)
 }
 
@@ -96,7 +96,12 @@ function checkEpochs(log: Log, present: readonly ModelBatch[]): void {
   }
 }
 
-function checkProducers(log: Log, kept: readonly ModelBatch[], startOffset: Offset): void {
+/** Whether producers and open transactions are what a scan of `kept` gives; null, or what is not. */
+export function findWrongProducer(log: Log, kept: readonly ModelBatch[], startOffset: Offset): string | null {
+  return findWrongEntry(log, kept, startOffset) ?? findWrongOpen(log, kept, startOffset)
+}
+
+function findWrongEntry(log: Log, kept: readonly ModelBatch[], startOffset: Offset): string | null {
   const { last } = replayBatches(kept)
   const found = new Map(Array.from(log.producers(), (entry) => [entry.producerId, entry]))
   for (const [producerId, batch] of last) {
@@ -104,18 +109,16 @@ function checkProducers(log: Log, kept: readonly ModelBatch[], startOffset: Offs
     // Retention forgets who wrote only what is gone.
     if (entry === undefined && batch.baseOffset < startOffset) continue
     if (entry?.lastDataOffset !== batch.lastOffset && batch.baseOffset >= startOffset) {
-      fail('S4', `producer ${producerId} at offset ${entry?.lastDataOffset}, replay says ${batch.lastOffset}`)
+      return `producer ${producerId} at offset ${entry?.lastDataOffset}, replay says ${batch.lastOffset}`
     }
   }
   for (const [producerId, entry] of found) {
     const batch = last.get(producerId)
     if (entry.lastDataOffset >= 0 && batch?.lastOffset !== entry.lastDataOffset) {
-      fail(
-        'S4',
-        `producer ${producerId} at offset ${entry.lastDataOffset}, its last batch ends at ${batch?.lastOffset}`,
-      )
+      return `producer ${producerId} at offset ${entry.lastDataOffset}, its last batch ends at ${batch?.lastOffset}`
     }
   }
+  return null
 }
 
 interface Transaction {
@@ -123,24 +126,35 @@ interface Transaction {
   firstOffset: Offset
 }
 
-/** Those of a producer with a transaction across the start are left out: what is known of it depends on whether a snapshot tells. */
-function checkTransactions(log: Log, kept: readonly ModelBatch[], startOffset: Offset): void {
-  const { aborted, open } = replayBatches(kept)
-  const openNow = Array.from(open, ([producerId, firstOffset]) => ({ producerId, firstOffset }))
+function findWrongOpen(log: Log, kept: readonly ModelBatch[], startOffset: Offset): string | null {
+  const { open, namesOf } = sureTransactions(kept, startOffset)
+  const found = namesOf(log.openTransactions())
+  return found === namesOf(open) ? null : `open transactions: ${found}; replay says ${namesOf(open)}`
+}
+
+function findWrongAborted(log: Log, kept: readonly ModelBatch[], startOffset: Offset): string | null {
+  const { aborted, namesOf } = sureTransactions(kept, startOffset)
+  const found = namesOf(log.abortedTransactions(log.logStartOffset, log.logEndOffset))
+  return found === namesOf(aborted) ? null : `aborted transactions: ${found}; replay says ${namesOf(aborted)}`
+}
+
+/**
+ * Those that a scan gives, and the names by which any are compared. Those of a producer with a transaction across the start are left out:
+ * what is known of it depends on whether a snapshot tells.
+ */
+function sureTransactions(kept: readonly ModelBatch[], startOffset: Offset) {
+  const replay = replayBatches(kept)
+  const { aborted } = replay
+  const open = Array.from(replay.open, ([producerId, firstOffset]) => ({ producerId, firstOffset }))
   const unsure = new Set<ProducerId>()
-  for (const { producerId, firstOffset } of [...aborted, ...openNow]) {
-    if (firstOffset < startOffset) unsure.add(producerId)
-  }
+  for (const { producerId, firstOffset } of [...aborted, ...open]) if (firstOffset < startOffset) unsure.add(producerId)
   const namesOf = (list: readonly Transaction[]): string =>
     list
       .filter(({ producerId, firstOffset }) => firstOffset >= startOffset && !unsure.has(producerId))
       .sort((left, right) => left.firstOffset - right.firstOffset)
       .map(({ producerId, firstOffset }) => `${producerId} from ${firstOffset}`)
       .join(', ')
-  const found = namesOf(log.abortedTransactions(log.logStartOffset, log.logEndOffset))
-  if (found !== namesOf(aborted)) fail('S4', `aborted transactions: ${found}; replay says ${namesOf(aborted)}`)
-  const foundOpen = namesOf(log.openTransactions())
-  if (foundOpen !== namesOf(openNow)) fail('S4', `open transactions: ${foundOpen}; replay says ${namesOf(openNow)}`)
+  return { aborted, open, namesOf }
 }
 
 /** Timestamps looked up, spread over the log: each look-up reads. */

@@ -60,6 +60,20 @@ export const recoveryDefects: readonly Defect[] = [
     shownBy: [crashes('rolls')],
   },
   {
+    name: 'damaged batches believed of producers',
+    file: 'producer-replay.ts',
+    from: ' && (!isDoubted || scanner.isWhole(segment.writtenNextOffset))',
+    to: '',
+    shownBy: [damage('transactions'), damage('cut transactions')],
+  },
+  {
+    name: 'damage that a walk found believed of producers',
+    file: 'producer-replay.ts',
+    from: 'soundness.holes.length > 0 || ',
+    to: '',
+    shownBy: [damage('transactions'), damage('cut transactions')],
+  },
+  {
     name: 'batch may reach behind the end of the file',
     file: 'batch-scanner.ts',
     from: "    if (sizeBytes > this.#end - this.position) return 'invalid'\n",

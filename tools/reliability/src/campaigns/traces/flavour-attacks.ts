@@ -6,6 +6,7 @@ import {
   checkDamage,
   checkDamagedIndex,
   checkDamagedMark,
+  checkDamagedProducer,
   checkDamagedSize,
   checkFileDamage,
   checkLostIndex,
@@ -67,7 +68,8 @@ interface FlavourRun {
   random: SeededRandom
   /** Of damaged sizes: what else a seed does, it does with or without them. */
   sizeRandom: SeededRandom
-  /** Of lost indexes, likewise. */
+  /** Of damaged producers, and of lost indexes, likewise. */
+  producerRandom: SeededRandom
   lostRandom: SeededRandom
   /** Of crashes. */
   check: CrashCheck
@@ -91,6 +93,7 @@ async function runFlavour(flavour: LongFlavourName, seed: number, tally: Tally):
     options,
     random: new SeededRandom(seed),
     sizeRandom: new SeededRandom(seed),
+    producerRandom: new SeededRandom(seed),
     lostRandom: new SeededRandom(seed),
     check: new CrashCheck(options.config, checksExtent),
     damageCheck: new CrashCheck(options.config),
@@ -98,7 +101,7 @@ async function runFlavour(flavour: LongFlavourName, seed: number, tally: Tally):
 }
 
 async function damage(run: FlavourRun, number: number, point: CrashPoint, tally: Tally): Promise<void> {
-  const { name, random, sizeRandom, options, damageCheck } = run
+  const { name, random, sizeRandom, producerRandom, options, damageCheck } = run
   const { evaluations } = damageCheck
   const tries: [figure: string, what: string, attempt: () => Promise<boolean>][] = [
     ['flippedBits', 'a flipped bit', () => checkDamage(point, random, evaluations, options.config)],
@@ -106,6 +109,11 @@ async function damage(run: FlavourRun, number: number, point: CrashPoint, tally:
     ['damagedMarks', 'a damaged mark', () => checkDamagedMark(point, random, evaluations, options.config)],
     ['damagedIndexes', 'a damaged index', () => checkDamagedIndex(point, random, damageCheck)],
     ['damagedSizes', 'a damaged size', () => checkDamagedSize(point, sizeRandom, evaluations, options.config)],
+    [
+      'damagedProducers',
+      'a damaged producer',
+      () => checkDamagedProducer(point, producerRandom, evaluations, options.config),
+    ],
   ]
   for (const [figure, what, attempt] of tries) {
     await tally.attempt(`${name}, ${what} before crash ${number} at ${point.step}`, async () => {

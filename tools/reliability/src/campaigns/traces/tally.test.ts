@@ -39,7 +39,13 @@ test('an invariant that was never evaluated, and damage that was never done, are
   for (const name of Object.keys(evaluations)) if (name !== 'S9') evaluations[name as 'S1'] = 1
   tally.addEvaluations(evaluations)
   tally.addAll({ flippedBits: 1, damagedLogFiles: 1, damagedMarks: 1 })
-  expect(missingChecks(tally.figures)).toEqual(['S9Checks', 'damagedIndexes', 'damagedSizes', 'lostIndexes'])
+  expect(missingChecks(tally.figures)).toEqual([
+    'S9Checks',
+    'damagedIndexes',
+    'damagedSizes',
+    'damagedProducers',
+    'lostIndexes',
+  ])
 })
 
 test('figures add up', () => {

@@ -69,7 +69,15 @@ export function missingFaults(figures: Readonly<Record<string, number>>): string
   return FAULT_CLASSES.map(faultName).filter((name) => (figures[name] ?? 0) === 0)
 }
 
-const DAMAGES = ['flippedBits', 'damagedLogFiles', 'damagedIndexes', 'damagedMarks', 'damagedSizes', 'lostIndexes']
+const DAMAGES = [
+  'flippedBits',
+  'damagedLogFiles',
+  'damagedIndexes',
+  'damagedMarks',
+  'damagedSizes',
+  'damagedProducers',
+  'lostIndexes',
+]
 
 /** What a long run must have looked at, and did not: such checks hold. */
 export function missingChecks(figures: Readonly<Record<string, number>>): string[] {
