@@ -208,7 +208,8 @@ export class Log implements LogState {
 
   get isCheckpointed(): boolean {
     const isSynced = !this.hasStaged && !this.needsSync && this.durableOffset === this.logEndOffset
-    return !this.failed && !this.isHalfCut && isSynced && !this.checkpointer.isDue
+    if (this.failed || this.isHalfCut || !isSynced || this.checkpointer.isDue) return false
+    return !this.segments.all.some(({ hasTail }) => hasTail)
   }
 
   /** Nothing is under way that reaches files of the log by their names: its directory may be renamed. */
