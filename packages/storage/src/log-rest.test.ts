@@ -247,6 +247,27 @@ test('a log whose file grew while it was closed stays open, and its file is cut 
   await expectCleanStop(disk, opened, log)
 })
 
+test('a stop waits for the checkpoint of a log that was closed before', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk, ROOMY)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 100)
+  await log.closeIdle()
+  const waiting: (() => void)[] = []
+  disk.settle = (_operation, path) =>
+    path === '/data/recovery-point-offset-checkpoint.tmp'
+      ? new Promise((resolve) => waiting.push(resolve))
+      : Promise.resolve()
+  log.checkpointer.request()
+  expect([log.segments.active.isOpen, log.checkpointer.isRunning]).toEqual([false, true])
+  const stopped = opened.manager.shutdown()
+  await turns()
+  expect([log.checkpointer.isRunning, waiting.length]).toEqual([false, 1])
+  waiting[0]!()
+  await stopped
+  expect((await open(disk.killed(), ROOMY)).manager.recoveredUncleanly).toBe(false)
+})
+
 test('no mark says that a log was closed whose file could not be cut', async () => {
   const disk = new SimulatedDisk()
   const opened = await open(disk, ROOMY)

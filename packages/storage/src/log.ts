@@ -208,7 +208,8 @@ export class Log implements LogState {
 
   get isCheckpointed(): boolean {
     const isSynced = !this.hasStaged && !this.needsSync && this.durableOffset === this.logEndOffset
-    if (this.failed || this.isHalfCut || !isSynced || this.checkpointer.isDue) return false
+    const { isRunning, isDue } = this.checkpointer
+    if (this.failed || this.isHalfCut || !isSynced || isRunning || isDue) return false
     return !this.segments.all.some(({ hasTail }) => hasTail)
   }
 
