@@ -78,7 +78,8 @@ export class LogCloser {
   async closeIdle(): Promise<void> {
     const log = this.#log
     if (this.#context.isClosing) await this.#whenExtended()
-    const { active } = log.segments
+    const { segments, logEndOffset, generation } = log
+    const { active } = segments
     if (log.failed || log.writer.hasStaged || log.isHalfCut) return
     log.touched = false
     try {
@@ -99,8 +100,10 @@ export class LogCloser {
         await this.#home.whenSynced()
       }
       if (log.failed || log.touched || log.pendingReadCount > 0 || log.writer.hasStaged || log.needsSync) return
-      if (log.segments.all.some((segment) => segment.extending || segment.hasUnsyncedBytes)) return
-      for (const segment of log.segments.all) segment.close()
+      // That it was not touched is not enough: whoever looks for idle logs, or closes it as well, takes the note of an append back.
+      if (log.logEndOffset !== logEndOffset || log.generation !== generation) return
+      if (segments.all.some((segment) => segment.hasTail || segment.hasUnsyncedBytes)) return
+      for (const segment of segments.all) segment.close()
     } catch (error) {
       reportError(this.#home, error)
       return

@@ -40,7 +40,7 @@ export interface LogCore extends Syncable {
    * walk, nor of those whose derived files have just been changed: after a crash the old ones would be believed.
    */
   readonly isSmall: boolean
-  /** Nothing needs to be written or synced any more, derived files included. */
+  /** Nothing is written, cut or synced any more, or needs to be, derived files included: its files end where their data do. */
   readonly isCheckpointed: boolean
   /**
    * A crash may leave other files than it has, although nothing is unsynced: they are as a killed process left them, or one was made for an

@@ -1,5 +1,6 @@
 import { DiskError } from '@millrace/base'
 import { writeCleanStop } from './clean-stop.ts'
+import type { LogCore } from './log-core.ts'
 import type { LogDirectory } from './log-directory.ts'
 import type { StorageContext } from './storage-context.ts'
 
@@ -16,13 +17,10 @@ export async function closeDirectory(
   brokerEpoch: number,
 ): Promise<void> {
   await directory.moved.whenIdle()
-  const open = [...directory.logs].filter(
-    (log) => openLogs.has(log) || log.needsSync || log.recoveryPoint < log.logEndOffset || log.isUnsettled,
-  )
+  const isOpen = (log: LogCore): boolean => openLogs.has(log) || !log.isCheckpointed || log.isUnsettled
+  const open = [...directory.logs].filter(isOpen)
   if (open.length >= SYNC_ALL_MIN_COUNT) await directory.syncAll(open)
-  for (const log of open) {
-    if (openLogs.has(log) || !log.isCheckpointed || log.isUnsettled) await log.closeIdle()
-  }
+  for (const log of open) if (isOpen(log)) await log.closeIdle()
   await directory.whenSynced()
   if (!directory.online) return
   try {

@@ -72,3 +72,32 @@ test('who comes behind 200 dirty logs is durable after one sync of each, as many
   expect(waitedMs).toBeLessThanOrEqual(SYNC_MS * (Math.ceil(200 / 6) + 8))
   expect(others.every(({ durableOffset }) => durableOffset === 2)).toBe(true)
 })
+
+test.each([
+  { poolThreadCount: 2, most: 2 },
+  { poolThreadCount: 4, most: 3 },
+  { poolThreadCount: 8, most: 3 },
+])(
+  'few dirty logs are synced $most at a time by a pool of $poolThreadCount threads',
+  async ({ poolThreadCount, most }) => {
+    const disk = new SimulatedDisk()
+    const { manager } = await openStorage({ disk, poolThreadCount })
+    const logs = Array.from({ length: 7 }, (_, partition) => manager.createLog('topic', partition, TOPIC_ID))
+    for (const log of logs) append(log, ['first'])
+    manager.flushStaged()
+    await turns(500)
+    const running: (() => void)[] = []
+    disk.settle = (operation) =>
+      operation === 'sync' ? new Promise((resolve) => running.push(resolve)) : Promise.resolve()
+    for (const log of logs) append(log, ['second'])
+    manager.flushStaged()
+    await turns(20)
+    expect(running).toHaveLength(most)
+    for (let count = 0; count < logs.length; count++) {
+      running.shift()!()
+      await turns(20)
+      expect(running.length).toBeLessThanOrEqual(most)
+    }
+    expect(logs.every(({ durableOffset }) => durableOffset === 2)).toBe(true)
+  },
+)

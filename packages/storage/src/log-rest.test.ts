@@ -1,7 +1,7 @@
 import { DiskError, SimulatedClock, SimulatedDisk, SimulatedTimers } from '@millrace/base'
 import { expect, test } from 'vitest'
 import type { Log } from './index.ts'
-import { append, fill, type Opened, open, SMALL, turns } from './testing/log-driver.ts'
+import { append, extendSlowly, fill, type Opened, open, SMALL, turns, WALKED } from './testing/log-driver.ts'
 import { openStorage, TOPIC_ID } from './testing/storage-harness.ts'
 
 /** Logs that come to rest: idle, at the end of the process, and when what was to go could not. */
@@ -187,4 +187,105 @@ test('a log that rolls where its only checkpoint ended keeps what came before wh
   expect(log.segments.count).toBe(2)
   const recovered = (await open(disk.killed())).manager.log('topic', 0)!
   expect([recovered.logStartOffset, recovered.logEndOffset, recovered.faultyRanges]).toEqual([0, 10, []])
+})
+
+/** Has a file that is extended ahead of its writes soon. */
+const ROOMY = { ...SMALL, segmentBytes: 1 << 30 }
+
+/** Stops the process, and starts another: the last file ends where its data do, so that it need not be walked. */
+async function expectCleanStop(disk: SimulatedDisk, { manager }: Opened, log: Log): Promise<void> {
+  const { logPath, writtenBytes } = log.segments.active
+  await manager.shutdown()
+  expect(disk.stat(logPath)?.sizeBytes).toBe(writtenBytes)
+  const again = await open(disk.killed(), ROOMY)
+  expect(again.warnings).not.toContain(WALKED)
+  expect(again.manager.recoveredUncleanly).toBe(false)
+}
+
+test('a log that got appends while it was closed stays open, although it was looked at since', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk, ROOMY)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 100)
+  const { release } = holdBack(disk, 'sync')
+  const appendSome = () => {
+    for (let count = 0; count < 5; count++) {
+      append(log, ['x'.repeat(200)])
+      opened.manager.flushStaged()
+    }
+  }
+  appendSome()
+  // Covers less than the log has when it is closed: another one must follow, which covers what is appended until it begins.
+  log.checkpointer.request()
+  appendSome()
+  opened.timers.advance(60_000)
+  const { active } = log.segments
+  expect([log.touched, active.fileBytes]).toEqual([false, active.writtenBytes])
+  appendSome()
+  expect(log.touched).toBe(true)
+  opened.timers.advance(30_000)
+  expect([log.touched, active.fileBytes > active.writtenBytes]).toEqual([false, true])
+  for (let round = 0; round < 20; round++) {
+    release()
+    await turns()
+  }
+  expect([log.recoveryPoint, log.needsSync, active.isOpen]).toEqual([115, false, true])
+  disk.settle = () => Promise.resolve()
+  await expectCleanStop(disk, opened, log)
+})
+
+test('a log whose file grew while it was closed stays open, and its file is cut at the end of the process', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk, ROOMY)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  const endExtensions = await extendSlowly(disk, opened, log)
+  const closed = log.closeIdle()
+  endExtensions()
+  await closed
+  const { active } = log.segments
+  expect([active.extending, active.fileBytes > active.writtenBytes, active.isOpen]).toEqual([false, true, true])
+  await expectCleanStop(disk, opened, log)
+})
+
+test('a stop waits for the checkpoint of a log that was closed before', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk, ROOMY)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 100)
+  await log.closeIdle()
+  const waiting: (() => void)[] = []
+  disk.settle = (_operation, path) =>
+    path === '/data/recovery-point-offset-checkpoint.tmp'
+      ? new Promise((resolve) => waiting.push(resolve))
+      : Promise.resolve()
+  log.checkpointer.request()
+  expect([log.segments.active.isOpen, log.checkpointer.isRunning]).toEqual([false, true])
+  const stopped = opened.manager.shutdown()
+  await turns()
+  expect([log.checkpointer.isRunning, waiting.length]).toEqual([false, 1])
+  waiting[0]!()
+  await stopped
+  expect((await open(disk.killed(), ROOMY)).manager.recoveredUncleanly).toBe(false)
+})
+
+test('no mark says that a log was closed whose file could not be cut', async () => {
+  const disk = new SimulatedDisk()
+  const opened = await open(disk, ROOMY)
+  const log = opened.manager.createLog('topic', 0, TOPIC_ID)
+  await fill(opened, log, 100)
+  await log.checkpointer.complete()
+  // Others need a descriptor, and then there is none.
+  expect(log.segments.active.closeUnused()).toBe(true)
+  const openFile = disk.openFile.bind(disk)
+  disk.openFile = (path, options) => {
+    if (path.endsWith('.log')) throw new DiskError('DISK_OTHER', 'open', path, 'EMFILE')
+    return openFile(path, options)
+  }
+  const { logPath, writtenBytes } = log.segments.active
+  await opened.manager.shutdown()
+  expect(disk.stat(logPath)!.sizeBytes).toBeGreaterThan(writtenBytes)
+  const again = await open(disk.killed(), ROOMY)
+  expect(again.warnings).not.toContain(WALKED)
+  expect(again.manager.recoveredUncleanly).toBe(true)
+  expect(again.manager.log('topic', 0)!.logEndOffset).toBe(100)
 })

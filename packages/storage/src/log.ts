@@ -208,7 +208,9 @@ export class Log implements LogState {
 
   get isCheckpointed(): boolean {
     const isSynced = !this.hasStaged && !this.needsSync && this.durableOffset === this.logEndOffset
-    return !this.failed && !this.isHalfCut && isSynced && !this.checkpointer.isDue
+    const { isRunning, isDue } = this.checkpointer
+    if (this.failed || this.isHalfCut || !isSynced || isRunning || isDue) return false
+    return !this.segments.all.some(({ hasTail }) => hasTail)
   }
 
   /** Nothing is under way that reaches files of the log by their names: its directory may be renamed. */

@@ -272,10 +272,14 @@ export class Segment implements OpenableSegment {
     this.#tailCutCount++
   }
 
+  /** Its file goes on behind its data, or is about to. */
+  get hasTail(): boolean {
+    return this.extending || (this.exists && this.fileBytes > this.writtenBytes)
+  }
+
   /** Of a closed segment: its file may be longer than its data, or be so again after a loss of power. */
   get hasUnsettledEnd(): boolean {
-    const isCutUnsettled = this.#tailCutCount > this.#settledCutCount
-    return this.extending || isCutUnsettled || (this.exists && this.fileBytes > this.writtenBytes)
+    return this.hasTail || this.#tailCutCount > this.#settledCutCount
   }
 
   /** Ends the file of a closed segment durably where its data end: only then may a fingerprint name its size. Rejects with `DiskError`. */
