@@ -30,7 +30,7 @@ export interface WordCountResult {
   readonly counted: number
   /** Threads of Kafka Streams that ended with an error and were replaced. */
   readonly replacedThreads: number
-  /** From the last line sent until all was counted. */
+  /** From the last line sent until all was counted, or was given up. */
   readonly drainMs: number
   /** Empty if every line was counted exactly once. */
   readonly problems: readonly string[]
@@ -105,10 +105,10 @@ class Run {
     await this.#killLeaders()
     feeding.abort()
     const lineCount = await fed
+    const beginMs = performance.now()
     const lines = await readValues(bootstrap, INPUT)
     const words = lines.reduce((sum, line) => sum + line.split(' ').length, 0)
     onPhase(`the rest of ${words} words is counted`)
-    const beginMs = performance.now()
     const problems = await this.#awaitCounted(words)
     const drainMs = Math.round(performance.now() - beginMs)
     await Promise.all(this.#instances.map((instance) => instance.stop()))

@@ -28,9 +28,12 @@ export async function runCase(
       for (const [variant, run] of round % 2 ? prepared : prepared.toReversed())
         note(bench, variant, round, await run.run(), log)
     }
-  } finally {
-    for (const [, run] of prepared) await run.dispose()
+  } catch (error) {
+    // What cannot be removed then is told beside the failure, of which it may be but a consequence.
+    for (const [, run] of prepared) await run.dispose().catch((other: unknown) => console.error('not removed:', other))
+    throw error
   }
+  for (const [, run] of prepared) await run.dispose()
 }
 
 function note({ group, name }: BenchCase, variant: Variant, round: number, figures: Figures, log: RunLog): void {

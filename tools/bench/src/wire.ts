@@ -6,6 +6,8 @@ export class Wire {
   readonly #waiting: { resolve(response: Buffer): void; reject(error: Error): void }[]
   #chunks: Buffer[]
   #bytes: number
+  /** Why nothing is answered any more. */
+  #failure: Error | null = null
 
   constructor(port: number) {
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true })
@@ -19,6 +21,7 @@ export class Wire {
 
   /** The response without its length. */
   ask(frame: Buffer): Promise<Buffer> {
+    if (this.#failure !== null) return Promise.reject(this.#failure)
     this.#socket.write(frame)
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
@@ -43,6 +46,7 @@ export class Wire {
   }
 
   #fail(error: Error): void {
+    this.#failure ??= error
     for (const { reject } of this.#waiting.splice(0)) reject(error)
   }
 }

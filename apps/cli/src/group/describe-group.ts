@@ -54,20 +54,22 @@ export const describeGroup: CommandDefinition<DescribeOptions> = {
       const ids = options.all ? (await admin.listGroups()).map(({ groupId }) => groupId) : groupIds
       return lookAt(admin, ids, options.members === true)
     })
-    const found = groups.filter(({ error }) => error === null)
+    const found = groups.flatMap(({ shown }) => shown ?? [])
     await context.printValue(
       found.map(({ data }) => data),
       () => found.map(({ text }) => text).join('\n'),
     )
-    return reportOutcomes(context, groups)
+    const failures = groups.flatMap(({ errors }) => errors)
+    return reportOutcomes(context, [...found.map(() => ({ error: null })), ...failures.map((error) => ({ error }))])
   },
 }
 
-/** A group of any kind, ready to be shown. */
+/** A group of any kind. */
 interface GroupView {
-  readonly error: ProtocolError | null
-  readonly data: Row
-  readonly text: string
+  /** Ready to be shown; null: there is nothing to show. */
+  readonly shown: { readonly data: Row; readonly text: string } | null
+  /** Why it, or a part of it, is not shown. */
+  readonly errors: readonly ProtocolError[]
 }
 
 async function lookAt(admin: Admin, groupIds: readonly string[], members: boolean): Promise<GroupView[]> {
@@ -79,10 +81,14 @@ async function lookAt(admin: Admin, groupIds: readonly string[], members: boolea
       const shareGroup = shareGroups.get(group.groupId)
       if (shareGroup !== undefined) {
         const view = await viewShareGroup(admin, shareGroup)
-        return { error: null, data: shareGroupData(view), text: shareGroupText(view, members) }
+        return {
+          shown: { data: shareGroupData(view), text: shareGroupText(view, members) },
+          errors: view.errors,
+        }
       }
-      const lag = group.error === null ? await admin.groupLag(group.groupId) : []
-      return { error: group.error, data: toData(group, lag), text: toText(group, lag, members) }
+      if (group.error !== null) return { shown: null, errors: [group.error] }
+      const lag = await admin.groupLag(group.groupId)
+      return { shown: { data: toData(group, lag), text: toText(group, lag, members) }, errors: [] }
     }),
   )
 }

@@ -4,6 +4,7 @@ import { ExitCode } from '../command/cli-error.ts'
 import { runFake } from '../testing/fake-io.ts'
 
 const GROUP_ID_NOT_FOUND = 69
+const TOPIC_AUTHORIZATION_FAILED = 29
 
 const unknownGroup = (groupId: string) => ({
   ...{ groupId, type: 'classic' as const, protocolType: '', state: 'Dead', assignor: '', epoch: null },
@@ -85,11 +86,25 @@ describe('share groups', () => {
     expect(run.stdout).not.toContain('nobody')
   })
 
-  test('are not asked for where brokers do not know them', async () => {
+  test('are shown without the partitions of which nothing is told', async () => {
+    const { admin } = cluster()
+    const told = { ...place, startOffset: 7n, leaderEpoch: 2, lag: 3n, error: null }
+    const error = new ProtocolError(TOPIC_AUTHORIZATION_FAILED, { topic: 'secret', partition: 0 })
+    const refused = { topic: 'secret', partition: 0, startOffset: 0n, leaderEpoch: 0, lag: 0n, error }
+    admin.listShareGroupOffsets = () => Promise.resolve([told, refused])
+    const run = await runFake(['group', 'describe', 'queue'], { admin })
+    expect(run.exitCode).toBe(ExitCode.PARTIAL)
+    expect(run.stdout).toMatch(/total lag unknown\n/)
+    expect(run.stdout).toMatch(/mail +1 +7 +3\nsecret +0 +- +-\n/)
+    expect(run.stderr).toContain('TOPIC_AUTHORIZATION_FAILED')
+  })
+
+  test('count as unknown groups where brokers do not know such groups', async () => {
     const { admin } = cluster()
     admin.describeShareGroups = () => Promise.reject(new UnsupportedVersionError('ShareGroupDescribe', 'is not served'))
     const run = await runFake(['group', 'describe', 'queue'], { admin })
     expect(run.exitCode).toBe(ExitCode.ERROR)
+    expect(run.stderr).toContain('GROUP_ID_NOT_FOUND')
   })
 
   test('are reset by the places that they begin at', async () => {

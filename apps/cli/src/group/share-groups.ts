@@ -1,5 +1,6 @@
 import {
   type Admin,
+  type ProtocolError,
   type ShareGroupDescription,
   type ShareGroupOffset,
   UnsupportedVersionError,
@@ -12,6 +13,8 @@ import { formatCount, formatNumber } from '../options/numbers.ts'
 export interface ShareGroupView {
   readonly group: ShareGroupDescription
   readonly offsets: readonly ShareGroupOffset[]
+  /** Why nothing is told of some partitions, which have no numbers then. */
+  readonly errors: readonly ProtocolError[]
 }
 
 /** Those of the groups that are share groups (KIP-932), by id; none where brokers do not know such groups. */
@@ -31,9 +34,8 @@ export async function findShareGroups(
 
 export async function viewShareGroup(admin: Admin, group: ShareGroupDescription): Promise<ShareGroupView> {
   const outcomes = await admin.listShareGroupOffsets(group.groupId)
-  const failed = outcomes.find(({ error }) => error !== null)
-  if (failed?.error != null) throw failed.error
-  return { group, offsets: outcomes }
+  const offsets = outcomes.map((one) => (one.error === null ? one : { ...one, startOffset: null, lag: null }))
+  return { group, offsets, errors: outcomes.flatMap(({ error }) => error ?? []) }
 }
 
 const OFFSET_COLUMNS: readonly Column[] = [

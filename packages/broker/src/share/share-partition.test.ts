@@ -15,22 +15,13 @@ import { Breaker } from './breaker.ts'
 import { SharePartition } from './share-partition.ts'
 import type { ShareGroupSettings } from './share-settings.ts'
 import { ShareTotals } from './share-totals.ts'
+import { PLAIN_SETTINGS } from './testing/plain-settings.ts'
 import { WorldPartition } from './testing/world-broker.ts'
 import { WorldLog } from './testing/world-log.ts'
 import { acquire } from './window/acquire.ts'
 
 const SETTINGS: ShareGroupSettings = {
-  deliveryCountLimit: 5,
-  recordLockDurationMs: 30_000,
-  maxRecordLocks: 100,
-  redeliveryDelayMs: 0,
-  redeliveryMaxDelayMs: 0,
-  keepsDeadLetters: false,
-  offsetReset: { kind: 'earliest' },
-  isReadCommitted: false,
-  allowsRenewal: true,
-  deadLetterTopic: '',
-  copiesRecords: false,
+  ...PLAIN_SETTINGS,
   breaker: { failureCount: 1, windowMs: 1000, pauseMs: 5000 },
 }
 const KEY = { groupId: 'queue', topicId: topicId('topic'), partition: 0 }

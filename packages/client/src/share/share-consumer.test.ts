@@ -318,6 +318,22 @@ describe('failures', () => {
     await cluster.world.run(consumer.close())
   })
 
+  test('keeps the interval that the last answer to a heartbeat named', async () => {
+    const cluster = clusterOf(1)
+    const group = cluster.shareGroup('s')
+    const heartbeatsMs: number[] = []
+    cluster.intercept(ApiKey.SHARE_GROUP_HEARTBEAT, () => {
+      heartbeatsMs.push(cluster.world.clock.monotonicMs())
+      group.heartbeatIntervalMs = [500, 4000, 200][heartbeatsMs.length - 1] ?? 60_000
+      return null
+    })
+    const consumer = consumerOf(cluster)
+    await cluster.world.run(consumer.poll())
+    await cluster.world.pass(20_000)
+    expect(heartbeatsMs.map((timeMs) => Math.round((timeMs - heartbeatsMs[0]!) / 100))).toEqual([0, 5, 45, 47])
+    await cluster.world.run(consumer.close())
+  })
+
   test('a member that was thrown out joins again; what cannot be mended reaches the application once', async () => {
     const cluster = clusterOf(1)
     const consumer = consumerOf(cluster)

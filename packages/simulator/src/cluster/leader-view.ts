@@ -16,6 +16,14 @@ export function soleLeader(nodes: readonly SimulatedNode[], topic: string, numbe
   return `node ${leader.id} in life ${leader.lifeCount} and epoch ${leadOf(leader, topic, number)?.leaderEpoch}`
 }
 
+/** The name of a topic as some node has it in its metadata, or its id: nobody in sight knows of it. */
+export function topicNameOf(nodes: readonly SimulatedNode[], topicId: string): string {
+  for (const { controller } of nodes) {
+    for (const { id, name } of controller?.image.topics.values() ?? []) if (id === topicId) return name
+  }
+  return topicId
+}
+
 function leadOf({ broker }: SimulatedNode, topic: string, number: number): Partition | undefined {
   if (broker === null) return undefined
   const isMeant = (one: Partition): boolean => one.isLeader && one.partition === number && one.topic === topic

@@ -1,28 +1,8 @@
-import type { Mutation } from './mutation.ts'
+import { type Mutation, mutationsIn } from './mutation.ts'
 
-const inBroker = (name: string, file: string, from: string, to: string): Mutation => ({
-  name,
-  file: `packages/broker/src/${file}`,
-  from,
-  to,
-  layer: 'cluster',
-})
-
-const inMetadata = (name: string, file: string, from: string, to: string): Mutation => ({
-  name,
-  file: `packages/consensus/src/metadata/${file}`,
-  from,
-  to,
-  layer: 'cluster',
-})
-
-const inStorage = (name: string, file: string, from: string, to: string): Mutation => ({
-  name,
-  file: `packages/storage/src/${file}`,
-  from,
-  to,
-  layer: 'cluster',
-})
+const inBroker = mutationsIn('packages/broker/src', 'cluster')
+const inMetadata = mutationsIn('packages/consensus/src/metadata', 'cluster')
+const inStorage = mutationsIn('packages/storage/src', 'cluster')
 
 /** Mistakes in replication, in moves of replicas, in the controller's rules and in the coordinator of groups. */
 export const clusterMutations: readonly Mutation[] = [

@@ -1,16 +1,7 @@
-import type { Mutation } from './mutation.ts'
+import { type Mutation, mutationsIn } from './mutation.ts'
 
-const inStorage = (name: string, file: string, from: string, to: string): Mutation => ({
-  name,
-  file: `packages/storage/src/${file}`,
-  from,
-  to,
-  layer: 'cluster',
-})
-
-const inCleaner = (name: string, file: string, from: string, to: string): Mutation => {
-  return inStorage(name, `cleaner/${file}`, from, to)
-}
+const inStorage = mutationsIn('packages/storage/src', 'cluster')
+const inCleaner = mutationsIn('packages/storage/src/cleaner', 'cluster')
 
 /** Mistakes in compaction: in what may be left out, in how far it may go, and in how segments are exchanged. */
 export const compactionMutations: readonly Mutation[] = [

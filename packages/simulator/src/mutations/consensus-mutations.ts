@@ -1,12 +1,6 @@
-import type { Mutation } from './mutation.ts'
+import { type Mutation, mutationsIn } from './mutation.ts'
 
-const inRaft = (name: string, file: string, from: string, to: string): Mutation => ({
-  name,
-  file: `packages/consensus/src/raft/${file}`,
-  from,
-  to,
-  layer: 'consensus',
-})
+const inRaft = mutationsIn('packages/consensus/src/raft', 'consensus')
 
 /** Mistakes in the consensus core. */
 export const consensusMutations: readonly Mutation[] = [

@@ -1,20 +1,7 @@
-import type { Mutation } from './mutation.ts'
+import { type Mutation, mutationsIn } from './mutation.ts'
 
-const inCoordinator = (name: string, file: string, from: string, to: string): Mutation => ({
-  name,
-  file: `packages/broker/src/coordinator/${file}`,
-  from,
-  to,
-  layer: 'cluster',
-})
-
-const inShare = (name: string, file: string, from: string, to: string): Mutation => ({
-  name,
-  file: `packages/broker/src/share/${file}`,
-  from,
-  to,
-  layer: 'cluster',
-})
+const inCoordinator = mutationsIn('packages/broker/src/coordinator', 'cluster')
+const inShare = mutationsIn('packages/broker/src/share', 'cluster')
 
 /** Mistakes in the newer groups: KIP-848 and KIP-932. */
 export const groupMutations: readonly Mutation[] = [

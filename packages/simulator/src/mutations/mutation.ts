@@ -12,6 +12,13 @@ export interface Mutation {
   readonly layer: Layer
 }
 
+/** Makes mutations of the files in one folder, all for the same simulation. `folder`: from the project's folder on. */
+export function mutationsIn(folder: string, layer: Layer) {
+  return (name: string, file: string, from: string, to: string): Mutation => {
+    return { name, file: `${folder}/${file}`, from, to, layer }
+  }
+}
+
 /** The environment variable that names the defect a process runs with, and the one that says it was put in place. */
 export const MUTATION_VARIABLE = 'MILLRACE_MUTATION'
 export const APPLIED_VARIABLE = 'MILLRACE_MUTATION_APPLIED'

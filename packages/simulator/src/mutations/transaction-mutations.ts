@@ -1,20 +1,7 @@
-import type { Mutation } from './mutation.ts'
+import { type Mutation, mutationsIn } from './mutation.ts'
 
-const inCoordinator = (name: string, file: string, from: string, to: string): Mutation => ({
-  name,
-  file: `packages/broker/src/coordinator/${file}`,
-  from,
-  to,
-  layer: 'cluster',
-})
-
-const inStorage = (name: string, file: string, from: string, to: string): Mutation => ({
-  name,
-  file: `packages/storage/src/${file}`,
-  from,
-  to,
-  layer: 'cluster',
-})
+const inCoordinator = mutationsIn('packages/broker/src/coordinator', 'cluster')
+const inStorage = mutationsIn('packages/storage/src', 'cluster')
 
 /** Mistakes in the coordinator of transactions, in what partitions know of them, and in offsets that are part of them. */
 export const transactionMutations: readonly Mutation[] = [

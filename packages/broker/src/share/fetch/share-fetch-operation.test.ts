@@ -6,26 +6,14 @@ import { topicId } from '../../coordinator/testing/group-driver.ts'
 import { NO_SHARES } from '../../coordinator/testing/no-shares.ts'
 import { RecordingLogger } from '../../coordinator/testing/recording-logger.ts'
 import type { ShareGroupSettings } from '../share-settings.ts'
+import { PLAIN_SETTINGS } from '../testing/plain-settings.ts'
 import { WorldBroker } from '../testing/world-broker.ts'
 import { WorldLog } from '../testing/world-log.ts'
 import { AcknowledgeType } from '../window/acknowledge.ts'
 import { type Acquired, AcquireMode } from '../window/acquire.ts'
 
 const LOCK_MS = 1000
-const SETTINGS: ShareGroupSettings = {
-  deliveryCountLimit: 5,
-  recordLockDurationMs: LOCK_MS,
-  maxRecordLocks: 10,
-  redeliveryDelayMs: 0,
-  redeliveryMaxDelayMs: 0,
-  keepsDeadLetters: false,
-  offsetReset: { kind: 'earliest' },
-  isReadCommitted: false,
-  allowsRenewal: true,
-  deadLetterTopic: '',
-  copiesRecords: false,
-  breaker: { failureCount: 0, windowMs: 1, pauseMs: 1 },
-}
+const SETTINGS: ShareGroupSettings = { ...PLAIN_SETTINGS, recordLockDurationMs: LOCK_MS, maxRecordLocks: 10 }
 
 let clock: SimulatedClock
 let timers: SimulatedTimers

@@ -11,6 +11,7 @@ import type { SharePartition } from '../share-partition.ts'
 import type { ShareGroupSettings } from '../share-settings.ts'
 import { StateRouter } from '../state/state-router.ts'
 import { AcknowledgeType } from '../window/acknowledge.ts'
+import { PLAIN_SETTINGS } from './plain-settings.ts'
 import { WorldBroker } from './world-broker.ts'
 import { WorldLog } from './world-log.ts'
 
@@ -79,18 +80,15 @@ export class ShareWorld {
   constructor(seed: number) {
     this.#random = new SeededRandom(seed)
     this.#settings = {
+      ...PLAIN_SETTINGS,
       deliveryCountLimit: LIMIT,
       recordLockDurationMs: LOCK_MS,
       maxRecordLocks: this.#oneOf(5, 30),
       redeliveryDelayMs: this.#oneOf(0, 0, 2000),
       redeliveryMaxDelayMs: 4000,
       keepsDeadLetters: this.#oneOf(true, false),
-      offsetReset: { kind: 'earliest' },
       isReadCommitted: this.#oneOf(true, false),
-      allowsRenewal: true,
       deadLetterTopic: 'dlq.topic',
-      copiesRecords: false,
-      breaker: { failureCount: 0, windowMs: 1, pauseMs: 1 },
     }
     this.#coordinator = this.#createCoordinator()
     this.#router = this.#createRouter()

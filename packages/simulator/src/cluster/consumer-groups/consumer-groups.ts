@@ -1,7 +1,8 @@
 import { Admin, Consumer } from '@millrace/client'
 import { must } from '../../world/violation.ts'
 import { GroupGhost } from '../group-ghost.ts'
-import { leadersOf, soleLeader } from '../leader-view.ts'
+import { leadersOf, soleLeader, topicNameOf } from '../leader-view.ts'
+import { type MemberSlot, takeTurns } from '../member-turns.ts'
 import type { SideKind, SideStage, SideWorkload } from '../side-workload.ts'
 import { convergenceComplaint } from './convergence.ts'
 import { Fleet } from './fleet.ts'
@@ -12,8 +13,6 @@ import { MembershipGhost, type VoidClaim } from './membership-ghost.ts'
 
 const OFFSETS_TOPIC = '__consumer_offsets'
 const SLOTS = 3
-const LIFE_MS = 14_000
-const ABSENCE_MS = 1_500
 const LOOK_EVERY_MS = 400
 const LATE_EVERY_MS = 800
 /** Left in peace, the group is settled within this, and everything is read. */
@@ -63,12 +62,7 @@ class ConsumerGroups implements SideWorkload {
         ghost: this.#ghost,
         nowMs: () => world.nowMs,
         coordinator: () => this.#coordinator(),
-        topicName: (topicId) => {
-          for (const { controller } of nodes()) {
-            for (const { id, name } of controller?.image.topics.values() ?? []) if (id === topicId) return name
-          }
-          return topicId
-        },
+        topicName: (topicId) => topicNameOf(nodes(), topicId),
       },
     }
     this.#look = new GroupLook(world, commits, this.#fleet, !this.#isMixed)
@@ -81,7 +75,7 @@ class ConsumerGroups implements SideWorkload {
   start(): void {
     const { host } = this.#stage
     this.#fleet.start()
-    for (let slot = 0; slot < SLOTS; slot++) host.own(this.#membersByTurns(slot))
+    for (let slot = 0; slot < SLOTS; slot++) host.own(takeTurns(this.#slot(slot)))
     host.own(this.#lookAgainAndAgain())
     if (!this.#isMixed) host.own(this.#commitLateAgainAndAgain())
   }
@@ -166,27 +160,14 @@ class ConsumerGroups implements SideWorkload {
     return member
   }
 
-  /** One member after the other, each for a while: it leaves, or dies. The last one stays. */
-  async #membersByTurns(slot: number): Promise<void> {
-    const { host, random, world } = this.#stage
-    const { loop } = host.seat(`slot-${slot}`)
-    for (;;) {
-      const member = this.#newMember(this.#planOf(slot, true))
-      const death = random.chance(0.4)
-        ? loop.after(random.exponential(LIFE_MS), 'death', () => this.#kill(member))
-        : null
-      await member.live(world.nowMs + random.exponential(LIFE_MS), () => this.#isOver)
-      death?.cancel()
-      if (this.#isOver && !member.isDead) return
-      await member.leave()
-      this.#members.delete(member)
-      await host.pass(loop, random.exponential(ABSENCE_MS), 'absence')
-      if (this.#isOver) return
+  #slot(slot: number): MemberSlot<GroupMember> {
+    const { host, random } = this.#stage
+    return {
+      ...{ name: `slot-${slot}`, host, random, deathShare: 0.4 },
+      isOver: () => this.#isOver,
+      enter: () => this.#newMember(this.#planOf(slot, true)),
+      onGone: (member) => this.#members.delete(member),
     }
-  }
-
-  #kill(member: GroupMember): void {
-    if (!this.#isOver) member.die()
   }
 
   async #lookAgainAndAgain(): Promise<void> {

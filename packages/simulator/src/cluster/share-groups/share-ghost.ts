@@ -15,7 +15,7 @@ interface Acquisition {
   readonly count: number
 }
 
-/** A request and who led the partition when it left (null: nobody knows). */
+/** A request in a session, and when it left. */
 export interface ShareSending {
   readonly session: MemberSession
   readonly sentMs: number

@@ -1,6 +1,7 @@
 import { Admin, type ConfigOperation, Consumer } from '@millrace/client'
 import { must } from '../../world/violation.ts'
-import { leadersOf, soleLeader } from '../leader-view.ts'
+import { leadersOf, soleLeader, topicNameOf } from '../leader-view.ts'
+import { type MemberSlot, takeTurns } from '../member-turns.ts'
 import type { SideKind, SideStage, SideWorkload } from '../side-workload.ts'
 import { checkDeadLetters, DEAD_LETTERS, readDeadLetters } from './dead-letters.ts'
 import { JOBS, Jobs } from './jobs.ts'
@@ -9,8 +10,6 @@ import { GROUP, ShareMember, type ShareWorld } from './share-member.ts'
 import { PARTITIONS } from './share-watch.ts'
 
 const SLOTS = 3
-const LIFE_MS = 14_000
-const ABSENCE_MS = 1_500
 /** Left in peace, the group is done with everything within this. */
 const SETTLE_MS = 90_000
 const SETTLE_LOOK_MS = 500
@@ -66,7 +65,7 @@ class ShareGroups implements SideWorkload {
         topic: JOBS,
         nowMs: () => world.nowMs,
         leader: (partition) => soleLeader(stage.nodes(), JOBS, partition),
-        topicName: (topicId) => this.#topicName(topicId),
+        topicName: (topicId) => topicNameOf(stage.nodes(), topicId),
         onDelivered: (partition, lastOffset) => this.#checkVisible(partition, lastOffset),
       },
     }
@@ -91,7 +90,7 @@ class ShareGroups implements SideWorkload {
 
   start(): void {
     this.#jobs.start()
-    for (let slot = 0; slot < SLOTS; slot++) this.#stage.host.own(this.#membersByTurns(slot))
+    for (let slot = 0; slot < SLOTS; slot++) this.#stage.host.own(takeTurns(this.#slot(slot)))
   }
 
   end(): void {
@@ -168,13 +167,6 @@ class ShareGroups implements SideWorkload {
     return Object.entries(settings).map(([name, value]) => ({ op: 'set', name, value }))
   }
 
-  #topicName(topicId: string): string {
-    for (const { controller } of this.#stage.nodes()) {
-      for (const { id, name } of controller?.image.topics.values() ?? []) if (id === topicId) return name
-    }
-    return topicId
-  }
-
   /** R2: what the node gave away that leads the partition now is below its high watermark. */
   #checkVisible(partition: number, lastOffset: number): void {
     const { world, nodes } = this.#stage
@@ -195,27 +187,14 @@ class ShareGroups implements SideWorkload {
     return member
   }
 
-  /** One member after the other, each for a while: it leaves, or dies. The last one stays. */
-  async #membersByTurns(slot: number): Promise<void> {
-    const { host, random, world } = this.#stage
-    const { loop } = host.seat(`share-slot-${slot}`)
-    for (;;) {
-      const member = this.#newMember()
-      const death = random.chance(0.5)
-        ? loop.after(random.exponential(LIFE_MS), 'death', () => this.#kill(member))
-        : null
-      await member.live(world.nowMs + random.exponential(LIFE_MS), () => this.#isOver)
-      death?.cancel()
-      if (this.#isOver && !member.isDead) return
-      await member.leave()
-      this.#members.delete(member)
-      await host.pass(loop, random.exponential(ABSENCE_MS), 'absence')
-      if (this.#isOver) return
+  #slot(slot: number): MemberSlot<ShareMember> {
+    const { host, random } = this.#stage
+    return {
+      ...{ name: `share-slot-${slot}`, host, random, deathShare: 0.5 },
+      isOver: () => this.#isOver,
+      enter: () => this.#newMember(),
+      onGone: (member) => this.#members.delete(member),
     }
-  }
-
-  #kill(member: ShareMember): void {
-    if (!this.#isOver) member.die()
   }
 }
 

@@ -122,19 +122,23 @@ async function drain(
   }
 }
 
-/** No transactional id is busy. */
+/** No transactional id is busy, and all that were known still are. */
 async function checkIds(cast: TransactionCast, process: ClientProcess): Promise<void> {
   const admin = new Admin(process.options)
   const { transactionalIds } = cast.transactions
   const limitMs = cast.world.nowMs + SLACK_MS
   for (;;) {
     const described = await admin.describeTransactions(transactionalIds)
-    for (const one of described) if (one.error === null) cast.identities.onDescribed(one)
-    const busy = described.filter(({ error, state }) => error === null && !/^(Empty|Complete)/.test(state))
+    const busy: string[] = []
+    for (const one of described) {
+      const { transactionalId, error, state } = one
+      if (error === null) cast.identities.onDescribed(one)
+      else if (error.code === 'TRANSACTIONAL_ID_NOT_FOUND') cast.identities.onUnknown(transactionalId)
+      if (error === null ? !/^(Empty|Complete)/.test(state) : error.code !== 'TRANSACTIONAL_ID_NOT_FOUND')
+        busy.push(`${transactionalId} is ${error?.code ?? state}`)
+    }
     if (busy.length === 0) return
-    must(cast.world.nowMs < limitMs, 'T6', () => {
-      return `at rest ${busy.map(({ transactionalId, state }) => `${transactionalId} is ${state}`).join(', ')}`
-    })
+    must(cast.world.nowMs < limitMs, 'T6', () => `at rest ${busy.join(', ')}`)
     await process.pass(LOOK_MS, 'ids')
   }
 }

@@ -1,4 +1,4 @@
-import type { Uuid } from '@millrace/base'
+import type { TimestampMs, Uuid } from '@millrace/base'
 import type { MetadataImage } from '@millrace/consensus'
 import type { Timeline } from '../../runtime/timeline.ts'
 import { TimelineValue } from '../../runtime/timeline-value.ts'
@@ -35,6 +35,8 @@ export class ShareGroup extends ModernGroup<ShareMember> {
   settled: Settled | null = null
   /** In memory only: when the share coordinator was last asked to begin with partitions of a topic, on the wall clock. */
   readonly askedMs = new Map<Uuid, number>()
+  /** In memory only: subscribed topics of which some partition has no state yet, and since when, on the wall clock. */
+  beginningSinceMs: ReadonlyMap<Uuid, TimestampMs> = new Map()
   /** In memory only: topics whose state is being deleted just now. */
   readonly deletingNow = new Set<Uuid>()
 

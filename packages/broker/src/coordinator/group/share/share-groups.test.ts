@@ -19,6 +19,7 @@ import { GROUP_METADATA_TOPIC } from '../../../metadata/internal-topics.ts'
 import { CoordinatorFixture, contextOf, imageOf } from '../../testing/coordinator-fixture.ts'
 import { topicId } from '../../testing/group-driver.ts'
 import { RecordedStates } from '../../testing/recorded-states.ts'
+import type { GroupCoordinatorConfig } from '../group-config.ts'
 
 const GROUP = 'workers'
 const CONTEXT = contextOf(76, 1)
@@ -31,8 +32,11 @@ beforeEach(async () => {
   fixture = await startedOn([])
 })
 
-async function startedOn(logs: readonly CoordinatorFixture['logs'][number][]): Promise<CoordinatorFixture> {
-  const started = await CoordinatorFixture.started({}, logs, { shareStates: states, latestOffsets: states })
+async function startedOn(
+  logs: readonly CoordinatorFixture['logs'][number][],
+  config: Partial<GroupCoordinatorConfig> = {},
+): Promise<CoordinatorFixture> {
+  const started = await CoordinatorFixture.started(config, logs, { shareStates: states, latestOffsets: states })
   started.image = sharing(['topic', 'other'])
   started.settle()
   return started
@@ -384,6 +388,90 @@ describe('deletion of a group', () => {
     await joined('a', 'topic')
     expect(states.stateOf(`${GROUP}:${topicId('topic')}:0`)).toMatchObject({ startOffset: -1 })
     expect(partitionsOf(await join('a', 'topic'))).toEqual({ [topicId('topic')]: [0, 1] })
+  })
+})
+
+describe('the interval of heartbeats', () => {
+  const USUAL_MS = 5000
+  const HURRIED_MS = 500
+  const ASSIGNMENT_MS = 1000
+  const ALL = { [topicId('topic')]: [0, 1] }
+
+  beforeEach(async () => {
+    fixture = await startedOn([], { groupShareAssignmentIntervalMs: ASSIGNMENT_MS })
+  })
+
+  async function heartbeatAfter(delayMs: number, memberId: string, memberEpoch: number) {
+    fixture.timers.advance(delayMs)
+    return heartbeat(memberId, { memberEpoch })
+  }
+
+  async function intervalAfter(delayMs: number, memberId: string, memberEpoch: number): Promise<number> {
+    return (await heartbeatAfter(delayMs, memberId, memberEpoch)).heartbeatIntervalMs
+  }
+
+  test('is short until a new member has its partitions', async () => {
+    expect(await join('a', 'topic')).toMatchObject({ memberEpoch: 1, heartbeatIntervalMs: HURRIED_MS })
+    const second = await heartbeatAfter(HURRIED_MS, 'a', 1)
+    expect(second).toMatchObject({ memberEpoch: 2, heartbeatIntervalMs: USUAL_MS })
+    expect(partitionsOf(second)).toEqual(ALL)
+    expect(await intervalAfter(USUAL_MS, 'a', 2)).toBe(USUAL_MS)
+  })
+
+  test('is that of the configuration where this is shorter', async () => {
+    fixture = await startedOn([], { groupShareHeartbeatIntervalMs: 200, groupShareMinHeartbeatIntervalMs: 200 })
+    expect(await join('a', 'topic')).toMatchObject({ heartbeatIntervalMs: 200 })
+  })
+
+  test('is the usual one where nothing is waited for', async () => {
+    expect(await join('a', 'nowhere')).toMatchObject({ heartbeatIntervalMs: USUAL_MS })
+    const memberEpoch = await joined('b', 'topic')
+    states.isSilent = true
+    fixture.timers.advance(USUAL_MS)
+    expect(await join('c', 'other')).toMatchObject({ heartbeatIntervalMs: HURRIED_MS })
+    expect(await intervalAfter(USUAL_MS, 'b', memberEpoch)).toBe(USUAL_MS)
+  })
+
+  test('grows with the time that was waited in vain, whether states fail or nothing is heard of them', async () => {
+    for (const isSilent of [false, true]) {
+      states = new RecordedStates()
+      states.errorCode = ErrorCode.COORDINATOR_NOT_AVAILABLE
+      states.isSilent = isSilent
+      fixture = await startedOn([])
+      const intervals = [(await join('a', 'topic')).heartbeatIntervalMs]
+      while (intervals.length < 7) intervals.push(await intervalAfter(intervals.at(-1)!, 'a', 1))
+      expect(intervals).toEqual([HURRIED_MS, HURRIED_MS, 1000, 2000, 4000, USUAL_MS, USUAL_MS])
+    }
+  })
+
+  test('is short for a topic that comes while another one is waited for, and for partitions that a topic grows by', async () => {
+    states.isSilent = true
+    await join('a', 'topic')
+    fixture.timers.advance(20_000)
+    expect(await join('b', 'topic', 'other')).toMatchObject({ heartbeatIntervalMs: HURRIED_MS })
+    states = new RecordedStates()
+    fixture = await startedOn([])
+    const memberEpoch = await joined('a', 'topic')
+    fixture.image = { ...fixture.image, ...withPartitions(fixture.image, 'topic', 3) }
+    expect(await intervalAfter(USUAL_MS, 'a', memberEpoch)).toBe(HURRIED_MS)
+  })
+
+  test('ends when an assignment that is put off is due', async () => {
+    const memberEpoch = await joined('a', 'topic')
+    const b = await join('b', 'topic')
+    expect(b).toMatchObject({ memberEpoch, heartbeatIntervalMs: ASSIGNMENT_MS })
+    expect(await intervalAfter(800, 'a', memberEpoch)).toBe(HURRIED_MS)
+    const atLast = await heartbeatAfter(200, 'b', memberEpoch)
+    expect(atLast).toMatchObject({ memberEpoch: memberEpoch + 1, heartbeatIntervalMs: USUAL_MS })
+    expect(partitionsOf(atLast)).toEqual({ [topicId('topic')]: [1] })
+  })
+
+  test('knows nothing of time that a clock was set back by', async () => {
+    states.isSilent = true
+    await join('a', 'topic')
+    fixture.clock.jumpWall(-3_600_000)
+    expect(await intervalAfter(0, 'a', 1)).toBe(HURRIED_MS)
+    expect(await intervalAfter(3000, 'a', 1)).toBe(3000)
   })
 })
 

@@ -1,4 +1,4 @@
-import type { Uuid } from '@millrace/base'
+import type { TimestampMs, Uuid } from '@millrace/base'
 import { ErrorCode } from '@millrace/protocol'
 import { clientAddressOf } from '../client-host.ts'
 import { type GroupContext, sessionTimerKey } from '../group-context.ts'
@@ -9,6 +9,7 @@ import { EMPTY_ASSIGNMENT, isSameAssignment } from '../modern/assignment.ts'
 import { type HeartbeatAnswer, heartbeatError } from '../modern/heartbeat-answer.ts'
 import { isSameNames, JOIN_GROUP_MEMBER_EPOCH, LEAVE_GROUP_MEMBER_EPOCH, namesBytes } from '../modern/modern-member.ts'
 import { TopicDirectory } from '../modern/topic-directory.ts'
+import { heartbeatIntervalOf } from './heartbeat-interval.ts'
 import { type Settled, ShareGroup } from './share-group.ts'
 import type { StateTopic } from './share-group-record.ts'
 import { writeShare } from './share-group-replay.ts'
@@ -153,7 +154,7 @@ function proceed(
     errorMessage: null,
     memberId,
     memberEpoch: member.memberEpoch,
-    heartbeatIntervalMs: context.settings.share(groupId).heartbeatIntervalMs,
+    heartbeatIntervalMs: heartbeatIntervalOf(context, group, member, step.nowMs),
     assignment: isToldAll ? member.assigned : null,
     initialization,
   }
@@ -232,13 +233,15 @@ function maybeAssign(context: GroupContext, group: ShareGroup, step: GroupStep):
     sets.set(subscribedTopics, topicIds)
     return { memberId, topicIds, previous: group.targets.get(memberId) ?? EMPTY_ASSIGNMENT }
   })
-  const assigned = assignSimply(members, assignableOf(group, context.directory))
+  const assignable = assignableOf(group, context.directory)
+  const assigned = assignSimply(members, assignable)
   for (const { memberId, previous } of members) {
     const value = assigned.get(memberId) ?? EMPTY_ASSIGNMENT
     if (value !== previous) writeShare(context, { type: 'share-target', groupId, memberId, value }, step)
   }
-  const value = { epoch: group.epoch.epoch, timestampMs: step.nowMs }
-  writeShare(context, { type: 'share-targets', groupId, value }, step)
+  // Where there was nothing to give yet, the first that there is does not wait.
+  const timestampMs = assignable.size === 0 ? 0 : step.nowMs
+  writeShare(context, { type: 'share-targets', groupId, value: { epoch: group.epoch.epoch, timestampMs } }, step)
 }
 
 /** The member goes to its target, but for topics that it does not subscribe to any more. */
@@ -263,18 +266,20 @@ function maybeInitialize(context: GroupContext, group: ShareGroup, step: GroupSt
   if (isSettled(context, group)) return null
   const { directory } = context
   const partitions = new Map<Uuid, StateTopic>()
+  const beginningSinceMs = new Map<Uuid, TimestampMs>()
   for (const topicId of directory.idsOf(group.subscribedTopics())) {
+    const missing = withoutState(group, directory, topicId)
+    if (missing.length === 0) continue
+    // Never later than now: the clock may have been set back.
+    beginningSinceMs.set(topicId, Math.min(group.beginningSinceMs.get(topicId) ?? step.nowMs, step.nowMs))
     if (group.deletingNow.has(topicId)) continue
     const askedMs = group.askedMs.get(topicId) ?? Number.NEGATIVE_INFINITY
     const isAsked = step.nowMs - askedMs < INITIALIZE_RETRY_MS && step.nowMs >= askedMs
-    const wanted: number[] = []
-    for (let partition = 0; partition < directory.partitionCountOf(topicId); partition++) {
-      if (has(group.partitions.initialized, topicId, partition)) continue
-      if (isAsked && has(group.partitions.initializing, topicId, partition)) continue
-      wanted.push(partition)
-    }
+    const { initializing } = group.partitions
+    const wanted = isAsked ? missing.filter((partition) => !has(initializing, topicId, partition)) : missing
     if (wanted.length > 0) partitions.set(topicId, { name: directory.nameOf(topicId)!, partitions: wanted })
   }
+  group.beginningSinceMs = beginningSinceMs
   if (partitions.size === 0) {
     const isAwaited = stillToBegin(group.partitions, group.partitions.initializing).size > 0
     const isOpen = isAwaited || group.deletingNow.size > 0
@@ -287,6 +292,15 @@ function maybeInitialize(context: GroupContext, group: ShareGroup, step: GroupSt
   const value = withInitializing(group.partitions, partitions)
   writeShare(context, { type: 'share-partitions', groupId, value }, step)
   return { stateEpoch: group.epoch.epoch, partitions }
+}
+
+/** Partitions of a topic that the share coordinator has no state for, ascending. */
+function withoutState({ partitions }: ShareGroup, directory: TopicDirectory, topicId: Uuid): number[] {
+  const missing: number[] = []
+  for (let partition = 0; partition < directory.partitionCountOf(topicId); partition++) {
+    if (!has(partitions.initialized, topicId, partition)) missing.push(partition)
+  }
+  return missing
 }
 
 function settledOf({ directory }: GroupContext, { partitions, epoch, target }: ShareGroup): Settled {
