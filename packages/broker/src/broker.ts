@@ -232,6 +232,7 @@ export class Broker {
         configuration,
         logger,
         logs: this.#logs,
+        lostReplicas: () => this.#partitions.lost.all(),
         endpoints: () => this.#advertised(),
         onBrokerEpoch: (epoch) => this.#onBrokerEpoch(epoch),
         onFatal: (error) => this.#options.onFatal(error),

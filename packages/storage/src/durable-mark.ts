@@ -132,6 +132,11 @@ export class DurableMark {
     return this.#entries.get(keyOf(topicId, partition))?.entry ?? null
   }
 
+  /** Of all logs that have one. */
+  *all(): Iterable<DurableMarkEntry> {
+    for (const { entry } of this.#entries.values()) yield entry
+  }
+
   /** Notes what was synced; reaches the file with {@link write}. */
   note(
     topicId: Uuid,

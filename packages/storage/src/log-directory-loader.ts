@@ -93,6 +93,8 @@ export function loadDirectory(parts: LoaderParts, { home, names, identities }: F
       if (error instanceof DiskError && !isDirectory(disk, `${home.path}/${name}`)) continue
       if (!(error instanceof CorruptFileError)) throw error
       reportLeftOut(context, `${home.path}/${name}`, error)
+      const isUnwritten = error instanceof UnwrittenMetadataError
+      if (!isUnwritten && holdsSegments(disk, `${home.path}/${name}`)) home.leftOut.add(name)
     }
   }
   if (home.online) home.mark.complete()

@@ -39,6 +39,8 @@ export class LogDirectory implements LogHome, CheckpointHome {
   /** Future ones included. */
   readonly logs: Set<LogCore>
   readonly strays: StrayFiles
+  /** Names of directories with segments that the start did not load, since nobody can tell whose they are. */
+  readonly leftOut: Set<string>
   /** Logs of it whose place others have taken, elsewhere. */
   readonly moved: MovedReplicas
   readonly checkpoints: OffsetCheckpoints
@@ -76,6 +78,7 @@ export class LogDirectory implements LogHome, CheckpointHome {
     }
     this.logs = new Set()
     this.strays = new StrayFiles(context.disk)
+    this.leftOut = new Set()
     this.moved = new MovedReplicas(context.disk, path, moved)
     this.checkpoints = new OffsetCheckpoints(context, this)
     this.online = true

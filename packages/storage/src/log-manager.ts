@@ -12,6 +12,7 @@ import type { LogDirectory } from './log-directory.ts'
 import { closeDirectory } from './log-directory-closer.ts'
 import { markIdOf } from './log-identities.ts'
 import { LogMaker } from './log-maker.ts'
+import { LostLogs } from './lost-logs.ts'
 import { openMetaProperties } from './meta-properties.ts'
 import { NamedLogs } from './named-logs.ts'
 import { OpenSegments } from './open-segments.ts'
@@ -174,6 +175,11 @@ export class LogManager {
   /** After an unclean stop of a directory: nobody can tell how far its logs were synced, so that some of it may be gone. */
   get mayLackDurable(): boolean {
     return this.#start.mayLackDurable
+  }
+
+  /** What held records before this start and is not here any more. To be asked before logs are made. */
+  lostLogs(): LostLogs {
+    return new LostLogs(this.#directories, this.logs())
   }
 
   /** Writes the cluster's id into directories that name none. Throws `CorruptFileError` if one names another, `DiskError`. */

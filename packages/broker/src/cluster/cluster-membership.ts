@@ -5,6 +5,7 @@ import type { LogManager } from '@millrace/storage'
 import type { Configuration } from '../config/configuration.ts'
 import type { Logger } from '../logger.ts'
 import type { QuorumFigures } from '../metrics/cluster-metrics.ts'
+import type { ReplicaName } from '../partition/lost-replicas.ts'
 import { BrokerLifecycle, RegistrationError, type RegistrationRequest } from './broker-lifecycle.ts'
 import { ClusterMetadata } from './cluster-metadata.ts'
 import type { Membership } from './membership.ts'
@@ -25,6 +26,8 @@ export interface ClusterMembershipOptions extends ClusterAccess {
   readonly random: Random
   readonly logger: Logger
   readonly logs: LogManager
+  /** Replicas whose logs held records and are not here any more. */
+  lostReplicas(): readonly ReplicaName[]
   /** Where other nodes and clients reach this broker, with the bound ports. */
   endpoints(): readonly EndpointImage[]
   /** The epoch of this life; told before the metadata is. */
@@ -178,6 +181,7 @@ export class ClusterMembership implements Membership {
       features: [...SUPPORTED_FEATURES],
       directories: this.#directories(true),
       recoveredCleanly: this.#hasAllThatWasAcknowledged(),
+      lostReplicas: this.#options.lostReplicas(),
     }
   }
 

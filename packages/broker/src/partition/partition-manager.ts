@@ -2,6 +2,7 @@ import type { Clock, DiskError, Timer, Uuid } from '@millrace/base'
 import type { MetadataImage } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import { canBeMoved, type Log } from '@millrace/storage'
+import type { LostReplicas } from './lost-replicas.ts'
 import type { Partition } from './partition.ts'
 import { type HostedTopic, PartitionPlacement, type PartitionPlacementOptions } from './partition-placement.ts'
 import { type ReplicaMoveSettings, ReplicaMoves } from './replica-moves.ts'
@@ -82,6 +83,11 @@ export class PartitionManager {
   /** As {@link PartitionPlacement.absenceCode}. */
   absenceCode(topic: string, partition: number): number {
     return this.#placement.absenceCode(topic, partition)
+  }
+
+  /** Replicas whose logs were lost before this start and are not begun anew yet. */
+  get lost(): Pick<LostReplicas, 'all' | 'count'> {
+    return this.#placement.lost
   }
 
   /** The partition that the log is of, null once it is here no more. */

@@ -6,6 +6,7 @@ import type { Logger } from '../logger.ts'
 import { isInternalTopic } from '../metadata/internal-topics.ts'
 import type { TopicMetrics } from '../metrics/topic-metrics.ts'
 import type { Turn } from '../network/turn.ts'
+import { LostReplicas } from './lost-replicas.ts'
 import { Partition } from './partition.ts'
 import type { PartitionCluster } from './partition-cluster.ts'
 import type { PartitionSettings } from './partition-settings.ts'
@@ -61,6 +62,8 @@ export class PartitionPlacement {
   readonly #options: PartitionPlacementOptions
   readonly #moves: ReplicaMoves
   readonly #preferred = new PreferredDirectories()
+  /** Of a cluster: where all replicas are here nobody else has what was lost, and nobody is misled. */
+  readonly lost: LostReplicas
   /** As last applied. */
   #image: MetadataImage | null = null
   /** Topics some of whose partitions have no log yet, since the disks failed. */
@@ -78,6 +81,7 @@ export class PartitionPlacement {
   constructor(options: PartitionPlacementOptions, moves: ReplicaMoves) {
     this.#options = options
     this.#moves = moves
+    this.lost = new LostReplicas(options.nodeId, options.logger)
   }
 
   /**
@@ -88,6 +92,7 @@ export class PartitionPlacement {
   start(image: MetadataImage, removedTopics: ReadonlyMap<Uuid, string>): void {
     this.#image = image
     this.#makingsLeft = Number.POSITIVE_INFINITY
+    if (this.#options.cluster !== undefined) this.lost.start(image, this.#options.logs)
     for (const topic of image.topics.values()) this.#host(topic)
     this.#settleUnknown(image, removedTopics)
     this.#moves.dropUnknown(({ topic, partition, topicId }) => this.#isReplicaOf(image, topic, partition, topicId))
@@ -101,6 +106,7 @@ export class PartitionPlacement {
    */
   apply(image: MetadataImage, changed: ReadonlySet<string>): void {
     this.#image = image
+    this.lost.apply(image)
     for (const name of changed) {
       const topic = image.topics.get(name)
       const hosted = this.topics.get(name)
@@ -133,7 +139,8 @@ export class PartitionPlacement {
     const image = this.#image?.topics.get(topic)?.partitions[partition]
     if (image === undefined) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if (!image.replicas.includes(this.#options.nodeId)) return ErrorCode.NOT_LEADER_OR_FOLLOWER
-    return this.#isOffline(this.#image!.topics.get(topic)!, image)
+    const known = this.#image!.topics.get(topic)!
+    return this.#isOffline(known, image) || this.lost.has(known.id, partition)
       ? ErrorCode.KAFKA_STORAGE_ERROR
       : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
   }
@@ -220,6 +227,7 @@ export class PartitionPlacement {
         continue
       }
       if (!isReplica || this.#isOffline(topic, image)) continue
+      if (this.lost.isBarred(topic.id, said, cluster?.mayLead() === true)) continue
       if (this.#makingsLeft <= 0) {
         this.#unhosted.add(topic.name)
         this.#scheduleHousekeeping()
@@ -231,6 +239,7 @@ export class PartitionPlacement {
       config ??= this.#options.settingsOf(topic.name)
       const log = this.#openLog(topic, image)
       if (log === null) continue
+      this.lost.onBegun(topic.id, said)
       log.updateConfig(config.log)
       const counters = metrics.of(topic.name)
       const partition = new Partition(topic.name, image, log, config, counters, nodeId, cluster?.ports)

@@ -163,9 +163,9 @@ export class ReplicaManager implements FetchReplication {
     return this.#isrChanges.failedCount
   }
 
-  /** Replicas with damaged records, and those that began to fetch theirs again since the start. */
+  /** Replicas with damaged records, or none since their logs were lost, and those that began to fetch theirs again since the start. */
   get damagedCount(): number {
-    return this.#repairs.damagedCount
+    return this.#repairs.damagedCount + this.partitions.lost.count
   }
 
   get repairedCount(): number {

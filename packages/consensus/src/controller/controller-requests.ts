@@ -52,11 +52,12 @@ export interface ControllerRequests {
     answer: ProducerIdBlock | ApiError
   }
   registerBroker: {
-    /** `features` as entries. `previousBrokerEpoch`: of a clean stop, else -1. */
+    /** `features` as entries. `previousBrokerEpoch`: of a clean stop, else -1. `lostReplicas`: as of `ClusterRegistration`. */
     request: Omit<BrokerRegistration, 'features'> & {
       readonly clusterId: string
       readonly features: readonly (readonly [name: string, range: { readonly min: number; readonly max: number }])[]
       readonly previousBrokerEpoch: number
+      readonly lostReplicas?: readonly { readonly topicId: Uuid; readonly partition: number }[]
     }
     answer: { readonly brokerEpoch: number } | ApiError
   }

@@ -102,17 +102,21 @@ const REQUESTS: Record<ControllerRequestName, Shape> = {
     topicPartitions: nullOr(listOf(objectWith({ topic: isString, partitions: ids }))),
   }),
   allocateProducerIds: objectWith({ brokerId: isInt32, brokerEpoch: isInteger }),
-  registerBroker: objectWith({
-    clusterId: isString,
-    brokerId: isInt32,
-    incarnationId: isUuid,
-    rack: nullOr(isString),
-    endpoints: listOf(isEndpoint),
-    features: listOf(tupleOf(isString, isFeatureRange)),
-    directories: listOf(isUuid),
-    recoveredCleanly: isBoolean,
-    previousBrokerEpoch: isInteger,
-  }),
+  registerBroker: objectWith(
+    {
+      clusterId: isString,
+      brokerId: isInt32,
+      incarnationId: isUuid,
+      rack: nullOr(isString),
+      endpoints: listOf(isEndpoint),
+      features: listOf(tupleOf(isString, isFeatureRange)),
+      directories: listOf(isUuid),
+      recoveredCleanly: isBoolean,
+      previousBrokerEpoch: isInteger,
+    },
+    // Brokers before it had none.
+    { lostReplicas: listOf(objectWith({ topicId: isUuid, partition: isInt32 })) },
+  ),
   registerController: objectWith({
     controllerId: isInt32,
     incarnationId: isUuid,

@@ -59,11 +59,14 @@ export function objectOf(required: Record<string, Shape>, optional: Record<strin
   }
 }
 
-/** At least these fields; others are not looked at. */
-export function objectWith(required: Record<string, Shape>): Shape {
+/** At least these fields, and optional ones that nodes of before do not know; others are not looked at. */
+export function objectWith(required: Record<string, Shape>, optional: Record<string, Shape> = {}): Shape {
   const fields = Object.entries(required)
+  const others = Object.entries(optional)
   return (value) =>
-    isPlainObject(value) && fields.every(([name, shape]) => Object.hasOwn(value, name) && shape(value[name]))
+    isPlainObject(value) &&
+    fields.every(([name, shape]) => Object.hasOwn(value, name) && shape(value[name])) &&
+    others.every(([name, shape]) => !Object.hasOwn(value, name) || shape(value[name]))
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

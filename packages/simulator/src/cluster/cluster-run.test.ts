@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { keptSeeds } from '../testing/kept-seeds.ts'
 import { runCluster } from './cluster-run.ts'
-import { type ClusterScenario, clusterScenario } from './cluster-scenario.ts'
+import { type ClusterFault, type ClusterScenario, clusterScenario } from './cluster-scenario.ts'
 
 /** A seed's scenario with everything in a sixth of its time. */
 function shortened(seed: number): ClusterScenario {
@@ -22,6 +22,19 @@ describe('whole clusters in the simulator', () => {
     expect(result.marks['send ok']).toBeGreaterThan(100)
     expect(result.judged.R4).toBeGreaterThanOrEqual(result.marks['send ok']!)
     expect(Object.keys(result.faults).length).toBeGreaterThan(0)
+  })
+
+  it('lose nothing where what tells whose a log is rots while all are down', { timeout: 240_000 }, async () => {
+    const faults: ClusterFault[] = [0, 1, 2, 0, 1, 2].map((node, slot) => ({
+      atMs: 3_000 + 1_500 * slot,
+      kind: 'rot of identity',
+      node,
+      downMs: 1,
+      othersDownMs: slot % 2 === 0 ? 1 : 1_000,
+    }))
+    const result = await runCluster({ ...shortened(3), faults, untilMs: 14_000 })
+    expect(result.failure).toBeNull()
+    expect(result.marks['rot of what tells whose a log is']).toBeGreaterThan(2)
   })
 
   it('do the same again from the same seed, to the last event', { timeout: 240_000 }, async () => {

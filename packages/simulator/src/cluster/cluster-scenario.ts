@@ -31,6 +31,16 @@ export type ClusterFault = { readonly atMs: number } & (
   | { readonly kind: 'wipe'; readonly node: number; readonly downMs: number }
   /** Killed, and a bit of one of its files turns over meanwhile; under the same condition. */
   | { readonly kind: 'rot'; readonly node: number; readonly downMs: number }
+  /**
+   * Killed, and a bit turns over of what tells whose one of its logs is; under the same condition. The others are killed with it, so that
+   * it may be the first that comes back, and eligible.
+   */
+  | {
+      readonly kind: 'rot of identity'
+      readonly node: number
+      readonly downMs: number
+      readonly othersDownMs: number
+    }
   /** When its disk does something of a move between log directories next: at once, or a little later. */
   | {
       readonly kind: 'kill amid move'
@@ -136,6 +146,8 @@ export function clusterScenario(seed: number): ClusterScenario {
   // A run without faults stays one.
   const rotStream = new RandomStream(seed, 'rot of records')
   const rot = others.length === 0 ? [] : drawRotOfRecords(rotStream, options)
+  const identities =
+    others.length === 0 ? [] : drawRotOfIdentities(new RandomStream(seed, 'identities that rot'), options)
   const moveStream = new RandomStream(seed, 'options of moves')
   const moveEveryMs = moveStream.pick([0, 1_000, 3_000])
   const moveBytesPerSecond = moveStream.pick([0, 5_000])
@@ -144,7 +156,7 @@ export function clusterScenario(seed: number): ClusterScenario {
   const drawn = SIDE_NAMES.filter(() => sideStream.chance(SIDE_CHANCE))
   const hasCompaction = others.length > 0 && drawn.includes('compaction')
   const cleans = hasCompaction ? drawCleanFaults(new RandomStream(seed, 'faults of compaction'), options) : []
-  const faults = [...others, ...rot, ...moves, ...cleans].sort((one, other) => one.atMs - other.atMs)
+  const faults = [...others, ...rot, ...identities, ...moves, ...cleans].sort((one, other) => one.atMs - other.atMs)
   const segmentMs = rot.length === 0 ? 0 : rotStream.pick([0, 4_000])
   const all = { ...options, segmentMs, moveEveryMs, moveBytesPerSecond, sides: drawn }
   return { seed, options: all, faults, untilMs: LOAD_MS, share: 1 }
@@ -223,6 +235,17 @@ function drawRotOfRecords(random: RandomStream, { nodeCount }: ClusterOptions): 
     kind: 'rot of records',
     node,
     downMs: random.pick([1, 200, 3_000]),
+  }))
+}
+
+function drawRotOfIdentities(random: RandomStream, { nodeCount }: ClusterOptions): ClusterFault[] {
+  if (random.chance(0.7)) return []
+  return Array.from({ length: random.integer(1, 4) }, () => ({
+    atMs: random.real(10_000, LOAD_MS - 5_000),
+    kind: 'rot of identity',
+    node: random.integer(0, nodeCount),
+    downMs: random.pick([1, 200]),
+    othersDownMs: random.pick([1, 200, 3_000]),
   }))
 }
 

@@ -258,6 +258,15 @@ export class SimulatedNode {
     return path
   }
 
+  /** The same of what tells whose a log is. Not amid a move: there it tells which log counts, too. */
+  rotIdentity(): string | null {
+    const files = DIRECTORIES.flatMap((path) => this.#filesUnder(path)).filter((path) => IDENTITY.test(path))
+    if (files.length === 0 || this.movesOnDisk().length > 0) return null
+    const path = this.#random.pick(files)
+    this.disk.corrupt(path, this.#random.integer(0, this.disk.stat(path)!.sizeBytes), 1 << this.#random.integer(0, 8))
+    return path
+  }
+
   /** The same of records that the node knows to have synced. */
   rotRecords(): string | null {
     const logs = DIRECTORIES.flatMap((directory) => {
@@ -378,6 +387,8 @@ export class SimulatedNode {
  * are compacted, which is Kafka's file and has no checksum.
  */
 const NOT_DERIVED = /meta\.properties$|moved-replicas$|cleaner-offset-checkpoint$|\.log$/
+
+const IDENTITY = /-[0-9]+\/partition\.metadata$/
 
 /** Events of the peers go to both: each takes those of its channel. */
 function toBoth(peers: { readonly quorum: PeerEvents | null; readonly controller: PeerEvents | null }): PeerEvents {

@@ -152,6 +152,17 @@ function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): 
       run.restartLater(node, fault.downMs)
       return true
     }
+    case 'rot of identity': {
+      if (!run.isSafeWithout(node)) return false
+      node.crash(false)
+      const path = node.rotIdentity()
+      world.fault(path === null ? 'kill' : 'rot', node.id, path ?? '')
+      if (path !== null) world.mark('rot of what tells whose a log is')
+      if (path !== null) run.onDiskDamaged(node)
+      for (const other of run.nodes) if (other !== node) kill(run, other, fault.othersDownMs, false)
+      run.restartLater(node, fault.downMs)
+      return true
+    }
     case 'rot of records': {
       if (!run.isSafeWithout(node)) return false
       node.crash(false)

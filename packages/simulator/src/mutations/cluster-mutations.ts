@@ -72,6 +72,12 @@ export const clusterMutations: readonly Mutation[] = [
     '      targetIsr,\n',
     '      targetIsr: partition.isr,\n',
   ),
+  inBroker(
+    'log that was lost begun anew in the ISR',
+    'partition/partition-placement.ts',
+    'if (this.#options.cluster !== undefined) this.lost.start(image, this.#options.logs)\n',
+    '\n',
+  ),
   inMetadata(
     'leader elected from outside of the ISR',
     'controller/partition-change.ts',

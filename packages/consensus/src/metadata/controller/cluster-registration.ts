@@ -21,6 +21,8 @@ export interface ClusterRegistration extends BrokerRegistration {
   readonly clusterId: string
   /** Epoch that the broker had when it stopped cleanly, read from all its directories; -1: it did not. */
   readonly previousBrokerEpoch: number
+  /** Replicas whose logs held records and are not there any more. None of a broker that does not tell. */
+  readonly lostReplicas?: readonly { readonly topicId: Uuid; readonly partition: number }[]
 }
 
 /**
@@ -107,13 +109,16 @@ function featureError(image: MetadataImage, { brokerId, features }: ClusterRegis
  * unless its records may be gone: the broker says so, it comes with a clean stop of another time (a disk that was set back), or the
  * directory that held the replica is not there any more. Then a new replica may lie elsewhere: in the only directory, or wherever the
  * broker puts it; but where an empty log would be all that counts, the replica stays in the directory that is missing: it may come back.
+ * A log that is lost out of its directory is as a whole directory that is: nothing elects the replica but the operator's word. Without
+ * eligible replicas the last member stays in sync; then its place counts as lost, so that it is not elected.
  */
 function cleanUpRecords(
   context: ControllerContext,
   registration: ClusterRegistration,
   previous: BrokerImage | undefined,
 ): MetadataRecord[] {
-  const { brokerId, directories, previousBrokerEpoch, recoveredCleanly } = registration
+  const { brokerId, directories, previousBrokerEpoch, recoveredCleanly, lostReplicas = [] } = registration
+  const lost = new Set(lostReplicas.map(({ topicId, partition }) => `${topicId}:${partition}`))
   const wasSetBack = previous !== undefined && previousBrokerEpoch !== -1 && previousBrokerEpoch !== previous.epoch
   const mayHaveLost = !recoveredCleanly || wasSetBack
   // A replica that was not yet assigned may lie in any directory, also in one that is missing.
@@ -134,13 +139,16 @@ function cleanUpRecords(
     const slot = replicas.indexOf(brokerId)
     if (slot === -1 && !isr.includes(brokerId) && !elr.includes(brokerId)) return
     const isWiped = slot === -1 || !isThere(partition.directories[slot]!)
-    const isOut = isWiped || mayHaveLost
+    const isLost = slot !== -1 && lost.has(`${topic.id}:${partition.partition}`)
+    const isOut = isWiped || isLost || mayHaveLost
     const isReplaced = isWiped && slot !== -1 && mayBeginAnew(partition)
+    const isLastLost = isLost && !isWiped && !hasElr && isr.every((replica) => replica === brokerId)
+    const directory = isReplaced ? elsewhere : isLastLost ? DirectoryId.LOST : undefined
     const change = changeOf(after, topic, partition, {
       targetIsr: without(isr, brokerId),
       ...(isOut ? { excludedFromElr: brokerId } : {}),
-      ...(isWiped && replicas.length > 1 ? { isExcludedWiped: true } : {}),
-      ...(isReplaced ? { targetDirectories: partition.directories.with(slot, elsewhere) } : {}),
+      ...((isWiped ? replicas.length > 1 : isLost) ? { isExcludedWiped: true } : {}),
+      ...(directory === undefined ? {} : { targetDirectories: partition.directories.with(slot, directory) }),
     })
     if (change !== null) records.push(change)
   })

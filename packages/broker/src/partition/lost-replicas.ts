@@ -1,0 +1,105 @@
+import type { Uuid } from '@millrace/base'
+import type { MetadataImage, PartitionImage } from '@millrace/consensus'
+import type { LogManager } from '@millrace/storage'
+import type { Logger } from '../logger.ts'
+
+/** Of lost logs, so many are named. */
+const NAMED = 10
+
+/** A replica of this node, as the controller knows it. */
+export interface ReplicaName {
+  readonly topicId: Uuid
+  readonly partition: number
+}
+
+interface LostReplica extends ReplicaName {
+  readonly topic: string
+  /** Nothing committed rests on it: the metadata has said so to this life of the broker. */
+  isOut: boolean
+}
+
+/**
+ * Replicas here whose logs held records and were not found by this start: set aside for damage, or gone (`LostLogs`). An empty log in such a
+ * place would pass for a whole one, be elected, and have the others cut theirs to it. So none is made before the metadata says that the
+ * replica is neither in sync nor eligible, which the registration asks for, nor before there is a leader to fetch from: until then what
+ * the disk tells of the loss stays, for the next start, and what is left of the log, for the operator.
+ */
+export class LostReplicas {
+  readonly #nodeId: number
+  readonly #logger: Logger
+  readonly #lost = new Map<string, LostReplica>()
+
+  constructor(nodeId: number, logger: Logger) {
+    this.#nodeId = nodeId
+    this.#logger = logger
+  }
+
+  /** Once the logs are loaded, and before one is made. */
+  start(image: MetadataImage, logs: LogManager): void {
+    const found = logs.lostLogs()
+    for (const { name: topic, id: topicId, partitions } of image.topics.values()) {
+      for (const { partition, replicas } of partitions) {
+        // Of moves something else is known (docs/adr/0009).
+        if (!replicas.includes(this.#nodeId) || logs.futures.movedAwayTo(topicId, partition) !== null) continue
+        if (!found.has(topic, topicId, partition)) continue
+        this.#lost.set(keyOf(topicId, partition), { topic, topicId, partition, isOut: false })
+      }
+    }
+    if (this.#lost.size === 0) return
+    const names = this.#names().slice(0, NAMED)
+    this.#logger.error('logs of replicas are lost: they count for nothing before they are fetched again', {
+      count: this.#lost.size,
+      partitions: names,
+    })
+  }
+
+  /** What the metadata does not place here any more is nobody's loss. */
+  apply({ topicsById }: MetadataImage): void {
+    for (const [key, { topicId, partition }] of this.#lost) {
+      const replicas = topicsById.get(topicId)?.partitions[partition]?.replicas
+      if (replicas?.includes(this.#nodeId) !== true) this.#lost.delete(key)
+    }
+  }
+
+  get count(): number {
+    return this.#lost.size
+  }
+
+  /** For the registration. */
+  all(): ReplicaName[] {
+    return [...this.#lost.values()].map(({ topicId, partition }) => ({ topicId, partition }))
+  }
+
+  has(topicId: Uuid, partition: number): boolean {
+    return this.#lost.has(keyOf(topicId, partition))
+  }
+
+  /**
+   * Whether no log may be made for it yet. `isRegistered`: the image knows this life. Where this node leads a replica that was out, someone
+   * has elected it although it has nothing.
+   */
+  isBarred(topicId: Uuid, { partition, isr, elr, leader }: PartitionImage, isRegistered: boolean): boolean {
+    const lost = this.#lost.get(keyOf(topicId, partition))
+    if (lost === undefined) return false
+    if (isRegistered && !isr.includes(this.#nodeId) && !elr.includes(this.#nodeId)) lost.isOut = true
+    return !lost.isOut || leader < 0
+  }
+
+  /** It has a log again. */
+  onBegun(topicId: Uuid, { partition, leader }: PartitionImage): void {
+    const lost = this.#lost.get(keyOf(topicId, partition))
+    if (lost === undefined) return
+    this.#lost.delete(keyOf(topicId, partition))
+    const fields = { topic: lost.topic, partition, leaderId: leader }
+    if (leader === this.#nodeId) this.#logger.error('a lost log is begun anew, empty: it was elected to lead', fields)
+    else this.#logger.warn('a lost log is begun anew, and fetched from its leader', fields)
+  }
+
+  #names(): string[] {
+    return [...this.#lost.values()].map(({ topic, partition }) => `${topic}-${partition}`)
+  }
+}
+
+function keyOf(topicId: Uuid, partition: number): string {
+  return `${topicId}-${partition}`
+}

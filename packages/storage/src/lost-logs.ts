@@ -1,0 +1,53 @@
+import type { Uuid } from '@millrace/base'
+import { partitionDirectoryName } from './file-names.ts'
+import type { Log } from './log.ts'
+import type { LogDirectory } from './log-directory.ts'
+
+/**
+ * Of a start: logs that held records on the disk and are not here any more. Their directories were left out or are gone, or name another
+ * topic. Without a word of it, an empty log in such a place would pass for all that there ever was.
+ */
+export class LostLogs {
+  readonly #homes: readonly LogDirectory[]
+  readonly #loaded: ReadonlySet<string>
+  /** Of which a durable mark says that they had records. */
+  readonly #marked: ReadonlySet<string>
+  /** Names of logs with records that another broker wrote. */
+  readonly #foreign: ReadonlySet<string>
+
+  /** Once all were loaded, and before one is made: that takes its place in the mark. */
+  constructor(homes: readonly LogDirectory[], logs: Iterable<Log>) {
+    this.#homes = homes
+    this.#loaded = new Set([...logs].map(({ topicId, partition }) => keyOf(topicId, partition)))
+    const marked = new Set<string>()
+    const foreign = new Set<string>()
+    for (const { mark, logs: here } of homes) {
+      for (const { topicId, partition, durableOffset } of mark.all()) {
+        if (durableOffset > 0) marked.add(keyOf(topicId, partition))
+      }
+      if (!mark.wasAbsent) continue
+      for (const { topic, partition, logEndOffset } of here) {
+        if (logEndOffset > 0) foreign.add(partitionDirectoryName(topic, partition))
+      }
+    }
+    this.#marked = marked
+    this.#foreign = foreign
+  }
+
+  /**
+   * Whether the partition may have had records here, and has no log now. Where a mark is damaged nobody can tell of any log that is not
+   * here; where there was none, since another broker wrote the directory, a log of another topic in its place may be the one, too.
+   */
+  has(topic: string, topicId: Uuid, partition: number): boolean {
+    const key = keyOf(topicId, partition)
+    if (this.#loaded.has(key)) return false
+    if (this.#marked.has(key)) return true
+    const name = partitionDirectoryName(topic, partition)
+    if (this.#foreign.has(name)) return true
+    return this.#homes.some(({ mark, leftOut }) => mark.damage !== null || leftOut.has(name))
+  }
+}
+
+function keyOf(topicId: Uuid, partition: number): string {
+  return `${topicId}-${partition}`
+}
