@@ -3,4 +3,4 @@ export const SIDE_NAMES = ['transactions', 'consumer groups', 'share groups', 'c
 export type SideName = (typeof SIDE_NAMES)[number]
 
 /** Each draws with this chance whether it takes part in a seed. */
-export const SIDE_CHANCE = 0.4
+export const SIDE_CHANCE = 0.25

@@ -59,7 +59,7 @@ const CLUSTER_MARKS = [
   'send ok',
 ]
 
-/** Each of these parts takes part in two seeds of five. */
+/** Each of these parts takes part in one seed of four. */
 const GROUP_MARKS = [
   'dead letter of a shared record',
   'group commit ok',
