@@ -177,9 +177,9 @@ export class LogManager {
     return this.#start.mayLackDurable
   }
 
-  /** What held records before this start and is not here any more. To be asked before logs are made. */
-  lostLogs(): LostLogs {
-    return new LostLogs(this.#directories, this.logs())
+  /** What held records before this start and is not here any more. To be asked before logs are made. See `LostLogs` for `registered`. */
+  lostLogs(registered: readonly Uuid[] = []): LostLogs {
+    return new LostLogs(this.#directories, this.logs(), registered)
   }
 
   /** Writes the cluster's id into directories that name none. Throws `CorruptFileError` if one names another, `DiskError`. */
