@@ -95,6 +95,19 @@ describe('the life before, as a cluster knows it', () => {
     expect(await restartedAfter(17)).toMatchObject({ previousBrokerEpoch: 17, mayLackDurable: false })
   })
 
+  test('of a life that nobody was told of it names that of the one before, and none is made up after a crash', async () => {
+    const untold = async (disk: SimulatedDisk): Promise<unknown> => {
+      const { manager } = await open(disk)
+      await manager.shutdown(false)
+      return disk.stat(CLEAN_PATH) === null ? null : readCleanStop(disk, '/data').brokerEpoch
+    }
+    const disk = await stopped()
+    overwriteFile(disk, CLEAN_PATH, Buffer.from('{"version":0,"brokerEpoch":17,"durableMark":true}'))
+    expect(await untold(disk)).toBe(17)
+    disk.removeFile(CLEAN_PATH)
+    expect(await untold(disk)).toBe(null)
+  })
+
   test('a crash names none, and nothing that was synced is missing', async () => {
     const manager = await restartedAfter(17, (disk) => disk.removeFile(CLEAN_PATH))
     expect(manager).toMatchObject({ previousBrokerEpoch: -1, recoveredUncleanly: true, mayLackDurable: false })

@@ -335,8 +335,12 @@ export class LogManager {
     dirtyLogs.length = 0
   }
 
-  /** Writes and syncs everything, so that the next start need not look at the logs. Directories that fail meanwhile are left. */
-  async shutdown(): Promise<void> {
+  /**
+   * Writes and syncs everything, so that the next start need not look at the logs. Directories that fail meanwhile are left. `isTold`: what
+   * the start found of the life before is known to whom it concerns. Where the cluster has not heard of it, the next start is to find the
+   * same: a clean stop of now would hide a crash, or a disk that was set back to a stop of another time.
+   */
+  async shutdown(isTold = true): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     this.#context.isClosing = true
@@ -347,7 +351,8 @@ export class LogManager {
     await this.#cleaner?.stop()
     await this.futures.whenIdle()
     for (const directory of this.#directories) {
-      if (directory.online) await closeDirectory(this.#context, directory, this.brokerEpoch)
+      const brokerEpoch = isTold ? this.brokerEpoch : directory.foundStopEpoch
+      if (directory.online) await closeDirectory(this.#context, directory, brokerEpoch)
     }
     for (const lock of this.#locks) lock.release()
   }
