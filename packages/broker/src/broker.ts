@@ -113,7 +113,7 @@ export class Broker {
       return started
     } catch (error) {
       // Whoever started it may try again: directories and ports must be free.
-      await (broker === null ? logs.shutdown() : broker.stop()).catch((failure: unknown) => {
+      await (broker === null ? logs.shutdown(ports.cluster === undefined) : broker.stop()).catch((failure: unknown) => {
         options.logger.error('a broker that did not start could not be stopped', { error: String(failure) })
       })
       throw error
@@ -346,7 +346,7 @@ export class Broker {
     this.#shares.shutdown()
     await this.#front.close()
     await this.#membership.close()
-    await this.#logs.shutdown()
+    await this.#logs.shutdown(this.#replicas === null || this.#logs.brokerEpoch >= 0)
   }
 
   async #open(): Promise<void> {

@@ -9,12 +9,12 @@ const SYNC_ALL_MIN_COUNT = 16
 
 /**
  * Brings all logs of a directory to rest and notes that, so that the next start need not look at them. Where it fails meanwhile, or a log
- * cannot be brought to its end, nothing is noted.
+ * cannot be brought to its end, nothing is noted, and nothing either where `brokerEpoch` is null.
  */
 export async function closeDirectory(
   { disk, openLogs }: StorageContext,
   directory: LogDirectory,
-  brokerEpoch: number,
+  brokerEpoch: number | null,
 ): Promise<void> {
   await directory.moved.whenIdle()
   const isOpen = (log: LogCore): boolean => openLogs.has(log) || !log.isCheckpointed || log.isUnsettled
@@ -32,7 +32,7 @@ export async function closeDirectory(
     }
     directory.mark.syncNow()
     await directory.checkpoints.write()
-    if (clean && directory.online && directory.checkpoints.areWritten) {
+    if (clean && brokerEpoch !== null && directory.online && directory.checkpoints.areWritten) {
       writeCleanStop(disk, directory.path, brokerEpoch)
     }
   } catch (error) {

@@ -39,6 +39,8 @@ export class LogDirectory implements LogHome, CheckpointHome {
   /** Future ones included. */
   readonly logs: Set<LogCore>
   readonly strays: StrayFiles
+  /** Broker epoch that the clean stop before this start named, -1 for none; null where the directory was not stopped cleanly. */
+  foundStopEpoch: number | null
   /** Names of directories with segments that the start did not load, since nobody can tell whose they are. */
   readonly leftOut: Set<string>
   /** Logs of it whose place others have taken, elsewhere. */
@@ -78,6 +80,7 @@ export class LogDirectory implements LogHome, CheckpointHome {
     }
     this.logs = new Set()
     this.strays = new StrayFiles(context.disk)
+    this.foundStopEpoch = null
     this.leftOut = new Set()
     this.moved = new MovedReplicas(context.disk, path, moved)
     this.checkpoints = new OffsetCheckpoints(context, this)

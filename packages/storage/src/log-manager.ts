@@ -162,7 +162,10 @@ export class LogManager {
     return this.#clusterId
   }
 
-  /** Broker epoch in which all directories were stopped cleanly before this start; -1: some was not, or in another. */
+  /**
+   * Broker epoch of the clean stop before this start, -1 if there was none. Where directories were stopped in several, the first of those:
+   * what was stopped before the others was set back, or was not there since, and the cluster is to know.
+   */
   get previousBrokerEpoch(): number {
     return this.#start.stoppedBrokerEpoch
   }
@@ -177,9 +180,9 @@ export class LogManager {
     return this.#start.mayLackDurable
   }
 
-  /** What held records before this start and is not here any more. To be asked before logs are made. */
-  lostLogs(): LostLogs {
-    return new LostLogs(this.#directories, this.logs())
+  /** What held records before this start and is not here any more. To be asked before logs are made. See `LostLogs` for `registered`. */
+  lostLogs(registered: readonly Uuid[] = []): LostLogs {
+    return new LostLogs(this.#directories, this.logs(), registered)
   }
 
   /** Writes the cluster's id into directories that name none. Throws `CorruptFileError` if one names another, `DiskError`. */
@@ -335,8 +338,12 @@ export class LogManager {
     dirtyLogs.length = 0
   }
 
-  /** Writes and syncs everything, so that the next start need not look at the logs. Directories that fail meanwhile are left. */
-  async shutdown(): Promise<void> {
+  /**
+   * Writes and syncs everything, so that the next start need not look at the logs. Directories that fail meanwhile are left. `isTold`: what
+   * the start found of the life before is known to whom it concerns. Where the cluster has not heard of it, the next start is to find the
+   * same: a clean stop of now would hide a crash, or a disk that was set back to a stop of another time.
+   */
+  async shutdown(isTold = true): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     this.#context.isClosing = true
@@ -347,7 +354,8 @@ export class LogManager {
     await this.#cleaner?.stop()
     await this.futures.whenIdle()
     for (const directory of this.#directories) {
-      if (directory.online) await closeDirectory(this.#context, directory, this.brokerEpoch)
+      const brokerEpoch = isTold ? this.brokerEpoch : directory.foundStopEpoch
+      if (directory.online) await closeDirectory(this.#context, directory, brokerEpoch)
     }
     for (const lock of this.#locks) lock.release()
   }

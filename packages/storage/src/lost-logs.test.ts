@@ -1,5 +1,6 @@
 import { SimulatedDisk, type Uuid } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
+import { readDirectoryId } from './meta-properties.ts'
 import { fill, open, overwriteFile, turns } from './testing/log-driver.ts'
 import { TOPIC_ID } from './testing/storage-harness.ts'
 
@@ -19,9 +20,9 @@ async function filled(end: 'clean stop' | 'kill'): Promise<SimulatedDisk> {
 }
 
 /** Whether the next start takes each of the two for lost. */
-async function lostOn(disk: SimulatedDisk): Promise<boolean[]> {
+async function lostOn(disk: SimulatedDisk, registered: readonly Uuid[] = []): Promise<boolean[]> {
   const { manager } = await open(disk)
-  const lost = manager.lostLogs()
+  const lost = manager.lostLogs(registered)
   const found = [0, 1].map((partition) => lost.has('topic', TOPIC_ID, partition))
   await manager.shutdown()
   return found
@@ -71,4 +72,16 @@ test('without a durable mark a log in the place of another may be that one, and 
   left.removeFile('/data/durable-mark')
   left.corrupt(IDENTITY, 3, 1)
   for (let start = 0; start < 2; start++) expect(await lostOn(left)).toEqual([true, false])
+})
+
+test('of a directory that was emptied but for its id, every log may have had records, if the broker has served from it', async () => {
+  const emptied = async (): Promise<SimulatedDisk> => {
+    const disk = await filled('clean stop')
+    for (const name of disk.listDirectory('/data')) if (name !== 'meta.properties') disk.takeAway(`/data/${name}`)
+    return disk
+  }
+  const id = readDirectoryId(await emptied(), '/data')!
+  expect(await lostOn(await emptied(), [id])).toEqual([true, true])
+  expect(await lostOn(await emptied(), [OTHER_ID])).toEqual([false, false])
+  expect(await lostOn(await filled('clean stop'), [id])).toEqual([false, false])
 })

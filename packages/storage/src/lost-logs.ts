@@ -14,10 +14,16 @@ export class LostLogs {
   readonly #marked: ReadonlySet<string>
   /** Names of logs with records that another broker wrote. */
   readonly #foreign: ReadonlySet<string>
+  /** Of one directory at least nobody can tell which logs it held. */
+  readonly #isUnknown: boolean
 
-  /** Once all were loaded, and before one is made: that takes its place in the mark. */
-  constructor(homes: readonly LogDirectory[], logs: Iterable<Log>) {
+  /**
+   * Once all were loaded, and before one is made: that takes its place in the mark. `registered`: ids of directories that an earlier life of
+   * the broker has served from, which had a mark then.
+   */
+  constructor(homes: readonly LogDirectory[], logs: Iterable<Log>, registered: readonly Uuid[]) {
     this.#homes = homes
+    this.#isUnknown = homes.some(({ mark, id }) => mark.damage !== null || (mark.wasAbsent && registered.includes(id)))
     this.#loaded = new Set([...logs].map(({ topicId, partition }) => keyOf(topicId, partition)))
     const marked = new Set<string>()
     const foreign = new Set<string>()
@@ -35,8 +41,9 @@ export class LostLogs {
   }
 
   /**
-   * Whether the partition may have had records here, and has no log now. Where a mark is damaged nobody can tell of any log that is not
-   * here; where there was none, since another broker wrote the directory, a log of another topic in its place may be the one, too.
+   * Whether the partition may have had records here, and has no log now. Where a mark is damaged, or gone with all that the directory held,
+   * nobody can tell of any log that is not here; where there never was one, since another broker wrote the directory, a log of another topic
+   * in its place may be the one, too.
    */
   has(topic: string, topicId: Uuid, partition: number): boolean {
     const key = keyOf(topicId, partition)
@@ -44,7 +51,7 @@ export class LostLogs {
     if (this.#marked.has(key)) return true
     const name = partitionDirectoryName(topic, partition)
     if (this.#foreign.has(name)) return true
-    return this.#homes.some(({ mark, leftOut }) => mark.damage !== null || leftOut.has(name))
+    return this.#isUnknown || this.#homes.some(({ leftOut }) => leftOut.has(name))
   }
 }
 

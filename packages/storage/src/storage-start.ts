@@ -41,21 +41,18 @@ export class StorageStart {
   /** After an unclean stop of a directory: nobody can tell how far its logs were synced, so that some of it may be gone. */
   mayLackDurable: boolean
   readonly #parts: StorageStartParts
-  /** Broker epochs that the directories name. */
-  readonly #stoppedEpochs: Set<number>
 
   constructor(parts: StorageStartParts) {
     this.clusterId = parts.clusterId
     this.recoveredUncleanly = false
     this.mayLackDurable = false
     this.#parts = parts
-    this.#stoppedEpochs = new Set()
   }
 
-  /** Broker epoch in which all directories were stopped cleanly before this start; -1: some was not, or in another. */
+  /** Broker epoch of the clean stop before this start, -1 if no directory names one. See `LogManager.previousBrokerEpoch`. */
   get stoppedBrokerEpoch(): number {
-    const [epoch = -1] = this.#stoppedEpochs
-    return this.#stoppedEpochs.size === 1 ? epoch : -1
+    const epochs = this.#parts.homes.map(({ foundStopEpoch }) => foundStopEpoch ?? -1).filter((epoch) => epoch >= 0)
+    return epochs.length === 0 ? -1 : Math.min(...epochs)
   }
 
   /** Throws `CorruptFileError`, `DiskError`; then what was locked is in the parts. */
@@ -104,7 +101,7 @@ export class StorageStart {
     const { context, disk, paths, logger, logs, futures, maker, onDurable } = this.#parts
     const { path } = found.home
     const { stop: cleanStop, brokerEpoch } = readCleanStop(disk, path)
-    this.#stoppedEpochs.add(brokerEpoch)
+    found.home.foundStopEpoch = cleanStop === null ? null : brokerEpoch
     if (cleanStop !== null) endCleanStop(disk, path)
     // By these names it was decided which logs count: a crash of the system must not undo what a process that was killed left unsynced.
     if (found.hasMoved) disk.syncDirectory(path)

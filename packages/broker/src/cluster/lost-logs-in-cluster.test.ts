@@ -1,8 +1,8 @@
-import type { SimulatedDisk } from '@millrace/base'
+import type { SimulatedDisk, Uuid } from '@millrace/base'
 import type { ControllerEvents, ControllerRequest, PartitionChangeRecord, PartitionRecord } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { idOf, partitionRecord, topicRecords } from '../handlers/testing/images.ts'
+import { brokerRecord, idOf, partitionRecord, topicRecords } from '../handlers/testing/images.ts'
 import { batchOf } from '../testing/batches.ts'
 import { TestBroker } from '../testing/test-broker.ts'
 import { ScriptedController } from './testing/scripted-controller.ts'
@@ -96,6 +96,26 @@ describe('a replica whose log a start does not find', () => {
     // Nothing empty has its name.
     expect(disk.stat('/data/t-0') !== null).toBe(filledOn(broker).includes('t-0'))
     expect(await broker.metrics()).toContain('millrace_damaged_replicas 1')
+    await broker.stop()
+  })
+
+  test.each([
+    ['that the broker has served from', true],
+    ['that is new', false],
+  ])('since all of a directory is gone but its id, %s', async (_, isRegistered) => {
+    const properties = disk.peek('/data/meta.properties').toString()
+    const id = properties.match(/directory\.id=(.*)/)![1] as Uuid
+    for (const name of disk.listDirectory('/data')) if (name !== 'meta.properties') disk.takeAway(`/data/${name}`)
+    const controller = new Controller(LAST)
+    const early = controller.start.bind(controller)
+    controller.start = (events) => {
+      early(events)
+      controller.commit(brokerRecord(1, { logDirs: [isRegistered ? id : idOf(9)], fenced: true }))
+    }
+    const broker = await start(controller, disk)
+    const [{ lostReplicas } = {}] = controller.registrations
+    expect(lostReplicas).toEqual(isRegistered ? [{ topicId: TOPIC, partition: 0 }] : [])
+    expect(disk.stat('/data/t-0') === null).toBe(isRegistered)
     await broker.stop()
   })
 

@@ -36,7 +36,7 @@ export class LostReplicas {
 
   /** Once the logs are loaded, and before one is made. */
   start(image: MetadataImage, logs: LogManager): void {
-    const found = logs.lostLogs()
+    const found = logs.lostLogs(image.brokers.get(this.#nodeId)?.directories)
     for (const { name: topic, id: topicId, partitions } of image.topics.values()) {
       for (const { partition, replicas } of partitions) {
         // Of moves something else is known (docs/adr/0009).
