@@ -112,3 +112,30 @@ test('an index is derived again after a kill also where only the file of lost ra
   const third = await open(disk.killed())
   expect(logOf(third).abortedTransactions(0, 40)).toEqual(aborted)
 })
+
+test.each(['stopped', 'killed'])(
+  'a fingerprint taken before a rebuilt index was in its file is not that of the log when it is %s',
+  async (end) => {
+    const disk = new SimulatedDisk()
+    const { opened, index } = await withAborted(disk)
+    await opened.manager.shutdown()
+    disk.removeFile(index)
+    const again = await open(disk)
+    const found = logOf(again)
+    expect(again.warnings).toContain(WALKED)
+    expect(found.segments.at(1).indexes.transactions.file.isFlushed).toBe(false)
+    // Takes the fingerprint of what stays, to lower the mark.
+    found.truncateTo(35)
+    expect(disk.stat(index)).toBe(null)
+    await settle(again, found)
+    expect(disk.stat(index)?.sizeBytes).toBe(34)
+    const aborted = found.abortedTransactions(0, 35)
+    expect(aborted).toHaveLength(1)
+    if (end === 'stopped') await again.manager.shutdown()
+    const third = await open(disk.killed())
+    expect(third.manager.recoveredUncleanly).toBe(end === 'killed')
+    expect(third.warnings).not.toContain(WALKED)
+    expect([logOf(third).logEndOffset, logOf(third).recoveryPoint]).toEqual([35, 35])
+    expect(logOf(third).abortedTransactions(0, 35)).toEqual(aborted)
+  },
+)

@@ -23,6 +23,31 @@ test('entries that were flushed and dropped are read from the file again', async
   expect(file.heldBytes.readInt32BE(4 * 39)).toBe(39)
 })
 
+test('what changes the file is told from what is in memory only', () => {
+  const disk = new SimulatedDisk()
+  const file = new EntryFile(disk, PATH, 4, true)
+  const change = (act: () => void): boolean => {
+    const { changeCount } = file
+    const before = disk.stat(PATH) === null ? Buffer.alloc(0) : disk.readFile(PATH)
+    act()
+    const isChanged = file.changeCount !== changeCount
+    expect(disk.stat(PATH) === null || disk.readFile(PATH).equals(before)).toBe(!isChanged)
+    return isChanged
+  }
+  const appendOne = (): void => append(file, 7)
+  const flush = (): void => file.flush()
+  const told = [
+    appendOne,
+    flush,
+    flush,
+    appendOne,
+    () => file.truncateTo(1),
+    () => file.drop(),
+    () => file.truncateTo(0),
+  ]
+  expect(told.map(change)).toEqual([false, true, false, false, false, false, true])
+})
+
 test('a file that was closed before its sync is synced by the next one', async () => {
   const disk = new SimulatedDisk()
   const file = new EntryFile(disk, PATH, 4, true)

@@ -10,6 +10,8 @@ import type { Disk, DiskFile } from '@millrace/base'
 export class EntryFile {
   #path: string
   readonly entryBytes: number
+  /** Raised by whatever changes the contents of the file, and by nothing that is in memory only. */
+  changeCount: number
   readonly #disk: Disk
   /** Open from the first write to the sync that covers it, so that no write-back error is missed. */
   #file: DiskFile | null
@@ -29,6 +31,7 @@ export class EntryFile {
     this.#disk = disk
     this.#path = path
     this.entryBytes = entryBytes
+    this.changeCount = 0
     this.#file = null
     this.#closedUnsynced = false
     this.#isGone = false
@@ -188,6 +191,7 @@ export class EntryFile {
     if (start === end) return
     const file = this.#open()
     this.#hasExcess = true
+    this.changeCount++
     file.write(this.#bytes, start, end, this.#flushedCount * this.entryBytes)
     this.#hasExcess = false
     this.#flushedCount = this.#count
@@ -242,7 +246,9 @@ export class EntryFile {
   }
 
   #cut(count: number): void {
-    this.#open().truncate(count * this.entryBytes)
+    const file = this.#open()
+    this.changeCount++
+    file.truncate(count * this.entryBytes)
     this.#hasExcess = false
   }
 

@@ -67,9 +67,10 @@ export class Segment implements OpenableSegment {
   /** Out of use for good: the name of its file may be another segment's. */
   #gone: boolean
   readonly #hints: PositionHints
-  #fingerprint: number | null
-  /** How long the segment was when it got its fingerprint. */
+  #fingerprint: number
+  /** How long the segment was when it got its fingerprint, -1 if it has none, and how often its transaction index had changed. */
   #fingerprintedBytes: number
+  #fingerprintedChanges: number
   /** How often records were cut off: what was read before may not be what stands there now. */
   cutCount: number
   /** How often the tail that was extended ahead was cut off, and how many of these cuts are known to be on the disk. */
@@ -117,8 +118,9 @@ export class Segment implements OpenableSegment {
     this.#copy = null
     this.#gone = false
     this.#hints = new PositionHints()
-    this.#fingerprint = null
-    this.#fingerprintedBytes = 0
+    this.#fingerprint = 0
+    this.#fingerprintedBytes = -1
+    this.#fingerprintedChanges = 0
     this.cutCount = 0
     this.#tailCutCount = 0
     this.#settledCutCount = 0
@@ -254,15 +256,17 @@ export class Segment implements OpenableSegment {
   }
 
   /**
-   * See `fingerprintOfSegment`. Remembered until the segment changes: what is appended changes its length, what is cut or walked anew
-   * forgets it. Counts entries of the transaction index that are in its file.
+   * See `fingerprintOfSegment`. Remembered until one of the two files changes that it tells of. Of the transaction index it counts what is
+   * in the file: entries that a walk has found get there later, with no change of the log.
    */
   fingerprint(): number {
-    if (this.#fingerprint === null || this.#fingerprintedBytes !== this.writtenBytes) {
-      const { directory, baseOffset, writtenBytes } = this
-      const hasTransactions = this.indexes.transactions.file.count > 0
+    const { directory, baseOffset, writtenBytes } = this
+    const { file } = this.indexes.transactions
+    if (this.#fingerprintedBytes !== writtenBytes || this.#fingerprintedChanges !== file.changeCount) {
+      const hasTransactions = file.count > 0
       this.#fingerprint = fingerprintOfSegment(this.#ports.disk, directory, baseOffset, writtenBytes, hasTransactions)
       this.#fingerprintedBytes = writtenBytes
+      this.#fingerprintedChanges = file.changeCount
     }
     return this.#fingerprint
   }
@@ -335,7 +339,6 @@ export class Segment implements OpenableSegment {
     this.fileBytes = position
     this.soundness.cut(position, endOffset)
     this.sealed = false
-    this.#fingerprint = null
     this.indexes.transactions.truncateTo(endOffset)
     this.indexes.resetTo(endOffset)
     // As well: a start that finds the log to end where it was cut looks at no index, and goes on behind what it holds.
@@ -353,7 +356,6 @@ export class Segment implements OpenableSegment {
    * {@link onAppended} and ends with {@link endRecovery}.
    */
   beginRecovery(recoveryPoint: Offset, transactionsPoint: Offset): BatchScanner {
-    this.#fingerprint = null
     this.fileBytes = this.file().sizeBytes()
     const start = this.indexes.keepBelow(recoveryPoint, this.fileBytes)
     this.indexes.transactions.beginRecovery(transactionsPoint)
