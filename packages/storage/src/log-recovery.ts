@@ -179,8 +179,10 @@ function skipDamage(
   const endOffset = resumed ? scanner.baseOffset : Math.max(input.durableOffset, startOffset)
   const range = { startOffset, endOffset: Math.min(endOffset, upperOffset) }
   input.logger.error('corruption below the durable mark', { segment: segment.logPath, position, ...range })
+  // Also at the end of a segment: who goes through its headers later must not believe those of what is damaged.
+  const endPosition = resumed ? scanner.position : segment.fileBytes
+  if (resumed || startOffset < range.endOffset) segment.soundness.holes.push({ ...range, endPosition })
   if (resumed) {
-    segment.soundness.holes.push({ ...range, endPosition: scanner.position })
     takeBatch(input, segment, scanner)
     return true
   }
