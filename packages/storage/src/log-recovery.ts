@@ -121,14 +121,26 @@ function recoverSegment(input: RecoveryInput, segment: Segment, upperOffset: Off
       if (!scanner.isZeroAt(scanner.position)) {
         input.logger.warn('torn tail cut', { segment: segment.logPath, offset: scanner.expectedOffset, cutBytes })
       }
-      segment.endRecovery(scanner.position)
+      endWalk(segment, scanner)
       // Behind a whole segment may stand what was reserved for it: the next one goes on where it ends, and may have been acknowledged.
       return !isComplete
     }
     if (!skipDamage(input, segment, scanner, upperOffset, output)) return false
   }
-  segment.endRecovery(scanner.position)
+  endWalk(segment, scanner)
   return false
+}
+
+/**
+ * Cuts off what stands from the scanner's position on. Durably, before anything is appended in its place: a loss of power might leave pages
+ * of both, and so what was cut off, such as a sound batch behind a torn one, behind another process's batches, or in place of one. Zeros may
+ * come back: they are all that a process leaves there if it is killed.
+ */
+function endWalk(segment: Segment, scanner: BatchScanner): void {
+  const cutBytes = segment.fileBytes - scanner.position
+  const isZero = cutBytes <= ZEROS_READ_BYTES_MAX && scanner.isZeroToEnd()
+  segment.endRecovery(scanner.position)
+  if (!isZero) segment.file().syncDataNow()
 }
 
 /**
@@ -179,8 +191,10 @@ function skipDamage(
   const endOffset = resumed ? scanner.baseOffset : Math.max(input.durableOffset, startOffset)
   const range = { startOffset, endOffset: Math.min(endOffset, upperOffset) }
   input.logger.error('corruption below the durable mark', { segment: segment.logPath, position, ...range })
+  // Also at the end of a segment: who goes through its headers later must not believe those of what is damaged.
+  const endPosition = resumed ? scanner.position : segment.fileBytes
+  if (resumed || startOffset < range.endOffset) segment.soundness.holes.push({ ...range, endPosition })
   if (resumed) {
-    segment.soundness.holes.push({ ...range, endPosition: scanner.position })
     takeBatch(input, segment, scanner)
     return true
   }
@@ -199,5 +213,7 @@ function reportMissing(input: RecoveryInput, output: RecoveryOutput): void {
   input.logger.error('log is shorter than its durable mark', { segment: input.segments.at(-1)?.logPath, ...range })
 }
 
+/** To look at more costs more than a sync. */
+const ZEROS_READ_BYTES_MAX = 1 << 20
 /** A relative offset is an int32 in the indexes. */
 const RELATIVE_OFFSET_MAX = 2 ** 31 - 1

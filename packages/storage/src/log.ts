@@ -238,8 +238,13 @@ export class Log implements LogState {
   /** Offsets that are known to be damaged: reads of them fail with KAFKA_STORAGE_ERROR. */
   get faultyRanges(): FaultyRange[] {
     const ranges = [...this.lostRanges]
+    // A hole at the end of a segment may be one of these.
+    const isLost = (hole: FaultyRange): boolean =>
+      this.lostRanges.some((lost) => lost.startOffset <= hole.startOffset && hole.endOffset <= lost.endOffset)
     for (const { soundness } of this.segments.all) {
-      for (const { startOffset, endOffset } of soundness.holes) ranges.push({ startOffset, endOffset })
+      for (const hole of soundness.holes) {
+        if (!isLost(hole)) ranges.push({ startOffset: hole.startOffset, endOffset: hole.endOffset })
+      }
     }
     return ranges
   }

@@ -208,6 +208,38 @@ test('damage that a walk has found is not believed either, where the state is bu
   await again.manager.shutdown()
 })
 
+test.each([
+  ['another producer', 50, 0x10],
+  ['a later offset', 23, 0x40],
+])('nor where a segment ends in it, which says %s', async (_, byte, mask) => {
+  const written = await begin()
+  await data(written, 7, 0)
+  await end(written, 7, ControlRecordType.COMMIT)
+  const { log, opened } = written
+  log.roll(log.logEndOffset)
+  await settle(opened, log)
+  const point = log.recoveryPoint
+  await transactions(written)
+  const victim = written.places.at(-1)!
+  // No checkpoint ends: the start walks it.
+  written.disk.settle = (operation, path) =>
+    operation === 'sync' && /(index|snapshot)$/.test(path) ? new Promise(() => undefined) : Promise.resolve()
+  log.roll(log.logEndOffset)
+  await data(written, 9, 4)
+  opened.timers.advance(2000)
+  await turns()
+  const killed = written.disk.killed()
+  killed.corrupt(victim.path, victim.position + byte, mask)
+  const again = await open(killed, CONFIG)
+  const found = logOf(again)
+  expect([found.recoveryPoint, found.producerStates.isLoaded]).toEqual([point, false])
+  const range = { startOffset: victim.baseOffset, endOffset: victim.lastOffset + 1 }
+  expect(found.faultyRanges).toEqual([range])
+  expect(known(found)).toEqual(knownOf(written.places.filter((place) => place !== victim)))
+  expect(found.faultyRanges).toEqual([range])
+  await again.manager.shutdown()
+})
+
 test('what this process wrote is not looked at again after a truncation', async () => {
   const written = await begin()
   await transactions(written)

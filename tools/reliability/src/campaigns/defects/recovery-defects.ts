@@ -13,7 +13,7 @@ export const recoveryDefects: readonly Defect[] = [
   {
     name: 'torn tail kept',
     file: 'log-recovery.ts',
-    from: '      segment.endRecovery(scanner.position)\n      // Behind',
+    from: '      endWalk(segment, scanner)\n      // Behind',
     to: '      segment.endRecovery(segment.fileBytes)\n      // Behind',
     shownBy: [crashes('rolls')],
   },
