@@ -19,7 +19,7 @@ import { machineFacts } from './machine.ts'
 import { machineLine, readPage, resultTables, withFigures } from './report.ts'
 import { runCase } from './rounds.ts'
 import { stopRunning } from './run.ts'
-import { topicConfigsOf, type Variant, type VariantName } from './variant.ts'
+import { parseVariants, topicConfigsOf, type Variant, type VariantName } from './variant.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
@@ -33,6 +33,8 @@ const clusterGroups = [
   'end-to-end latency, Kafka’s tool',
 ]
 
+const knownVariants = Object.keys(topicConfigsOf) as VariantName[]
+
 const help = `npm run bench -- [options]
 
 Measures Millrace beside Apache Kafka 4.3 on this machine: both run, the warm one idle while the other works, and they take turns run by
@@ -45,7 +47,7 @@ run. Prints tables of ratios. Wants Java 17, gcc, flock, and the scripts of the 
   --warm-up F       size of the loads that warm the brokers up, as a factor (1): less is kind to us, a cold JVM takes far more CPU
   --cluster         three nodes of each, and topics with three replicas: throughput and latency alone. Figures are of groups
                     whose names begin with "${clusterPrefix}"
-  --variants A,B    of ${Object.keys(topicConfigsOf).join(', ')} (all)
+  --variants A,B    of ${knownVariants.join(', ')} (all)
   --peers DIR       scripts of the Kafka peer (../shared/peers)
   --work DIR        data and built load programs (~/.cache/millrace-bench)
   --out FILE        one JSON object a run is appended to it
@@ -65,7 +67,7 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     scale: { type: 'string' },
     'warm-up': { type: 'string', default: '1' },
-    variants: { type: 'string', default: Object.keys(topicConfigsOf).join(',') },
+    variants: { type: 'string', default: knownVariants.join(',') },
     peers: { type: 'string', default: join(root, '../shared/peers') },
     work: { type: 'string', default: join(homedir(), '.cache/millrace-bench') },
     out: { type: 'string' },
@@ -79,7 +81,7 @@ if (values.help) {
 }
 if (values.markdown) readPage(values.markdown)
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
-const wanted = values.variants.split(',') as VariantName[]
+const wanted = parseVariants(values.variants, knownVariants)
 const context: BenchContext = {
   root,
   peers: resolve(values.peers),

@@ -13,6 +13,18 @@ const row = (variant: VariantName, round: number, mbPerSecond: number, user: num
   load1: 1,
 })
 
+const facts = {
+  date: '2026-01-01',
+  cpu: 'a cpu',
+  cores: 2,
+  memoryGb: 8,
+  kernel: '6.1',
+  fileSystem: 'ext4',
+  fdatasyncP50Us: 300,
+  node: 'v24',
+  java: 'java 17',
+}
+
 describe('the report', () => {
   it('takes the middle of an odd and the mean of the two middle ones of an even number of runs', () => {
     expect(median([5, 1, 9])).toBe(5)
@@ -42,21 +54,16 @@ describe('the report', () => {
   })
 
   it('says which commit each figure is of', () => {
-    const facts = {
-      date: '2026-01-01',
-      cpu: 'a cpu',
-      cores: 2,
-      memoryGb: 8,
-      kernel: '6.1',
-      fileSystem: 'ext4',
-      fdatasyncP50Us: 300,
-      node: 'v24',
-      java: 'java 17',
-    }
     const older = row('kafka', 1, 100, 1)
     expect(machineLine(facts, 5, [older])).toMatch(/^Commit abc, 2026-01-01; 2 cores of a cpu/)
     const newer = { ...older, group: 'start-up', commit: 'def' }
     expect(machineLine(facts, 5, [older, newer])).toMatch(/^Commits abc \(consumer-perf\), def \(start-up\), 2026/)
+  })
+
+  it('says how many runs the figures are of', () => {
+    const rows = [row('kafka', 1, 100, 1)]
+    expect(machineLine(facts, 5, rows)).toMatch(/; java 17; medians of 5 alternating runs \(lowest–highest\)\.$/)
+    expect(machineLine(facts, 1, rows)).toMatch(/; java 17; one run of each\.$/)
   })
 
   it('writes between the marks of a page and nowhere else', () => {

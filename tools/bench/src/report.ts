@@ -186,7 +186,8 @@ function commitsOf(rows: readonly ResultRow[]): string {
 export function machineLine(facts: Omit<MachineFacts, 'commit'>, rounds: number, rows: readonly ResultRow[]): string {
   const { date, cpu, cores, memoryGb, kernel, fileSystem, fdatasyncP50Us, node, java } = facts
   const machine = `${cores} cores of ${cpu}, ${memoryGb} GB, Linux ${kernel}, ${fileSystem} (fdatasync of 200 B: ${fdatasyncP50Us} µs p50)`
-  return `${commitsOf(rows)}, ${date}; ${machine}; Node ${node}; ${java}; medians of ${rounds} alternating runs (lowest–highest).`
+  const runs = rounds === 1 ? 'one run of each' : `medians of ${rounds} alternating runs (lowest–highest)`
+  return `${commitsOf(rows)}, ${date}; ${machine}; Node ${node}; ${java}; ${runs}.`
 }
 
 /** What a page has before and behind the tables of one program. */

@@ -9,7 +9,7 @@ import { machineFacts } from './machine.ts'
 import { machineLine, type PageMarks, readPage, resultTables, withFigures } from './report.ts'
 import { runCase } from './rounds.ts'
 import { stopRunning } from './run.ts'
-import type { Variant, VariantName } from './variant.ts'
+import { parseVariants, type Variant, type VariantName } from './variant.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
@@ -64,7 +64,7 @@ export async function runSideBySide(bench: SideBySide): Promise<void> {
   const { markdown, only, out } = values
   if (markdown !== undefined) readPage(markdown, bench.marks)
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3))
-  const wanted = values.variants.split(',') as VariantName[]
+  const wanted = parseVariants(values.variants, bench.variants)
   const work = resolve(values.work)
   const context: BenchContext = {
     ...{ root, work, peers: resolve(values.peers) },

@@ -22,6 +22,16 @@ export const topicConfigsOf: Record<VariantName, Readonly<Record<string, string>
   'millrace-cached': { 'write.caching': 'true' },
 }
 
+/** What `--variants` says, each once. Throws if it names one that is not among the known. */
+export function parseVariants(text: string, known: readonly VariantName[]): VariantName[] {
+  const isKnown = (name: string): name is VariantName => (known as readonly string[]).includes(name)
+  const wanted = new Set(text.split(',').map((name) => name.trim()))
+  const names = [...wanted].filter(isKnown)
+  if (names.length === wanted.size) return names
+  const unknown = [...wanted].filter((name) => !isKnown(name))
+  throw new Error(`--variants: unknown: ${unknown.map((name) => `"${name}"`).join(', ')}; known: ${known.join(', ')}`)
+}
+
 /** What is held against what: ours first. */
 export const pairings = [
   { ours: 'millrace-cached', theirs: 'kafka', durability: 'equal: page cache' },

@@ -4,7 +4,7 @@ import { CliError, ExitCode, usageError } from '../command/cli-error.ts'
 import type { CommandDefinition } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { parseTopicPartitions } from './reset-group.ts'
-import { findShareGroups } from './share-groups.ts'
+import { isShareGroup } from './share-groups.ts'
 
 export const deleteGroup: CommandDefinition<object> = {
   name: 'delete',
@@ -42,8 +42,7 @@ export const deleteOffsets: CommandDefinition<{ topic: string[] }> = {
   async run(context, [groupId], options) {
     if (options.topic.length === 0) throw usageError('which topic?', 'Give --topic TOPIC.')
     return context.withAdmin(async (admin) => {
-      if ((await findShareGroups(admin, [groupId!])).size > 0)
-        return deleteShareOffsets(context, admin, groupId!, options.topic)
+      if (await isShareGroup(admin, groupId!)) return deleteShareOffsets(context, admin, groupId!, options.topic)
       const committed = await admin.listGroupOffsets(groupId!)
       const wanted = options.topic.map((text) => ({ text, ...parseTopicPartitions(text) }))
       const isWanted = ({ topic, partition }: TopicPartition, want: (typeof wanted)[number]) =>

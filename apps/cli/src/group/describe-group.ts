@@ -78,7 +78,7 @@ async function lookAt(admin: Admin, groupIds: readonly string[], members: boolea
   const shareGroups = await findShareGroups(admin, unknown)
   return Promise.all(
     described.map(async (group): Promise<GroupView> => {
-      const shareGroup = shareGroups.get(group.groupId)
+      const shareGroup = shareGroups.groups.get(group.groupId)
       if (shareGroup !== undefined) {
         const view = await viewShareGroup(admin, shareGroup)
         return {
@@ -86,7 +86,9 @@ async function lookAt(admin: Admin, groupIds: readonly string[], members: boolea
           errors: view.errors,
         }
       }
-      if (group.error !== null) return { shown: null, errors: [group.error] }
+      // To who asks for another kind of group a share group is unknown: what is in the way says more.
+      const error = shareGroups.errors.get(group.groupId) ?? group.error
+      if (error !== null) return { shown: null, errors: [error] }
       const lag = await admin.groupLag(group.groupId)
       return { shown: { data: toData(group, lag), text: toText(group, lag, members) }, errors: [] }
     }),

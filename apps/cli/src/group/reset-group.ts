@@ -4,7 +4,7 @@ import type { CommandDefinition } from '../command/command-definition.ts'
 import { reportOutcomes } from '../command/outcomes.ts'
 import { parseTime } from '../options/durations.ts'
 import { requireNumberList } from '../options/numbers.ts'
-import { findShareGroups } from './share-groups.ts'
+import { isShareGroup } from './share-groups.ts'
 
 interface ResetOptions {
   topic: string[]
@@ -16,10 +16,10 @@ interface ResetOptions {
 export const resetGroup: CommandDefinition<ResetOptions> = {
   name: 'reset',
   arguments: [['<group>', 'group id; it must have no members']],
-  summary: 'Set the committed offsets of a group; without --execute only show the plan',
+  summary: 'Set the committed offsets of a group, or where a share group begins; without --execute only show the plan',
   description: `--to takes:
   earliest, latest   the ends of the log
-  current            what is committed now, or the end where nothing is
+  current            what is committed now (a share group: where it begins), or the end where nothing is
   N                  an offset
   +N, -N             so many records forward or back
   TIME               the first record at or after 2026-11-21T10:00, 1795257624822 (ms) or -15m (ago)
@@ -30,7 +30,7 @@ Offsets are kept inside the log.`,
       description: 'orders or orders:0,2-4; may be repeated',
       repeatable: true,
     },
-    { flags: '--all-topics', description: 'every topic that the group has committed' },
+    { flags: '--all-topics', description: 'every topic that the group has committed, or a share group has begun' },
     { flags: '--to <place>', description: 'where to, see above' },
     { flags: '--execute', description: 'do it' },
   ],
@@ -45,9 +45,13 @@ Offsets are kept inside the log.`,
       throw usageError('nothing to reset', 'Give --topic TOPIC, or --all-topics.')
     }
     return context.withAdmin(async (admin) => {
-      const isShare = (await findShareGroups(admin, [groupId!])).size > 0
+      const isShare = await isShareGroup(admin, groupId!)
       const begun = isShare ? await shareGroupPlaces(admin, groupId!) : await admin.listGroupOffsets(groupId!)
-      const partitions = await partitionsOf(admin, groupId!, begun, options)
+      if (options.allTopics && begun.length === 0) {
+        const nothing = isShare ? `share group ${groupId} has begun no topic` : `group ${groupId} has committed nothing`
+        throw new CliError(nothing, { hint: 'Name topics with --topic.' })
+      }
+      const partitions = await partitionsOf(admin, begun, options)
       const plan = await admin.planOffsetReset(groupId!, partitions, target, { current: begun })
       const offsets = plan.map(({ topic, partition, newOffset }) => ({ topic, partition, offset: newOffset }))
       const alter = () =>
@@ -102,17 +106,12 @@ async function shareGroupPlaces(admin: Admin, groupId: string): Promise<(TopicPa
 
 async function partitionsOf(
   admin: Admin,
-  groupId: string,
   begun: readonly TopicPartition[],
   options: ResetOptions,
 ): Promise<TopicPartition[]> {
   const places = new Map<string, TopicPartition>()
   const add = ({ topic, partition }: TopicPartition) => places.set(`${topic}/${partition}`, { topic, partition })
-  if (options.allTopics) {
-    if (begun.length === 0)
-      throw new CliError(`group ${groupId} has committed nothing`, { hint: 'Name topics with --topic.' })
-    for (const place of begun) add(place)
-  }
+  if (options.allTopics) for (const place of begun) add(place)
   for (const text of options.topic) {
     const { topic, partitions } = parseTopicPartitions(text)
     const [description] = await admin.describeTopics([topic])

@@ -5,6 +5,7 @@ import { runFake } from '../testing/fake-io.ts'
 
 const GROUP_ID_NOT_FOUND = 69
 const TOPIC_AUTHORIZATION_FAILED = 29
+const UNSUPPORTED_VERSION = 35
 
 const unknownGroup = (groupId: string) => ({
   ...{ groupId, type: 'classic' as const, protocolType: '', state: 'Dead', assignor: '', epoch: null },
@@ -127,4 +128,46 @@ describe('share groups', () => {
     expect(done.exitCode).toBe(ExitCode.OK)
     expect(calls).toEqual([{ group: 'queue', topics: ['mail'] }])
   })
+
+  test('of which one has begun nothing is told so', async () => {
+    const { admin, calls } = cluster()
+    admin.listShareGroupOffsets = () => Promise.resolve([])
+    const run = await runFake(['group', 'reset', 'queue', '--all-topics', '--to', 'earliest', '--execute'], { admin })
+    expect([run.exitCode, calls]).toEqual([ExitCode.ERROR, []])
+    expect(run.stderr).toContain('share group queue has begun no topic')
+  })
+})
+
+describe('a group that cannot be described as a share group', () => {
+  const REFUSALS: readonly string[][] = [
+    ['group', 'describe', 'queue'],
+    ['group', 'reset', 'queue', '--all-topics', '--to', 'earliest', '--execute'],
+    ['group', 'reset', 'queue', '-t', 'mail', '--to', 'earliest', '--execute'],
+    ['group', 'delete-offsets', 'queue', '-t', 'mail'],
+  ]
+
+  test.each(REFUSALS.map((args) => [args.slice(1).join(' '), args]))(
+    '%s: is refused with what is in the way, and not taken for a consumer group',
+    async (_, args) => {
+      const { admin, calls } = cluster()
+      const error = new ProtocolError(TOPIC_AUTHORIZATION_FAILED, { subject: 'group queue' })
+      admin.describeShareGroups = (ids) => Promise.resolve(ids.map((id) => ({ ...shareGroup(id), error })))
+      const { exitCode, stderr } = await runFake(args, { admin })
+      expect([exitCode, calls]).toEqual([ExitCode.ERROR, []])
+      expect(stderr).toContain('TOPIC_AUTHORIZATION_FAILED')
+    },
+  )
+
+  test.each([GROUP_ID_NOT_FOUND, UNSUPPORTED_VERSION])(
+    'is none with error %d: it is reset as any other',
+    async (code) => {
+      const { admin, calls } = cluster()
+      const error = new ProtocolError(code)
+      admin.describeShareGroups = (ids) => Promise.resolve(ids.map((id) => ({ ...shareGroup(id), error })))
+      admin.listGroupOffsets = () => Promise.resolve([{ ...place, offset: 9n, leaderEpoch: 0, metadata: '' }])
+      const run = await runFake(['group', 'reset', 'billing', '--all-topics', '--to', 'earliest'], { admin })
+      expect(run.exitCode).toBe(ExitCode.OK)
+      expect(calls).toMatchObject([{ group: 'billing', partitions: [place], current: [{ ...place, offset: 9n }] }])
+    },
+  )
 })

@@ -17,19 +17,38 @@ export interface ShareGroupView {
   readonly errors: readonly ProtocolError[]
 }
 
-/** Those of the groups that are share groups (KIP-932), by id; none where brokers do not know such groups. */
-export async function findShareGroups(
-  admin: Admin,
-  groupIds: readonly string[],
-): Promise<Map<string, ShareGroupDescription>> {
-  if (groupIds.length === 0) return new Map()
+/** What is found of share groups among others, by id. */
+export interface ShareGroupSearch {
+  readonly groups: ReadonlyMap<string, ShareGroupDescription>
+  /** Groups that may be share groups, and why nobody tells. */
+  readonly errors: ReadonlyMap<string, ProtocolError>
+}
+
+/** A group with one of these is no share group: it is of another kind, or unknown, or the cluster has share groups switched off. */
+const NO_SHARE_GROUP: ReadonlySet<string> = new Set(['GROUP_ID_NOT_FOUND', 'UNSUPPORTED_VERSION'])
+
+/** Those of the groups that are share groups (KIP-932); none where brokers do not know such groups. */
+export async function findShareGroups(admin: Admin, groupIds: readonly string[]): Promise<ShareGroupSearch> {
+  const groups = new Map<string, ShareGroupDescription>()
+  const errors = new Map<string, ProtocolError>()
+  if (groupIds.length === 0) return { groups, errors }
   try {
-    const described = await admin.describeShareGroups(groupIds)
-    return new Map(described.filter(({ error }) => error === null).map((group) => [group.groupId, group]))
+    for (const group of await admin.describeShareGroups(groupIds)) {
+      if (group.error === null) groups.set(group.groupId, group)
+      else if (!NO_SHARE_GROUP.has(group.error.code)) errors.set(group.groupId, group.error)
+    }
   } catch (error) {
-    if (error instanceof UnsupportedVersionError) return new Map()
-    throw error
+    if (!(error instanceof UnsupportedVersionError)) throw error
   }
+  return { groups, errors }
+}
+
+/** For who treats share groups in another way: throws the error where that is not told, and must not be guessed. */
+export async function isShareGroup(admin: Admin, groupId: string): Promise<boolean> {
+  const { groups, errors } = await findShareGroups(admin, [groupId])
+  const error = errors.get(groupId)
+  if (error !== undefined) throw error
+  return groups.has(groupId)
 }
 
 export async function viewShareGroup(admin: Admin, group: ShareGroupDescription): Promise<ShareGroupView> {

@@ -66,6 +66,12 @@ export const groupMutations: readonly Mutation[] = [
     'range.deliveryCount ||= 1',
   ),
   inShare(
+    'shared record given up before its last delivery',
+    'window/share-window.ts',
+    'if (range.deliveryCount < this.#settings().deliveryCountLimit) return DeliveryState.AVAILABLE',
+    'if (range.deliveryCount + 1 < this.#settings().deliveryCountLimit) return DeliveryState.AVAILABLE',
+  ),
+  inShare(
     'rejected shared record gets no dead letter',
     'window/acknowledge.ts',
     'return window.failureState',

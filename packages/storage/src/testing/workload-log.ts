@@ -173,9 +173,10 @@ export class WorkloadLog {
   #nextSequence(producerId: ProducerId): number {
     const { log, model } = this
     const last = replayBatches(model.batches).last.get(producerId)
-    // Of a producer whose records were all deleted a log may know no more than that its transaction ended: it then begins anew.
-    const isDeleted = log !== null && last !== undefined && last.lastOffset < log.logStartOffset
-    const known = isDeleted ? Array.from(log.producers()).find((entry) => entry.producerId === producerId) : undefined
+    // Of a producer whose records were all deleted a log may know no more than that its transaction ended: it then begins anew. Where a
+    // kill took the start back below them they are in the log again, and its state, built while they were not, says no more than before.
+    const isDeleted = last !== undefined && last.lastOffset < Math.max(model.logStartOffset, log?.logStartOffset ?? 0)
+    const known = isDeleted ? Array.from(log!.producers()).find((entry) => entry.producerId === producerId) : undefined
     if (known !== undefined && known.lastDataOffset < 0) return 0
     // A log that forgot the producer takes any sequence, one that knows it takes the next.
     return nextSequence(last)

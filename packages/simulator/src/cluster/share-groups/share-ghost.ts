@@ -1,5 +1,6 @@
 import { must } from '../../world/violation.ts'
 import type { World } from '../../world/world.ts'
+import { LostFetches } from './lost-fetches.ts'
 
 /** One member's session with one node: what is acquired in it is the member's as long as it lasts. */
 export interface MemberSession {
@@ -8,7 +9,7 @@ export interface MemberSession {
 }
 
 /** What an answer gave away: `[first, last]` of a partition, delivered for the `count`th time. */
-interface Acquisition {
+export interface Acquisition {
   readonly partition: number
   readonly first: number
   readonly last: number
@@ -50,6 +51,9 @@ interface RecordFate {
   holds: Hold[]
   /** Highest count that anybody was told. */
   maxCount: number
+  /** Highest count that the only leader told, and when it was first asked for that delivery: all with higher counts came later. */
+  sureCount: number
+  sureMs: number
   /** Counts that were told while nothing was wrong with anything. */
   readonly counts: Set<number>
   isAccepted: boolean
@@ -61,13 +65,17 @@ interface RecordFate {
 /** Holds are taken to end so much earlier. */
 const SLACK_MS = 200
 
+/** With more deliveries than these allowed, the last one is of a single record (KIP-932: what nobody can process is to spoil no others). */
+const UNDIVIDED_LIMIT = 2
+
 /**
  * What members of one share group were given, on the wire (KIP-932). H1: while a member holds a record nobody else is given it. A hold lasts for
  * the lock's time from the request on that acquired it, unless the member says something of the record, its session ends, or the partition
  * gets another leader: holds are not stored. Whether a session lasted is only known from a later answer in it, so a record that two seem to
  * hold is kept in mind until both sessions have one. H2: what its
  * holder accepted or rejected, and was answered so, is never given away again. H3: no
- * delivery is beyond the limit, and none has the number of another as long as no fault has struck.
+ * delivery is beyond the limit, and none has the number of another as long as no fault has struck. H4: nothing is given up before the
+ * limit; deliveries that nobody was told of count as far as there were requests that may have got them.
  *
  * Deliveries by a leader that was replaced, or of which nobody knows, are not judged by H1 and H2: it has not heard what the other did.
  */
@@ -76,8 +84,7 @@ export class ShareGhost {
   readonly #rules: ShareRules
   readonly #fates = new Map<string, RecordFate>()
   readonly #conflicts = new Set<Conflict>()
-  /** Requests for records without an answer: what they acquired nobody knows. */
-  openFetches = 0
+  readonly lostFetches = new LostFetches()
 
   constructor(world: World, rules: ShareRules) {
     this.#world = world
@@ -94,6 +101,14 @@ export class ShareGhost {
     })
     if (count > 1) this.#world.mark('shared record delivered again')
     for (let offset = first; offset <= last; offset++) this.#onDelivered(sent, leader, partition, offset, count)
+  }
+
+  /** The same in a session that was over when it was told: nobody holds anything by it, and it counts as a delivery. */
+  onAcquiredTooLate({ partition, first, last, count }: Acquisition): void {
+    for (let offset = first; offset <= last; offset++) {
+      const fate = this.#fateOf(partition, offset)
+      fate.maxCount = Math.max(fate.maxCount, count)
+    }
   }
 
   /** A member says something of a record: it does not hold it any more. Gives until when it surely would have. */
@@ -144,14 +159,36 @@ export class ShareGhost {
     return this.#fateOf(partition, offset).isAccepted
   }
 
-  /** H4: a record that is done with was accepted, or rejected, or was delivered as often as it may be. */
-  checkDone(partition: number, offset: number): void {
-    const { isAccepted, isRejected, maxCount } = this.#fateOf(partition, offset)
-    this.#world.judge('H4')
-    if (!isAccepted && !isRejected) this.#world.mark('shared record given up at the limit')
-    must(isAccepted || isRejected || maxCount + this.openFetches >= this.#rules.deliveryLimit, 'H4', () => {
-      return `record ${offset} of partition ${partition} is done with: nobody said so, and it was delivered ${maxCount} times`
-    })
+  /**
+   * H4: records that are done with were accepted, or rejected, or were delivered as often as they may be. Each delivery that nobody was
+   * told of needs a request without an answer that came after the last one that is known.
+   */
+  checkDone(partition: number, offsets: Iterable<number>): void {
+    const { deliveryLimit } = this.#rules
+    const lostSince: number[] = []
+    for (const offset of offsets) {
+      const { isAccepted, isRejected, maxCount, sureMs } = this.#fateOf(partition, offset)
+      this.#world.judge('H4')
+      if (isAccepted || isRejected) continue
+      this.#world.mark('shared record given up at the limit')
+      if (maxCount >= deliveryLimit) continue
+      must(maxCount + this.lostFetches.countSince(partition, sureMs) >= deliveryLimit, 'H4', () => {
+        return `record ${offset} of partition ${partition} is done with: nobody said so, and it was delivered ${maxCount} times`
+      })
+      this.#world.mark('last delivery of a shared record was told nobody')
+      lostSince.push(sureMs)
+    }
+    if (deliveryLimit > UNDIVIDED_LIMIT) this.#checkLastDeliveries(partition, lostSince)
+  }
+
+  /** Of each of these records the last delivery was told nobody; it came after the given time, and no request got two of them. */
+  #checkLastDeliveries(partition: number, lostSince: readonly number[]): void {
+    for (const [index, sinceMs] of lostSince.toSorted((left, right) => right - left).entries()) {
+      const lostCount = this.lostFetches.countSince(partition, sinceMs)
+      must(index < lostCount, 'H4', () => {
+        return `${index + 1} records of partition ${partition} are done with after ${sinceMs} ms: nobody said so, and ${lostCount} requests may have been their last deliveries`
+      })
+    }
   }
 
   #onDelivered(sent: ShareSending, leader: string | null, partition: number, offset: number, count: number): void {
@@ -161,6 +198,10 @@ export class ShareGhost {
     this.#checkCount(fate, `record ${offset} of partition ${partition}`, count)
     fate.holds = fate.holds.filter((hold) => !hold.isOver && !hold.session.isOver)
     if (leader !== null) {
+      if (count > fate.sureCount) {
+        fate.sureCount = count
+        fate.sureMs = sentMs
+      }
       this.#world.judge('H2')
       must(fate.doneMs > sentMs, 'H2', () => {
         return `record ${offset} of partition ${partition} is delivered to ${session.member}; at ${fate.doneMs} ms it was done with`
@@ -199,6 +240,8 @@ export class ShareGhost {
       fate = {
         holds: [],
         maxCount: 0,
+        sureCount: 0,
+        sureMs: Number.NEGATIVE_INFINITY,
         counts: new Set(),
         isAccepted: false,
         isRejected: false,

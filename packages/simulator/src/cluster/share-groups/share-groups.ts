@@ -114,9 +114,7 @@ class ShareGroups implements SideWorkload {
     await this.#untilDone(endMs)
     this.#isSettled = true
     await Promise.all(lives)
-    for (const [partition, offsets] of this.#jobs.acked) {
-      for (const offset of offsets) this.#ghost.checkDone(partition, offset)
-    }
+    for (const [partition, offsets] of this.#jobs.acked) this.#ghost.checkDone(partition, offsets)
     if (!this.#hasDeadLetters) return
     const letters = await readDeadLetters(host.seat('dead-letter-reader'))
     checkDeadLetters(world, this.#ghost, this.#jobs.acked, letters)

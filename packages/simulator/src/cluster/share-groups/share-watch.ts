@@ -8,6 +8,7 @@ import {
   type ShareFetchResponse,
 } from '@millrace/protocol'
 import type { WireWatcher } from '../wire-watch.ts'
+import type { SentFetch } from './lost-fetches.ts'
 import type { MemberSession, ShareGhost, ShareSending, Verdict } from './share-ghost.ts'
 
 /** What the watch has to know of the world. */
@@ -53,6 +54,8 @@ export class ShareWatch implements WireWatcher {
   readonly #around: ShareSurroundings
   readonly #member: string
   readonly #sessions = new Map<string, MemberSession>()
+  /** Partitions that a node was ever asked for. */
+  readonly #asked = new Map<string, Set<number>>()
 
   constructor(around: ShareSurroundings, member: string) {
     this.#around = around
@@ -87,11 +90,22 @@ export class ShareWatch implements WireWatcher {
     const leaders = new Map<number, string | null>()
     const leaderOf = (partition: number): string | null => leaders.get(partition) ?? null
     for (const partition of PARTITIONS) leaders.set(partition, leader(partition))
-    ghost.openFetches++
+    const fetch: SentFetch = { sentMs: sent.sentMs, partitions: this.#askedOf(host, topics) }
+    ghost.lostFetches.onSent(fetch)
     return (response) => {
-      ghost.openFetches--
+      const { responses } = response as ShareFetchResponse
+      // While no node tells the names of topics, nobody knows of what it tells.
+      if (responses.every(({ topicId }) => this.#around.topicName(topicId) === this.#around.topic))
+        ghost.lostFetches.onAnswered(fetch)
       this.#onFetched(response as ShareFetchResponse, { sent, host, said, leaderOf })
     }
+  }
+
+  #askedOf(host: string, topics: ShareFetchRequest['topics']): ReadonlySet<number> {
+    const asked = this.#asked.get(host) ?? new Set()
+    this.#asked.set(host, asked)
+    for (const { partitions } of topics) for (const { partitionIndex } of partitions) asked.add(partitionIndex)
+    return asked
   }
 
   #onFetched({ errorCode, responses }: ShareFetchResponse, { sent, host, said, leaderOf }: FetchUnderWay): void {
@@ -110,7 +124,8 @@ export class ShareWatch implements WireWatcher {
         for (const { firstOffset, lastOffset, deliveryCount: count } of acquiredRecords) {
           const first = Number(firstOffset)
           const last = Number(lastOffset)
-          if (!sent.session.isOver) ghost.onAcquired(sent, sole, { partition, first, last, count })
+          if (sent.session.isOver) ghost.onAcquiredTooLate({ partition, first, last, count })
+          else ghost.onAcquired(sent, sole, { partition, first, last, count })
           if (sole !== null) this.#around.onDelivered(partition, last)
         }
       }
