@@ -104,6 +104,9 @@ function tell(summary: RunSummary, verdict: Verdict, problems: readonly string[]
   console.log(
     `transactions: ${summary.committed} committed, ${summary.aborted} not, ${summary.unsure} of unknown outcome; ${summary.processed} records processed in them`,
   )
+  console.log(
+    `shares: ${summary.accepted} records accepted, ${summary.redelivered} deliveries after the first, ${summary.exhausted} last ones`,
+  )
   if (summary.recoveryP50Ms !== null)
     console.log(
       `after kills written again within: p50 ${summary.recoveryP50Ms} ms, p99 ${summary.recoveryP99Ms} ms, longest ${summary.recoveryMaxMs} ms`,

@@ -16,6 +16,7 @@ import { transactionTimeoutMs } from './workload/client-protocol.ts'
 import { finalRead } from './workload/final-read.ts'
 import { keyOf } from './workload/knowledge.ts'
 import { seal, untilProcessed, untilTransactionsEnd } from './workload/quiescence.ts'
+import { prepareShareGroup, untilShared, watchShares } from './workload/share-group.ts'
 import { loadTopic, outputTopic, processorGroup, registerTopic, Workload } from './workload/workload.ts'
 
 export interface ChaosOptions {
@@ -49,6 +50,7 @@ export interface ChaosResult {
 const PARTITIONS = 6
 const OUTPUT_PARTITIONS = 3
 const topics = [loadTopic, registerTopic, outputTopic]
+const registerKey = keyOf(registerTopic, 0)
 /** After the last fault: what is on its way still comes late, and meets a whole cluster. */
 const SETTLE_MS = 10_000
 const WHOLE_LIMIT_MS = 60_000
@@ -58,7 +60,9 @@ const TRANSACTIONS_LIMIT_MS = transactionTimeoutMs + 30_000
 const SEAL_LIMIT_MS = 30_000
 /** Of processors to come to the end of what was sent: members that were lost must be missed first. */
 const PROCESSED_LIMIT_MS = 90_000
-/** Of both, for who was told to stop and wants to go. */
+/** Of the share group to be done with all: locks of members that were lost must run out first. */
+const SHARED_LIMIT_MS = 90_000
+/** Of all of these, for who was told to stop and wants to go. */
 const STOPPED_LIMIT_MS = 20_000
 
 /** One run from the start of the cluster to the verdict. Throws only if the cluster does not start. */
@@ -99,10 +103,12 @@ class Run {
     await this.#cluster.createTopic(loadTopic, PARTITIONS)
     await this.#cluster.createTopic(registerTopic, 1)
     await this.#cluster.createTopic(outputTopic, OUTPUT_PARTITIONS)
+    await prepareShareGroup(this.#cluster.admin)
     onPhase('clients start')
     this.#workload.start()
     const watching = new AbortController()
     const watched = watchLeaders(this.#cluster, this.#recorder, topics, watching.signal)
+    const sharesWatched = watchShares(this.#cluster.admin, this.#recorder, watching.signal)
     await this.#untilWarm()
     const faultCounts = await this.#harass()
     onPhase('everything is healed')
@@ -112,6 +118,7 @@ class Run {
     await this.#readBack(ends)
     watching.abort()
     const leaders = await watched
+    await sharesWatched
     const history = await this.#recorder.finish()
     this.#lookAtProcesses()
     onPhase('the history is judged')
@@ -189,7 +196,7 @@ class Run {
     const { knowledge } = this.#workload
     onPhase('clients end what they do')
     await this.#workload.stopSending()
-    const sent = await this.#seal([...knowledge.keys, keyOf(registerTopic, 0)])
+    const sent = await this.#seal([...knowledge.keys, registerKey])
     onPhase('what was sent is processed to its end')
     const inputs = new Map([...sent].filter(([key]) => knowledge.keys.includes(key)))
     const options = { admin: this.#cluster.admin, recorder: this.#recorder, keys: knowledge.keys }
@@ -198,7 +205,18 @@ class Run {
       this.#problems.push(`the processors did not come to the end of what was sent within ${limitMs / 1000} s`)
     await this.#workload.stopProcessing()
     const outputs = Array.from({ length: OUTPUT_PARTITIONS }, (_, partition) => keyOf(outputTopic, partition))
-    return new Map([...sent, ...(await this.#seal(outputs))])
+    const sealed = await this.#seal(outputs)
+    await this.#endSharing(new Map([[registerKey, sent.get(registerKey) ?? 0], ...sealed]))
+    return new Map([...sent, ...sealed])
+  }
+
+  /** The share group comes to the end of its topics. */
+  async #endSharing(ends: ReadonlyMap<Key, number>): Promise<void> {
+    this.#options.onPhase('what was sent is shared to its end')
+    const limitMs = this.#limit(SHARED_LIMIT_MS)
+    if (!(await untilShared(this.#cluster.admin, this.#recorder, ends, limitMs)))
+      this.#problems.push(`the share group was not done with what was sent within ${limitMs / 1000} s`)
+    await this.#workload.stopSharing()
   }
 
   /** Once no transaction is open in them any more. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { History, Outcome } from '../history/operation.ts'
-import { Build, pollStep, records, sendStep } from '../testing/build.ts'
+import { Build, delivered, pollStep, records, sendStep } from '../testing/build.ts'
 import { type AnomalyKind, anomalyKinds, type Profile, safeProfile } from './anomaly.ts'
 import { checkHistory } from './check-history.ts'
 
@@ -21,6 +21,9 @@ const good = () =>
     .send('q', key, 'c', 2)
     .assign('r', { key, offset: 0 })
     .poll('r', records(key, 0, 'a', 'b', 'c'))
+
+/** The same records, and a share group of two members, who have polled often enough to have no old fetch under way. */
+const shared = () => good().join('m', 'n').wait(60_000).acquire('m').acquire('n').acquire('m').acquire('n').wait(1000)
 
 /** The smallest bad history for each kind, and what else it cannot help to show. */
 const bad: Record<AnomalyKind, { history: History; besides?: AnomalyKind[] }> = {
@@ -147,6 +150,39 @@ const bad: Record<AnomalyKind, { history: History; besides?: AnomalyKind[] }> = 
   'hanging-transaction': {
     history: good().lastOffsets('o', { key, offset: 5 }).ends('o', { key, offset: 3 }).history,
   },
+  undelivered: {
+    history: shared()
+      .acquire('m', ...delivered(key, 0, 1, 'a', 'b', 'c'))
+      .acknowledge('m', 'accept', records(key, 0, 'a', 'b', 'c'))
+      .send('p', key, 'd', 3)
+      .poll('r', records(key, 3, 'd'))
+      .drained(key).history,
+  },
+  'given-up-early': {
+    history: shared()
+      .acquire('m', ...delivered(key, 0, 1, 'a', 'b', 'c'))
+      .acknowledge('m', 'accept', records(key, 0, 'a', 'b'))
+      .acknowledge('m', 'release', records(key, 2, 'c'))
+      .shareProgress({ key, offset: 3 }).history,
+  },
+  'delivered-again': {
+    history: shared()
+      .acquire('m', ...delivered(key, 0, 1, 'a'))
+      .acknowledge('m', 'accept', records(key, 0, 'a'))
+      .wait(500)
+      .acquire('n')
+      .acquire('n')
+      .wait(500)
+      .acquire('n', ...delivered(key, 0, 2, 'a')).history,
+  },
+  'held-twice': {
+    history: shared()
+      .acquire('m', ...delivered(key, 0, 1, 'a'))
+      .acquire('n', ...delivered(key, 0, 2, 'a'))
+      .acknowledge('m', 'accept', records(key, 0, 'a'))
+      .acknowledge('n', 'accept', records(key, 0, 'a'), false).history,
+  },
+  overdelivered: { history: shared().acquire('m', ...delivered(key, 0, 6, 'a')).history },
   'watermark-regress': { history: good().ends('r', { key, offset: 3 }).ends('r', { key, offset: 2 }).history },
   'stale-read': { history: good().read('s', key, 'b').history },
   stuck: {

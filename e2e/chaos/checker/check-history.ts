@@ -6,6 +6,7 @@ import { checkOrder } from './check-order.ts'
 import { checkProgress, countOutcomes, type OutcomeCounts, whyInvalid } from './check-progress.ts'
 import { checkPromises } from './check-promises.ts'
 import { checkRegisters } from './check-registers.ts'
+import { checkShares } from './check-shares.ts'
 import { checkTransactions } from './check-transactions.ts'
 import { LogModel } from './log-model.ts'
 
@@ -29,6 +30,7 @@ export function checkHistory(history: History, profile: Profile): Verdict {
   checkOrder(operations, model, findings)
   checkLogs(operations, model, findings)
   checkTransactions(operations, model, findings)
+  checkShares(history, operations, model, findings)
   checkCycles(operations, model, findings)
   checkPromises(operations, findings)
   checkRegisters(operations, findings)

@@ -1,4 +1,4 @@
-import { isData, type Key, type Operation, type SendStep, type Step } from '../history/operation.ts'
+import { isData, type Key, type Operation, type Seen, type SendStep, type Step } from '../history/operation.ts'
 import { Coverage } from './coverage.ts'
 
 /** A record as its sender knows it. */
@@ -51,6 +51,7 @@ export class LogModel {
   constructor(operations: readonly Operation[]) {
     for (const operation of operations) {
       if (isData(operation)) for (const step of operation.steps) this.#take(operation, step)
+      if (operation.kind === 'acquire') for (const seen of operation.records) this.#see(seen)
       if (operation.kind === 'read' && operation.value !== null) this.log(operation.key).seenValues.add(operation.value)
     }
   }
@@ -77,12 +78,14 @@ export class LogModel {
       push(log.placesOf, step.value, step.offset)
       return
     }
-    for (const { key, offset, value } of step.records) {
-      const log = this.log(key)
-      push(log.polled, offset, value)
-      push(log.placesOf, value, offset)
-      log.seenValues.add(value)
-    }
+    for (const seen of step.records) this.#see(seen)
+  }
+
+  #see({ key, offset, value }: Seen): void {
+    const log = this.log(key)
+    push(log.polled, offset, value)
+    push(log.placesOf, value, offset)
+    log.seenValues.add(value)
   }
 }
 

@@ -54,6 +54,14 @@ export function settingsOf(plan: NodePlan): Settings {
     'group.consumer.min.heartbeat.interval.ms': '1000',
     'group.consumer.session.timeout.ms': '10000',
     'group.consumer.min.session.timeout.ms': '10000',
+    'group.share.heartbeat.interval.ms': '1000',
+    'group.share.min.heartbeat.interval.ms': '1000',
+    'group.share.session.timeout.ms': '10000',
+    'group.share.min.session.timeout.ms': '10000',
+    'group.share.min.record.lock.duration.ms': '1000',
+    'share.coordinator.state.topic.replication.factor': replicas,
+    'share.coordinator.state.topic.min.isr': minIsr,
+    'share.coordinator.state.topic.num.partitions': '8',
     ...(isCluster
       ? {
           'process.roles': 'broker,controller',

@@ -1,4 +1,16 @@
-import type { Consumed, DataOperation, Key, Operation, Outcome, Place, Seen, TransactionEnd } from './operation.ts'
+import type {
+  AcknowledgeOperation,
+  Consumed,
+  DataOperation,
+  Delivered,
+  Key,
+  Operation,
+  Outcome,
+  Place,
+  Seen,
+  ShareRules,
+  TransactionEnd,
+} from './operation.ts'
 
 interface InvocationBase {
   readonly id: number
@@ -25,6 +37,10 @@ export type Asked =
   | { readonly kind: 'committed'; readonly group: string }
   | { readonly kind: 'ends'; readonly isolation: 'read_committed' | 'read_uncommitted' }
   | { readonly kind: 'read'; readonly key: Key }
+  | { readonly kind: 'join'; readonly group: string; readonly rules: ShareRules }
+  | { readonly kind: 'acquire'; readonly group: string }
+  | { readonly kind: 'acknowledge'; readonly group: string; readonly verdicts: AcknowledgeOperation['verdicts'] }
+  | { readonly kind: 'share-progress'; readonly group: string }
 
 export type Invocation = InvocationBase & Asked
 
@@ -38,8 +54,14 @@ export interface Answered {
   readonly offsets?: readonly (number | null)[]
   readonly records?: readonly Seen[]
   readonly isRebalanced?: boolean
-  /** Of `committed` and `ends`. */
+  /** Of `committed`, `ends` and `share-progress`. */
   readonly places?: readonly Place[]
+  /** Of `acquire`. */
+  readonly delivered?: readonly Delivered[]
+  /** Of `acknowledge`. */
+  readonly taken?: readonly Place[]
+  /** Of `share-progress`. */
+  readonly drained?: readonly Key[]
   /** Of `read`. */
   readonly value?: string | null
 }
@@ -92,6 +114,18 @@ export function toOperation(
       return { ...base, kind: 'ends', isolation: invocation.isolation, places: completion?.places ?? [] }
     case 'read':
       return { ...base, kind: 'read', key: invocation.key, value: completion?.value ?? null }
+    case 'join':
+      return { ...base, kind: 'join', group: invocation.group, rules: invocation.rules }
+    case 'acquire':
+      return { ...base, kind: 'acquire', group: invocation.group, records: completion?.delivered ?? [] }
+    case 'acknowledge': {
+      const { group, verdicts } = invocation
+      return { ...base, kind: 'acknowledge', group, verdicts, taken: completion?.taken ?? [] }
+    }
+    case 'share-progress': {
+      const { places = [], drained = [] } = completion ?? {}
+      return { ...base, kind: 'share-progress', group: invocation.group, places, drained }
+    }
   }
 }
 

@@ -99,8 +99,62 @@ export interface ReadOperation extends Base {
   readonly value: string | null
 }
 
+/** What a share group goes by, as far as its members' histories are judged by it. */
+export interface ShareRules {
+  /** How often a record is delivered at most. */
+  readonly deliveryLimit: number
+  /** How long a delivered record is its member's, from the moment that the broker gave it away. */
+  readonly lockMs: number
+  /** A fetch that was sent earlier than this before a poll brings it nothing. */
+  readonly fetchMs: number
+  /** A poll that gives as many may have left some of what was fetched for the next. */
+  readonly maxPollRecords: number
+}
+
+/** A member of a share group begins. */
+export interface JoinOperation extends Base {
+  readonly kind: 'join'
+  readonly group: string
+  readonly rules: ShareRules
+}
+
+/** A record as a share group hands it out. */
+export interface Delivered extends Seen {
+  /** How often it was delivered, this time included. */
+  readonly count: number
+}
+
+/** One poll of a member of a share group. */
+export interface AcquireOperation extends Base {
+  readonly kind: 'acquire'
+  readonly group: string
+  readonly records: readonly Delivered[]
+}
+
+export type ShareVerdict = 'accept' | 'release' | 'reject'
+
+/** What became of records that a member was handed out: `taken` are those of which it was answered that this is known now. */
+export interface AcknowledgeOperation extends Base {
+  readonly kind: 'acknowledge'
+  readonly group: string
+  readonly verdicts: readonly (Place & { readonly verdict: ShareVerdict })[]
+  readonly taken: readonly Place[]
+}
+
+/** How far a share group is, as its coordinator tells: it is done with all records before these places, and with all of `drained` logs. */
+export interface ShareProgressOperation extends Base {
+  readonly kind: 'share-progress'
+  readonly group: string
+  readonly places: readonly Place[]
+  readonly drained: readonly Key[]
+}
+
 export type Operation =
   | DataOperation
+  | JoinOperation
+  | AcquireOperation
+  | AcknowledgeOperation
+  | ShareProgressOperation
   | AssignOperation
   | SubscribeOperation
   | OffsetsOperation

@@ -80,6 +80,7 @@ function headline(run: RunSummary): string {
     `${run.seconds} s of faults (${run.faults})`,
     `${number(run.operations)} operations, ${number(run.acknowledged)} records acknowledged, ${number(run.unknown)} of unknown outcome`,
     `${number(run.committed)} transactions committed, ${number(run.aborted)} not, ${number(run.unsure)} of unknown outcome; ${number(run.processed)} records processed in them`,
+    `${number(run.accepted)} records accepted of a share group, ${number(run.redelivered)} deliveries after the first, ${number(run.exhausted)} last ones`,
     `${number(run.leaderKills)} kills of leaders`,
     run.recoveryP50Ms === null
       ? 'nothing was killed'

@@ -24,6 +24,9 @@ const summary: RunSummary = {
   aborted: 40,
   unsure: 3,
   processed: 700,
+  accepted: 600,
+  redelivered: 90,
+  exhausted: 5,
   anomalies: {},
   allowed: {},
   problems: 0,
@@ -68,6 +71,9 @@ describe('the promises of a run', () => {
     [{ committed: 19 }, 'only 19 transactions were committed'],
     [{ aborted: 4 }, 'only 4 transactions were not'],
     [{ processed: 49 }, 'only 49 records were processed'],
+    [{ accepted: 49 }, 'only 49 records were accepted of a share group'],
+    [{ redelivered: 19 }, 'only 19 deliveries of a share group were not the first'],
+    [{ exhausted: 0 }, 'no record of a share group came to its last delivery'],
     [{ isStopped: true }, 'it was stopped'],
   ] satisfies [Partial<RunSummary>, string][])('are not kept by a run that asked too little: %o', (run, reason) => {
     expect(brokenOf(run, {}).map(({ broken }) => broken)).toEqual([[reason]])

@@ -14,6 +14,7 @@ const SENT = 'Only what was sent is read, once and in whole transactions'
 const ORDER = 'Readers and writers go forward through a log'
 const COMMITTED = 'Committed offsets stay, and are those that were committed'
 const PROCESSED = 'Each input is processed exactly once'
+const SHARED = 'What a share group hands out is one member’s at a time, until it is done with, and nothing is left out'
 const ENDED = 'Every transaction ends'
 const ENDS = 'Ends of logs do not move back, and the newest value is read where that is owed'
 const PROGRESS = 'Records are acknowledged whenever nothing is broken'
@@ -38,6 +39,11 @@ const promiseOf: Readonly<Record<AnomalyKind, string>> = {
   'consume-count': PROCESSED,
   'skipped-input': PROCESSED,
   'hanging-transaction': ENDED,
+  undelivered: SHARED,
+  'given-up-early': SHARED,
+  'delivered-again': SHARED,
+  'held-twice': SHARED,
+  overdelivered: SHARED,
   'poll-skip': ORDER,
   'int-poll-skip': ORDER,
   'nonmonotonic-poll': ORDER,
@@ -59,6 +65,9 @@ const LEAST_FAULTS = 6
 const LEAST_COMMITTED = 20
 const LEAST_ABORTED = 5
 const LEAST_PROCESSED = 50
+const LEAST_ACCEPTED = 50
+const LEAST_REDELIVERED = 20
+const LEAST_EXHAUSTED = 1
 
 /** Every promise, with what broke it. `problems`: what no history shows. */
 export function promisesOf(summary: RunSummary, verdict: Verdict, problems: readonly string[]): Promised[] {
@@ -74,7 +83,9 @@ export function promisesOf(summary: RunSummary, verdict: Verdict, problems: read
   ]
 }
 
-function tooFew({ leaderKills, faultCounts, isStopped, committed, aborted, processed }: RunSummary): string[] {
+function tooFew(summary: RunSummary): string[] {
+  const { leaderKills, faultCounts, isStopped, committed, aborted, processed } = summary
+  const { accepted, redelivered, exhausted } = summary
   const faultCount = Object.values(faultCounts).reduce((sum, count) => sum + count, 0)
   const reasons: string[] = []
   if (isStopped) reasons.push('it was stopped')
@@ -84,6 +95,10 @@ function tooFew({ leaderKills, faultCounts, isStopped, committed, aborted, proce
   if (committed < LEAST_COMMITTED) reasons.push(`only ${committed} transactions were committed`)
   if (aborted < LEAST_ABORTED) reasons.push(`only ${aborted} transactions were not`)
   if (processed < LEAST_PROCESSED) reasons.push(`only ${processed} records were processed`)
+  if (accepted < LEAST_ACCEPTED) reasons.push(`only ${accepted} records were accepted of a share group`)
+  if (redelivered < LEAST_REDELIVERED)
+    reasons.push(`only ${redelivered} deliveries of a share group were not the first`)
+  if (exhausted < LEAST_EXHAUSTED) reasons.push('no record of a share group came to its last delivery')
   return reasons
 }
 

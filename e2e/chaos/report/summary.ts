@@ -30,6 +30,10 @@ export interface RunSummary extends RunHead {
   readonly unsure: number
   /** Inputs of committed transactions. */
   readonly processed: number
+  /** Records of share groups of which it was answered that they are accepted; deliveries after the first of a record; and last ones. */
+  readonly accepted: number
+  readonly redelivered: number
+  readonly exhausted: number
   readonly anomalies: Readonly<Record<string, number>>
   /** Seen, and excluded by no promise. */
   readonly allowed: Readonly<Record<string, number>>
@@ -64,6 +68,7 @@ export function summaryOf(head: RunHead, result: ChaosResult): RunSummary {
     acknowledged: sends.filter(({ outcome }) => outcome === 'ok').length,
     unknown: sends.filter(({ outcome }) => outcome === 'info').length,
     ...transactionsOf(history),
+    ...sharesOf(history),
     anomalies: found(false),
     allowed: found(true),
     problems: problems.length + verdict.invalid.length,
@@ -83,6 +88,25 @@ function transactionsOf({ operations }: History): Pick<RunSummary, 'committed' |
     aborted: all.filter(({ outcome }) => outcome === 'fail').length,
     unsure: all.filter(({ outcome }) => outcome === 'info').length,
     processed: committed.reduce((sum, { consumed }) => sum + (consumed?.records.length ?? 0), 0),
+  }
+}
+
+function sharesOf({ operations }: History): Pick<RunSummary, 'accepted' | 'redelivered' | 'exhausted'> {
+  const limit = operations.find((operation) => operation.kind === 'join')?.rules.deliveryLimit
+  const counts = operations.flatMap((operation) =>
+    operation.kind === 'acquire' ? operation.records.map(({ count }) => count) : [],
+  )
+  const accepted = operations.flatMap((operation) => {
+    if (operation.kind !== 'acknowledge') return []
+    const taken = new Set(operation.taken.map(({ key, offset }) => `${key}@${offset}`))
+    return operation.verdicts.filter(
+      ({ key, offset, verdict }) => verdict === 'accept' && taken.has(`${key}@${offset}`),
+    )
+  })
+  return {
+    accepted: accepted.length,
+    redelivered: counts.filter((count) => count > 1).length,
+    exhausted: counts.filter((count) => count === limit).length,
   }
 }
 

@@ -1,4 +1,21 @@
-import type { Consumed, FaultSpan, History, Key, Operation, Outcome, Place, Seen, Step } from '../history/operation.ts'
+import type {
+  Consumed,
+  Delivered,
+  FaultSpan,
+  History,
+  Key,
+  Operation,
+  Outcome,
+  Place,
+  Seen,
+  ShareRules,
+  ShareVerdict,
+  Step,
+} from '../history/operation.ts'
+
+/** Of the share group of histories made by hand. */
+export const shareRules: ShareRules = { deliveryLimit: 5, lockMs: 10_000, fetchMs: 100, maxPollRecords: 500 }
+const shareGroup = 'sharers'
 
 /** Histories made by hand: each call adds an operation that takes a millisecond, a millisecond after the one before. */
 export class Build {
@@ -12,9 +29,13 @@ export class Build {
     return this
   }
 
-  fault(beginMs: number, endMs: number): this {
-    this.#faults.push({ kind: 'kill', detail: 'node 1', nodes: [1], beginMs, brokenMs: beginMs, endMs })
+  fault(beginMs: number, endMs: number, kind = 'kill'): this {
+    this.#faults.push({ kind, detail: 'node 1', nodes: [1], beginMs, brokenMs: beginMs, endMs })
     return this
+  }
+
+  get nowMs(): number {
+    return this.#nowMs
   }
 
   noFaults(): this {
@@ -79,6 +100,44 @@ export class Build {
     return this.#add(process, 'ok', (base) => ({ ...base, kind: 'read', key, value }))
   }
 
+  /** Members of the share group begin. */
+  join(...processes: string[]): this {
+    for (const process of processes)
+      this.#add(process, 'ok', (base) => ({ ...base, kind: 'join', group: shareGroup, rules: shareRules }))
+    return this
+  }
+
+  acquire(process: string, ...delivered: Delivered[]): this {
+    return this.#add(process, 'ok', (base) => ({ ...base, kind: 'acquire', group: shareGroup, records: delivered }))
+  }
+
+  /** A member says the same of records. `isTaken`: it was answered that the group knows. */
+  acknowledge(process: string, verdict: ShareVerdict, places: readonly Place[], isTaken = true): this {
+    const verdicts = places.map(({ key, offset }) => ({ key, offset, verdict }))
+    const taken = isTaken ? places : []
+    return this.#add(process, 'ok', (base) => ({ ...base, kind: 'acknowledge', group: shareGroup, verdicts, taken }))
+  }
+
+  /** The group is done with everything before these places. */
+  shareProgress(...places: Place[]): this {
+    return this.#progress(places, [])
+  }
+
+  /** The group is done with all of these logs. */
+  drained(...keys: Key[]): this {
+    return this.#progress([], keys)
+  }
+
+  #progress(places: readonly Place[], drained: readonly Key[]): this {
+    return this.#add('onlooker', 'ok', (base) => ({
+      ...base,
+      kind: 'share-progress',
+      group: shareGroup,
+      places,
+      drained,
+    }))
+  }
+
   get history(): History {
     return {
       operations: this.#operations,
@@ -108,6 +167,11 @@ interface Base {
 /** Records of one log from `offset` on. */
 export function records(key: Key, offset: number, ...values: string[]): Seen[] {
   return values.map((value, slot) => ({ key, offset: offset + slot, value }))
+}
+
+/** Records of one log from `offset` on, each delivered for the `count`th time. */
+export function delivered(key: Key, offset: number, count: number, ...values: string[]): Delivered[] {
+  return records(key, offset, ...values).map((seen) => ({ ...seen, count }))
 }
 
 export const sendStep = (key: Key, value: string, offset: number | null = null): Step => ({

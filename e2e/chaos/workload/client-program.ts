@@ -11,11 +11,14 @@ import {
   deliveryTimeoutMs,
   pollIntervalMs,
   requestTimeoutMs,
+  shareWaitMs,
   transactionTimeoutMs,
 } from './client-protocol.ts'
 
 export const libraries = ['millrace', 'librdkafka', 'java'] as const
 export type Library = (typeof libraries)[number]
+/** Those with share consumers. */
+export const sharingLibraries: readonly Library[] = ['millrace', 'java']
 
 /** A program that does not answer in this time, and has said nothing of a send in that one, will not. */
 const ANSWER_LIMIT_MS = 45_000
@@ -121,7 +124,13 @@ export class ClientProgram {
 
 function commandOf(library: Library, bootstrap: string): string[] {
   const programs = join(import.meta.dirname, 'programs')
-  const times = JSON.stringify({ deliveryTimeoutMs, requestTimeoutMs, transactionTimeoutMs, pollIntervalMs })
+  const times = JSON.stringify({
+    deliveryTimeoutMs,
+    requestTimeoutMs,
+    transactionTimeoutMs,
+    pollIntervalMs,
+    shareWaitMs,
+  })
   switch (library) {
     case 'millrace':
       return [process.execPath, join(programs, 'millrace-client.ts'), bootstrap]

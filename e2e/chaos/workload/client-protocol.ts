@@ -1,4 +1,4 @@
-import type { TransactionEnd } from '../history/operation.ts'
+import type { ShareVerdict, TransactionEnd } from '../history/operation.ts'
 
 /**
  * What the programs under `programs/` understand: JSON lines on their standard input, answers on their standard output, in any order. One
@@ -17,8 +17,12 @@ export type WireRecord = readonly [topic: string, partition: number, offset: num
 
 export type WireSend = readonly [topic: string, partition: number, value: string]
 
-/** Of both protocols of groups; `consumer` is that of KIP-848. */
-export type GroupProtocol = 'classic' | 'consumer'
+/** A record that a share group hands out, for the `count`th time; and what its member says of one. */
+export type WireDelivery = readonly [topic: string, partition: number, offset: number, value: string, count: number]
+export type WireVerdict = readonly [topic: string, partition: number, offset: number, verdict: ShareVerdict]
+
+/** `consumer` is that of KIP-848, `share` that of KIP-932: such a client is a share consumer and nothing else. */
+export type GroupProtocol = 'classic' | 'consumer' | 'share'
 
 export interface ClientSettings {
   /** Whose offsets it commits. */
@@ -34,7 +38,7 @@ export type ClientRequest =
   | ({ readonly op: 'open' } & ClientSettings)
   | { readonly op: 'send'; readonly topic: string; readonly partition: number; readonly value: string }
   | { readonly op: 'assign'; readonly places: readonly WirePlace[] }
-  | { readonly op: 'subscribe'; readonly topic: string }
+  | { readonly op: 'subscribe'; readonly topics: readonly string[] }
   /** Waits at most `maxMs` for the first record. */
   | { readonly op: 'poll'; readonly maxMs: number }
   | { readonly op: 'commit'; readonly places: readonly WirePlace[] }
@@ -50,6 +54,13 @@ export type ClientRequest =
       readonly pauseMs: number
       readonly end: TransactionEnd
     }
+  /** Of a share consumer, as `poll` is of others. What it was handed out before must be acknowledged. */
+  | { readonly op: 'acquire'; readonly maxMs: number }
+  /**
+   * Says what became of records. `isAwaited`: brokers are told at once, and it is answered what is known then; else they are told with the next
+   * `acquire`, and it is answered, maybe after later requests, once it is known of all.
+   */
+  | { readonly op: 'acknowledge'; readonly verdicts: readonly WireVerdict[]; readonly isAwaited: boolean }
   | { readonly op: 'committed'; readonly partitions: readonly WirePartition[] }
   | { readonly op: 'ends'; readonly partitions: readonly WirePartition[] }
   /** Ends the client in order, within a few seconds. */
@@ -67,11 +78,18 @@ export interface ClientAnswer {
   readonly isBroken?: boolean
   /** Of `poll`. */
   readonly records?: readonly WireRecord[]
+  /** Of `acquire`. */
+  readonly delivered?: readonly WireDelivery[]
+  /** Of `acknowledge`: what the brokers said that they took. */
+  readonly taken?: readonly WirePlace[]
   /** Of `poll`: partitions came or went since the poll before. */
   readonly rebalanced?: boolean
   /** Of `committed`, with nothing for what has no offset, and of `ends`. */
   readonly places?: readonly WirePlace[]
 }
+
+/** What a program answers with; `ok` if no type is told. */
+export type Body = Omit<ClientAnswer, 'id' | 'type'> & { readonly type?: ClientAnswer['type'] }
 
 /**
  * How long a library tries to deliver a record, in milliseconds. Longer than any outage of a run: a librdkafka that gives up a record
@@ -80,6 +98,8 @@ export interface ClientAnswer {
 export const deliveryTimeoutMs = 120_000
 /** How long it waits for one answer, in milliseconds, before it asks again. */
 export const requestTimeoutMs = 5_000
+/** How long a broker may wait for records before it answers a share consumer, in milliseconds. */
+export const shareWaitMs = 300
 /** After which the coordinator aborts a transaction: longer than most faults, shorter than the longest. Also how long a library tries to end one. */
 export const transactionTimeoutMs = 12_000
 /** The longest time between two polls, after which others get what a member has. Longer than a transaction takes. */

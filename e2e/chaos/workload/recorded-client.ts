@@ -1,5 +1,14 @@
 import type { Asked } from '../history/history-event.ts'
-import type { Consumed, Key, Place, Seen, TransactionEnd } from '../history/operation.ts'
+import type {
+  AcknowledgeOperation,
+  Consumed,
+  Delivered,
+  Key,
+  Place,
+  Seen,
+  ShareRules,
+  TransactionEnd,
+} from '../history/operation.ts'
 import type { Recorder } from '../history/recorder.ts'
 import { type ClientProgram, NO_ANSWER } from './client-program.ts'
 import type { ClientAnswer, ClientRequest, GroupProtocol } from './client-protocol.ts'
@@ -128,7 +137,7 @@ export class RecordedClient {
   }
 
   async subscribe(topic: string): Promise<boolean> {
-    const { type } = await this.#ask({ kind: 'subscribe', group: this.group }, { op: 'subscribe', topic })
+    const { type } = await this.#ask({ kind: 'subscribe', group: this.group }, { op: 'subscribe', topics: [topic] })
     return type === 'ok'
   }
 
@@ -144,6 +153,30 @@ export class RecordedClient {
     )
     this.#knowledge.onPolled(records)
     return { records, isRebalanced: answer.rebalanced ?? false }
+  }
+
+  /** Becomes a member of its share group. */
+  async join(topics: readonly string[], rules: ShareRules): Promise<boolean> {
+    const { type } = await this.#ask({ kind: 'join', group: this.group, rules }, { op: 'subscribe', topics })
+    return type === 'ok'
+  }
+
+  /** What its share group hands it out. Null: it failed. */
+  async acquire(maxMs: number): Promise<Delivered[] | null> {
+    const answer = await this.#ask({ kind: 'acquire', group: this.group }, { op: 'acquire', maxMs }, toDelivered)
+    return answer.type === 'ok' ? toDelivered(answer).delivered : null
+  }
+
+  /** Says what became of records: at once, or with the next {@link acquire}. Ends when it is known whether the group heard it. */
+  async acknowledge(verdicts: AcknowledgeOperation['verdicts'], isAwaited: boolean): Promise<void> {
+    const wire = verdicts.map(({ key, offset, verdict }) => [...partitionOf(key), offset, verdict] as const)
+    await this.#ask(
+      { kind: 'acknowledge', group: this.group, verdicts },
+      { op: 'acknowledge', verdicts: wire, isAwaited },
+      ({ taken = [] }) => ({
+        taken: taken.map(([topic, partition, offset]) => ({ key: keyOf(topic, partition), offset })),
+      }),
+    )
   }
 
   async commit(places: readonly Place[]): Promise<boolean> {
@@ -218,6 +251,14 @@ function known(offset: number | undefined): number | null {
 
 function toWire({ key, offset }: Place): readonly [string, number, number] {
   return [...partitionOf(key), offset]
+}
+
+function toDelivered({ delivered = [] }: ClientAnswer): { delivered: Delivered[] } {
+  return {
+    delivered: delivered.map(([topic, partition, offset, value, count]) => {
+      return { key: keyOf(topic, partition), offset, value, count }
+    }),
+  }
 }
 
 function toPlaces({ places = [] }: ClientAnswer): { places: Place[] } {

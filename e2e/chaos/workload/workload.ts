@@ -1,10 +1,12 @@
 import { SeededRandom } from '@millrace/base'
 import type { Recorder } from '../history/recorder.ts'
-import { ClientProgram, type Library, libraries } from './client-program.ts'
+import { ClientProgram, type Library, libraries, sharingLibraries } from './client-program.ts'
 import type { GroupProtocol } from './client-protocol.ts'
 import { Knowledge, keyOf } from './knowledge.ts'
 import { Processor } from './processor.ts'
 import { type ClientIdentity, RecordedClient } from './recorded-client.ts'
+import { shareGroup } from './share-group.ts'
+import { Sharer } from './sharer.ts'
 import { Transactor } from './transactor.ts'
 import { type Role, Worker } from './worker.ts'
 
@@ -13,9 +15,13 @@ export const registerTopic = 'register'
 /** What the processors make of the topic under load. */
 export const outputTopic = 'outputs'
 export const processorGroup = 'processors'
+/** What the share group reads: single records, and such as transactions brought. Few partitions, so that members have them in common. */
+export const sharedTopics: readonly string[] = [registerTopic, outputTopic]
 
 /** Of each library. `modern-member`: by the newer protocol of groups. */
 const roles = ['mixed', 'mixed', 'member', 'modern-member', 'register', 'transactor', 'processor'] as const
+/** Members of the share group, of each library that has such. */
+const SHARERS = 3
 
 export interface WorkloadOptions {
   readonly bootstrap: string
@@ -40,8 +46,10 @@ export class Workload {
   readonly #random: SeededRandom
   readonly #stopSending = new AbortController()
   readonly #stopProcessing = new AbortController()
+  readonly #stopSharing = new AbortController()
   #sending: Promise<unknown> = Promise.resolve()
   #processing: Promise<unknown> = Promise.resolve()
+  #sharing: Promise<unknown> = Promise.resolve()
 
   constructor(options: WorkloadOptions) {
     this.#options = options
@@ -56,8 +64,10 @@ export class Workload {
     const processors = this.programs.map((program) => this.#processor(program))
     this.#sending = Promise.all(senders.map((worker) => worker.run(this.#stopSending.signal)))
     this.#processing = Promise.all(processors.map((worker) => worker.run(this.#stopProcessing.signal)))
+    const sharers = this.programs.flatMap((program) => this.#sharers(program))
+    this.#sharing = Promise.all(sharers.map((worker) => worker.run(this.#stopSharing.signal)))
     // Whoever stops them gets the failure.
-    for (const working of [this.#sending, this.#processing]) working.catch(() => this.#abort())
+    for (const working of [this.#sending, this.#processing, this.#sharing]) working.catch(() => this.#abort())
   }
 
   /** Lets the clients finish what they do, except those that process what is there already. */
@@ -72,6 +82,12 @@ export class Workload {
     await this.#processing
   }
 
+  /** Lets the members of the share group finish. */
+  async stopSharing(): Promise<void> {
+    this.#stopSharing.abort()
+    await this.#sharing
+  }
+
   /** Ends the programs, whatever they do. */
   async end(): Promise<void> {
     this.#abort()
@@ -81,6 +97,7 @@ export class Workload {
   #abort(): void {
     this.#stopSending.abort()
     this.#stopProcessing.abort()
+    this.#stopSharing.abort()
   }
 
   #senders(program: ClientProgram): Running[] {
@@ -139,6 +156,20 @@ export class Workload {
     })
   }
 
+  #sharers(program: ClientProgram): Sharer[] {
+    if (!sharingLibraries.includes(program.library)) return []
+    return Array.from({ length: SHARERS }, (_, slot) => {
+      const name = `${program.library}-sharer-${slot}`
+      return new Sharer({
+        client: this.#client(program, { name, group: shareGroup, groupProtocol: 'share' }),
+        random: this.#random.fork(name),
+        pauseMs: this.#pauseMs,
+        topics: sharedTopics,
+        isCalm: () => this.#stopSending.signal.aborted,
+      })
+    })
+  }
+
   /** Offsets that go with transactions are refused by a rule of each protocol: seeds that are even ask the one, others the other. */
   get #processorProtocol(): GroupProtocol {
     return this.#options.seed % 2 === 0 ? 'classic' : 'consumer'
@@ -149,7 +180,8 @@ export class Workload {
   }
 
   get #pauseMs(): number {
-    return (this.programs.length * roles.length * 1000) / this.#options.ratePerSecond
+    const clients = this.programs.length * roles.length + sharingLibraries.length * SHARERS
+    return (clients * 1000) / this.#options.ratePerSecond
   }
 }
 

@@ -187,8 +187,8 @@ const operations = {
     client.consumer.assign(places.map(([topic, partition, offset]) => ({ topic, partition, offset })))
     return {}
   },
-  async subscribe({ consumer }, { topic }) {
-    consumer.subscribe([topic])
+  async subscribe({ consumer }, { topics }) {
+    consumer.subscribe(topics)
     return {}
   },
   async poll(client, { maxMs }) {

@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Consumer, Producer, type Transaction } from '@millrace/client'
 import {
+  type Body,
   type ClientAnswer,
   type ClientRequest,
   type ClientSettings,
@@ -11,6 +12,7 @@ import {
   transactionTimeoutMs,
   type WirePartition,
 } from '../client-protocol.ts'
+import { Sharer } from './millrace-sharer.ts'
 
 /** Millrace's own client behind the protocol of client-protocol.ts: `millrace-client.ts BOOTSTRAP`. */
 
@@ -24,10 +26,14 @@ interface Client {
 
 const [bootstrapServers = ''] = process.argv.slice(2)
 const clients = new Map<string, Client>()
+const sharers = new Map<string, Sharer>()
 /** A commit that nobody knows the outcome of is given up for a new producer, which ends it. */
 const COMMIT_LIMIT_MS = 2 * transactionTimeoutMs
 
-async function open({ group, groupProtocol, transactionalId }: ClientSettings): Promise<Client> {
+async function open(
+  { group, transactionalId }: ClientSettings,
+  groupProtocol: 'classic' | 'consumer',
+): Promise<Client> {
   const shared = { bootstrapServers, requestTimeoutMs, defaultApiTimeoutMs: 15_000, reconnectBackoffMaxMs: 300 }
   const ofTransactions =
     transactionalId === null
@@ -58,7 +64,6 @@ async function open({ group, groupProtocol, transactionalId }: ClientSettings): 
   return client
 }
 
-type Body = Omit<ClientAnswer, 'id' | 'type'> & { readonly type?: ClientAnswer['type'] }
 type TransactionRequest = Extract<ClientRequest, { op: 'txn' }>
 
 const toPartitions = (partitions: readonly WirePartition[]) =>
@@ -71,7 +76,7 @@ async function consume(client: Client, request: ClientRequest): Promise<Body> {
       consumer.assign(request.places.map(([topic, partition, start]) => ({ topic, partition, start })))
       return {}
     case 'subscribe':
-      consumer.subscribe(request.topic, {
+      consumer.subscribe(request.topics, {
         onPartitionsAssigned: () => {
           client.isRebalanced = true
         },
@@ -162,13 +167,22 @@ function write(reply: ClientAnswer): void {
   process.stdout.write(`${JSON.stringify(reply)}\n`)
 }
 
+async function openAs(name: string, settings: ClientSettings): Promise<Body> {
+  const { groupProtocol, group } = settings
+  if (groupProtocol === 'share') sharers.set(name, new Sharer(bootstrapServers, group))
+  else clients.set(name, await open(settings, groupProtocol))
+  return {}
+}
+
 function handle({ id, client: name, ...request }: ClientRequest & { id: number; client: string }): void {
   if (request.op === 'open') {
-    const opened = open(request).then((client): Body => {
-      clients.set(name, client)
-      return {}
-    })
-    answer(id, opened)
+    answer(id, openAs(name, request))
+    return
+  }
+  const sharer = sharers.get(name)
+  if (sharer !== undefined) {
+    if (request.op === 'close') sharers.delete(name)
+    answer(id, sharer.handle(request))
     return
   }
   const client = clients.get(name)
