@@ -162,10 +162,7 @@ export class LogManager {
     return this.#clusterId
   }
 
-  /**
-   * Broker epoch of the clean stop before this start, -1 if there was none. Where directories were stopped in several, the first of those:
-   * what was stopped before the others was set back, or was not there since, and the cluster is to know.
-   */
+  /** Broker epoch in which all directories were stopped cleanly before this start; -1: some was not, or in another. */
   get previousBrokerEpoch(): number {
     return this.#start.stoppedBrokerEpoch
   }
