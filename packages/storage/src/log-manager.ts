@@ -162,10 +162,7 @@ export class LogManager {
     return this.#clusterId
   }
 
-  /**
-   * Broker epoch of the clean stop before this start, -1 if there was none. Where directories were stopped in several, the first of those:
-   * what was stopped before the others was set back, or was not there since, and the cluster is to know.
-   */
+  /** Broker epoch in which all directories were stopped cleanly before this start; -1: some was not, or in another. */
   get previousBrokerEpoch(): number {
     return this.#start.stoppedBrokerEpoch
   }
@@ -340,8 +337,8 @@ export class LogManager {
 
   /**
    * Writes and syncs everything, so that the next start need not look at the logs. Directories that fail meanwhile are left. `isTold`: what
-   * the start found of the life before is known to whom it concerns. Where the cluster has not heard of it, the next start is to find the
-   * same: a clean stop of now would hide a crash, or a disk that was set back to a stop of another time.
+   * the start found of the life before is known to whom it concerns. Where the cluster has not heard of a crash, a clean stop of now would
+   * hide it from the next start: none is noted then.
    */
   async shutdown(isTold = true): Promise<void> {
     if (this.#closed) return
@@ -354,7 +351,7 @@ export class LogManager {
     await this.#cleaner?.stop()
     await this.futures.whenIdle()
     for (const directory of this.#directories) {
-      const brokerEpoch = isTold ? this.brokerEpoch : directory.foundStopEpoch
+      const brokerEpoch = isTold || directory.foundStopEpoch !== null ? this.brokerEpoch : null
       if (directory.online) await closeDirectory(this.#context, directory, brokerEpoch)
     }
     for (const lock of this.#locks) lock.release()

@@ -49,10 +49,11 @@ export class StorageStart {
     this.#parts = parts
   }
 
-  /** Broker epoch of the clean stop before this start, -1 if no directory names one. See `LogManager.previousBrokerEpoch`. */
+  /** Broker epoch in which all directories were stopped cleanly before this start; -1: some was not, or in another. */
   get stoppedBrokerEpoch(): number {
-    const epochs = this.#parts.homes.map(({ foundStopEpoch }) => foundStopEpoch ?? -1).filter((epoch) => epoch >= 0)
-    return epochs.length === 0 ? -1 : Math.min(...epochs)
+    const epochs = new Set(this.#parts.homes.map(({ foundStopEpoch }) => foundStopEpoch ?? -1))
+    const [epoch = -1] = epochs
+    return epochs.size === 1 ? epoch : -1
   }
 
   /** Throws `CorruptFileError`, `DiskError`; then what was locked is in the parts. */
