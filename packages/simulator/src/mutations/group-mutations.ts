@@ -66,6 +66,12 @@ export const groupMutations: readonly Mutation[] = [
     'range.deliveryCount ||= 1',
   ),
   inShare(
+    'deliveries of a shared record forgotten by the next leader',
+    'window/share-window.ts',
+    'new RecordRange(firstOffset, lastOffset + 1, state, deliveryCount)',
+    'new RecordRange(firstOffset, lastOffset + 1, state, 0)',
+  ),
+  inShare(
     'shared record given up before its last delivery',
     'window/share-window.ts',
     'if (range.deliveryCount < this.#settings().deliveryCountLimit) return DeliveryState.AVAILABLE',

@@ -53,4 +53,16 @@ export const transactionMutations: readonly Mutation[] = [
     'if (position.producerId === -1) this.#offsets.put(',
     'if (position.producerId >= -1) this.#offsets.put(',
   ),
+  inCoordinator(
+    'partition put into a transaction by a fenced producer',
+    'transaction/transaction-machine.ts',
+    '  if (state.producerEpoch !== producerEpoch) return ErrorCode.PRODUCER_FENCED\n',
+    '',
+  ),
+  inCoordinator(
+    'offsets of an aborted transaction count',
+    'group/group-machine.ts',
+    'this.#offsets.endTransaction(producerId, committed)',
+    'this.#offsets.endTransaction(producerId, committed || !committed)',
+  ),
 ]

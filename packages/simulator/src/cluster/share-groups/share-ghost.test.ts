@@ -97,7 +97,7 @@ describe('ShareGhost', () => {
     shop.pass(10)
     // Asked for before the answer.
     shop.give(shop.other, 7, 2)
-    shop.ghost.onTaken(0, 7, 'accept', 1_800)
+    shop.ghost.onTaken(0, 7, 'accept', { untilMs: 1_800, count: 1 })
     shop.pass(10)
     expect(() => shop.give(shop.other, 7, 3, null)).not.toThrow()
     const again = new Shop()
@@ -106,7 +106,7 @@ describe('ShareGhost', () => {
     again.pass(10)
     expect(() => again.give(again.other, 7, 2)).toThrow('H2')
     const released = new Shop()
-    released.ghost.onTaken(0, 7, 'release', 1_800)
+    released.ghost.onTaken(0, 7, 'release', { untilMs: 1_800, count: 1 })
     released.pass(10)
     expect(() => released.give(released.other, 7, 2)).not.toThrow()
   })
@@ -129,6 +129,28 @@ describe('ShareGhost', () => {
     // After a failure it may be that the count was not stored.
     shop.world.fault('kill', 0)
     expect(() => shop.give(shop.one, 7, 3)).not.toThrow()
+  })
+
+  it('finds a delivery that has the number of one that was stored as over, whoever leads (H3)', () => {
+    const shop = new Shop()
+    shop.world.fault('kill', 0)
+    shop.give(shop.one, 7, 2)
+    shop.ghost.onTaken(0, 7, 'release', shop.ghost.onSaid(shop.one, 0, 7, 'release'))
+    shop.pass(10)
+    const next = 'node 1 in life 1 and epoch 2'
+    expect(() => shop.give(shop.other, 7, 1, next)).toThrow('H3')
+    expect(() => shop.give(shop.other, 7, 2, next)).toThrow('H3')
+    // Of a leader that was replaced nobody knows what it has heard.
+    expect(() => shop.give(shop.other, 7, 1, null)).not.toThrow()
+    expect(() => shop.give(shop.other, 7, 3, next)).not.toThrow()
+    // Said too late, the answer says nothing of the record.
+    const late = new Shop()
+    late.world.fault('kill', 0)
+    late.give(late.one, 7, 2)
+    late.pass(1_900)
+    late.ghost.onTaken(0, 7, 'release', late.ghost.onSaid(late.one, 0, 7, 'release'))
+    late.pass(10)
+    expect(() => late.give(late.other, 7, 1, next)).not.toThrow()
   })
 
   it('finds a record that was given up for nothing (H4)', () => {

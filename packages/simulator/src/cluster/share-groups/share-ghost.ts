@@ -24,6 +24,16 @@ export interface ShareSending {
 
 export type Verdict = 'accept' | 'release' | 'reject'
 
+/** What a member held when it said something of it. */
+export interface Held {
+  /** Until then it surely held it. */
+  readonly untilMs: number
+  /** The delivery's number. */
+  readonly count: number
+}
+
+const NOTHING_HELD: Held = { untilMs: Number.NEGATIVE_INFINITY, count: 0 }
+
 /** What the group goes by. */
 interface ShareRules {
   readonly lockMs: number
@@ -33,6 +43,8 @@ interface ShareRules {
 interface Hold {
   readonly session: MemberSession
   readonly sentMs: number
+  /** The delivery's number. */
+  readonly count: number
   /** Who led from the request to the answer; null: not one node all the time. */
   readonly leader: string | null
   /** The member has said something of the record, or given the partition up. */
@@ -58,6 +70,9 @@ interface RecordFate {
   readonly counts: Set<number>
   isAccepted: boolean
   isRejected: boolean
+  /** The last delivery that ended with a release that was told to be taken, which is stored by then; and since when. */
+  releasedCount: number
+  releasedMs: number
   /** From then on it must not be delivered: somebody was told that it is done with. */
   doneMs: number
 }
@@ -74,7 +89,8 @@ const UNDIVIDED_LIMIT = 2
  * gets another leader: holds are not stored. Whether a session lasted is only known from a later answer in it, so a record that two seem to
  * hold is kept in mind until both sessions have one. H2: what its
  * holder accepted or rejected, and was answered so, is never given away again. H3: no
- * delivery is beyond the limit, and none has the number of another as long as no fault has struck. H4: nothing is given up before the
+ * delivery is beyond the limit, none has the number of another as long as no fault has struck, and whoever leads goes on with the numbers
+ * behind a release that was answered as taken. H4: nothing is given up before the
  * limit; deliveries that nobody was told of count as far as there were requests that may have got them.
  *
  * Deliveries by a leader that was replaced, or of which nobody knows, are not judged by H1 and H2: it has not heard what the other did.
@@ -111,26 +127,32 @@ export class ShareGhost {
     }
   }
 
-  /** A member says something of a record: it does not hold it any more. Gives until when it surely would have. */
-  onSaid(session: MemberSession, partition: number, offset: number, verdict: Verdict): number {
+  /** A member says something of a record: it does not hold it any more. Gives what it held. */
+  onSaid(session: MemberSession, partition: number, offset: number, verdict: Verdict): Held {
     const fate = this.#fateOf(partition, offset)
     if (verdict === 'accept') fate.isAccepted = true
     if (verdict === 'reject') fate.isRejected = true
     const hold = fate.holds.find((one) => one.session === session && !one.isOver)
-    if (hold === undefined) return Number.NEGATIVE_INFINITY
+    if (hold === undefined) return NOTHING_HELD
     hold.isOver = true
-    return this.#endOf(hold.sentMs)
+    return { untilMs: this.#endOf(hold.sentMs), count: hold.count }
   }
 
   /**
    * It was answered that this was taken, of a record that was surely held until then. Of one that was not, the answer says no more than
    * that the leader is done with it, which may not be stored: what lies before all that is open is passed over.
    */
-  onTaken(partition: number, offset: number, verdict: Verdict, heldUntilMs: number): void {
+  onTaken(partition: number, offset: number, verdict: Verdict, held: Held): void {
     this.#world.mark(`shared record: ${verdict} taken`)
-    if (verdict === 'release' || this.#world.nowMs >= heldUntilMs) return
+    const { nowMs } = this.#world
+    if (nowMs >= held.untilMs) return
     const fate = this.#fateOf(partition, offset)
-    fate.doneMs = Math.min(fate.doneMs, this.#world.nowMs)
+    if (verdict !== 'release') {
+      fate.doneMs = Math.min(fate.doneMs, nowMs)
+    } else if (held.count > fate.releasedCount) {
+      fate.releasedCount = held.count
+      fate.releasedMs = nowMs
+    }
   }
 
   /** The partition is not in the session any more. */
@@ -206,10 +228,14 @@ export class ShareGhost {
       must(fate.doneMs > sentMs, 'H2', () => {
         return `record ${offset} of partition ${partition} is delivered to ${session.member}; at ${fate.doneMs} ms it was done with`
       })
+      this.#world.judge('H3')
+      must(sentMs < fate.releasedMs || count > fate.releasedCount, 'H3', () => {
+        return `record ${offset} of partition ${partition} is delivered for the ${count}th time; at ${fate.releasedMs} ms the ${fate.releasedCount}th delivery was over`
+      })
       for (const hold of fate.holds) this.#compare(hold, sent, leader, `record ${offset} of partition ${partition}`)
     }
     fate.holds = fate.holds.filter((hold) => hold.session.member !== session.member)
-    fate.holds.push({ session, sentMs, leader, isOver: false })
+    fate.holds.push({ session, sentMs, count, leader, isOver: false })
   }
 
   #checkCount(fate: RecordFate, what: string, count: number): void {
@@ -245,6 +271,8 @@ export class ShareGhost {
         counts: new Set(),
         isAccepted: false,
         isRejected: false,
+        releasedCount: 0,
+        releasedMs: Number.POSITIVE_INFINITY,
         doneMs: Number.POSITIVE_INFINITY,
       }
       this.#fates.set(key, fate)

@@ -9,7 +9,7 @@ import {
 } from '@millrace/protocol'
 import type { WireWatcher } from '../wire-watch.ts'
 import type { SentFetch } from './lost-fetches.ts'
-import type { MemberSession, ShareGhost, ShareSending, Verdict } from './share-ghost.ts'
+import type { Held, MemberSession, ShareGhost, ShareSending, Verdict } from './share-ghost.ts'
 
 /** What the watch has to know of the world. */
 export interface ShareSurroundings {
@@ -35,8 +35,7 @@ interface Said {
   readonly partition: number
   readonly offset: number
   readonly verdict: Verdict
-  /** It surely held the record until then. */
-  readonly heldUntilMs: number
+  readonly held: Held
 }
 
 interface AcknowledgedPartition {
@@ -153,8 +152,8 @@ export class ShareWatch implements WireWatcher {
   }
 
   #onTaken(said: readonly Said[], partition: number): void {
-    for (const { offset, verdict, partition: of, heldUntilMs } of said) {
-      if (of === partition) this.#around.ghost.onTaken(partition, offset, verdict, heldUntilMs)
+    for (const { offset, verdict, partition: of, held } of said) {
+      if (of === partition) this.#around.ghost.onTaken(partition, offset, verdict, held)
     }
   }
 
@@ -181,8 +180,7 @@ export class ShareWatch implements WireWatcher {
             const slot = acknowledgeTypes.length === 1 ? 0 : offset - Number(firstOffset)
             const verdict = VERDICTS.get(acknowledgeTypes[slot]!)
             if (verdict === undefined) continue
-            const heldUntilMs = ghost.onSaid(session, partition, offset, verdict)
-            said.push({ partition, offset, verdict, heldUntilMs })
+            said.push({ partition, offset, verdict, held: ghost.onSaid(session, partition, offset, verdict) })
           }
         }
       }
