@@ -68,6 +68,8 @@ public final class KafkaChaosClient {
     private static final class Sharer {
         final KafkaShareConsumer<String, String> consumer;
         final ExecutorService worker = thread();
+        /** What the last poll gave, by place. */
+        final Map<String, ConsumerRecord<String, String>> given = new HashMap<>();
         /** Requests with acknowledgements of which not all is known, in their order. */
         final List<Told> waiting = new ArrayList<>();
 
@@ -81,7 +83,7 @@ public final class KafkaChaosClient {
         void tell(String topic, int partition, long offset, boolean isTaken) {
             for (Iterator<Told> each = waiting.iterator(); each.hasNext();) {
                 Told told = each.next();
-                if (!told.open.remove(topic + "/" + partition + "@" + offset)) continue;
+                if (!told.open.remove(nameOf(topic, partition, offset))) continue;
                 if (isTaken) told.taken.addArray().add(topic).add(partition).add(offset);
                 if (told.open.isEmpty()) {
                     each.remove();
@@ -368,9 +370,11 @@ public final class KafkaChaosClient {
                     break;
                 case "acquire": {
                     ArrayNode delivered = reply.putArray("delivered");
+                    sharer.given.clear();
                     for (ConsumerRecord<String, String> record : sharer.consumer.poll(Duration.ofMillis(request.get("maxMs").asLong()))) {
                         delivered.addArray().add(record.topic()).add(record.partition()).add(record.offset())
                             .add(record.value()).add(record.deliveryCount().orElse((short) 0));
+                        sharer.given.put(nameOf(record.topic(), record.partition(), record.offset()), record);
                     }
                     break;
                 }
@@ -391,19 +395,16 @@ public final class KafkaChaosClient {
 
     private static void acknowledge(Sharer sharer, Told told, JsonNode request) {
         sharer.waiting.add(told);
+        for (JsonNode verdict : request.get("verdicts")) told.open.add(nameOf(verdict));
         for (JsonNode verdict : request.get("verdicts")) {
-            told.open.add(verdict.get(0).asText() + "/" + verdict.get(1).asInt() + "@" + verdict.get(2).asLong());
-        }
-        for (JsonNode verdict : request.get("verdicts")) {
-            String topic = verdict.get(0).asText();
-            int partition = verdict.get(1).asInt();
-            long offset = verdict.get(2).asLong();
+            ConsumerRecord<String, String> record = sharer.given.get(nameOf(verdict));
+            AcknowledgeType type = AcknowledgeType.valueOf(verdict.get(3).asText().toUpperCase(Locale.ROOT));
             try {
-                AcknowledgeType type = AcknowledgeType.valueOf(verdict.get(3).asText().toUpperCase(Locale.ROOT));
-                sharer.consumer.acknowledge(topic, partition, offset, type);
+                if (record == null) throw new IllegalStateException("it was not given");
+                sharer.consumer.acknowledge(record, type);
             } catch (IllegalStateException error) {
                 // It is not in hand any more: nobody is told anything.
-                sharer.tell(topic, partition, offset, false);
+                sharer.tell(verdict.get(0).asText(), verdict.get(1).asInt(), verdict.get(2).asLong(), false);
             }
         }
         if (!request.get("isAwaited").asBoolean()) return;
@@ -421,6 +422,14 @@ public final class KafkaChaosClient {
             places.put(new TopicPartition(place.get(0).asText(), place.get(1).asInt()), new OffsetAndMetadata(place.get(2).asLong()));
         }
         return places;
+    }
+
+    private static String nameOf(JsonNode place) {
+        return nameOf(place.get(0).asText(), place.get(1).asInt(), place.get(2).asLong());
+    }
+
+    private static String nameOf(String topic, int partition, long offset) {
+        return topic + "/" + partition + "@" + offset;
     }
 
     private static List<String> topics(JsonNode request) {
