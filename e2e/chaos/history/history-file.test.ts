@@ -58,11 +58,11 @@ describe('a recorded history', () => {
       { kind: 'poll', process: 'r', steps: [{ isRebalanced: true }] },
       { kind: 'txn', outcome: 'ok', steps: [{ value: 'b', offset: 5 }], consumed: { group: 'g' } },
       { kind: 'txn', outcome: 'fail', steps: [{ offset: null }] },
-      { kind: 'txn', outcome: 'fail' },
       { kind: 'join', process: 'm', group: 's', rules: { deliveryLimit: 5 } },
       { kind: 'acquire', group: 's', records: [{ key: 't/0', offset: 3, value: 'a', count: 2 }] },
       { kind: 'acknowledge', verdicts: [{ offset: 3, verdict: 'accept' }], taken: [{ key: 't/0', offset: 3 }] },
       { kind: 'share-progress', places: [{ key: 't/0', offset: 3 }], drained: ['t/0'] },
+      { kind: 'txn', outcome: 'fail' },
       { kind: 'commit', outcome: 'info', completedMs: Number.POSITIVE_INFINITY },
     ])
     expect(recorded.faults).toMatchObject([{ kind: 'kill', detail: 'node 1', nodes: [1] }])
