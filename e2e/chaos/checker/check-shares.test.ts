@@ -119,6 +119,20 @@ describe('what a share group hands out', () => {
     expect(kindsIn(both(false, [1, 2]))).toEqual([])
   })
 
+  it('is nobody else’s either while it is refused to a member that could not have lost it', () => {
+    const refused = (lateMs: number, fault: string | null) => {
+      const build = begun().acquire('m', ...delivered(key, 0, 1, 'a'))
+      if (fault !== null) build.fault(build.nowMs - 5000, build.nowMs - 4000, fault)
+      return build
+        .wait(lateMs)
+        .acquire('n', ...delivered(key, 0, 2, 'a'))
+        .refused('m', 'accept', records(key, 0, 'a')).history
+    }
+    expect(kindsIn(refused(0, null))).toEqual(['held-twice'])
+    expect(kindsIn(refused(shareRules.lockMs, null))).toEqual([])
+    expect(kindsIn(refused(0, 'cut-clients'))).toEqual([])
+  })
+
   it('may be given to two where brokers are broken: who holds what is not stored', () => {
     const build = begun()
     const history = build

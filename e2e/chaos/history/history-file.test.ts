@@ -44,7 +44,7 @@ describe('a recorded history', () => {
     const verdicts = [{ key: 't/0', offset: 3, verdict: 'accept' as const }]
     const places = [{ key: 't/0', offset: 3 }]
     const said = recorder.invoke('m', { kind: 'acknowledge', group: 's', verdicts })
-    recorder.complete(said, { outcome: 'ok', taken: places })
+    recorder.complete(said, { outcome: 'ok', taken: places, refused: places })
     const asked = recorder.invoke('o', { kind: 'share-progress', group: 's' })
     recorder.complete(asked, { outcome: 'ok', places, drained: ['t/0'] })
     recorder.healed()
@@ -60,7 +60,12 @@ describe('a recorded history', () => {
       { kind: 'txn', outcome: 'fail', steps: [{ offset: null }] },
       { kind: 'join', process: 'm', group: 's', rules: { deliveryLimit: 5 } },
       { kind: 'acquire', group: 's', records: [{ key: 't/0', offset: 3, value: 'a', count: 2 }] },
-      { kind: 'acknowledge', verdicts: [{ offset: 3, verdict: 'accept' }], taken: [{ key: 't/0', offset: 3 }] },
+      {
+        kind: 'acknowledge',
+        verdicts: [{ offset: 3, verdict: 'accept' }],
+        taken: [{ offset: 3 }],
+        refused: [{ offset: 3 }],
+      },
       { kind: 'share-progress', places: [{ key: 't/0', offset: 3 }], drained: ['t/0'] },
       { kind: 'txn', outcome: 'fail' },
       { kind: 'commit', outcome: 'info', completedMs: Number.POSITIVE_INFINITY },
