@@ -10,7 +10,7 @@ import { type CommandOptions, commandOptions, help, UsageError } from './options
 import { Progress } from './progress.ts'
 import { chaosPage } from './report/page.ts'
 import { type Promised, promisesOf, testReport } from './report/promises.ts'
-import { type RunSummary, summaryOf } from './report/summary.ts'
+import { acceptedText, type RunSummary, summaryOf } from './report/summary.ts'
 import { runChaos } from './run-chaos.ts'
 
 /** `npm run chaos`: see `options.ts` for what it understands and how it exits. */
@@ -105,7 +105,7 @@ function tell(summary: RunSummary, verdict: Verdict, problems: readonly string[]
     `transactions: ${summary.committed} committed, ${summary.aborted} not, ${summary.unsure} of unknown outcome; ${summary.processed} records processed in them`,
   )
   console.log(
-    `shares: ${summary.accepted} records accepted, ${summary.redelivered} deliveries after the first, ${summary.exhausted} last ones`,
+    `shares: ${acceptedText(summary)}, ${summary.redelivered} deliveries after the first, ${summary.exhausted} last ones`,
   )
   if (summary.recoveryP50Ms !== null)
     console.log(

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { places, requirePlace } from './places.ts'
 
 export interface JavaProgram {
-  /** Its file, which has the name of its class. */
+  /** Its file, which has the name of its class. Others in the same folder are compiled with it. */
   readonly source: string
   readonly className: string
   /** Folder with all that it needs. */
@@ -21,12 +21,17 @@ export function javaProgram({ source, className, jars }: JavaProgram, args: read
 
 /** The folder with the classes of a source, which is compiled once for each of its versions, beside the jars that it needs. */
 function compiledJava(source: string, jars: string): string {
-  const version = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 16)
+  const folder = dirname(source)
+  const names = readdirSync(folder).filter((name) => name.endsWith('.java'))
+  const sources = names.sort().map((name) => join(folder, name))
+  const hash = createHash('sha256')
+  for (const path of sources) hash.update(readFileSync(path))
+  const version = hash.digest('hex').slice(0, 16)
   const classes = join(dirname(jars), 'chaos-classes', version)
   if (existsSync(classes)) return classes
   const part = `${classes}.${process.pid}`
   mkdirSync(part, { recursive: true })
-  execFileSync('javac', ['-nowarn', '-Xlint:none', '-cp', `${jars}/*`, '-d', part, source], {
+  execFileSync('javac', ['-nowarn', '-Xlint:none', '-cp', `${jars}/*`, '-d', part, ...sources], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   try {

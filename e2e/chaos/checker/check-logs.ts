@@ -33,7 +33,7 @@ function checkOffsets(log: KeyLog, findings: Findings): void {
 function checkValues(log: KeyLog, findings: Findings): void {
   for (const [value, offsets] of log.placesOf)
     if (offsets.length > 1) findings.add('duplicate', `${log.key}: ${value} is at offsets ${offsets.join(', ')}`)
-  for (const value of log.seenValues) {
+  for (const value of new Set([...log.seenValues, ...log.handedOutValues])) {
     const sent = log.sent.get(value)
     if (sent === undefined) findings.add('invented-value', `${log.key}: nobody sent ${value}`)
     else if (sent.operation.outcome === 'fail')

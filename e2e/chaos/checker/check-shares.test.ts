@@ -119,6 +119,20 @@ describe('what a share group hands out', () => {
     expect(kindsIn(both(false, [1, 2]))).toEqual([])
   })
 
+  it('is nobody else’s either while it is refused to a member that could not have lost it', () => {
+    const refused = (lateMs: number, fault: string | null) => {
+      const build = begun().acquire('m', ...delivered(key, 0, 1, 'a'))
+      if (fault !== null) build.fault(build.nowMs - 5000, build.nowMs - 4000, fault)
+      return build
+        .wait(lateMs)
+        .acquire('n', ...delivered(key, 0, 2, 'a'))
+        .refused('m', 'accept', records(key, 0, 'a')).history
+    }
+    expect(kindsIn(refused(0, null))).toEqual(['held-twice'])
+    expect(kindsIn(refused(shareRules.lockMs, null))).toEqual([])
+    expect(kindsIn(refused(0, 'cut-clients'))).toEqual([])
+  })
+
   it('may be given to two where brokers are broken: who holds what is not stored', () => {
     const build = begun()
     const history = build
@@ -135,7 +149,7 @@ describe('what a share group hands out', () => {
         .acquire('m', ...delivered(key, 0, 1, 'a', 'b', 'c'))
         .acknowledge('m', 'release', records(key, 0, 'a', 'b', 'c'))
     expect(kindsIn(released().drained(key).history)).toEqual(['given-up-early'])
-    // A fault may cost both of them a delivery, and each may have one that it did not come for: four, which were left.
+    // A fault may break off three in a row, and the end of the members a fourth: as many as were left.
     const broken = released()
     expect(
       kindsIn(
@@ -146,6 +160,7 @@ describe('what a share group hands out', () => {
       ),
     ).toEqual([])
     const unheard = accepted()
+      .acquire('n')
       .send('p', key, 'd', 3)
       .poll('r', records(key, 3, 'd'))
     const struck = unheard
@@ -153,7 +168,7 @@ describe('what a share group hands out', () => {
       .wait(5)
       .drained(key).history
     expect(kindsIn(struck)).toEqual(['undelivered'])
-    // Without any, too, where members do not ask for what was fetched.
+    // Without any, too, as locks run out of what nobody comes for.
     const idle = (ms: number) =>
       begun()
         .acquire('m', ...delivered(key, 0, 2, 'a', 'b', 'c'))
@@ -164,7 +179,7 @@ describe('what a share group hands out', () => {
         .acquire('n', ...delivered(key, 1, 5, 'b', 'c'))
         .drained(key).history
     expect(kindsIn(idle(0))).toEqual(['given-up-early'])
-    expect(kindsIn(idle(5000))).toEqual([])
+    expect(kindsIn(idle(10_000))).toEqual([])
   })
 
   it('is all that was there before the group was seen to be done, and no more', () => {

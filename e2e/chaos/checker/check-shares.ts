@@ -46,11 +46,32 @@ function surelyTaken({ said, earliestMs }: Delivery, { rules }: ShareGroupModel)
   return said !== null && said.takenMs <= earliestMs + rules.lockMs - LOCK_SLACK_MS ? said : null
 }
 
+/** A record that was its member's from when it was told until it said something of it, or its lock may have run out. */
+interface Hold {
+  readonly delivery: Delivery
+  readonly untilMs: number
+  readonly isTaken: boolean
+}
+
 /**
- * Deliveries are compared by their counts, since nobody sees when a broker gives something away. A leader that went away and came back
- * within a hold has forgotten it and may take what is said of it all the same, if the record is done with by then: holds in which
- * brokers were broken are not judged.
+ * What is taken was its member's, if its lock cannot have run out. What is refused was said in a session that lasted, so nothing but the lock's
+ * end can have taken it away. A leader that went away and came back within a hold has forgotten it, and takes what is said of a record that
+ * is done with by then: holds in which brokers were broken are not judged, nor refusals about the time of any fault.
  */
+function holdOf(delivery: Delivery, { rules }: ShareGroupModel, faults: readonly FaultSpan[]): Hold | null {
+  const { said, toldMs, earliestMs } = delivery
+  if (said === null) return null
+  const lockEndMs = earliestMs + rules.lockMs - LOCK_SLACK_MS
+  if (said.takenMs <= lockEndMs) {
+    const isSpoiled = faults.some((fault) => isOfBrokers(fault) && meets(fault, toldMs, said.takenMs))
+    return isSpoiled ? null : { delivery, untilMs: said.saidMs, isTaken: true }
+  }
+  if (!Number.isFinite(said.refusedMs) || faults.some((fault) => meets(fault, toldMs - STALE_MS, said.refusedMs)))
+    return null
+  return { delivery, untilMs: Math.min(said.saidMs, lockEndMs), isTaken: false }
+}
+
+/** Deliveries are compared by their counts, since nobody sees when a broker gives something away. */
 function checkHolds(
   what: string,
   deliveries: readonly Delivery[],
@@ -59,23 +80,17 @@ function checkHolds(
   findings: Findings,
 ): void {
   if (deliveries.length < 2) return
-  const holds = deliveries.flatMap((delivery) => {
-    const said = surelyTaken(delivery, group)
-    if (said === null || faults.some((fault) => isOfBrokers(fault) && meets(fault, delivery.toldMs, said.takenMs)))
-      return []
-    return [{ delivery, saidMs: said.saidMs }]
-  })
-  for (const { delivery, saidMs } of holds) {
-    const isWithin = ({ toldMs }: Delivery) => toldMs >= delivery.toldMs && toldMs < saidMs
+  const holds = deliveries.flatMap((delivery) => holdOf(delivery, group, faults) ?? [])
+  for (const { delivery, untilMs, isTaken } of holds) {
+    const isWithin = ({ toldMs }: Delivery) => toldMs >= delivery.toldMs && toldMs < untilMs
+    const isSame = (other: Hold) => isTaken && other.isTaken && other.delivery.count === delivery.count
     const second =
       deliveries.find((other) => other.count > delivery.count && isWithin(other)) ??
-      holds.find(
-        (other) => other.delivery !== delivery && other.delivery.count === delivery.count && isWithin(other.delivery),
-      )?.delivery
+      holds.find((other) => other.delivery !== delivery && isSame(other) && isWithin(other.delivery))?.delivery
     if (second === undefined) continue
     findings.add(
       'held-twice',
-      `${what}: ${delivery.member} had it from ${delivery.toldMs} to ${saidMs} ms (delivery ${delivery.count}), and ${second.member} was given it at ${second.toldMs} ms (delivery ${second.count})`,
+      `${what}: ${delivery.member} had it from ${delivery.toldMs} to ${untilMs} ms (delivery ${delivery.count}), and ${second.member} was given it at ${second.toldMs} ms (delivery ${second.count})`,
     )
   }
 }

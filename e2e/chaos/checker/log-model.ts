@@ -16,7 +16,10 @@ export class KeyLog {
   readonly acknowledged = new Map<number, string[]>()
   /** Offsets by value, from both. */
   readonly placesOf = new Map<string, number[]>()
+  /** By readers. */
   readonly seenValues = new Set<string>()
+  /** By share groups, which owe nobody that it is there for others, too. */
+  readonly handedOutValues = new Set<string>()
   readonly sent = new Map<string, Sent>()
   /** What was certainly passed by a reader: a record there that nobody was given is lost. */
   readonly covered = new Coverage()
@@ -51,7 +54,8 @@ export class LogModel {
   constructor(operations: readonly Operation[]) {
     for (const operation of operations) {
       if (isData(operation)) for (const step of operation.steps) this.#take(operation, step)
-      if (operation.kind === 'acquire') for (const seen of operation.records) this.#see(seen)
+      if (operation.kind === 'acquire')
+        for (const seen of operation.records) this.#see(seen).handedOutValues.add(seen.value)
       if (operation.kind === 'read' && operation.value !== null) this.log(operation.key).seenValues.add(operation.value)
     }
   }
@@ -78,14 +82,14 @@ export class LogModel {
       push(log.placesOf, step.value, step.offset)
       return
     }
-    for (const seen of step.records) this.#see(seen)
+    for (const seen of step.records) this.#see(seen).seenValues.add(seen.value)
   }
 
-  #see({ key, offset, value }: Seen): void {
+  #see({ key, offset, value }: Seen): KeyLog {
     const log = this.log(key)
     push(log.polled, offset, value)
     push(log.placesOf, value, offset)
-    log.seenValues.add(value)
+    return log
   }
 }
 

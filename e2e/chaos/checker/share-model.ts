@@ -4,6 +4,7 @@ import type {
   FaultSpan,
   Key,
   Operation,
+  Place,
   ShareProgressOperation,
   ShareRules,
   ShareVerdict,
@@ -16,6 +17,8 @@ export interface Said {
   readonly saidMs: number
   /** When it was answered that the group knows; Infinity: never, so far as anybody heard. */
   readonly takenMs: number
+  /** When it was answered that it is not its member's, in a session that lasted; Infinity: never. */
+  readonly refusedMs: number
 }
 
 /** A record as it was handed out to somebody. */
@@ -125,16 +128,20 @@ function earliestAsked(
 }
 
 function onAcknowledged(group: ShareGroupModel, operation: AcknowledgeOperation): void {
-  const { process, verdicts, taken, invokedMs, completedMs, outcome } = operation
-  const isTaken = new Set(outcome === 'ok' ? taken.map(({ key, offset }) => `${key}@${offset}`) : [])
+  const { process, verdicts, taken, refused = [], invokedMs, completedMs, outcome } = operation
+  const namesOf = (places: readonly Place[]) =>
+    new Set(outcome === 'ok' ? places.map(({ key, offset }) => `${key}@${offset}`) : [])
+  const takenNames = namesOf(taken)
+  const refusedNames = namesOf(refused)
   for (const { key, offset, verdict } of verdicts) {
     const delivery = group.deliveries
       .get(key)
       ?.get(offset)
       ?.findLast(({ member, said }) => member === process && said === null)
     if (delivery === undefined) continue
-    const takenMs = isTaken.has(`${key}@${offset}`) ? completedMs : Number.POSITIVE_INFINITY
-    delivery.said = { verdict, saidMs: invokedMs, takenMs }
+    const msIn = (names: ReadonlySet<string>) =>
+      names.has(`${key}@${offset}`) ? completedMs : Number.POSITIVE_INFINITY
+    delivery.said = { verdict, saidMs: invokedMs, takenMs: msIn(takenNames), refusedMs: msIn(refusedNames) }
   }
 }
 

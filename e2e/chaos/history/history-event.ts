@@ -60,6 +60,7 @@ export interface Answered {
   readonly delivered?: readonly Delivered[]
   /** Of `acknowledge`. */
   readonly taken?: readonly Place[]
+  readonly refused?: readonly Place[]
   /** Of `share-progress`. */
   readonly drained?: readonly Key[]
   /** Of `read`. */
@@ -120,7 +121,14 @@ export function toOperation(
       return { ...base, kind: 'acquire', group: invocation.group, records: completion?.delivered ?? [] }
     case 'acknowledge': {
       const { group, verdicts } = invocation
-      return { ...base, kind: 'acknowledge', group, verdicts, taken: completion?.taken ?? [] }
+      return {
+        ...base,
+        kind: 'acknowledge',
+        group,
+        verdicts,
+        taken: completion?.taken ?? [],
+        refused: completion?.refused ?? [],
+      }
     }
     case 'share-progress': {
       const { places = [], drained = [] } = completion ?? {}

@@ -37,6 +37,16 @@ describe('a recorded history', () => {
     recorder.complete(recorder.invoke('p', { kind: 'txn', sends, end: 'abandon' }), { outcome: 'info' })
     recorder.invoke('p', { kind: 'txn', sends, end: 'abort' })
     recorder.invoke('p', { kind: 'commit', group: 'g', places: [{ key: 't/0', offset: 4 }] })
+    const rules = { deliveryLimit: 5, lockMs: 10_000, fetchMs: 6000, maxPollRecords: 500 }
+    recorder.complete(recorder.invoke('m', { kind: 'join', group: 's', rules }), { outcome: 'ok' })
+    const delivered = [{ key: 't/0', offset: 3, value: 'a', count: 2 }]
+    recorder.complete(recorder.invoke('m', { kind: 'acquire', group: 's' }), { outcome: 'ok', delivered })
+    const verdicts = [{ key: 't/0', offset: 3, verdict: 'accept' as const }]
+    const places = [{ key: 't/0', offset: 3 }]
+    const said = recorder.invoke('m', { kind: 'acknowledge', group: 's', verdicts })
+    recorder.complete(said, { outcome: 'ok', taken: places, refused: places })
+    const asked = recorder.invoke('o', { kind: 'share-progress', group: 's' })
+    recorder.complete(asked, { outcome: 'ok', places, drained: ['t/0'] })
     recorder.healed()
     return recorder.finish()
   }
@@ -48,6 +58,15 @@ describe('a recorded history', () => {
       { kind: 'poll', process: 'r', steps: [{ isRebalanced: true }] },
       { kind: 'txn', outcome: 'ok', steps: [{ value: 'b', offset: 5 }], consumed: { group: 'g' } },
       { kind: 'txn', outcome: 'fail', steps: [{ offset: null }] },
+      { kind: 'join', process: 'm', group: 's', rules: { deliveryLimit: 5 } },
+      { kind: 'acquire', group: 's', records: [{ key: 't/0', offset: 3, value: 'a', count: 2 }] },
+      {
+        kind: 'acknowledge',
+        verdicts: [{ offset: 3, verdict: 'accept' }],
+        taken: [{ offset: 3 }],
+        refused: [{ offset: 3 }],
+      },
+      { kind: 'share-progress', places: [{ key: 't/0', offset: 3 }], drained: ['t/0'] },
       { kind: 'txn', outcome: 'fail' },
       { kind: 'commit', outcome: 'info', completedMs: Number.POSITIVE_INFINITY },
     ])
@@ -61,7 +80,7 @@ describe('a recorded history', () => {
   it('is read up to where it breaks off', async () => {
     await record()
     const { history } = readHistory(readFileSync(path, 'utf8').slice(0, -5))
-    expect(history.operations).toHaveLength(6)
+    expect(history.operations).toHaveLength(10)
   })
 
   it('is refused if it is damaged, or of another kind or version', async () => {

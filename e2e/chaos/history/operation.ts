@@ -133,12 +133,16 @@ export interface AcquireOperation extends Base {
 
 export type ShareVerdict = 'accept' | 'release' | 'reject'
 
-/** What became of records that a member was handed out: `taken` are those of which it was answered that this is known now. */
+/**
+ * What became of records that a member was handed out. Of those `taken` it was answered that this is known now, of those `refused` that they are
+ * not its member's.
+ */
 export interface AcknowledgeOperation extends Base {
   readonly kind: 'acknowledge'
   readonly group: string
   readonly verdicts: readonly (Place & { readonly verdict: ShareVerdict })[]
   readonly taken: readonly Place[]
+  readonly refused?: readonly Place[]
 }
 
 /** How far a share group is, as its coordinator tells: it is done with all records before these places, and with all of `drained` logs. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { safeProfile } from '../checker/anomaly.ts'
 import { checkHistory } from '../checker/check-history.ts'
 import type { ChaosResult } from '../run-chaos.ts'
-import { Build, records, sendStep } from '../testing/build.ts'
+import { Build, delivered, records, sendStep, shareRules } from '../testing/build.ts'
 import { chaosPage } from './page.ts'
 import { summaryOf } from './summary.ts'
 
@@ -77,6 +77,22 @@ describe('the page of a run', () => {
     const summary = summaryOf(head, result)
     expect(summary).toMatchObject({ isGood: true, committed: 1, aborted: 1, unsure: 1, processed: 2 })
     expect(chaosPage(summary, result)).toContain('1 transactions committed, 1 not, 1 of unknown outcome; 2 records')
+  })
+
+  it('tells what became of what a share group handed out', () => {
+    const build = good()
+      .join('java-sharer-0.1', 'millrace-sharer-0.1')
+      .acquire('java-sharer-0.1', ...delivered(key, 0, 1, 'a', 'b'))
+      .acknowledge('java-sharer-0.1', 'accept', records(key, 0, 'a'))
+      .acknowledge('java-sharer-0.1', 'release', records(key, 1, 'b'))
+      .acquire('millrace-sharer-0.1', ...delivered(key, 1, shareRules.deliveryLimit, 'b'))
+      .acknowledge('millrace-sharer-0.1', 'accept', records(key, 1, 'b'), false)
+    const result = resultOf(build)
+    const summary = summaryOf(head, result)
+    expect(summary).toMatchObject({ accepted: { millrace: 0, java: 1 }, redelivered: 1, exhausted: 1 })
+    expect(chaosPage(summary, result)).toContain(
+      '0 by millrace, 1 by java of a share group, 1 deliveries after the first',
+    )
   })
 
   it('can be drawn of a run in which nothing happened', () => {

@@ -2,7 +2,7 @@ import type { FaultSpan } from '../history/operation.ts'
 import type { LeaderSample } from '../leader-watch.ts'
 import type { ChaosResult } from '../run-chaos.ts'
 import { bucketsOf, quantile, stretchesOf } from './series.ts'
-import type { RunSummary } from './summary.ts'
+import { acceptedText, type RunSummary } from './summary.ts'
 import { bar, clock, curves, escapeText, rowLabel, strips, svg } from './svg.ts'
 
 const nodeColors = ['#4e79a7', '#f28e2b', '#59a14f', '#b07aa1', '#e15759', '#9c755f', '#76b7b2']
@@ -80,7 +80,7 @@ function headline(run: RunSummary): string {
     `${run.seconds} s of faults (${run.faults})`,
     `${number(run.operations)} operations, ${number(run.acknowledged)} records acknowledged, ${number(run.unknown)} of unknown outcome`,
     `${number(run.committed)} transactions committed, ${number(run.aborted)} not, ${number(run.unsure)} of unknown outcome; ${number(run.processed)} records processed in them`,
-    `${number(run.accepted)} records accepted of a share group, ${number(run.redelivered)} deliveries after the first, ${number(run.exhausted)} last ones`,
+    `${acceptedText(run)} of a share group, ${number(run.redelivered)} deliveries after the first, ${number(run.exhausted)} last ones`,
     `${number(run.leaderKills)} kills of leaders`,
     run.recoveryP50Ms === null
       ? 'nothing was killed'

@@ -65,7 +65,8 @@ const LEAST_FAULTS = 6
 const LEAST_COMMITTED = 20
 const LEAST_ABORTED = 5
 const LEAST_PROCESSED = 50
-const LEAST_ACCEPTED = 50
+/** Of each library. */
+const LEAST_ACCEPTED = 20
 const LEAST_REDELIVERED = 20
 const LEAST_EXHAUSTED = 1
 
@@ -95,7 +96,8 @@ function tooFew(summary: RunSummary): string[] {
   if (committed < LEAST_COMMITTED) reasons.push(`only ${committed} transactions were committed`)
   if (aborted < LEAST_ABORTED) reasons.push(`only ${aborted} transactions were not`)
   if (processed < LEAST_PROCESSED) reasons.push(`only ${processed} records were processed`)
-  if (accepted < LEAST_ACCEPTED) reasons.push(`only ${accepted} records were accepted of a share group`)
+  for (const [library, count] of Object.entries(accepted))
+    if (count < LEAST_ACCEPTED) reasons.push(`only ${count} records of a share group were accepted by ${library}`)
   if (redelivered < LEAST_REDELIVERED)
     reasons.push(`only ${redelivered} deliveries of a share group were not the first`)
   if (exhausted < LEAST_EXHAUSTED) reasons.push('no record of a share group came to its last delivery')

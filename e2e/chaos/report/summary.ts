@@ -1,5 +1,6 @@
 import { type History, isData, type Key } from '../history/operation.ts'
 import type { ChaosResult } from '../run-chaos.ts'
+import { sharingLibraries } from '../workload/client-program.ts'
 import { bucketsOf, quantile, recoveriesOf } from './series.ts'
 
 /** What a run was, for pages and for `docs/chaos.jsonl`. */
@@ -30,8 +31,8 @@ export interface RunSummary extends RunHead {
   readonly unsure: number
   /** Inputs of committed transactions. */
   readonly processed: number
-  /** Records of share groups of which it was answered that they are accepted; deliveries after the first of a record; and last ones. */
-  readonly accepted: number
+  /** Of a share group: records of which it was answered that they are accepted, by library; deliveries after the first of a record; last ones. */
+  readonly accepted: Readonly<Record<string, number>>
   readonly redelivered: number
   readonly exhausted: number
   readonly anomalies: Readonly<Record<string, number>>
@@ -96,18 +97,27 @@ function sharesOf({ operations }: History): Pick<RunSummary, 'accepted' | 'redel
   const counts = operations.flatMap((operation) =>
     operation.kind === 'acquire' ? operation.records.map(({ count }) => count) : [],
   )
-  const accepted = operations.flatMap((operation) => {
-    if (operation.kind !== 'acknowledge') return []
+  const accepted: Record<string, number> = Object.fromEntries(sharingLibraries.map((library) => [library, 0]))
+  for (const operation of operations) {
+    if (operation.kind !== 'acknowledge') continue
     const taken = new Set(operation.taken.map(({ key, offset }) => `${key}@${offset}`))
-    return operation.verdicts.filter(
+    const count = operation.verdicts.filter(
       ({ key, offset, verdict }) => verdict === 'accept' && taken.has(`${key}@${offset}`),
-    )
-  })
+    ).length
+    const library = operation.process.split('-')[0] ?? ''
+    accepted[library] = (accepted[library] ?? 0) + count
+  }
   return {
-    accepted: accepted.length,
+    accepted,
     redelivered: counts.filter((count) => count > 1).length,
     exhausted: counts.filter((count) => count === limit).length,
   }
+}
+
+/** For people. */
+export function acceptedText({ accepted }: RunSummary): string {
+  const parts = Object.entries(accepted).map(([library, count]) => `${count.toLocaleString('en')} by ${library}`)
+  return `records accepted: ${parts.join(', ')}`
 }
 
 /** Logs to which single records are sent all the time; others have to wait for transactions and groups as well. */

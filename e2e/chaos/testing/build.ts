@@ -118,6 +118,13 @@ export class Build {
     return this.#add(process, 'ok', (base) => ({ ...base, kind: 'acknowledge', group: shareGroup, verdicts, taken }))
   }
 
+  /** The same, and it was answered that they are not the member's. */
+  refused(process: string, verdict: ShareVerdict, places: readonly Place[]): this {
+    const verdicts = places.map(({ key, offset }) => ({ key, offset, verdict }))
+    const said = { group: shareGroup, verdicts, taken: [], refused: places }
+    return this.#add(process, 'ok', (base) => ({ ...base, kind: 'acknowledge', ...said }))
+  }
+
   /** The group is done with everything before these places. */
   shareProgress(...places: Place[]): this {
     return this.#progress(places, [])

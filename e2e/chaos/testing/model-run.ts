@@ -1,10 +1,14 @@
 import { SeededRandom } from '@millrace/base'
 import type { Consumed, History, Key, Operation, Outcome, Place, Seen, Step } from '../history/operation.ts'
+import { shareRules } from './build.ts'
+import { ModelShares } from './model-shares.ts'
 
 /** Two logs that transactions and readers use, and one that is used as a register. */
 export const modelKeys: readonly Key[] = ['t/0', 't/1', 'register/0']
 
 const clients = ['a', 'b', 'c', 'd']
+/** Members of a share group, of the log that transactions write to. */
+const sharers = ['m', 'n']
 
 interface Client {
   readonly name: string
@@ -30,28 +34,40 @@ class ModelRun {
   /** Where the group reads the first log on that processes it into the second. */
   #processed = 0
   readonly #clients: Client[] = clients.map((name) => ({ name, freeMs: 0, positions: new Map() }))
+  readonly #sharers: Client[] = sharers.map((name) => ({ name, freeMs: 0, positions: new Map() }))
+  readonly #onlooker: Client = { name: 'onlooker', freeMs: 0, positions: new Map() }
+  readonly #shares: ModelShares
   readonly #drafts: Draft[] = []
   #nowMs = 0
   #valueCount = 0
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed)
+    const key = modelKeys[1]!
+    this.#shares = new ModelShares(key, this.#random.fork('shares'), this.#logs.get(key)!)
   }
 
   play(operationCount: number): History {
+    for (const sharer of this.#sharers) {
+      this.#nowMs += 20
+      this.#log(sharer, 'ok', (base) => ({ ...base, kind: 'join', group: 'sharers', rules: shareRules }))
+    }
     while (this.#drafts.length < operationCount) {
       this.#nowMs += 1 + this.#below(5)
       const free = this.#clients.filter(({ freeMs }) => freeMs < this.#nowMs)
       const client = free[this.#below(Math.max(1, free.length))]
       if (client !== undefined) this.#act(client)
+      const sharer = this.#sharers[this.#below(this.#sharers.length)]!
+      if (sharer.freeMs < this.#nowMs && this.#below(3) === 0) this.#share(sharer, false)
     }
     const healedMs = this.#nowMs + 50
     this.#nowMs = healedMs
     this.#readAll()
+    this.#shareAll()
     const operations = this.#drafts
       .sort((left, right) => left.invokedMs - right.invokedMs)
       .map((draft, id): Operation => ({ ...draft, id }))
-    const faults = [{ kind: 'kill', detail: 'node 1', nodes: [1], beginMs: 0, brokenMs: 0, endMs: this.#nowMs / 2 }]
+    const faults = [{ kind: 'kill-one', detail: 'node 1', nodes: [1], beginMs: 0, brokenMs: 0, endMs: healedMs / 2 }]
     return { operations, faults, healedMs, endMs: this.#nowMs }
   }
 
@@ -153,6 +169,37 @@ class ModelRun {
   #askEnds(client: Client): void {
     const places = modelKeys.map((key): Place => ({ key, offset: this.#end(key) }))
     this.#log(client, 'ok', (base) => ({ ...base, kind: 'ends', isolation: 'read_committed', places }))
+  }
+
+  /** A member says something of what it has, or is handed out more. True: there was something. */
+  #share(sharer: Client, isRushed: boolean): boolean {
+    const group = 'sharers'
+    const verdicts = this.#shares.acknowledge(sharer.name, isRushed)
+    if (verdicts.length === 0) {
+      const records = this.#shares.acquire(sharer.name)
+      this.#log(sharer, 'ok', (base) => ({ ...base, kind: 'acquire', group, records }))
+      return records.length > 0
+    }
+    // Whether it is heard that it was taken or not.
+    const taken = this.#below(5) === 0 ? [] : verdicts.map(({ key, offset }) => ({ key, offset }))
+    this.#log(sharer, 'ok', (base) => ({ ...base, kind: 'acknowledge', group, verdicts, taken }))
+    this.#tellShares({ places: [{ key: this.#shares.key, offset: this.#shares.start }], drained: [] })
+    return true
+  }
+
+  #tellShares(told: { readonly places: readonly Place[]; readonly drained: readonly Key[] }): void {
+    this.#log(this.#onlooker, 'ok', (base) => ({ ...base, kind: 'share-progress', group: 'sharers', ...told }))
+  }
+
+  /** To the end: what members still have, and what is left, is accepted. */
+  #shareAll(): void {
+    for (let idle = 0; idle < 40; ) {
+      this.#nowMs += 20
+      const isBusy = this.#sharers.map((sharer) => this.#share(sharer, true)).includes(true)
+      idle = isBusy ? 0 : idle + 1
+    }
+    this.#nowMs += 100
+    this.#tellShares({ places: [], drained: [this.#shares.key] })
   }
 
   #readAll(): void {

@@ -1,6 +1,8 @@
 import { SeededRandom } from '@millrace/base'
 import type { AnomalyKind } from '../checker/anomaly.ts'
 import {
+  type AcknowledgeOperation,
+  type AcquireOperation,
   type DataOperation,
   type EndsOperation,
   type History,
@@ -8,8 +10,10 @@ import {
   type Operation,
   type Seen,
   type SendStep,
+  type ShareProgressOperation,
   type Step,
 } from '../history/operation.ts'
+import { shareRules } from './build.ts'
 
 /** Spoils a good history in one way, at a place that `pick` chooses. Null: it has no place for it. */
 type Mutation = (history: History, pick: Pick) => History | null
@@ -164,6 +168,24 @@ export const mutations: Partial<Record<AnomalyKind, Mutation>> = {
     const all = withOperation(history, { ...ends, isolation: 'read_uncommitted', places })
     return withOperation(all, { ...ends, isolation: 'read_committed', places: [{ key: 't/0', offset: 999_999 }] })
   },
+  undelivered: (history) => shared(history, []),
+  'given-up-early': (history) => shared(history, [acquire('m', 1), release('m')]),
+  'delivered-again': (history, pick) => {
+    const accepted = history.operations.flatMap((operation) =>
+      operation.kind === 'acknowledge'
+        ? operation.taken.filter(({ offset }) =>
+            operation.verdicts.some((said) => said.offset === offset && said.verdict === 'accept'),
+          )
+        : [],
+    )
+    const { key, offset } = pick(accepted) ?? {}
+    const again = pollsOf(history).find(({ seen }) => seen.key === key && seen.offset === offset)
+    if (again === undefined) return null
+    const polls = [[], [], [{ ...again.seen, count: 2 }]].map((records) => ({ ...acquire('n', 1), records }))
+    return polls.reduce<History>(withOperation, history)
+  },
+  'held-twice': (history) => shared(history, [acquire('m', 1), acquire('n', 2), release('m')]),
+  overdelivered: (history) => shared(history, [acquire('m', shareRules.deliveryLimit + 1)]),
   'watermark-regress': (history, pick) => {
     const ends = history.operations.filter((operation) => operation.kind === 'ends')
     const isLater = (operation: Operation) =>
@@ -190,6 +212,27 @@ export const mutations: Partial<Record<AnomalyKind, Mutation>> = {
     const read = pick(stale)
     return read && replaceOperation(history, read)
   },
+}
+
+/** A record that a share group was given after all others. */
+const last: SendStep = { step: 'send', key: 't/1', value: 'shared', offset: 1_000_000 }
+const lastPlace = { key: last.key, offset: 1_000_000 }
+const ofSharers = { group: 'sharers', outcome: 'ok' } as const
+
+function acquire(process: string, count: number): Omit<AcquireOperation, Timing> {
+  return { ...ofSharers, kind: 'acquire', process, records: [{ ...lastPlace, value: last.value, count }] }
+}
+
+function release(process: string): Omit<AcknowledgeOperation, Timing> {
+  const verdicts = [{ ...lastPlace, verdict: 'release' as const }]
+  return { ...ofSharers, kind: 'acknowledge', process, verdicts, taken: [lastPlace] }
+}
+
+/** With a last record, what its group's members did with it, and the end of it all. */
+function shared(history: History, operations: readonly Untimed[]): History {
+  const send = { kind: 'send', process: 'other', outcome: 'ok', steps: [last] } as const
+  const end = { ...ofSharers, kind: 'share-progress', process: 'onlooker', places: [], drained: [last.key] } as const
+  return [send, ...operations, end].reduce<History>(withOperation, history)
 }
 
 interface Place {
@@ -253,9 +296,15 @@ function processed({ operations }: History): DataOperation[] {
   return operations.filter(isData).filter(({ outcome, consumed }) => outcome === 'ok' && consumed !== undefined)
 }
 
-type Untimed = DataOperation | EndsOperation extends infer O
+type Timing = 'id' | 'invokedMs' | 'completedMs'
+type Untimed =
+  | DataOperation
+  | EndsOperation
+  | AcquireOperation
+  | AcknowledgeOperation
+  | ShareProgressOperation extends infer O
   ? O extends Operation
-    ? Omit<O, 'id' | 'invokedMs' | 'completedMs'>
+    ? Omit<O, Timing>
     : never
   : never
 

@@ -82,6 +82,8 @@ export interface ClientAnswer {
   readonly delivered?: readonly WireDelivery[]
   /** Of `acknowledge`: what the brokers said that they took. */
   readonly taken?: readonly WirePlace[]
+  /** Of `acknowledge`: what they said that its member does not have (INVALID_RECORD_STATE). */
+  readonly refused?: readonly WirePlace[]
   /** Of `poll`: partitions came or went since the poll before. */
   readonly rebalanced?: boolean
   /** Of `committed`, with nothing for what has no offset, and of `ends`. */

@@ -11,7 +11,7 @@ import type {
 } from '../history/operation.ts'
 import type { Recorder } from '../history/recorder.ts'
 import { type ClientProgram, NO_ANSWER } from './client-program.ts'
-import type { ClientAnswer, ClientRequest, GroupProtocol } from './client-protocol.ts'
+import type { ClientAnswer, ClientRequest, GroupProtocol, WirePlace } from './client-protocol.ts'
 import { type Knowledge, keyOf, partitionOf } from './knowledge.ts'
 
 /** A transaction to be done. */
@@ -173,8 +173,9 @@ export class RecordedClient {
     await this.#ask(
       { kind: 'acknowledge', group: this.group, verdicts },
       { op: 'acknowledge', verdicts: wire, isAwaited },
-      ({ taken = [] }) => ({
-        taken: taken.map(([topic, partition, offset]) => ({ key: keyOf(topic, partition), offset })),
+      ({ taken = [], refused = [] }) => ({
+        taken: taken.map(fromWire),
+        refused: refused.map(fromWire),
       }),
     )
   }
@@ -262,5 +263,9 @@ function toDelivered({ delivered = [] }: ClientAnswer): { delivered: Delivered[]
 }
 
 function toPlaces({ places = [] }: ClientAnswer): { places: Place[] } {
-  return { places: places.map(([topic, partition, offset]) => ({ key: keyOf(topic, partition), offset })) }
+  return { places: places.map(fromWire) }
+}
+
+function fromWire([topic, partition, offset]: WirePlace): Place {
+  return { key: keyOf(topic, partition), offset }
 }

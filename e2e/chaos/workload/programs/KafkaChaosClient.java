@@ -8,9 +8,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
-import java.util.Iterator;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
@@ -20,11 +18,9 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import org.apache.kafka.clients.consumer.AcknowledgeType;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
-import org.apache.kafka.clients.consumer.KafkaShareConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -40,7 +36,7 @@ public final class KafkaChaosClient {
     private static String bootstrap;
     private static JsonNode times;
     private static final Map<String, Client> CLIENTS = new ConcurrentHashMap<>();
-    private static final Map<String, Sharer> SHARERS = new ConcurrentHashMap<>();
+    private static final Map<String, ShareMember> SHARERS = new ConcurrentHashMap<>();
 
     /** A consumer may be used by one thread only, so each client has one. */
     private static final class Client {
@@ -61,56 +57,6 @@ public final class KafkaChaosClient {
             consumer.close(Duration.ofSeconds(2));
             sender.shutdown();
             reader.shutdown();
-        }
-    }
-
-    /** A member of a share group, which is one thread's only, too. */
-    private static final class Sharer {
-        final KafkaShareConsumer<String, String> consumer;
-        final ExecutorService worker = thread();
-        /** Requests with acknowledgements of which not all is known, in their order. */
-        final List<Told> waiting = new ArrayList<>();
-
-        Sharer(JsonNode settings) {
-            consumer = new KafkaShareConsumer<>(shareSettings(settings));
-            consumer.setAcknowledgementCommitCallback((offsets, error) -> offsets.forEach((partition, list) -> {
-                for (long offset : list) tell(partition.topic(), partition.partition(), offset, error == null);
-            }));
-        }
-
-        void tell(String topic, int partition, long offset, boolean isTaken) {
-            for (Iterator<Told> each = waiting.iterator(); each.hasNext();) {
-                Told told = each.next();
-                if (!told.open.remove(topic + "/" + partition + "@" + offset)) continue;
-                if (isTaken) told.taken.addArray().add(topic).add(partition).add(offset);
-                if (told.open.isEmpty()) {
-                    each.remove();
-                    write(told.reply);
-                }
-                return;
-            }
-        }
-
-        /** Answers with what is known. */
-        void finish(Told told) {
-            if (waiting.remove(told)) write(told.reply);
-        }
-
-        void close() {
-            consumer.close(Duration.ofSeconds(2));
-            for (Told told : List.copyOf(waiting)) finish(told);
-            worker.shutdown();
-        }
-    }
-
-    private static final class Told {
-        final Set<String> open = new HashSet<>();
-        final ObjectNode reply;
-        final ArrayNode taken;
-
-        Told(ObjectNode reply) {
-            this.reply = reply;
-            taken = reply.putArray("taken");
         }
     }
 
@@ -199,13 +145,13 @@ public final class KafkaChaosClient {
         String name = request.get("client").asText();
         String operation = request.get("op").asText();
         if (operation.equals("open") && request.get("groupProtocol").asText().equals("share")) {
-            SHARERS.put(name, new Sharer(request));
+            SHARERS.put(name, new ShareMember(shareSettings(request), thread(), KafkaChaosClient::write));
             write(answer(id, "ok"));
             return;
         }
-        Sharer sharer = operation.equals("close") ? SHARERS.remove(name) : SHARERS.get(name);
+        ShareMember sharer = operation.equals("close") ? SHARERS.remove(name) : SHARERS.get(name);
         if (sharer != null) {
-            sharer.worker.execute(() -> share(sharer, id, operation, request));
+            sharer.execute(id, operation, request);
             return;
         }
         if (operation.equals("open")) {
@@ -359,62 +305,6 @@ public final class KafkaChaosClient {
         }
     }
 
-    private static void share(Sharer sharer, long id, String operation, JsonNode request) {
-        try {
-            ObjectNode reply = answer(id, "ok");
-            switch (operation) {
-                case "subscribe":
-                    sharer.consumer.subscribe(topics(request));
-                    break;
-                case "acquire": {
-                    ArrayNode delivered = reply.putArray("delivered");
-                    for (ConsumerRecord<String, String> record : sharer.consumer.poll(Duration.ofMillis(request.get("maxMs").asLong()))) {
-                        delivered.addArray().add(record.topic()).add(record.partition()).add(record.offset())
-                            .add(record.value()).add(record.deliveryCount().orElse((short) 0));
-                    }
-                    break;
-                }
-                case "acknowledge":
-                    acknowledge(sharer, new Told(reply), request);
-                    return;
-                case "close":
-                    sharer.close();
-                    break;
-                default:
-                    throw new IllegalArgumentException("no share consumer does " + operation);
-            }
-            write(reply);
-        } catch (RuntimeException error) {
-            write(answer(id, "info").put("error", error.toString()));
-        }
-    }
-
-    private static void acknowledge(Sharer sharer, Told told, JsonNode request) {
-        sharer.waiting.add(told);
-        for (JsonNode verdict : request.get("verdicts")) {
-            told.open.add(verdict.get(0).asText() + "/" + verdict.get(1).asInt() + "@" + verdict.get(2).asLong());
-        }
-        for (JsonNode verdict : request.get("verdicts")) {
-            String topic = verdict.get(0).asText();
-            int partition = verdict.get(1).asInt();
-            long offset = verdict.get(2).asLong();
-            try {
-                AcknowledgeType type = AcknowledgeType.valueOf(verdict.get(3).asText().toUpperCase(Locale.ROOT));
-                sharer.consumer.acknowledge(topic, partition, offset, type);
-            } catch (IllegalStateException error) {
-                // It is not in hand any more: nobody is told anything.
-                sharer.tell(topic, partition, offset, false);
-            }
-        }
-        if (!request.get("isAwaited").asBoolean()) return;
-        try {
-            sharer.consumer.commitSync(API_TIMEOUT);
-        } finally {
-            // Whatever it answers by partition, the callback was told by record.
-            sharer.finish(told);
-        }
-    }
-
     private static Map<TopicPartition, OffsetAndMetadata> places(JsonNode list) {
         Map<TopicPartition, OffsetAndMetadata> places = new HashMap<>();
         for (JsonNode place : list) {
@@ -423,7 +313,7 @@ public final class KafkaChaosClient {
         return places;
     }
 
-    private static List<String> topics(JsonNode request) {
+    static List<String> topics(JsonNode request) {
         List<String> topics = new ArrayList<>();
         for (JsonNode topic : request.get("topics")) topics.add(topic.asText());
         return topics;
@@ -441,7 +331,7 @@ public final class KafkaChaosClient {
         places.addArray().add(partition.topic()).add(partition.partition()).add(offset);
     }
 
-    private static ObjectNode answer(long id, String type) {
+    static ObjectNode answer(long id, String type) {
         return JSON.createObjectNode().put("id", id).put("type", type);
     }
 

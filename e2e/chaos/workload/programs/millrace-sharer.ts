@@ -13,6 +13,7 @@ import {
 class Told {
   readonly #open: Set<string>
   readonly #taken: WirePlace[] = []
+  readonly #refused: WirePlace[] = []
   readonly #done = Promise.withResolvers<Body>()
 
   constructor(verdicts: readonly WireVerdict[]) {
@@ -28,16 +29,18 @@ class Told {
   }
 
   /** False: it is none of these, or known already. */
-  tell(topic: string, partition: number, offset: number, isTaken: boolean): boolean {
+  tell(topic: string, partition: number, offset: number, error: unknown): boolean {
     if (!this.#open.delete(nameOf(topic, partition, offset))) return false
-    if (isTaken) this.#taken.push([topic, partition, offset])
+    if (error === null) this.#taken.push([topic, partition, offset])
+    else if ((error as { code?: string }).code === 'INVALID_RECORD_STATE')
+      this.#refused.push([topic, partition, offset])
     if (this.isKnown) this.finish()
     return true
   }
 
   /** Answers with what is known. */
   finish(): void {
-    this.#done.resolve({ taken: this.#taken })
+    this.#done.resolve({ taken: this.#taken, refused: this.#refused })
   }
 }
 
@@ -103,9 +106,9 @@ export class Sharer {
     for (const [topic, partition, offset, verdict] of verdicts) {
       try {
         this.#consumer.acknowledge({ topic, partition, offset }, verdict)
-      } catch {
+      } catch (error) {
         // It is not in hand any more: nobody is told anything.
-        told.tell(topic, partition, offset, false)
+        told.tell(topic, partition, offset, error)
       }
     }
     if (isAwaited) {
@@ -119,8 +122,7 @@ export class Sharer {
   }
 
   #onAcknowledged({ topic, partition, offsets, error }: AcknowledgementOutcome): void {
-    for (const offset of offsets)
-      this.#waiting.some((told) => told.tell(topic, partition, Number(offset), error === null))
+    for (const offset of offsets) this.#waiting.some((told) => told.tell(topic, partition, Number(offset), error))
     this.#waiting = this.#waiting.filter((told) => !told.isKnown)
   }
 }
