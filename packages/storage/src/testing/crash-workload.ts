@@ -105,6 +105,8 @@ export interface WorkloadOptions extends WorldOptions {
 const FAST_VALUE_BYTES = 200_000
 const FAST_APPENDS = 7
 const IDEMPOTENT_PRODUCERS = 2
+/** By this bit of its seed a workload has the smaller pool, with which two files of a directory are synced at a time instead of three. */
+const POOL_SEED_BIT = 8
 const TRANSACTIONAL_PRODUCER = 10
 
 /**
@@ -220,6 +222,7 @@ export class CrashWorkload {
       timers: this.timers,
       random: new SeededRandom(this.#world.random.uint32()),
       config: { ...SMALL, ...this.#options.config },
+      poolThreadCount: this.#options.seed & POOL_SEED_BIT ? 2 : 4,
     })
     for (const entry of this.#logs) this.#reopen(entry)
     disk.settle = this.#settle
