@@ -55,7 +55,7 @@ async function open({ group, groupProtocol, transactionalId }) {
       // Told while it consumes, and done only when its client comes for more: it may be in a transaction with what it was given.
       rebalance_cb: (error, partitions) => {
         client.rebalances.push({ isAssign: error?.code === ASSIGN_PARTITIONS, partitions })
-        if (client.isClosing) giveUp(client)
+        if (client.isClosing) refuse(client)
       },
       offset_commit_cb: true,
     },
@@ -124,6 +124,14 @@ function giveUp(client) {
     // One whose connection is gone has nothing to give up.
     if (client.consumer.isConnected()) throw error
   }
+}
+
+/** While it is closing the binding lets a consumer take nothing any more (ERR__STATE), and its library waits for an answer: nothing is taken. */
+function refuse(client) {
+  const given = client.rebalances.filter(({ isAssign }) => isAssign)
+  client.rebalances = client.rebalances.filter(({ isAssign }) => !isAssign)
+  if (given.length > 0) client.rebalances.push({ isAssign: false, partitions: [] })
+  giveUp(client)
 }
 
 /**
