@@ -70,7 +70,9 @@ export function checkProducers(log: Log, victim: Victim, evaluations: Evaluation
   if (findWrongProducer(log, written, startOffset) === null) return true
   // What was not synced may be missing just behind the damage, and more be there behind that.
   const isThere = (other: ModelBatch): boolean => other.lastOffset < markedOffset || !isFaulty(log, other)
-  const sound = written.filter((other) => other !== batch && isThere(other))
+  const left = written.filter((other) => other === batch || isThere(other))
+  if (findWrongProducer(log, left, startOffset) === null) return true
+  const sound = left.filter((other) => other !== batch)
   const wrong = findWrongProducer(log, sound, startOffset)
   if (wrong !== null) fail('S4', `beside damaged batch ${batch.baseOffset}: ${wrong}`)
   return false
