@@ -53,17 +53,30 @@ export const clusterStatus: CommandDefinition<object> = {
 }
 
 async function readStatus(admin: Admin, timeoutMs: number): Promise<ClusterStatus> {
-  const [{ cluster, logDirs }, quorum, partitions] = await Promise.all([
-    readBrokers(admin, timeoutMs),
-    readQuorum(admin, timeoutMs),
-    describeAllPartitions(admin),
+  const [{ cluster, logDirs }, rest] = await Promise.all([readBrokers(admin, timeoutMs), readRest(admin, timeoutMs)])
+  if (logDirs.untold.length === 0) return { cluster, logDirs, ...rest }
+  return readAgain(admin, timeoutMs, logDirs)
+}
+
+/** Who is silent was waited for: what was read before is old by now, and a broker that died meanwhile is fenced. */
+async function readAgain(admin: Admin, timeoutMs: number, logDirs: DirectoryStates): Promise<ClusterStatus> {
+  const [cluster, rest] = await Promise.all([
+    admin.describeCluster({ includeFenced: true }),
+    readRest(admin, timeoutMs),
   ])
-  return { cluster, logDirs, partitions, quorum: quorum === 'lost' ? null : quorum, isQuorumLost: quorum === 'lost' }
+  const serving = new Set(cluster.brokers.filter(({ isFenced }) => !isFenced).map(({ nodeId }) => nodeId))
+  const untold = logDirs.untold.filter(({ broker }) => serving.has(broker))
+  return { cluster, logDirs: { ...logDirs, untold }, ...rest }
 }
 
 async function readBrokers(admin: Admin, timeoutMs: number) {
   const cluster = await admin.describeCluster({ includeFenced: true })
   return { cluster, logDirs: await readDirectoryStates(admin, cluster.brokers, timeoutMs) }
+}
+
+async function readRest(admin: Admin, timeoutMs: number) {
+  const [quorum, partitions] = await Promise.all([readQuorum(admin, timeoutMs), describeAllPartitions(admin)])
+  return { partitions, quorum: quorum === 'lost' ? null : quorum, isQuorumLost: quorum === 'lost' }
 }
 
 async function readQuorum(admin: Admin, timeoutMs: number): Promise<QuorumDescription | null | 'lost'> {

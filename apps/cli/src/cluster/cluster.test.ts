@@ -150,6 +150,27 @@ describe('millrace cluster status', () => {
     ])
   })
 
+  test('of a broker that dies meanwhile is that of afterwards: it is fenced, not one that does not tell', async () => {
+    const before = fakeCluster([[4, 1, 2]])
+    const after = fakeCluster([[4, 1, 2]], [4])
+    let isDead = false
+    const now = () => (isDead ? after : before).admin
+    const admin = {
+      ...before.admin,
+      describeCluster: () => now().describeCluster(),
+      describeTopics: () => now().describeTopics(),
+      describeLogDirs: ({ nodeIds }: { nodeIds?: readonly number[] }) => {
+        if (nodeIds?.[0] !== 4) return Promise.resolve([])
+        isDead = true
+        return Promise.reject(new TimeoutError('no answer', 10_000))
+      },
+    }
+    const run = await runFake(['cluster', 'status', '-o', 'json'], { admin })
+    expect(run.exitCode).toBe(ExitCode.PARTIAL)
+    expect(JSON.parse(run.stdout).problems).toEqual(['1 broker fenced: 4', '1 partition with replicas out of sync'])
+    expect(JSON.parse(run.stdout).brokers[3]).toMatchObject({ node: 4, state: 'fenced', leads: 0 })
+  })
+
   test('notes a quorum that stands no failure, which is well all the same', async () => {
     const { admin } = fakeCluster([[1]])
     const two = { ...QUORUM, voters: [replica(1), replica(2)] }

@@ -92,6 +92,8 @@ const HINTS: Readonly<Record<string, string>> = {
   INVALID_REPLICATION_FACTOR: 'There must be at least as many brokers as replicas.',
   MESSAGE_TOO_LARGE: 'Topics have a limit: "millrace config set topic NAME max.message.bytes=N" changes it.',
   GROUP_ID_NOT_FOUND: '"millrace group list" shows the groups that there are.',
+  INCONSISTENT_GROUP_PROTOCOL:
+    '"millrace group list" shows its type: only a consumer group whose members assign as this one does takes it in. Members of share groups are other programs (docs/queues.md).',
   NON_EMPTY_GROUP: 'Stop the members of the group first; "millrace group describe" shows them.',
   UNKNOWN_MEMBER_ID: 'The group has members. Stop them first; "millrace group describe" shows them.',
   REASSIGNMENT_IN_PROGRESS: '"millrace cluster reassign --list" shows what is being moved; --cancel ends it.',

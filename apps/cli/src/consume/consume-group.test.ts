@@ -5,6 +5,7 @@ import { ExitCode } from '../command/cli-error.ts'
 import { runFake } from '../testing/fake-io.ts'
 import { fakeRecord } from '../testing/fake-record.ts'
 
+const INCONSISTENT_GROUP_PROTOCOL = 23
 const REBALANCE_IN_PROGRESS = 27
 const BATCH_RECORDS = 2
 
@@ -188,6 +189,20 @@ describe('--exit', () => {
     expect(run.exitCode).toBe(ExitCode.INTERRUPTED)
     expect(sortedLines(run.stdout)).toEqual(['a0', 'a1', 'a2', 'a3'])
   })
+})
+
+test('a group of another kind is told from a failure, with where its kind is shown', async () => {
+  const run = await runFake(['consume', 't', '--group', 'g'], {
+    consumer: {
+      partitionsOf: () => Promise.resolve([0]),
+      subscribe: () => undefined,
+      poll: () => Promise.reject(new ProtocolError(INCONSISTENT_GROUP_PROTOCOL, { subject: 'joining group g' })),
+      close: () => Promise.resolve(),
+    },
+  })
+  expect(run.exitCode).toBe(ExitCode.ERROR)
+  expect(run.stderr).toContain('joining group g')
+  expect(run.stderr).toContain('"millrace group list" shows its type')
 })
 
 describe('places of a group', () => {
