@@ -75,8 +75,8 @@ export class LostReplicas {
   }
 
   /**
-   * Whether no log may be made for it yet. `isRegistered`: the image knows this life. Where this node leads a replica that was out, someone
-   * has elected it although it has nothing.
+   * Whether no log may be made for it yet. `isRegistered`: the image knows this life. Once an image has had the replica out that is
+   * remembered: where this node leads it after that, someone has elected it although it has nothing.
    */
   isBarred(topicId: Uuid, { partition, isr, elr, leader }: PartitionImage, isRegistered: boolean): boolean {
     const lost = this.#lost.get(keyOf(topicId, partition))

@@ -62,7 +62,7 @@ export class PartitionPlacement {
   readonly #options: PartitionPlacementOptions
   readonly #moves: ReplicaMoves
   readonly #preferred = new PreferredDirectories()
-  /** Of a cluster: where all replicas are here nobody else has what was lost, and nobody is misled. */
+  /** Of a cluster only. A single node has nobody to fetch from, and begins a lost log anew, which its log alone tells (`docs/one-node.md`). */
   readonly lost: LostReplicas
   /** As last applied. */
   #image: MetadataImage | null = null
