@@ -182,14 +182,20 @@ test('an epoch that rotted does not shut its producer out', async () => {
   await again.manager.shutdown()
 })
 
-test('damage that a walk has found is not believed either, where the state is built anew from before it', async () => {
+/** A segment with an ended transaction, rolled and checkpointed: `point` is where a start's walk begins. */
+async function beginRolled() {
   const written = await begin()
   await data(written, 7, 0)
   await end(written, 7, ControlRecordType.COMMIT)
   const { log, opened } = written
   log.roll(log.logEndOffset)
   await settle(opened, log)
-  const point = log.recoveryPoint
+  return { written, point: log.recoveryPoint }
+}
+
+test('damage that a walk has found is not believed either, where the state is built anew from before it', async () => {
+  const { written, point } = await beginRolled()
+  const { opened } = written
   expect(point).toBe(3)
   await transactions(written)
   opened.timers.advance(2000)
@@ -212,13 +218,8 @@ test.each([
   ['another producer', 50, 0x10],
   ['a later offset', 23, 0x40],
 ])('nor where a segment ends in it, which says %s', async (_, byte, mask) => {
-  const written = await begin()
-  await data(written, 7, 0)
-  await end(written, 7, ControlRecordType.COMMIT)
+  const { written, point } = await beginRolled()
   const { log, opened } = written
-  log.roll(log.logEndOffset)
-  await settle(opened, log)
-  const point = log.recoveryPoint
   await transactions(written)
   const victim = written.places.at(-1)!
   // No checkpoint ends: the start walks it.
