@@ -412,6 +412,7 @@ export class Broker {
         .filter((directory) => directory.online)
         .map((directory) => directory.id),
       recoveredCleanly: !this.#logs.recoveredUncleanly,
+      lostReplicas: this.#partitions.lost.all(),
     }
   }
 

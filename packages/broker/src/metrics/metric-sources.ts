@@ -70,7 +70,8 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     shares: () => broker.shares.figures(),
     partitions: () => samples(broker.partitions),
     cluster: broker.cluster,
-    replication: () => broker.replication ?? NO_REPLICATION_FIGURES,
+    replication: () =>
+      broker.replication ?? { ...NO_REPLICATION_FIGURES, damagedCount: countDamaged(broker.partitions) },
     moves: () => broker.partitions.moves,
     directories: () => broker.logs.directories(),
     cleaner: () => broker.logs.cleanerStatus,
@@ -95,6 +96,13 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
 
 /** Beyond the longest time that a producer may ask for: by then its coordinator must have ended a transaction. */
 const LATE_AFTER_MS = 5 * 60_000
+
+/** Of a node that has the only copy of its records: logs that are lost, and those of whose records some are damaged. */
+function countDamaged(partitions: PartitionManager): number {
+  let count = partitions.lost.count
+  for (const { log } of partitions.all()) if (log.faultyRanges.length > 0) count++
+  return count
+}
 
 function countLate({ partitions, clock, transactionMaxTimeoutMs }: MeasuredBroker): number {
   const lateMs = clock.wallMs() - transactionMaxTimeoutMs - LATE_AFTER_MS

@@ -22,16 +22,20 @@ interface LostReplica extends ReplicaName {
  * Replicas here whose logs held records and were not found by this start: set aside for damage, or gone (`LostLogs`). An empty log in such a
  * place would pass for a whole one, be elected, and have the others cut theirs to it. So none is made before the metadata says that the
  * replica is neither in sync nor eligible, which the registration asks for, nor before there is a leader to fetch from: until then what
- * the disk tells of the loss stays, for the next start, and what is left of the log, for the operator.
+ * the disk tells of the loss stays, for the next start, and what is left of the log, for the operator. On a node that is its own cluster the
+ * partition has no leader until the operator has the node elected, or has mended the log.
  */
 export class LostReplicas {
   readonly #nodeId: number
   readonly #logger: Logger
+  readonly #isOnly: boolean
   readonly #lost = new Map<string, LostReplica>()
 
-  constructor(nodeId: number, logger: Logger) {
+  /** `isOnly`: there is no other node to fetch from. */
+  constructor(nodeId: number, logger: Logger, isOnly: boolean) {
     this.#nodeId = nodeId
     this.#logger = logger
+    this.#isOnly = isOnly
   }
 
   /** Once the logs are loaded, and before one is made. */
@@ -47,10 +51,10 @@ export class LostReplicas {
     }
     if (this.#lost.size === 0) return
     const names = this.#names().slice(0, NAMED)
-    this.#logger.error('logs of replicas are lost: they count for nothing before they are fetched again', {
-      count: this.#lost.size,
-      partitions: names,
-    })
+    const fields = { count: this.#lost.size, partitions: names }
+    if (this.#isOnly)
+      this.#logger.error('logs of partitions are lost: these are offline until you mend or give up their logs', fields)
+    else this.#logger.error('logs of replicas are lost: they count for nothing before they are fetched again', fields)
   }
 
   /** What the metadata does not place here any more is nobody's loss. */

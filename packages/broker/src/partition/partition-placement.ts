@@ -62,7 +62,6 @@ export class PartitionPlacement {
   readonly #options: PartitionPlacementOptions
   readonly #moves: ReplicaMoves
   readonly #preferred = new PreferredDirectories()
-  /** Of a cluster only. A single node has nobody to fetch from, and begins a lost log anew, which its log alone tells (`docs/one-node.md`). */
   readonly lost: LostReplicas
   /** As last applied. */
   #image: MetadataImage | null = null
@@ -81,7 +80,7 @@ export class PartitionPlacement {
   constructor(options: PartitionPlacementOptions, moves: ReplicaMoves) {
     this.#options = options
     this.#moves = moves
-    this.lost = new LostReplicas(options.nodeId, options.logger)
+    this.lost = new LostReplicas(options.nodeId, options.logger, options.cluster === undefined)
   }
 
   /**
@@ -92,7 +91,7 @@ export class PartitionPlacement {
   start(image: MetadataImage, removedTopics: ReadonlyMap<Uuid, string>): void {
     this.#image = image
     this.#makingsLeft = Number.POSITIVE_INFINITY
-    if (this.#options.cluster !== undefined) this.lost.start(image, this.#options.logs)
+    this.lost.start(image, this.#options.logs)
     for (const topic of image.topics.values()) this.#host(topic)
     this.#settleUnknown(image, removedTopics)
     this.#moves.dropUnknown(({ topic, partition, topicId }) => this.#isReplicaOf(image, topic, partition, topicId))
@@ -227,7 +226,7 @@ export class PartitionPlacement {
         continue
       }
       if (!isReplica || this.#isOffline(topic, image)) continue
-      if (this.lost.isBarred(topic.id, said, cluster?.mayLead() === true)) continue
+      if (this.lost.isBarred(topic.id, said, cluster?.mayLead() !== false)) continue
       if (this.#makingsLeft <= 0) {
         this.#unhosted.add(topic.name)
         this.#scheduleHousekeeping()

@@ -1,8 +1,9 @@
 import type { Uuid } from '@millrace/base'
-import type { EndpointImage, FeatureRange } from '../image.ts'
+import type { EndpointImage, FeatureRange, PartitionImage, TopicImage } from '../image.ts'
 import type { MetadataRecord, PartitionChangeRecord } from '../records.ts'
 import { applyRecord } from '../reducer.ts'
 import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
+import { forEachPartition } from './broker-events.ts'
 import type { ControllerContext, Outcome } from './context.ts'
 import { changeOf } from './partition-events.ts'
 
@@ -19,11 +20,19 @@ export interface BrokerRegistration {
   readonly directories: readonly Uuid[]
   /** False if records that clients have read may be gone: leaders then take a new epoch, which clients check against (KIP-320). */
   readonly recoveredCleanly: boolean
+  /** Replicas whose logs held records and are not there any more. None of a broker that does not tell. */
+  readonly lostReplicas?: readonly { readonly topicId: Uuid; readonly partition: number }[]
+}
+
+/** For {@link BrokerRegistration.lostReplicas}. */
+export function lostReplicasOf({ lostReplicas = [] }: BrokerRegistration): (topic: Uuid, partition: number) => boolean {
+  const lost = new Set(lostReplicas.map(({ topicId, partition }) => `${topicId}:${partition}`))
+  return (topicId, partition) => lost.has(`${topicId}:${partition}`)
 }
 
 /**
- * Registers a broker, at once unfenced, and gives it the leaderships that only it can take. The answer is the broker epoch: the
- * offset of the registration, so it grows with each start. Refused if the broker does not know a finalized feature level.
+ * Registers a broker that is its own cluster, at once unfenced, and gives it the leaderships that only it can take. The answer is the broker
+ * epoch: the offset of the registration, so it grows with each start. Refused if the broker does not know a finalized feature level.
  */
 export function registerBroker(
   context: ControllerContext,
@@ -55,16 +64,36 @@ export function registerBroker(
   return { records: [record, ...leadershipRecords(after, registration)], response: { brokerEpoch } }
 }
 
-/** Leaderless partitions elect; after an unclean restart the broker's own leaderships take a new epoch. */
+/**
+ * Leaderless partitions elect; after an unclean restart the broker's own leaderships take a new epoch. Whose log is lost has no leader, until
+ * a start finds the log again, or an unclean election is asked for: an empty log would pass for all that there was.
+ */
 function leadershipRecords(context: ControllerContext, registration: BrokerRegistration): PartitionChangeRecord[] {
+  const { brokerId, recoveredCleanly } = registration
+  const isLost = lostReplicasOf(registration)
   const records: PartitionChangeRecord[] = []
-  for (const topic of context.image.topics.values()) {
-    for (const partition of topic.partitions) {
-      const leads = partition.leader === registration.brokerId
-      if (partition.leader !== -1 && !(leads && !registration.recoveredCleanly)) continue
-      const record = changeOf(context, topic, partition, { newLeaderEpoch: leads })
-      if (record !== null) records.push(record)
+  forEachPartition(context, (topic, partition) => {
+    const leads = partition.leader === brokerId
+    if (isLost(topic.id, partition.partition)) {
+      if (leads) records.push(withoutLeader(topic, partition))
+      return
     }
-  }
+    if (partition.leader !== -1 && !(leads && !recoveredCleanly)) return
+    const record = changeOf(context, topic, partition, {
+      newLeaderEpoch: leads,
+      ...(wasLost(partition, brokerId) ? { targetIsr: [brokerId] } : {}),
+    })
+    if (record !== null) records.push(record)
+  })
   return records
+}
+
+/** Also where there are no eligible replicas (KIP-966): no member of the in-sync ones is to be elected. */
+function withoutLeader(topic: TopicImage, { partition }: PartitionImage): PartitionChangeRecord {
+  return { type: 'PartitionChangeRecord', topicId: topic.id, partitionId: partition, leader: -1, isr: [] }
+}
+
+/** By an earlier registration: nobody else has ever had a record of it. */
+function wasLost({ isr, elr, replicas }: PartitionImage, brokerId: number): boolean {
+  return isr.length === 0 && elr.length === 0 && replicas.length === 1 && replicas[0] === brokerId
 }

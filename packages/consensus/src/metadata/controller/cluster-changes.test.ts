@@ -16,6 +16,7 @@ import type { MetadataRecord } from '../records.ts'
 import { applyRecords } from '../reducer.ts'
 import { MetadataErrorCode } from './api-error.ts'
 import { type BrokerRegistration, registerBroker } from './broker-registration.ts'
+import { ElectionType, electLeaders } from './elect-leaders.ts'
 import { SUPPORTED_FEATURES } from './features.ts'
 import { allocateProducerIds } from './producer-ids.ts'
 import { registerController } from './register-controller.ts'
@@ -223,6 +224,39 @@ describe('registration', () => {
     const t = idOf(1)
     const image = imageOf(...cluster(), topic('t', t), partition(t, 0, [1], { leader: -1, directories: [idOf(5)] }))
     expect(register(image).after.topics.get('t')?.partitions[0]?.leader).toBe(-1)
+  })
+
+  test.each([
+    ['with', [elr(1)]],
+    ['without', []],
+  ])('%s eligible replicas: who lost a log does not lead it, until it has the log again', (_, features) => {
+    const t = idOf(1)
+    const records = [topic('t', t), partition(t, 0, [1], { leaderEpoch: 4 }), partition(t, 1, [1], { leaderEpoch: 4 })]
+    const lostReplicas = [{ topicId: t, partition: 1 }]
+    let image = imageOf(...cluster(1), ...features, ...records)
+    // However often it starts, and whatever the topic allows.
+    const allowed = [topicConfig('t', 'unclean.leader.election.enable', 'true')]
+    for (const changes of [[], allowed]) {
+      image = register(applyRecords(image, changes).image, { lostReplicas, recoveredCleanly: false }).after
+      const [other, lost] = image.topics.get('t')!.partitions
+      expect(other!.leader).toBe(1)
+      expect(lost).toMatchObject({ leader: -1, isr: [], elr: [], lastKnownElr: [], leaderEpoch: 5 })
+    }
+    const back = register(image).after.topics.get('t')!.partitions[1]
+    expect(back).toMatchObject({ leader: 1, isr: [1], leaderEpoch: 6, leaderRecoveryState: 0 })
+  })
+
+  test('who lost a log leads it once someone says that it is lost for good', () => {
+    const t = idOf(1)
+    const lostReplicas = [{ topicId: t, partition: 0 }]
+    const { after } = register(imageOf(...cluster(1), topic('t', t), partition(t, 0, [1])), { lostReplicas })
+    const topicPartitions = [{ topic: 't', partitions: [0] }]
+    const elected = (electionType: number) => {
+      const { records } = electLeaders(contextOf(after), { electionType, topicPartitions })
+      return applyRecords(after, records).image.topics.get('t')!.partitions[0]
+    }
+    expect(elected(ElectionType.PREFERRED)).toMatchObject({ leader: -1 })
+    expect(elected(ElectionType.UNCLEAN)).toMatchObject({ leader: 1, isr: [1] })
   })
 
   test('software that does not know a finalized level is turned away', () => {

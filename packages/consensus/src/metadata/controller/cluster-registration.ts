@@ -11,7 +11,7 @@ import {
 import type { MetadataRecord, RegisterBrokerRecord } from '../records.ts'
 import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
 import { failDirectories, forEachPartition, without } from './broker-events.ts'
-import type { BrokerRegistration } from './broker-registration.ts'
+import { type BrokerRegistration, lostReplicasOf } from './broker-registration.ts'
 import { afterRecords, type ControllerContext, type Outcome } from './context.ts'
 import { METADATA_VERSION } from './features.ts'
 import { isElrEnabled } from './partition-change.ts'
@@ -21,8 +21,6 @@ export interface ClusterRegistration extends BrokerRegistration {
   readonly clusterId: string
   /** Epoch that the broker had when it stopped cleanly, read from all its directories; -1: it did not. */
   readonly previousBrokerEpoch: number
-  /** Replicas whose logs held records and are not there any more. None of a broker that does not tell. */
-  readonly lostReplicas?: readonly { readonly topicId: Uuid; readonly partition: number }[]
 }
 
 /**
@@ -117,8 +115,8 @@ function cleanUpRecords(
   registration: ClusterRegistration,
   previous: BrokerImage | undefined,
 ): MetadataRecord[] {
-  const { brokerId, directories, previousBrokerEpoch, recoveredCleanly, lostReplicas = [] } = registration
-  const lost = new Set(lostReplicas.map(({ topicId, partition }) => `${topicId}:${partition}`))
+  const { brokerId, directories, previousBrokerEpoch, recoveredCleanly } = registration
+  const isLostHere = lostReplicasOf(registration)
   const wasSetBack = previous !== undefined && previousBrokerEpoch !== -1 && previousBrokerEpoch !== previous.epoch
   const mayHaveLost = !recoveredCleanly || wasSetBack
   // A replica that was not yet assigned may lie in any directory, also in one that is missing.
@@ -139,7 +137,7 @@ function cleanUpRecords(
     const slot = replicas.indexOf(brokerId)
     if (slot === -1 && !isr.includes(brokerId) && !elr.includes(brokerId)) return
     const isWiped = slot === -1 || !isThere(partition.directories[slot]!)
-    const isLost = slot !== -1 && lost.has(`${topic.id}:${partition.partition}`)
+    const isLost = slot !== -1 && isLostHere(topic.id, partition.partition)
     const isOut = isWiped || isLost || mayHaveLost
     const isReplaced = isWiped && slot !== -1 && mayBeginAnew(partition)
     const isLastLost = isLost && !isWiped && !hasElr && isr.every((replica) => replica === brokerId)

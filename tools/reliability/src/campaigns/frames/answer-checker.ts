@@ -17,6 +17,7 @@ const TLS_HANDSHAKE = 0x16
  */
 const PATIENT: ReadonlySet<number> = new Set([
   ApiKey.FETCH,
+  ApiKey.SHARE_FETCH,
   ApiKey.JOIN_GROUP,
   ApiKey.SYNC_GROUP,
   ApiKey.DESCRIBE_SHARE_GROUP_OFFSETS,

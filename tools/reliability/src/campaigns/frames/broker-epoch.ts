@@ -25,6 +25,13 @@ const WARM_UP_ROUNDS = 30
 const LOOK_ROUNDS = 8
 /** Turns that large requests of decent clients may still take, a slice of work in each. */
 const OVERDUE_TURNS = 2_000
+/**
+ * Longest that the broker may keep what names no time limit of its own, such as a batch whose transaction is only being begun: 30 s
+ * (`request.timeout.ms`), and what comes of that. It passes in steps.
+ */
+const PATIENCE_MS = 31_000
+const PATIENCE_STEP_MS = 1_000
+const TURNS_PER_STEP = 8
 
 /**
  * The simulated disk is memory: old records go. And it copies a file that was synced before it is written to again: in files of many
@@ -239,10 +246,19 @@ export class BrokerEpoch {
       await this.watched(() => undefined)
     }
     for (const connection of connections) connection.check(null)
-    for (let turn = 0; turn < OVERDUE_TURNS; turn++) {
+    await this.#untilAnswered(connections, OVERDUE_TURNS, () => undefined)
+    for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += PATIENCE_STEP_MS) {
+      await this.#untilAnswered(connections, 1, () => this.#broker.timers.advance(PATIENCE_STEP_MS))
+      await this.#untilAnswered(connections, TURNS_PER_STEP, () => undefined)
+    }
+  }
+
+  /** As many turns, each with that work in it, or fewer if nothing is overdue any more. */
+  async #untilAnswered(connections: readonly FuzzConnection[], turns: number, work: () => void): Promise<void> {
+    for (let turn = 0; turn < turns; turn++) {
       const overdue = connections.filter((connection) => connection.isOverdue)
       if (overdue.length === 0) return
-      await this.watched(() => undefined)
+      await this.watched(work)
       for (const connection of overdue) connection.check(null)
     }
   }
