@@ -16,6 +16,9 @@ import { batchOf, START_MS } from './batches.ts'
 /** The longest texts that a string can hold: whatever is put before or behind them is too much. */
 const LONGEST = ['x'.repeat(32_767), 'ü'.repeat(16_383)]
 
+/** In a flood, so many elements have records of their own: hundreds of thousands would be compressed for many seconds. */
+const OWN_RECORDS_MAX = 1_000
+
 type Fields = Record<string, unknown>
 
 const TOPICS = ['t', 'u', 'compacted', '__consumer_offsets', 'gone', 'new', '', '.', '..', 'a/b', 'ä', '__proto__']
@@ -49,6 +52,8 @@ export class RequestGrammar {
   /** Inside of that array: makes names that differ. */
   #serial = -1
   #floodPrefix = ''
+  /** Those of the last element that had its own. */
+  #floodRecords: Buffer | null = null
 
   constructor(random: SeededRandom) {
     this.#random = random
@@ -163,6 +168,12 @@ export class RequestGrammar {
   }
 
   #records(): Buffer {
+    if (this.#serial >= OWN_RECORDS_MAX && this.#floodRecords !== null) return this.#floodRecords
+    this.#floodRecords = this.#newRecords()
+    return this.#floodRecords
+  }
+
+  #newRecords(): Buffer {
     const records = Array.from({ length: 1 + (this.#random.uint32() % 4) }, (_, n) => ({
       key: this.chance(0.5) ? `k${n}` : null,
       value: this.chance(0.9) ? 'v'.repeat(this.#random.uint32() % 300) : null,

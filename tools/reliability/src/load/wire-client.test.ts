@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
 import { apiVersionsApi, createApiVersionsRequest, createApiVersionsResponse, Writer } from '@millrace/protocol'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ConnectionLostError, WireClient } from './wire-client.ts'
@@ -60,6 +61,33 @@ test('an answer that never comes is an error for all who wait, and no lost conne
   for (const outcome of both) {
     expect(outcome).toMatchObject({ status: 'rejected', reason: { message: 'no answer within 20 ms' } })
     expect((outcome as PromiseRejectedResult).reason).not.toBeInstanceOf(ConnectionLostError)
+  }
+})
+
+test('an answer that came while this process held its own loop for longer than that is given', async () => {
+  const answered = new Int32Array(new SharedArrayBuffer(4))
+  // Answers on a thread of its own, and tells when.
+  const source = `
+    const { parentPort, workerData } = require('node:worker_threads')
+    const server = require('node:net').createServer((socket) => socket.on('data', (bytes) => {
+      const answer = Buffer.from(workerData.answer)
+      bytes.copy(answer, 4, 8, 12)
+      socket.write(answer, () => { Atomics.store(workerData.answered, 0, 1); Atomics.notify(workerData.answered, 0) })
+    })).listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))`
+  const worker = new Worker(source, { eval: true, workerData: { answer: told(0), answered } })
+  try {
+    const [port] = (await once(worker, 'message')) as [number]
+    const client = await WireClient.open(port, 5)
+    const asked = ask(client)
+    // Sent in the steps that follow the call; from here on nothing else happens in this process.
+    await Promise.resolve()
+    const startMs = performance.now()
+    expect(Atomics.wait(answered, 0, 0, 60_000)).not.toBe('timed-out')
+    while (performance.now() - startMs < 50);
+    expect((await asked).errorCode).toBe(0)
+    client.close()
+  } finally {
+    await worker.terminate()
   }
 })
 

@@ -84,10 +84,7 @@ export class WireClient {
         reject(new ConnectionLostError('the connection is closed'))
         return
       }
-      const timer = setTimeout(
-        () => this.#giveUp(new Error(`no answer within ${this.#answerMaxMs} ms`)),
-        this.#answerMaxMs,
-      )
+      const timer = setTimeout(() => this.#onLate(correlationId), this.#answerMaxMs)
       this.#waiting.push({ correlationId, timer, onAnswer: resolve, onLost: reject })
       this.socket.write(frame)
     })
@@ -125,6 +122,14 @@ export class WireClient {
     this.#waiting.shift()
     clearTimeout(waiting.timer)
     waiting.onAnswer(frame)
+  }
+
+  /** Where this process held its own loop, the answer may lie in the socket: it is read before anything is said. */
+  #onLate(correlationId: number): void {
+    setImmediate(() => {
+      if (!this.#waiting.some((waiting) => waiting.correlationId === correlationId)) return
+      this.#giveUp(new Error(`no answer within ${this.#answerMaxMs} ms`))
+    })
   }
 
   /** Ends the connection; all who wait are told the reason. */
