@@ -78,6 +78,7 @@ describe('a log that a start of a single node does not find', () => {
         expect(metrics).toContain('millrace_damaged_replicas 1')
         expect(metrics).toContain('kafka_controller_kafkacontroller_offlinepartitionscount 1')
         expect(filled()).toHaveLength(left)
+        expect(broker.logger.messages('warn').join()).not.toContain('may be removed')
         // Nothing empty has its name.
         expect(disk.stat('/data/t-0') !== null).toBe(filled().includes('t-0'))
       })

@@ -38,8 +38,8 @@ export class LostReplicas {
     this.#isOnly = isOnly
   }
 
-  /** Once the logs are loaded, and before one is made. */
-  start(image: MetadataImage, logs: LogManager): void {
+  /** Once the logs are loaded, and before one is made. `isRegistered` as in {@link apply}. */
+  start(image: MetadataImage, logs: LogManager, isRegistered: boolean): void {
     const found = logs.lostLogs(image.brokers.get(this.#nodeId)?.directories)
     for (const { name: topic, id: topicId, partitions } of image.topics.values()) {
       for (const { partition, replicas } of partitions) {
@@ -49,6 +49,7 @@ export class LostReplicas {
         this.#lost.set(keyOf(topicId, partition), { topic, topicId, partition, isOut: false })
       }
     }
+    this.apply(image, isRegistered)
     if (this.#lost.size === 0) return
     const names = this.#names().slice(0, NAMED)
     const fields = { count: this.#lost.size, partitions: names }
@@ -57,11 +58,15 @@ export class LostReplicas {
     else this.#logger.error('logs of replicas are lost: they count for nothing before they are fetched again', fields)
   }
 
-  /** What the metadata does not place here any more is nobody's loss. */
-  apply({ topicsById }: MetadataImage): void {
-    for (const [key, { topicId, partition }] of this.#lost) {
-      const replicas = topicsById.get(topicId)?.partitions[partition]?.replicas
-      if (replicas?.includes(this.#nodeId) !== true) this.#lost.delete(key)
+  /**
+   * What the metadata does not place here any more is nobody's loss. `isRegistered`: the image knows this life. Once such an image has had a
+   * replica out that is remembered: where this node leads it after that, someone has elected it although it has nothing.
+   */
+  apply({ topicsById }: MetadataImage, isRegistered: boolean): void {
+    for (const [key, lost] of this.#lost) {
+      const image = topicsById.get(lost.topicId)?.partitions[lost.partition]
+      if (image?.replicas.includes(this.#nodeId) !== true) this.#lost.delete(key)
+      else if (isRegistered && !image.isr.includes(this.#nodeId) && !image.elr.includes(this.#nodeId)) lost.isOut = true
     }
   }
 
@@ -78,15 +83,10 @@ export class LostReplicas {
     return this.#lost.has(keyOf(topicId, partition))
   }
 
-  /**
-   * Whether no log may be made for it yet. `isRegistered`: the image knows this life. Once an image has had the replica out that is
-   * remembered: where this node leads it after that, someone has elected it although it has nothing.
-   */
-  isBarred(topicId: Uuid, { partition, isr, elr, leader }: PartitionImage, isRegistered: boolean): boolean {
+  /** Whether no log may be made for it yet, by an image that was applied. */
+  isBarred(topicId: Uuid, { partition, leader }: PartitionImage): boolean {
     const lost = this.#lost.get(keyOf(topicId, partition))
-    if (lost === undefined) return false
-    if (isRegistered && !isr.includes(this.#nodeId) && !elr.includes(this.#nodeId)) lost.isOut = true
-    return !lost.isOut || leader < 0
+    return lost !== undefined && (!lost.isOut || leader < 0)
   }
 
   /** It has a log again. */

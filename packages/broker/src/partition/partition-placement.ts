@@ -12,6 +12,7 @@ import type { PartitionCluster } from './partition-cluster.ts'
 import type { PartitionSettings } from './partition-settings.ts'
 import { PreferredDirectories } from './preferred-directories.ts'
 import type { ReplicaMoves } from './replica-moves.ts'
+import { settleUnknownLogs } from './unknown-logs.ts'
 
 /** After which a partition that no directory could take is tried again: a full disk may have room by then. */
 const PLACEMENT_RETRY_MS = 10_000
@@ -22,9 +23,6 @@ const PLACEMENT_RETRY_MS = 10_000
 const MADE_PER_TURN = 100
 /** Most that are deleted in one turn besides. */
 const DELETED_PER_TURN = 50
-
-/** Of logs that are set aside, so many are named. */
-const STRAYS_NAMED = 10
 
 /** The partitions of one topic on this node, by partition number. */
 export interface HostedTopic {
@@ -91,9 +89,10 @@ export class PartitionPlacement {
   start(image: MetadataImage, removedTopics: ReadonlyMap<Uuid, string>): void {
     this.#image = image
     this.#makingsLeft = Number.POSITIVE_INFINITY
-    this.lost.start(image, this.#options.logs)
+    this.lost.start(image, this.#options.logs, this.#isRegistered)
     for (const topic of image.topics.values()) this.#host(topic)
-    this.#settleUnknown(image, removedTopics)
+    const doomed = settleUnknownLogs(this.#options, image, removedTopics, this.byLog, this.lost.count > 0)
+    for (const log of doomed) this.#doomed.add(log)
     this.#moves.dropUnknown(({ topic, partition, topicId }) => this.#isReplicaOf(image, topic, partition, topicId))
     this.#makingsLeft = MADE_PER_TURN
     this.#deleteDoomed()
@@ -105,7 +104,7 @@ export class PartitionPlacement {
    */
   apply(image: MetadataImage, changed: ReadonlySet<string>): void {
     this.#image = image
-    this.lost.apply(image)
+    this.lost.apply(image, this.#isRegistered)
     for (const name of changed) {
       const topic = image.topics.get(name)
       const hosted = this.topics.get(name)
@@ -226,7 +225,7 @@ export class PartitionPlacement {
         continue
       }
       if (!isReplica || this.#isOffline(topic, image)) continue
-      if (this.lost.isBarred(topic.id, said, cluster?.mayLead() !== false)) continue
+      if (this.lost.isBarred(topic.id, said)) continue
       if (this.#makingsLeft <= 0) {
         this.#unhosted.add(topic.name)
         this.#scheduleHousekeeping()
@@ -253,6 +252,12 @@ export class PartitionPlacement {
       if (cluster === undefined) this.#settleMove(partition)
       this.#moves.onHosted(partition)
     }
+  }
+
+  /** The metadata knows this life of the node. That of a node of its own has no other life in mind. */
+  get #isRegistered(): boolean {
+    const { cluster } = this.#options
+    return cluster === undefined || cluster.mayLead()
   }
 
   #isReplicaOf(image: MetadataImage, topic: string, partition: number, topicId: Uuid): boolean {
@@ -381,24 +386,6 @@ export class PartitionPlacement {
       const { topic, partition } = log
       logger.error('the log of a deleted partition could not be removed', { topic, partition, error: error.message })
     }
-  }
-
-  /** Says one line of all that is set aside: of a topic that went, there may be thousands. */
-  #settleUnknown(image: MetadataImage, removedTopics: ReadonlyMap<Uuid, string>): void {
-    const { logs, logger } = this.#options
-    const strays: Log[] = []
-    for (const log of logs.logs()) {
-      if (this.byLog.has(log)) continue
-      // By its name, too, and no other topic has that now: what a log says of its topic may be damaged.
-      if (removedTopics.get(log.topicId) === log.topic && !image.topics.has(log.topic)) this.#doomed.add(log)
-      else strays.push(log)
-    }
-    if (this.#doomed.size > 0) logger.info('logs of deleted topics are removed', { count: this.#doomed.size })
-    if (strays.length === 0) return
-    const sizeBytes = strays.reduce((sum, log) => sum + log.sizeBytes, 0)
-    const movedTo = strays.map((log) => logs.setAsideStray(log)).slice(0, STRAYS_NAMED)
-    const details = { count: strays.length, sizeBytes, movedTo }
-    logger.warn('logs without a place in the metadata are set aside; they may be removed', details)
   }
 }
 
