@@ -75,7 +75,7 @@ export const clusterMutations: readonly Mutation[] = [
   inBroker(
     'log that was lost begun anew in the ISR',
     'partition/partition-placement.ts',
-    'if (this.#options.cluster !== undefined) this.lost.start(image, this.#options.logs)\n',
+    'this.lost.start(image, this.#options.logs, this.#isRegistered)\n',
     '\n',
   ),
   inMetadata(
