@@ -21,6 +21,7 @@ const LOSSES: [string, () => void][] = [
   // Another letter of the topic's id.
   ['its identity is that of another topic', () => disk.corrupt(IDENTITY, 30, 1)],
   ['its directory is gone', () => disk.takeAway('/data/t-0')],
+  ['its directory is gone, and the mark that tells of it damaged', () => takeAwayWithMark()],
 ]
 
 let disk: SimulatedDisk
@@ -53,6 +54,13 @@ async function electUnclean(client: DataClient): Promise<number> {
   const topicPartitions = [{ topic: 't', partitions: [0], unknownTaggedFields: [] }]
   const request = createElectLeadersRequest({ electionType: 1, topicPartitions, timeoutMs: 1_000 })
   return (await client.call(electLeadersApi, 2, request)).replicaElectionResults[0]!.partitionResult[0]!.errorCode
+}
+
+/** Nothing that the mark says can be read, so that only the metadata know that there was a log. */
+function takeAwayWithMark(): void {
+  disk.takeAway('/data/t-0')
+  const { sizeBytes } = disk.stat('/data/durable-mark')!
+  for (let position = 8; position < sizeBytes; position += 8) disk.corrupt('/data/durable-mark', position, 1)
 }
 
 /** What is left of the log, under whatever name. */

@@ -39,17 +39,19 @@ export class LostReplicas {
   }
 
   /** Once the logs are loaded, and before one is made. `isRegistered` as in {@link apply}. */
-  start(image: MetadataImage, logs: LogManager, isRegistered: boolean): void {
-    const found = logs.lostLogs(image.brokers.get(this.#nodeId)?.directories)
-    for (const { name: topic, id: topicId, partitions } of image.topics.values()) {
-      for (const { partition, replicas } of partitions) {
+  start(metadata: MetadataImage, logs: LogManager, isRegistered: boolean): void {
+    const found = logs.lostLogs(metadata.brokers.get(this.#nodeId)?.directories)
+    for (const { name: topic, id: topicId, partitions } of metadata.topics.values()) {
+      for (const image of partitions) {
+        const { partition, replicas } = image
         // Of moves something else is known (docs/adr/0009).
         if (!replicas.includes(this.#nodeId) || logs.futures.movedAwayTo(topicId, partition) !== null) continue
-        if (!found.has(topic, topicId, partition)) continue
+        const isKnownAsLost = this.#isOnly && hasNobody(image) && logs.log(topic, partition)?.topicId !== topicId
+        if (!isKnownAsLost && !found.has(topic, topicId, partition)) continue
         this.#lost.set(keyOf(topicId, partition), { topic, topicId, partition, isOut: false })
       }
     }
-    this.apply(image, isRegistered)
+    this.apply(metadata, isRegistered)
     if (this.#lost.size === 0) return
     const names = this.#names().slice(0, NAMED)
     const fields = { count: this.#lost.size, partitions: names }
@@ -102,6 +104,11 @@ export class LostReplicas {
   #names(): string[] {
     return [...this.#lost.values()].map(({ topic, partition }) => `${topic}-${partition}`)
   }
+}
+
+/** As the only node notes it of a log that it lost: the next start can tell by nothing else, if the durable mark is lost, too. */
+function hasNobody({ leader, isr, elr }: PartitionImage): boolean {
+  return leader < 0 && isr.length === 0 && elr.length === 0
 }
 
 function keyOf(topicId: Uuid, partition: number): string {
