@@ -1,10 +1,9 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { Campaign, CampaignContext, CampaignResult } from '../../campaign.ts'
+import { CaseWatch, HANG_MS, HANG_PROCESSOR_MS } from './case-watch.ts'
 import { type CaseOrder, type CaseReport, NEXT, STOP } from './case-worker.ts'
 
-/** A case that takes longer hangs: the worker is ended, the case counted as failed. */
-const HANG_MS = 30_000
 const LOOK_MS = 1_000
 const MAX_HEAP_MIB = 512
 const MAX_FAILURES = 40
@@ -85,14 +84,20 @@ class FilesRun {
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
     })
     return new Promise((resolve) => {
-      let seen = { number: -1, sinceMs: performance.now() }
+      const watch = new CaseWatch(performance.now())
       const timer = setInterval(() => {
         if (this.#isEnough()) Atomics.store(this.#common, STOP, 1)
-        const number = Atomics.load(at, slot)
-        if (number !== seen.number) seen = { number, sinceMs: performance.now() }
-        if (performance.now() - seen.sinceMs <= HANG_MS) return
-        this.#fail(number, [], `does not end within ${HANG_MS} ms`)
-        void worker.terminate()
+        void processorMsOf(worker).then((processorMs) => {
+          const number = Atomics.load(at, slot)
+          if (processorMs === null || !watch.look(number, performance.now(), processorMs)) return
+          clearInterval(timer)
+          this.#fail(
+            number,
+            [],
+            `does not end within ${HANG_PROCESSOR_MS} ms of the processor or ${HANG_MS} ms of time`,
+          )
+          return worker.terminate()
+        })
       }, LOOK_MS)
       worker.on('message', (report: CaseReport) => {
         this.#add(report)
@@ -127,5 +132,16 @@ class FilesRun {
     const line = `${complaint} (${paths.join(', ')}: npm run reliability -- files --seed ${seed} --case ${number} --files 1)`
     this.#failures.push(line)
     report(line)
+  }
+}
+
+/** Also in the midst of its work; null of one that has ended. */
+async function processorMsOf(worker: Worker): Promise<number | null> {
+  try {
+    const { user, system } = await worker.cpuUsage()
+    return (user + system) / 1000
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_WORKER_NOT_RUNNING') throw error
+    return null
   }
 }
