@@ -1,7 +1,7 @@
 import type { Consumer, ConsumerRecord, TopicPartition } from '@millrace/client'
 import type { CliContext } from '../command/cli-context.ts'
 import { CliError } from '../command/cli-error.ts'
-import { orAborted } from '../io/or-aborted.ts'
+import { WaitNotice } from '../io/wait-notice.ts'
 import { requireNumberList, requireWhole } from '../options/numbers.ts'
 import { patternOf, resolveTopics, UNKNOWN_TOPIC_LIMIT_MS } from '../topic/topic-names.ts'
 import type { ConsumeOptions } from './consume-options.ts'
@@ -28,7 +28,7 @@ export async function consumePartitions(
   const finding = placesOf(context, consumer, topics, options).then((places) =>
     resolveRanges(consumer, places, start, end),
   )
-  const ranges = await orAborted(finding, signal)
+  const ranges = await new WaitNotice(context.io).during('the offsets to read from', finding)
   if (ranges === null) return false
   if (last === null) return follow(consumer, ranges, sink, signal)
   if (!(await showLast(consumer, ranges, last, sink, signal))) return false

@@ -1,3 +1,4 @@
+import { SimulatedClock, SimulatedTimers } from '@millrace/base'
 import { type Consumer, type ConsumerBatch, type TopicPartition, UnreadableRecordError } from '@millrace/client'
 import { describe, expect, test } from 'vitest'
 import { ExitCode } from '../command/cli-error.ts'
@@ -206,6 +207,25 @@ describe('millrace consume', () => {
     })
     expect(run.exitCode).toBe(ExitCode.INTERRUPTED)
     expect(lines(run.stdout)).toEqual(['a0', 'a1'])
+  })
+
+  test('who waits long for offsets, since a partition has no leader, is told so once', async () => {
+    const clock = new SimulatedClock()
+    const timers = new SimulatedTimers(clock)
+    const consumer = consumerOver(logs)
+    const findOffsets: Consumer['findOffsets'] = async (...question) => {
+      await Promise.resolve()
+      timers.advance(20_000)
+      return consumer.findOffsets!(...question)
+    }
+    const run = await runFake(['consume', 't', '--from', 'beginning', '-e'], {
+      clock,
+      timers,
+      consumer: { ...consumer, findOffsets },
+    })
+    expect(run.exitCode).toBe(ExitCode.OK)
+    expect(run.stderr).toBe('millrace: still waiting for the offsets to read from after 5.0 s\n')
+    expect(lines(run.stdout)).toHaveLength(6)
   })
 
   test('a reader that goes away ends the command without a complaint', async () => {

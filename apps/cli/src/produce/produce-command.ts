@@ -8,13 +8,13 @@ import { type CommandDefinition, type Dispatch, toCommand } from '../command/com
 import { toJsonLine } from '../io/output-format.ts'
 import { Pacer, sleep } from '../io/pacer.ts'
 import { ProgressBar, type ProgressState } from '../io/progress-bar.ts'
+import { WaitNotice } from '../io/wait-notice.ts'
 import { requireAcks, requireCompression } from '../options/delivery-options.ts'
 import { formatDuration, requireDuration, requireTime } from '../options/durations.ts'
 import { formatBytes, formatNumber, requireBytes, requireWhole } from '../options/numbers.ts'
 import { DeliveryReports } from './delivery-reports.ts'
 import { splitLines } from './line-splitter.ts'
 import { parseHeaders, parseRecord, type RecordFormat, resolveEscapes } from './record-parser.ts'
-import { WaitNotice } from './wait-notice.ts'
 
 /** For records that are under way when the command is told to end: who ends it does not wait for brokers that do not answer. */
 const END_GRACE_MS = 2000

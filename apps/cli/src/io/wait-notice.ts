@@ -1,6 +1,6 @@
-import type { CliIo } from '../io/cli-io.ts'
-import { orAborted } from '../io/or-aborted.ts'
 import { formatDuration } from '../options/durations.ts'
+import type { CliIo } from './cli-io.ts'
+import { orAborted } from './or-aborted.ts'
 
 /** Longer than elections and restarts of brokers take, shorter than the patience of somebody who sees nothing. */
 const NOTICE_AFTER_MS = 5000
