@@ -133,16 +133,40 @@ export class LogMaker {
     return `${home.path}/${setAsideDirectoryName(topic, partition, hex, suffix)}`
   }
 
+  /**
+   * Before a log is made: what the start left out under its name, in other directories, gets other names, durably. A later start could not
+   * tell which of the two counts. Throws `DiskError`.
+   */
+  settleLeftOut(home: LogDirectory, name: string, topic: string, partition: number): void {
+    const { disk } = this.#parts.context
+    for (const other of this.#parts.homes) {
+      if (other === home || !other.online || !other.leftOut.has(name)) continue
+      try {
+        if (disk.stat(`${other.path}/${name}`) !== null)
+          this.#setAsideUnknown(other, topic, partition, `${other.path}/${name}`)
+        disk.syncDirectory(other.path)
+      } catch (error) {
+        if (error instanceof DiskError) other.onDiskError(error)
+        throw error
+      }
+      other.leftOut.delete(name)
+    }
+  }
+
+  #setAsideUnknown(home: LogDirectory, topic: string, partition: number, path: string): void {
+    const strayPath = this.asidePath(home, topic, partition, STRAY_DIRECTORY_SUFFIX)
+    this.#parts.context.disk.rename(path, strayPath)
+    home.strays.addFrom(home.path, [strayPath.slice(home.path.length + 1)])
+    this.#parts.context.logger.warn('unknown data set aside', { path: strayPath })
+  }
+
   #makePartitionDirectory(home: LogDirectory, topic: string, partition: number, path: string, topicId: Uuid): void {
-    const { disk, logger, failpoint } = this.#parts.context
+    const { disk, failpoint } = this.#parts.context
     try {
       failpoint('create')
       if (disk.stat(path) !== null && disk.listDirectory(path).some((name) => name.endsWith(LOG_SUFFIX))) {
         // Data that was not loaded, since nobody could tell whose it is: it is not overwritten (S10).
-        const strayPath = this.asidePath(home, topic, partition, STRAY_DIRECTORY_SUFFIX)
-        disk.rename(path, strayPath)
-        home.strays.addFrom(home.path, [strayPath.slice(home.path.length + 1)])
-        logger.warn('unknown data set aside', { path: strayPath })
+        this.#setAsideUnknown(home, topic, partition, path)
       }
       disk.makeDirectory(path)
       const contents = encodePartitionMetadata(topicId)

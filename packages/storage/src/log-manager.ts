@@ -248,6 +248,7 @@ export class LogManager {
     assert(!this.#logs.current.has(name), 'log exists')
     const home = this.#homeFor(directory)
     this.#maker.settleFormer(home)
+    this.#maker.settleLeftOut(home, name, topic, partition)
     home.mark.settleRemoval(markIdOf(topic, topicId), partition)
     const log = this.#maker.make(home, name, topic, partition, topicId)
     this.#logs.current.set(name, log)

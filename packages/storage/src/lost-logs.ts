@@ -40,6 +40,11 @@ export class LostLogs {
     this.#foreign = foreign
   }
 
+  /** Whether its log is here, perhaps beside another one of its name. */
+  isHere(topicId: Uuid, partition: number): boolean {
+    return this.#loaded.has(keyOf(topicId, partition))
+  }
+
   /**
    * Whether the partition may have had records here, and has no log now. Where a mark is damaged, or gone with all that the directory held,
    * nobody can tell of any log that is not here; where there never was one, since another broker wrote the directory, a log of another topic

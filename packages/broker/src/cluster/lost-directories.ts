@@ -69,7 +69,9 @@ export function refuseLostMetadata(
 function missingLogs(image: MetadataImage, logs: LogManager): string[] {
   const missing: string[] = []
   for (const topic of image.topics.values()) {
-    for (const { partition } of topic.partitions) {
+    for (const { partition, leader, isr } of topic.partitions) {
+      // Known as lost since an earlier start, and offline: nothing is begun in its place.
+      if (leader < 0 && isr.length === 0) continue
       // Of moves something else is known: such a replica waits (docs/adr/0009).
       if (logs.log(topic.name, partition)?.topicId === topic.id) continue
       if (logs.futures.movedAwayTo(topic.id, partition) === null) missing.push(`${topic.name}-${partition}`)

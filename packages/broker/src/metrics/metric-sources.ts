@@ -100,7 +100,8 @@ const LATE_AFTER_MS = 5 * 60_000
 /** Of a node that has the only copy of its records: logs that are lost, and those of whose records some are damaged. */
 function countDamaged(partitions: PartitionManager): number {
   let count = partitions.lost.count
-  for (const { log } of partitions.all()) if (log.faultyRanges.length > 0) count++
+  for (const { log } of partitions.all())
+    if (log.faultyRanges.some(({ endOffset }) => endOffset > log.logStartOffset)) count++
   return count
 }
 

@@ -1,5 +1,9 @@
 import type { SimulatedDisk } from '@millrace/base'
 import {
+  alterReplicaLogDirsApi,
+  createAlterReplicaLogDir,
+  createAlterReplicaLogDirsRequest,
+  createAlterReplicaLogDirTopic,
   createElectLeadersRequest,
   createMetadataRequest,
   createMetadataRequestTopic,
@@ -159,6 +163,103 @@ describe('a log that a start of a single node does not find', () => {
   })
 })
 
+describe('of several log directories', () => {
+  const settings = { 'log.dirs': '/a,/b', 'replica.alter.log.dirs.io.max.bytes.per.second': '1' }
+  let home: string
+  let other: string
+
+  const namesIn = (directory: string) => disk.listDirectory(directory).filter((name) => name.startsWith('t-0'))
+
+  async function live(seed: number, body: (client: DataClient, broker: TestBroker) => Promise<void>): Promise<void> {
+    const broker = await TestBroker.start({ disk, seed, settings })
+    await body(broker.connect(), broker)
+    await broker.stop()
+    expect(broker.fatalErrors).toEqual([])
+  }
+
+  async function moveTo(client: DataClient, path: string): Promise<void> {
+    const topics = [createAlterReplicaLogDirTopic({ name: 't', partitions: [0] })]
+    const request = createAlterReplicaLogDirsRequest({ dirs: [createAlterReplicaLogDir({ path, topics })] })
+    const [answer] = (await client.call(alterReplicaLogDirsApi, 2, request)).results
+    expect(answer!.partitions[0]!.errorCode).toBe(ErrorCode.NONE)
+  }
+
+  /** The directory that does not have the log has fewer, so that it is the one for a new log. */
+  beforeEach(async () => {
+    const broker = await TestBroker.start({ seed: 3, settings })
+    const client = broker.connect()
+    disk = broker.disk
+    await client.createTopic('t')
+    await client.produce('t', batchOf(['kept']))
+    home = ['/a', '/b'].find((path) => namesIn(path).includes('t-0'))!
+    other = home === '/a' ? '/b' : '/a'
+    for (const name of ['u', 'v']) await client.createTopic(name)
+    await client.deleteTopic('u')
+    expect(disk.listDirectory(home).filter((name) => name.startsWith('v-'))).toHaveLength(1)
+    await broker.stop()
+  })
+
+  test.each([
+    ['given up', true],
+    ['given up, and nothing is written', false],
+    ['made anew with its topic', true],
+    ['made anew with its topic, and nothing is written', false],
+  ])('what is left of a log gets out of the way when it is %s', async (how, isWritten) => {
+    disk.corrupt(`${home}/t-0/partition.metadata`, 3, 1)
+    await live(4, async (client) => {
+      expect(await leaders(client)).toEqual([-1])
+      if (how.startsWith('given up')) {
+        expect(await electUnclean(client)).toBe(ErrorCode.NONE)
+      } else {
+        await client.deleteTopic('t')
+        await client.createTopic('t')
+      }
+      expect(namesIn(other)).toEqual(['t-0'])
+      expect(namesIn(home)).toEqual([expect.stringMatching(/-stray$/)])
+      if (isWritten) expect(await client.produce('t', batchOf(['new']))).toMatchObject({ errorCode: 0, baseOffset: 0 })
+    })
+    for (let start = 0; start < 2; start++) {
+      await live(5 + start, async (client, broker) => {
+        expect(await leaders(client)).toEqual([1])
+        expect(broker.logger.messages('error')).toEqual([])
+        expect((await client.listOffset('t', -1)).offset).toBe(isWritten ? 1 : 0)
+      })
+    }
+  })
+
+  test('the copy that a move has made so far is kept when its log is given up', async () => {
+    const large = 'x'.repeat(700_000)
+    await live(4, async (client, broker) => {
+      for (let count = 0; count < 10; count++) await client.produce('t', batchOf([large]))
+      await moveTo(client, other)
+      // What may be copied at once has been.
+      await broker.advance(100)
+    })
+    const [future] = namesIn(other)
+    expect(future).toMatch(/-future$/)
+    const copied = disk.peek(`${other}/${future}/00000000000000000000.log`)
+    expect(copied.length).toBeGreaterThan(300_000)
+    disk.takeAway(`${home}/t-0`)
+    await live(5, async (client, broker) => {
+      expect(await leaders(client)).toEqual([-1])
+      expect(await electUnclean(client)).toBe(ErrorCode.NONE)
+      await broker.advance(70_000)
+      expect(await client.produce('t', batchOf(['new']))).toMatchObject({ errorCode: 0, baseOffset: 0 })
+    })
+    const stray = namesIn(other).find((name) => name.endsWith('-stray'))
+    expect(disk.peek(`${other}/${stray}/00000000000000000000.log`)).toEqual(copied)
+  })
+
+  test('one that is known to be lost keeps no start from being made without a directory that held nothing', async () => {
+    disk.corrupt(`/a/t-0/partition.metadata`, 3, 1)
+    expect(home).toBe('/a')
+    await live(4, async (client) => expect(await leaders(client)).toEqual([-1]))
+    const broker = await TestBroker.start({ disk, seed: 5, settings: { 'log.dirs': '/a' } })
+    expect(await leaders(broker.connect())).toEqual([-1])
+    await broker.stop()
+  })
+})
+
 test('a log that never held a record is begun again without a word', async () => {
   disk.takeAway('/data/t-1')
   await run(4, async (client, broker) => {
@@ -167,11 +268,14 @@ test('a log that never held a record is begun again without a word', async () =>
   })
 })
 
-test('records that are damaged inside of a log count, too', async () => {
+test('records that are damaged inside of a log count, too, until they are deleted', async () => {
   disk.corrupt('/data/t-0/00000000000000000000.log', 70, 1)
   await run(4, async (client, broker) => {
     expect((await client.fetchFrom('t', 0, 12)).errorCode).toBe(ErrorCode.KAFKA_STORAGE_ERROR)
     expect(await broker.metrics()).toContain('millrace_damaged_replicas 1')
     expect(await leaders(client)).toEqual([1, 1])
+    await client.produce('t', batchOf(['behind it']))
+    expect((await client.deleteRecords('t', 1)).errorCode).toBe(ErrorCode.NONE)
+    expect(await broker.metrics()).toContain('millrace_damaged_replicas 0')
   })
 })

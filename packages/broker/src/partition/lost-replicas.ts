@@ -46,7 +46,7 @@ export class LostReplicas {
         const { partition, replicas } = image
         // Of moves something else is known (docs/adr/0009).
         if (!replicas.includes(this.#nodeId) || logs.futures.movedAwayTo(topicId, partition) !== null) continue
-        const isKnownAsLost = this.#isOnly && hasNobody(image) && logs.log(topic, partition)?.topicId !== topicId
+        const isKnownAsLost = this.#isOnly && hasNobody(image) && !found.isHere(topicId, partition)
         if (!isKnownAsLost && !found.has(topic, topicId, partition)) continue
         this.#lost.set(keyOf(topicId, partition), { topic, topicId, partition, isOut: false })
       }

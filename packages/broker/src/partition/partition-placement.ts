@@ -12,7 +12,7 @@ import type { PartitionCluster } from './partition-cluster.ts'
 import type { PartitionSettings } from './partition-settings.ts'
 import { PreferredDirectories } from './preferred-directories.ts'
 import type { ReplicaMoves } from './replica-moves.ts'
-import { settleUnknownLogs } from './unknown-logs.ts'
+import { setFutureAside, settleUnknownLogs } from './unknown-logs.ts'
 
 /** After which a partition that no directory could take is tried again: a full disk may have room by then. */
 const PLACEMENT_RETRY_MS = 10_000
@@ -235,6 +235,8 @@ export class PartitionPlacement {
       this.#makingsLeft--
       this.#scheduleHousekeeping()
       config ??= this.#options.settingsOf(topic.name)
+      if (cluster === undefined && this.lost.has(topic.id, said.partition))
+        setFutureAside(this.#options, topic, said.partition)
       const log = this.#openLog(topic, image)
       if (log === null) continue
       this.lost.onBegun(topic.id, said)

@@ -1,10 +1,15 @@
-import type { Uuid } from '@millrace/base'
-import type { MetadataImage } from '@millrace/consensus'
+import { DiskError, type Uuid } from '@millrace/base'
+import type { MetadataImage, TopicImage } from '@millrace/consensus'
 import type { Log, LogManager } from '@millrace/storage'
 import type { Logger } from '../logger.ts'
 
 /** Of logs that are set aside, so many are named. */
 const STRAYS_NAMED = 10
+
+interface Ports {
+  readonly logs: LogManager
+  readonly logger: Logger
+}
 
 /**
  * Of a start: the logs that are no partition's (not in `hosted`). Sets aside those without a place in the metadata (S10), with one line for
@@ -13,7 +18,7 @@ const STRAYS_NAMED = 10
  * these. Throws `DiskError`.
  */
 export function settleUnknownLogs(
-  { logs, logger }: { readonly logs: LogManager; readonly logger: Logger },
+  { logs, logger }: Ports,
   image: MetadataImage,
   removedTopics: ReadonlyMap<Uuid, string>,
   hosted: ReadonlyMap<Log, unknown>,
@@ -35,4 +40,18 @@ export function settleUnknownLogs(
   const advice = areSomeLost ? 'those of lost partitions may be among them' : 'they may be removed'
   logger.warn(`logs without a place in the metadata are set aside; ${advice}`, details)
   return doomed
+}
+
+/** Of a lost log that is begun anew: what its future log has is all that is left, and would be cut to what the new one has. */
+export function setFutureAside({ logs, logger }: Ports, topic: TopicImage, partition: number): void {
+  const future = logs.futures.get(topic.name, partition)
+  if (future?.topicId !== topic.id) return
+  logs.futures.forget(future)
+  try {
+    const movedTo = logs.setAsideStray(future)
+    logger.warn('the future log of a lost one is set aside', { topic: topic.name, partition, movedTo })
+  } catch (error) {
+    // The directory has failed, and its logs with it.
+    if (!(error instanceof DiskError)) throw error
+  }
 }

@@ -26,12 +26,11 @@ const LOOK_ROUNDS = 8
 /** Turns that large requests of decent clients may still take, a slice of work in each. */
 const OVERDUE_TURNS = 2_000
 /**
- * Longest that the broker may keep what names no time limit of its own, such as a batch whose transaction is only being begun: 30 s
- * (`request.timeout.ms`), and what comes of that. It passes in steps.
+ * The broker keeps a batch whose transaction is being begun while the one before ends: `add.partitions.to.txn.retry.backoff.max.ms`, 100 ms, and
+ * all behind it on that connection. Far less than any time limit that would come to the rescue of an answer that was forgotten.
  */
-const PATIENCE_MS = 31_000
-const PATIENCE_STEP_MS = 1_000
-const TURNS_PER_STEP = 8
+const PATIENCE_MS = 1_000
+const TURNS_OF_PATIENCE = 24
 
 /**
  * The simulated disk is memory: old records go. And it copies a file that was synced before it is written to again: in files of many
@@ -247,10 +246,8 @@ export class BrokerEpoch {
     }
     for (const connection of connections) connection.check(null)
     await this.#untilAnswered(connections, OVERDUE_TURNS, () => undefined)
-    for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += PATIENCE_STEP_MS) {
-      await this.#untilAnswered(connections, 1, () => this.#broker.timers.advance(PATIENCE_STEP_MS))
-      await this.#untilAnswered(connections, TURNS_PER_STEP, () => undefined)
-    }
+    await this.#untilAnswered(connections, 1, () => this.#broker.timers.advance(PATIENCE_MS))
+    await this.#untilAnswered(connections, TURNS_OF_PATIENCE, () => undefined)
   }
 
   /** As many turns, each with that work in it, or fewer if nothing is overdue any more. */
