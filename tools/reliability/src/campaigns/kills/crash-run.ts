@@ -35,6 +35,8 @@ export interface CrashRunOptions {
   readonly killCount: number
   /** What a kill does to the disk, called when the process is gone. Returns what is wrong. */
   afterKill(): readonly string[]
+  /** Called when the broker serves again, before anything is checked. */
+  afterStart?(broker: Broker): Promise<void>
   /** The disk forgets what was not synced. */
   readonly unsyncedLoss: boolean
   /** The run is to find something: it ends with the first failure, and keeps no files; before, it may read all back that is left. */
@@ -193,6 +195,7 @@ export class CrashRun {
     await broker.restart()
     this.#onStarted(performance.now() - startMs)
     this.#next = this.#moments.whileServing()
+    await this.#options.afterStart?.(broker)
     // What is promised never gets less: the check after a later kill covers this one too.
     if (this.#next.isEarly) return
     this.#note(await generation.check(promised))

@@ -2,7 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SeededRandom } from '@millrace/base'
+import type { Broker } from '@millrace/e2e'
+import { createElectLeadersRequest, electLeadersApi } from '@millrace/protocol'
 import type { Campaign, CampaignContext, CampaignResult } from '../../campaign.ts'
+import { WireClient } from '../../load/wire-client.ts'
 import { CrashRun, makeBrokerDirectory } from '../kills/crash-run.ts'
 import { isLoss, unseenLosses } from './losses.ts'
 import { PowerCut } from './power-cut.ts'
@@ -39,6 +42,9 @@ export const powerLossCampaign: Campaign = {
 
 /** Cuts until a disk that ignores syncs must have been found out. The first that is looked at loses all topics, mostly. */
 const PROOF_KILLS = 20
+/** Kafka's number of that kind of election. */
+const UNCLEAN = 1
+const ELECTION_MS = 10_000
 
 interface Proof {
   readonly ignoresSyncs: Exclude<IgnoresSyncs, false>
@@ -73,6 +79,7 @@ async function runPowerLoss(context: CampaignContext, ignoresSyncs: IgnoresSyncs
       name: 'power-loss',
       killCount: context.size.kills ?? 0,
       afterKill: () => powerCut.cut(),
+      ...(ignoresSyncs === false ? {} : { afterStart: giveUpLostLogs }),
       unsyncedLoss: true,
       expectsFailure: ignoresSyncs === false ? false : ignoresSyncs === true ? 'at once' : 'read back',
       directory,
@@ -82,4 +89,16 @@ async function runPowerLoss(context: CampaignContext, ignoresSyncs: IgnoresSyncs
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/**
+ * Of logs whose directories such a disk has lost the broker knows, and keeps their partitions offline. An operator who has them begun anew
+ * shows the checks what is gone.
+ */
+async function giveUpLostLogs({ port }: Broker): Promise<void> {
+  const client = await WireClient.open(port)
+  const request = createElectLeadersRequest({ electionType: UNCLEAN, topicPartitions: null, timeoutMs: ELECTION_MS })
+  const { errorCode } = await client.call(electLeadersApi, 2, request)
+  client.close()
+  if (errorCode !== 0) throw new Error(`lost logs could not be given up: error ${errorCode}`)
 }
