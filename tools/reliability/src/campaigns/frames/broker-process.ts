@@ -26,6 +26,7 @@ import { waitedForCoreMs } from '../recovery/process-figures.ts'
 import { AnswerChecker } from './answer-checker.ts'
 import { FrameSource, servedVersions, TARGET_TOPICS } from './frame-source.ts'
 import { type HttpAttack, healthRequest, httpAttack, httpComplaint } from './http-attacks.ts'
+import { MemoryGrowth } from './memory-growth.ts'
 import { type DelayReading, delayComplaint, OwnDelay } from './own-delay.ts'
 
 const CONNECTION_COUNT = 16
@@ -36,12 +37,8 @@ const LINGER_MS = 20
 const NEIGHBOUR_MAX_MS = 10_000
 /** One decent request over HTTP is waited for; attacks are not. */
 const HEALTH_MAX_MS = 5_000
-/** Rounds after which what is made once, and kept, has been made: the heap is as large as the attackers' garbage makes it. */
-const WARM_UP_ROUNDS = 200
 /** Rounds after which most code has run: delays of the loop are judged from then on. */
 const DELAY_WARM_UP_ROUNDS = 10
-/** Of objects, as `reliability.md` 6.3 has it, and of what native allocators keep. */
-const MAX_ANONYMOUS_GROWTH_BYTES = (64 + 192) * 1024 * 1024
 /** Old versions, whose topics have names: ids would have to be asked for. */
 const PRODUCE_VERSION = 12
 const FETCH_VERSION = 12
@@ -70,8 +67,9 @@ export interface ProcessResult {
   longestOwnDelayMs: number
   /** The longest full garbage collection, as the broker tells itself. */
   longestCollectionMs: number
-  /** Of anonymous memory since the first rounds. */
-  anonymousGrowthBytes: number
+  /** From the first half of the rounds to the second; see {@link MemoryGrowth}. */
+  heldGrowthMiB: number
+  anonymousGrowthMiB: number
 }
 
 export interface ProcessOptions {
@@ -98,6 +96,7 @@ class ProcessAttack {
   readonly #options: ProcessOptions
   readonly #source: FrameSource
   readonly #random: SeededRandom
+  readonly #memory = new MemoryGrowth()
   #ownDelay: OwnDelay | null = null
   readonly #result: ProcessResult = {
     frameCount: 0,
@@ -107,7 +106,8 @@ class ProcessAttack {
     longestDelayMs: 0,
     longestOwnDelayMs: 0,
     longestCollectionMs: 0,
-    anonymousGrowthBytes: 0,
+    heldGrowthMiB: 0,
+    anonymousGrowthMiB: 0,
   }
 
   constructor(broker: Broker, options: ProcessOptions) {
@@ -126,9 +126,10 @@ class ProcessAttack {
     neighbour.close()
     // One that is gone, or does not answer, is a find already; `dispose` tells how it ended.
     if (!isAlive) return this.#result
-    const { anonymousGrowthBytes } = this.#result
-    if (anonymousGrowthBytes > MAX_ANONYMOUS_GROWTH_BYTES)
-      onFailure(-1, `anonymous memory grew by ${anonymousGrowthBytes} bytes`, [])
+    this.#result.heldGrowthMiB = this.#memory.heldMiB
+    this.#result.anonymousGrowthMiB = this.#memory.anonymousMiB
+    const growth = this.#memory.complaint()
+    if (growth !== null) onFailure(-1, growth, [])
     this.#noteMetrics(await scrape(this.#broker.port))
     const { longestOwnDelayMs, longestCollectionMs } = this.#result
     const complaint = delayComplaint(longestOwnDelayMs, longestCollectionMs)
@@ -142,17 +143,13 @@ class ProcessAttack {
   /** Round after round, until enough was sent. Returns whether the neighbour was served to the end. */
   async #attackAll(neighbour: WireClient): Promise<boolean> {
     const { frames, isStopped, onProgress, onFailure } = this.#options
-    const { pid } = this.#broker
     const result = this.#result
-    let anonymousBytes = 0
     for (let round = 0; this.#source.frameCount < frames && !isStopped(); round++) {
       const framesBefore = this.#source.frameCount
       const sent = await this.#runRound(round, neighbour)
       if (sent === null) return false
       await this.#attackWithHttp(round, httpAttack(this.#random), LINGER_MS)
-      if (round === WARM_UP_ROUNDS) anonymousBytes = sampleProcess(pid).anonymousBytes
-      if (round > WARM_UP_ROUNDS) result.anonymousGrowthBytes = sampleProcess(pid).anonymousBytes - anonymousBytes
-      await this.#watchDelay(round)
+      await this.#watch(round)
       result.frameCount = this.#source.frameCount
       if (result.frameCount === framesBefore) {
         onFailure(round, 'nobody could connect', sent)
@@ -163,10 +160,14 @@ class ProcessAttack {
     return true
   }
 
-  async #watchDelay(round: number): Promise<void> {
+  async #watch(round: number): Promise<void> {
     const { pid, port } = this.#broker
     const metrics = await scrape(port)
     this.#noteMetrics(metrics)
+    const [heap, buffers] = ['heap-used', 'array-buffers'].map((kind) =>
+      metricOf(metrics, `millrace_memory_bytes{kind="${kind}"}`),
+    )
+    this.#memory.note({ heldBytes: heap! + buffers!, anonymousBytes: sampleProcess(pid).anonymousBytes })
     const reading: DelayReading = {
       longestDelayMs: this.#result.longestDelayMs,
       waitedForCoreMs: waitedForCoreMs(pid),

@@ -215,7 +215,8 @@ class FramesRun {
       tcpLongestDelayMs: tcp?.longestDelayMs ?? 0,
       tcpLongestOwnDelayMs: tcp?.longestOwnDelayMs ?? 0,
       tcpLongestGcPauseMs: tcp?.longestCollectionMs ?? 0,
-      tcpAnonymousGrowthMiB: (tcp?.anonymousGrowthBytes ?? 0) / MEBIBYTE,
+      tcpHeldGrowthMiB: tcp?.heldGrowthMiB ?? 0,
+      tcpAnonymousGrowthMiB: tcp?.anonymousGrowthMiB ?? 0,
     }
   }
 
