@@ -1,4 +1,4 @@
-import type { Timers } from '@millrace/base'
+import { numberKey, type Timers } from '@millrace/base'
 import { MAX_TOPIC_NAME_LENGTH } from '@millrace/consensus'
 import {
   ApiKey,
@@ -251,8 +251,8 @@ function wantedOf(request: FetchRequest): FetchPartition[] {
     for (const p of topic.partitions) {
       // An offset beyond 2^53 is beyond every log's end: -1 gets the same answer, OFFSET_OUT_OF_RANGE.
       const offset = typeof p.fetchOffset === 'number' ? p.fetchOffset : -1
-      const slot = slots.get(p.partition) ?? wanted.length
-      slots.set(p.partition, slot)
+      const slot = slots.get(numberKey(p.partition)) ?? wanted.length
+      slots.set(numberKey(p.partition), slot)
       wanted[slot] = new FetchPartition(
         topic.topic,
         topic.topicId,
