@@ -235,7 +235,7 @@ export class PartitionPlacement {
       this.#makingsLeft--
       this.#scheduleHousekeeping()
       config ??= this.#options.settingsOf(topic.name)
-      if (cluster === undefined && this.lost.has(topic.id, said.partition))
+      if (said.leader === nodeId && this.lost.has(topic.id, said.partition))
         setFutureAside(this.#options, topic, said.partition)
       const log = this.#openLog(topic, image)
       if (log === null) continue
