@@ -114,11 +114,12 @@ describe('a log that a start of a single node does not find', () => {
     }
   })
 
-  test.each(LOSSES)(
-    'since %s is begun anew once an unclean election gives it up, and what is left is kept',
-    async (_, harm) => {
+  test.each(LOSSES.flatMap(([how, harm]) => [[how, 'first', harm] as const, [how, 'later', harm] as const]))(
+    'since %s is begun anew once an unclean election gives it up in its %s life, and what is left is kept',
+    async (_, life, harm) => {
       harm()
       const left = filled().length
+      if (life === 'later') await run(6, async (client) => expect(await leaders(client)).toEqual([-1, 1]))
       await run(4, async (client, broker) => {
         expect(await electUnclean(client)).toBe(ErrorCode.NONE)
         expect(await leaders(client)).toEqual([1, 1])
