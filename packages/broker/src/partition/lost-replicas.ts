@@ -62,14 +62,17 @@ export class LostReplicas {
 
   /**
    * What the metadata does not place here any more is nobody's loss. `isRegistered`: the image knows this life. Once such an image has had a
-   * replica out that is remembered: where this node leads it after that, someone has elected it although it has nothing.
+   * replica out that is remembered: where this node leads it after that, someone has elected it although it has nothing. Returns whether some
+   * are nobody's loss now.
    */
-  apply({ topicsById }: MetadataImage, isRegistered: boolean): void {
+  apply({ topicsById }: MetadataImage, isRegistered: boolean): boolean {
+    const count = this.#lost.size
     for (const [key, lost] of this.#lost) {
       const image = topicsById.get(lost.topicId)?.partitions[lost.partition]
       if (image?.replicas.includes(this.#nodeId) !== true) this.#lost.delete(key)
       else if (isRegistered && !image.isr.includes(this.#nodeId) && !image.elr.includes(this.#nodeId)) lost.isOut = true
     }
+    return this.#lost.size < count
   }
 
   get count(): number {
