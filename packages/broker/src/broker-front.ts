@@ -60,6 +60,8 @@ export interface BrokerNode {
   readonly shares: Shares
   /** By which the nodes of a cluster know each other. */
   readonly secret: Buffer | null
+  /** The start is over. */
+  isReady(): boolean
   isStopping(): boolean
 }
 
@@ -110,12 +112,12 @@ export class BrokerFront {
     return this.#node.membership.metadata
   }
 
-  /** Takes the ports. Rejects where one of them is taken. */
+  /** Takes the ports, and serves HTTP on them. Rejects where one of them is taken. */
   bind(): Promise<readonly ListenerEndpoint[]> {
     return this.#sockets.bind()
   }
 
-  /** Answers from now on who has connected since {@link bind}. */
+  /** Answers requests from now on, those of clients that have connected since {@link bind} too. */
   serve(): void {
     this.#sockets.serve(this.#createDispatcher())
   }
@@ -336,6 +338,7 @@ export class BrokerFront {
               health: this.#node.options.ports.health ?? null,
               partitions: this.#node.partitions,
               replication: this.#node.replicas,
+              isReady: () => this.#node.isReady() && !this.#node.isStopping(),
               cluster: {
                 image: () => this.#metadata.image,
                 brokerState: () => this.#node.membership.state,
@@ -359,6 +362,7 @@ export class BrokerFront {
         brokerHealth({
           nodeId: this.#node.options.configuration.nodeId,
           clusterId: this.#metadata.image.clusterId,
+          isReady: this.#node.isReady(),
           isStopping: this.#node.isStopping(),
           membership: this.#node.membership,
           directories: this.#node.logs.directories(),

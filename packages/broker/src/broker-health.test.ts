@@ -9,12 +9,19 @@ function health(init: Partial<HealthSources>, controllerUnknownMs = 0) {
   const { healthy, body } = brokerHealth({
     nodeId: 1,
     clusterId: 'c',
+    isReady: true,
     isStopping: false,
-    membership: { activeController: controllerUnknownMs > 0 ? null : 1, controllerUnknownMs, isFenced: false },
+    membership: {
+      activeController: controllerUnknownMs > 0 ? null : 1,
+      controllerUnknownMs,
+      isFenced: false,
+      waitsFor: 'a majority',
+    },
     directories: [ONLINE],
     ...init,
   })
-  return { healthy, status: body.status }
+  const { status, waitsFor } = body
+  return waitsFor === undefined ? { healthy, status } : { healthy, status, waitsFor }
 }
 
 test('a broker that serves is ok, also during an election', () => {
@@ -30,4 +37,11 @@ test('an offline directory and a stop are what is told first, and not healthy', 
   const directories = [ONLINE, OFFLINE]
   expect(health({ directories }, CONTROLLER_LOST_MS)).toEqual({ healthy: false, status: 'log directory offline' })
   expect(health({ directories, isStopping: true })).toEqual({ healthy: false, status: 'stopping' })
+})
+
+test('a broker that starts is not healthy and says what it waits for, unless it is about to stop', () => {
+  const starting = { healthy: false, status: 'starting', waitsFor: 'a majority' }
+  expect(health({ isReady: false }, CONTROLLER_LOST_MS)).toEqual(starting)
+  expect(health({ isReady: false, directories: [OFFLINE] })).toEqual(starting)
+  expect(health({ isReady: false, isStopping: true })).toEqual({ healthy: false, status: 'stopping' })
 })

@@ -5,8 +5,10 @@ import type { Membership } from './cluster/membership.ts'
 export interface HealthSources {
   readonly nodeId: number
   readonly clusterId: string
+  /** The start is over. */
+  readonly isReady: boolean
   readonly isStopping: boolean
-  readonly membership: Pick<Membership, 'activeController' | 'controllerUnknownMs' | 'isFenced'>
+  readonly membership: Pick<Membership, 'activeController' | 'controllerUnknownMs' | 'isFenced' | 'waitsFor'>
   readonly directories: readonly DirectoryInfo[]
 }
 
@@ -14,17 +16,19 @@ export interface HealthSources {
 export const CONTROLLER_LOST_MS = 5_000
 
 /**
- * The answer of `/healthz`: healthy while the broker serves and all its log directories are online. The status also tells of a controller
- * that is long gone, but that leaves the broker healthy: it still serves what it leads, and to restart it would help nobody.
+ * The answer of `/healthz`: healthy while the broker serves and all its log directories are online; one that starts says what it waits for.
+ * The status also tells of a controller that is long gone, but that leaves the broker healthy: it still serves what it leads, and to restart
+ * it would help nobody.
  */
 export function brokerHealth(sources: HealthSources): { healthy: boolean; body: Record<string, unknown> } {
-  const { nodeId, clusterId, isStopping, membership, directories } = sources
+  const { nodeId, clusterId, isReady, isStopping, membership, directories } = sources
   const offline = directories.filter((directory) => !directory.online)
-  const healthy = !isStopping && offline.length === 0
+  const healthy = isReady && !isStopping && offline.length === 0
   return {
     healthy,
     body: {
       status: statusOf(sources, offline.length),
+      ...(isReady || isStopping ? {} : { waitsFor: membership.waitsFor }),
       nodeId,
       clusterId,
       activeController: membership.activeController,
@@ -34,8 +38,9 @@ export function brokerHealth(sources: HealthSources): { healthy: boolean; body: 
   }
 }
 
-function statusOf({ isStopping, membership }: HealthSources, offlineCount: number): string {
+function statusOf({ isReady, isStopping, membership }: HealthSources, offlineCount: number): string {
   if (isStopping) return 'stopping'
+  if (!isReady) return 'starting'
   if (offlineCount > 0) return 'log directory offline'
   return membership.controllerUnknownMs >= CONTROLLER_LOST_MS ? 'no active controller' : 'ok'
 }

@@ -64,9 +64,11 @@ export class Broker {
   readonly #front: BrokerFront
   readonly #nextTurn = new TurnQueue((callback) => this.#options.ports.scheduleTurn(callback)).next
   #endpoints: readonly ListenerEndpoint[] = []
+  /** The start is over. */
+  #isReady = false
   #stopping: Promise<void> | null = null
 
-  /** Recovers the logs, replays the metadata, binds the listeners and serves. Rejects with the error that says why it cannot. */
+  /** Recovers the logs, replays the metadata, binds the listeners, waits for its cluster and serves. Rejects with the error that says why it cannot. */
   static async start(options: BrokerOptions): Promise<Broker> {
     const { configuration } = options
     const activity = new DiskActivity(options.ports.clock)
@@ -161,6 +163,7 @@ export class Broker {
       transactions: this.#transactions,
       shares: this.#shares,
       secret: this.#secret,
+      isReady: () => this.#isReady,
       isStopping: () => this.#stopping !== null,
     })
   }
@@ -352,7 +355,7 @@ export class Broker {
 
   async #open(): Promise<void> {
     const { configuration, logger } = this.#options
-    // First, since a port that is taken should not be told of only after others were waited for.
+    // First, since a port that is taken should not be told of only after others were waited for, and `/healthz` says for whom.
     this.#endpoints = await this.#front.bind()
     // Only by all that was committed can be told which logs have no place here any more.
     await this.#membership.catchUp()
@@ -369,6 +372,7 @@ export class Broker {
     this.#updateLeaderships()
     this.#front.serve()
     await this.#membership.unfence()
+    this.#isReady = true
     for (const warning of configuration.warnings) logger.warn(warning)
     if (this.#options.ports.preloads === true) this.#front.startPreloading()
   }

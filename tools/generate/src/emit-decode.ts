@@ -19,6 +19,9 @@ import {
 import { localName } from './naming.ts'
 import { casesOf, condition, ternary } from './version-cases.ts'
 
+/** Strings of requests that name nothing, and so may be as long as they like: values of settings, what comes with an offset, reasons. */
+const FREE_TEXTS: ReadonlySet<string> = new Set(['value', 'committedMetadata', 'reason'])
+
 /**
  * Decoder of a struct: a local per field in schema order, version comparisons as ternaries, then one object literal, so every decoded
  * struct has the same shape whatever its version.
@@ -120,7 +123,11 @@ function scalarRead(message: ResolvedMessage, field: ResolvedField, version: num
       ? `(reader.int8() < 0 ? null : ${call})`
       : `(reader.unsignedVarint() === 0 ? null : ${call})`
   }
-  if (type === 'string' || type === 'bytes') return `reader.${lengthMethod(message, field, version, type)}()`
+  if (type === 'string') {
+    const limit = message.kind === 'request' && FREE_TEXTS.has(field.name) ? 'MAX_STRING_BYTES' : ''
+    return `reader.${lengthMethod(message, field, version, type)}(${limit})`
+  }
+  if (type === 'bytes') return `reader.${lengthMethod(message, field, version, type)}()`
   if (type === 'records') return `reader.${lengthMethod(message, field, version, 'bytes')}()`
   return `reader.${type}()`
 }

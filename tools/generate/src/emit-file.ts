@@ -49,10 +49,7 @@ function emitImports(body: string): string[] {
   lines.push(importLine(['type Reader'], '../wire/reader.ts'))
   if (uses('RecordsData')) lines.push(importLine(['type RecordsData'], '../wire/records-data.ts'))
   lines.push(
-    importLine(
-      uses('END_OF_TAGS') ? ['END_OF_TAGS', 'type TaggedField'] : ['type TaggedField'],
-      '../wire/tagged-field.ts',
-    ),
+    importLine([...['END_OF_TAGS', 'MAX_STRING_BYTES'].filter(uses), 'type TaggedField'], '../wire/tagged-field.ts'),
     importLine(['type Writer'], '../wire/writer.ts'),
   )
   return lines

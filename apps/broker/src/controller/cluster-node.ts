@@ -27,7 +27,7 @@ export async function startBrokerQuorum(
   const { identity, release } = claimDirectory(configuration, cluster)
   try {
     const port = await startControllerThread(configuration, identity, logger)
-    return { port, clusterId: identity.clusterId, quorumFigures: () => port.status }
+    return { port, clusterId: identity.clusterId, quorumFigures: () => port.status, quorumWait: () => port.wait }
   } catch (error) {
     release()
     throw error

@@ -161,3 +161,16 @@ test('settings that name the voters no more leave them what they are', async () 
   await Promise.all(again.map(({ led }) => led))
   expect(again.map(({ runtime }) => runtime.status?.role).sort()).toEqual(['follower', 'leader'])
 })
+
+test('a node tells what its quorum lacks: all of the first voters, later a majority, and nothing once there is a leader', async () => {
+  const { runtime } = await start(1)
+  expect(runtime.wait).toEqual({ isFirst: true, voters: IDS, missing: [2, 3], disagreeing: [] })
+  const all = [running.get(1)!, await start(2), await start(3)]
+  await Promise.all(all.map(({ led }) => led))
+  expect(all.map((controller) => controller.runtime.wait)).toEqual([null, null, null])
+  for (const id of IDS) await stop(id)
+
+  const { runtime: again } = await start(1)
+  expect(again.status).toMatchObject({ leaderId: null })
+  expect(again.wait).toEqual({ isFirst: false, voters: IDS, missing: [2, 3], disagreeing: [] })
+})

@@ -6,6 +6,7 @@ import {
   controllerSettings,
   createConfigRules,
   type Logger,
+  type QuorumWait,
 } from '@millrace/broker'
 import {
   type ControllerEvents,
@@ -247,6 +248,16 @@ export class ControllerRuntime {
       observerCount: peers.filter(({ isVoter }) => !isVoter).length,
       isActive: this.node.isActive,
     }
+  }
+
+  /** What the quorum lacks to have a leader; null: nothing, or this node has not been started. */
+  get wait(): QuorumWait | null {
+    const first = this.#firstVoters
+    if (first !== null && first.known === null) {
+      return { isFirst: true, voters: this.#options.cluster.initialVoters.map(({ id }) => id), ...first.waitsFor }
+    }
+    const leaderless = this.#watch?.leaderless ?? null
+    return leaderless === null ? null : { isFirst: false, disagreeing: [], ...leaderless }
   }
 
   /** Hands the leadership over if this node has it, and gives back port and log. */

@@ -57,8 +57,8 @@ async function run({ settings, identity }: ControllerThreadData, post: (message:
 }
 
 function tellStatus(runtime: ControllerRuntime, timers: Timers, post: (message: ToBroker) => void): void {
-  const { status } = runtime
-  if (status !== null) post({ type: 'status', status })
+  const { status, wait } = runtime
+  if (status !== null || wait !== null) post({ type: 'status', status, wait })
   timers.setTimer(STATUS_INTERVAL_MS, () => tellStatus(runtime, timers, post))
 }
 

@@ -57,3 +57,10 @@ test('a quorum that has a leader is not talked of, nor one that is being left', 
   timers.advance(60_000)
   expect(lines).toEqual([])
 })
+
+test('whom a quorum without a leader lacks is told at once to who asks', () => {
+  connected.add(3)
+  expect(watch.leaderless).toEqual({ voters: [1, 2, 3], missing: [1] })
+  leaderId = 1
+  expect(watch.leaderless).toBeNull()
+})

@@ -19,7 +19,7 @@ export interface QuorumWatchOptions {
   connected(): ReadonlySet<number>
 }
 
-/** Says, after five to ten seconds and then twice a minute, that the quorum has no leader, and which of its voters are not reached. */
+/** Knows whom a quorum without a leader lacks. Says, after five to ten seconds and then twice a minute, that the quorum has no leader, and which of its voters are not reached. */
 export class QuorumWatch {
   readonly #options: QuorumWatchOptions
   #timer: Timer
@@ -28,6 +28,15 @@ export class QuorumWatch {
   constructor(options: QuorumWatchOptions) {
     this.#options = options
     this.#timer = this.#next()
+  }
+
+  /** The voters, and those of them, this node aside, that it does not reach; null: the quorum has a leader. */
+  get leaderless(): { readonly voters: readonly number[]; readonly missing: readonly number[] } | null {
+    const { nodeId, leaderId, voters, connected } = this.#options
+    if (leaderId() !== null) return null
+    const all = voters()
+    const reached = connected()
+    return { voters: all, missing: all.filter((id) => id !== nodeId && !reached.has(id)) }
   }
 
   close(): void {
@@ -42,16 +51,15 @@ export class QuorumWatch {
   }
 
   #check(): void {
-    const { nodeId, logger, leaderId, voters, connected } = this.#options
-    if (leaderId() !== null) {
+    const { leaderless } = this
+    if (leaderless === null) {
       this.#leaderlessCount = 0
       return
     }
     const warnable = ++this.#leaderlessCount - CHECKS_BEFORE_WARNING
     if (warnable < 0 || warnable % CHECKS_PER_WARNING !== 0) return
-    const all = voters()
-    const reached = connected()
-    const missing = all.filter((id) => id !== nodeId && !reached.has(id))
-    logger.warn('the quorum has no leader: this node waits for a majority of the voters', { missing, voters: all })
+    const { missing, voters } = leaderless
+    const message = 'the quorum has no leader: this node waits for a majority of the voters'
+    this.#options.logger.warn(message, { missing, voters })
   }
 }

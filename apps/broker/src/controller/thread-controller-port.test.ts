@@ -241,3 +241,15 @@ test('threads of different builds refuse each other', () => {
   void server.onMessage({ type: 'start', version: 0 })
   expect(fatal.map(({ message }) => message).join()).toContain('different builds')
 })
+
+test('what the thread tells of its quorum is there for who asks', () => {
+  expect([port.status, port.wait]).toEqual([null, null])
+  const wait = { isFirst: true, voters: [1, 2, 3], missing: [3], disagreeing: [] }
+  port.onMessage({ type: 'status', status: null, wait })
+  expect([port.status, port.wait]).toEqual([null, wait])
+  const ends = { commitIndex: 5, lastIndex: 6, appliedIndex: 5 }
+  const counts = { voterCount: 3, observerCount: 0 }
+  const status = { role: 'leader', term: 1, leaderId: 1, isActive: true, ...counts, ...ends } as const
+  port.onMessage({ type: 'status', status, wait: null })
+  expect([port.status, port.wait]).toEqual([status, null])
+})

@@ -1,4 +1,5 @@
 import type { Timers } from '@millrace/base'
+import type { QuorumWait } from '@millrace/broker'
 import {
   applyRecords,
   type BrokerHeartbeat,
@@ -52,6 +53,7 @@ export class ThreadControllerPort implements ControllerPort {
   #partsOffset = 0
   #image: MetadataImage | null = null
   #status: ControllerStatus | null = null
+  #wait: QuorumWait | null = null
   #closing: PromiseWithResolvers<void> | null = null
   #failure: Error | null = null
 
@@ -64,6 +66,11 @@ export class ThreadControllerPort implements ControllerPort {
   /** As the thread told it last, about once a second; null before. */
   get status(): ControllerStatus | null {
     return this.#status
+  }
+
+  /** What the quorum lacks to have a leader, as the thread told it last; null: nothing, or nothing was told. */
+  get wait(): QuorumWait | null {
+    return this.#wait
   }
 
   start(events: ControllerEvents): void {
@@ -138,6 +145,7 @@ export class ThreadControllerPort implements ControllerPort {
         break
       case 'status':
         this.#status = message.status
+        this.#wait = message.wait
         break
       case 'fatal':
         this.onEnd(errorFrom(message.error))

@@ -1,3 +1,4 @@
+import type { QuorumWait } from '@millrace/broker'
 import type {
   BrokerHeartbeat,
   ControllerRequestName,
@@ -7,7 +8,7 @@ import type {
 } from '@millrace/consensus'
 
 /** Both ends are of one build; the number is checked all the same, since a stale bundle would misread everything. */
-export const THREAD_PROTOCOL_VERSION = 1
+export const THREAD_PROTOCOL_VERSION = 2
 
 /** Records in one message: taking it must not hold the other thread for more than a few milliseconds. */
 export const MAX_RECORDS_PER_MESSAGE = 1_000
@@ -55,7 +56,8 @@ export type ToBroker =
   | { readonly type: 'heartbeatAnswer'; readonly answer: HeartbeatAnswer }
   | { readonly type: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly type: 'refusal'; readonly id: number; readonly error: SentError }
-  | { readonly type: 'status'; readonly status: ControllerStatus }
+  /** No `status`: the quorum has not begun. No `wait`: it has a leader. */
+  | { readonly type: 'status'; readonly status: ControllerStatus | null; readonly wait: QuorumWait | null }
   | {
       readonly type: 'log'
       readonly level: 'debug' | 'info' | 'warn' | 'error'

@@ -81,6 +81,7 @@ export class BrokerLifecycle {
   #onUnfenced: (() => void) | null = null
   #onReleased: (() => void) | null = null
   #isRegistering = false
+  #refusal: string | null = null
   #isFenced = true
   /** Since it was last set to false. */
   #isAnswered = false
@@ -104,6 +105,11 @@ export class BrokerLifecycle {
     return this.#isFenced
   }
 
+  /** Why this broker is not registered yet; null: no try has failed. */
+  get refusal(): string | null {
+    return this.#refusal
+  }
+
   /** Resolves once the cluster knows this broker, fenced, and this broker knows that it does. Rejects with {@link RegistrationError}. */
   async register(): Promise<void> {
     const { registrationTimeoutMs, timers, logger } = this.#options
@@ -116,6 +122,7 @@ export class BrokerLifecycle {
         const refusal = await this.#tryRegister()
         if (refusal === null) break
         const text = refusal.message ?? errorInfo(refusal.code).description
+        this.#refusal = text
         if (!PASSING_REFUSALS.has(refusal.code)) throw new RegistrationError(`this broker was not accepted: ${text}`)
         if (isLate) {
           throw new RegistrationError(

@@ -4,12 +4,13 @@ import { type ControllerPort, type EndpointImage, SUPPORTED_FEATURES } from '@mi
 import type { LogManager } from '@millrace/storage'
 import type { Configuration } from '../config/configuration.ts'
 import type { Logger } from '../logger.ts'
-import type { QuorumFigures } from '../metrics/cluster-metrics.ts'
+import type { QuorumFigures, QuorumWait } from '../metrics/cluster-metrics.ts'
 import type { ReplicaName } from '../partition/lost-replicas.ts'
-import { BrokerLifecycle, RegistrationError, type RegistrationRequest } from './broker-lifecycle.ts'
+import { BrokerLifecycle, BrokerState, RegistrationError, type RegistrationRequest } from './broker-lifecycle.ts'
 import { ClusterMetadata } from './cluster-metadata.ts'
 import type { Membership } from './membership.ts'
 import { refusalOf } from './refusals.ts'
+import { startWords } from './start-words.ts'
 
 /** A broker's way into a cluster of several nodes. */
 export interface ClusterAccess {
@@ -17,6 +18,8 @@ export interface ClusterAccess {
   readonly clusterId: string
   /** For metrics: how the quorum node fares, as it was told last; null before the first time. */
   quorumFigures?(): QuorumFigures | null
+  /** What the quorum lacks to have a leader, as the quorum node told it last; null where it lacks nothing, or nothing was told. */
+  quorumWait?(): QuorumWait | null
 }
 
 export interface ClusterMembershipOptions extends ClusterAccess {
@@ -49,6 +52,7 @@ export class ClusterMembership implements Membership {
   readonly #lifecycle: BrokerLifecycle
   readonly #incarnationId: Uuid
   #isStarted = false
+  #isCaughtUp = false
 
   constructor(options: ClusterMembershipOptions) {
     this.#options = options
@@ -104,6 +108,18 @@ export class ClusterMembership implements Membership {
     return this.#lifecycle.isFenced
   }
 
+  get waitsFor(): string {
+    const { quorumFigures, quorumWait } = this.#options
+    return startWords({
+      activeController: this.activeController,
+      isCaughtUp: this.#isCaughtUp,
+      isRegistered: this.#lifecycle.state !== BrokerState.STARTING,
+      refusal: this.#lifecycle.refusal,
+      figures: quorumFigures?.() ?? null,
+      wait: quorumWait?.() ?? null,
+    })
+  }
+
   /** Waits for a controller, which the other nodes may yet have to start to elect. */
   async catchUp(): Promise<void> {
     if (!this.#isStarted) this.metadata.start()
@@ -113,7 +129,10 @@ export class ClusterMembership implements Membership {
     const deadlineMs = clock.monotonicMs() + limitMs
     for (;;) {
       try {
-        if (await this.metadata.catchUp(CATCH_UP_TRY_MS)) return
+        if (await this.metadata.catchUp(CATCH_UP_TRY_MS)) {
+          this.#isCaughtUp = true
+          return
+        }
       } catch (error) {
         if (refusalOf(error) === null) throw error
         if (clock.monotonicMs() >= deadlineMs) {

@@ -12,6 +12,8 @@ export interface Membership {
   readonly state: number
   /** The cluster takes this broker for dead, or has not let it in yet: it leads nothing. */
   readonly isFenced: boolean
+  /** What a start waits for, for people; it completes "this node waits for". Of no meaning once {@link unfence} has resolved. */
+  readonly waitsFor: string
   /** Resolves once the image is all that was committed before the call. */
   catchUp(): Promise<void>
   /** Names, by id, of topics that are known to have been deleted before this start. To be asked for once. */

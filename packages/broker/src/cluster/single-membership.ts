@@ -35,6 +35,10 @@ export class SingleMembership implements Membership {
     return this.#state
   }
 
+  get waitsFor(): string {
+    return 'its own metadata to be written'
+  }
+
   /** There is nobody to lag behind. */
   catchUp(): Promise<void> {
     return Promise.resolve()

@@ -8,6 +8,7 @@ import {
   type FetchRequest,
   type FetchResponse,
   fetchApi,
+  MAX_NAME_BYTES,
 } from '@millrace/protocol'
 import { describe, expect, it } from 'vitest'
 import { batchOf } from '../testing/batches.ts'
@@ -402,7 +403,7 @@ describe('a fetch session', () => {
   it('keeps no name that no topic can have, nor does a fetch that waits', async () => {
     await TestBroker.run({}, async (client) => {
       await client.createTopic('t')
-      const wanted = [{ topic: 't' }, { topic: 'x'.repeat(30_000) }]
+      const wanted = [{ topic: 't' }, { topic: 'x'.repeat(MAX_NAME_BYTES) }]
       // Nobody lets the time pass.
       const full = await client.fetch(wanted, { sessionEpoch: 0, maxWaitMs: 60_000 }, 12)
       expect(errorsOf(full)).toEqual([0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION])

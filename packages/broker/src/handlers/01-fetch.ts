@@ -1,4 +1,5 @@
-import type { Timers } from '@millrace/base'
+import { numberKey, type Timers } from '@millrace/base'
+import { MAX_TOPIC_NAME_LENGTH } from '@millrace/consensus'
 import {
   ApiKey,
   createAbortedTransaction,
@@ -48,9 +49,6 @@ const FIRST_VERSION_WITH_IDS = 13
 const FIRST_VERSION_WITH_NODE_ENDPOINTS = 16
 /** Clients below know KAFKA_STORAGE_ERROR as no error that a retry can heal. */
 const FIRST_VERSION_WITH_STORAGE_ERROR = 6
-
-/** No topic has a longer name. Sessions and fetches that wait are bounded by their partitions, which such names would make a hundred times as large. */
-const MAX_TOPIC_NAME_LENGTH = 249
 
 export interface FetchDeps {
   partitions: PartitionManager
@@ -153,7 +151,10 @@ function run(
   })
 }
 
-/** It names what cannot be: it is answered at once, and nothing of it is kept. */
+/**
+ * It names what cannot be: it is answered at once, and nothing of it is kept. Sessions and fetches that wait are bounded by their partitions,
+ * which such names would make thirty times as large.
+ */
 function hasImpossibleName({ topics }: FetchRequest): boolean {
   return topics.some(({ topic }) => topic.length > MAX_TOPIC_NAME_LENGTH)
 }
@@ -250,8 +251,8 @@ function wantedOf(request: FetchRequest): FetchPartition[] {
     for (const p of topic.partitions) {
       // An offset beyond 2^53 is beyond every log's end: -1 gets the same answer, OFFSET_OUT_OF_RANGE.
       const offset = typeof p.fetchOffset === 'number' ? p.fetchOffset : -1
-      const slot = slots.get(p.partition) ?? wanted.length
-      slots.set(p.partition, slot)
+      const slot = slots.get(numberKey(p.partition)) ?? wanted.length
+      slots.set(numberKey(p.partition), slot)
       wanted[slot] = new FetchPartition(
         topic.topic,
         topic.topicId,

@@ -1,4 +1,5 @@
 import { DiskError } from '@millrace/base'
+import { MAX_TOPIC_NAME_LENGTH } from '@millrace/consensus'
 import {
   CorruptBatchError,
   createListOffsetsPartitionResponse,
@@ -63,8 +64,7 @@ export function listOffsetsHandler(deps: {
             if (isGone()) return createListOffsetsResponse({})
             context.growAnswer(SLICE_ELEMENTS)
           }
-          const key = `${topic.name}/${wanted.partitionIndex}`
-          const answer = duplicates.has(key)
+          const answer = duplicates.has(wanted)
             ? failure(wanted, ErrorCode.INVALID_REQUEST)
             : await lookUp(deps.partitions, topic.name, wanted, request, context.apiVersion)
           partitions.push(answer)
@@ -76,14 +76,18 @@ export function listOffsetsHandler(deps: {
   }
 }
 
-function duplicatesOf(request: ListOffsetsRequest): Set<string> {
-  const seen = new Set<string>()
-  const duplicates = new Set<string>()
-  for (const topic of request.topics) {
-    for (const { partitionIndex } of topic.partitions) {
-      const key = `${topic.name}/${partitionIndex}`
-      if (seen.has(key)) duplicates.add(key)
-      seen.add(key)
+/** Those that are asked for more than once. */
+function duplicatesOf(request: ListOffsetsRequest): Set<ListOffsetsPartition> {
+  const firstOf = new Map<string, ListOffsetsPartition>()
+  const duplicates = new Set<ListOffsetsPartition>()
+  for (const { name, partitions } of request.topics) {
+    // No topic has such a name, and fifty thousand partitions of it would be half a gigabyte of keys.
+    if (name.length > MAX_TOPIC_NAME_LENGTH) continue
+    for (const partition of partitions) {
+      const key = `${name}/${partition.partitionIndex}`
+      const first = firstOf.get(key)
+      if (first === undefined) firstOf.set(key, partition)
+      else duplicates.add(first).add(partition)
     }
   }
   return duplicates

@@ -1,3 +1,4 @@
+import { numberKey } from '@millrace/base'
 import {
   createDescribeLogDirsPartition,
   createDescribeLogDirsResponse,
@@ -50,7 +51,7 @@ export function describeLogDirsHandler(deps: {
       if (!isOnline) continue
       const topics = new Map<string, DescribeLogDirsTopic>()
       for (const replica of directory.replicas) {
-        const isAsked = asked === null || asked.get(replica.topic)?.has(replica.partition) === true
+        const isAsked = asked === null || asked.get(replica.topic)?.has(numberKey(replica.partition)) === true
         if (isAsked) replicas.push({ ...replica, result, topics })
       }
     }
@@ -85,13 +86,13 @@ function place({ result, topics, topic: name, partition, sizeBytes, offsetLag, i
   )
 }
 
-/** Partition numbers by topic; null: all. A topic may be named more than once. */
+/** Keys of partition numbers by topic; null: all. A topic may be named more than once. */
 function askedPartitions(request: DescribeLogDirsRequest): ReadonlyMap<string, ReadonlySet<number>> | null {
   if (request.topics === null) return null
   const asked = new Map<string, Set<number>>()
   for (const { topic, partitions } of request.topics) {
     const numbers = asked.get(topic) ?? new Set()
-    for (const partition of partitions) numbers.add(partition)
+    for (const partition of partitions) numbers.add(numberKey(partition))
     asked.set(topic, numbers)
   }
   return asked

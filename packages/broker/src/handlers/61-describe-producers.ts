@@ -1,3 +1,4 @@
+import { numberKey } from '@millrace/base'
 import { type MetadataImage, topicNameComplaint } from '@millrace/consensus'
 import {
   createDescribeProducersResponse,
@@ -47,13 +48,13 @@ export function describeProducersHandler(
     const wanted = new Map<string, Set<number>>()
     for (const { name, partitionIndexes } of request.topics) {
       const indexes = wanted.get(name) ?? new Set()
-      for (const partition of partitionIndexes) indexes.add(partition)
+      for (const partition of partitionIndexes) indexes.add(numberKey(partition))
       wanted.set(name, indexes)
     }
     const topics = Array.from(wanted, ([name]) => createTopicResponse({ name }))
     const places = topics.flatMap((topic) => {
       const refusal = topicError(deps, topic.name)
-      return Array.from(wanted.get(topic.name)!, (partitionIndex) => ({ topic, partitionIndex, refusal }))
+      return Array.from(wanted.get(topic.name)!, (key) => ({ topic, partitionIndex: numberKey(key), refusal }))
     })
     const isGone = watch(context)
     let left = SLICE_PRODUCERS

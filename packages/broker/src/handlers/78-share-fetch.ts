@@ -1,4 +1,4 @@
-import type { Timers, Uuid } from '@millrace/base'
+import { numberKey, type Timers, type Uuid } from '@millrace/base'
 import {
   ApiKey,
   createAcquiredRecords,
@@ -240,10 +240,10 @@ class Answers {
       ofTopic = new Map()
       this.#byTopic.set(topicId, ofTopic)
     }
-    let data = ofTopic.get(partition)
+    let data = ofTopic.get(numberKey(partition))
     if (data === undefined) {
       data = createShareFetchResponsePartitionData({ partitionIndex: partition, records: [] })
-      ofTopic.set(partition, data)
+      ofTopic.set(numberKey(partition), data)
     }
     return data
   }

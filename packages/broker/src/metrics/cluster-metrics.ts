@@ -15,6 +15,18 @@ export interface QuorumFigures {
   readonly isActive: boolean
 }
 
+/** What a quorum without a leader lacks, as far as one of its nodes can tell. */
+export interface QuorumWait {
+  /** The quorum has not begun: all of its first voters must be up once. Else a majority of the voters is enough. */
+  readonly isFirst: boolean
+  /** Ids of the voters, or of the controllers that the settings name while no voters are known. */
+  readonly voters: readonly number[]
+  /** Those of them that this node is not connected to, or has not heard of yet. */
+  readonly missing: readonly number[]
+  /** Before the quorum has begun: those whose settings name other voters. */
+  readonly disagreeing: readonly number[]
+}
+
 /** What a node knows of its cluster. */
 export interface ClusterSources {
   image(): MetadataImage

@@ -9,10 +9,15 @@ export interface HealthSources {
   /** Null: nobody can measure the process, as for a broker in memory. */
   health: ProcessHealth | null
   disk: DiskActivity
+  /** Its start is over, and no stop has begun. */
+  isReady(): boolean
   budgets(): readonly BudgetSample[]
 }
 
 export function defineHealthMetrics(sources: HealthSources, counter: DefineMetric, gauge: DefineMetric): void {
+  gauge('millrace_ready', 'Whether the node is ready: its start is over, and no stop has begun.', [], (set) => {
+    set({}, sources.isReady() ? 1 : 0)
+  })
   defineBudgets(sources, gauge)
   defineThreadPool(sources, gauge)
   const { health } = sources

@@ -38,6 +38,7 @@ export interface MeasuredBroker {
   partitions: PartitionManager
   /** Null where all replicas are here. */
   replication: ReplicationFigures | null
+  isReady(): boolean
   cluster: ClusterSources
   /** Null: there is none. */
   authorizer: Authorizer | null
@@ -76,6 +77,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     lateTransactions: () => countLate(broker),
     shares: () => broker.shares.figures(),
     partitions: () => samples(broker.partitions),
+    isReady: () => broker.isReady(),
     cluster: broker.cluster,
     replication: () => broker.replication ?? alone,
     moves: () => broker.partitions.moves,

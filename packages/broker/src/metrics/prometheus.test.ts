@@ -34,3 +34,16 @@ test('no metric walks the sockets of the process', async () => {
     client.close()
   })
 })
+
+test('what nobody knows has no value, with labels or without', async () => {
+  await TestBroker.run({}, async (client, broker) => {
+    const text = await broker.metrics()
+    // There is no authorizer.
+    for (const name of ['kafka_server_authorizer_metrics_acls_total_count', 'millrace_authorizations_total']) {
+      expect(text).toContain(`\n# TYPE ${name} `)
+      expect(text).not.toMatch(new RegExp(`^${name}\\b`, 'm'))
+    }
+    expect(text).toMatch(/^kafka_server_replicamanager_partitioncount 0$/m)
+    client.close()
+  })
+})

@@ -140,8 +140,14 @@ export async function createPrometheus(
   }
 }
 
-function collectInto(metric: { reset(): void }, collect: CollectValues, set: SetValue): void | Promise<void> {
+function collectInto(
+  metric: { reset(): void; remove(labels: object): void },
+  collect: CollectValues,
+  set: SetValue,
+): void | Promise<void> {
   metric.reset()
+  // A reset makes the one series of a metric without labels 0: where nobody knows the value, there must be none.
+  metric.remove({})
   return collect(set)
 }
 

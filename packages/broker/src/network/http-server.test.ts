@@ -1,53 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import type { MemorySocket } from '../testing/memory-network.ts'
+import { ask, HOST, HttpProbe, until } from '../testing/http-probe.ts'
 import { TestBroker } from '../testing/test-broker.ts'
-
-/** Collects the text that comes back. */
-class HttpProbe {
-  readonly socket: MemorySocket
-  text = ''
-
-  constructor(broker: TestBroker) {
-    this.socket = broker.openSocket()
-    this.socket.onBytes = (bytes) => {
-      this.text += bytes.toString('latin1')
-    }
-  }
-
-  get statuses(): number[] {
-    return Array.from(this.text.matchAll(/HTTP\/1\.1 (\d+) /g), (match) => Number(match[1]))
-  }
-
-  send(text: string): void {
-    this.socket.send(Buffer.from(text, 'latin1'))
-  }
-}
-
-/** The server is loaded with its first request: until then real time passes. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 3_000_000 && !condition(); turn++) await new Promise((resolve) => setImmediate(resolve))
-  expect(condition()).toBe(true)
-}
-
-async function ask(broker: TestBroker, ...lines: string[]): Promise<HttpProbe> {
-  const probe = new HttpProbe(broker)
-  probe.send(`${lines.join('\r\n')}\r\n\r\n`)
-  await until(() => probe.text.includes('\r\n\r\n') || probe.socket.isClosed)
-  return probe
-}
-
-const HOST = 'Host: localhost:9092'
 
 describe('HTTP on the broker’s port', () => {
   it('tells health and metrics', async () => {
     await TestBroker.run({}, async (_client, broker) => {
-      const health = await ask(broker, 'GET /healthz HTTP/1.1', HOST)
+      const health = await ask(broker.openSocket(), 'GET /healthz HTTP/1.1', HOST)
       expect(health.statuses).toEqual([200])
       expect(health.text).toContain('"status":"ok"')
-      const metrics = await ask(broker, 'GET /metrics HTTP/1.1', HOST)
+      const metrics = await ask(broker.openSocket(), 'GET /metrics HTTP/1.1', HOST)
       expect(metrics.statuses).toEqual([200])
-      expect((await ask(broker, 'GET /absent HTTP/1.1', HOST)).statuses).toEqual([404])
-      expect((await ask(broker, 'DELETE /healthz HTTP/1.1', HOST)).statuses).toEqual([404])
+      expect((await ask(broker.openSocket(), 'GET /absent HTTP/1.1', HOST)).statuses).toEqual([404])
+      expect((await ask(broker.openSocket(), 'DELETE /healthz HTTP/1.1', HOST)).statuses).toEqual([404])
     })
   })
 
@@ -65,7 +29,7 @@ describe('HTTP on the broker’s port', () => {
     ['an address', ['GET /metrics HTTP/1.1', 'Host: [::1]:9092'], 200],
   ])('answers a request with %s', async (_name, lines, status) => {
     await TestBroker.run({}, async (_client, broker) => {
-      expect((await ask(broker, ...lines)).statuses).toEqual([status])
+      expect((await ask(broker.openSocket(), ...lines)).statuses).toEqual([status])
     })
   })
 
@@ -103,7 +67,7 @@ describe('HTTP on the broker’s port', () => {
     ],
   ])('lets nothing be smuggled by %s', async (_name, lines) => {
     await TestBroker.run({}, async (_client, broker) => {
-      const probe = await ask(broker, ...lines)
+      const probe = await ask(broker.openSocket(), ...lines)
       await until(() => probe.socket.isClosed)
       // At most the first request was answered, and not what hides behind it.
       expect(probe.text).not.toContain('"status"')
@@ -112,7 +76,7 @@ describe('HTTP on the broker’s port', () => {
 
   it('answers requests that were sent ahead, in order', async () => {
     await TestBroker.run({}, async (_client, broker) => {
-      const probe = new HttpProbe(broker)
+      const probe = new HttpProbe(broker.openSocket())
       const request = (path: string) => `GET ${path} HTTP/1.1\r\n${HOST}\r\n\r\n`
       probe.send(request('/healthz') + request('/absent') + request('/healthz'))
       await until(() => probe.statuses.length === 3)
@@ -122,7 +86,7 @@ describe('HTTP on the broker’s port', () => {
 
   it('closes a connection whose client does not take its answer', async () => {
     await TestBroker.run({}, async (_client, broker) => {
-      const probe = new HttpProbe(broker)
+      const probe = new HttpProbe(broker.openSocket())
       probe.socket.stopReading()
       probe.send(`GET /healthz HTTP/1.1\r\n${HOST}\r\n\r\n`)
       await until(() => probe.socket.unreadBytes > 0)
@@ -135,19 +99,21 @@ describe('HTTP on the broker’s port', () => {
 
   it('refuses headers and bodies that are too large', async () => {
     await TestBroker.run({}, async (_client, broker) => {
-      expect((await ask(broker, 'GET /metrics HTTP/1.1', HOST, `X: ${'x'.repeat(20_000)}`)).statuses).toEqual([431])
+      expect(
+        (await ask(broker.openSocket(), 'GET /metrics HTTP/1.1', HOST, `X: ${'x'.repeat(20_000)}`)).statuses,
+      ).toEqual([431])
       const body = ['POST /metrics HTTP/1.1', HOST, 'Content-Type: application/json', 'Content-Length: 99999999']
-      expect((await ask(broker, ...body)).statuses[0]).toBeGreaterThanOrEqual(400)
+      expect((await ask(broker.openSocket(), ...body)).statuses[0]).toBeGreaterThanOrEqual(400)
     })
   })
 
   it('closes connections that do not ask, ask slowly or have nothing more to ask', async () => {
     await TestBroker.run({}, async (_client, broker) => {
-      const silent = new HttpProbe(broker)
+      const silent = new HttpProbe(broker.openSocket())
       silent.send('G')
-      const slow = new HttpProbe(broker)
+      const slow = new HttpProbe(broker.openSocket())
       slow.send('GET /healthz HTTP/1.1\r\n')
-      const done = await ask(broker, 'GET /healthz HTTP/1.1', HOST)
+      const done = await ask(broker.openSocket(), 'GET /healthz HTTP/1.1', HOST)
       for (let second = 0; second < 9; second++) {
         await broker.advance(1000)
         slow.send(`X-${second}: 1\r\n`)
@@ -160,7 +126,7 @@ describe('HTTP on the broker’s port', () => {
 
   it('closes a connection whose body does not come', async () => {
     await TestBroker.run({}, async (_client, broker) => {
-      const probe = new HttpProbe(broker)
+      const probe = new HttpProbe(broker.openSocket())
       probe.send(`POST /healthz HTTP/1.1\r\n${HOST}\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nabc`)
       await broker.idle()
       await broker.advance(41_000)
@@ -171,11 +137,11 @@ describe('HTTP on the broker’s port', () => {
   it('gives its connections back', async () => {
     await TestBroker.run({ settings: { 'max.connections.per.ip': '3' } }, async (client, broker) => {
       for (let n = 0; n < 10; n++) {
-        const probe = await ask(broker, 'GET /healthz HTTP/1.1', HOST, 'Connection: close')
+        const probe = await ask(broker.openSocket(), 'GET /healthz HTTP/1.1', HOST, 'Connection: close')
         expect(probe.statuses).toEqual([200])
         await until(() => probe.socket.isClosed)
       }
-      const dropped = new HttpProbe(broker)
+      const dropped = new HttpProbe(broker.openSocket())
       dropped.send('GET /healthz HTTP')
       dropped.socket.close()
       await broker.idle()

@@ -5,6 +5,7 @@ import {
   createApiVersionsResponse,
   ErrorCode,
   encodeApiVersionsResponse,
+  MAX_NAME_BYTES,
   MalformedMessageError,
   Reader,
   StringTooLongError,
@@ -80,7 +81,7 @@ export class Dispatcher implements RequestDispatcher {
   readonly #longAnswers = new LongAnswers()
   readonly #header: RequestHeader = { apiKey: 0, apiVersion: 0, correlationId: 0, clientId: '' }
   /** Of all requests that are read in place, one after the other. */
-  readonly #reader = new Reader(Buffer.alloc(0), 0, 0, MAX_REQUEST_ELEMENTS)
+  readonly #reader = new Reader(Buffer.alloc(0), 0, 0, MAX_REQUEST_ELEMENTS, MAX_NAME_BYTES)
 
   constructor(options: DispatcherOptions) {
     this.#options = options
@@ -176,7 +177,7 @@ export class Dispatcher implements RequestDispatcher {
   }
 
   #start(handler: ApiHandler, connection: Connection, bytes: Buffer, isFrame: boolean): ResponseSlot | null {
-    const reader = new Reader(bytes, 0, bytes.length, MAX_REQUEST_ELEMENTS)
+    const reader = new Reader(bytes, 0, bytes.length, MAX_REQUEST_ELEMENTS, MAX_NAME_BYTES)
     const header: RequestHeader = { apiKey: 0, apiVersion: 0, correlationId: 0, clientId: '' }
     readRequestHeader(reader, header)
     const request = handler.decodeRequest(reader, header.apiVersion)

@@ -1,4 +1,4 @@
-import type { Clock, Timers } from '@millrace/base'
+import type { Clock, Timer, Timers } from '@millrace/base'
 import { Writer } from '@millrace/protocol'
 import type { ConnectionContext } from '../handlers/handler.ts'
 import type { Logger } from '../logger.ts'
@@ -11,6 +11,7 @@ import { Connection, type RequestDispatcher } from './connection.ts'
 import { ConnectionLimiter, type ConnectionLimits } from './connection-limiter.ts'
 import type { ConnectionShares } from './connection-shares.ts'
 import { ConnectionWatch } from './connection-watch.ts'
+import { EarlyConnection } from './early-connection.ts'
 import type { HttpServer } from './http-server.ts'
 import { ProtocolSniffer, type SniffedProtocol } from './protocol-sniffer.ts'
 import { RequestBudget } from './request-budget.ts'
@@ -20,6 +21,8 @@ import { WaitingAnswers } from './waiting-answers.ts'
 
 /** Answers are collected here before they leave; what is in flight keeps its part alive. */
 const WRITER_BYTES = 256 * 1024
+/** Read first of who comes before the broker can serve: enough to tell the protocol, and all that is kept of a Kafka client until then. */
+const SNIFF_BYTES = 1
 
 export interface ListenerEndpoint {
   /** Upper case listener name. */
@@ -64,8 +67,10 @@ export class SocketServer {
   readonly #watch: ConnectionWatch
   readonly #limiter: ConnectionLimiter
   #dispatcher: RequestDispatcher | null = null
-  /** Accepted before there was one; nothing is read from them until then. */
-  readonly #early = new Set<AcceptedTransport>()
+  /** Kafka clients that came before there was one. */
+  readonly #early = new Set<EarlyConnection>()
+  /** Shared by the connections: used before the next read. */
+  readonly #sniffBuffer = Buffer.allocUnsafeSlow(SNIFF_BYTES)
   #nextConnectionId = 1
   #httpCount = 0
   #limitWarned = false
@@ -122,8 +127,8 @@ export class SocketServer {
   }
 
   /**
-   * Binds every listener; returns the ports in the order of the options. Who connects before `serve` waits: a client that found the
-   * port open and its connection closed at once would back off, or give up.
+   * Binds every listener; returns the ports in the order of the options. HTTP is served from here on. A Kafka client that connects before
+   * `serve` waits: one that found the port open and its connection closed at once would back off, or give up.
    */
   async bind(): Promise<ListenerEndpoint[]> {
     const bound: ListenerEndpoint[] = []
@@ -132,6 +137,7 @@ export class SocketServer {
         host: endpoint.host,
         port: endpoint.port,
         backlog: this.#options.backlog,
+        firstReadBuffer: () => (this.#dispatcher === null ? this.#sniffBuffer : null),
         onConnection: (transport) => this.#accept(transport, endpoint.name),
         onError: (error) =>
           this.#options.logger.error('listener failed', { listener: endpoint.name, error: error.message }),
@@ -145,7 +151,7 @@ export class SocketServer {
   /** From here on requests are answered, those of connections that came earlier too. */
   serve(dispatcher: RequestDispatcher): void {
     this.#dispatcher = dispatcher
-    for (const transport of this.#early) transport.resumeReading()
+    for (const early of this.#early) early.handOver(this.#openConnection(early.transport, early.listenerName))
     this.#early.clear()
   }
 
@@ -175,20 +181,28 @@ export class SocketServer {
     this.#options.metrics.connectionsAccepted++
     const silent = this.#options.timers.setTimer(this.#options.maxIdleMs, () => transport.destroy())
     const choose = (protocol: SniffedProtocol): TransportEvents | null => {
-      silent.cancel()
-      const events = this.#eventsFor(protocol, transport, listenerName)
+      const isEarly = protocol === 'kafka' && this.#dispatcher === null
+      if (!isEarly) silent.cancel()
+      const events = isEarly
+        ? this.#hold(transport, listenerName, silent)
+        : this.#eventsFor(protocol, transport, listenerName)
       if (events !== null) transport.events = events
       return events
     }
-    if (this.#dispatcher === null) {
-      this.#early.add(transport)
-      transport.pauseReading()
-    }
     return new ProtocolSniffer(transport, choose, () => {
       silent.cancel()
-      this.#early.delete(transport)
       this.#release(address)
     })
+  }
+
+  #hold(transport: AcceptedTransport, listenerName: string, idleLimit: Timer): EarlyConnection {
+    const onGone = (gone: EarlyConnection): void => {
+      this.#early.delete(gone)
+      this.#release(transport.remoteAddress)
+    }
+    const early = new EarlyConnection({ transport, listenerName, idleLimit, onGone })
+    this.#early.add(early)
+    return early
   }
 
   #eventsFor(protocol: SniffedProtocol, transport: AcceptedTransport, listenerName: string): TransportEvents | null {

@@ -16,6 +16,8 @@ class Recorder {
   refuse = false
   /** New connections are not read. */
   hold = false
+  /** Where the first bytes of a connection are wanted. */
+  first: Buffer | null = null
   /** Where the next bytes are wanted; each buffer is used once. */
   readonly targets: Buffer[] = []
   /** Sizes of what was read into such a buffer. */
@@ -29,6 +31,10 @@ class Recorder {
       port: 0,
       backlog: 10,
       onError: (error) => this.closes.push(error),
+      firstReadBuffer: () => {
+        this.#target = this.first
+        return this.first
+      },
       onConnection: (transport) => {
         this.transports.push(transport)
         this.#wake()
@@ -263,5 +269,18 @@ describe('TCP listener', () => {
       expect(recorder.received.toString()).toBe('abcdefghijk')
       expect(recorder.direct).toEqual([3, 2])
     })
+  })
+
+  it('reads no more at first than the buffer holds that is named before the connection is accepted', async () => {
+    const recorder = new Recorder()
+    recorder.first = Buffer.alloc(2)
+    const listener = await recorder.listen()
+    const client = connect(listener.port, '127.0.0.1')
+    client.write('abcdefg')
+    await recorder.until(() => recorder.received.length === 7)
+    expect([recorder.received.toString(), recorder.direct]).toEqual(['abcdefg', [2]])
+    client.destroy()
+    listener.stopAccepting()
+    listener.destroyAll()
   })
 })

@@ -140,13 +140,15 @@ export class TcpListener implements Listener {
   #takeOver(original: Socket, delivery: Delivery): Socket {
     const internals = original as unknown as SocketInternals
     const shared = this.#readBuffer
+    const { firstReadBuffer } = this.#options
     const options = {
       handle: internals._handle,
       allowHalfOpen: true,
       onread: {
         // Asked at first and after each read; undefined: as before.
         buffer: (): Buffer | undefined => {
-          const wanted = delivery.transport?.events?.nextReadBuffer() ?? shared
+          const { transport } = delivery
+          const wanted = (transport === null ? firstReadBuffer?.() : transport.events?.nextReadBuffer()) ?? shared
           if (wanted === delivery.buffer) return undefined
           delivery.buffer = wanted
           return wanted

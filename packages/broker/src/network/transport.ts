@@ -51,6 +51,8 @@ export interface ListenOptions {
   /** 0 lets the system choose. */
   port: number
   backlog: number
+  /** Where the first bytes of a connection that is accepted now should be put, as `nextReadBuffer` says of later ones. */
+  firstReadBuffer?(): Buffer | null
   /** A client connected; gives who listens to it, or null to refuse it. */
   onConnection(transport: AcceptedTransport): TransportEvents | null
   onError(error: Error): void

@@ -116,7 +116,7 @@ class MemoryListener implements Listener {
   }
 
   accept(remoteAddress: string, remotePort: number): MemorySocket {
-    const transport = new MemoryTransport(remoteAddress, remotePort)
+    const transport = new MemoryTransport(remoteAddress, remotePort, this.#options.firstReadBuffer?.() ?? null)
     const events = this.#options.onConnection(transport)
     if (events === null) transport.destroy()
     else transport.events = events
@@ -146,14 +146,15 @@ class MemoryTransport implements AcceptedTransport {
   /** Sent by the client while reading was paused. */
   #unread: Buffer[] = []
   /** Where the listener wants the next bytes. */
-  #readBuffer: Buffer | null = null
+  #readBuffer: Buffer | null
   /** Written by the broker while the client does not read. */
   #unsent: Buffer[] = []
   #onTaken: (() => void)[] = []
 
-  constructor(remoteAddress: string, remotePort: number) {
+  constructor(remoteAddress: string, remotePort: number, firstReadBuffer: Buffer | null) {
     this.remoteAddress = remoteAddress
     this.remotePort = remotePort
+    this.#readBuffer = firstReadBuffer
     this.socket = new MemorySocket(this)
   }
 

@@ -1,6 +1,6 @@
 import { type SeededRandom, type Uuid, ZERO_UUID } from '@millrace/base'
 import * as protocol from '@millrace/protocol'
-import { CodecId } from '@millrace/protocol'
+import { CodecId, MAX_NAME_BYTES, MAX_STRING_BYTES } from '@millrace/protocol'
 import {
   allMessages,
   isNullable,
@@ -14,7 +14,9 @@ import {
 import { batchOf, START_MS } from './batches.ts'
 
 /** The longest texts that a string can hold: whatever is put before or behind them is too much. */
-const LONGEST = ['x'.repeat(32_767), 'ü'.repeat(16_383)]
+const LONGEST = ['x'.repeat(MAX_STRING_BYTES), 'ü'.repeat(MAX_STRING_BYTES >> 1)]
+/** The longest names that are taken. */
+const LONGEST_NAMES = ['x'.repeat(MAX_NAME_BYTES), 'ü'.repeat(MAX_NAME_BYTES / 2)]
 
 /** In a flood, so many elements have records of their own: hundreds of thousands would be compressed for many seconds. */
 const OWN_RECORDS_MAX = 1_000
@@ -154,7 +156,7 @@ export class RequestGrammar {
 
   #string(message: ResolvedMessage, name: string): string {
     if (this.#serial >= 0 && this.chance(0.95)) return `${this.#floodPrefix}${this.#serial}`
-    if (this.chance(0.03)) return this.pick(LONGEST)
+    if (this.chance(0.03)) return this.pick(name === 'value' || this.chance(0.1) ? LONGEST : LONGEST_NAMES)
     if (/group|^key$|coordinatorKey/i.test(name)) return this.pick(GROUPS)
     if (/member|instance/i.test(name)) return this.pick(MEMBERS)
     if (/resourceName/.test(name)) return this.pick([...TOPICS, '1', '0'])

@@ -145,6 +145,10 @@ describe('First voters', () => {
       { id: 1, missing: [], disagreeing: [2] },
       { id: 2, missing: [3], disagreeing: [1] },
     ])
+    expect(nodes.running.get(2)!.waitsFor).toEqual({ missing: [3], disagreeing: [1] })
+    nodes.kill(1)
+    nodes.run()
+    expect(nodes.running.get(2)!.waitsFor).toEqual({ missing: [1, 3], disagreeing: [] })
   })
 
   it('differ never, whoever dies, loses its disks or comes back while they are found', () => {

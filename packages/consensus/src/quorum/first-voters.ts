@@ -66,6 +66,15 @@ export class FirstVoters implements PeerEvents {
     return this.#known
   }
 
+  /** While they are not known: who was not heard yet, and who was but names other voters. */
+  get waitsFor(): { readonly missing: readonly number[]; readonly disagreeing: readonly number[] } {
+    const others = this.#others
+    return {
+      missing: others.filter((id) => !this.#heard.has(id)),
+      disagreeing: others.filter((id) => this.#heard.has(id) && !this.#agrees(id)),
+    }
+  }
+
   /** Frames that could not be read. */
   get badMessageCount(): number {
     return this.#badMessageCount
@@ -107,9 +116,7 @@ export class FirstVoters implements PeerEvents {
     if (this.#known !== null) return
     for (const id of this.#others) this.#tell(id, true)
     if (++this.#askCount % ASKS_PER_WARNING !== 0) return
-    const others = this.#others
-    const missing = others.filter((id) => !this.#heard.has(id))
-    const disagreeing = others.filter((id) => this.#heard.has(id) && !this.#agrees(id))
+    const { missing, disagreeing } = this.waitsFor
     this.#options.onWaiting?.(missing, disagreeing)
   }
 

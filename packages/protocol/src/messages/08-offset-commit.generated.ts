@@ -4,7 +4,7 @@ import { type Uuid, ZERO_UUID } from '@millrace/base'
 import type { ApiDefinition } from '../api/api-definition.ts'
 import { UnsupportedFieldError, UnsupportedVersionError } from '../wire/encode-errors.ts'
 import type { Reader } from '../wire/reader.ts'
-import type { TaggedField } from '../wire/tagged-field.ts'
+import { MAX_STRING_BYTES, type TaggedField } from '../wire/tagged-field.ts'
 import type { Writer } from '../wire/writer.ts'
 
 /** OffsetCommitRequest (request, key 8), versions 2–10, flexible from 8. */
@@ -111,7 +111,8 @@ function decodeOffsetCommitRequestPartition(reader: Reader, version: number): Of
   const partitionIndex = reader.int32()
   const committedOffset = reader.int64()
   const committedLeaderEpoch = version >= 6 ? reader.int32() : -1
-  const committedMetadata = version >= 8 ? reader.compactNullableString() : reader.nullableString()
+  const committedMetadata =
+    version >= 8 ? reader.compactNullableString(MAX_STRING_BYTES) : reader.nullableString(MAX_STRING_BYTES)
   const unknownTaggedFields = version >= 8 ? reader.unknownTaggedFields() : null
   return { partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata, unknownTaggedFields }
 }

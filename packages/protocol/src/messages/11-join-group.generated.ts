@@ -3,7 +3,7 @@
 import type { ApiDefinition } from '../api/api-definition.ts'
 import { requireValue, UnsupportedFieldError, UnsupportedVersionError } from '../wire/encode-errors.ts'
 import type { Reader } from '../wire/reader.ts'
-import type { TaggedField } from '../wire/tagged-field.ts'
+import { MAX_STRING_BYTES, type TaggedField } from '../wire/tagged-field.ts'
 import type { Writer } from '../wire/writer.ts'
 
 const EMPTY = Buffer.alloc(0)
@@ -69,7 +69,7 @@ export function decodeJoinGroupRequest(reader: Reader, version: number): JoinGro
   for (let slot = 0; slot < protocolsCount; slot++) {
     protocols.push(decodeJoinGroupRequestProtocol(reader, version))
   }
-  const reason = version >= 8 ? reader.compactNullableString() : null
+  const reason = version >= 8 ? reader.compactNullableString(MAX_STRING_BYTES) : null
   const unknownTaggedFields = version >= 6 ? reader.unknownTaggedFields() : null
   return {
     groupId,

@@ -3,7 +3,7 @@
 import type { ApiDefinition } from '../api/api-definition.ts'
 import { UnsupportedFieldError, UnsupportedVersionError } from '../wire/encode-errors.ts'
 import type { Reader } from '../wire/reader.ts'
-import type { TaggedField } from '../wire/tagged-field.ts'
+import { MAX_STRING_BYTES, type TaggedField } from '../wire/tagged-field.ts'
 import type { Writer } from '../wire/writer.ts'
 
 /** LeaveGroupRequest (request, key 13), versions 0–5, flexible from 4. */
@@ -69,7 +69,7 @@ export function decodeLeaveGroupRequest(reader: Reader, version: number): LeaveG
 function decodeMemberIdentity(reader: Reader, version: number): MemberIdentity {
   const memberId = version >= 4 ? reader.compactString() : reader.string()
   const groupInstanceId = version >= 4 ? reader.compactNullableString() : reader.nullableString()
-  const reason = version >= 5 ? reader.compactNullableString() : null
+  const reason = version >= 5 ? reader.compactNullableString(MAX_STRING_BYTES) : null
   const unknownTaggedFields = version >= 4 ? reader.unknownTaggedFields() : null
   return { memberId, groupInstanceId, reason, unknownTaggedFields }
 }

@@ -4,7 +4,7 @@ import { type Uuid, ZERO_UUID } from '@millrace/base'
 import type { ApiDefinition } from '../api/api-definition.ts'
 import { UnsupportedFieldError, UnsupportedVersionError } from '../wire/encode-errors.ts'
 import type { Reader } from '../wire/reader.ts'
-import { END_OF_TAGS, type TaggedField } from '../wire/tagged-field.ts'
+import { END_OF_TAGS, MAX_STRING_BYTES, type TaggedField } from '../wire/tagged-field.ts'
 import type { Writer } from '../wire/writer.ts'
 
 /** CreateTopicsRequest (request, key 19), versions 2–7, flexible from 5. */
@@ -115,7 +115,8 @@ function decodeCreatableTopic(reader: Reader, version: number): CreatableTopic {
 
 function decodeCreatableTopicConfig(reader: Reader, version: number): CreatableTopicConfig {
   const name = version >= 5 ? reader.compactString() : reader.string()
-  const valueField = version >= 5 ? reader.compactNullableString() : reader.nullableString()
+  const valueField =
+    version >= 5 ? reader.compactNullableString(MAX_STRING_BYTES) : reader.nullableString(MAX_STRING_BYTES)
   const unknownTaggedFields = version >= 5 ? reader.unknownTaggedFields() : null
   return { name, value: valueField, unknownTaggedFields }
 }

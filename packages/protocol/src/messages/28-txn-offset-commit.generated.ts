@@ -4,7 +4,7 @@ import { type Uuid, ZERO_UUID } from '@millrace/base'
 import type { ApiDefinition } from '../api/api-definition.ts'
 import { UnsupportedFieldError, UnsupportedVersionError } from '../wire/encode-errors.ts'
 import type { Reader } from '../wire/reader.ts'
-import type { TaggedField } from '../wire/tagged-field.ts'
+import { MAX_STRING_BYTES, type TaggedField } from '../wire/tagged-field.ts'
 import type { Writer } from '../wire/writer.ts'
 
 /** TxnOffsetCommitRequest (request, key 28), versions 0–6, flexible from 3. */
@@ -130,7 +130,8 @@ function decodeTxnOffsetCommitRequestPartition(reader: Reader, version: number):
   const partitionIndex = reader.int32()
   const committedOffset = reader.int64()
   const committedLeaderEpoch = version >= 2 ? reader.int32() : -1
-  const committedMetadata = version >= 3 ? reader.compactNullableString() : reader.nullableString()
+  const committedMetadata =
+    version >= 3 ? reader.compactNullableString(MAX_STRING_BYTES) : reader.nullableString(MAX_STRING_BYTES)
   const unknownTaggedFields = version >= 3 ? reader.unknownTaggedFields() : null
   return { partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata, unknownTaggedFields }
 }

@@ -3,7 +3,7 @@
 import type { ApiDefinition } from '../api/api-definition.ts'
 import { UnsupportedFieldError, UnsupportedVersionError } from '../wire/encode-errors.ts'
 import type { Reader } from '../wire/reader.ts'
-import type { TaggedField } from '../wire/tagged-field.ts'
+import { MAX_STRING_BYTES, type TaggedField } from '../wire/tagged-field.ts'
 import type { Writer } from '../wire/writer.ts'
 
 /** AlterConfigsRequest (request, key 33), versions 0–2, flexible from 2. */
@@ -90,7 +90,8 @@ function decodeAlterConfigsRequestAlterConfigsResource(
 
 function decodeAlterConfigsRequestAlterableConfig(reader: Reader, version: number): AlterConfigsRequestAlterableConfig {
   const name = version >= 2 ? reader.compactString() : reader.string()
-  const valueField = version >= 2 ? reader.compactNullableString() : reader.nullableString()
+  const valueField =
+    version >= 2 ? reader.compactNullableString(MAX_STRING_BYTES) : reader.nullableString(MAX_STRING_BYTES)
   const unknownTaggedFields = version >= 2 ? reader.unknownTaggedFields() : null
   return { name, value: valueField, unknownTaggedFields }
 }

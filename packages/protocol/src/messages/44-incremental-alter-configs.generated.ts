@@ -3,7 +3,7 @@
 import type { ApiDefinition } from '../api/api-definition.ts'
 import { UnsupportedFieldError, UnsupportedVersionError } from '../wire/encode-errors.ts'
 import type { Reader } from '../wire/reader.ts'
-import type { TaggedField } from '../wire/tagged-field.ts'
+import { MAX_STRING_BYTES, type TaggedField } from '../wire/tagged-field.ts'
 import type { Writer } from '../wire/writer.ts'
 
 /** IncrementalAlterConfigsRequest (request, key 44), versions 0–1, flexible from 1. */
@@ -98,7 +98,8 @@ function decodeIncrementalAlterConfigsRequestAlterableConfig(
 ): IncrementalAlterConfigsRequestAlterableConfig {
   const name = version >= 1 ? reader.compactString() : reader.string()
   const configOperation = reader.int8()
-  const valueField = version >= 1 ? reader.compactNullableString() : reader.nullableString()
+  const valueField =
+    version >= 1 ? reader.compactNullableString(MAX_STRING_BYTES) : reader.nullableString(MAX_STRING_BYTES)
   const unknownTaggedFields = version >= 1 ? reader.unknownTaggedFields() : null
   return { name, configOperation, value: valueField, unknownTaggedFields }
 }

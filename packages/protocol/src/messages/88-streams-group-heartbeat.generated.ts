@@ -3,7 +3,7 @@
 import type { ApiDefinition } from '../api/api-definition.ts'
 import { UnsupportedFieldError, UnsupportedVersionError } from '../wire/encode-errors.ts'
 import type { Reader } from '../wire/reader.ts'
-import type { TaggedField } from '../wire/tagged-field.ts'
+import { MAX_STRING_BYTES, type TaggedField } from '../wire/tagged-field.ts'
 import type { Writer } from '../wire/writer.ts'
 
 /** StreamsGroupHeartbeatRequest (request, key 88), versions 0–1, flexible from 0. */
@@ -394,7 +394,7 @@ function decodeStreamsGroupHeartbeatRequestTopicInfo(reader: Reader): StreamsGro
 
 function decodeStreamsGroupHeartbeatRequestKeyValue(reader: Reader): StreamsGroupHeartbeatRequestKeyValue {
   const key = reader.compactString()
-  const valueField = reader.compactString()
+  const valueField = reader.compactString(MAX_STRING_BYTES)
   const unknownTaggedFields = reader.unknownTaggedFields()
   return { key, value: valueField, unknownTaggedFields }
 }

@@ -124,6 +124,24 @@ describe('Reader', () => {
     expect(() => long(MAX_STRING_BYTES + 1)).toThrow(MalformedMessageError)
   })
 
+  test('takes names up to its own limit, and free text up to that of the protocol', () => {
+    const writer = new Writer()
+    writer.compactString('abcd')
+    writer.string('abcd')
+    const bytes = writer.toBuffer()
+    const limited = (maxNameBytes: number) => new Reader(bytes, 0, bytes.length, 0, maxNameBytes)
+    const taking = limited(4)
+    expect([taking.compactString(), taking.nullableString()]).toEqual(['abcd', 'abcd'])
+    for (const read of ['compactString', 'compactNullableString'] as const) {
+      expect(() => limited(3)[read]()).toThrow(new MalformedMessageError('string of 4 bytes, at most 3 are taken'))
+      expect(limited(3)[read](MAX_STRING_BYTES)).toBe('abcd')
+    }
+    for (const read of ['string', 'nullableString'] as const) {
+      expect(() => limited(3).reset(bytes, 5)[read]()).toThrow(MalformedMessageError)
+      expect(limited(3).reset(bytes, 5)[read](MAX_STRING_BYTES)).toBe('abcd')
+    }
+  })
+
   test('gives equal texts that share a place in the cache their own content', () => {
     for (let round = 0; round < 2; round++) {
       for (let number = 0; number < 5000; number++) {

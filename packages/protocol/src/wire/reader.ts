@@ -21,19 +21,28 @@ export class Reader {
   position: number
   end: number
   readonly #maxElementCount: number
+  readonly #maxNameBytes: number
   /** How many more array elements and tagged fields may be announced, and how many there could be in all. */
   #elementsLeft: number
   #elementLimit: number
 
   /**
    * `maxElementCount` bounds the array elements and tagged fields of what is read in all. An element of one byte becomes an object of a
-   * hundred, so whoever reads what strangers send sets it far below the size of a frame.
+   * hundred, so whoever reads what strangers send sets it far below the size of a frame. `maxNameBytes` bounds every string that is not
+   * free text: see {@link MAX_NAME_BYTES}.
    */
-  constructor(buffer: Buffer, start = 0, end = buffer.length, maxElementCount = NO_ELEMENT_LIMIT) {
+  constructor(
+    buffer: Buffer,
+    start = 0,
+    end = buffer.length,
+    maxElementCount = NO_ELEMENT_LIMIT,
+    maxNameBytes = MAX_STRING_BYTES,
+  ) {
     this.buffer = buffer
     this.position = start
     this.end = end
     this.#maxElementCount = maxElementCount
+    this.#maxNameBytes = maxNameBytes
     this.#elementsLeft = maxElementCount
     this.#elementLimit = maxElementCount
     if (start < 0 || end > buffer.length || start > end) throw new RangeError('reader range is outside the buffer')
@@ -168,27 +177,28 @@ export class Reader {
     throw new MalformedMessageError('varint is longer than ten bytes')
   }
 
-  string(): string {
+  /** As all strings: a name within the limit of this reader, unless `maxBytes` says that it is free text and may be longer. */
+  string(maxBytes = this.#maxNameBytes): string {
     const length = this.int16()
     if (length < 0) throw new MalformedMessageError('string is null where null is forbidden')
-    return this.#text(length)
+    return this.#text(length, maxBytes)
   }
 
-  nullableString(): string | null {
+  nullableString(maxBytes = this.#maxNameBytes): string | null {
     const length = this.int16()
     if (length < 0) return this.#null(length)
-    return this.#text(length)
+    return this.#text(length, maxBytes)
   }
 
-  compactString(): string {
+  compactString(maxBytes = this.#maxNameBytes): string {
     const length = this.unsignedVarint() - 1
     if (length < 0) throw new MalformedMessageError('string is null where null is forbidden')
-    return this.#text(length)
+    return this.#text(length, maxBytes)
   }
 
-  compactNullableString(): string | null {
+  compactNullableString(maxBytes = this.#maxNameBytes): string | null {
     const length = this.unsignedVarint() - 1
-    return length < 0 ? null : this.#text(length)
+    return length < 0 ? null : this.#text(length, maxBytes)
   }
 
   /** View of the input. */
@@ -313,8 +323,8 @@ export class Reader {
     return at
   }
 
-  #text(length: number): string {
-    if (length > MAX_STRING_BYTES) throw new MalformedMessageError(`string of ${length} bytes`)
+  #text(length: number, maxBytes: number): string {
+    if (length > maxBytes) throw new MalformedMessageError(`string of ${length} bytes, at most ${maxBytes} are taken`)
     const at = this.#take(length)
     const cached = cachedAscii(this.buffer, at, at + length)
     if (cached !== null) return cached

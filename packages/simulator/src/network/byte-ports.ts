@@ -7,10 +7,11 @@ import type { StreamNetwork } from './stream-network.ts'
 
 /** Listening ports of a broker's process. */
 export function listenOver(network: StreamNetwork, loop: ProcessLoop): Listen {
-  return async ({ host, port, onConnection }) => {
+  return async ({ host, port, firstReadBuffer, onConnection }) => {
     const accepted = new Set<BrokerTransport>()
     const isBound = network.listen(loop, `${host}:${port}`, (stream) => {
-      const transport = new BrokerTransport(stream, `10.0.0.${stream.address.split(' ').at(-1)}`)
+      const address = `10.0.0.${stream.address.split(' ').at(-1)}`
+      const transport = new BrokerTransport(stream, address, firstReadBuffer?.() ?? null)
       const events = onConnection(transport)
       if (events === null) return null
       transport.events = events
@@ -36,7 +37,7 @@ export function connectOver(network: StreamNetwork, loop: ProcessLoop): Connect 
       let transport: BrokerTransport | null = null
       const user: StreamUser = {
         onOpen: () => {
-          transport = new BrokerTransport(stream, host)
+          transport = new BrokerTransport(stream, host, null)
           transport.events = events
           stream.user = transport
           resolve(transport)
@@ -60,11 +61,12 @@ class BrokerTransport implements AcceptedTransport, StreamUser {
   onEnd: () => void = () => undefined
   readonly #stream: SimulatedStream
   #onTaken: (() => void)[] = []
-  #readBuffer: Buffer | null = null
+  #readBuffer: Buffer | null
 
-  constructor(stream: SimulatedStream, remoteAddress: string) {
+  constructor(stream: SimulatedStream, remoteAddress: string, firstReadBuffer: Buffer | null) {
     this.#stream = stream
     this.remoteAddress = remoteAddress
+    this.#readBuffer = firstReadBuffer
   }
 
   get bufferedBytes(): number {
@@ -104,6 +106,10 @@ class BrokerTransport implements AcceptedTransport, StreamUser {
   /** The buffer is shared, or the one that the broker named last: its contents are valid for the call only. */
   onData(chunk: Buffer): void {
     for (let start = 0; start < chunk.length && !this.#stream.isClosed; ) {
+      if (!this.#stream.isReading) {
+        this.#stream.putBack(chunk.subarray(start))
+        return
+      }
       const target = this.#readBuffer
       this.#readBuffer = null
       const buffer = target ?? Buffer.allocUnsafe(chunk.length - start)

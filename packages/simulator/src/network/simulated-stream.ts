@@ -63,6 +63,10 @@ export class SimulatedStream {
     return this.#isClosed
   }
 
+  get isReading(): boolean {
+    return this.#isReading
+  }
+
   /** Bytes written that the other side has not taken. */
   get underWayBytes(): number {
     return this.#underWayBytes
@@ -103,6 +107,11 @@ export class SimulatedStream {
 
   pauseReading(): void {
     this.#isReading = false
+  }
+
+  /** The rest of a chunk, of which the user took no more before it stopped reading. */
+  putBack(chunk: Buffer): void {
+    this.#unread.unshift(chunk)
   }
 
   resumeReading(): void {

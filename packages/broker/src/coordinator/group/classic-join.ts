@@ -22,8 +22,8 @@ import { classicGroupOf, consumerGroupOf } from './group-lookup.ts'
 import { clientReason, noteGroup } from './group-notes.ts'
 import { EMPTY_BYTES, type GroupStep, type JoinInput, joinError, type StaticMemberWritten } from './group-protocol.ts'
 
-/** Longest part of a member id that comes from the client: with the id's own 37 characters it fits a string of the protocol. */
-const MAX_MEMBER_ID_PREFIX_LENGTH = 8192
+/** Longest part of a member id that comes from the client: with the id's own 37 characters it is a name that the broker takes back. */
+const MAX_MEMBER_ID_PREFIX_LENGTH = 2000
 
 /**
  * Handles JoinGroup (`coordinators.md` 2, "in check order"). The answer comes through the token: at once, when the rebalance

@@ -4,6 +4,7 @@ import {
   decodeConsumerProtocolAssignment,
   decodeConsumerProtocolSubscription,
   encodeConsumerProtocolAssignment,
+  MAX_NAME_BYTES,
   MalformedMessageError,
   Reader,
   Writer,
@@ -22,7 +23,7 @@ const MAX_TOPIC_COUNT = 100_000
  * version 0, of which every later version is an extension, so the coordinator need not know them.
  */
 export function parseSubscribedTopics(metadata: Buffer): readonly string[] | null {
-  const reader = new Reader(metadata, 0, metadata.length, MAX_TOPIC_COUNT)
+  const reader = new Reader(metadata, 0, metadata.length, MAX_TOPIC_COUNT, MAX_NAME_BYTES)
   try {
     const version = reader.int16()
     return version < 0 ? null : decodeConsumerProtocolSubscription(reader, 0).topics
@@ -98,7 +99,7 @@ export function encodeAssignment(assignment: Assignment, directory: TopicDirecto
 }
 
 function parse<Result>(bytes: Buffer, decode: (reader: Reader, version: number) => Result): Result | null {
-  const reader = new Reader(bytes, 0, bytes.length, MAX_TOPIC_COUNT)
+  const reader = new Reader(bytes, 0, bytes.length, MAX_TOPIC_COUNT, MAX_NAME_BYTES)
   try {
     const version = reader.int16()
     return version < 0 ? null : decode(reader, Math.min(version, MAX_VERSION))

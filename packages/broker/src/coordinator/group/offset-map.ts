@@ -1,5 +1,7 @@
+import { numberKey } from '@millrace/base'
 import { type Timeline, TimelineMap, type ValueTally } from '../runtime/timeline.ts'
 
+/** By the keys of their numbers: a client commits offsets for whatever numbers it likes. */
 type Partitions<Value> = TimelineMap<number, Value>
 type Topics<Value> = TimelineMap<string, Partitions<Value>>
 
@@ -16,7 +18,7 @@ export class OffsetMap<Value> {
   }
 
   get(groupId: string, topic: string, partition: number): Value | undefined {
-    return this.#groups.get(groupId)?.get(topic)?.get(partition)
+    return this.#groups.get(groupId)?.get(topic)?.get(numberKey(partition))
   }
 
   hasGroup(groupId: string): boolean {
@@ -34,13 +36,13 @@ export class OffsetMap<Value> {
       partitions = new TimelineMap(this.#timeline, this.#tally)
       topics.set(topic, partitions)
     }
-    partitions.set(partition, value)
+    partitions.set(numberKey(partition), value)
   }
 
   delete(groupId: string, topic: string, partition: number): void {
     const topics = this.#groups.get(groupId)
     const partitions = topics?.get(topic)
-    if (topics === undefined || partitions === undefined || !partitions.delete(partition)) return
+    if (topics === undefined || partitions === undefined || !partitions.delete(numberKey(partition))) return
     if (partitions.size > 0) return
     topics.delete(topic)
     if (topics.size === 0) this.#groups.delete(groupId)
@@ -62,13 +64,13 @@ export class OffsetMap<Value> {
     const topics = this.#groups.get(groupId)
     if (topics === undefined) return
     for (const [topic, partitions] of topics.entries()) {
-      for (const [partition, value] of partitions.entries()) yield { topic, partition, value }
+      for (const [key, value] of partitions.entries()) yield { topic, partition: numberKey(key), value }
     }
   }
 
   /** The newest values of one topic in a group. */
-  partitions(groupId: string, topic: string): Iterable<[number, Value]> {
-    return this.#groups.get(groupId)?.get(topic)?.entries() ?? []
+  *partitions(groupId: string, topic: string): Generator<[number, Value]> {
+    for (const [key, value] of this.#groups.get(groupId)?.get(topic)?.entries() ?? []) yield [numberKey(key), value]
   }
 
   /** As {@link get}, from the last committed version if `committed`. */
@@ -100,11 +102,13 @@ export class PartitionView<Value> {
 
   get(partition: number): Value | undefined {
     if (this.#partitions === undefined) return undefined
-    return this.#committed ? this.#partitions.getCommitted(partition) : this.#partitions.get(partition)
+    const key = numberKey(partition)
+    return this.#committed ? this.#partitions.getCommitted(key) : this.#partitions.get(key)
   }
 
   *entries(): Generator<[number, Value]> {
     if (this.#partitions === undefined) return
-    yield* this.#committed ? this.#partitions.committedEntries() : this.#partitions.entries()
+    const entries = this.#committed ? this.#partitions.committedEntries() : this.#partitions.entries()
+    for (const [key, value] of entries) yield [numberKey(key), value]
   }
 }

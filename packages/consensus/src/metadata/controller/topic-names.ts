@@ -3,15 +3,16 @@ import type { MetadataImage } from '../image.ts'
 /** The metadata log itself, which is no topic that anyone may make. */
 export const CLUSTER_METADATA_TOPIC = '__cluster_metadata'
 
-const MAX_NAME_LENGTH = 249
+/** In characters. No topic has a longer name. */
+export const MAX_TOPIC_NAME_LENGTH = 249
 const LEGAL_NAME = /^[a-zA-Z0-9._-]+$/
 
 /** Why a topic cannot have this name, or null. */
 export function topicNameComplaint(name: string): string | null {
   if (name === '') return 'Topic name is invalid: it is empty'
   if (name === '.' || name === '..') return `Topic name is invalid: '${name}' is not allowed`
-  if (name.length > MAX_NAME_LENGTH) {
-    return `Topic name is invalid: it has ${name.length} characters, at most ${MAX_NAME_LENGTH} are allowed`
+  if (name.length > MAX_TOPIC_NAME_LENGTH) {
+    return `Topic name is invalid: it has ${name.length} characters, at most ${MAX_TOPIC_NAME_LENGTH} are allowed`
   }
   if (LEGAL_NAME.test(name)) return null
   return `Topic name is invalid: '${name}' has characters other than ASCII letters and digits, '.', '_' and '-'`

@@ -14,13 +14,14 @@ const DOCUMENTED: readonly RegExp[] = [
   /^\w+ version \d+: tag \d+ follows tag -?\d+$/,
   /^\w+ version \d+: tagged field (?:ends beyond the message|does not fill its size)$/,
   /^\w+ version \d+: unknown tagged field of \d+ bytes$/,
-  /^\w+ version \d+: string (?:of \d+ bytes|is not valid UTF-8)$/,
+  /^\w+ version \d+: string (?:of \d+ bytes, at most \d+ are taken|is not valid UTF-8)$/,
 ]
 
-/** What may close a connection that has sent nothing wrong: an answer that would quote too much, or a request larger than its API allows. */
+/** What may close a connection that has sent nothing wrong: an answer that would quote too much, or more elements or longer names than are taken. */
 const OF_SOUND: readonly RegExp[] = [
   /^A string of \d+ bytes cannot be sent: at most \d+ are allowed$/,
   /^\w+ version \d+: more than \d+ elements$/,
+  /^\w+ version \d+: string of \d+ bytes, at most \d+ are taken$/,
 ]
 
 /**
