@@ -1,5 +1,11 @@
 import type { SimulatedDisk, Uuid } from '@millrace/base'
-import type { ControllerEvents, ControllerRequest, PartitionChangeRecord, PartitionRecord } from '@millrace/consensus'
+import type {
+  ControllerEvents,
+  ControllerRequest,
+  PartitionChangeRecord,
+  PartitionRecord,
+  RegisterBrokerRecord,
+} from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { brokerRecord, idOf, partitionRecord, topicRecords } from '../handlers/testing/images.ts'
@@ -61,6 +67,53 @@ function filledOn({ disk }: TestBroker): string[] {
 async function produce(broker: TestBroker): Promise<{ errorCode: number; offset: number }> {
   const { errorCode, baseOffset } = await broker.connect().produce('t', batchOf(['new']))
   return { errorCode, offset: Number(baseOffset) }
+}
+
+const LEADER = 2
+/** Of the changes of {@link LAST} that name the leader. */
+const EPOCH = 4
+
+/** Another broker, which leads the partition, with a record in it. */
+class Leader {
+  readonly broker: TestBroker
+  readonly #controller: ScriptedController
+
+  private constructor(broker: TestBroker, controller: ScriptedController) {
+    this.broker = broker
+    this.#controller = controller
+  }
+
+  static async start(follower: TestBroker, { heartbeats }: Controller, leaderEpoch = EPOCH): Promise<Leader> {
+    const { clock, timers, network } = follower
+    const controller = new ScriptedController()
+    const broker = await TestBroker.start({
+      ...{ clock, timers, network, seed: 7 },
+      settings: { 'node.id': `${LEADER}` },
+      cluster: { port: controller, clusterId: 'cluster-1' },
+    })
+    const leader = new Leader(broker, controller)
+    const [topic] = topicRecords('t', TOPIC, [])
+    controller.commit(brokerRecord(1, { brokerEpoch: heartbeats[0]!.brokerEpoch }), topic!)
+    leader.lead(leaderEpoch)
+    expect(await produce(broker)).toEqual({ errorCode: ErrorCode.NONE, offset: 0 })
+    return leader
+  }
+
+  lead(leaderEpoch: number): void {
+    const init = { isr: [LEADER], leader: LEADER, leaderEpoch, partitionEpoch: 10 * leaderEpoch }
+    this.#controller.commit(partitionRecord(TOPIC, 0, [1, LEADER], init))
+  }
+
+  get registration(): RegisterBrokerRecord {
+    const { host, port } = this.broker.broker.endpoints[0]!
+    return brokerRecord(LEADER, { endPoints: [{ listener: 'PLAINTEXT', host, port, securityProtocol: 'PLAINTEXT' }] })
+  }
+}
+
+/** Lets time pass until the replica has what its leader has, and what was left of its log is set aside. */
+async function untilBegun(broker: TestBroker): Promise<void> {
+  for (let count = 0; count < 100 && filledOn(broker).length < 2; count++) await broker.advance(100)
+  expect(filledOn(broker).sort()).toEqual(['t-0', expect.stringMatching(/^t-0\..*-stray$/)])
 }
 
 let disk: SimulatedDisk
@@ -155,13 +208,82 @@ describe('a replica whose log a start does not find', () => {
     const controller = new Controller(LAST, OUT)
     const broker = await start(controller, disk)
     expect(filledOn(broker)).toEqual(['t-0'])
-    controller.change({ leader: 2, isr: [2] })
-    await broker.advance(100)
-    expect(filledOn(broker)).toEqual([expect.stringMatching(/^t-0\..*-stray$/)])
-    expect(disk.stat('/data/t-0')?.isDirectory).toBe(true)
-    expect(await broker.metrics()).toContain('millrace_damaged_replicas 0')
+    const leader = await Leader.start(broker, controller)
+    controller.commit(leader.registration)
+    controller.change({ leader: LEADER, isr: [LEADER] })
+    await untilBegun(broker)
+    const metrics = await broker.metrics()
+    expect(metrics).toContain('millrace_damaged_replicas 0')
+    expect(metrics).toContain('millrace_repaired_replicas_total 1')
     expect(broker.logger.messages('warn')).toContain('a lost log is begun anew, and fetched from its leader')
     await broker.stop()
+    await leader.broker.stop()
+  })
+
+  describe('waits for the leader of the metadata', () => {
+    let controller: Controller
+    let broker: TestBroker
+
+    beforeEach(async () => {
+      disk.corrupt(IDENTITY, 3, 1)
+      controller = new Controller(LAST, { ...OUT, leader: LEADER, isr: [LEADER] })
+    })
+
+    async function expectWaiting(): Promise<void> {
+      for (let count = 0; count < 20; count++) await broker.advance(100)
+      expect(filledOn(broker)).toEqual(['t-0'])
+      const metrics = await broker.metrics()
+      expect(metrics).toContain('millrace_damaged_replicas 1')
+      expect(metrics).toContain('millrace_repaired_replicas_total 0')
+    }
+
+    async function expectToGoOn(leader: Leader): Promise<void> {
+      await untilBegun(broker)
+      await broker.stop()
+      await leader.broker.stop()
+      expect(broker.fatalErrors).toEqual([])
+    }
+
+    test('that is not registered, or fenced', async () => {
+      broker = await start(controller, disk)
+      await expectWaiting()
+      const leader = await Leader.start(broker, controller)
+      controller.commit({ ...leader.registration, fenced: true })
+      await expectWaiting()
+      controller.commit(leader.registration)
+      await expectToGoOn(leader)
+    })
+
+    test('that is registered, and has not come back', async () => {
+      broker = await start(controller, disk)
+      controller.commit(brokerRecord(LEADER))
+      await expectWaiting()
+      const leader = await Leader.start(broker, controller)
+      controller.commit(leader.registration)
+      await expectToGoOn(leader)
+    })
+
+    test('that has come back, and does not lead in this life yet', async () => {
+      broker = await start(controller, disk)
+      const leader = await Leader.start(broker, controller, EPOCH - 1)
+      controller.commit(leader.registration)
+      await expectWaiting()
+      leader.lead(EPOCH)
+      await expectToGoOn(leader)
+    })
+
+    test('however often the leader changes', async () => {
+      broker = await start(controller, disk)
+      const leader = await Leader.start(broker, controller)
+      controller.commit(leader.registration)
+      controller.change({ leader: -1 })
+      await expectWaiting()
+      // Another epoch than the one that the leader has heard of.
+      controller.change({ leader: LEADER })
+      await expectWaiting()
+      leader.lead(EPOCH + 2)
+      await expectToGoOn(leader)
+    })
   })
 
   test('is begun anew, empty, where it was elected all the same', async () => {

@@ -71,7 +71,11 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     partitions: () => samples(broker.partitions),
     cluster: broker.cluster,
     replication: () =>
-      broker.replication ?? { ...NO_REPLICATION_FIGURES, damagedCount: countDamaged(broker.partitions) },
+      broker.replication ?? {
+        ...NO_REPLICATION_FIGURES,
+        damagedCount: countDamaged(broker.partitions),
+        repairedCount: broker.partitions.lost.begunCount,
+      },
     moves: () => broker.partitions.moves,
     directories: () => broker.logs.directories(),
     cleaner: () => broker.logs.cleanerStatus,
