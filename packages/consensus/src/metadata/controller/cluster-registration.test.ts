@@ -14,7 +14,7 @@ import { DirectoryId, type MetadataImage } from '../image.ts'
 import type { MetadataRecord } from '../records.ts'
 import { applyRecords } from '../reducer.ts'
 import { MetadataErrorCode } from './api-error.ts'
-import { unfenceBroker } from './broker-events.ts'
+import { fenceBroker, unfenceBroker } from './broker-events.ts'
 import { type ClusterRegistration, registerInCluster } from './cluster-registration.ts'
 import { SUPPORTED_FEATURES } from './features.ts'
 
@@ -210,6 +210,41 @@ describe('a new incarnation', () => {
       const { unfenced } = registered(last)
       expect(partitionsOf(unfenced)[0]).toMatchObject({ isr: [2], leader: -1 })
       expect(partitionsOf(unfenced)[0]!.directories[0]).toBe(DirectoryId.LOST)
+    })
+
+    describe('of so many that it takes more than one request', () => {
+      const rest = [{ topicId: t, partition: 1 }]
+      const three = [0, 1, 2].map((slot) => partition(t, slot, [2, 1], { isr: [2] }))
+
+      test.each([
+        ['with', [elrOn], [[], [], [2]]],
+        ['without', [], [[2], [2], [2]]],
+      ])('leads none of them once it is let in, %s eligible replicas', (_, features, claims) => {
+        const { after } = registered(...features, ...three)
+        const amended = register(after, { lostReplicas: rest })
+        expect(amended.response).toEqual({ brokerEpoch: after.brokers.get(2)!.epoch })
+        expect(partitionsOf(amended.after).map(({ isr, elr }) => [...isr, ...elr])).toEqual(claims)
+        const unfenced = applyRecords(amended.after, unfenceBroker(contextOf(amended.after), 2)).image
+        expect(partitionsOf(unfenced).map(({ leader }) => leader)).toEqual([-1, -1, 2])
+        // Each may be sent again, of those that were answered by nobody.
+        for (const again of [rest, lostReplicas]) {
+          const { records } = register(amended.after, { lostReplicas: again })
+          expect(records.map(({ type }) => type)).toEqual(['RegisterBrokerRecord'])
+        }
+      })
+
+      test('says nothing of its others: those were judged with the first request', () => {
+        const { unfenced } = registered(elrOn, ...three)
+        const fenced = applyRecords(unfenced, fenceBroker(contextOf(unfenced), 2)).image
+        const { after } = register(fenced, { lostReplicas: rest, recoveredCleanly: false })
+        expect(partitionsOf(after).map(({ isr, elr }) => [...isr, ...elr])).toEqual([[], [], [2]])
+      })
+
+      test('keeps what it holds again, when the request comes after it was let in', () => {
+        const { unfenced } = registered(elrOn, ...three)
+        const { after } = register(unfenced, { lostReplicas: rest })
+        expect(partitionsOf(after)[1]).toMatchObject({ isr: [2], leader: 2 })
+      })
     })
   })
 

@@ -26,7 +26,8 @@ export interface ClusterRegistration extends BrokerRegistration {
 /**
  * Registers a broker of a cluster (`controller.md`, 2.1). `hasLiveSession` tells that another incarnation of the id is at work now.
  * A new incarnation starts fenced, with an epoch that is the offset of its registration record, so it grows with each start; what the
- * former one was in sync with is cleaned up before that record. The same incarnation amends its registration.
+ * former one was in sync with is cleaned up before that record. The same incarnation amends its registration, and names what it lost
+ * besides, if that is too much for one request: it asks to be unfenced after the last one, and until then nothing elects it.
  */
 export function registerInCluster(
   context: ControllerContext,
@@ -42,13 +43,7 @@ export function registerInCluster(
     featureError(image, registration)
   if (error !== null) return { records: [], response: error }
   if (previous !== undefined && isSameIncarnation) {
-    const { epoch, fenced, inControlledShutdown } = previous
-    const record = registrationRecord(registration, epoch, fenced, inControlledShutdown)
-    const missing = previous.directories.filter((directory) => !registration.directories.includes(directory))
-    return {
-      records: [...failDirectories(context, registration.brokerId, missing), record],
-      response: { brokerEpoch: epoch },
-    }
+    return { records: amendmentRecords(context, registration, previous), response: { brokerEpoch: previous.epoch } }
   }
   const cleanUp = cleanUpRecords(context, registration, previous)
   const brokerEpoch = image.offset + cleanUp.length
@@ -56,6 +51,22 @@ export function registerInCluster(
     records: [...cleanUp, registrationRecord(registration, brokerEpoch, true, false)],
     response: { brokerEpoch },
   }
+}
+
+function amendmentRecords(
+  context: ControllerContext,
+  registration: ClusterRegistration,
+  previous: BrokerImage,
+): MetadataRecord[] {
+  const { epoch, fenced, inControlledShutdown, directories } = previous
+  const missing = directories.filter((directory) => !registration.directories.includes(directory))
+  const failed = failDirectories(context, registration.brokerId, missing)
+  const record = registrationRecord(registration, epoch, fenced, inControlledShutdown)
+  // Of a broker that serves it is an old request: it may have begun anew what it had lost, and be the last to have it.
+  if (!fenced || (registration.lostReplicas ?? []).length === 0) return [...failed, record]
+  // The life before was judged with the first request.
+  const lost = { ...registration, previousBrokerEpoch: epoch }
+  return [...failed, ...cleanUpRecords(afterRecords(context, failed), lost, previous, lostReplicasOf(lost)), record]
 }
 
 function clusterError(image: MetadataImage, registration: ClusterRegistration, isDuplicate: boolean): ApiError | null {
@@ -108,12 +119,13 @@ function featureError(image: MetadataImage, { brokerId, features }: ClusterRegis
  * directory that held the replica is not there any more. Then a new replica may lie elsewhere: in the only directory, or wherever the
  * broker puts it; but where an empty log would be all that counts, the replica stays in the directory that is missing: it may come back.
  * A log that is lost out of its directory is as a whole directory that is: nothing elects the replica but the operator's word. Without
- * eligible replicas the last member stays in sync; then its place counts as lost, so that it is not elected.
+ * eligible replicas the last member stays in sync; then its place counts as lost, so that it is not elected. `isMeant`: of which partitions.
  */
 function cleanUpRecords(
   context: ControllerContext,
   registration: ClusterRegistration,
   previous: BrokerImage | undefined,
+  isMeant: (topicId: Uuid, partition: number) => boolean = () => true,
 ): MetadataRecord[] {
   const { brokerId, directories, previousBrokerEpoch, recoveredCleanly } = registration
   const isLostHere = lostReplicasOf(registration)
@@ -133,6 +145,7 @@ function cleanUpRecords(
   const after = afterRecords(context, [registrationRecord(registration, context.image.offset, true, false)])
   const records: MetadataRecord[] = []
   forEachPartition(after, (topic, partition) => {
+    if (!isMeant(topic.id, partition.partition)) return
     const { isr, elr, replicas } = partition
     const slot = replicas.indexOf(brokerId)
     if (slot === -1 && !isr.includes(brokerId) && !elr.includes(brokerId)) return
