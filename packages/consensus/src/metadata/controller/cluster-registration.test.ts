@@ -174,43 +174,15 @@ describe('a new incarnation', () => {
     expect(elected.topics.get('t')!.partitions[0]).toMatchObject({ leader: 1, isr: [1], leaderRecoveryState: 1 })
   })
 
-  describe('that has lost the log of a replica, in a directory that is there', () => {
-    const lostReplicas = [{ topicId: t, partition: 0 }]
-    const registered = (...records: MetadataRecord[]) => {
-      const { after } = register(imageOf(...cluster(1, 2), topic('t', t), ...records), { lostReplicas })
-      return { after, unfenced: applyRecords(after, unfenceBroker(contextOf(after), 2)).image }
-    }
-    const partitionsOf = (image: MetadataImage) => image.topics.get('t')!.partitions
-
-    test('is neither in sync nor eligible with it; its others stay as they were', () => {
-      const { after } = registered(elrOn, minIsr2, partition(t, 0, [2, 1]), partition(t, 1, [2, 1]))
-      expect(partitionsOf(after)).toMatchObject([
-        { isr: [1], elr: [], leader: 1, directories: [directoryOf(2), directoryOf(1)] },
-        { isr: [1], elr: [2], leader: 1 },
-      ])
-    })
-
-    test('leaves the eligible ones that it was among before', () => {
-      const before = partition(t, 0, [2, 1], { isr: [], leader: -1, eligibleLeaderReplicas: [2, 1] })
-      const { after, unfenced } = registered(elrOn, minIsr2, before)
-      expect(partitionsOf(after)[0]).toMatchObject({ isr: [1], elr: [], leader: 1 })
-      expect(partitionsOf(unfenced)[0]).toMatchObject({ isr: [1], elr: [], leader: 1 })
-    })
-
-    test.each([
-      ['of several', [2, 1]],
-      ['that there is', [2]],
-    ])('does not lead, when it was the last in sync, with the only one %s', (_, replicas) => {
-      const last = partition(t, 0, replicas, { isr: [2] })
-      const known = partition(t, 0, replicas, { isr: [], leader: -1, lastKnownElr: [2] })
-      for (const before of [last, known]) {
-        const { unfenced } = registered(elrOn, before)
-        expect(partitionsOf(unfenced)[0]).toMatchObject({ isr: [], elr: [], lastKnownElr: [], leader: -1 })
-      }
-      const { unfenced } = registered(last)
-      expect(partitionsOf(unfenced)[0]).toMatchObject({ isr: [2], leader: -1 })
-      expect(partitionsOf(unfenced)[0]!.directories[0]).toBe(DirectoryId.LOST)
-    })
+  test('that has lost the log of a replica has that one without a place; its others stay as they were', () => {
+    const before = [partition(t, 0, [2, 1]), partition(t, 1, [2, 1]), partition(t, 2, [2, 1], { isr: [2] })]
+    const image = imageOf(...cluster(1, 2), elrOn, minIsr2, topic('t', t), ...before)
+    const { after } = register(image, { lostReplicas: [0, 2].map((id) => ({ topicId: t, partition: id })) })
+    expect(after.topics.get('t')!.partitions).toMatchObject([
+      { isr: [1], elr: [], leader: 1, directories: [DirectoryId.LOST_LOG, directoryOf(1)] },
+      { isr: [1], elr: [2], leader: 1, directories: [directoryOf(2), directoryOf(1)] },
+      { isr: [], elr: [2], leader: -1, directories: [DirectoryId.LOST_LOG, directoryOf(1)] },
+    ])
   })
 
   test('an unassigned replica is taken for lost only if a directory is missing', () => {
