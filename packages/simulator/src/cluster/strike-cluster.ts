@@ -3,6 +3,7 @@ import type { World } from '../world/world.ts'
 import { CLIENTS_MAX, FIRST_CLIENT } from './client-host.ts'
 import type { ClusterCut, ClusterFault, ClusterOptions, MoveStep } from './cluster-scenario.ts'
 import { cleanStepOf } from './compaction/clean-steps.ts'
+import { loseLogs } from './lost-logs.ts'
 import { DIRECTORIES, type SimulatedNode } from './simulated-node.ts'
 
 /** What faults need of the cluster that they strike. */
@@ -34,6 +35,7 @@ export function strikeCluster(run: StruckCluster, fault: ClusterFault): boolean 
     if (nodes.length === run.nodes.length) world.mark('all nodes die')
     return nodes.length > 0
   }
+  if (fault.kind === 'logs lost') return loseLogs(run, fault)
   if (fault.kind === 'slow network') {
     world.fault('slow network', -1)
     network.rates = { ...network.rates, meanDelayMs: fault.delayMs }
@@ -53,7 +55,7 @@ export function strikeCluster(run: StruckCluster, fault: ClusterFault): boolean 
   return true
 }
 
-type NodeFault = Exclude<ClusterFault, { kind: 'kill many' | 'slow network' }>
+type NodeFault = Exclude<ClusterFault, { kind: 'kill many' | 'logs lost' | 'slow network' }>
 
 function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): boolean {
   const { world } = run
