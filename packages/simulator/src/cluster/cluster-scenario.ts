@@ -262,7 +262,7 @@ function drawRotOfIdentities(random: RandomStream, { nodeCount }: ClusterOptions
   }))
 }
 
-/** Of two nodes or of all; the last of them may be down for as long as its log is lost. */
+/** Of two nodes or of all; some are down for longer than their logs are lost. */
 function drawLostLogs(random: RandomStream, { nodeCount }: ClusterOptions): ClusterFault[] {
   if (random.chance(0.6)) return []
   return Array.from({ length: random.integer(1, 4) }, () => {

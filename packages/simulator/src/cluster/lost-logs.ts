@@ -1,6 +1,6 @@
 import type { ClusterFault } from './cluster-scenario.ts'
 import { DIRECTORIES, type SimulatedNode } from './simulated-node.ts'
-import type { StruckCluster } from './strike-cluster.ts'
+import type { StruckCluster } from './struck-cluster.ts'
 
 /** Of what tells whose a log is: in its first word, so that no broker takes the log for any one's. */
 const DAMAGED_BYTE = 3

@@ -354,13 +354,20 @@ describe('an unclean election that is asked for', () => {
     scene.check()
   })
 
-  test.each(both)('is what a topic may ask for, too: %s', (_, more) => {
-    const scene = new Scene([partition(t, 0, [1, 2], { isr: [2] })], more).die(1).start(2, [0])
-    scene.commit([UNCLEAN]).perform(electUncleanly)
-    expect(scene.partition()).toMatchObject({ leader: 2, isr: [2], leaderRecoveryState: 1 })
+  test.each(both)('is what a topic may permit, but not that all is given up that others may have: %s', (_, more) => {
     const fuller = new Scene([partition(t, 0, [2, 1], { isr: [2] })], [...more, UNCLEAN]).start(2, [0])
     expect(fuller.partition()).toMatchObject({ leader: 1, isr: [1], leaderRecoveryState: 1 })
     fuller.check()
+    const scene = new Scene([partition(t, 0, [2, 1], { isr: [2] })], [...more, UNCLEAN]).die(1).start(2, [0])
+    scene.perform(electUncleanly)
+    expect(scene.partition()).toMatchObject({ leader: -1 })
+    scene.start(1)
+    expect(scene.partition()).toMatchObject({ leader: 1, isr: [1], leaderRecoveryState: 1 })
+    scene.check()
+    const nothing = new Scene([partition(t, 0, [2, 1], { isr: [2] })], [...more, UNCLEAN]).die(1).start(2, [0])
+    nothing.start(1, [0])
+    expect(nothing.partition()).toMatchObject({ leader: 2, isr: [2], leaderRecoveryState: 1 })
+    nothing.check()
   })
 
   test('finds nobody where none is alive', () => {
@@ -452,6 +459,16 @@ describe('meanwhile', () => {
     expect(scene.partition()).toMatchObject({ leader: 2, isr: [2], replicas: [3, 1, 2] })
     expect(scene.join(3)).toBe(MetadataErrorCode.NEW_LEADER_ELECTED)
     expect(scene.partition()).toMatchObject({ leader: 3, isr: [3], replicas: [3, 1], elr: [] })
+    scene.check()
+  })
+
+  test('a move whose new replicas alone have something is not called off', () => {
+    const init = { isr: [3], addingReplicas: [3, 4], removingReplicas: [1, 2] }
+    const scene = new Scene([partition(t, 0, [3, 4, 2, 1], init)], [ELR, UNCLEAN]).start(1, [0]).start(2, [0])
+    expect(scene.reassign(null)).toBe(MetadataErrorCode.INVALID_REPLICA_ASSIGNMENT)
+    expect(scene.partition()).toMatchObject({ leader: 3, isr: [3], replicas: [3, 4, 2, 1] })
+    expect(scene.assign(2).reassign(null)).toBe(MetadataErrorCode.NONE)
+    expect(scene.partition()).toMatchObject({ leader: 2, isr: [2], replicas: [2, 1], leaderRecoveryState: 1 })
     scene.check()
   })
 

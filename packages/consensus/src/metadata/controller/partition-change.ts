@@ -25,6 +25,8 @@ export interface PartitionChange {
   readonly targetReplicas?: readonly number[]
   readonly targetAdding?: readonly number[]
   readonly targetRemoving?: readonly number[]
+  /** Somebody has asked for this very election: it may give up what others hold that are not alive. */
+  readonly isAskedFor?: boolean
   /** Bump the leader epoch although nothing changes: the leader may have lost records that were read. */
   readonly newLeaderEpoch?: boolean
   /** What the leader reports of its recovery from an unclean election. */
@@ -170,14 +172,16 @@ class PartitionChangeDraft {
   }
 
   /**
-   * Of those that are alive, for an unclean election: who led last, then any that was not just about to get a replica, in the end also one that
-   * has nothing.
+   * Of those that are alive, for an unclean election: who led last, then any that was not just about to get a replica. One that has nothing
+   * only if all have nothing, or if that is asked for: no topic permits that all is lost since its other brokers start a little later.
    */
   #bestGuess(): number | undefined {
     const led = this.#partition.lastKnownElr.filter((replica) => this.#replicas.includes(replica))
     const settled = this.#replicas.filter((replica) => !this.#adding.includes(replica))
     const best = [...led, ...settled, ...this.#replicas].find((replica) => this.#isAcceptable(replica))
     if (best !== undefined) return best
+    const mayBeginAnew = this.#change.isAskedFor === true || this.#replicas.every((replica) => this.#isLogLost(replica))
+    if (!mayBeginAnew) return undefined
     return this.#replicas.find((replica) => isActiveBroker(this.#change.image, replica) && this.#isLogLost(replica))
   }
 
