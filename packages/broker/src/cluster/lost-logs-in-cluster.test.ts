@@ -1,10 +1,11 @@
 import type { SimulatedDisk, Uuid } from '@millrace/base'
-import type {
-  ControllerEvents,
-  ControllerRequest,
-  PartitionChangeRecord,
-  PartitionRecord,
-  RegisterBrokerRecord,
+import {
+  type ControllerEvents,
+  type ControllerRequest,
+  DirectoryId,
+  type PartitionChangeRecord,
+  type PartitionRecord,
+  type RegisterBrokerRecord,
 } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -19,10 +20,14 @@ const TOPIC = idOf(1)
 const IDENTITY = '/data/t-0/partition.metadata'
 const RECORDS = '00000000000000000000.log'
 const REFUSED = { errorCode: ErrorCode.KAFKA_STORAGE_ERROR }
+type Assignments = ControllerRequest<'assignReplicasToDirs'>
+
 /** As one of two replicas, the only one in sync. */
 const LAST = partitionRecord(TOPIC, 0, [1, 2], { isr: [1], leader: -1 })
-/** What a registration makes of that where nobody has the records. */
-const OUT = { isr: [], eligibleLeaderReplicas: [] }
+/** What a registration makes of that where nobody else has the records. */
+const OUT = { isr: [], eligibleLeaderReplicas: [1], directories: [DirectoryId.LOST_LOG, idOf(5)] }
+/** The same, as the next start finds it. */
+const NOTED = partitionRecord(TOPIC, 0, [1, 2], { ...OUT, leader: -1 })
 
 /** Knows a partition from the start, and changes it with the registration. */
 class Controller extends ScriptedController {
@@ -44,6 +49,15 @@ class Controller extends ScriptedController {
     super.start(events)
     const [topic] = topicRecords('t', TOPIC, [1])
     this.commit(topic!, this.#partition)
+  }
+
+  /** By the rule of the active controller: one that was lost, and tells where its log is, is elected. */
+  electsWhoAssigns(): void {
+    this.answers.set('assignReplicasToDirs', ({ partitions }: ControllerRequest<'assignReplicasToDirs'>) => {
+      const [{ directory } = { directory: DirectoryId.UNASSIGNED }] = partitions
+      this.change({ directories: [directory, idOf(5)], eligibleLeaderReplicas: [], leader: 1, isr: [1] })
+      return { partitions: partitions.map((assigned) => ({ ...assigned, errorCode: ErrorCode.NONE })) }
+    })
   }
 
   change(change: Partial<PartitionChangeRecord>): void {
@@ -174,15 +188,51 @@ describe('a replica whose log a start does not find', () => {
 
   test('is refused by the next start, too', async () => {
     disk.corrupt(IDENTITY, 3, 1)
-    for (let count = 0; count < 2; count++) {
-      const controller = new Controller(LAST, OUT)
+    for (const before of [LAST, NOTED]) {
+      const controller = new Controller(before, OUT)
       const broker = await start(controller, disk)
       expect(controller.registrations[0]!.lostReplicas).toHaveLength(1)
       await broker.advance(1_000)
       expect(await produce(broker)).toMatchObject(REFUSED)
       expect(filledOn(broker)).toEqual(['t-0'])
+      expect(controller.asked.map(({ name }) => name)).not.toContain('assignReplicasToDirs')
       await broker.stop()
     }
+  })
+
+  test('is known from the metadata where no disk tells of it any more, and not begun before somebody leads', async () => {
+    for (const name of disk.listDirectory('/data')) disk.takeAway(`/data/${name}`)
+    const controller = new Controller(NOTED)
+    const broker = await start(controller, disk)
+    expect(controller.registrations[0]!.lostReplicas).toHaveLength(1)
+    expect(await broker.metrics()).toContain('millrace_damaged_replicas 1')
+    await broker.advance(1_000)
+    expect(disk.stat('/data/t-0')).toBeNull()
+    const leader = await Leader.start(broker, controller)
+    controller.commit(leader.registration)
+    controller.change({ leader: LEADER, isr: [LEADER], eligibleLeaderReplicas: [] })
+    await broker.advance(100)
+    expect(disk.stat('/data/t-0')?.isDirectory).toBe(true)
+    expect(await broker.metrics()).toContain('millrace_damaged_replicas 0')
+    await broker.stop()
+    await leader.broker.stop()
+  })
+
+  test('is not begun either where the metadata tell of it after the start only, and the disk does not', async () => {
+    // Another one in the place of that which held the log.
+    for (const name of disk.listDirectory('/data')) disk.takeAway(`/data/${name}`)
+    const elsewhere = partitionRecord(TOPIC, 0, [1, 2], { isr: [1], leader: -1, directories: [idOf(7), idOf(5)] })
+    const controller = new Controller(elsewhere)
+    const broker = await start(controller, disk)
+    expect(controller.registrations[0]!.lostReplicas).toEqual([])
+    controller.change(OUT)
+    await broker.advance(1_000)
+    expect(await produce(broker)).toMatchObject(REFUSED)
+    expect(disk.stat('/data/t-0')).toBeNull()
+    controller.change({ leader: 2, isr: [2], eligibleLeaderReplicas: [] })
+    await broker.advance(100)
+    expect(disk.stat('/data/t-0')?.isDirectory).toBe(true)
+    await broker.stop()
   })
 
   test('is there again once the operator has mended what is damaged', async () => {
@@ -193,11 +243,12 @@ describe('a replica whose log a start does not find', () => {
     const file = disk.openFile(IDENTITY, { create: false })
     file.write(sound, 0, sound.length, 0)
     file.close()
-    const controller = new Controller(LAST)
+    const controller = new Controller(NOTED)
+    controller.electsWhoAssigns()
     const again = await start(controller, disk)
     expect(controller.registrations[0]!.lostReplicas).toEqual([])
-    controller.change({ leader: 1 })
     await again.advance(100)
+    expect(await again.metrics()).toContain('millrace_damaged_replicas 0')
     expect((await again.connect().listOffset('t', -1)).offset).toBe(1)
     await again.stop()
     again.assertSound()
@@ -210,8 +261,11 @@ describe('a replica whose log a start does not find', () => {
     expect(filledOn(broker)).toEqual(['t-0'])
     const leader = await Leader.start(broker, controller)
     controller.commit(leader.registration)
-    controller.change({ leader: LEADER, isr: [LEADER] })
+    controller.change({ leader: LEADER, isr: [LEADER], eligibleLeaderReplicas: [] })
     await untilBegun(broker)
+    // Where that is the controller hears now.
+    const { directory } = (controller.take('assignReplicasToDirs').request as Assignments).partitions[0]!
+    expect(disk.peek('/data/meta.properties').toString()).toContain(directory)
     const metrics = await broker.metrics()
     expect(metrics).toContain('millrace_damaged_replicas 0')
     expect(metrics).toContain('millrace_repaired_replicas_total 1')
@@ -290,7 +344,8 @@ describe('a replica whose log a start does not find', () => {
     disk.corrupt(IDENTITY, 3, 1)
     const controller = new Controller(LAST, OUT)
     const broker = await start(controller, disk)
-    controller.change({ leader: 1, isr: [1], leaderRecoveryState: 1 })
+    const elected = { leader: 1, isr: [1], eligibleLeaderReplicas: [], leaderRecoveryState: 1 } as const
+    controller.change({ ...elected, directories: [DirectoryId.UNASSIGNED, idOf(5)] })
     await broker.advance(100)
     expect(await produce(broker)).toEqual({ errorCode: ErrorCode.NONE, offset: 0 })
     expect(broker.logger.messages('error')).toContain('a lost log is begun anew, empty: it was elected to lead')

@@ -1,5 +1,5 @@
 import type { LeaderEpoch, Uuid } from '@millrace/base'
-import type { MetadataImage, PartitionImage } from '@millrace/consensus'
+import { isLogLost, type MetadataImage, type PartitionImage } from '@millrace/consensus'
 import type { LogManager } from '@millrace/storage'
 import type { Logger } from '../logger.ts'
 
@@ -29,11 +29,11 @@ interface LostReplica extends ReplicaName {
 /**
  * Replicas here whose logs held records and were not found by this start: set aside for damage, or gone (`LostLogs`). An empty log in such a
  * place would pass for a whole one, be elected, and have the others cut theirs to it. So none is made before the metadata says that the
- * replica is neither in sync nor eligible, which the registration asks for, nor before there is a leader to fetch from: until then what
- * the disk tells of the loss stays, for the next start, and what is left of the log, for the operator, who may need it if the others do not
- * come back. That the metadata names a leader does not do: it may have gone down with the whole cluster, and not be missed yet. So it is
- * asked ({@link awaited}). On a node that is its own cluster the partition has no leader until the operator has the node elected, or has
- * mended the log.
+ * replica's log is lost, or that it is neither in sync nor eligible, as it does with the registration; nor before there is a leader to fetch
+ * from: until then what the disk tells of the loss stays, for the next start, and what is left of the log, for the operator, who may need it
+ * if the others do not come back. That the metadata names a leader does not do: it may have gone down with the whole cluster, and not be
+ * missed yet. So it is asked ({@link awaited}). On a node that is its own cluster the partition has no leader until the operator has the node
+ * elected, or has mended the log.
  */
 export class LostReplicas {
   readonly #nodeId: number
@@ -58,7 +58,8 @@ export class LostReplicas {
         const { partition, replicas } = image
         // Of moves something else is known (docs/adr/0009).
         if (!replicas.includes(this.#nodeId) || logs.futures.movedAwayTo(topicId, partition) !== null) continue
-        const isKnownAsLost = this.#isOnly && hasNobody(image) && !found.isHere(topicId, partition)
+        const isNoted = this.#isOnly ? hasNobody(image) : isLogLost(image, this.#nodeId)
+        const isKnownAsLost = isNoted && !found.isHere(topicId, partition)
         if (!isKnownAsLost && !found.has(topic, topicId, partition)) continue
         this.#lost.set(keyOf(topicId, partition), { topic, topicId, partition, isOut: false, foundEpoch: -1 })
       }
@@ -80,7 +81,7 @@ export class LostReplicas {
     for (const [key, lost] of this.#lost) {
       const image = topicsById.get(lost.topicId)?.partitions[lost.partition]
       if (image?.replicas.includes(this.#nodeId) !== true) this.#lost.delete(key)
-      else if (isRegistered && !image.isr.includes(this.#nodeId) && !image.elr.includes(this.#nodeId)) lost.isOut = true
+      else if (isRegistered && isOut(image, this.#nodeId)) lost.isOut = true
     }
   }
 
@@ -139,6 +140,11 @@ export class LostReplicas {
   #names(): string[] {
     return [...this.#lost.values()].map(({ topic, partition }) => `${topic}-${partition}`)
   }
+}
+
+/** What counts as lost may be eligible, but it is not elected for what it has. */
+function isOut(image: PartitionImage, nodeId: number): boolean {
+  return isLogLost(image, nodeId) || (!image.isr.includes(nodeId) && !image.elr.includes(nodeId))
 }
 
 /** As the only node notes it of a log that it lost: the next start can tell by nothing else, if the durable mark is lost, too. */

@@ -118,8 +118,12 @@ function featureError(image: MetadataImage, { brokerId, features }: ClusterRegis
  * unless its records may be gone: the broker says so, it comes with a clean stop of another time (a disk that was set back), or the
  * directory that held the replica is not there any more. Then a new replica may lie elsewhere: in the only directory, or wherever the
  * broker puts it; but where an empty log would be all that counts, the replica stays in the directory that is missing: it may come back.
- * A log that is lost out of its directory is as a whole directory that is: nothing elects the replica but the operator's word. Without
- * eligible replicas the last member stays in sync; then its place counts as lost, so that it is not elected. `isMeant`: of which partitions.
+ *
+ * A log that is lost out of its directory is noted as the replica's place, so that it is not elected. If nobody leads without it, it keeps what
+ * claim it has (among the eligible ones, as the last known leader, or in sync where there are no eligible ones): once the log is mended, and
+ * the broker started again, the broker tells where the log lies (KIP-858), and that makes it electable. A registration that names no
+ * loss is no such proof: it may come from an empty disk in the place of the former one. Until then only the operator's word elects.
+ * `isMeant`: of which partitions.
  */
 function cleanUpRecords(
   context: ControllerContext,
@@ -133,7 +137,11 @@ function cleanUpRecords(
   const mayHaveLost = !recoveredCleanly || wasSetBack
   // A replica that was not yet assigned may lie in any directory, also in one that is missing.
   const isComplete = previous?.directories.every((directory) => directories.includes(directory)) === true
-  const isThere = (directory: Uuid) => (isPlacementKnown(directory) ? directories.includes(directory) : isComplete)
+  const isThere = (directory: Uuid) => {
+    // In whatever disk it was: nothing counts there that this one does not tell.
+    if (directory === DirectoryId.LOST_LOG) return true
+    return isPlacementKnown(directory) ? directories.includes(directory) : isComplete
+  }
   const isNewDisk = directories.some((directory) => previous?.directories.includes(directory) !== true)
   const elsewhere = directories.length === 1 ? directories[0]! : DirectoryId.UNASSIGNED
   const hasElr = isElrEnabled(context.image)
@@ -151,14 +159,12 @@ function cleanUpRecords(
     if (slot === -1 && !isr.includes(brokerId) && !elr.includes(brokerId)) return
     const isWiped = slot === -1 || !isThere(partition.directories[slot]!)
     const isLost = slot !== -1 && isLostHere(topic.id, partition.partition)
-    const isOut = isWiped || isLost || mayHaveLost
     const isReplaced = isWiped && slot !== -1 && mayBeginAnew(partition)
-    const isLastLost = isLost && !isWiped && !hasElr && isr.every((replica) => replica === brokerId)
-    const directory = isReplaced ? elsewhere : isLastLost ? DirectoryId.LOST : undefined
+    const directory = isReplaced ? elsewhere : isLost && !isWiped ? DirectoryId.LOST_LOG : undefined
     const change = changeOf(after, topic, partition, {
       targetIsr: without(isr, brokerId),
-      ...(isOut ? { excludedFromElr: brokerId } : {}),
-      ...((isWiped ? replicas.length > 1 : isLost) ? { isExcludedWiped: true } : {}),
+      ...(isWiped || mayHaveLost ? { excludedFromElr: brokerId } : {}),
+      ...(isWiped && replicas.length > 1 ? { isExcludedWiped: true } : {}),
       ...(directory === undefined ? {} : { targetDirectories: partition.directories.with(slot, directory) }),
     })
     if (change !== null) records.push(change)
