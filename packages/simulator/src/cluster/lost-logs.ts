@@ -9,12 +9,12 @@ const LOOK_AGAIN_MS = 300
 
 /**
  * Logs of one partition are lost to several of its nodes, as far as brokers can tell, and an operator puts them back, but for those in whose
- * place others have been begun. Nothing may be lost by it, also where no node had its log for a while. False: they are not up, or the logs
- * are being moved, during which the names of files say which of them counts.
+ * place others have been begun. Nothing may be lost by it, also where no node had its log for a while. False: they are not up, or a disk of
+ * theirs is away, or all logs are being moved, during which the names of files say which of them counts.
  */
 export function loseLogs(run: StruckCluster, fault: Extract<ClusterFault, { kind: 'logs lost' }>): boolean {
   const nodes = fault.nodes.map(({ node }) => run.nodes[node]!)
-  if (!nodes.every(({ isUp }) => isUp)) return false
+  if (!nodes.every(({ isUp, failingDirectory }) => isUp && failingDirectory === null)) return false
   const moving = nodes.flatMap((node) => node.movesOnDisk())
   const all = new Set(nodes.flatMap((node) => [...identitiesOf(node).keys()]))
   const names = [...all].filter((name) => !moving.some((move) => move.includes(`${name}.`) || move.endsWith(name)))
