@@ -2,7 +2,9 @@ import type { ClusterFault } from './cluster-scenario.ts'
 import { DIRECTORIES, type SimulatedNode } from './simulated-node.ts'
 import type { StruckCluster } from './struck-cluster.ts'
 
-/** Of what tells whose a log is: in its first word, so that no broker takes the log for any one's. */
+/** How a file begins that tells whose a log is. */
+const SOUND = 'version: 0'
+/** In its first word, so that no broker takes the log for any one's. */
 const DAMAGED_BYTE = 3
 /** An operator who finds that a disk is away looks again after this. */
 const LOOK_AGAIN_MS = 300
@@ -56,14 +58,15 @@ function putBack(run: StruckCluster, node: SimulatedNode, path: string, lost: Bu
   world.mark('lost log put back')
 }
 
-/** Paths of the files that tell whose the logs of the node are, by the names of these. */
+/** Paths of the files that tell whose the logs of the node are, by the names of these; but for logs that are lost already. */
 function identitiesOf({ disk }: SimulatedNode): Map<string, string> {
   const paths = new Map<string, string>()
   for (const directory of DIRECTORIES) {
     if (disk.stat(directory) === null) continue
     for (const name of disk.listDirectory(directory)) {
       const path = `${directory}/${name}/partition.metadata`
-      if (/-[0-9]+$/.test(name) && (disk.stat(path)?.sizeBytes ?? 0) > DAMAGED_BYTE) paths.set(name, path)
+      if (/-[0-9]+$/.test(name) && disk.stat(path) !== null && disk.peek(path).toString().startsWith(SOUND))
+        paths.set(name, path)
     }
   }
   return paths
