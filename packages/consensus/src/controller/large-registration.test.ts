@@ -51,7 +51,7 @@ test('a broker that lost the logs of 100,000 replicas is registered, and eligibl
   expect(MAX_PEER_FRAME_BYTES).toBeLessThan(DEFAULT_TRANSPORT_LIMITS.maxFrameBytes)
   expect(MAX_PEER_FRAME_BYTES).toBeLessThan(DEFAULT_TRANSPORT_LIMITS.maxQueueBytes)
   expect(cluster.problems).toEqual([])
-})
+}, 120_000)
 
 /** Partitions that broker 3 is in sync with, or eligible to lead. */
 function claimsOf(cluster: ControllerCluster): PartitionImage[] {
