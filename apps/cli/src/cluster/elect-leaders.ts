@@ -16,8 +16,8 @@ export const electLeaders: CommandDefinition<ElectOptions> = {
   arguments: [['[partitions...]', 'orders, orders:0,2-4 or /orders-.*/']],
   summary: 'Give partitions back to their preferred leaders, or a leader at all',
   description: `The preferred leader is the first replica: after a restart others lead in its place, until it is given back here or by the cluster itself
-(auto.leader.rebalance.enable). --unclean is for partitions without any leader whose eligible replicas are lost for good: the first of
-the other replicas whose broker is up takes over, whatever it holds, and RECORDS THAT IT LACKS ARE LOST.`,
+(auto.leader.rebalance.enable). --unclean is for partitions without any leader whose eligible replicas are lost for good: the one that led
+last, or the first of the others whose broker is up takes over, whatever it holds, and RECORDS THAT IT LACKS ARE LOST.`,
   options: [
     { flags: '--all', description: 'every partition that needs it' },
     { flags: '--unclean', description: 'let a replica lead that lacks records; they are lost' },

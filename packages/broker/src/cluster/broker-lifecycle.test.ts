@@ -1,5 +1,5 @@
 import { SimulatedClock, SimulatedTimers, type Uuid } from '@millrace/base'
-import { emptyImage } from '@millrace/consensus'
+import { type ControllerRequest, emptyImage } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { RecordingLogger } from '../coordinator/testing/recording-logger.ts'
@@ -17,6 +17,7 @@ let lifecycle: BrokerLifecycle
 let fatal: Error[]
 let epochs: number[]
 let offline: Uuid[]
+let lost: { topicId: Uuid; partition: number }[]
 let logger: RecordingLogger
 
 beforeEach(() => {
@@ -27,6 +28,7 @@ beforeEach(() => {
   fatal = []
   epochs = []
   offline = []
+  lost = []
   logger = new RecordingLogger()
   metadata = new ClusterMetadata({
     port,
@@ -55,6 +57,7 @@ beforeEach(() => {
       features: [],
       directories: [DIRECTORY],
       recoveredCleanly: true,
+      lostReplicas: lost,
     }),
     offlineDirectories: () => offline,
     onBrokerEpoch(epoch) {
@@ -105,6 +108,37 @@ describe('registration', () => {
     await settle()
     port.take('registerBroker').answer({ brokerEpoch: 12 })
     await done
+  })
+
+  test('of more lost replicas than one request takes is not over before all are told', async () => {
+    const topicId = 'AAAAAAAAAAAAAAAAAAAAaA' as Uuid
+    lost = Array.from({ length: 200_001 }, (_, partition) => ({ topicId, partition }))
+    const done = lifecycle.register()
+    const told: number[] = []
+    const tell = async (answer: unknown, previousBrokerEpoch: number): Promise<void> => {
+      const asked = port.take('registerBroker')
+      expect(asked.request).toMatchObject({ incarnationId: INCARNATION, previousBrokerEpoch })
+      const { lostReplicas } = asked.request as ControllerRequest<'registerBroker'>
+      // No request of a peer may have more (`MAX_PEER_FRAME_BYTES`).
+      expect(JSON.stringify(asked.request).length).toBeLessThan(14 * 1024 * 1024)
+      told.push(lostReplicas!.length)
+      asked.answer(answer)
+      await settle()
+    }
+    await tell({ brokerEpoch: 12 }, 3)
+    // Half told is as if nothing was: all of it is told again.
+    await tell({ code: ErrorCode.NOT_CONTROLLER, message: null }, 12)
+    timers.advance(100)
+    await settle()
+    for (let count = 0; count < 3; count++) {
+      expect(epochs).toEqual([])
+      expect(port.heartbeats).toEqual([])
+      await tell({ brokerEpoch: 12 }, 12)
+    }
+    await done
+    expect(told).toEqual([100_000, 100_000, 100_000, 100_000, 1])
+    expect(epochs).toEqual([12])
+    expect(port.heartbeats).toMatchObject([{ brokerEpoch: 12, wantFence: true }])
   })
 
   test('a refusal that does not pass says why', async () => {

@@ -47,6 +47,11 @@ export interface BrokerLifecycleOptions {
 
 /** One try to register; a new controller must be found within it. */
 const REGISTRATION_TRY_MS = 5_000
+/**
+ * Most lost replicas in one request, of at most 60 bytes each: a frame of the controller's peers has 15 MiB. As many as there may be by default
+ * (`max.partitions`), so that another one hardly ever has to follow, of which controllers of before would not take what is lost.
+ */
+const LOST_PER_REQUEST = 100_000
 /** Pause before the next try after a refusal that passes. */
 const REGISTRATION_RETRY_MS = 100
 /** While a broker waits to be let in or out, it asks so often. */
@@ -233,13 +238,16 @@ export class BrokerLifecycle {
     const { metadata, onBrokerEpoch } = this.#options
     const registration = this.#options.registration()
     try {
-      const request = { ...registration, previousBrokerEpoch: this.#previousBrokerEpoch }
-      const answer = await metadata.request('registerBroker', request, REGISTRATION_TRY_MS)
-      if ('code' in answer) return answer
+      for (const lostReplicas of pagesOf(registration.lostReplicas ?? [])) {
+        const request = { ...registration, lostReplicas, previousBrokerEpoch: this.#previousBrokerEpoch }
+        const answer = await metadata.request('registerBroker', request, REGISTRATION_TRY_MS)
+        if ('code' in answer) return answer
+        // Of this life from here on: it ends nothing that another registration would have to know of.
+        this.#previousBrokerEpoch = answer.brokerEpoch
+      }
       this.#registered = registration
-      // Of this life from here on: it ends nothing that another registration would have to know of.
-      this.#previousBrokerEpoch = answer.brokerEpoch
-      onBrokerEpoch(answer.brokerEpoch)
+      // Not before all is told: no heartbeat may ask to be let in until then.
+      onBrokerEpoch(this.#previousBrokerEpoch)
       if (await metadata.catchUp(REGISTRATION_TRY_MS)) return null
       return { code: ErrorCode.REQUEST_TIMED_OUT, message: 'the metadata of this node does not follow' }
     } catch (error) {
@@ -293,4 +301,13 @@ export class BrokerLifecycle {
       this.#options.timers.setTimer(durationMs, resolve)
     })
   }
+}
+
+/** One page at least. */
+function pagesOf<Item>(items: readonly Item[]): (readonly Item[])[] {
+  const pages = [items.slice(0, LOST_PER_REQUEST)]
+  for (let start = LOST_PER_REQUEST; start < items.length; start += LOST_PER_REQUEST) {
+    pages.push(items.slice(start, start + LOST_PER_REQUEST))
+  }
+  return pages
 }

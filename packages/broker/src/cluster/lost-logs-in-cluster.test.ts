@@ -1,5 +1,12 @@
 import type { SimulatedDisk, Uuid } from '@millrace/base'
-import type { ControllerEvents, ControllerRequest, PartitionChangeRecord, PartitionRecord } from '@millrace/consensus'
+import {
+  type ControllerEvents,
+  type ControllerRequest,
+  DirectoryId,
+  type PartitionChangeRecord,
+  type PartitionRecord,
+  type RegisterBrokerRecord,
+} from '@millrace/consensus'
 import {
   alterReplicaLogDirsApi,
   createAlterReplicaLogDir,
@@ -19,10 +26,14 @@ const TOPIC = idOf(1)
 const IDENTITY = '/data/t-0/partition.metadata'
 const RECORDS = '00000000000000000000.log'
 const REFUSED = { errorCode: ErrorCode.KAFKA_STORAGE_ERROR }
+type Assignments = ControllerRequest<'assignReplicasToDirs'>
+
 /** As one of two replicas, the only one in sync. */
 const LAST = partitionRecord(TOPIC, 0, [1, 2], { isr: [1], leader: -1 })
-/** What a registration makes of that where nobody has the records. */
-const OUT = { isr: [], eligibleLeaderReplicas: [] }
+/** What a registration makes of that where nobody else has the records. */
+const OUT = { isr: [], eligibleLeaderReplicas: [1], directories: [DirectoryId.LOST_LOG, idOf(5)] }
+/** The same, as the next start finds it. */
+const NOTED = partitionRecord(TOPIC, 0, [1, 2], { ...OUT, leader: -1 })
 
 /** Knows a partition from the start, and changes it with the registration. */
 class Controller extends ScriptedController {
@@ -46,6 +57,15 @@ class Controller extends ScriptedController {
     this.commit(topic!, this.#partition)
   }
 
+  /** By the rule of the active controller: one that was lost, and tells where its log is, is elected. */
+  electsWhoAssigns(): void {
+    this.answers.set('assignReplicasToDirs', ({ partitions }: ControllerRequest<'assignReplicasToDirs'>) => {
+      const [{ directory } = { directory: DirectoryId.UNASSIGNED }] = partitions
+      this.change({ directories: [directory, idOf(5)], eligibleLeaderReplicas: [], leader: 1, isr: [1] })
+      return { partitions: partitions.map((assigned) => ({ ...assigned, errorCode: ErrorCode.NONE })) }
+    })
+  }
+
   change(change: Partial<PartitionChangeRecord>): void {
     this.commit({ type: 'PartitionChangeRecord', topicId: TOPIC, partitionId: 0, ...change })
   }
@@ -67,6 +87,53 @@ function filledOn({ disk }: TestBroker): string[] {
 async function produce(broker: TestBroker): Promise<{ errorCode: number; offset: number }> {
   const { errorCode, baseOffset } = await broker.connect().produce('t', batchOf(['new']))
   return { errorCode, offset: Number(baseOffset) }
+}
+
+const LEADER = 2
+/** Of the changes of {@link LAST} that name the leader. */
+const EPOCH = 4
+
+/** Another broker, which leads the partition, with a record in it. */
+class Leader {
+  readonly broker: TestBroker
+  readonly #controller: ScriptedController
+
+  private constructor(broker: TestBroker, controller: ScriptedController) {
+    this.broker = broker
+    this.#controller = controller
+  }
+
+  static async start(follower: TestBroker, { heartbeats }: Controller, leaderEpoch = EPOCH): Promise<Leader> {
+    const { clock, timers, network } = follower
+    const controller = new ScriptedController()
+    const broker = await TestBroker.start({
+      ...{ clock, timers, network, seed: 7 },
+      settings: { 'node.id': `${LEADER}` },
+      cluster: { port: controller, clusterId: 'cluster-1' },
+    })
+    const leader = new Leader(broker, controller)
+    const [topic] = topicRecords('t', TOPIC, [])
+    controller.commit(brokerRecord(1, { brokerEpoch: heartbeats[0]!.brokerEpoch }), topic!)
+    leader.lead(leaderEpoch)
+    expect(await produce(broker)).toEqual({ errorCode: ErrorCode.NONE, offset: 0 })
+    return leader
+  }
+
+  lead(leaderEpoch: number): void {
+    const init = { isr: [LEADER], leader: LEADER, leaderEpoch, partitionEpoch: 10 * leaderEpoch }
+    this.#controller.commit(partitionRecord(TOPIC, 0, [1, LEADER], init))
+  }
+
+  get registration(): RegisterBrokerRecord {
+    const { host, port } = this.broker.broker.endpoints[0]!
+    return brokerRecord(LEADER, { endPoints: [{ listener: 'PLAINTEXT', host, port, securityProtocol: 'PLAINTEXT' }] })
+  }
+}
+
+/** Lets time pass until the replica has what its leader has, and what was left of its log is set aside. */
+async function untilBegun(broker: TestBroker): Promise<void> {
+  for (let count = 0; count < 100 && filledOn(broker).length < 2; count++) await broker.advance(100)
+  expect(filledOn(broker).sort()).toEqual(['t-0', expect.stringMatching(/^t-0\..*-stray$/)])
 }
 
 let disk: SimulatedDisk
@@ -127,15 +194,51 @@ describe('a replica whose log a start does not find', () => {
 
   test('is refused by the next start, too', async () => {
     disk.corrupt(IDENTITY, 3, 1)
-    for (let count = 0; count < 2; count++) {
-      const controller = new Controller(LAST, OUT)
+    for (const before of [LAST, NOTED]) {
+      const controller = new Controller(before, OUT)
       const broker = await start(controller, disk)
       expect(controller.registrations[0]!.lostReplicas).toHaveLength(1)
       await broker.advance(1_000)
       expect(await produce(broker)).toMatchObject(REFUSED)
       expect(filledOn(broker)).toEqual(['t-0'])
+      expect(controller.asked.map(({ name }) => name)).not.toContain('assignReplicasToDirs')
       await broker.stop()
     }
+  })
+
+  test('is known from the metadata where no disk tells of it any more, and not begun before somebody leads', async () => {
+    for (const name of disk.listDirectory('/data')) disk.takeAway(`/data/${name}`)
+    const controller = new Controller(NOTED)
+    const broker = await start(controller, disk)
+    expect(controller.registrations[0]!.lostReplicas).toHaveLength(1)
+    expect(await broker.metrics()).toContain('millrace_damaged_replicas 1')
+    await broker.advance(1_000)
+    expect(disk.stat('/data/t-0')).toBeNull()
+    const leader = await Leader.start(broker, controller)
+    controller.commit(leader.registration)
+    controller.change({ leader: LEADER, isr: [LEADER], eligibleLeaderReplicas: [] })
+    await broker.advance(100)
+    expect(disk.stat('/data/t-0')?.isDirectory).toBe(true)
+    expect(await broker.metrics()).toContain('millrace_damaged_replicas 0')
+    await broker.stop()
+    await leader.broker.stop()
+  })
+
+  test('is not begun either where the metadata tell of it after the start only, and the disk does not', async () => {
+    // Another one in the place of that which held the log.
+    for (const name of disk.listDirectory('/data')) disk.takeAway(`/data/${name}`)
+    const elsewhere = partitionRecord(TOPIC, 0, [1, 2], { isr: [1], leader: -1, directories: [idOf(7), idOf(5)] })
+    const controller = new Controller(elsewhere)
+    const broker = await start(controller, disk)
+    expect(controller.registrations[0]!.lostReplicas).toEqual([])
+    controller.change(OUT)
+    await broker.advance(1_000)
+    expect(await produce(broker)).toMatchObject(REFUSED)
+    expect(disk.stat('/data/t-0')).toBeNull()
+    controller.change({ leader: 2, isr: [2], eligibleLeaderReplicas: [] })
+    await broker.advance(100)
+    expect(disk.stat('/data/t-0')?.isDirectory).toBe(true)
+    await broker.stop()
   })
 
   test('is there again once the operator has mended what is damaged', async () => {
@@ -146,11 +249,12 @@ describe('a replica whose log a start does not find', () => {
     const file = disk.openFile(IDENTITY, { create: false })
     file.write(sound, 0, sound.length, 0)
     file.close()
-    const controller = new Controller(LAST)
+    const controller = new Controller(NOTED)
+    controller.electsWhoAssigns()
     const again = await start(controller, disk)
     expect(controller.registrations[0]!.lostReplicas).toEqual([])
-    controller.change({ leader: 1 })
     await again.advance(100)
+    expect(await again.metrics()).toContain('millrace_damaged_replicas 0')
     expect((await again.connect().listOffset('t', -1)).offset).toBe(1)
     await again.stop()
     again.assertSound()
@@ -161,20 +265,93 @@ describe('a replica whose log a start does not find', () => {
     const controller = new Controller(LAST, OUT)
     const broker = await start(controller, disk)
     expect(filledOn(broker)).toEqual(['t-0'])
-    controller.change({ leader: 2, isr: [2] })
-    await broker.advance(100)
-    expect(filledOn(broker)).toEqual([expect.stringMatching(/^t-0\..*-stray$/)])
-    expect(disk.stat('/data/t-0')?.isDirectory).toBe(true)
-    expect(await broker.metrics()).toContain('millrace_damaged_replicas 0')
+    const leader = await Leader.start(broker, controller)
+    controller.commit(leader.registration)
+    controller.change({ leader: LEADER, isr: [LEADER], eligibleLeaderReplicas: [] })
+    await untilBegun(broker)
+    // Where that is the controller hears now.
+    const { directory } = (controller.take('assignReplicasToDirs').request as Assignments).partitions[0]!
+    expect(disk.peek('/data/meta.properties').toString()).toContain(directory)
+    const metrics = await broker.metrics()
+    expect(metrics).toContain('millrace_damaged_replicas 0')
+    expect(metrics).toContain('millrace_repaired_replicas_total 1')
     expect(broker.logger.messages('warn')).toContain('a lost log is begun anew, and fetched from its leader')
     await broker.stop()
+    await leader.broker.stop()
+  })
+
+  describe('waits for the leader of the metadata', () => {
+    let controller: Controller
+    let broker: TestBroker
+
+    beforeEach(async () => {
+      disk.corrupt(IDENTITY, 3, 1)
+      controller = new Controller(LAST, { ...OUT, leader: LEADER, isr: [LEADER] })
+    })
+
+    async function expectWaiting(): Promise<void> {
+      for (let count = 0; count < 20; count++) await broker.advance(100)
+      expect(filledOn(broker)).toEqual(['t-0'])
+      const metrics = await broker.metrics()
+      expect(metrics).toContain('millrace_damaged_replicas 1')
+      expect(metrics).toContain('millrace_repaired_replicas_total 0')
+    }
+
+    async function expectToGoOn(leader: Leader): Promise<void> {
+      await untilBegun(broker)
+      await broker.stop()
+      await leader.broker.stop()
+      expect(broker.fatalErrors).toEqual([])
+    }
+
+    test('that is not registered, or fenced', async () => {
+      broker = await start(controller, disk)
+      await expectWaiting()
+      const leader = await Leader.start(broker, controller)
+      controller.commit({ ...leader.registration, fenced: true })
+      await expectWaiting()
+      controller.commit(leader.registration)
+      await expectToGoOn(leader)
+    })
+
+    test('that is registered, and has not come back', async () => {
+      broker = await start(controller, disk)
+      controller.commit(brokerRecord(LEADER))
+      await expectWaiting()
+      const leader = await Leader.start(broker, controller)
+      controller.commit(leader.registration)
+      await expectToGoOn(leader)
+    })
+
+    test('that has come back, and does not lead in this life yet', async () => {
+      broker = await start(controller, disk)
+      const leader = await Leader.start(broker, controller, EPOCH - 1)
+      controller.commit(leader.registration)
+      await expectWaiting()
+      leader.lead(EPOCH)
+      await expectToGoOn(leader)
+    })
+
+    test('however often the leader changes', async () => {
+      broker = await start(controller, disk)
+      const leader = await Leader.start(broker, controller)
+      controller.commit(leader.registration)
+      controller.change({ leader: -1 })
+      await expectWaiting()
+      // Another epoch than the one that the leader has heard of.
+      controller.change({ leader: LEADER })
+      await expectWaiting()
+      leader.lead(EPOCH + 2)
+      await expectToGoOn(leader)
+    })
   })
 
   test('is begun anew, empty, where it was elected all the same', async () => {
     disk.corrupt(IDENTITY, 3, 1)
     const controller = new Controller(LAST, OUT)
     const broker = await start(controller, disk)
-    controller.change({ leader: 1, isr: [1], leaderRecoveryState: 1 })
+    const elected = { leader: 1, isr: [1], eligibleLeaderReplicas: [], leaderRecoveryState: 1 } as const
+    controller.change({ ...elected, directories: [DirectoryId.UNASSIGNED, idOf(5)] })
     await broker.advance(100)
     expect(await produce(broker)).toEqual({ errorCode: ErrorCode.NONE, offset: 0 })
     expect(broker.logger.messages('error')).toContain('a lost log is begun anew, empty: it was elected to lead')

@@ -59,6 +59,9 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     get damagedCount() {
       return broker.partitions.damagedCount
     },
+    get repairedCount() {
+      return broker.partitions.lost.begunCount
+    },
   }
   return {
     network: broker.network,

@@ -10,7 +10,7 @@ export interface ReplicationFigures {
   /** Bytes of records from leaders, and to followers. */
   readonly bytesIn: number
   readonly bytesOut: number
-  /** Replicas here whose records are damaged, and how many began to fetch theirs again. */
+  /** Replicas here whose records are damaged, or whose logs are lost; how many began to fetch theirs again, or anew. */
   readonly damagedCount: number
   readonly repairedCount: number
 }
@@ -81,13 +81,20 @@ export function defineReplicationMetrics(
   total('brokertopicmetrics_replicationbytesout', 'Bytes of records to followers.', (f) => f.bytesOut)
   gauge(
     'millrace_damaged_replicas',
-    'Replicas whose records are damaged, or whose logs are lost, and not fetched again yet.',
+    'Replicas with damaged records, or without a log, not begun again yet.',
     [],
-    (set) => set({}, replication().damagedCount),
+    (set) => {
+      set({}, replication().damagedCount)
+    },
   )
-  counter('millrace_repaired_replicas_total', 'Replicas that fetched damaged records again.', [], (set) => {
-    set({}, replication().repairedCount)
-  })
+  counter(
+    'millrace_repaired_replicas_total',
+    'Replicas that fetched damaged records again, or began anew.',
+    [],
+    (set) => {
+      set({}, replication().repairedCount)
+    },
+  )
   gauge('kafka_server_replicafetchermanager_maxlag', 'Offsets that the follower furthest behind lacks.', [], (set) => {
     set({}, replication().maxLag)
   })

@@ -127,7 +127,9 @@ describe('a log that a start of a single node does not find', () => {
         expect(filled()).not.toContain('t-0')
         expect(await client.produce('t', batchOf(['new']))).toMatchObject({ errorCode: ErrorCode.NONE, baseOffset: 0 })
         expect(broker.logger.messages('error')).toContain('a lost log is begun anew, empty: it was elected to lead')
-        expect(await broker.metrics()).toContain('millrace_damaged_replicas 0')
+        const metrics = await broker.metrics()
+        expect(metrics).toContain('millrace_damaged_replicas 0')
+        expect(metrics).toContain('millrace_repaired_replicas_total 1')
       })
       await run(5, async (client) => {
         expect(valuesIn((await client.fetchFrom('t', 0, 12)).records)).toEqual(['new'])

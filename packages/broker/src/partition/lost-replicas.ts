@@ -1,5 +1,5 @@
-import type { Uuid } from '@millrace/base'
-import { isNotedAsLost, type MetadataImage, type PartitionImage } from '@millrace/consensus'
+import type { LeaderEpoch, Uuid } from '@millrace/base'
+import { isLogLost, isNotedAsLost, type MetadataImage, type PartitionImage } from '@millrace/consensus'
 import type { LogManager } from '@millrace/storage'
 import type { Logger } from '../logger.ts'
 
@@ -12,24 +12,36 @@ export interface ReplicaName {
   readonly partition: number
 }
 
+/** A lost replica that may be begun anew once its leader is known to be there. */
+export interface AwaitedLeader extends ReplicaName {
+  readonly topic: string
+  readonly leaderEpoch: LeaderEpoch
+}
+
 interface LostReplica extends ReplicaName {
   readonly topic: string
   /** Nothing committed rests on it: the metadata has said so to this life of the broker. */
   isOut: boolean
+  /** Epoch in which its leader has said to this life that it leads; -1: in none. */
+  foundEpoch: LeaderEpoch
 }
 
 /**
  * Replicas here whose logs held records and were not found by this start: set aside for damage, or gone (`LostLogs`). An empty log in such a
  * place would pass for a whole one, be elected, and have the others cut theirs to it. So none is made before the metadata says that the
- * replica is neither in sync nor eligible, which the registration asks for, nor before there is a leader to fetch from: until then what
- * the disk tells of the loss stays, for the next start, and what is left of the log, for the operator. On a node that is its own cluster the
- * partition has no leader until the operator has the node elected, or has mended the log.
+ * replica's log is lost, or that it is neither in sync nor eligible, as it does with the registration; nor before there is a leader to fetch
+ * from: until then what the disk tells of the loss stays, for the next start, and what is left of the log, for the operator, who may need it
+ * if the others do not come back. That the metadata names a leader does not do: it may have gone down with the whole cluster, and not be
+ * missed yet. So it is asked ({@link awaited}). On a node that is its own cluster the partition has no leader until the operator has the node
+ * elected, or has mended the log.
  */
 export class LostReplicas {
   readonly #nodeId: number
   readonly #logger: Logger
   readonly #isOnly: boolean
   readonly #lost = new Map<string, LostReplica>()
+  /** How many were begun anew. */
+  begunCount = 0
 
   /** `isOnly`: there is no other node to fetch from. */
   constructor(nodeId: number, logger: Logger, isOnly: boolean) {
@@ -47,9 +59,10 @@ export class LostReplicas {
         // Of moves something else is known (docs/adr/0009).
         if (!replicas.includes(this.#nodeId) || logs.futures.movedAwayTo(topicId, partition) !== null) continue
         // Where the durable mark is lost, too, nothing else tells.
-        const isKnownAsLost = this.#isOnly && isNotedAsLost(image) && !found.isHere(topicId, partition)
+        const isNoted = this.#isOnly ? isNotedAsLost(image) : isLogLost(image, this.#nodeId)
+        const isKnownAsLost = isNoted && !found.isHere(topicId, partition)
         if (!isKnownAsLost && !found.has(topic, topicId, partition)) continue
-        this.#lost.set(keyOf(topicId, partition), { topic, topicId, partition, isOut: false })
+        this.#lost.set(keyOf(topicId, partition), { topic, topicId, partition, isOut: false, foundEpoch: -1 })
       }
     }
     this.apply(metadata, isRegistered)
@@ -71,7 +84,7 @@ export class LostReplicas {
     for (const [key, lost] of this.#lost) {
       const image = topicsById.get(lost.topicId)?.partitions[lost.partition]
       if (image?.replicas.includes(this.#nodeId) !== true) this.#lost.delete(key)
-      else if (isRegistered && !image.isr.includes(this.#nodeId) && !image.elr.includes(this.#nodeId)) lost.isOut = true
+      else if (isRegistered && isOut(image, this.#nodeId)) lost.isOut = true
     }
     return this.#lost.size < count
   }
@@ -90,9 +103,31 @@ export class LostReplicas {
   }
 
   /** Whether no log may be made for it yet, by an image that was applied. */
-  isBarred(topicId: Uuid, { partition, leader }: PartitionImage): boolean {
+  isBarred(topicId: Uuid, { partition, leader, leaderEpoch }: PartitionImage): boolean {
     const lost = this.#lost.get(keyOf(topicId, partition))
-    return lost !== undefined && (!lost.isOut || leader < 0)
+    if (lost === undefined) return false
+    return !lost.isOut || leader < 0 || (leader !== this.#nodeId && lost.foundEpoch !== leaderEpoch)
+  }
+
+  /** Those that only wait for their leaders to say that they are there, by leader: others that are registered and not fenced. */
+  awaited({ topicsById, brokers }: MetadataImage): Map<number, AwaitedLeader[]> {
+    const byLeader = new Map<number, AwaitedLeader[]>()
+    for (const { topic, topicId, partition, isOut, foundEpoch } of this.#lost.values()) {
+      const image = topicsById.get(topicId)?.partitions[partition]
+      if (!isOut || image === undefined || image.leaderEpoch === foundEpoch) continue
+      const { leader, leaderEpoch } = image
+      if (leader === this.#nodeId || brokers.get(leader)?.fenced !== false) continue
+      const replicas = byLeader.get(leader)
+      if (replicas === undefined) byLeader.set(leader, [{ topic, topicId, partition, leaderEpoch }])
+      else replicas.push({ topic, topicId, partition, leaderEpoch })
+    }
+    return byLeader
+  }
+
+  /** Its leader says that it leads in this epoch: there it can be fetched, as long as the metadata does not name another one. */
+  onLeaderFound({ topicId, partition, leaderEpoch }: AwaitedLeader): void {
+    const lost = this.#lost.get(keyOf(topicId, partition))
+    if (lost !== undefined) lost.foundEpoch = leaderEpoch
   }
 
   /** It has a log again. */
@@ -100,6 +135,7 @@ export class LostReplicas {
     const lost = this.#lost.get(keyOf(topicId, partition))
     if (lost === undefined) return
     this.#lost.delete(keyOf(topicId, partition))
+    this.begunCount++
     const fields = { topic: lost.topic, partition, leaderId: leader }
     if (leader === this.#nodeId) this.#logger.error('a lost log is begun anew, empty: it was elected to lead', fields)
     else this.#logger.warn('a lost log is begun anew, and fetched from its leader', fields)
@@ -108,6 +144,11 @@ export class LostReplicas {
   #names(): string[] {
     return [...this.#lost.values()].map(({ topic, partition }) => `${topic}-${partition}`)
   }
+}
+
+/** What counts as lost may be eligible, but it is not elected for what it has. */
+function isOut(image: PartitionImage, nodeId: number): boolean {
+  return isLogLost(image, nodeId) || (!image.isr.includes(nodeId) && !image.elr.includes(nodeId))
 }
 
 function keyOf(topicId: Uuid, partition: number): string {

@@ -88,7 +88,7 @@ export class PartitionManager {
   }
 
   /** Replicas whose logs were lost before this start and are not begun anew yet. */
-  get lost(): Pick<LostReplicas, 'all' | 'count'> {
+  get lost(): Pick<LostReplicas, 'all' | 'count' | 'begunCount' | 'awaited' | 'onLeaderFound'> {
     return this.#placement.lost
   }
 

@@ -1,5 +1,5 @@
 import { DiskError, type Timer, type Timers, type Uuid } from '@millrace/base'
-import { DirectoryId, type MetadataImage, type PartitionImage, type TopicImage } from '@millrace/consensus'
+import { DirectoryId, isLogLost, type MetadataImage, type PartitionImage, type TopicImage } from '@millrace/consensus'
 import { ErrorCode } from '@millrace/protocol'
 import type { Log, LogManager } from '@millrace/storage'
 import type { Logger } from '../logger.ts'
@@ -23,6 +23,9 @@ const PLACEMENT_RETRY_MS = 10_000
 const MADE_PER_TURN = 100
 /** Most that are deleted in one turn besides. */
 const DELETED_PER_TURN = 50
+
+/** Ids that say of a replica that it has no directory, or not which. */
+const NO_DIRECTORIES: ReadonlySet<Uuid> = new Set(Object.values(DirectoryId))
 
 /** The partitions of one topic on this node, by partition number. */
 export interface HostedTopic {
@@ -288,21 +291,23 @@ export class PartitionPlacement {
       return true
     }
     if (cluster === undefined) return false
-    if (directory === null ? !this.#isOnlyAndLost(image) : cluster.directoryPath(directory) !== null) return false
+    if (directory === null ? !this.#isAwaited(image) : cluster.directoryPath(directory) !== null) return false
     // Put there before, and not told of yet.
-    return logs.log(topic.name, image.partition) === undefined
+    return logs.log(topic.name, image.partition)?.topicId !== topic.id
   }
 
-  /** Nobody else has it, and the disk that has it may come back. */
-  #isOnlyAndLost({ directories, replicas }: PartitionImage): boolean {
-    return replicas.length === 1 && directories[replicas.indexOf(this.#options.nodeId)] === DirectoryId.LOST
+  /** The disk that has it, and that nobody else has, may come back; or the log, and nobody leads without it. */
+  #isAwaited(image: PartitionImage): boolean {
+    const { nodeId } = this.#options
+    if (isLogLost(image, nodeId)) return image.leader < 0
+    const { directories, replicas } = image
+    return replicas.length === 1 && directories[replicas.indexOf(nodeId)] === DirectoryId.LOST
   }
 
   /** Where the metadata has this node's replica, or null if it does not say. */
   #directoryOf(image: PartitionImage): Uuid | null {
     const directory = image.directories[image.replicas.indexOf(this.#options.nodeId)]
-    const isNone = directory === DirectoryId.UNASSIGNED || directory === DirectoryId.MIGRATING
-    return directory === undefined || isNone || directory === DirectoryId.LOST ? null : directory
+    return directory === undefined || NO_DIRECTORIES.has(directory) ? null : directory
   }
 
   /**

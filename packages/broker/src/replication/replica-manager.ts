@@ -16,6 +16,7 @@ import { BrokerConnections } from './broker-connections.ts'
 import { DirectoryAssignments } from './directory-assignments.ts'
 import { IsrChanges } from './isr-changes.ts'
 import type { IsrProposal } from './isr-proposal.ts'
+import { LostReplicaLeaders } from './lost-replica-leaders.ts'
 import { RateMeter } from './rate-meter.ts'
 import { ReplicaFetchers } from './replica-fetchers.ts'
 import { ReplicaRepairs } from './replica-repairs.ts'
@@ -49,6 +50,7 @@ export class ReplicaManager implements FetchReplication {
   readonly #assignments: DirectoryAssignments
   readonly #fetchers: ReplicaFetchers
   readonly #repairs: ReplicaRepairs
+  readonly #lostLeaders: LostReplicaLeaders
   /** To other brokers, also for others than replication. */
   readonly connections: BrokerConnections
   #image: MetadataImage | null = null
@@ -100,6 +102,16 @@ export class ReplicaManager implements FetchReplication {
       onFault: (error) => options.onFatal(error instanceof Error ? error : new Error(String(error))),
     })
     this.partitions = new PartitionManager({ ...options, cluster: this.#partitionCluster() })
+    this.#lostLeaders = new LostReplicaLeaders({
+      nodeId: brokerId,
+      timers,
+      logger,
+      connections: this.connections,
+      lost: this.partitions.lost,
+      image: () => this.#image,
+      onFound: (topics) => this.partitions.apply(this.#image!, topics),
+      onFault: options.onFatal,
+    })
   }
 
   /** Ids of directories that are not online: the heartbeat tells the controller of them. */
@@ -115,6 +127,7 @@ export class ReplicaManager implements FetchReplication {
   set brokerEpoch(epoch: number) {
     this.#brokerEpoch = epoch
     this.#checkLife()
+    this.#lostLeaders.look()
     this.#isrChanges.wake()
     this.#assignments.wake()
   }
@@ -130,6 +143,7 @@ export class ReplicaManager implements FetchReplication {
     this.#image = image
     this.#isRegistered = this.#isKnown(image)
     this.partitions.start(image, removedTopics)
+    this.#lostLeaders.look()
     this.#scheduleShrinking()
   }
 
@@ -140,6 +154,7 @@ export class ReplicaManager implements FetchReplication {
     for (const { name } of delta.removedTopics) changed.add(name)
     if (changed.size > 0) this.partitions.apply(image, changed)
     this.#checkLife()
+    this.#lostLeaders.look()
   }
 
   onDurable(log: Log): void {
@@ -163,13 +178,16 @@ export class ReplicaManager implements FetchReplication {
     return this.#isrChanges.failedCount
   }
 
-  /** Replicas with damaged records, or none since their logs were lost, and those that began to fetch theirs again since the start. */
+  /**
+   * Replicas with damaged records, or none since their logs were lost; those that began to fetch theirs again since the start, or whose lost
+   * logs were begun anew.
+   */
   get damagedCount(): number {
     return this.#repairs.damagedCount + this.partitions.lost.count
   }
 
   get repairedCount(): number {
-    return this.#repairs.repairedCount
+    return this.#repairs.repairedCount + this.partitions.lost.begunCount
   }
 
   /** Bytes of records that were fetched from leaders. */
@@ -188,6 +206,7 @@ export class ReplicaManager implements FetchReplication {
     this.#isrChanges.close()
     this.#assignments.close()
     this.#repairs.close()
+    this.#lostLeaders.close()
     this.partitions.close()
   }
 

@@ -165,12 +165,14 @@ export function isActiveBroker(image: MetadataImage, brokerId: number): boolean 
 
 /**
  * Ids that stand for a state of placement instead of a directory (KIP-858): `MIGRATING` is the zero id. The first hundred ids
- * are reserved for such use.
+ * are reserved for such use. `LOST_LOG` is none of Kafka's, and the last of them: the directory is there, the replica's log was not found in
+ * it, and none has been begun in its place (docs/adr/0007). `LOST` will not do for that: behind it may be an empty disk.
  */
 export const DirectoryId = {
   MIGRATING: 'AAAAAAAAAAAAAAAAAAAAAA' as Uuid,
   UNASSIGNED: 'AAAAAAAAAAAAAAAAAAAAAQ' as Uuid,
   LOST: 'AAAAAAAAAAAAAAAAAAAAAg' as Uuid,
+  LOST_LOG: 'AAAAAAAAAAAAAAAAAAAAYw' as Uuid,
 } as const
 
 /** Whether an id means a state of placement, or may come to. */
@@ -187,4 +189,9 @@ export function isPlacementKnown(directory: Uuid): boolean {
 /** Whether a replica in that directory is online. A placement that is not known yet counts; one in a directory not listed does not. */
 export function isDirectoryOnline(broker: BrokerImage, directory: Uuid): boolean {
   return !isPlacementKnown(directory) || broker.directories.includes(directory)
+}
+
+/** Whether the replica's log is lost as far as the metadata knows: its broker has neither found it again nor begun another one. */
+export function isLogLost({ replicas, directories }: PartitionImage, brokerId: number): boolean {
+  return directories[replicas.indexOf(brokerId)] === DirectoryId.LOST_LOG
 }

@@ -39,6 +39,23 @@ describe('whole clusters in the simulator', () => {
     expect(result.marks['rot of what tells whose a log is']).toBeGreaterThan(2)
   })
 
+  it('lose nothing where logs are lost to all nodes and put back', { timeout: 240_000 }, async () => {
+    const faults: ClusterFault[] = [0, 1, 2, 3, 4, 5].map((slot) => ({
+      atMs: 3_000 + 2_500 * slot,
+      kind: 'logs lost',
+      nodes: [0, 1, 2].map((node) => ({ node, downMs: 1, lostMs: 500 + 400 * ((node + slot) % 3) })),
+      choice: slot,
+    }))
+    const scenario = shortened(3)
+    const options = { ...scenario.options, sides: [], moveEveryMs: 0, memberLifeMs: 0 }
+    const result = await runCluster({ ...scenario, options, faults, untilMs: 19_000 })
+    expect(result.failure).toBeNull()
+    expect(result.marks['all logs of a partition lost']).toBe(6)
+    // Of three the first leads that comes back; others that do so later have begun new ones.
+    expect(result.marks['lost log put back']).toBeGreaterThanOrEqual(6)
+    expect(result.marks['lost log counts again']).toBeGreaterThanOrEqual(6)
+  })
+
   it('do the same again from the same seed, to the last event', { timeout: 240_000 }, async () => {
     const calm = { ...shortened(3), faults: [], untilMs: 4_000 }
     const one = await runCluster(calm)

@@ -41,6 +41,15 @@ export type ClusterFault = { readonly atMs: number } & (
       readonly downMs: number
       readonly othersDownMs: number
     }
+  /**
+   * Killed, and what tells whose logs those of one partition are is damaged meanwhile, until an operator puts it back: also at the last nodes
+   * that have them. `choice` picks the partition.
+   */
+  | {
+      readonly kind: 'logs lost'
+      readonly nodes: readonly { readonly node: number; readonly downMs: number; readonly lostMs: number }[]
+      readonly choice: number
+    }
   /** When its disk does something of a move between log directories next: at once, or a little later. */
   | {
       readonly kind: 'kill amid move'
@@ -148,6 +157,9 @@ export function clusterScenario(seed: number): ClusterScenario {
   const rot = others.length === 0 ? [] : drawRotOfRecords(rotStream, options)
   const identities =
     others.length === 0 ? [] : drawRotOfIdentities(new RandomStream(seed, 'identities that rot'), options)
+  // While records rot, a log with damage may be the only one that is not lost: others would be begun anew, and lack what it cannot give.
+  const lost =
+    others.length === 0 || rot.length > 0 ? [] : drawLostLogs(new RandomStream(seed, 'logs that are put back'), options)
   const moveStream = new RandomStream(seed, 'options of moves')
   const moveEveryMs = moveStream.pick([0, 1_000, 3_000])
   const moveBytesPerSecond = moveStream.pick([0, 5_000])
@@ -156,10 +168,11 @@ export function clusterScenario(seed: number): ClusterScenario {
   const drawn = SIDE_NAMES.filter(() => sideStream.chance(SIDE_CHANCE))
   const hasCompaction = others.length > 0 && drawn.includes('compaction')
   const cleans = hasCompaction ? drawCleanFaults(new RandomStream(seed, 'faults of compaction'), options) : []
-  const faults = [...others, ...rot, ...identities, ...moves, ...cleans].sort((one, other) => one.atMs - other.atMs)
+  const all = [...others, ...rot, ...identities, ...lost, ...moves, ...cleans]
+  const faults = all.sort((one, other) => one.atMs - other.atMs)
   const segmentMs = rot.length === 0 ? 0 : rotStream.pick([0, 4_000])
-  const all = { ...options, segmentMs, moveEveryMs, moveBytesPerSecond, sides: drawn }
-  return { seed, options: all, faults, untilMs: LOAD_MS, share: 1 }
+  const drawnOptions = { ...options, segmentMs, moveEveryMs, moveBytesPerSecond, sides: drawn }
+  return { seed, options: drawnOptions, faults, untilMs: LOAD_MS, share: 1 }
 }
 
 const KINDS = [
@@ -247,6 +260,20 @@ function drawRotOfIdentities(random: RandomStream, { nodeCount }: ClusterOptions
     downMs: random.pick([1, 200]),
     othersDownMs: random.pick([1, 200, 3_000]),
   }))
+}
+
+/** Of two nodes or of all; some are down for longer than their logs are lost. */
+function drawLostLogs(random: RandomStream, { nodeCount }: ClusterOptions): ClusterFault[] {
+  if (random.chance(0.6)) return []
+  return Array.from({ length: random.integer(1, 4) }, () => {
+    const spared = random.pick([-1, random.integer(0, nodeCount)])
+    const ids = Array.from({ length: nodeCount }, (_, id) => id).filter((id) => id !== spared)
+    const nodes = ids.map((node) => {
+      return { node, downMs: random.pick([1, 200, 2_000]), lostMs: random.pick([1_000, 3_000, 5_000]) }
+    })
+    const atMs = random.real(8_000, LOAD_MS - 8_000)
+    return { atMs, kind: 'logs lost', nodes, choice: random.integer(0, 1_000) }
+  })
 }
 
 /** Failures of directories, and deaths amid moves if there are any. */

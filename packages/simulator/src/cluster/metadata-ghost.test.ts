@@ -1,4 +1,4 @@
-import type { ControllerEvents, MetadataImage } from '@millrace/consensus'
+import { type ControllerEvents, DirectoryId, type MetadataImage } from '@millrace/consensus'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { World } from '../world/world.ts'
 import { MetadataGhost } from './metadata-ghost.ts'
@@ -8,6 +8,7 @@ interface FakePartition {
   replicas: number[]
   isr: number[]
   elr: number[]
+  lastKnownElr: number[]
   addingReplicas: number[]
   removingReplicas: number[]
   directories: string[]
@@ -20,6 +21,7 @@ const IN_SYNC: FakePartition = {
   replicas: [0, 1],
   isr: [0, 1],
   elr: [],
+  lastKnownElr: [],
   addingReplicas: [],
   removingReplicas: [],
   directories: ['a', 'b'],
@@ -65,6 +67,15 @@ describe('MetadataGhost', () => {
     expect(removed).toEqual(['2 orders-0', '1 orders-0'])
     expect(world.marks.get('replica added by a reassignment')).toBe(1)
     expect(world.marks.get('replica removed by a reassignment')).toBe(1)
+  })
+
+  it('R10: objects to a replica that counts without its log while somebody leads, and marks one that has it again', () => {
+    const lost = ['a', DirectoryId.LOST_LOG]
+    expect(() => tell({ isr: [0], elr: [1], directories: lost }, 1)).toThrow(/R10.*has a leader/)
+    expect(() => tell({ isr: [], elr: [1], leader: -1, leaderEpoch: 2 }, 1)).not.toThrow()
+    expect(world.marks.get('lost log counts again')).toBeUndefined()
+    tell({ directories: ['a', 'b'] }, 1)
+    expect(world.marks.get('lost log counts again')).toBe(1)
   })
 
   it('knows the newest epoch that a partition has come to', () => {

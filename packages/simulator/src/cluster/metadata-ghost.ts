@@ -1,4 +1,4 @@
-import type { ControllerEvents, MetadataImage, MetadataRecord } from '@millrace/consensus'
+import { type ControllerEvents, isLogLost, type MetadataImage, type MetadataRecord } from '@millrace/consensus'
 import { must } from '../world/violation.ts'
 import type { World } from '../world/world.ts'
 
@@ -101,7 +101,7 @@ export class MetadataGhost {
     if (image.offset > (this.#newest?.offset ?? -1)) {
       const before = this.#newest
       this.#newest = image
-      if (before !== null) this.#noteReassignments(before, image)
+      if (before !== null) this.#noteChanges(before, image)
       this.#checkLost(before, image)
     }
     for (const topic of image.topics.values()) {
@@ -109,6 +109,11 @@ export class MetadataGhost {
         this.#world.judge('R10')
         const both = partition.isr.filter((replica) => partition.elr.includes(replica))
         must(both.length === 0, 'R10', () => `node ${node}: ISR and ELR of ${topic.name}-${id} share ${both}`)
+        // Once somebody leads it begins another log.
+        const counted = partition.leader < 0 ? [] : [...partition.isr, ...partition.elr]
+        must(!counted.some((replica) => isLogLost(partition, replica)), 'R10', () => {
+          return `node ${node}: ${topic.name}-${id} has a leader, and ${counted} count of ${partition.replicas} in ${partition.directories}`
+        })
         const { leader, leaderEpoch, partitionEpoch } = partition
         const slot = slotOf(topic.id, id)
         const known = this.#partitions.get(slot)
@@ -128,11 +133,14 @@ export class MetadataGhost {
     }
   }
 
-  #noteReassignments(before: MetadataImage, now: MetadataImage): void {
+  #noteChanges(before: MetadataImage, now: MetadataImage): void {
     for (const topic of now.topics.values()) {
       for (const [id, partition] of topic.partitions.entries()) {
         const former = before.topics.get(topic.name)?.partitions[id]
         if (former === undefined || former === partition) continue
+        const isFound = (replica: number) => isLogLost(former, replica) && !isLogLost(partition, replica)
+        const counted = [...former.isr, ...former.elr, ...former.lastKnownElr]
+        if (former.leader < 0 && counted.some(isFound)) this.#world.mark('lost log counts again')
         const removed = former.replicas.filter((replica) => !partition.replicas.includes(replica))
         const wasAdding = former.addingReplicas.length > 0 && partition.addingReplicas.length === 0
         if (removed.some((replica) => former.addingReplicas.includes(replica))) {

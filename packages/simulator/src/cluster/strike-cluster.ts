@@ -1,29 +1,9 @@
-import type { StreamNetwork } from '../network/stream-network.ts'
-import type { World } from '../world/world.ts'
 import { CLIENTS_MAX, FIRST_CLIENT } from './client-host.ts'
-import type { ClusterCut, ClusterFault, ClusterOptions, MoveStep } from './cluster-scenario.ts'
+import type { ClusterCut, ClusterFault, MoveStep } from './cluster-scenario.ts'
 import { cleanStepOf } from './compaction/clean-steps.ts'
+import { loseLogs } from './lost-logs.ts'
 import { DIRECTORIES, type SimulatedNode } from './simulated-node.ts'
-
-/** What faults need of the cluster that they strike. */
-export interface StruckCluster {
-  readonly world: World
-  readonly network: StreamNetwork
-  readonly nodes: readonly SimulatedNode[]
-  readonly scenario: { readonly options: ClusterOptions }
-  readonly dataLeader: SimulatedNode | null
-  readonly activeController: SimulatedNode | null
-  readonly isPeaceful: boolean
-  /** All replicas but this node's are in sync and up: its disk may be lost. */
-  isSafeWithout(node: SimulatedNode): boolean
-  /** The node holds nothing any more. `directory`: in the log directory with this id. */
-  onDiskLost(node: SimulatedNode, directory?: string): void
-  /** Some of its records cannot be read any more. */
-  onRecordsRotten(node: SimulatedNode): void
-  /** What it holds is to be seen. */
-  onDiskDamaged(node: SimulatedNode): void
-  restartLater(node: SimulatedNode, afterMs: number): void
-}
+import type { StruckCluster } from './struck-cluster.ts'
 
 /** Lets a fault happen, and end after its time. False: it cannot happen now, to a process that is down, say. */
 export function strikeCluster(run: StruckCluster, fault: ClusterFault): boolean {
@@ -34,6 +14,7 @@ export function strikeCluster(run: StruckCluster, fault: ClusterFault): boolean 
     if (nodes.length === run.nodes.length) world.mark('all nodes die')
     return nodes.length > 0
   }
+  if (fault.kind === 'logs lost') return loseLogs(run, fault)
   if (fault.kind === 'slow network') {
     world.fault('slow network', -1)
     network.rates = { ...network.rates, meanDelayMs: fault.delayMs }
@@ -53,7 +34,7 @@ export function strikeCluster(run: StruckCluster, fault: ClusterFault): boolean 
   return true
 }
 
-type NodeFault = Exclude<ClusterFault, { kind: 'kill many' | 'slow network' }>
+type NodeFault = Exclude<ClusterFault, { kind: 'kill many' | 'logs lost' | 'slow network' }>
 
 function strikeNode(run: StruckCluster, node: SimulatedNode, fault: NodeFault): boolean {
   const { world } = run

@@ -79,6 +79,24 @@ export const clusterMutations: readonly Mutation[] = [
     '\n',
   ),
   inMetadata(
+    'replica whose log is lost elected',
+    'controller/cluster-registration.ts',
+    'isLost && !isWiped ? DirectoryId.LOST_LOG : undefined',
+    'undefined',
+  ),
+  inMetadata(
+    'last replica not eligible any more once its log is lost',
+    'controller/cluster-registration.ts',
+    '...(isWiped || mayHaveLost ? { excludedFromElr: brokerId } : {}),',
+    '...(isWiped || isLost || mayHaveLost ? { excludedFromElr: brokerId, isExcludedWiped: true } : {}),',
+  ),
+  inMetadata(
+    'lost log counts although another leads',
+    'controller/partition-change.ts',
+    'this.#elr = this.#elr.filter((replica) => !this.#isLogLost(replica))\n',
+    '\n',
+  ),
+  inMetadata(
     'leader elected from outside of the ISR',
     'controller/partition-change.ts',
     'return eligible && this.#isAcceptable(replica)',

@@ -32,6 +32,7 @@ const CONSENSUS_MARKS = [
 ]
 
 const CLUSTER_MARKS = [
+  'all logs of a partition lost',
   'all nodes die',
   'commit ok',
   'cut of a leader',
@@ -49,6 +50,8 @@ const CLUSTER_MARKS = [
   'log of a replica cut',
   'look ok',
   'look while two take themselves for the coordinator',
+  'lost log counts again',
+  'lost log put back',
   'partitions assigned',
   'pause of a leader',
   'poll ok',

@@ -8,6 +8,7 @@ import { fetchHandler } from '../../handlers/01-fetch.ts'
 import { listOffsetsHandler } from '../../handlers/02-list-offsets.ts'
 import { saslHandshakeHandler } from '../../handlers/17-sasl-handshake.ts'
 import { apiVersionsHandler } from '../../handlers/18-api-versions.ts'
+import { offsetForLeaderEpochHandler } from '../../handlers/23-offset-for-leader-epoch.ts'
 import { saslAuthenticateHandler } from '../../handlers/36-sasl-authenticate.ts'
 import { BrokerProofs } from '../../handlers/broker-proofs.ts'
 import type { ApiHandler } from '../../handlers/handler.ts'
@@ -236,6 +237,7 @@ export class ReplicaNode {
         onFailed: () => undefined,
       }),
       listOffsetsHandler({ partitions, nextTurn }),
+      offsetForLeaderEpochHandler({ partitions }),
       saslHandshakeHandler({ proofs }),
       saslAuthenticateHandler({ proofs }),
       apiVersionsHandler({
@@ -244,6 +246,7 @@ export class ReplicaNode {
           { apiKey: 2, minVersion: 1, maxVersion: 11 },
           { apiKey: 17, minVersion: 0, maxVersion: 1 },
           { apiKey: 18, minVersion: 0, maxVersion: 4 },
+          { apiKey: 23, minVersion: 2, maxVersion: 4 },
           { apiKey: 36, minVersion: 0, maxVersion: 2 },
         ],
         image: () => this.#image,

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { contextOf, directoryOf, idOf, imageOf, testConfigRules } from '../../testing/cluster.ts'
 import { bootstrapRecords } from '../bootstrap.ts'
-import { isActiveBroker, isDirectoryOnline, type MetadataImage, type PartitionImage } from '../image.ts'
+import { isActiveBroker, isDirectoryOnline, isLogLost, type MetadataImage, type PartitionImage } from '../image.ts'
 import { decodeBatch, encodeBatch } from '../record-codec.ts'
 import { isMetadataRecord } from '../record-shapes.ts'
 import type { MetadataRecord } from '../records.ts'
@@ -11,6 +11,7 @@ import { applyRecord, applyRecords, emptyImage } from '../reducer.ts'
 import { encodeSnapshot, readSnapshot } from '../snapshot-codec.ts'
 import { incrementalAlterConfigs } from './alter-configs.ts'
 import { alterPartitions } from './alter-partition.ts'
+import { assignReplicasToDirs } from './assign-directories.ts'
 import { fenceBroker, onEarlySignOfLoss, repairPartitions } from './broker-events.ts'
 import { brokerHeartbeat } from './broker-heartbeat.ts'
 import { registerInCluster } from './cluster-registration.ts'
@@ -32,29 +33,34 @@ const partitionId = fc.integer({ min: 0, max: 2 })
 
 let incarnations = 0
 
-const register = fc.tuple(broker, fc.boolean(), fc.boolean()).map(([brokerId, recoveredCleanly, isSameDisk]) => {
-  const incarnationId = idOf(5_000_000 + incarnations++)
-  return (context: ControllerContext) => {
-    const registration = {
-      clusterId: 'cluster',
-      brokerId,
-      incarnationId,
-      rack: null,
-      endpoints: [],
-      features: SUPPORTED_FEATURES,
-      directories: isSameDisk ? [directoryOf(brokerId)] : [idOf(6_000_000 + brokerId), idOf(7_000_000 + brokerId)],
-      recoveredCleanly,
-      previousBrokerEpoch: -1,
+const lostLogs = fc.option(fc.subarray([0, 1, 2]), { nil: [] })
+
+const register = fc
+  .tuple(broker, fc.boolean(), fc.boolean(), lostLogs)
+  .map(([brokerId, recoveredCleanly, isSameDisk, lost]) => {
+    const incarnationId = idOf(5_000_000 + incarnations++)
+    return (context: ControllerContext) => {
+      const registration = {
+        clusterId: 'cluster',
+        brokerId,
+        incarnationId,
+        rack: null,
+        endpoints: [],
+        features: SUPPORTED_FEATURES,
+        directories: isSameDisk ? [directoryOf(brokerId)] : [idOf(6_000_000 + brokerId), idOf(7_000_000 + brokerId)],
+        recoveredCleanly,
+        previousBrokerEpoch: -1,
+        lostReplicas: lost.map((partition) => ({ topicId: context.image.topics.get(TOPIC)?.id ?? idOf(1), partition })),
+      }
+      const { records } = registerInCluster(context, registration, false)
+      const after = applyRecords(context.image, records).image
+      for (const partition of after.topics.get(TOPIC)?.partitions ?? []) {
+        // R11: out of everything until it has caught up.
+        if (!recoveredCleanly) expect(partition.elr).not.toContain(brokerId)
+      }
+      return records
     }
-    const { records } = registerInCluster(context, registration, false)
-    const after = applyRecords(context.image, records).image
-    for (const partition of after.topics.get(TOPIC)?.partitions ?? []) {
-      // R11: out of everything until it has caught up.
-      if (!recoveredCleanly) expect(partition.elr).not.toContain(brokerId)
-    }
-    return records
-  }
-})
+  })
 
 const heartbeat = fc
   .tuple(broker, fc.boolean(), fc.constantFrom('serve', 'fence', 'stop') as fc.Arbitrary<string>)
@@ -75,6 +81,18 @@ const heartbeat = fc
       },
       { shutdownOffset: 0, lowestActiveOffset: 0 },
     ).records
+  })
+
+/** A broker has a log of a replica: it found a lost one again, or began another one, or put it into another directory. */
+const assign = fc
+  .tuple(broker, partitionId, fc.nat(2))
+  .map(([brokerId, slot, choice]) => (context: ControllerContext) => {
+    const topic = context.image.topics.get(TOPIC)
+    const known = context.image.brokers.get(brokerId)
+    if (topic === undefined || known === undefined || known.directories.length === 0) return []
+    const directory = known.directories[choice % known.directories.length]!
+    const partitions = [{ topicId: topic.id, partition: slot, directory }]
+    return assignReplicasToDirs(context, { brokerId, brokerEpoch: known.epoch, partitions }).records
   })
 
 /** A leader asks for a new in-sync set; sometimes with what it knew before the last change. */
@@ -160,6 +178,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 3, arbitrary: register },
   { weight: 8, arbitrary: heartbeat },
   { weight: 2, arbitrary: withdraw },
+  { weight: 3, arbitrary: assign },
   { weight: 8, arbitrary: alter },
   { weight: 2, arbitrary: fc.constant(create) },
   { weight: 2, arbitrary: configure },
@@ -214,6 +233,9 @@ function checkPartition(image: MetadataImage, partition: PartitionImage, isElrOn
   // Without eligible replicas the last member stays although it is out.
   const mayBeOut = !isElrOn && leader === -1 && isr.length === 1
   if (!mayBeOut) for (const id of isr) expect(isActiveBroker(image, id), `${id} is in sync but out: ${at}`).toBe(true)
+  const lost = replicas.filter((id) => isLogLost(partition, id))
+  // Another log is begun as soon as somebody leads: it must count for nothing then.
+  if (leader !== -1) for (const id of lost) expect([...isr, ...elr], `${id} lost its log: ${at}`).not.toContain(id)
   if (leader !== -1) expect(isr, at).toContain(leader)
   else for (const id of isr.length > 0 ? isr : elr) expect(isAcceptable(id), `nobody leads: ${at}`).toBe(false)
 }

@@ -14,7 +14,7 @@ import { DirectoryId, type MetadataImage } from '../image.ts'
 import type { MetadataRecord } from '../records.ts'
 import { applyRecords } from '../reducer.ts'
 import { MetadataErrorCode } from './api-error.ts'
-import { unfenceBroker } from './broker-events.ts'
+import { fenceBroker, unfenceBroker } from './broker-events.ts'
 import { type ClusterRegistration, registerInCluster } from './cluster-registration.ts'
 import { SUPPORTED_FEATURES } from './features.ts'
 
@@ -174,42 +174,62 @@ describe('a new incarnation', () => {
     expect(elected.topics.get('t')!.partitions[0]).toMatchObject({ leader: 1, isr: [1], leaderRecoveryState: 1 })
   })
 
-  describe('that has lost the log of a replica, in a directory that is there', () => {
+  test('that has lost the log of a replica has that one without a place; its others stay as they were', () => {
+    const before = [partition(t, 0, [2, 1]), partition(t, 1, [2, 1]), partition(t, 2, [2, 1], { isr: [2] })]
+    const image = imageOf(...cluster(1, 2), elrOn, minIsr2, topic('t', t), ...before)
+    const { after } = register(image, { lostReplicas: [0, 2].map((id) => ({ topicId: t, partition: id })) })
+    expect(after.topics.get('t')!.partitions).toMatchObject([
+      { isr: [1], elr: [], leader: 1, directories: [DirectoryId.LOST_LOG, directoryOf(1)] },
+      { isr: [1], elr: [2], leader: 1, directories: [directoryOf(2), directoryOf(1)] },
+      { isr: [], elr: [2], leader: -1, directories: [DirectoryId.LOST_LOG, directoryOf(1)] },
+    ])
+  })
+
+  describe('that has lost so many logs that it takes more than one request', () => {
     const lostReplicas = [{ topicId: t, partition: 0 }]
+    const rest = [{ topicId: t, partition: 1 }]
+    const three = [0, 1, 2].map((slot) => partition(t, slot, [2, 1], { isr: [2] }))
     const registered = (...records: MetadataRecord[]) => {
       const { after } = register(imageOf(...cluster(1, 2), topic('t', t), ...records), { lostReplicas })
       return { after, unfenced: applyRecords(after, unfenceBroker(contextOf(after), 2)).image }
     }
     const partitionsOf = (image: MetadataImage) => image.topics.get('t')!.partitions
 
-    test('is neither in sync nor eligible with it; its others stay as they were', () => {
-      const { after } = registered(elrOn, minIsr2, partition(t, 0, [2, 1]), partition(t, 1, [2, 1]))
-      expect(partitionsOf(after)).toMatchObject([
-        { isr: [1], elr: [], leader: 1, directories: [directoryOf(2), directoryOf(1)] },
-        { isr: [1], elr: [2], leader: 1 },
-      ])
-    })
-
-    test('leaves the eligible ones that it was among before', () => {
-      const before = partition(t, 0, [2, 1], { isr: [], leader: -1, eligibleLeaderReplicas: [2, 1] })
-      const { after, unfenced } = registered(elrOn, minIsr2, before)
-      expect(partitionsOf(after)[0]).toMatchObject({ isr: [1], elr: [], leader: 1 })
-      expect(partitionsOf(unfenced)[0]).toMatchObject({ isr: [1], elr: [], leader: 1 })
-    })
-
     test.each([
-      ['of several', [2, 1]],
-      ['that there is', [2]],
-    ])('does not lead, when it was the last in sync, with the only one %s', (_, replicas) => {
-      const last = partition(t, 0, replicas, { isr: [2] })
-      const known = partition(t, 0, replicas, { isr: [], leader: -1, lastKnownElr: [2] })
-      for (const before of [last, known]) {
-        const { unfenced } = registered(elrOn, before)
-        expect(partitionsOf(unfenced)[0]).toMatchObject({ isr: [], elr: [], lastKnownElr: [], leader: -1 })
+      ['with', [elrOn]],
+      ['without', []],
+    ])('leads none of them once it is let in, %s eligible replicas', (_, features) => {
+      const { after } = registered(...features, ...three)
+      const amended = register(after, { lostReplicas: rest })
+      expect(amended.response).toEqual({ brokerEpoch: after.brokers.get(2)!.epoch })
+      const unfenced = applyRecords(amended.after, unfenceBroker(contextOf(amended.after), 2)).image
+      expect(partitionsOf(unfenced).map(({ leader }) => leader)).toEqual([-1, -1, 2])
+      // Each may be sent again, of those that were answered by nobody.
+      for (const again of [rest, lostReplicas]) {
+        const { records } = register(amended.after, { lostReplicas: again })
+        expect(records.map(({ type }) => type)).toEqual(['RegisterBrokerRecord'])
       }
-      const { unfenced } = registered(last)
-      expect(partitionsOf(unfenced)[0]).toMatchObject({ isr: [2], leader: -1 })
-      expect(partitionsOf(unfenced)[0]!.directories[0]).toBe(DirectoryId.LOST)
+    })
+
+    test('keeps the claims to all of them, also where it names the epoch of the life before again', () => {
+      const image = imageOf(...cluster(1, 2), elrOn, topic('t', t), ...three)
+      const previousBrokerEpoch = image.brokers.get(2)!.epoch
+      const { after } = register(image, { lostReplicas, previousBrokerEpoch })
+      const amended = register(after, { lostReplicas: rest, previousBrokerEpoch })
+      expect(partitionsOf(amended.after).map(({ elr }) => elr)).toEqual([[2], [2], [2]])
+    })
+
+    test('says nothing of its others: those were judged with the first request', () => {
+      const { unfenced } = registered(elrOn, ...three)
+      const fenced = applyRecords(unfenced, fenceBroker(contextOf(unfenced), 2)).image
+      const { after } = register(fenced, { lostReplicas: rest, recoveredCleanly: false })
+      expect(partitionsOf(after)[2]).toMatchObject({ isr: [], elr: [2] })
+    })
+
+    test('keeps what it holds again, when the request comes after it was let in', () => {
+      const { unfenced } = registered(elrOn, ...three)
+      const { after } = register(unfenced, { lostReplicas: rest })
+      expect(partitionsOf(after)[1]).toMatchObject({ isr: [2], leader: 2 })
     })
   })
 

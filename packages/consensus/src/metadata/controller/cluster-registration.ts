@@ -26,7 +26,8 @@ export interface ClusterRegistration extends BrokerRegistration {
 /**
  * Registers a broker of a cluster (`controller.md`, 2.1). `hasLiveSession` tells that another incarnation of the id is at work now.
  * A new incarnation starts fenced, with an epoch that is the offset of its registration record, so it grows with each start; what the
- * former one was in sync with is cleaned up before that record. The same incarnation amends its registration.
+ * former one was in sync with is cleaned up before that record. The same incarnation amends its registration, and names what it lost
+ * besides, if that is too much for one request: it asks to be unfenced after the last one, and until then nothing elects it.
  */
 export function registerInCluster(
   context: ControllerContext,
@@ -42,13 +43,7 @@ export function registerInCluster(
     featureError(image, registration)
   if (error !== null) return { records: [], response: error }
   if (previous !== undefined && isSameIncarnation) {
-    const { epoch, fenced, inControlledShutdown } = previous
-    const record = registrationRecord(registration, epoch, fenced, inControlledShutdown)
-    const missing = previous.directories.filter((directory) => !registration.directories.includes(directory))
-    return {
-      records: [...failDirectories(context, registration.brokerId, missing), record],
-      response: { brokerEpoch: epoch },
-    }
+    return { records: amendmentRecords(context, registration, previous), response: { brokerEpoch: previous.epoch } }
   }
   const cleanUp = cleanUpRecords(context, registration, previous)
   const brokerEpoch = image.offset + cleanUp.length
@@ -56,6 +51,22 @@ export function registerInCluster(
     records: [...cleanUp, registrationRecord(registration, brokerEpoch, true, false)],
     response: { brokerEpoch },
   }
+}
+
+function amendmentRecords(
+  context: ControllerContext,
+  registration: ClusterRegistration,
+  previous: BrokerImage,
+): MetadataRecord[] {
+  const { epoch, fenced, inControlledShutdown, directories } = previous
+  const missing = directories.filter((directory) => !registration.directories.includes(directory))
+  const failed = failDirectories(context, registration.brokerId, missing)
+  const record = registrationRecord(registration, epoch, fenced, inControlledShutdown)
+  // Of a broker that serves it is an old request: it may have begun anew what it had lost, and be the last to have it.
+  if (!fenced || (registration.lostReplicas ?? []).length === 0) return [...failed, record]
+  // The life before was judged with the first request.
+  const lost = { ...registration, previousBrokerEpoch: epoch }
+  return [...failed, ...cleanUpRecords(afterRecords(context, failed), lost, previous, lostReplicasOf(lost)), record]
 }
 
 function clusterError(image: MetadataImage, registration: ClusterRegistration, isDuplicate: boolean): ApiError | null {
@@ -107,13 +118,18 @@ function featureError(image: MetadataImage, { brokerId, features }: ClusterRegis
  * unless its records may be gone: the broker says so, it comes with a clean stop of another time (a disk that was set back), or the
  * directory that held the replica is not there any more. Then a new replica may lie elsewhere: in the only directory, or wherever the
  * broker puts it; but where an empty log would be all that counts, the replica stays in the directory that is missing: it may come back.
- * A log that is lost out of its directory is as a whole directory that is: nothing elects the replica but the operator's word. Without
- * eligible replicas the last member stays in sync; then its place counts as lost, so that it is not elected.
+ *
+ * A log that is lost out of its directory is noted as the replica's place, so that it is not elected. If nobody leads without it, it keeps what
+ * claim it has (among the eligible ones, as the last known leader, or in sync where there are no eligible ones): once the log is mended, and
+ * the broker started again, the broker tells where the log lies (KIP-858), and that makes it electable. A registration that names no
+ * loss is no such proof: it may come from an empty disk in the place of the former one. Until then only the operator's word elects.
+ * `isMeant`: of which partitions.
  */
 function cleanUpRecords(
   context: ControllerContext,
   registration: ClusterRegistration,
   previous: BrokerImage | undefined,
+  isMeant: (topicId: Uuid, partition: number) => boolean = () => true,
 ): MetadataRecord[] {
   const { brokerId, directories, previousBrokerEpoch, recoveredCleanly } = registration
   const isLostHere = lostReplicasOf(registration)
@@ -121,7 +137,11 @@ function cleanUpRecords(
   const mayHaveLost = !recoveredCleanly || wasSetBack
   // A replica that was not yet assigned may lie in any directory, also in one that is missing.
   const isComplete = previous?.directories.every((directory) => directories.includes(directory)) === true
-  const isThere = (directory: Uuid) => (isPlacementKnown(directory) ? directories.includes(directory) : isComplete)
+  const isThere = (directory: Uuid) => {
+    // In whatever disk it was: nothing counts there that this one does not tell.
+    if (directory === DirectoryId.LOST_LOG) return true
+    return isPlacementKnown(directory) ? directories.includes(directory) : isComplete
+  }
   const isNewDisk = directories.some((directory) => previous?.directories.includes(directory) !== true)
   const elsewhere = directories.length === 1 ? directories[0]! : DirectoryId.UNASSIGNED
   const hasElr = isElrEnabled(context.image)
@@ -133,19 +153,18 @@ function cleanUpRecords(
   const after = afterRecords(context, [registrationRecord(registration, context.image.offset, true, false)])
   const records: MetadataRecord[] = []
   forEachPartition(after, (topic, partition) => {
+    if (!isMeant(topic.id, partition.partition)) return
     const { isr, elr, replicas } = partition
     const slot = replicas.indexOf(brokerId)
     if (slot === -1 && !isr.includes(brokerId) && !elr.includes(brokerId)) return
     const isWiped = slot === -1 || !isThere(partition.directories[slot]!)
     const isLost = slot !== -1 && isLostHere(topic.id, partition.partition)
-    const isOut = isWiped || isLost || mayHaveLost
     const isReplaced = isWiped && slot !== -1 && mayBeginAnew(partition)
-    const isLastLost = isLost && !isWiped && !hasElr && isr.every((replica) => replica === brokerId)
-    const directory = isReplaced ? elsewhere : isLastLost ? DirectoryId.LOST : undefined
+    const directory = isReplaced ? elsewhere : isLost && !isWiped ? DirectoryId.LOST_LOG : undefined
     const change = changeOf(after, topic, partition, {
       targetIsr: without(isr, brokerId),
-      ...(isOut ? { excludedFromElr: brokerId } : {}),
-      ...((isWiped ? replicas.length > 1 : isLost) ? { isExcludedWiped: true } : {}),
+      ...(isWiped || mayHaveLost ? { excludedFromElr: brokerId } : {}),
+      ...(isWiped && replicas.length > 1 ? { isExcludedWiped: true } : {}),
       ...(directory === undefined ? {} : { targetDirectories: partition.directories.with(slot, directory) }),
     })
     if (change !== null) records.push(change)

@@ -78,7 +78,10 @@ function electOne(
   if (preferred ? leader === replicas[0] : leader !== -1) {
     return apiError(MetadataErrorCode.ELECTION_NOT_NEEDED)
   }
-  const record = changeOf(context, found.topic, found.partition, { election: preferred ? 'PREFERRED' : 'UNCLEAN' })
+  const record = changeOf(context, found.topic, found.partition, {
+    election: preferred ? 'PREFERRED' : 'UNCLEAN',
+    isAskedFor: true,
+  })
   if (record !== null) {
     records.push(record)
     return null

@@ -1,5 +1,6 @@
 import type { Uuid } from '@millrace/base'
 import {
+  DirectoryId,
   isActiveBroker,
   isDirectoryOnline,
   type LeaderRecoveryState,
@@ -24,6 +25,8 @@ export interface PartitionChange {
   readonly targetReplicas?: readonly number[]
   readonly targetAdding?: readonly number[]
   readonly targetRemoving?: readonly number[]
+  /** Somebody has asked for this very election: it may give up what others hold that are not alive. */
+  readonly isAskedFor?: boolean
   /** Bump the leader epoch although nothing changes: the leader may have lost records that were read. */
   readonly newLeaderEpoch?: boolean
   /** What the leader reports of its recovery from an unclean election. */
@@ -62,6 +65,8 @@ class PartitionChangeDraft {
   #adding: readonly number[]
   #removing: readonly number[]
   #elr: readonly number[]
+  /** Elected although its log is lost: another one takes its place. */
+  #begunAnew: number | null = null
 
   constructor(change: PartitionChange) {
     const { partition } = change
@@ -82,6 +87,7 @@ class PartitionChangeDraft {
     this.#completeReassignment()
     this.#updateElr()
     this.#elect()
+    this.#giveUpLostLogs()
     const replicaLeft = before.replicas.some((replica) => !this.#replicas.includes(replica))
     if (record.leader === undefined && (replicaLeft || this.#change.newLeaderEpoch === true))
       record.leader = before.leader
@@ -137,6 +143,16 @@ class PartitionChangeDraft {
     if (!unclean) return
     this.#record.isr = [node]
     if (this.#partition.leaderRecoveryState !== 1) this.#record.leaderRecoveryState = 1
+    if (this.#isLogLost(node)) this.#begunAnew = node
+  }
+
+  /**
+   * A replica whose log is lost keeps its claim for as long as nobody leads: the log may be mended. Its broker begins another one as soon as
+   * somebody does, so the claim must end with that very change.
+   */
+  #giveUpLostLogs(): void {
+    if ((this.#record.leader ?? this.#partition.leader) === -1) return
+    this.#elr = this.#elr.filter((replica) => !this.#isLogLost(replica))
   }
 
   #choose(): { node: number; unclean: boolean } {
@@ -151,8 +167,22 @@ class PartitionChangeDraft {
     if (online !== undefined) return { node: online, unclean: false }
     const lastKnown = this.#lastKnownLeader()
     if (lastKnown !== null) return { node: lastKnown, unclean: true }
-    const any = election === 'UNCLEAN' ? this.#replicas.find((replica) => this.#isAcceptable(replica)) : undefined
+    const any = election === 'UNCLEAN' ? this.#bestGuess() : undefined
     return any === undefined ? { node: -1, unclean: false } : { node: any, unclean: true }
+  }
+
+  /**
+   * Of those that are alive, for an unclean election: who led last, then any that was not just about to get a replica. One that has nothing
+   * only if all have nothing, or if that is asked for: no topic permits that all is lost since its other brokers start a little later.
+   */
+  #bestGuess(): number | undefined {
+    const led = this.#partition.lastKnownElr.filter((replica) => this.#replicas.includes(replica))
+    const settled = this.#replicas.filter((replica) => !this.#adding.includes(replica))
+    const best = [...led, ...settled, ...this.#replicas].find((replica) => this.#isAcceptable(replica))
+    if (best !== undefined) return best
+    const mayBeginAnew = this.#change.isAskedFor === true || this.#replicas.every((replica) => this.#isLogLost(replica))
+    if (!mayBeginAnew) return undefined
+    return this.#replicas.find((replica) => isActiveBroker(this.#change.image, replica) && this.#isLogLost(replica))
   }
 
   /** With nobody left who must have every record, the last leader is the best guess and needs no permission. */
@@ -176,8 +206,12 @@ class PartitionChangeDraft {
 
   #directoryOf(replica: number): Uuid {
     const slot = this.#partition.replicas.indexOf(replica)
-    if (slot === -1) return newReplicaDirectory(this.#change.image, replica)
+    if (slot === -1 || replica === this.#begunAnew) return newReplicaDirectory(this.#change.image, replica)
     return (this.#change.targetDirectories ?? this.#partition.directories)[slot]!
+  }
+
+  #isLogLost(replica: number): boolean {
+    return this.#directoryOf(replica) === DirectoryId.LOST_LOG
   }
 
   #noteLastKnownLeader(): void {

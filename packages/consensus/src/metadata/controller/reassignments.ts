@@ -1,4 +1,4 @@
-import type { MetadataImage, PartitionImage, TopicImage } from '../image.ts'
+import { isLogLost, type MetadataImage, type PartitionImage, type TopicImage } from '../image.ts'
 import { isReassigning } from '../partition.ts'
 import type { MetadataRecord, PartitionChangeRecord } from '../records.ts'
 import { type ApiError, apiError, MetadataErrorCode } from './api-error.ts'
@@ -153,11 +153,11 @@ function cancel(
   const replicas = partition.replicas.filter((replica) => !partition.addingReplicas.includes(replica))
   let isr = partition.isr.filter((replica) => !partition.addingReplicas.includes(replica))
   if (isr.length === 0) {
-    const first = replicas[0]
+    const first = replicas.find((replica) => !isLogLost(partition, replica))
     if (first === undefined || !context.configRules.uncleanLeaderElectionEnable(context.image, topic.name)) {
       return apiError(
         MetadataErrorCode.INVALID_REPLICA_ASSIGNMENT,
-        `Unable to revert ${topic.name}:${partition.partition}: only new replicas are in sync, and an unclean election is not allowed.`,
+        `Unable to revert ${topic.name}:${partition.partition}: only new replicas are in sync, and an unclean election is not allowed, or no former one has its log.`,
       )
     }
     // With eligible replicas the set may be empty, and the unclean election finds a member that is alive.
