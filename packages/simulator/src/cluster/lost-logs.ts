@@ -6,8 +6,9 @@ import type { StruckCluster } from './struck-cluster.ts'
 const SOUND = 'version: 0'
 /** In its first word, so that no broker takes the log for any one's. */
 const DAMAGED_BYTE = 3
-/** An operator who finds that a disk is away looks again after this. */
-const LOOK_AGAIN_MS = 300
+/** An operator who finds that there is nothing to be put back, or a disk away, looks again after this, and so often at most. */
+const LOOK_AGAIN_MS = 500
+const LOOKS = 60
 
 /**
  * Logs of one partition are lost to several of its nodes, as far as brokers can tell, and an operator puts them back, but for those in whose
@@ -42,14 +43,16 @@ export function loseLogs(run: StruckCluster, fault: Extract<ClusterFault, { kind
   return true
 }
 
-function putBack(run: StruckCluster, node: SimulatedNode, path: string, lost: Buffer): void {
+/** `looksLeft`: a loss of power may take another log away that was begun in its place, and bring the lost one back. */
+function putBack(run: StruckCluster, node: SimulatedNode, path: string, lost: Buffer, looksLeft = LOOKS): void {
   const { world } = run
-  if (node.failingDirectory !== null) {
-    world.schedule(LOOK_AGAIN_MS, 'log put back', node.id, () => putBack(run, node, path, lost))
+  const isAway = node.failingDirectory !== null
+  if (isAway || node.disk.stat(path) === null || !node.disk.peek(path).equals(lost)) {
+    if (!isAway && looksLeft === 0) return
+    const left = isAway ? looksLeft : looksLeft - 1
+    world.schedule(LOOK_AGAIN_MS, 'log put back', node.id, () => putBack(run, node, path, lost, left))
     return
   }
-  // Another log has taken its place, or the disk is another one.
-  if (node.disk.stat(path) === null || !node.disk.peek(path).equals(lost)) return
   if (node.isUp) {
     node.crash(false)
     run.restartLater(node, 1)

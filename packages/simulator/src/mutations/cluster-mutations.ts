@@ -81,14 +81,14 @@ export const clusterMutations: readonly Mutation[] = [
   inMetadata(
     'replica whose log is lost elected',
     'controller/cluster-registration.ts',
-    'isLost && !isWiped ? DirectoryId.LOST_LOG : undefined',
-    'undefined',
+    'isLost && !isWiped ? DirectoryId.LOST_LOG : null',
+    'null',
   ),
   inMetadata(
     'last replica not eligible any more once its log is lost',
     'controller/cluster-registration.ts',
-    '...(isWiped || mayHaveLost ? { excludedFromElr: brokerId } : {}),',
-    '...(isWiped || isLost || mayHaveLost ? { excludedFromElr: brokerId, isExcludedWiped: true } : {}),',
+    '...(wiped || mayHaveLost ? { excludedFromElr: brokerId } : {}),',
+    '...(wiped || isLost || mayHaveLost ? { excludedFromElr: brokerId, isExcludedWiped: true } : {}),',
   ),
   inMetadata(
     'lost log counts although another leads',

@@ -122,7 +122,8 @@ function featureError(image: MetadataImage, { brokerId, features }: ClusterRegis
  * A log that is lost out of its directory is noted as the replica's place, so that it is not elected. If nobody leads without it, it keeps what
  * claim it has (among the eligible ones, as the last known leader, or in sync where there are no eligible ones): once the log is mended, and
  * the broker started again, the broker tells where the log lies (KIP-858), and that makes it electable. A registration that names no
- * loss is no such proof: it may come from an empty disk in the place of the former one. Until then only the operator's word elects.
+ * loss is no such proof: it may come from an empty disk in the place of the former one. Until then only the operator's word elects. The same
+ * holds of a directory that is missing, with no other one in its place, where others have replicas and nobody leads: the disk may come back.
  * `isMeant`: of which partitions.
  */
 function cleanUpRecords(
@@ -159,14 +160,17 @@ function cleanUpRecords(
     if (slot === -1 && !isr.includes(brokerId) && !elr.includes(brokerId)) return
     const isWiped = slot === -1 || !isThere(partition.directories[slot]!)
     const isLost = slot !== -1 && isLostHere(topic.id, partition.partition)
+    const changed = (wiped: boolean, directory: Uuid | null) =>
+      changeOf(after, topic, partition, {
+        targetIsr: without(isr, brokerId),
+        ...(wiped || mayHaveLost ? { excludedFromElr: brokerId } : {}),
+        ...(wiped && replicas.length > 1 ? { isExcludedWiped: true } : {}),
+        ...(directory === null ? {} : { targetDirectories: partition.directories.with(slot, directory) }),
+      })
     const isReplaced = isWiped && slot !== -1 && mayBeginAnew(partition)
-    const directory = isReplaced ? elsewhere : isLost && !isWiped ? DirectoryId.LOST_LOG : undefined
-    const change = changeOf(after, topic, partition, {
-      targetIsr: without(isr, brokerId),
-      ...(isWiped || mayHaveLost ? { excludedFromElr: brokerId } : {}),
-      ...(isWiped && replicas.length > 1 ? { isExcludedWiped: true } : {}),
-      ...(directory === undefined ? {} : { targetDirectories: partition.directories.with(slot, directory) }),
-    })
+    let change = changed(isWiped, isReplaced ? elsewhere : isLost && !isWiped ? DirectoryId.LOST_LOG : null)
+    const mayComeBack = isReplaced && hasElr && replicas.length > 1 && !isNewDisk
+    if (mayComeBack && (change?.leader ?? partition.leader) === -1) change = changed(false, DirectoryId.LOST_LOG)
     if (change !== null) records.push(change)
   })
   return records

@@ -407,6 +407,33 @@ describe('where the log may be when it comes back', () => {
     scene.check()
   })
 
+  test('a directory that is missing at a start may come back with the claim of the last that was eligible', () => {
+    const two = registration(2, { logDirs: [directoryOf(2), idOf(50)] })
+    const lacking = { directories: [idOf(50)] }
+    const last = () => new Scene([partition(t, 0, [2, 1], { isr: [2] })], [ELR, two]).start(2, [], lacking)
+    const scene = last()
+    expect(scene.partition()).toMatchObject({ leader: -1, elr: [2], directories: [LOST_LOG, directoryOf(1)] })
+    scene.start(2, [], { directories: two.logDirs }).assign(2)
+    expect(scene.partition()).toMatchObject({ leader: 2, isr: [2], leaderRecoveryState: 0 })
+    scene.check()
+    // Another one leads meanwhile: it is begun anew in the directory that is there.
+    const given = last()
+    given.elect(ElectionType.UNCLEAN)
+    expect(given.partition()).toMatchObject({ leader: 1, isr: [1], elr: [] })
+    given.assign(2, 0, idOf(50))
+    expect(given.join(2)).toBe(MetadataErrorCode.NONE)
+    given.check()
+    // Another disk in its place: then it is gone.
+    const replaced = new Scene([partition(t, 0, [2, 1], { isr: [2] })], [ELR, two])
+    replaced.start(2, [], { directories: [idOf(50), idOf(51)] })
+    expect(replaced.partition()).toMatchObject({ leader: -1, elr: [], lastKnownElr: [] })
+    expect(replaced.partition().directories).toEqual([UNASSIGNED, directoryOf(1)])
+    // With one that leads, it is begun anew at once.
+    const led = new Scene([partition(t, 0, [2, 1])], [ELR, MIN_ISR_2, two]).start(2, [], lacking)
+    expect(led.partition()).toMatchObject({ leader: 1, isr: [1], elr: [], directories: [idOf(50), directoryOf(1)] })
+    led.check()
+  })
+
   test('a broker does not say itself that its log is lost', () => {
     const { image } = new Scene([partition(t, 0, [2, 1])])
     const partitions = [{ topicId: t, partition: 0, directory: LOST_LOG }]
