@@ -31,8 +31,6 @@ export interface FoundLogs {
   replacing: ReadonlySet<string>
   /** What was noted of moves that were not carried out. */
   abandoned: readonly MovedReplica[]
-  /** Something was noted of moves, in some of the directories. */
-  hasMoved: boolean
 }
 
 /** What the logs of all directories share. */

@@ -32,11 +32,6 @@ export class LogMaker {
     this.#renamedIn = new Set()
   }
 
-  /** Directories of logs have lost their names, by a process that was killed perhaps: a loss of power could give them back. */
-  onRenamed(home: LogDirectory): void {
-    this.#renamedIn.add(home)
-  }
-
   /** They do not come back from now on. Throws `DiskError`. */
   settleRenamesIn(home: LogDirectory): void {
     if (this.#renamedIn.has(home)) this.#parts.context.disk.syncDirectory(home.path)

@@ -94,19 +94,18 @@ export class StorageStart {
       const heldBack = moved.heldBack.get(`${path}/${name}`)
       if (heldBack !== undefined) identities.set(name, heldBack)
     }
-    const hasMoved = [...moved.entries.values()].some(({ length }) => length > 0)
-    return { home, names, identities, replacing, abandoned: moved.abandoned.get(path) ?? [], hasMoved }
+    return { home, names, identities, replacing, abandoned: moved.abandoned.get(path) ?? [] }
   }
 
   #loadLogs(found: FoundLogs): void {
-    const { context, disk, paths, logger, logs, futures, maker, onDurable } = this.#parts
+    const { context, disk, paths, logger, logs, futures, onDurable } = this.#parts
     const { path } = found.home
     const { stop: cleanStop, brokerEpoch } = readCleanStop(disk, path)
     found.home.foundStopEpoch = cleanStop === null ? null : brokerEpoch
-    if (cleanStop !== null) endCleanStop(disk, path)
-    // By these names it was decided which logs count: a crash of the system must not undo what a process that was killed left unsynced.
-    if (found.hasMoved) disk.syncDirectory(path)
-    if (found.names.some((name) => name.endsWith(DELETED_DIRECTORY_SUFFIX))) maker.onRenamed(found.home)
+    // Both sync the directory. By these names it was decided which logs count: a crash of the system must not undo what a process that was killed
+    // left unsynced. A log that it deleted, perhaps to the last file, could be back beside one that is made anew in another directory.
+    if (cleanStop === null) disk.syncDirectory(path)
+    else endCleanStop(disk, path)
     // Before their logs take more than those hold that were to replace them.
     found.home.moved.removeNow(found.abandoned)
     finishReplacements(disk, found)
