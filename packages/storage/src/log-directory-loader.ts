@@ -93,8 +93,7 @@ export function loadDirectory(parts: LoaderParts, { home, names, identities }: F
       if (error instanceof DiskError && !isDirectory(disk, `${home.path}/${name}`)) continue
       if (!(error instanceof CorruptFileError)) throw error
       reportLeftOut(context, `${home.path}/${name}`, error)
-      const isUnwritten = error instanceof UnwrittenMetadataError
-      if (!isUnwritten && holdsSegments(disk, `${home.path}/${name}`)) home.leftOut.add(name)
+      if (holdsSegments(disk, `${home.path}/${name}`)) home.leftOut.set(name, error)
     }
   }
   if (home.online) home.mark.complete()

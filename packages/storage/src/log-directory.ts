@@ -9,6 +9,7 @@ import { type CheckpointHome, OffsetCheckpoints } from './offset-checkpoints.ts'
 import { isOutOfDescriptors } from './open-segments.ts'
 import type { StorageContext } from './storage-context.ts'
 import { StrayFiles } from './stray-files.ts'
+import type { CorruptFileError } from './text-checkpoint.ts'
 
 /**
  * Syncs of one directory at a time while few logs wait, where the pool has so many threads for them: enough to keep a disk busy, few enough
@@ -41,8 +42,8 @@ export class LogDirectory implements LogHome, CheckpointHome {
   readonly strays: StrayFiles
   /** Broker epoch that the clean stop before this start named, -1 for none; null where the directory was not stopped cleanly. */
   foundStopEpoch: number | null
-  /** Names of directories with segments that the start did not load, since nobody can tell whose they are. */
-  readonly leftOut: Set<string>
+  /** By their names, directories with segments that the start did not load, since nobody can tell whose they are, and why not. */
+  readonly leftOut: Map<string, CorruptFileError>
   /** Logs of it whose place others have taken, elsewhere. */
   readonly moved: MovedReplicas
   readonly checkpoints: OffsetCheckpoints
@@ -81,7 +82,7 @@ export class LogDirectory implements LogHome, CheckpointHome {
     this.logs = new Set()
     this.strays = new StrayFiles(context.disk)
     this.foundStopEpoch = null
-    this.leftOut = new Set()
+    this.leftOut = new Map()
     this.moved = new MovedReplicas(context.disk, path, moved)
     this.checkpoints = new OffsetCheckpoints(context, this)
     this.online = true

@@ -1,7 +1,7 @@
 import { SimulatedDisk, type Uuid } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import { readDirectoryId } from './meta-properties.ts'
-import { fill, open, overwriteFile, turns } from './testing/log-driver.ts'
+import { fill, open, overwriteFile, SMALL, turns } from './testing/log-driver.ts'
 import { TOPIC_ID } from './testing/storage-harness.ts'
 
 const OTHER_ID = 'b3RoZXJvdGhlcm90aGVybw' as Uuid
@@ -84,4 +84,24 @@ test('of a directory that was emptied but for its id, every log may have had rec
   expect(await lostOn(await emptied(), [id])).toEqual([true, true])
   expect(await lostOn(await emptied(), [OTHER_ID])).toEqual([false, false])
   expect(await lostOn(await filled('clean stop'), [id])).toEqual([false, false])
+})
+
+test('what a loss of power left of a log that was never synced is not lost, and gets out of the way of one in another directory', async () => {
+  const disk = new SimulatedDisk()
+  const both = { directories: ['/a', '/b'] }
+  await (await open(disk, SMALL, both)).manager.shutdown()
+  disk.makeDirectory('/a/topic-0')
+  // Names that have reached the disk, of files whose contents have not.
+  overwriteFile(disk, '/a/topic-0/partition.metadata', Buffer.alloc(43))
+  overwriteFile(disk, '/a/topic-0/00000000000000000000.log', Buffer.alloc(100))
+  const opened = await open(disk, SMALL, both)
+  expect(opened.manager.lostLogs().has('topic', TOPIC_ID, 0)).toBe(false)
+  await fill(opened, opened.manager.createLog('topic', 0, TOPIC_ID, '/b'), 20)
+  await opened.manager.shutdown()
+  const again = await open(disk, SMALL, both)
+  expect(again.manager.log('topic', 0)).toMatchObject({ directory: '/b', logEndOffset: 20 })
+  expect(disk.listDirectory('/a').filter((name) => name.startsWith('topic-0'))).toEqual([
+    expect.stringMatching(/-stray$/),
+  ])
+  await again.manager.shutdown()
 })

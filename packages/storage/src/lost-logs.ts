@@ -2,6 +2,8 @@ import type { Uuid } from '@millrace/base'
 import { partitionDirectoryName } from './file-names.ts'
 import type { Log } from './log.ts'
 import type { LogDirectory } from './log-directory.ts'
+import { UnwrittenMetadataError } from './partition-metadata.ts'
+import type { CorruptFileError } from './text-checkpoint.ts'
 
 /**
  * Of a start: logs that held records on the disk and are not here any more. Their directories were left out or are gone, or name another
@@ -56,8 +58,13 @@ export class LostLogs {
     if (this.#marked.has(key)) return true
     const name = partitionDirectoryName(topic, partition)
     if (this.#foreign.has(name)) return true
-    return this.#isUnknown || this.#homes.some(({ leftOut }) => leftOut.has(name))
+    return this.#isUnknown || this.#homes.some(({ leftOut }) => mayHaveBeenDurable(leftOut.get(name)))
   }
+}
+
+/** Of a log that was left out: not where its making was interrupted, since its identity is synced before anything else of it. */
+function mayHaveBeenDurable(reason: CorruptFileError | undefined): boolean {
+  return reason !== undefined && !(reason instanceof UnwrittenMetadataError)
 }
 
 function keyOf(topicId: Uuid, partition: number): string {

@@ -1,5 +1,5 @@
 import { BaseError, type Disk } from '@millrace/base'
-import type { MetadataImage } from '@millrace/consensus'
+import { isNotedAsLost, type MetadataImage } from '@millrace/consensus'
 import type { LogManager } from '@millrace/storage'
 
 /** Names that the message of an error gives. */
@@ -69,9 +69,10 @@ export function refuseLostMetadata(
 function missingLogs(image: MetadataImage, logs: LogManager): string[] {
   const missing: string[] = []
   for (const topic of image.topics.values()) {
-    for (const { partition, leader, isr } of topic.partitions) {
-      // Known as lost since an earlier start, and offline: nothing is begun in its place.
-      if (leader < 0 && isr.length === 0) continue
+    for (const image of topic.partitions) {
+      const { partition } = image
+      // Offline since an earlier start: nothing is begun in its place.
+      if (isNotedAsLost(image)) continue
       // Of moves something else is known: such a replica waits (docs/adr/0009).
       if (logs.log(topic.name, partition)?.topicId === topic.id) continue
       if (logs.futures.movedAwayTo(topic.id, partition) === null) missing.push(`${topic.name}-${partition}`)

@@ -1,6 +1,12 @@
 import type { SimulatedDisk, Uuid } from '@millrace/base'
 import type { ControllerEvents, ControllerRequest, PartitionChangeRecord, PartitionRecord } from '@millrace/consensus'
-import { ErrorCode } from '@millrace/protocol'
+import {
+  alterReplicaLogDirsApi,
+  createAlterReplicaLogDir,
+  createAlterReplicaLogDirsRequest,
+  createAlterReplicaLogDirTopic,
+  ErrorCode,
+} from '@millrace/protocol'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { brokerRecord, idOf, partitionRecord, topicRecords } from '../handlers/testing/images.ts'
 import { batchOf } from '../testing/batches.ts'
@@ -184,6 +190,40 @@ describe('a replica whose log a start does not find', () => {
     expect(await broker.metrics()).toContain('millrace_damaged_replicas 0')
     await broker.stop()
   })
+})
+
+test('the copy that a move has made so far is kept where the replica is elected without its log', async () => {
+  const settings = { 'log.dirs': '/a,/b', 'replica.alter.log.dirs.io.max.bytes.per.second': '1' }
+  const port = new ScriptedController()
+  const cluster = { port, clusterId: 'cluster-1' }
+  const first = await TestBroker.start({ settings, cluster })
+  port.commit(...topicRecords('t', TOPIC, [1]))
+  const client = first.connect()
+  for (let count = 0; count < 10; count++) await client.produce('t', batchOf(['x'.repeat(700_000)]))
+  const [home, other] = first.disk.stat('/a/t-0') === null ? ['/b', '/a'] : ['/a', '/b']
+  const topics = [createAlterReplicaLogDirTopic({ name: 't', partitions: [0] })]
+  const request = createAlterReplicaLogDirsRequest({ dirs: [createAlterReplicaLogDir({ path: other!, topics })] })
+  await client.call(alterReplicaLogDirsApi, 2, request)
+  // What may be copied at once has been.
+  await first.advance(100)
+  await first.stop()
+  const copies = () => first.disk.listDirectory(other!).filter((name) => name.startsWith('t-0.'))
+  const copied = first.disk.peek(`${other}/${copies()[0]}/${RECORDS}`)
+  expect(copied.length).toBeGreaterThan(300_000)
+  first.disk.takeAway(`${home}/t-0`)
+  const controller = new Controller(LAST, OUT)
+  const again = await TestBroker.start({
+    settings,
+    disk: first.disk,
+    seed: 5,
+    cluster: { port: controller, clusterId: 'cluster-1' },
+  })
+  controller.change({ leader: 1, isr: [1], leaderRecoveryState: 1 })
+  await again.advance(70_000)
+  expect(await produce(again)).toEqual({ errorCode: ErrorCode.NONE, offset: 0 })
+  expect(copies()).toEqual([expect.stringMatching(/-stray$/)])
+  expect(first.disk.peek(`${other}/${copies()[0]}/${RECORDS}`)).toEqual(copied)
+  await again.stop()
 })
 
 test('a replica that never held a record is begun at once', async () => {

@@ -114,11 +114,12 @@ describe('a log that a start of a single node does not find', () => {
     }
   })
 
-  test.each(LOSSES)(
-    'since %s is begun anew once an unclean election gives it up, and what is left is kept',
-    async (_, harm) => {
+  test.each(LOSSES.flatMap(([how, harm]) => [[how, 'first', harm] as const, [how, 'later', harm] as const]))(
+    'since %s is begun anew once an unclean election gives it up in its %s life, and what is left is kept',
+    async (_, life, harm) => {
       harm()
       const left = filled().length
+      if (life === 'later') await run(6, async (client) => expect(await leaders(client)).toEqual([-1, 1]))
       await run(4, async (client, broker) => {
         expect(await electUnclean(client)).toBe(ErrorCode.NONE)
         expect(await leaders(client)).toEqual([1, 1])
@@ -227,7 +228,8 @@ describe('of several log directories', () => {
     }
   })
 
-  test('the copy that a move has made so far is kept when its log is given up', async () => {
+  /** The log is gone in the midst of a move; gives what that has copied. */
+  async function loseWhileMoving(): Promise<Buffer> {
     const large = 'x'.repeat(700_000)
     await live(4, async (client, broker) => {
       for (let count = 0; count < 10; count++) await client.produce('t', batchOf([large]))
@@ -240,6 +242,11 @@ describe('of several log directories', () => {
     const copied = disk.peek(`${other}/${future}/00000000000000000000.log`)
     expect(copied.length).toBeGreaterThan(300_000)
     disk.takeAway(`${home}/t-0`)
+    return copied
+  }
+
+  test('the copy that a move has made so far is kept when its log is given up', async () => {
+    const copied = await loseWhileMoving()
     await live(5, async (client, broker) => {
       expect(await leaders(client)).toEqual([-1])
       expect(await electUnclean(client)).toBe(ErrorCode.NONE)
@@ -248,6 +255,15 @@ describe('of several log directories', () => {
     })
     const stray = namesIn(other).find((name) => name.endsWith('-stray'))
     expect(disk.peek(`${other}/${stray}/00000000000000000000.log`)).toEqual(copied)
+  })
+
+  test('the copy that a move has made so far goes with the topic', async () => {
+    await loseWhileMoving()
+    await live(5, async (client, broker) => {
+      await client.deleteTopic('t')
+      await broker.advance(70_000)
+      expect(namesIn(other)).toEqual([])
+    })
   })
 
   test('one that is known to be lost keeps no start from being made without a directory that held nothing', async () => {

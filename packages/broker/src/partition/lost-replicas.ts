@@ -1,5 +1,5 @@
 import type { Uuid } from '@millrace/base'
-import type { MetadataImage, PartitionImage } from '@millrace/consensus'
+import { isNotedAsLost, type MetadataImage, type PartitionImage } from '@millrace/consensus'
 import type { LogManager } from '@millrace/storage'
 import type { Logger } from '../logger.ts'
 
@@ -46,7 +46,8 @@ export class LostReplicas {
         const { partition, replicas } = image
         // Of moves something else is known (docs/adr/0009).
         if (!replicas.includes(this.#nodeId) || logs.futures.movedAwayTo(topicId, partition) !== null) continue
-        const isKnownAsLost = this.#isOnly && hasNobody(image) && !found.isHere(topicId, partition)
+        // Where the durable mark is lost, too, nothing else tells.
+        const isKnownAsLost = this.#isOnly && isNotedAsLost(image) && !found.isHere(topicId, partition)
         if (!isKnownAsLost && !found.has(topic, topicId, partition)) continue
         this.#lost.set(keyOf(topicId, partition), { topic, topicId, partition, isOut: false })
       }
@@ -62,14 +63,17 @@ export class LostReplicas {
 
   /**
    * What the metadata does not place here any more is nobody's loss. `isRegistered`: the image knows this life. Once such an image has had a
-   * replica out that is remembered: where this node leads it after that, someone has elected it although it has nothing.
+   * replica out that is remembered: where this node leads it after that, someone has elected it although it has nothing. Returns whether some
+   * are nobody's loss now.
    */
-  apply({ topicsById }: MetadataImage, isRegistered: boolean): void {
+  apply({ topicsById }: MetadataImage, isRegistered: boolean): boolean {
+    const count = this.#lost.size
     for (const [key, lost] of this.#lost) {
       const image = topicsById.get(lost.topicId)?.partitions[lost.partition]
       if (image?.replicas.includes(this.#nodeId) !== true) this.#lost.delete(key)
       else if (isRegistered && !image.isr.includes(this.#nodeId) && !image.elr.includes(this.#nodeId)) lost.isOut = true
     }
+    return this.#lost.size < count
   }
 
   get count(): number {
@@ -104,11 +108,6 @@ export class LostReplicas {
   #names(): string[] {
     return [...this.#lost.values()].map(({ topic, partition }) => `${topic}-${partition}`)
   }
-}
-
-/** As the only node notes it of a log that it lost: the next start can tell by nothing else, if the durable mark is lost, too. */
-function hasNobody({ leader, isr, elr }: PartitionImage): boolean {
-  return leader < 0 && isr.length === 0 && elr.length === 0
 }
 
 function keyOf(topicId: Uuid, partition: number): string {

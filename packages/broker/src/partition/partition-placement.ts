@@ -93,7 +93,7 @@ export class PartitionPlacement {
     for (const topic of image.topics.values()) this.#host(topic)
     const doomed = settleUnknownLogs(this.#options, image, removedTopics, this.byLog, this.lost.count > 0)
     for (const log of doomed) this.#doomed.add(log)
-    this.#moves.dropUnknown(({ topic, partition, topicId }) => this.#isReplicaOf(image, topic, partition, topicId))
+    this.#dropUnknownFutures(image)
     this.#makingsLeft = MADE_PER_TURN
     this.#deleteDoomed()
   }
@@ -104,7 +104,8 @@ export class PartitionPlacement {
    */
   apply(image: MetadataImage, changed: ReadonlySet<string>): void {
     this.#image = image
-    this.lost.apply(image, this.#isRegistered)
+    // Of a partition without a log nobody else drops its future one.
+    if (this.lost.apply(image, this.#isRegistered)) this.#dropUnknownFutures(image)
     for (const name of changed) {
       const topic = image.topics.get(name)
       const hosted = this.topics.get(name)
@@ -235,7 +236,7 @@ export class PartitionPlacement {
       this.#makingsLeft--
       this.#scheduleHousekeeping()
       config ??= this.#options.settingsOf(topic.name)
-      if (cluster === undefined && this.lost.has(topic.id, said.partition))
+      if (said.leader === nodeId && this.lost.has(topic.id, said.partition))
         setFutureAside(this.#options, topic, said.partition)
       const log = this.#openLog(topic, image)
       if (log === null) continue
@@ -262,9 +263,11 @@ export class PartitionPlacement {
     return cluster === undefined || cluster.mayLead()
   }
 
-  #isReplicaOf(image: MetadataImage, topic: string, partition: number, topicId: Uuid): boolean {
-    const found = image.topics.get(topic)
-    return found?.id === topicId && found.partitions[partition]?.replicas.includes(this.#options.nodeId) === true
+  #dropUnknownFutures({ topicsById }: MetadataImage): void {
+    const { nodeId } = this.#options
+    this.#moves.dropUnknown(
+      ({ topicId, partition }) => topicsById.get(topicId)?.partitions[partition]?.replicas.includes(nodeId) === true,
+    )
   }
 
   #isOfEarlierLife(image: PartitionImage, known: Partition | null): boolean {

@@ -42,7 +42,10 @@ export function settleUnknownLogs(
   return doomed
 }
 
-/** Of a lost log that is begun anew: what its future log has is all that is left, and would be cut to what the new one has. */
+/**
+ * Of a lost log that is begun anew, empty, since this node was elected without it: what its future log has is all that is left here, and
+ * would be cut to what the new one has.
+ */
 export function setFutureAside({ logs, logger }: Ports, topic: TopicImage, partition: number): void {
   const future = logs.futures.get(topic.name, partition)
   if (future?.topicId !== topic.id) return

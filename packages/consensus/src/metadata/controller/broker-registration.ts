@@ -81,7 +81,8 @@ function leadershipRecords(context: ControllerContext, registration: BrokerRegis
     if (partition.leader !== -1 && !(leads && !recoveredCleanly)) return
     const record = changeOf(context, topic, partition, {
       newLeaderEpoch: leads,
-      ...(wasLost(partition, brokerId) ? { targetIsr: [brokerId] } : {}),
+      // Nobody else has ever had a record of it.
+      ...(isNotedAsLost(partition) ? { targetIsr: partition.replicas } : {}),
     })
     if (record !== null) records.push(record)
   })
@@ -93,7 +94,10 @@ function withoutLeader(topic: TopicImage, { partition }: PartitionImage): Partit
   return { type: 'PartitionChangeRecord', topicId: topic.id, partitionId: partition, leader: -1, isr: [] }
 }
 
-/** By an earlier registration: nobody else has ever had a record of it. */
-function wasLost({ isr, elr, replicas }: PartitionImage, brokerId: number): boolean {
-  return isr.length === 0 && elr.length === 0 && replicas.length === 1 && replicas[0] === brokerId
+/**
+ * Whether an earlier registration of a node that is its own cluster told that it lost the partition's log. Nothing else makes such a partition
+ * there, and so the next start can tell by this alone.
+ */
+export function isNotedAsLost({ leader, isr, elr }: PartitionImage): boolean {
+  return leader < 0 && isr.length === 0 && elr.length === 0
 }

@@ -41,6 +41,12 @@ test('memory that is not of objects is found by the most of it', () => {
   expect(growth.complaint()).toContain('anonymous memory grew by 193 MiB')
 })
 
+test('what is made once, in the first tenth, is no growth', () => {
+  const made = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(() => [100, 300] as const)
+  const growth = growthOf([[20, 40], ...made])
+  expect([growth.heldMiB, growth.anonymousMiB]).toEqual([0, 0])
+})
+
 test('one reading tells of no growth', () => {
   expect(growthOf([[500, 500]]).complaint()).toBeNull()
 })

@@ -17,7 +17,8 @@ export interface MemoryReading {
 }
 
 /**
- * How much more memory a process has in the second half of a run than in the first. Of what objects hold the
+ * How much more memory a process has in the second half of a run than in the first, without its first tenth: what is made once has been made
+ * by then. Of what objects hold the
  * least tells, since that is where the collector had just been; of what the system gave, the most.
  */
 export class MemoryGrowth {
@@ -43,9 +44,10 @@ export class MemoryGrowth {
   }
 
   #between(bytesOf: (half: readonly MemoryReading[]) => number): number {
-    if (this.#readings.length < 2) return 0
-    const middle = Math.ceil(this.#readings.length / 2)
-    return (bytesOf(this.#readings.slice(middle)) - bytesOf(this.#readings.slice(0, middle))) / MEBIBYTE
+    const { length } = this.#readings
+    if (length < 2) return 0
+    const [start, middle] = [Math.floor(length / 10), Math.ceil(length / 2)]
+    return (bytesOf(this.#readings.slice(middle)) - bytesOf(this.#readings.slice(start, middle))) / MEBIBYTE
   }
 }
 
