@@ -315,9 +315,10 @@ export class Broker {
     else this.#replicas.onDurable(log)
   }
 
-  /** From the storage, which has told of it in the log: where all replicas are here nobody has the records again. */
+  /** From the storage: records of this log are damaged. */
   onDamaged(log: Log): void {
-    this.#replicas?.onDamaged(log)
+    if (this.#replicas === null) this.#partitions.onDamaged(log)
+    else this.#replicas.onDamaged(log)
   }
 
   /** From the storage. With its last directory gone a broker has nothing left to serve. */

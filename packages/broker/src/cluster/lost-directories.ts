@@ -69,10 +69,10 @@ export function refuseLostMetadata(
 function missingLogs(image: MetadataImage, logs: LogManager): string[] {
   const missing: string[] = []
   for (const topic of image.topics.values()) {
-    for (const image of topic.partitions) {
-      const { partition } = image
+    for (const said of topic.partitions) {
+      const { partition } = said
       // Offline since an earlier start: nothing is begun in its place.
-      if (isNotedAsLost(image)) continue
+      if (isNotedAsLost(said)) continue
       // Of moves something else is known: such a replica waits (docs/adr/0009).
       if (logs.log(topic.name, partition)?.topicId === topic.id) continue
       if (logs.futures.movedAwayTo(topic.id, partition) === null) missing.push(`${topic.name}-${partition}`)

@@ -53,6 +53,13 @@ export interface MeasuredBroker {
 
 /** Reads a broker's state for a scrape. */
 export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
+  const alone: ReplicationFigures = {
+    ...NO_REPLICATION_FIGURES,
+    // Counted for its own metric, not for each of the others.
+    get damagedCount() {
+      return broker.partitions.damagedCount
+    },
+  }
   return {
     network: broker.network,
     topics: broker.topics,
@@ -72,8 +79,7 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
     partitions: () => samples(broker.partitions),
     isReady: () => broker.isReady(),
     cluster: broker.cluster,
-    replication: () =>
-      broker.replication ?? { ...NO_REPLICATION_FIGURES, damagedCount: countDamaged(broker.partitions) },
+    replication: () => broker.replication ?? alone,
     moves: () => broker.partitions.moves,
     directories: () => broker.logs.directories(),
     cleaner: () => broker.logs.cleanerStatus,
@@ -98,14 +104,6 @@ export function brokerMetricSources(broker: MeasuredBroker): MetricSources {
 
 /** Beyond the longest time that a producer may ask for: by then its coordinator must have ended a transaction. */
 const LATE_AFTER_MS = 5 * 60_000
-
-/** Of a node that has the only copy of its records: logs that are lost, and those of whose records some are damaged. */
-function countDamaged(partitions: PartitionManager): number {
-  let count = partitions.lost.count
-  for (const { log } of partitions.all())
-    if (log.faultyRanges.some(({ endOffset }) => endOffset > log.logStartOffset)) count++
-  return count
-}
 
 function countLate({ partitions, clock, transactionMaxTimeoutMs }: MeasuredBroker): number {
   const lateMs = clock.wallMs() - transactionMaxTimeoutMs - LATE_AFTER_MS

@@ -79,9 +79,12 @@ export function defineReplicationMetrics(
   total('replicamanager_failedisrupdates', 'Changes of in-sync replicas that failed.', (f) => f.failedIsrUpdateCount)
   total('brokertopicmetrics_replicationbytesin', 'Bytes of records from leaders.', (f) => f.bytesIn)
   total('brokertopicmetrics_replicationbytesout', 'Bytes of records to followers.', (f) => f.bytesOut)
-  gauge('millrace_damaged_replicas', 'Replicas whose records are damaged and not fetched again yet.', [], (set) => {
-    set({}, replication().damagedCount)
-  })
+  gauge(
+    'millrace_damaged_replicas',
+    'Replicas whose records are damaged, or whose logs are lost, and not fetched again yet.',
+    [],
+    (set) => set({}, replication().damagedCount),
+  )
   counter('millrace_repaired_replicas_total', 'Replicas that fetched damaged records again.', [], (set) => {
     set({}, replication().repairedCount)
   })

@@ -36,6 +36,8 @@ export class PartitionManager {
   readonly #byLog: ReadonlyMap<Log, Partition>
   /** Partitions that took records in this turn. */
   #touched: Partition[] = []
+  /** In whose logs reads found damage that the start had not found. */
+  readonly #damaged = new WeakSet<Partition>()
   #ackScan: Timer | null = null
   readonly #afterFlush: () => void
   readonly #runAckScan: () => void
@@ -88,6 +90,18 @@ export class PartitionManager {
   /** Replicas whose logs were lost before this start and are not begun anew yet. */
   get lost(): Pick<LostReplicas, 'all' | 'count'> {
     return this.#placement.lost
+  }
+
+  /** Of a node that has the only copy of its records: logs that are lost, and those of whose records some are damaged. */
+  get damagedCount(): number {
+    let { count } = this.lost
+    for (const partition of this.all()) {
+      // Few are, and to look for damage in all segments of all logs would hold the loop.
+      if (!partition.isDamaged && !this.#damaged.has(partition)) continue
+      const { log } = partition
+      if (log.faultyRanges.some(({ endOffset }) => endOffset > log.logStartOffset)) count++
+    }
+    return count
   }
 
   /** The partition that the log is of, null once it is here no more. */
@@ -160,6 +174,12 @@ export class PartitionManager {
     const partition = this.#byLog.get(log)
     if (partition !== undefined) partition.advanceHighWatermark()
     else this.moves.onDurable(log)
+  }
+
+  /** The storage found damage in this log, and has told of it: nobody else has the records. */
+  onDamaged(log: Log): void {
+    const partition = this.#byLog.get(log)
+    if (partition !== undefined) this.#damaged.add(partition)
   }
 
   onDirectoryFailed(directory: string, error: DiskError): void {
