@@ -15,6 +15,7 @@ export interface SideStage {
   /** What clients draw; a judge draws nothing. */
   readonly random: RandomStream
   readonly nodes: () => readonly SimulatedNode[]
+  /** Who leads what, as a judge must see it. */
   readonly leaders: LeaderView<SimulatedNode>
   /** Has the replicas of a topic judged as those of the main one are; what clients are told of it goes to the ghost. Before the nodes start. */
   watchReplicas(topic: string, partitionCount: number): ReplicaGhost
