@@ -8,6 +8,7 @@ import { must, ViolationError } from '../world/violation.ts'
 import { type Trace, World } from '../world/world.ts'
 import { CLIENTS_MAX, ClientHost, FIRST_CLIENT } from './client-host.ts'
 import { type ClusterFault, type ClusterOptions, type ClusterScenario, LEAST } from './cluster-scenario.ts'
+import { LeaderView } from './leader-view.ts'
 import { MetadataGhost } from './metadata-ghost.ts'
 import { MoveGhost } from './move-ghost.ts'
 import { ReplicaGhost } from './replica-ghost.ts'
@@ -97,7 +98,8 @@ export class ClusterRun {
     })
     this.replicas = this.#watchReplicas(TOPIC, options.partitionCount)
     this.#moves = new MoveGhost(this.world, TOPIC, () => this.nodes, this.replicas)
-    this.workload = new Workload(this.#addHost(), options, this.replicas, () => this.#coordinatorCount())
+    const leaders = new LeaderView(() => this.nodes, this.#metadata)
+    this.workload = new Workload(this.#addHost(), options, this.replicas, leaders)
     this.#sides = options.sides.map((name) => {
       const random = this.world.stream(name)
       const watchReplicas = (topic: string, partitionCount: number) => this.#watchReplicas(topic, partitionCount)
@@ -108,6 +110,7 @@ export class ClusterRun {
         options,
         random,
         nodes: () => this.nodes,
+        leaders,
         watchReplicas,
       })
     })
@@ -167,21 +170,6 @@ export class ClusterRun {
       onHeartbeatAnswer: (answer) => events.onHeartbeatAnswer(answer),
       onFatal: (error) => events.onFatal(error),
     }
-  }
-
-  /** One more than take themselves for the coordinator if one of them was replaced and does not know it: the other may have died since. */
-  #coordinatorCount(): number {
-    const newestEpoch = this.#metadata.leaderEpochOf('__consumer_offsets', 0)
-    let count = 0
-    let isOneOld = false
-    for (const { broker } of this.nodes) {
-      for (const { topic, isLeader, leaderEpoch } of broker?.partitions() ?? []) {
-        if (topic !== '__consumer_offsets' || !isLeader) continue
-        count++
-        isOneOld ||= leaderEpoch < newestEpoch
-      }
-    }
-    return isOneOld ? count + 1 : count
   }
 
   get activeController(): SimulatedNode | null {

@@ -2,6 +2,7 @@ import type { RandomStream } from '../world/random-stream.ts'
 import type { World } from '../world/world.ts'
 import type { ClientHost } from './client-host.ts'
 import type { ClusterOptions } from './cluster-scenario.ts'
+import type { LeaderView } from './leader-view.ts'
 import type { ReplicaGhost } from './replica-ghost.ts'
 import type { SideName } from './side-names.ts'
 import type { SimulatedNode } from './simulated-node.ts'
@@ -14,6 +15,8 @@ export interface SideStage {
   /** What clients draw; a judge draws nothing. */
   readonly random: RandomStream
   readonly nodes: () => readonly SimulatedNode[]
+  /** Who leads what, as a judge must see it. */
+  readonly leaders: LeaderView<SimulatedNode>
   /** Has the replicas of a topic judged as those of the main one are; what clients are told of it goes to the ghost. Before the nodes start. */
   watchReplicas(topic: string, partitionCount: number): ReplicaGhost
 }

@@ -4,6 +4,7 @@ import type { World } from '../world/world.ts'
 import { CLOSE_LIMIT_MS, type ClientHost, type ClientSeat, REQUEST_TIMEOUT_MS } from './client-host.ts'
 import type { ClusterOptions } from './cluster-scenario.ts'
 import { GroupGhost } from './group-ghost.ts'
+import type { LeaderView } from './leader-view.ts'
 import { Mover } from './mover.ts'
 import { RecordGhost } from './record-ghost.ts'
 import type { ReplicaGhost } from './replica-ghost.ts'
@@ -22,19 +23,18 @@ export class Workload {
   readonly #host: ClientHost
   readonly #options: ClusterOptions
   readonly #replicas: ReplicaGhost
-  readonly #coordinatorCount: () => number
+  readonly #leaders: LeaderView
   readonly #random: RandomStream
   #isOver = false
   #areMovesOver = false
 
-  /** `coordinatorCount`: how many take themselves for the leader of the groups' offsets, or were replaced by one that is no more. */
-  constructor(host: ClientHost, options: ClusterOptions, replicas: ReplicaGhost, coordinatorCount: () => number) {
+  constructor(host: ClientHost, options: ClusterOptions, replicas: ReplicaGhost, leaders: LeaderView) {
     const { world } = host
     this.#world = world
     this.#host = host
     this.#options = options
     this.#replicas = replicas
-    this.#coordinatorCount = coordinatorCount
+    this.#leaders = leaders
     this.#random = world.stream('workload')
     this.records = new RecordGhost(world)
     this.groups = new GroupGhost(world)
@@ -137,10 +137,10 @@ export class Workload {
   async #look(looker: Consumer): Promise<void> {
     const places = Array.from({ length: this.#options.partitionCount }, (_, partition) => ({ topic: TOPIC, partition }))
     const beganMs = this.#world.nowMs
-    const wereTwo = this.#coordinatorCount() > 1
+    const wasReplaced = this.#leaders.hasReplaced('__consumer_offsets')
     const committed = await looker.committed(places)
     const found = new Map(committed.map(({ partition, offset }) => [partition, Number(offset)]))
-    const isOld = wereTwo || this.#coordinatorCount() > 1
+    const isOld = wasReplaced || this.#leaders.hasReplaced('__consumer_offsets')
     if (isOld) this.#world.mark('look while two take themselves for the coordinator')
     this.groups.check(found, beganMs, isOld)
   }

@@ -231,6 +231,6 @@ describe('GroupLook', () => {
     const fleet = { places: ['t/0'], idOf: () => 0 }
     const looker = { committed: () => Promise.resolve([{ topic: 't', partition: 0, offset: 1_000_000_000n }]) }
     const one = new GroupLook(world, new GroupGhost(world), fleet, true)
-    await expect(one.readCommitted(looker, () => 1)).rejects.toThrow('G3')
+    await expect(one.readCommitted(looker, () => false)).rejects.toThrow('G3')
   })
 })

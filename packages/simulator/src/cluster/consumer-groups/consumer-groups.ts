@@ -1,7 +1,7 @@
 import { Admin, Consumer } from '@millrace/client'
 import { must } from '../../world/violation.ts'
 import { GroupGhost } from '../group-ghost.ts'
-import { leadersOf, soleLeader, topicNameOf } from '../leader-view.ts'
+import { topicNameOf } from '../leader-view.ts'
 import { type MemberSlot, takeTurns } from '../member-turns.ts'
 import type { SideKind, SideStage, SideWorkload } from '../side-workload.ts'
 import { convergenceComplaint } from './convergence.ts'
@@ -133,11 +133,11 @@ class ConsumerGroups implements SideWorkload {
   }
 
   #coordinator(): string | null {
-    return soleLeader(this.#stage.nodes(), OFFSETS_TOPIC)
+    return this.#stage.leaders.sole(OFFSETS_TOPIC)
   }
 
   #readCommitted(looker: Consumer): Promise<void> {
-    return this.#look.readCommitted(looker, () => leadersOf(this.#stage.nodes(), OFFSETS_TOPIC).length)
+    return this.#look.readCommitted(looker, () => this.#stage.leaders.hasReplaced(OFFSETS_TOPIC))
   }
 
   #newLooker(name: string): Consumer {
@@ -185,14 +185,14 @@ class ConsumerGroups implements SideWorkload {
   }
 
   async #commitLateAgainAndAgain(): Promise<void> {
-    const { host, random, world, nodes } = this.#stage
+    const { host, random, world, leaders } = this.#stage
     const seat = host.seat('group-late')
     for (;;) {
       await host.pass(seat.loop, random.exponential(LATE_EVERY_MS), 'late commit')
       if (this.#isOver) return
       this.#claims = [...this.#claims, ...this.#ghost.takeVoidClaims()].slice(-20)
       const claim = this.#claims.length === 0 ? null : random.pick(this.#claims)
-      const node = leadersOf(nodes(), OFFSETS_TOPIC).at(-1)?.id
+      const node = leaders.all(OFFSETS_TOPIC).at(-1)?.id
       if (claim === null || node === undefined) continue
       await host.call('late commit', () => commitLate(world, seat, node, GROUP, claim))
     }

@@ -32,14 +32,14 @@ export class GroupLook {
     this.#isOneProtocol = isOneProtocol
   }
 
-  /** G2 and G3: reads what is committed. `countCoordinators`: how many take themselves for one. */
-  async readCommitted(looker: OffsetReader, countCoordinators: () => number): Promise<void> {
+  /** G2 and G3: reads what is committed. `hasReplaced`: whether a coordinator that was replaced does not know it. */
+  async readCommitted(looker: OffsetReader, hasReplaced: () => boolean): Promise<void> {
     const places = this.#known.places.map((place) => {
       const [topic = '', partition] = place.split('/')
       return { topic, partition: Number(partition) }
     })
     const beganMs = this.#world.nowMs
-    const wereTwo = countCoordinators() > 1
+    const wasReplaced = hasReplaced()
     const committed = await looker.committed(places)
     const found = new Map<number, number>()
     for (const { topic, partition, offset } of committed) {
@@ -48,7 +48,7 @@ export class GroupLook {
       must(offset < FORBIDDEN_OFFSET, 'G3', () => `what a former member committed of ${place} was kept`)
       found.set(this.#known.idOf(place), Number(offset))
     }
-    this.#commits.check(found, beganMs, wereTwo || countCoordinators() > 1)
+    this.#commits.check(found, beganMs, wasReplaced || hasReplaced())
   }
 
   /** The group as it is described, if it is one of the newer protocol. Judged if one node alone coordinated before and after. */

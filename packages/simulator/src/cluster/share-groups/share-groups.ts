@@ -1,6 +1,6 @@
 import { Admin, type ConfigOperation, Consumer } from '@millrace/client'
 import { must } from '../../world/violation.ts'
-import { leadersOf, soleLeader, topicNameOf } from '../leader-view.ts'
+import { topicNameOf } from '../leader-view.ts'
 import { type MemberSlot, takeTurns } from '../member-turns.ts'
 import type { SideKind, SideStage, SideWorkload } from '../side-workload.ts'
 import { checkDeadLetters, DEAD_LETTERS, readDeadLetters } from './dead-letters.ts'
@@ -64,7 +64,7 @@ class ShareGroups implements SideWorkload {
         ghost: this.#ghost,
         topic: JOBS,
         nowMs: () => world.nowMs,
-        leader: (partition) => soleLeader(stage.nodes(), JOBS, partition),
+        leader: (partition) => stage.leaders.sole(JOBS, partition),
         topicName: (topicId) => topicNameOf(stage.nodes(), topicId),
         onDelivered: (partition, lastOffset) => this.#checkVisible(partition, lastOffset),
       },
@@ -167,8 +167,8 @@ class ShareGroups implements SideWorkload {
 
   /** R2: what the node gave away that leads the partition now is below its high watermark. */
   #checkVisible(partition: number, lastOffset: number): void {
-    const { world, nodes } = this.#stage
-    for (const { broker } of leadersOf(nodes(), JOBS, partition)) {
+    const { world, leaders } = this.#stage
+    for (const { broker } of leaders.all(JOBS, partition)) {
       for (const one of broker?.partitions() ?? []) {
         if (one.topic !== JOBS || one.partition !== partition) continue
         world.judge('R2')

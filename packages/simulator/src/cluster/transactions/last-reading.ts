@@ -77,7 +77,7 @@ async function takeOver(cast: TransactionCast): Promise<void> {
       ghost: cast.transactions,
       transactionTimeoutMs: LONGEST_TIMEOUT_MS,
       deliveryTimeoutMs: cast.options.deliveryTimeoutMs,
-      coordinators: cast.coordinators,
+      leaders: cast.leaders,
     })
     must(await driver.init(), 'L3', () => `${transactionalId} cannot be taken over`)
     await driver.close()

@@ -53,7 +53,7 @@ class Settler {
       ghost: cast.transactions,
       transactionTimeoutMs: TIMEOUT_MS,
       deliveryTimeoutMs: cast.options.deliveryTimeoutMs,
-      coordinators: cast.coordinators,
+      leaders: cast.leaders,
     })
     this.#consumer = new Consumer({
       ...process.options,
@@ -143,8 +143,8 @@ class Settler {
   async #goBack(): Promise<boolean> {
     this.#readings.clear()
     const consumer = this.#consumer
-    const { coordinators, world } = this.#cast
-    let isOld = coordinators.hasReplaced('__consumer_offsets')
+    const { leaders, world } = this.#cast
+    let isOld = leaders.hasReplaced('__consumer_offsets')
     const isDone = await this.#process.call('way back of a settler', async () => {
       const places = consumer.assignment()
       const committed = await consumer.committed(places)
@@ -153,7 +153,7 @@ class Settler {
         consumer.seek(place, known?.offset ?? 0)
       }
     })
-    isOld ||= coordinators.hasReplaced('__consumer_offsets')
+    isOld ||= leaders.hasReplaced('__consumer_offsets')
     if (isOld) world.mark('way back by a coordinator that may be replaced')
     return isDone && !isOld
   }

@@ -2,7 +2,7 @@ import type { RandomStream } from '../../world/random-stream.ts'
 import type { World } from '../../world/world.ts'
 import type { ClientHost } from '../client-host.ts'
 import type { ClusterOptions } from '../cluster-scenario.ts'
-import type { CoordinatorWatch } from './coordinator-watch.ts'
+import type { LeaderView } from '../leader-view.ts'
 import type { ExactlyOnceGhost } from './exactly-once-ghost.ts'
 import type { IdentityGhost } from './identity-ghost.ts'
 import type { TransactionGhost } from './transaction-ghost.ts'
@@ -17,5 +17,5 @@ export interface TransactionCast {
   readonly exactlyOnce: ExactlyOnceGhost
   readonly identities: IdentityGhost
   readonly isOver: () => boolean
-  readonly coordinators: CoordinatorWatch
+  readonly leaders: LeaderView
 }

@@ -1,8 +1,8 @@
 import { type ConsumerGroupMetadata, type OffsetToCommit, Producer, type Transaction } from '@millrace/client'
 import type { World } from '../../world/world.ts'
 import { CLOSE_LIMIT_MS, REQUEST_TIMEOUT_MS } from '../client-host.ts'
+import type { LeaderView } from '../leader-view.ts'
 import { type ClientProcess, ProcessEndedError } from './client-process.ts'
-import type { CoordinatorWatch } from './coordinator-watch.ts'
 import type { GhostLife, GhostTransaction, TransactionGhost } from './transaction-ghost.ts'
 
 /** How a transaction ended, as far as its producer knows. `unknown`: the producer can do no more. */
@@ -15,7 +15,7 @@ export interface DriverOptions {
   readonly transactionalId: string
   readonly transactionTimeoutMs: number
   readonly deliveryTimeoutMs: number
-  readonly coordinators: CoordinatorWatch
+  readonly leaders: LeaderView
 }
 
 /** What the work of a transaction may do with it. */
@@ -131,8 +131,8 @@ export class TransactionDriver {
   }
 
   async #commit(transaction: Transaction, ghostly: GhostTransaction): Promise<DrivenOutcome> {
-    const { ghost, world, coordinators } = this.#options
-    const epoch = coordinators.epoch('__transaction_state')
+    const { ghost, world, leaders } = this.#options
+    const epoch = leaders.epoch('__transaction_state')
     ghost.onCommitting(ghostly)
     for (let count = 0; count < WAITS_MAX; count++) {
       const failure = await this.#attempt('commit of a transaction', async () => {
@@ -140,7 +140,7 @@ export class TransactionDriver {
         ghost.onCommitted(ghostly)
       })
       if (failure === null) {
-        if (coordinators.epoch('__transaction_state') !== epoch) world.mark('commit over a change of coordinator')
+        if (leaders.epoch('__transaction_state') !== epoch) world.mark('commit over a change of coordinator')
         return 'committed'
       }
       if (codeOf(failure) === 'TIMEOUT') continue

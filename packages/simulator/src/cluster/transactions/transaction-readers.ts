@@ -77,10 +77,10 @@ export async function lookOnce(
   isStable = true,
 ): Promise<ReadonlyMap<number, number>> {
   const beganMs = cast.world.nowMs
-  const wasReplaced = cast.coordinators.hasReplaced('__consumer_offsets')
+  const wasReplaced = cast.leaders.hasReplaced('__consumer_offsets')
   const committed = await looker.committed(TRANSFER_PLACES)
   const found = new Map(committed.map(({ partition, offset }) => [partition, Number(offset)]))
-  const isOld = wasReplaced || cast.coordinators.hasReplaced('__consumer_offsets')
+  const isOld = wasReplaced || cast.leaders.hasReplaced('__consumer_offsets')
   cast.exactlyOnce.check(found, beganMs, isOld || !isStable)
   return found
 }
@@ -93,9 +93,9 @@ export async function lookAtIds(cast: TransactionCast): Promise<void> {
   while (!cast.isOver()) {
     await process.pass(random.exponential(IDS_EVERY_MS), 'look')
     await process.call('look at transactional ids', async () => {
-      const wasReplaced = cast.coordinators.hasReplaced('__transaction_state')
+      const wasReplaced = cast.leaders.hasReplaced('__transaction_state')
       const described = await admin.describeTransactions(transactions.transactionalIds)
-      const isOld = wasReplaced || cast.coordinators.hasReplaced('__transaction_state')
+      const isOld = wasReplaced || cast.leaders.hasReplaced('__transaction_state')
       if (isOld) cast.world.mark('look at ids while a replaced coordinator does not know it')
       for (const one of described) {
         if (one.error === null) identities.onDescribed(one, isOld)

@@ -8,7 +8,6 @@ import {
 } from '@millrace/consensus'
 import type { SideKind, SideStage, SideWorkload } from '../side-workload.ts'
 import { ClientProcess } from './client-process.ts'
-import { CoordinatorWatch } from './coordinator-watch.ts'
 import { ExactlyOnceGhost } from './exactly-once-ghost.ts'
 import { IdentityGhost } from './identity-ghost.ts'
 import { checkAtRest } from './last-reading.ts'
@@ -54,16 +53,15 @@ class TransactionsSide implements SideWorkload {
   #courseCount = 0
 
   constructor(stage: SideStage) {
-    const { world, host, options, random, nodes } = stage
+    const { world, host, options, random, nodes, leaders } = stage
     this.#stage = stage
     this.#level = random.pick(LEVELS)
     const transactions = new TransactionGhost(world)
     this.#cast = {
-      ...{ world, host, options, random, transactions },
+      ...{ world, host, options, random, leaders, transactions },
       exactlyOnce: new ExactlyOnceGhost(world, transactions),
       identities: new IdentityGhost(world),
       isOver: () => this.#isOver,
-      coordinators: new CoordinatorWatch(nodes),
     }
     this.#stableOffsets = new StableOffsetGhost(world, new Set([TRANSFERS, SETTLEMENTS]), nodes, transactions)
   }
@@ -104,7 +102,6 @@ class TransactionsSide implements SideWorkload {
 
   observe(): void {
     this.#stableOffsets.observe()
-    this.#cast.coordinators.observe()
   }
 
   async checkAtRest(): Promise<void> {

@@ -39,7 +39,7 @@ function startShift(cast: TransactionCast, transactionalId: string, process: Cli
     ghost: cast.transactions,
     transactionTimeoutMs: cast.random.pick(TIMEOUTS_MS),
     deliveryTimeoutMs: cast.options.deliveryTimeoutMs,
-    coordinators: cast.coordinators,
+    leaders: cast.leaders,
   })
   return { process, over: process.own(work(cast, process, driver)) }
 }
