@@ -139,7 +139,7 @@ export const recoveryDefects: readonly Defect[] = [
   {
     name: 'clean-shutdown mark kept by the start',
     file: 'storage-start.ts',
-    from: '    if (cleanStop !== null) endCleanStop(disk, path)\n',
+    from: '    else endCleanStop(disk, path)\n',
     to: '',
     shownBy: [crashes('stops')],
   },
