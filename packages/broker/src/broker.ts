@@ -68,7 +68,10 @@ export class Broker {
   #isReady = false
   #stopping: Promise<void> | null = null
 
-  /** Recovers the logs, replays the metadata, binds the listeners, waits for its cluster and serves. Rejects with the error that says why it cannot. */
+  /**
+   * Recovers the logs, replays the metadata, binds the listeners, waits for its cluster and serves. Rejects with the error that says why
+   * it cannot.
+   */
   static async start(options: BrokerOptions): Promise<Broker> {
     const { configuration } = options
     const activity = new DiskActivity(options.ports.clock)

@@ -19,7 +19,10 @@ export interface QuorumWatchOptions {
   connected(): ReadonlySet<number>
 }
 
-/** Knows whom a quorum without a leader lacks. Says, after five to ten seconds and then twice a minute, that the quorum has no leader, and which of its voters are not reached. */
+/**
+ * Knows whom a quorum without a leader lacks. Says, after five to ten seconds and then twice a minute, that the quorum has no leader, and
+ * which of its voters are not reached.
+ */
 export class QuorumWatch {
   readonly #options: QuorumWatchOptions
   #timer: Timer
